@@ -1,0 +1,73 @@
+"""What a job is: job.json in a folder of its own (format 1)."""
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from deeprecon.data.errors import InputError
+from deeprecon.data.files import write_json
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of one verb of one method. Paths in `inputs` and `output` are relative to the job folder.
+
+    Attributes:
+        method: name of the method, such as "scar".
+        verb: what is done, such as "reconstruct".
+        inputs: the verb's inputs dataclass as JSON values.
+        parameters: the verb's parameters dataclass as JSON values.
+        output: folder of the outputs and of result.json.
+        device: "cpu", "cuda:0", "mps", or "auto" until it is resolved.
+        threads: CPU threads of torch, 0 until resolved.
+        precision: "fp32", "bf16" or "fp16", or "auto" until resolved.
+        seed: of every random number of the run.
+    """
+
+    method: str
+    verb: str
+    inputs: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
+    output: str = "."
+    device: str = "auto"
+    threads: int = 0
+    precision: str = "auto"
+    seed: int = 0
+    version: str = ""
+    format: int = FORMAT
+
+    @property
+    def resolved(self) -> bool:
+        """True when nothing is left to be probed: the same job.json then gives the same bits on the same machine."""
+        return self.device != "auto" and self.threads > 0 and self.precision != "auto"
+
+    def save(self, folder: Path) -> None:
+        """Write `folder`/job.json, making the folder where it is missing."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "job.json", dataclasses.asdict(self))
+
+    @classmethod
+    def load(cls, folder: Path) -> Job:
+        """Read `folder`/job.json.
+
+        Raises:
+            InputError: no such file, broken JSON, unknown keys or another format.
+        """
+        path = folder / "job.json"
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(f"Cannot read the job {path}: {error.strerror}.") from error
+        except ValueError as error:
+            raise InputError(f"{path} is not a valid job file: {error}.") from error
+        if not isinstance(values, dict) or values.get("format") != FORMAT:
+            raise InputError(f"{path} is not a job of format {FORMAT}.", "Make the job again with this version.")
+        unknown = sorted(set(values) - {entry.name for entry in dataclasses.fields(cls)})
+        if unknown:
+            raise InputError(f"{path} has unknown entries: {', '.join(unknown)}.")
+        return cls(**values)

@@ -1,0 +1,60 @@
+"""What a task is given: its folder, its device and its voice."""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+
+class Reporter(Protocol):
+    """How a running task speaks to whoever started it."""
+
+    def status(self, text: str) -> None:
+        """A short sentence: what is done now."""
+
+    def progress(self, fraction: float, seconds_left: float | None = None) -> None:
+        """Share of the whole run that is done, 0 to 1, and the time left in seconds where it is known."""
+
+    def metric(self, step: int, **values: float) -> None:
+        """One point of the live curves; one call per step, one keyword per curve."""
+
+    def warning(self, message: str) -> None:
+        """Something the user should know, in words."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """The surroundings of one run.
+
+    Attributes:
+        folder: the job folder; `checkpoint` lies below it.
+        output: a staging folder; what a task writes here is moved to the job's output when all went well.
+        device, threads, precision, seed: resolved, see `Job`.
+        reporter: status, progress, metrics and warnings.
+    """
+
+    folder: Path
+    output: Path
+    device: str
+    threads: int
+    precision: str
+    seed: int
+    reporter: Reporter
+
+    @property
+    def checkpoint(self) -> Path:
+        """Folder for what resuming needs; survives a crash or a cancel."""
+        return self.folder / "checkpoint"
+
+    def should_stop(self) -> bool:
+        """True once the parent asked for a graceful stop: finish the step, keep the best so far, return."""
+        return (self.folder / "stop").exists()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a task returns: files by role (below `Run.output`), figures, and notes for the provenance."""
+
+    outputs: dict[str, Path] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
