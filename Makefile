@@ -1,0 +1,29 @@
+# `make demo` runs the main job on real input, `make test` runs every test; both set up all they need in .venv.
+PYTHON ?= python3
+CASE ?=
+OUTPUT ?= out/demo
+
+.PHONY: demo test setup screenshots benchmark clean
+
+demo:
+	@$(PYTHON) Testing/setup_environment.py demo
+	@.venv/bin/python Testing/demo.py --output "$(OUTPUT)" $(if $(CASE),--case "$(CASE)")
+
+test:
+	@$(PYTHON) Testing/setup_environment.py test
+	@.venv/bin/ruff check --config Logic/pyproject.toml --quiet Logic ScarReconstruction Testing
+	@cd Logic && ../.venv/bin/mypy deeprecon
+	@cd Logic && ../.venv/bin/lint-imports
+	@cd Testing && ../.venv/bin/python -m pytest $(PYTEST)
+
+setup:
+	@$(PYTHON) Testing/setup_environment.py test
+
+screenshots: setup
+	@.venv/bin/python Testing/panels/make_screenshots.py
+
+benchmark: setup
+	@.venv/bin/python Testing/benchmarks/scar_methods.py
+
+clean:
+	rm -rf .venv out
