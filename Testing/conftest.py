@@ -1,0 +1,48 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def _slicer_core() -> Iterator[Any]:
+    from slicerhost import core
+
+    started = core.start()
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="session")
+def _slicer_host(_slicer_core: Any) -> Iterator[Any]:
+    import slicerhost
+
+    started = slicerhost.start()
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def scene(_slicer_core: Any, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The empty MRML scene (`slicer.mrmlScene`) with Slicer's logics, without the application (no `slicer.app`)."""
+    import slicer
+
+    if "host" not in request.fixturenames:
+        monkeypatch.delattr(slicer, "app", raising=False)
+    _slicer_core.clear()
+    yield _slicer_core.scene
+    _slicer_core.clear()
+
+
+@pytest.fixture
+def host(_slicer_host: Any) -> Iterator[Any]:
+    """The stand-in Slicer application with an empty scene; an exception left in a slot fails the test."""
+    _slicer_host.reset()
+    yield _slicer_host
+    errors = _slicer_host.slotErrors()
+    _slicer_host.reset()
+    assert not errors, "\n".join(text for _, _, text in errors)
