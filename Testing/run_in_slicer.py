@@ -4,6 +4,7 @@
 
 pytest and pytest-timeout have to be installed in Slicer's Python first; without them the exit code is 77 (skipped).
 """
+
 from __future__ import annotations
 
 import importlib.util

@@ -3,6 +3,7 @@
 Checks the system libraries first, installs the hashed lock file, then the torch build that fits this machine.
 Standard library only, since it runs before anything is installed.
 """
+
 from __future__ import annotations
 
 import ctypes
@@ -32,8 +33,8 @@ QT = {
 
 
 def main(level: str) -> None:
-    if sys.version_info < (3, 11):
-        sys.exit(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}. Try: make {level} PYTHON=python3.11")
+    if sys.version_info < (3, 11):  # noqa: UP036 - this file is run by whatever Python is there
+        sys.exit(f"Python 3.11 or newer is needed, not {sys.version.split()[0]}. Try: make {level} PYTHON=python3.11")
     install_system_libraries(level)
     stamp = VENV / f".{level}-{fingerprint(level)}"
     if stamp.exists():
@@ -57,12 +58,12 @@ def pip(*arguments: str, check: bool = True) -> bool:
     print("+ pip", *arguments, flush=True)
     done = subprocess.run(command, check=False).returncode == 0
     if check and not done:
-        sys.exit("pip could not install what is needed (see above). Check the connection, then run the same command again.")
+        sys.exit("pip could not install what is needed (see above). Check the connection, then try again.")
     return done
 
 
 def install_torch() -> None:
-    """CUDA build beside an NVIDIA GPU, else the CPU build: from the configured places, else from PyTorch's own index."""
+    """CUDA build beside an NVIDIA GPU, else the CPU build, which PyTorch's own index has for Linux."""
     if shutil.which("nvidia-smi") or Path("/proc/driver/nvidia/version").exists():
         pip("install", f"torch=={TORCH}")
     elif sys.platform == "linux":
@@ -87,7 +88,7 @@ def install_system_libraries(level: str) -> None:
         return
     line = f"apt-get update && apt-get install -y --no-install-recommends {' '.join(packages)}"
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        sys.exit(f"System libraries are missing. Please run this line, then the same command again:\n    sudo sh -c '{line}'")
+        sys.exit(f"System libraries are missing. Run this line, then try again:\n    sudo sh -c '{line}'")
     print("+", line, flush=True)
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     if subprocess.run(["sh", "-c", line], env=environment, check=False).returncode:

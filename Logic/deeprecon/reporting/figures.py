@@ -1,4 +1,5 @@
 """Pictures for reports, drawn without a display or OpenGL, so that they also appear on a cluster node."""
+
 from __future__ import annotations
 
 import io
@@ -24,9 +25,9 @@ class View:
 def views_along(axis: FloatArray) -> list[View]:
     """Four views around an axis (3,) RAS that is to point up in the picture, and one along it."""
     up = axis / np.linalg.norm(axis)
-    names = {"anterior": (0.0, 1.0, 0.0), "left": (-1.0, 0.0, 0.0), "posterior": (0.0, -1.0, 0.0), "right": (1.0, 0.0, 0.0)}
+    directions = {"anterior": (0, 1, 0), "left": (-1, 0, 0), "posterior": (0, -1, 0), "right": (1, 0, 0)}
     views = []
-    for name, direction in names.items():
+    for name, direction in directions.items():
         sideways = np.asarray(direction) - up * np.dot(direction, up)
         if np.linalg.norm(sideways) > 0.3:  # else the axis runs along this direction and hides it
             views.append(View(f"from {name}", sideways / np.linalg.norm(sideways), up))
@@ -93,7 +94,8 @@ def montage(slices: Sequence[Slice], columns: int = 5) -> bytes:
 
     columns = min(columns, len(slices))
     rows = -(-len(slices) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(2.5 * columns, 2.75 * rows), layout="constrained", squeeze=False)
+    size = (2.5 * columns, 2.75 * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
     low, high = np.percentile(np.concatenate([entry.image.ravel() for entry in slices]), [1, 99.5])
     for axis in axes.ravel():
         axis.axis("off")

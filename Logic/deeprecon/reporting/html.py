@@ -1,4 +1,5 @@
 """One self-contained HTML page: pictures inside, nothing fetched from anywhere."""
+
 from __future__ import annotations
 
 import base64
@@ -14,11 +15,13 @@ RESEARCH_ONLY = "For research use only. Not for diagnosis or treatment decisions
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#1d2433;background:#f4f6f9;margin:0}
 main{max-width:1080px;margin:0 auto;padding:24px 32px 48px;background:#fff}
-h1{font-size:26px;margin:8px 0 4px} h2{font-size:18px;margin:32px 0 8px;border-bottom:1px solid #dde3ec;padding-bottom:4px}
+h1{font-size:26px;margin:8px 0 4px}
+h2{font-size:18px;margin:32px 0 8px;border-bottom:1px solid #dde3ec;padding-bottom:4px}
 .lead{font-size:17px;color:#3c475c}
 .notice{background:#eef2f8;border-left:4px solid #5b7db1;padding:8px 14px;margin:14px 0}
 .warning{background:#fff6e0;border-left:4px solid #d9930d;padding:8px 14px;margin:8px 0}
-table{border-collapse:collapse;margin:8px 0} td,th{padding:4px 14px 4px 0;text-align:left;border-bottom:1px solid #e8ecf2}
+table{border-collapse:collapse;margin:8px 0}
+td,th{padding:4px 14px 4px 0;text-align:left;border-bottom:1px solid #e8ecf2}
 td.number,th.number{text-align:right;font-variant-numeric:tabular-nums}
 figure{margin:12px 0} img{max-width:100%} figcaption{color:#5a6579;font-size:13px}
 details{margin:8px 0} pre{background:#f4f6f9;padding:10px;overflow:auto;font-size:12px}
@@ -66,7 +69,9 @@ class Report:
 
     def details(self, summary: str, text: str) -> None:
         """Text that is folded away until it is wanted."""
-        self._parts.append(f"<details><summary>{html.escape(summary)}</summary><pre>{html.escape(text)}</pre></details>")
+        self._parts.append(
+            f"<details><summary>{html.escape(summary)}</summary><pre>{html.escape(text)}</pre></details>"
+        )
 
     def write(self, path: Path) -> None:
         write_text(

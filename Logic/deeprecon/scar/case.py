@@ -1,4 +1,5 @@
 """One patient's files, read into stacks of slices."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
@@ -83,7 +84,8 @@ def parse_labels(entries: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
         names = tuple(value.strip() for value in values.split(",") if value.strip())
         if not separator or not names or role not in ROLES:
             raise InputError(
-                f"Cannot understand the labels {entry!r}.", f"Write ROLE=VALUE[,VALUE]; the roles are {', '.join(ROLES)}."
+                f"Cannot understand the labels {entry!r}.",
+                f"Write ROLE=VALUE[,VALUE]; the roles are {', '.join(ROLES)}.",
             )
         labels[role] = names
     return labels
@@ -107,7 +109,7 @@ def _read_stack(
     if _names_role(myocardium_path, "scar", labels):  # a label map paints scar over the wall: it is wall too
         wall = np.maximum(wall, _on_grid(_region(myocardium_path, "scar", labels), grid))
     if not wall.any():
-        raise InputError(f"{myocardium_path.name} shows no myocardium: every voxel is outside the wall.", "Check --labels.")
+        raise InputError(f"{myocardium_path.name} shows no myocardium at all.", "Check the file and --labels.")
     if scar is not None:
         fraction = _over_wall(scar, wall, f"{scar_path.name if scar_path else ''}", warnings)
     else:
@@ -137,9 +139,9 @@ def _over_wall(
     scar: npt.NDArray[np.float32], wall: npt.NDArray[np.float32], name: str, warnings: list[str]
 ) -> npt.NDArray[np.float32]:
     """Scar volume over wall volume of each pixel; scar outside the wall is told and left out."""
-    outside = float(scar[wall == 0].sum())
-    if outside > 0.05 * float(scar.sum()):
-        warnings.append(f"{outside / float(scar.sum()):.0%} of the scar in {name} lies outside the myocardium and is left out.")
+    total, outside = float(scar.sum()), float(scar[wall == 0].sum())
+    if outside > 0.05 * total:
+        warnings.append(f"{outside / total:.0%} of the scar in {name} lies outside the myocardium and is left out.")
     return np.clip(np.divide(scar, wall, out=np.zeros_like(scar), where=wall > 0), 0, 1)
 
 
@@ -151,7 +153,7 @@ def _region(path: Path, role: str, labels: dict[str, tuple[str, ...]]) -> Volume
     array = np.asarray(volume.array, dtype=np.float32)
     if not np.isfinite(array).all():
         count = int((~np.isfinite(array)).sum())
-        raise InputError(f"{volume.name} holds {count} voxels that are not numbers (NaN or infinite).", "Mend the file.")
+        raise InputError(f"{volume.name} holds {count} voxels that are NaN or infinite.", "Mend the file.")
     values = np.unique(array)
     whole = bool(np.all(values == np.round(values)))
     if role in labels:
@@ -226,6 +228,7 @@ def _on_grid(volume: Volume, grid: Volume) -> npt.NDArray[np.float32]:
     size = np.minimum(offset + volume.array.shape[::-1], grid.array.shape[::-1]) - low
     if (size > 0).all():
         into = tuple(slice(start, start + length) for start, length in zip(low[::-1], size[::-1], strict=True))
-        source = tuple(slice(start, start + length) for start, length in zip((low - offset)[::-1], size[::-1], strict=True))
+        first = low - offset
+        source = tuple(slice(start, start + length) for start, length in zip(first[::-1], size[::-1], strict=True))
         result[into] = np.asarray(volume.array, np.float32)[source]
     return result

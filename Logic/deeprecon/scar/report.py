@@ -1,4 +1,5 @@
 """The page that a reconstruction leaves behind, and its pictures."""
+
 from __future__ import annotations
 
 import json
@@ -62,10 +63,10 @@ def write_report(path: Path, case: Case, result: Result, lead: str) -> list[Path
     report.heading("Burden")
     report.table(result.burden)
     report.heading("Scar in three dimensions")
-    add("mesh", _surface(case, result, "scar_probability", "scar probability"), "Scar probability on the surface of the mesh.")
-    add("uncertainty", _surface(case, result, "scar_uncertainty", "uncertainty", 2.0), "Uncertainty (twice its value).")
+    add("mesh", _surface(case, result, "scar_probability"), "Scar probability on the surface of the mesh.")
+    add("uncertainty", _surface(case, result, "scar_uncertainty"), "Uncertainty on the surface of the mesh.")
     report.heading("Slices")
-    add("slices", montage(_slices(case, result)), "The images with the wall, the observed scar and the reconstructed scar.")
+    add("slices", montage(_slices(case, result)), "The slices with the wall, the observed and the reconstructed scar.")
     report.table(result.slices)
     if result.history.get("step"):
         report.heading("Training")
@@ -78,7 +79,7 @@ def write_report(path: Path, case: Case, result: Result, lead: str) -> list[Path
     return pictures
 
 
-def _surface(case: Case, result: Result, array: str, title: str, gain: float = 1.0) -> bytes:
+def _surface(case: Case, result: Result, array: str) -> bytes:
     triangles = vtkTriangleFilter()
     triangles.SetInputData(surface(result.mesh))
     triangles.PassVertsOff()
@@ -87,19 +88,18 @@ def _surface(case: Case, result: Result, array: str, title: str, gain: float = 1
     output = triangles.GetOutput()
     points = vtk_to_numpy(output.GetPoints().GetData()).astype(np.float64)
     corners = vtk_to_numpy(output.GetPolys().GetConnectivityArray()).reshape(-1, 3)
-    values = vtk_to_numpy(output.GetPointData().GetArray(array)) * gain
+    values = vtk_to_numpy(output.GetPointData().GetArray(array))
     # The heart's base lies above its apex in every patient, so the end of the axis that points up is the base.
     axis = np.cross(case.stacks[0].ijk_to_ras[:3, 0], case.stacks[0].ijk_to_ras[:3, 1])
     axis = axis if axis[2] >= 0 else -axis
-    return surface_views(points, corners, values, views_along(axis), title)
+    return surface_views(points, corners, values, views_along(axis), array.replace("_", " "))
 
 
 def _slices(case: Case, result: Result) -> list[Slice]:
     """The slices that show wall, at most MONTAGE_SLICES spread evenly, cropped to the heart."""
     slices = []
     for stack, image, probability in zip(case.stacks, case.lge, result.slice_probability, strict=True):
-        rows, columns = (np.nonzero((stack.wall > 0).any(axis=axes))[0] for axes in ((0, 2), (0, 1)))
-        crop = (slice(max(rows[0] - MARGIN, 0), rows[-1] + MARGIN + 1), slice(max(columns[0] - MARGIN, 0), columns[-1] + MARGIN + 1))
+        crop = tuple(_around(np.nonzero((stack.wall > 0).any(axis=axes))[0]) for axes in ((0, 2), (0, 1)))
         gray = stack.wall * 0.3 if image is None else np.asarray(image.array, np.float32)
         spacing = np.linalg.norm(stack.ijk_to_ras[:3, :3], axis=0)
         for k in np.nonzero((stack.wall > 0).any(axis=(1, 2)))[0]:
@@ -111,3 +111,7 @@ def _slices(case: Case, result: Result) -> list[Slice]:
             slices.append(Slice(f"slice {k + 1}", gray[k][crop], outlines, float(spacing[1] / spacing[0])))
     chosen = np.unique(np.linspace(0, len(slices) - 1, min(MONTAGE_SLICES, len(slices))).round().astype(int))
     return [slices[index] for index in chosen]
+
+
+def _around(indices: npt.NDArray[np.integer[Any]]) -> slice:
+    return slice(max(int(indices[0]) - MARGIN, 0), int(indices[-1]) + MARGIN + 1)
