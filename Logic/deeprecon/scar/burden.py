@@ -1,0 +1,162 @@
+"""How much scar there is, in how many pieces, and the element tags that simulators read."""
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from vtkmodules.util.numpy_support import vtk_to_numpy
+from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkDataSet, vtkPolyData
+from vtkmodules.vtkFiltersCore import vtkExtractEdges
+from vtkmodules.vtkFiltersVerdict import vtkCellSizeFilter
+
+from deeprecon.data.errors import InputError
+from deeprecon.data.mesh import Mesh, node_volumes
+
+Floats = npt.NDArray[np.floating]
+Integers = npt.NDArray[np.int64]
+
+Z_95 = 1.959964  # 97.5 % point of the normal distribution
+
+
+def node_sizes(mesh: Mesh) -> npt.NDArray[np.float64]:
+    """(N,) what each node stands for: its share of its cells' volume in mm3, or of their area in mm2 on a surface."""
+    if mesh.is_volume:
+        return np.asarray(node_volumes(mesh), dtype=np.float64)
+    sizes = vtkCellSizeFilter()
+    sizes.SetInputData(mesh.dataset)
+    sizes.Update()
+    area = vtk_to_numpy(sizes.GetOutput().GetCellData().GetArray("Area"))
+    connectivity, offsets = _cells(mesh.dataset)
+    counts = np.diff(offsets)
+    share = np.repeat(area / np.maximum(counts, 1), counts)
+    return np.bincount(connectivity, weights=share, minlength=mesh.n_points).astype(np.float64)
+
+
+def scar_burden(mesh: Mesh, probability: Floats, uncertainty: Floats, cutoff: float = 0.5, core_cutoff: float = 0.75,
+                density: float = 1.05) -> list[dict[str, str | float]]:
+    """Rows of the burden table: wall, scar, scar core and border zone.
+
+    A node is scar where its probability exceeds `cutoff`, core where it exceeds `core_cutoff` too, else border zone.
+
+    The 95 % interval (`low_*`, `high_*`) counts the nodes that still exceed the cutoff when every probability is
+    lowered or raised by 1.96 of its uncertainty at once. Errors of neighbouring nodes go together, so that adding
+    them as if independent would make the interval far too narrow; taking them as one makes it cautious. It says
+    nothing of errors that the method does not know of, such as a wrong contour.
+
+    Args:
+        mesh: wall, RAS mm.
+        probability: (N,) of scar, 0 to 1.
+        uncertainty: (N,) standard deviation of it.
+        cutoff: see above.
+        core_cutoff: see above, not below `cutoff`.
+        density: of myocardium in g/ml.
+
+    Returns:
+        A dictionary a region with the keys region, volume_ml, mass_g, percent_of_wall, low_ml, high_ml, pieces and
+        largest_piece_ml. A surface mesh has no volume: area_cm2, low_cm2, high_cm2 and largest_piece_cm2 stand
+        instead, without a mass. The border zone has no interval of its own.
+    """
+    sizes = node_sizes(mesh) / (1000.0 if mesh.is_volume else 100.0)
+    measure, unit = ("volume", "ml") if mesh.is_volume else ("area", "cm2")
+    margin = Z_95 * np.asarray(uncertainty, dtype=np.float64)
+    scar, core = probability > cutoff, probability > core_cutoff
+    everywhere = np.ones(mesh.n_points, dtype=bool)
+    regions = (("wall", everywhere, None), ("scar", scar, cutoff), ("core", core, core_cutoff),
+               ("border zone", scar & ~core, None))
+    rows: list[dict[str, str | float]] = []
+    for name, mask, level in regions:
+        size = float(sizes[mask].sum())
+        row: dict[str, str | float] = {"region": name, f"{measure}_{unit}": size}
+        if mesh.is_volume:
+            row["mass_g"] = size * density
+        row["percent_of_wall"] = 100 * size / float(sizes.sum())
+        row[f"low_{unit}"] = "" if level is None else float(sizes[probability - margin > level].sum())
+        row[f"high_{unit}"] = "" if level is None else float(sizes[probability + margin > level].sum())
+        pieces = components(mesh, mask)
+        row["pieces"] = int(pieces.max()) + 1
+        row[f"largest_piece_{unit}"] = float(
+            np.bincount(pieces[mask], weights=sizes[mask], minlength=1).max() if mask.any() else 0.0)
+        rows.append(row)
+    return rows
+
+
+def components(mesh: Mesh, mask: npt.NDArray[np.bool_]) -> Integers:
+    """Connected pieces of the nodes in a (N,) mask, along the mesh's edges.
+
+    Returns:
+        (N,) number of the piece from 0, in the order of their first nodes; -1 outside the mask.
+    """
+    filter_ = vtkExtractEdges()
+    filter_.SetInputData(mesh.dataset)
+    filter_.UseAllPointsOn()
+    filter_.Update()
+    connectivity, offsets = _cells(filter_.GetOutput())
+    steps = np.flatnonzero(np.diff(np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))) == 0)
+    one, other = connectivity[steps], connectivity[steps + 1]
+    kept = mask[one] & mask[other]
+    one, other = one[kept], other[kept]
+    label = np.arange(mesh.n_points)
+    while True:  # every node takes the smallest label around it, then the label of that label: a few rounds are enough
+        smallest = label.copy()
+        np.minimum.at(smallest, one, label[other])
+        np.minimum.at(smallest, other, label[one])
+        np.minimum.at(smallest, label, smallest.copy())
+        smallest = smallest[smallest]
+        if np.array_equal(smallest, label):
+            break
+        label = smallest
+    result = np.full(mesh.n_points, -1, dtype=np.int64)
+    result[mask] = np.unique(label[mask], return_inverse=True)[1]
+    return result
+
+
+def element_probability(mesh: Mesh, probability: Floats) -> npt.NDArray[np.float64]:
+    """(M,) mean over each element's nodes of a (N,) probability.
+
+    The mean of probabilities, not of logits: nodes of exactly 0 or 1 are common and would rule out all others.
+    """
+    connectivity, offsets = _cells(mesh.dataset)
+    counts = np.diff(offsets)
+    element = np.repeat(np.arange(len(counts)), counts)
+    total = np.bincount(element, weights=np.asarray(probability, dtype=np.float64)[connectivity], minlength=len(counts))
+    return np.asarray(total / np.maximum(counts, 1), dtype=np.float64)
+
+
+def element_tags(mesh: Mesh, probability: Floats, cutoffs: tuple[float, float] = (0.5, 0.75),
+                 base_tag: int | Integers = 1, scar_tag: int = 100) -> Integers:
+    """(M,) region tag of each element, for openCARP and its kin.
+
+    Elements whose mean probability (`element_probability`) does not exceed the first cutoff keep their tag; those
+    between the cutoffs are border zone, `scar_tag`; those above the second are core, `scar_tag` + 1.
+
+    Args:
+        mesh: wall.
+        probability: (N,) of scar at the nodes.
+        cutoffs: of scar and of core.
+        base_tag: of healthy elements: one for all, or the (M,) tags they have.
+        scar_tag: see above.
+
+    Raises:
+        InputError: a healthy tag equals one of the scar tags.
+    """
+    mean = element_probability(mesh, probability)
+    healthy = np.broadcast_to(np.asarray(base_tag, dtype=np.int64), mean.shape)
+    if np.isin(healthy, [scar_tag, scar_tag + 1]).any():
+        raise InputError(
+            f"The mesh {mesh.name} has elements tagged {scar_tag} or {scar_tag + 1}, the tags meant for scar.",
+            "Choose another scar tag.",
+        )
+    level = (mean > cutoffs[0]).astype(np.int64) + (mean > cutoffs[1])
+    return np.where(level > 0, scar_tag - 1 + level, healthy)
+
+
+def _cells(dataset: vtkDataSet) -> tuple[Integers, Integers]:
+    """Connectivity and offsets of all cells, in cell order."""
+    if isinstance(dataset, vtkPolyData):  # vertices, lines, polygons and strips come in this order
+        arrays = [dataset.GetVerts(), dataset.GetLines(), dataset.GetPolys(), dataset.GetStrips()]
+        cells = vtkCellArray()
+        for array in arrays:
+            cells.Append(array, 0)
+    else:
+        cells = dataset.GetCells()
+    return (vtk_to_numpy(cells.GetConnectivityArray()).astype(np.int64),
+            vtk_to_numpy(cells.GetOffsetsArray()).astype(np.int64))
