@@ -1,0 +1,106 @@
+"""What this computer has, told without PyTorch: processor cores, memory, NVIDIA cards."""
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+
+def cpu_cores() -> int:
+    """Cores that this process may use: its affinity mask and its container's quota respected."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _first_line("/sys/fs/cgroup/cpu.max").split()
+    if len(quota) == 2 and quota[0].isdigit():
+        cores = min(cores, max(1, int(quota[0]) // int(quota[1])))
+    return cores
+
+
+def cpu_name() -> str:
+    """Model of the processor, as far as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or "CPU"
+
+
+def memory() -> tuple[int | None, int | None]:
+    """Total and available main memory in bytes, a container's limit respected; None where it cannot be told."""
+    if sys.platform == "win32":
+        return _windows_memory()
+    total: int | None = None
+    if "SC_PHYS_PAGES" in os.sysconf_names:
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    free = _meminfo("MemAvailable")
+    limit, used = _first_line("/sys/fs/cgroup/memory.max"), _first_line("/sys/fs/cgroup/memory.current")
+    if limit.isdigit() and used.isdigit():
+        total = int(limit) if total is None else min(total, int(limit))
+        left = max(0, int(limit) - int(used))
+        free = left if free is None else min(free, left)
+    return total, free
+
+
+def nvidia_cards() -> tuple[list[str], bool]:
+    """Names of the NVIDIA cards in this computer, and whether their driver answers.
+
+    On Linux a card is also found on the PCI bus where no driver is loaded; elsewhere only the driver knows it.
+    """
+    tool = shutil.which("nvidia-smi")
+    if tool is not None:
+        try:
+            command = [tool, "--query-gpu=name", "--format=csv,noheader"]
+            answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+        except (OSError, subprocess.SubprocessError):
+            pass
+        else:
+            names = [line.strip() for line in answer.stdout.splitlines() if line.strip()]
+            if names:
+                return names, True
+    cards = [
+        "NVIDIA graphics card"
+        for device in sorted(Path("/sys/bus/pci/devices").glob("*"))
+        if _first_line(device / "vendor") == "0x10de" and _first_line(device / "class").startswith("0x03")
+    ]
+    return cards, bool(cards) and Path("/proc/driver/nvidia/version").exists()
+
+
+def _first_line(path: str | Path) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.readline().strip()
+    except OSError:
+        return ""
+
+
+def _meminfo(name: str) -> int | None:
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith(f"{name}:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return None
+
+
+class _MemoryStatus(ctypes.Structure):
+    """MEMORYSTATUSEX of the Windows API."""
+
+    _fields_ = (
+        ("length", ctypes.c_ulong),
+        ("load", ctypes.c_ulong),
+        ("total", ctypes.c_ulonglong),
+        ("available", ctypes.c_ulonglong),
+        *((f"unused{i}", ctypes.c_ulonglong) for i in range(5)),
+    )
+
+
+def _windows_memory() -> tuple[int | None, int | None]:
+    status = _MemoryStatus(length=ctypes.sizeof(_MemoryStatus))
+    if not ctypes.CDLL("kernel32").GlobalMemoryStatusEx(ctypes.byref(status)):
+        return None, None
+    return int(status.total), int(status.available)
