@@ -1,0 +1,206 @@
+"""DICOM series: one image out of the files of a folder."""
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deeprecon.data.errors import InputError
+from deeprecon.data.volume import Volume
+
+Array = npt.NDArray[np.float64]
+
+POSITION_TOLERANCE = 0.01
+"""Share of the slice spacing by which a slice may lie off its place along the normal."""
+
+
+@dataclass(frozen=True)
+class _Slice:
+    path: Path
+    series: str
+    description: str
+    number: str
+    rows_columns: tuple[int, int]
+    position: Array  # of the first pixel, LPS mm
+    row: Array  # direction of growing column index
+    column: Array
+    spacing: tuple[float, float]  # between columns (i), between rows (j)
+    thickness: float | None
+
+    @property
+    def normal(self) -> Array:
+        return np.cross(self.row, self.column)
+
+
+def is_dicom(path: Path) -> bool:
+    """True for a file with the DICOM mark at byte 128."""
+    with open(path, "rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+def read_dicom(path: Path) -> Volume:
+    """Read a DICOM series: a folder that holds one, or one file of it, which takes its series out of its folder.
+
+    The place of a slice is ImagePositionPatient projected on the slice normal; SliceThickness becomes
+    `slice_thickness` and never the spacing (but of a single slice); the modality rescale is applied.
+
+    Raises:
+        InputError: no DICOM image, several series, several images at one place, missing or unevenly spaced slices,
+            mixed orientation, size or thickness, multi-frame files.
+    """
+    folder = path if path.is_dir() else path.parent
+    files = sorted(file for file in folder.iterdir() if file.is_file() and file.name != "DICOMDIR" and is_dicom(file))
+    slices = [entry for entry in map(_read_header, files) if entry is not None]
+    if path.is_file():
+        own = next((entry.series for entry in slices if entry.path == path), None)
+        if own is None:
+            raise InputError(f"{path} is not a DICOM image with a place in the patient.",
+                             "Give a file of the image series.")
+        slices = [entry for entry in slices if entry.series == own]
+    if not slices:
+        raise InputError(f"The folder {folder} holds no DICOM image.",
+                         "Give the folder whose files are the slices; folders below it are not searched.")
+    _check_one_series(folder, slices)
+    slices.sort(key=lambda entry: float(entry.position @ slices[0].normal))
+    _check_alike(folder, slices)
+    step = _step(folder, slices)
+
+    affine = np.eye(4)
+    affine[:3, 0] = slices[0].row * slices[0].spacing[0]
+    affine[:3, 1] = slices[0].column * slices[0].spacing[1]
+    affine[:3, 2] = step
+    affine[:3, 3] = slices[0].position
+    array = np.stack([_read_pixels(entry.path) for entry in slices])
+    return Volume(array, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine + 0.0, folder.name, slices[0].thickness)
+
+
+def _reader(path: Path) -> Any:
+    import SimpleITK as sitk
+
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileName(str(path))
+    return reader
+
+
+def _read_header(path: Path) -> _Slice | None:
+    """The header of one file; None for DICOM files without a place in the patient (reports, presentation states)."""
+    reader = _reader(path)
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        if "pixel" in str(error).lower() and "cut" not in str(error).lower():
+            return None
+        raise InputError(f"{path} is cut off or damaged.", "Copy or export the series again.") from error
+
+    def text(tag: str) -> str:
+        return str(reader.GetMetaData(tag)).strip(" \0") if reader.HasMetaDataKey(tag) else ""
+
+    def numbers(tag: str, count: int) -> list[float]:
+        try:
+            values = [float(number) for number in text(tag).split("\\")]
+        except ValueError:
+            values = []
+        if len(values) != count or not np.isfinite(values).all():
+            raise InputError(f"{path}: the DICOM entry ({tag.replace('|', ',')}) reads {text(tag)!r}, "
+                             f"expected {count} numbers.", "Export the series again.")
+        return values
+
+    if (reader.GetSize()[2] if len(reader.GetSize()) > 2 else 1) > 1:
+        raise InputError(f"{path} is a multi-frame DICOM file, which is not read directly.",
+                         "Load it into Slicer and save it as .nrrd, or convert it with dcm2niix.")
+    if not text("0020|0032") or not text("0020|0037"):
+        return None
+    orientation = np.array(numbers("0020|0037", 6))
+    row_spacing, column_spacing = numbers("0028|0030", 2)
+    row, column = orientation[:3], orientation[3:]
+    if abs(np.linalg.norm(row) - 1) > 0.01 or abs(np.linalg.norm(column) - 1) > 0.01 or abs(row @ column) > 0.01:
+        raise InputError(f"{path}: its ImageOrientationPatient is not two unit vectors at right angles.",
+                         "Export the series again.")
+    return _Slice(
+        path, text("0020|000e"), text("0008|103e"), text("0020|0011"), (reader.GetSize()[1], reader.GetSize()[0]),
+        np.array(numbers("0020|0032", 3)), row / np.linalg.norm(row), column / np.linalg.norm(column),
+        (column_spacing, row_spacing), numbers("0018|0050", 1)[0] if text("0018|0050") else None)
+
+
+def _check_one_series(folder: Path, slices: Sequence[_Slice]) -> None:
+    series = defaultdict(list)
+    for entry in slices:
+        series[entry.series].append(entry)
+    if len(series) > 1:
+        listing = "; ".join(
+            f"{entries[0].number or '?'} {entries[0].description or 'without name'!r}, {len(entries)} images, such as "
+            f"{entries[0].path.name}" for entries in series.values())
+        raise InputError(f"The folder {folder} holds {len(series)} DICOM series: {listing}.",
+                         "Give one file of the series that is meant, or a folder of its own.")
+
+
+def _check_alike(folder: Path, slices: Sequence[_Slice]) -> None:
+    first = slices[0]
+    for entry in slices[1:]:
+        if max(np.abs(entry.row - first.row).max(), np.abs(entry.column - first.column).max()) > 1e-3:
+            raise InputError(f"The series in {folder} mixes orientations: {first.path.name} and {entry.path.name} are "
+                             "not parallel.", "Move each orientation into a folder of its own (scouts too).")
+        if entry.rows_columns != first.rows_columns or not np.allclose(entry.spacing, first.spacing, rtol=1e-3):
+            raise InputError(f"The series in {folder} mixes sizes: {first.path.name} and {entry.path.name} differ in "
+                             "matrix or pixel spacing.", "Move each into a folder of its own.")
+        if (entry.thickness is None) != (first.thickness is None) or (
+                entry.thickness is not None and abs(entry.thickness - first.thickness) > 0.01):  # type: ignore[operator]
+            raise InputError(f"The series in {folder} mixes slice thicknesses: {first.path.name} says "
+                             f"{first.thickness} mm, {entry.path.name} {entry.thickness} mm.",
+                             "Move each into a folder of its own.")
+
+
+def _step(folder: Path, slices: Sequence[_Slice]) -> Array:
+    """From one slice to the next, LPS mm."""
+    first = slices[0]
+    if len(slices) == 1:
+        if not first.thickness:
+            raise InputError(f"{first.path} is a single slice that does not say how thick it is.",
+                             "Give the whole series.")
+        return first.normal * first.thickness
+    places = np.array([entry.position @ first.normal for entry in slices])
+    gaps = np.diff(places)
+    spacing = float(np.median(gaps))
+    same = int(np.argmin(gaps))
+    if gaps[same] < 0.01:
+        raise InputError(
+            f"The series in {folder} has several images at one place ({int((gaps < 0.01).sum())} too many, such as "
+            f"{slices[same].path.name} and {slices[same + 1].path.name}).",
+            "Keep one image per place: remove repeats, other time points, or the phase images of a PSIR series.")
+    off = np.abs(gaps - spacing)
+    if off.max() > max(POSITION_TOLERANCE * spacing, 0.02):
+        worst = int(off.argmax())
+        ratio = gaps[worst] / spacing
+        kind = "misses slices" if ratio > 1.5 and abs(ratio - round(ratio)) < 0.05 else "is spaced unevenly"
+        raise InputError(
+            f"The series in {folder} {kind}: {gaps[worst]:.2f} mm between {slices[worst].path.name} and "
+            f"{slices[worst + 1].path.name}, {spacing:.2f} mm elsewhere.",
+            "Add the missing files, or give the parts as stacks of their own.")
+    step = (slices[-1].position - first.position) / (len(slices) - 1)
+    expected = first.position + np.arange(len(slices))[:, None] * step
+    shift = np.linalg.norm(np.stack([entry.position for entry in slices]) - expected, axis=1)
+    if shift.max() > max(POSITION_TOLERANCE * spacing, 0.02):
+        raise InputError(f"The slices of the series in {folder} are shifted sideways by up to {shift.max():.2f} mm.",
+                         "Resample the series onto a square grid first.")
+    return step
+
+
+def _read_pixels(path: Path) -> npt.NDArray[np.generic]:
+    import SimpleITK as sitk
+
+    try:
+        image = _reader(path).Execute()
+    except RuntimeError as error:
+        raise InputError(f"{path} is cut off or damaged, or its compression is not supported.",
+                         "Copy or export the series again.") from error
+    if image.GetNumberOfComponentsPerPixel() != 1:
+        raise InputError(f"{path} is a color image, expected gray values.",
+                         "Give the original series, not screenshots.")
+    array: npt.NDArray[np.generic] = sitk.GetArrayFromImage(image)
+    return array.reshape(array.shape[-2:])

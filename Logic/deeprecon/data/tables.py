@@ -1,0 +1,50 @@
+"""Tables as CSV files: UTF-8, comma, one header line."""
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from deeprecon.data.errors import InputError
+from deeprecon.data.files import write_text
+
+
+def write_table(path: Path | str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows as CSV, atomically; columns in the order in which rows first name them, missing values empty."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def read_table(path: Path | str) -> list[dict[str, str]]:
+    """Read a CSV file with a header line; a byte order mark, as Excel writes it, is tolerated.
+
+    Raises:
+        InputError: missing file, not UTF-8, no header, a column name twice, or a line with too many or few values.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"Cannot read the table {path}: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"The table {path} is not UTF-8 text.", "Save it as CSV UTF-8.") from error
+    try:
+        lines = [line for line in csv.reader(io.StringIO(text, newline=""), strict=True) if line]
+    except csv.Error as error:
+        raise InputError(f"The table {path} is not valid CSV ({error}).") from error
+    if not lines:
+        raise InputError(f"The table {path} is empty.", "Its first line must name the columns.")
+    header = [name.strip() for name in lines[0]]
+    if len(set(header)) != len(header):
+        raise InputError(f"The table {path} names a column twice: {', '.join(header)}.")
+    for number, line in enumerate(lines[1:], start=2):
+        if len(line) != len(header):
+            raise InputError(f"The table {path}, row {number}: {len(line)} values for {len(header)} columns.",
+                             "Values with commas need quotes; columns are separated by commas.")
+    return [dict(zip(header, line, strict=True)) for line in lines[1:]]
