@@ -92,6 +92,11 @@ def is_fraction(volume: Volume) -> bool:
                 and not is_label(volume))
 
 
+def is_segmentation_file(path: Path | str) -> bool:
+    """True for Slicer's segmentation files, whose regions have names; told by the ending, as Slicer does."""
+    return str(path).lower().endswith((".seg.nrrd", ".seg.nhdr"))
+
+
 def read_segmentation(path: Path | str) -> Segmentation:
     """Read Slicer's .seg.nrrd, or a label volume in any format of `read_volume`, whose values become names ("1", "2").
 
