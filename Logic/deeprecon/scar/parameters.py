@@ -1,4 +1,5 @@
 """Inputs and settings of the scar methods, as the command line, the panel and the documentation see them."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -50,15 +51,38 @@ class Frame(Enum):
     LPS = "lps"
 
 
+class Lesion(Enum):
+    """Scars of the phantoms, all analytic."""
+
+    INFARCT = "infarct"
+    SUBENDOCARDIAL = "subendocardial"
+    MIDWALL = "midwall"
+    WEDGE = "wedge"
+    ISTHMUS = "isthmus"
+    APICAL = "apical"
+    PATCHY = "patchy"
+    NONE = "none"
+
+
+class MeshFormat(Enum):
+    """Files that a result can be exported to."""
+
+    OPENCARP = "opencarp"
+    VTU = "vtu"
+    VTK = "vtk"
+    VTP = "vtp"
+    PLY = "ply"
+
+
 @dataclass(frozen=True)
 class ReconstructInputs:
     """Files of one patient. `scar`, `lge`, `myocardium` and `remote` take one file per stack, in the same order."""
 
-    mesh: Annotated[Path | None, "heart mesh: VTK, VTU, VTP, PLY, STL or openCARP .pts; made from the wall if left out"] = None
+    mesh: Annotated[Path | None, "heart mesh (VTK, VTU, VTP, PLY, STL, .pts); made if left out"] = None
     scar: Annotated[tuple[Path, ...], "scar: label or fraction volume, segmentation or DICOM folder"] = ()
     lge: Annotated[tuple[Path, ...], "LGE volume, read by --threshold instead of --scar"] = ()
     myocardium: Annotated[tuple[Path, ...], "myocardium: label or fraction volume, or segmentation"] = ()
-    remote: Annotated[tuple[Path, ...], "healthy region for --threshold nsd; the whole wall's lower half if left out"] = ()
+    remote: Annotated[tuple[Path, ...], "healthy region for --threshold nsd; estimated if left out"] = ()
 
 
 @dataclass(frozen=True)
@@ -74,16 +98,90 @@ class ReconstructParameters:
         "label values or segment names, such as scar=3,4 myocardium=2; well-known names are found without it",
     ] = ()
     slice_thickness: Annotated[
-        float | None, Range(0.1, 30, "mm"), "thickness of the imaged slab; DICOM states it, else the slice spacing is taken"
+        float | None,
+        Range(0.1, 30, "mm"),
+        "thickness of the imaged slab; DICOM states it, else the slice spacing is taken",
     ] = None
     node_spacing: Annotated[float, Range(0.3, 10, "mm"), "element size of the mesh made when none is given"] = 1.5
-    mesh_unit: Annotated[Unit, "length unit of the mesh file; auto takes the only one that fits the wall"] = Unit.AUTO
-    mesh_frame: Annotated[Frame, "patient axes of the mesh file; auto takes the only ones that fit the wall"] = Frame.AUTO
+    mesh_unit: Annotated[Unit, "length unit of the mesh file; auto: the only one that fits"] = Unit.AUTO
+    mesh_frame: Annotated[Frame, "patient axes of the mesh file; auto: the only ones that fit"] = Frame.AUTO
     steps: Annotated[int, Range(0, 1_000_000), "training steps of the field; 0 lets the budget decide"] = 0
-    budget: Annotated[float, Range(1, 36_000, "s"), "training time of the field on this machine, turned into steps"] = 60.0
+    budget: Annotated[float, Range(1, 36_000, "s"), "training time of the field, turned into steps"] = 60.0
     cutoff: Annotated[float, Range(0.01, 0.99), "probability above which a node counts as scar"] = 0.5
-    core_cutoff: Annotated[float, Range(0.01, 1.0), "probability above which scar counts as core, else border zone"] = 0.75
+    core_cutoff: Annotated[float, Range(0.01, 1.0), "probability above which scar is core, else border zone"] = 0.75
     density: Annotated[float, Range(0.9, 1.2, "g/ml"), "density of myocardium, for the mass"] = 1.05
+
+    def validate(self) -> list[str]:
+        """Reasons why these settings cannot be used, in words; empty when they can."""
+        reasons = check_ranges(self)
+        if self.core_cutoff < self.cutoff:
+            reasons.append("core_cutoff must not lie below cutoff: the core is a part of the scar")
+        return reasons
+
+
+@dataclass(frozen=True)
+class PhantomInputs:
+    """A phantom needs no files; a heart surface may be given in place of the analytic ventricle."""
+
+    surface: Annotated[Path | None, "closed heart surface to image instead of the analytic ventricle"] = None
+
+
+@dataclass(frozen=True)
+class PhantomParameters:
+    """Settings of `scar phantom`."""
+
+    lesion: Annotated[Lesion, "scar of the analytic ventricle"] = Lesion.INFARCT
+    spacing: Annotated[float, Range(1, 30, "mm"), "distance of the slices' centres"] = 10.0
+    thickness: Annotated[float, Range(0.5, 30, "mm"), "thickness of the imaged slabs"] = 8.0
+    pixel: Annotated[float, Range(0.3, 5, "mm"), "pixel size in the plane"] = 1.4
+    node_spacing: Annotated[float, Range(0.5, 5, "mm"), "distance of the mesh nodes"] = 1.4
+    shift: Annotated[float, Range(0, 10, "mm"), "standard deviation of each slice's shift in its plane"] = 0.0
+    noise: Annotated[float, Range(0, 200), "noise of the images; healthy wall has 60 and scar 330"] = 18.0
+    dicom: Annotated[bool, "write the LGE images as a DICOM series too"] = False
+
+    def validate(self) -> list[str]:
+        """Reasons why these settings cannot be used, in words; empty when they can."""
+        reasons = check_ranges(self)
+        if self.thickness > self.spacing:
+            reasons.append("thickness exceeds spacing: the slabs of one stack must not overlap")
+        return reasons
+
+
+@dataclass(frozen=True)
+class EvaluateInputs:
+    """A result and the truth, on the same mesh."""
+
+    mesh: Annotated[Path, "result of scar reconstruct, with scar_probability"]
+    truth: Annotated[Path, "the same mesh with scar_truth"]
+
+
+@dataclass(frozen=True)
+class EvaluateParameters:
+    """Settings of `scar evaluate`."""
+
+    cutoff: Annotated[float, Range(0.01, 0.99), "probability above which a node counts as scar"] = 0.5
+
+    def validate(self) -> list[str]:
+        """Reasons why these settings cannot be used, in words; empty when they can."""
+        return check_ranges(self)
+
+
+@dataclass(frozen=True)
+class ExportInputs:
+    """A result."""
+
+    mesh: Annotated[Path, "result of scar reconstruct, with scar_probability"]
+
+
+@dataclass(frozen=True)
+class ExportParameters:
+    """Settings of `scar export`; the node order is kept in every format."""
+
+    format: Annotated[MeshFormat, "openCARP gets .pts, .elem with tags, .lon and .dat"] = MeshFormat.OPENCARP
+    frame: Annotated[Frame, "patient axes of the file; auto is LPS, as Slicer writes"] = Frame.AUTO
+    unit: Annotated[Unit, "length unit of the file; auto is um for openCARP, else mm"] = Unit.AUTO
+    cutoff: Annotated[float, Range(0.01, 0.99), "probability above which an element is border zone"] = 0.5
+    core_cutoff: Annotated[float, Range(0.01, 1.0), "probability above which an element is scar core"] = 0.75
 
     def validate(self) -> list[str]:
         """Reasons why these settings cannot be used, in words; empty when they can."""
