@@ -4,12 +4,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from vtkmodules.util.numpy_support import vtk_to_numpy
-from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkDataSet, vtkPolyData
+from vtkmodules.vtkCommonDataModel import vtkPolyData
 from vtkmodules.vtkFiltersCore import vtkExtractEdges
 from vtkmodules.vtkFiltersVerdict import vtkCellSizeFilter
 
 from deeprecon.data.errors import InputError
-from deeprecon.data.mesh import Mesh, node_volumes
+from deeprecon.data.mesh import Mesh, cell_means, node_volumes
 
 Floats = npt.NDArray[np.floating]
 Integers = npt.NDArray[np.int64]
@@ -20,14 +20,17 @@ Z_95 = 1.959964  # 97.5 % point of the normal distribution
 def node_sizes(mesh: Mesh) -> npt.NDArray[np.float64]:
     """(N,) what each node stands for: its share of its cells' volume in mm3, or of their area in mm2 on a surface."""
     if mesh.is_volume:
-        return np.asarray(node_volumes(mesh), dtype=np.float64)
+        return node_volumes(mesh)
     sizes = vtkCellSizeFilter()
     sizes.SetInputData(mesh.dataset)
     sizes.Update()
     area = vtk_to_numpy(sizes.GetOutput().GetCellData().GetArray("Area"))
-    connectivity, offsets = _cells(mesh.dataset)
+    connectivity, offsets, _ = mesh.cells()
     counts = np.diff(offsets)
-    share = np.repeat(area / np.maximum(counts, 1), counts)
+    first = 0  # vtkPolyData counts its vertices and lines before the polygons
+    if isinstance(mesh.dataset, vtkPolyData):
+        first = mesh.dataset.GetNumberOfVerts() + mesh.dataset.GetNumberOfLines()
+    share = np.repeat(area[first:first + len(counts)] / np.maximum(counts, 1), counts)
     return np.bincount(connectivity, weights=share, minlength=mesh.n_points).astype(np.float64)
 
 
@@ -85,13 +88,16 @@ def components(mesh: Mesh, mask: npt.NDArray[np.bool_]) -> Integers:
     Returns:
         (N,) number of the piece from 0, in the order of their first nodes; -1 outside the mask.
     """
-    filter_ = vtkExtractEdges()
-    filter_.SetInputData(mesh.dataset)
-    filter_.UseAllPointsOn()
-    filter_.Update()
-    connectivity, offsets = _cells(filter_.GetOutput())
-    steps = np.flatnonzero(np.diff(np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))) == 0)
-    one, other = connectivity[steps], connectivity[steps + 1]
+    extract = vtkExtractEdges()
+    extract.SetInputData(mesh.dataset)
+    extract.UseAllPointsOn()
+    extract.Update()
+    lines = extract.GetOutput().GetLines()
+    if not lines.GetNumberOfCells():
+        edges = np.empty((0, 2), dtype=np.int64)
+    else:  # curved edges come in straight pieces, so that each line has two ends
+        edges = vtk_to_numpy(lines.GetConnectivityArray()).reshape(-1, 2)
+    one, other = edges.T
     kept = mask[one] & mask[other]
     one, other = one[kept], other[kept]
     label = np.arange(mesh.n_points)
@@ -114,11 +120,7 @@ def element_probability(mesh: Mesh, probability: Floats) -> npt.NDArray[np.float
 
     The mean of probabilities, not of logits: nodes of exactly 0 or 1 are common and would rule out all others.
     """
-    connectivity, offsets = _cells(mesh.dataset)
-    counts = np.diff(offsets)
-    element = np.repeat(np.arange(len(counts)), counts)
-    total = np.bincount(element, weights=np.asarray(probability, dtype=np.float64)[connectivity], minlength=len(counts))
-    return np.asarray(total / np.maximum(counts, 1), dtype=np.float64)
+    return cell_means(mesh, probability)
 
 
 def element_tags(mesh: Mesh, probability: Floats, cutoffs: tuple[float, float] = (0.5, 0.75),
@@ -147,16 +149,3 @@ def element_tags(mesh: Mesh, probability: Floats, cutoffs: tuple[float, float] =
         )
     level = (mean > cutoffs[0]).astype(np.int64) + (mean > cutoffs[1])
     return np.where(level > 0, scar_tag - 1 + level, healthy)
-
-
-def _cells(dataset: vtkDataSet) -> tuple[Integers, Integers]:
-    """Connectivity and offsets of all cells, in cell order."""
-    if isinstance(dataset, vtkPolyData):  # vertices, lines, polygons and strips come in this order
-        arrays = [dataset.GetVerts(), dataset.GetLines(), dataset.GetPolys(), dataset.GetStrips()]
-        cells = vtkCellArray()
-        for array in arrays:
-            cells.Append(array, 0)
-    else:
-        cells = dataset.GetCells()
-    return (vtk_to_numpy(cells.GetConnectivityArray()).astype(np.int64),
-            vtk_to_numpy(cells.GetOffsetsArray()).astype(np.int64))

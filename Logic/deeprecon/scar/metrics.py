@@ -65,7 +65,9 @@ def brier(probability: Floats, truth: Bools, weights: Floats) -> float:
     return float(np.average((probability - truth) ** 2, weights=weights))
 
 
-def reliability_curve(probability: Floats, truth: Bools, weights: Floats, bins: int = 10) -> tuple[Floats, Floats, Floats]:
+def reliability_curve(
+    probability: Floats, truth: Bools, weights: Floats, bins: int = 10
+) -> tuple[Floats, Floats, Floats]:
     """Mean probability, share of truth and share of all weight in up to `bins` bins of equal weight, each (B,).
 
     Nodes of equal probability stay in one bin, which may thus be larger than the others.
@@ -101,7 +103,9 @@ def auroc(score: Floats, positive: Bools, weights: Floats) -> float:
     return float(hits @ below / (hits.sum() * others.sum()))
 
 
-def evaluate(mesh: Mesh, probability: Floats, uncertainty: Floats, truth: Bools, cutoff: float = 0.5) -> dict[str, float]:
+def evaluate(
+    mesh: Mesh, probability: Floats, uncertainty: Floats, truth: Bools, cutoff: float = 0.5
+) -> dict[str, float]:
     """All figures of one reconstruction.
 
     Args:
@@ -113,9 +117,9 @@ def evaluate(mesh: Mesh, probability: Floats, uncertainty: Floats, truth: Bools,
 
     Returns:
         dice, volume_error_ml and _percent (of the true volume), true_ml, predicted_ml, hd95_mm, assd_mm, brier, ece and
-        uncertainty_auroc (how well the uncertainty tells wrong nodes from right ones). On a surface mesh area_error_cm2,
-        area_error_percent, true_cm2 and predicted_cm2 stand for the volumes. What is not defined (the distance to a scar
-        that is not there, say) is left out.
+        uncertainty_auroc (how well the uncertainty tells wrong nodes from right ones). On a surface mesh
+        area_error_cm2, area_error_percent, true_cm2 and predicted_cm2 stand for the volumes. What is not defined (the
+        distance to a scar that is not there, say) is left out.
     """
     sizes = node_sizes(mesh)
     measure, unit, scale = ("volume", "ml", 1000.0) if mesh.is_volume else ("area", "cm2", 100.0)

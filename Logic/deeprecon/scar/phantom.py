@@ -7,17 +7,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from vtkmodules.vtkCommonDataModel import VTK_HEXAHEDRON
 
-from deeprecon.data.mesh import Inside, Mesh
+from deeprecon.data.files import write_json, write_text
+from deeprecon.data.mesh import Mesh
+from deeprecon.data.segmentation import Segment, Segmentation, write_segmentation
 from deeprecon.data.volume import Volume
-from deeprecon.scar.lesions import LESIONS, Lesion, ellipsoid
+from deeprecon.data.volume_io import write_volume
+from deeprecon.scar.lesions import LESIONS, Lesion
+from deeprecon.scar.phantom_files import write_dicom, write_fraction
 from deeprecon.scar.scan import Scan, scan, slices
 from deeprecon.scar.stacks import Stack
-from deeprecon.scar.ventricle import Points, Tissue, Ventricle, grid_mesh
+from deeprecon.scar.surface_heart import SurfaceHeart
+from deeprecon.scar.ventricle import Points, Tissue, Ventricle
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,31 +98,14 @@ def from_surface(mesh: Mesh, lesion: Lesion | None = None, *, endocardium: Point
 
     Args:
         mesh: the closed surface.
-        lesion: scar as a function of points; by default a slanted ellipsoid in the left ventricle's side wall.
-        endocardium: (M, 3) RAS mm points of the left ventricle's endocardium, whose longest axis the slices cross.
-            By default the points with 3 in the point array `class`, as the hearts of Cobiveco mark them.
+        lesion: scar as a function of points; by default `SurfaceHeart.side_wall_scar`.
+        endocardium: see `SurfaceHeart`.
         seed: see `sample_case` for this and all others. The mesh is cubes of `node_spacing` mm.
     """
-    inside = Inside(mesh)
-    inner = mesh.points[np.asarray(mesh.point_array("class")).ravel() == 3] if endocardium is None else endocardium
-    center = inner.mean(axis=0)
-    base = np.linalg.svd(inner - center, full_matrices=False)[2][0]
-    along = (inner - center) @ base
-    width = np.linalg.norm(inner - center - along[:, None] * base, axis=1)
-    if width[along > 0].mean() < width[along < 0].mean():  # a ventricle narrows to its apex
-        base, along = -base, -along
-    septum = mesh.points.mean(axis=0) - center
-    septum -= base * (septum @ base)
-    septum /= np.linalg.norm(septum)
-    front = np.cross(base, septum)
-    if lesion is None:
-        lesion = _side_wall_scar(inner, center, np.stack([septum, front, base]))
-
-    matrix, shape = slices(mesh.points, base, -front, spacing=spacing, pixel=pixel)
-    tissue = _with_blood(inside, mesh.points, np.stack([septum, front, base]))
-    landmarks = {"apex": center + along.min() * base, "base": center + along.max() * base, "left ventricle": center}
-    volume = _cubes(inside, mesh.points, node_spacing)
-    return _phantom(volume, tissue, lesion, landmarks, matrix, shape, thickness, shift, noise, seed)
+    heart = SurfaceHeart(mesh, endocardium)
+    matrix, shape = slices(mesh.points, heart.axes[2], -heart.axes[1], spacing=spacing, pixel=pixel)
+    return _phantom(heart.mesh(node_spacing), heart.tissue, lesion or heart.side_wall_scar(), heart.landmarks(), matrix,
+                    shape, thickness, shift, noise, seed)
 
 
 def shift_slices(phantom: Phantom, shift: float, seed: int = 0) -> Phantom:
@@ -131,6 +120,89 @@ def shift_slices(phantom: Phantom, shift: float, seed: int = 0) -> Phantom:
     return replace(phantom, scans=scans, lge=lge)
 
 
+README = """\
+A synthetic patient, made by formulas. No measurement of a person is in these files. For research and training only.
+
+lge.nrrd                    late gadolinium enhancement, short-axis slices {thickness:g} mm thick, one every {spacing:g} mm
+{dicom}segmentation.seg.nrrd       contours drawn pixel by pixel: wall, scar, blood pools, remote (healthy) wall
+myocardium_fraction.nii.gz  share of each pixel that is wall
+scar_fraction.nii.gz        share of each pixel's wall that is scar
+mesh.vtu                    the wall, {nodes} nodes, mm, LPS axes as Slicer writes them
+landmarks.mrk.json          named points
+truth.vtu                   the same mesh with the true scar in the node array scar_truth: for checking results only
+"""
+
+
+def write_case(phantom: Phantom, folder: Path | str, dicom: bool = False) -> dict[str, Path]:
+    """Write the phantom's first stack, mesh and truth in clinical formats; README.txt there says what is what.
+
+    Args:
+        phantom: see there.
+        folder: made if missing.
+        dicom: also write the image as a DICOM series, in the folder `dicom`.
+
+    Returns:
+        lge, segmentation, myocardium, scar, mesh, truth, landmarks, readme and, if asked for, dicom: where each lies.
+    """
+    from deeprecon.data.mesh_io import write_mesh
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    names = {"lge": "lge.nrrd", "segmentation": "segmentation.seg.nrrd", "myocardium": "myocardium_fraction.nii.gz",
+             "scar": "scar_fraction.nii.gz", "mesh": "mesh.vtu", "truth": "truth.vtu",
+             "landmarks": "landmarks.mrk.json", "readme": "README.txt"}
+    paths = {name: folder / file for name, file in names.items()}
+    image, stack = phantom.lge[0], phantom.stacks[0]
+    write_volume(paths["lge"], image)
+    write_segmentation(paths["segmentation"], _contours(phantom))
+    write_fraction(paths["myocardium"], Volume(stack.wall, stack.ijk_to_ras))
+    write_fraction(paths["scar"], Volume(stack.scar, stack.ijk_to_ras))
+    write_mesh(paths["mesh"], phantom.mesh, "mm", "lps")
+    truth = phantom.mesh.with_point_arrays({"scar_truth": phantom.truth.astype(np.float32)})
+    write_mesh(paths["truth"], truth, "mm", "lps")
+    write_json(paths["landmarks"], _markups(phantom.landmarks))
+    if dicom:
+        paths["dicom"] = write_dicom(folder / "dicom", image)
+    write_text(paths["readme"], README.format(
+        thickness=stack.thickness, spacing=image.spacing[2], nodes=phantom.mesh.n_points,
+        dicom="dicom/                      the same as a DICOM series\n" if dicom else ""))
+    return paths
+
+
+def _contours(phantom: Phantom) -> Segmentation:
+    """What a careful reader would draw: pixels that are mostly wall, mostly scar, mostly blood, and surely healthy."""
+    only, stack = phantom.scans[0], phantom.stacks[0]
+    wall = stack.wall >= 0.5
+    scar = wall & (stack.scar >= 0.5)
+    remote = (stack.wall > 0.99) & (stack.scar == 0)
+    if scar.any():  # the third of the healthy wall that lies farthest from scar
+        axes = np.argwhere(scar) * only.spacing, np.argwhere(remote) * only.spacing
+        distance = np.array([np.linalg.norm(axes[0] - pixel, axis=1).min() for pixel in axes[1]])
+        remote[remote] = distance > np.quantile(distance, 2 / 3)
+    masks = {
+        "myocardium": (wall, (0.78, 0.45, 0.42)),
+        "scar": (scar, (1.0, 0.87, 0.35)),
+        "left ventricular blood pool": (only.fractions[Tissue.LEFT_BLOOD] > 0.5, (0.85, 0.24, 0.24)),
+        "right ventricular blood pool": (only.fractions[Tissue.RIGHT_BLOOD] > 0.5, (0.27, 0.45, 0.80)),
+        "remote myocardium": (remote, (0.45, 0.75, 0.45)),
+    }
+    segments = tuple(Segment(name, mask, color) for name, (mask, color) in masks.items() if mask.any())
+    return Segmentation(segments, only.ijk_to_ras, "segmentation", only.thickness)
+
+
+def _markups(landmarks: dict[str, npt.NDArray[np.float64]]) -> dict[str, Any]:
+    """Landmarks, RAS mm, as Slicer's markups file describes points."""
+    points = [
+        {"id": str(number), "label": name, "position": [-place[0], -place[1], place[2]]}
+        for number, (name, place) in enumerate(landmarks.items(), 1)
+    ]
+    return {
+        "@schema": "https://raw.githubusercontent.com/slicer/slicer/master/modules/loadable/markups/resources/schema/"
+                   "markups-schema-v1.0.3.json#",
+        "markups": [{"type": "Fiducial", "coordinateSystem": "LPS", "coordinateUnits": "mm", "controlPoints": points}],
+    }
+
+
 def _phantom(mesh: Mesh, tissue: Callable[[Points], npt.NDArray[np.uint8]], lesion: Lesion,
              landmarks: dict[str, npt.NDArray[np.float64]], matrix: npt.NDArray[np.float64],
              shape: tuple[int, int, int], thickness: float, shift: float, noise: float, seed: int) -> Phantom:
@@ -138,67 +210,3 @@ def _phantom(mesh: Mesh, tissue: Callable[[Points], npt.NDArray[np.uint8]], lesi
     rng = np.random.default_rng(seed)
     only = scan(tissue, lesion, matrix, shape, thickness, rng.normal(0, shift, size=(shape[0], 2)))
     return Phantom(mesh, lesion(mesh.points), (only,), (only.lge(rng, noise, "LGE"),), landmarks, tissue, lesion, noise)
-
-
-def _side_wall_scar(endocardium: Points, center: Points, axes: Points) -> Lesion:
-    """A slanted ellipsoid through the wall away from the septum and somewhat in front."""
-    outwards = -0.8 * axes[0] + 0.6 * axes[1]
-    reach = np.abs((endocardium - center) @ axes[2]) < 8
-    radius = np.quantile(((endocardium - center) @ outwards)[reach], 0.98)
-    around = np.cross(axes[2], outwards)
-    turned = np.stack([outwards + 0.25 * axes[2], 0.87 * around + 0.5 * axes[2], axes[2]])
-    rows = np.linalg.qr(turned.T)[0].T
-    return ellipsoid(center + (radius + 2) * outwards - 4 * axes[2], rows, (12.0, 23.0, 30.0))
-
-
-def _with_blood(inside: Inside, points: Points, axes: Points) -> Callable[[Points], npt.NDArray[np.uint8]]:
-    """Tissue of a heart known by its wall alone: blood is what the wall encloses in planes across the last of `axes`.
-
-    Both ventricles' blood counts as the left one's.
-    """
-    step = 1.0
-    placed = points @ axes.T
-    low = placed.min(axis=0) - 3 * step
-    counts = np.ceil((placed.max(axis=0) + 3 * step - low) / step).astype(int) + 1
-    x, y, z = np.meshgrid(*[low[n] + step * np.arange(counts[n]) for n in range(3)], indexing="ij")
-    wall = inside(np.stack([x, y, z], axis=-1).reshape(-1, 3) @ axes).reshape(x.shape)
-    outer = np.zeros_like(wall)
-    outer[[0, -1]] = outer[:, [0, -1]] = True
-    outer[:, :, [0, -1]] = True
-    while True:
-        grown = _grown(outer) & ~wall
-        if np.array_equal(grown, outer):
-            break
-        outer = grown
-    outer = _grown(outer)  # the first half voxel outside the epicardium is outside, not blood
-
-    def tissue(points: Points) -> npt.NDArray[np.uint8]:
-        index = np.clip(np.rint((points @ axes.T - low) / step).astype(int), 0, counts - 1)
-        result = np.where(outer[tuple(index.T)], Tissue.OUTSIDE, Tissue.LEFT_BLOOD).astype(np.uint8)
-        result[inside(points)] = Tissue.WALL
-        return result
-
-    return tissue
-
-
-def _grown(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """`mask` and its neighbours along the first two axes."""
-    result = mask.copy()
-    result[1:] |= mask[:-1]
-    result[:-1] |= mask[1:]
-    result[:, 1:] |= mask[:, :-1]
-    result[:, :-1] |= mask[:, 1:]
-    return result
-
-
-def _cubes(inside: Inside, points: Points, spacing: float) -> Mesh:
-    """Hexahedra of `spacing` mm, all whose centres lie inside."""
-    low = points.min(axis=0)
-    counts = np.ceil((points.max(axis=0) - low) / spacing).astype(int)
-    cells = np.stack(np.meshgrid(*map(np.arange, counts), indexing="ij"), axis=-1).reshape(-1, 3)
-    cells = cells[inside(low + (cells + 0.5) * spacing)]
-    corners = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]])
-    flat = np.ravel_multi_index(tuple((cells[:, None] + corners).reshape(-1, 3).T), tuple(counts + 1))
-    used, hexahedra = np.unique(flat, return_inverse=True)
-    nodes = low + np.stack(np.unravel_index(used, tuple(counts + 1)), axis=-1) * spacing
-    return grid_mesh(nodes, [(VTK_HEXAHEDRON, hexahedra.reshape(-1, 8))], "heart")

@@ -34,6 +34,11 @@ class Scan:
     ijk_to_ras: npt.NDArray[np.float64]
     thickness: float
 
+    @property
+    def spacing(self) -> npt.NDArray[np.float64]:
+        """(3,) pixel size along the array's axes k, j, i in mm."""
+        return np.linalg.norm(self.ijk_to_ras[:3, :3], axis=0)[::-1]
+
     def stack(self, name: str) -> Stack:
         """The soft observations: share of wall in each pixel and share of scar in that wall."""
         wall = self.fractions[Tissue.WALL]

@@ -6,11 +6,9 @@ from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
-from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
-from vtkmodules.vtkCommonCore import vtkPoints
-from vtkmodules.vtkCommonDataModel import VTK_HEXAHEDRON, VTK_WEDGE, vtkCellArray, vtkUnstructuredGrid
+from vtkmodules.vtkCommonDataModel import VTK_HEXAHEDRON, VTK_WEDGE
 
-from deeprecon.data.mesh import Mesh
+from deeprecon.data.mesh import Mesh, unstructured_grid
 
 Points = npt.NDArray[np.float64]
 
@@ -194,12 +192,4 @@ def grid_mesh(nodes: Points, blocks: list[tuple[int, npt.NDArray[np.int64]]], na
     offsets = np.concatenate([[0], np.cumsum(counts)])
     connectivity = np.concatenate([cells.ravel() for _, cells in blocks])
     types = np.concatenate([np.full(len(cells), kind, dtype=np.uint8) for kind, cells in blocks])
-    cells = vtkCellArray()
-    cells.SetData(numpy_to_vtkIdTypeArray(offsets.astype(np.int64), deep=True),
-                  numpy_to_vtkIdTypeArray(connectivity.astype(np.int64), deep=True))
-    points = vtkPoints()
-    points.SetData(numpy_to_vtk(np.ascontiguousarray(nodes, dtype=np.float64), deep=True))
-    dataset = vtkUnstructuredGrid()
-    dataset.SetPoints(points)
-    dataset.SetCells(numpy_to_vtk(types, deep=True), cells)
-    return Mesh(dataset, name)
+    return Mesh(unstructured_grid(nodes, connectivity, offsets, types), name)

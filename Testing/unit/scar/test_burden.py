@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from deeprecon.data.errors import InputError
+from deeprecon.data.mesh import Mesh
+from deeprecon.scar.burden import components, element_probability, element_tags, node_sizes, scar_burden
+from deeprecon.scar.ventricle import grid_mesh
+from vtkmodules.vtkCommonDataModel import VTK_HEXAHEDRON, VTK_TETRA
+from vtkmodules.vtkFiltersSources import vtkPlaneSource
+
+
+def box(counts: tuple[int, int, int], spacing: float) -> Mesh:
+    """Cubes of `spacing` mm: nodes run fastest along z."""
+    shape = np.array(counts) + 1
+    nodes = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1).reshape(-1, 3) * spacing
+    cells = np.stack(np.meshgrid(*map(np.arange, counts), indexing="ij"), axis=-1).reshape(-1, 3)
+    corners = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]])
+    ids = np.ravel_multi_index(tuple((cells[:, None] + corners).reshape(-1, 3).T), tuple(shape)).reshape(-1, 8)
+    return grid_mesh(nodes.astype(float), [(VTK_HEXAHEDRON, ids)], "box")
+
+
+def plane() -> Mesh:
+    """A square of 30 mm by 30 mm."""
+    source = vtkPlaneSource()
+    source.SetOrigin(0, 0, 0)
+    source.SetPoint1(30, 0, 0)
+    source.SetPoint2(0, 30, 0)
+    source.SetResolution(30, 30)
+    source.Update()
+    return Mesh(source.GetOutput(), "plane")
+
+
+def row(rows: list[dict[str, str | float]], region: str) -> dict[str, str | float]:
+    return next(row for row in rows if row["region"] == region)
+
+
+def test_volumes_and_mass_of_a_box() -> None:
+    mesh = box((40, 10, 10), 2.0)
+    rows = scar_burden(mesh, np.zeros(mesh.n_points), np.zeros(mesh.n_points))
+    assert row(rows, "wall")["volume_ml"] == pytest.approx(32.0)
+    assert row(rows, "wall")["mass_g"] == pytest.approx(32.0 * 1.05)
+    assert row(rows, "wall")["percent_of_wall"] == pytest.approx(100)
+    scar = row(rows, "scar")
+    assert (scar["volume_ml"], scar["pieces"], scar["largest_piece_ml"]) == (0, 0, 0)
+
+
+def test_core_and_border_zone_make_up_the_scar() -> None:
+    mesh = box((40, 10, 10), 2.0)
+    probability = mesh.points[:, 0] / 80  # a ramp along x
+    rows = scar_burden(mesh, probability, np.zeros(mesh.n_points), cutoff=0.5, core_cutoff=0.75)
+    volumes = {str(row["region"]): float(row["volume_ml"]) for row in rows}
+    assert volumes["core"] + volumes["border zone"] == pytest.approx(volumes["scar"])
+    # nodes above x = 40 mm are scar: 19 full layers of 0.8 ml and the half one at the end
+    assert volumes["scar"] == pytest.approx(19.5 * 0.8)
+    assert volumes["core"] == pytest.approx(9.5 * 0.8)
+
+
+def test_interval_holds_the_volume_and_widens_with_the_uncertainty() -> None:
+    mesh = box((40, 10, 10), 2.0)
+    probability = mesh.points[:, 0] / 80
+    sure = row(scar_burden(mesh, probability, np.zeros(mesh.n_points)), "scar")
+    assert sure["low_ml"] == sure["volume_ml"] == sure["high_ml"]
+    unsure = row(scar_burden(mesh, probability, np.full(mesh.n_points, 0.051)), "scar")
+    # 1.96 * 0.051 = 0.1, which is 8 mm of the ramp and so 4 layers of 0.8 ml (3 whole steps beyond the strict cutoff)
+    assert float(unsure["volume_ml"]) - float(unsure["low_ml"]) == pytest.approx(4 * 0.8, abs=0.81)
+    assert float(unsure["high_ml"]) - float(unsure["volume_ml"]) == pytest.approx(4 * 0.8, abs=0.81)
+
+
+def test_surface_burden_is_an_area_without_mass() -> None:
+    mesh = plane()
+    rows = scar_burden(mesh, (mesh.points[:, 0] > 15).astype(float), np.zeros(mesh.n_points))
+    assert row(rows, "wall")["area_cm2"] == pytest.approx(9.0)
+    assert row(rows, "scar")["area_cm2"] == pytest.approx(9 * 14.5 / 30)
+    assert not any(key.endswith(("_ml", "_g")) for key in rows[0])
+
+
+def test_node_sizes_add_up_for_mixed_cells() -> None:
+    nodes = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1],
+                      [0.5, 0.5, 4]], dtype=float)
+    mesh = grid_mesh(nodes, [(VTK_HEXAHEDRON, np.arange(8)[None]), (VTK_TETRA, np.array([[4, 5, 6, 8]]))], "mixed")
+    sizes = node_sizes(mesh)
+    assert sizes.sum() == pytest.approx(1 + 0.5)
+    assert sizes[8] == pytest.approx(0.125)
+    assert sizes[4] == pytest.approx(0.125 + 0.125)
+
+
+def test_pieces_join_along_edges_only() -> None:
+    mesh = box((30, 30, 1), 1.0)
+    x, y, _ = mesh.points.T
+    apart = (x < 10) | (x > 12)
+    pieces = components(mesh, apart)
+    assert set(pieces[x < 10]) == {0}
+    assert set(pieces[x > 12]) == {1}
+    assert set(pieces[~apart]) == {-1}
+    corner_to_corner = ((x <= 5) & (y <= 5)) | ((x >= 6) & (y >= 6))
+    assert components(mesh, corner_to_corner).max() == 1
+    assert components(mesh, np.zeros(mesh.n_points, dtype=bool)).max() == -1
+
+
+def test_a_long_winding_piece_is_one() -> None:
+    mesh = box((40, 40, 1), 1.0)
+    x, y, z = mesh.points.astype(int).T
+    snake = (z == 0) & ((y % 4 == 0) | ((y % 4 != 0) & (x == np.where((y // 4) % 2 == 0, 40, 0))))
+    assert components(mesh, snake).max() == 0
+
+
+def test_pieces_are_found_on_surfaces_too() -> None:
+    mesh = plane()
+    x = mesh.points[:, 0]
+    assert components(mesh, (x < 10) | (x > 20)).max() == 1
+
+
+def test_element_probability_is_the_mean_over_the_nodes() -> None:
+    mesh = box((2, 1, 1), 1.0)
+    probability = (mesh.points[:, 0] == 2).astype(float)
+    assert element_probability(mesh, probability) == pytest.approx([0.0, 0.5])
+
+
+def test_element_tags_keep_healthy_tags_and_mark_border_and_core() -> None:
+    mesh = box((3, 1, 1), 1.0)
+    probability = np.interp(mesh.points[:, 0], [0, 1, 2, 3], [0, 0.2, 1, 1])
+    assert element_tags(mesh, probability).tolist() == [1, 100, 101]
+    assert element_tags(mesh, probability, base_tag=np.array([7, 8, 9]), scar_tag=20).tolist() == [7, 20, 21]
+    assert element_tags(mesh, np.zeros(mesh.n_points), base_tag=3).tolist() == [3, 3, 3]
+
+
+def test_scar_tags_that_are_taken_are_refused() -> None:
+    mesh = box((3, 1, 1), 1.0)
+    with pytest.raises(InputError, match="box .*100"):
+        element_tags(mesh, np.zeros(mesh.n_points), base_tag=np.array([1, 100, 2]))
