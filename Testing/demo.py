@@ -1,0 +1,108 @@
+"""The main job on real input, from clinical files to a report and a Slicer scene: what `make demo` runs.
+
+    python Testing/demo.py --output out/demo [--case DIR]
+
+DIR holds the files of one patient: lge.nrrd (or .nii.gz, or a DICOM folder lge/), segmentation.seg.nrrd with the
+myocardium, and optionally mesh.vtu (.vtk, .vtp, .ply, .stl, .pts), and truth.vtu with scar_truth where it is known.
+Without it the sample case is made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "Testing" / "host"))
+
+BASELINES = ("nearest", "linear", "signed-distance", "log-odds")
+IMAGES = ("lge.nrrd", "lge.nii.gz", "lge.nii", "lge")
+MESHES = ("mesh.vtu", "mesh.vtk", "mesh.vtp", "mesh.ply", "mesh.stl", "mesh.pts")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--case", type=Path, help="folder of your own case")
+    arguments = parser.parse_args()
+    started = time.monotonic()
+    folder = arguments.case or arguments.output / "case"
+    if arguments.case is None:
+        print("Making the sample case ...", flush=True)
+        deeprecon("phantom", "--output", folder)
+    options = case_options(folder)
+    print("Reconstructing the scar ...", flush=True)
+    result = arguments.output / "field"
+    deeprecon("reconstruct", *options, "--output", result)
+    if (folder / "truth.vtu").exists():
+        compare(folder, options, arguments.output, result)
+    write_scene(result, arguments.output / "scene.mrb", folder)
+    print(f"\nDone in {time.monotonic() - started:.0f} s. Open:")
+    print(f"  report   {result / 'report.html'}")
+    print(f"  scene    {arguments.output / 'scene.mrb'}   (drag it into Slicer)")
+    print(f"  pictures {result / 'mesh.png'}, {result / 'slices.png'}")
+
+
+def deeprecon(verb: str, *arguments: str | Path) -> None:
+    """Run the command line as its users do; end here with its code if it fails."""
+    code = subprocess.run(
+        [sys.executable, "-m", "deeprecon", "scar", verb, *map(str, arguments)], check=False
+    ).returncode
+    if code:
+        sys.exit(code)
+
+
+def case_options(folder: Path) -> list[str | Path]:
+    """The files of a case as options of `scar reconstruct`."""
+
+    def first(names: tuple[str, ...]) -> Path | None:
+        return next((folder / name for name in names if (folder / name).exists()), None)
+
+    image, mesh, segmentation = first(IMAGES), first(MESHES), folder / "segmentation.seg.nrrd"
+    if image is None or not segmentation.exists():
+        sys.exit(f"{folder} needs segmentation.seg.nrrd and one of {', '.join(IMAGES)}.")
+    options: list[str | Path] = ["--lge", image, "--myocardium", segmentation]
+    return [*options, "--mesh", mesh] if mesh else options
+
+
+def compare(folder: Path, options: list[str | Path], output: Path, field: Path) -> None:
+    """The field beside every interpolation, all against the known truth."""
+    results = {"field": field}
+    for kind in BASELINES:
+        results[kind] = output / kind
+        deeprecon(
+            "reconstruct", *options, "--method", "interpolation", "--interpolation", kind, "--output", results[kind]
+        )
+    rows = []
+    for name, result in results.items():
+        figures_folder = output / "evaluation" / name
+        deeprecon(
+            "evaluate", "--mesh", result / "mesh.vtu", "--truth", folder / "truth.vtu", "--output", figures_folder
+        )
+        with open(figures_folder / "evaluation.csv", encoding="utf-8", newline="") as file:
+            figures = {row["figure"]: float(row["value"]) for row in csv.DictReader(file)}
+        seconds = json.loads((result / "result.json").read_text(encoding="utf-8"))["provenance"]["seconds"]
+        rows.append((name, figures["dice"], figures["volume_error_percent"], figures["hd95_mm"], seconds))
+    print(f"\n{'method':16}{'Dice':>8}{'volume error':>14}{'HD95':>10}{'time':>9}")
+    for name, dice, error, distance, seconds in rows:
+        print(f"{name:16}{dice:8.3f}{error:12.1f} %{distance:7.1f} mm{seconds:7.1f} s")
+
+
+def write_scene(result: Path, path: Path, case: Path) -> None:
+    """A Slicer scene with the images, the result and how it is shown, written without Slicer."""
+    import slicerhost.core
+
+    core = slicerhost.core.start()
+    from deeprecon.scene.results import load_results
+
+    load_results(result)
+    core.saveScene(path)
+
+
+if __name__ == "__main__":
+    main()
