@@ -1,0 +1,67 @@
+"""The bundle panel: choose a model bundle and read its card before using it."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import slicer
+
+from deeprecon.data.errors import InputError
+from deeprecon.resources import resource_path
+from deeprecon.training.bundle import Bundle, read_bundle
+
+
+class BundlePanel:
+    """Chooses the folder of a model bundle and shows its card. Reading and checking it needs no PyTorch.
+
+    Args:
+        layout: where the panel is put.
+        method: name of the method that will use the bundle, such as "scar".
+        changed: called when another bundle was chosen.
+    """
+
+    def __init__(self, layout: Any, method: str, changed: Callable[[], None]) -> None:
+        self.widget = slicer.util.loadUI(str(resource_path("UI", "BundlePanel.ui")))
+        self.ui = slicer.util.childWidgetVariables(self.widget)
+        layout.addWidget(self.widget)
+        self.bundle: Bundle | None = None
+        self._method = method
+        self._changed = changed
+        self.ui.folderEdit.connect("currentPathChanged(QString)", self._onFolder)
+        self._show("Choose the folder of a model.", "")
+
+    def _onFolder(self, path: str) -> None:
+        self.bundle = None
+        if not path:
+            self._show("Choose the folder of a model.", "")
+        else:
+            try:
+                bundle = read_bundle(Path(path))
+                if bundle.method != self._method:
+                    raise InputError(
+                        f"This model is for {bundle.method}, not for {self._method}.", "Choose another folder."
+                    )
+                self.bundle = bundle
+                self._show("", _card(bundle))
+            except InputError as error:
+                self._show(str(error), "")
+        self._changed()
+
+    def _show(self, message: str, card: str) -> None:
+        self.ui.messageLabel.text = html.escape(message)
+        self.ui.messageLabel.visible = bool(message)
+        self.ui.cardText.setHtml(card)
+        self.ui.cardText.visible = bool(card)
+
+
+def _card(bundle: Bundle) -> str:
+    rows = [
+        (key, bundle.metadata.get(key)) for key in ("description", "valid_for", "training_data", "license", "version")
+    ]
+    lines = [
+        f"<p><b>{key.replace('_', ' ').capitalize()}:</b> {html.escape(str(value))}</p>" for key, value in rows if value
+    ]
+    return f"<h3>{html.escape(str(bundle.metadata.get('name', '')))}</h3>{''.join(lines)}<p>For research, not for diagnosis.</p>"

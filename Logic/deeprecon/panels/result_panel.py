@@ -1,0 +1,88 @@
+"""The result panel: what is shown, the table, the report, and taking a result away again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+
+from deeprecon.data.errors import InputError
+from deeprecon.resources import resource_path
+from deeprecon.scene.results import discard
+
+
+class ResultPanel:
+    """Shows the result nodes of a run.
+
+    Args:
+        layout: where the panel is put.
+        choices: name of an array -> its label, for "Show".
+        show: called with the chosen array name when the views are to be set up.
+        discarded: called after the result nodes were removed.
+    """
+
+    def __init__(
+        self, layout: Any, choices: Mapping[str, str], show: Callable[[str], None], discarded: Callable[[], None]
+    ) -> None:
+        self.widget = slicer.util.loadUI(str(resource_path("UI", "ResultPanel.ui")))
+        self.ui = slicer.util.childWidgetVariables(self.widget)
+        layout.addWidget(self.widget)
+        self.report: Path | None = None
+        self._nodes: list[Any] = []
+        self._table: Any = None
+        self._onShowArray = show
+        self._discarded = discarded
+        for name, text in choices.items():
+            self.ui.showCombo.addItem(text, name)
+        self.ui.showCombo.connect("currentIndexChanged(int)", self._onShow)
+        self.ui.showButton.connect("clicked(bool)", self._onShow)
+        self.ui.reportButton.connect("clicked(bool)", self._onReport)
+        self.ui.discardButton.connect("clicked(bool)", self._onDiscard)
+        self.ui.saveTableButton.connect("clicked(bool)", self._onSaveTable)
+        self.setResult([], None)
+
+    def setScene(self, scene: Any) -> None:
+        """Show tables of this scene."""
+        self.widget.setMRMLScene(scene)
+
+    def setResult(self, nodes: list[Any], table: Any) -> None:
+        """Show these nodes; an empty list where there is no result. `table` is one of them or None."""
+        self._nodes, self._table = nodes, table
+        ui = self.ui
+        ui.messageLabel.text = "" if nodes else "No result yet."
+        ui.messageLabel.visible = not nodes
+        ui.burdenTable.setMRMLTableNode(table)
+        for widget in (ui.burdenTable, ui.tablePathEdit, ui.tablePathEditLabel, ui.saveTableButton):
+            widget.visible = table is not None
+        for widget in (ui.showCombo, ui.showButton, ui.discardButton):
+            widget.enabled = bool(nodes)
+        ui.reportButton.enabled = bool(nodes) and self.report is not None and self.report.exists()
+
+    @property
+    def shown(self) -> str:
+        """Name of the array to be shown."""
+        return str(self.ui.showCombo.currentData)
+
+    def _onShow(self, *_arguments: Any) -> None:
+        if self._nodes:
+            self._onShowArray(self.shown)
+
+    def _onReport(self) -> None:
+        if self.report is not None:
+            qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(self.report)))
+
+    def _onDiscard(self) -> None:
+        discard(self._nodes)
+        self.report = None
+        self._discarded()
+
+    def _onSaveTable(self) -> None:
+        with slicer.util.tryWithErrorDisplay("The table could not be saved."):
+            path = self.ui.tablePathEdit.currentPath
+            if not path:
+                raise InputError("No file is chosen.", "Choose one beside the button.")
+            if not slicer.util.exportNode(self._table, path, {}):
+                raise InputError(f"{path} cannot be written.", "Choose another folder.")

@@ -1,0 +1,337 @@
+"""The run panel: start, progress, time left, curves, log, cancel, and what went wrong in words."""
+
+from __future__ import annotations
+
+import enum
+import html
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+
+from deeprecon.data.errors import InputError
+from deeprecon.jobs.process import child_environment
+from deeprecon.jobs.runner import JobRunner
+from deeprecon.panels.device_panel import DevicePanel
+from deeprecon.panels.report import diagnosticReport
+from deeprecon.resources import resource_path
+from deeprecon.scene.plots import CurvePlot
+
+POLL_MS = 100
+EVENTS_PER_TICK = 200
+
+
+class RunState(enum.Enum):
+    """What the panel is doing. It lives here and never in the scene: a saved scene must not restore a run."""
+
+    IDLE = "idle"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class RunCallbacks:
+    """What the module does for the panel.
+
+    Attributes:
+        prepare: writes the job folder and returns it; raises InputError for bad input.
+        load: loads the results of a finished job folder and returns a sentence about them.
+        repeat: restores inputs and settings of the selected result.
+        changed: called after each change of state.
+    """
+
+    prepare: Callable[[], Path]
+    load: Callable[[Path], str]
+    repeat: Callable[[], None]
+    changed: Callable[[], None]
+
+
+class RunPanel:
+    """Drives one job at a time in a child process; the application stays responsive.
+
+    Args:
+        layout: where the panel is put.
+        callbacks: what the module does for it.
+        devicePanel: knows the overlay and checks the computer before the first run.
+        title: of the training curves.
+    """
+
+    def __init__(self, layout: Any, callbacks: RunCallbacks, devicePanel: DevicePanel, title: str) -> None:
+        self.widget = slicer.util.loadUI(str(resource_path("UI", "RunPanel.ui")))
+        self.ui = slicer.util.childWidgetVariables(self.widget)
+        layout.addWidget(self.widget)
+        self.state = RunState.IDLE
+        self.runner: JobRunner | None = None
+        self.folder: Path | None = None
+        self.warnings: list[str] = []
+        self.error = ""
+        self.logLines: list[str] = []
+        self._callbacks = callbacks
+        self._device = devicePanel
+        self._title = title
+        self._ready = False
+        self._whyNot = ""
+        self._curves: CurvePlot | None = None
+        self._plotViewNode: Any = None
+        self._started = 0.0
+        self._secondsLeft: tuple[float, float] | None = None
+        self._timer = qt.QTimer()
+        self._timer.setInterval(POLL_MS)
+        self._timer.connect("timeout()", self._onTimer)
+        self.ui.applyButton.connect("clicked(bool)", self._onApply)
+        self.ui.finishButton.connect("clicked(bool)", self.finishNow)
+        self.ui.repeatButton.connect("clicked(bool)", self._onRepeat)
+        self.ui.copyReportButton.connect("clicked(bool)", self._onCopyReport)
+        slicer.app.connect("aboutToQuit()", self.abort)
+        self._show()
+
+    @property
+    def busy(self) -> bool:
+        """True while a job runs or is being cancelled."""
+        return self.state in (RunState.RUNNING, RunState.CANCELLING)
+
+    def cleanup(self) -> None:
+        """End the running job and let go of the application. To be called from the module's cleanup."""
+        self.abort()
+        slicer.app.disconnect("aboutToQuit()", self.abort)
+
+    def setScene(self, scene: Any) -> None:
+        """Show curves of this scene; None before the scene closes."""
+        self.widget.setMRMLScene(scene)
+
+    def setReady(self, ready: bool, whyNot: str = "") -> None:
+        """Enable Apply, or say in its tool tip what is missing."""
+        self._ready, self._whyNot = ready, whyNot
+        self._show()
+
+    def setEstimate(self, text: str) -> None:
+        """Say how long a run will take."""
+        self.ui.estimateLabel.text = text
+
+    # -- starting and ending
+
+    def apply(self) -> None:
+        """Start a run: check the computer the first time, write the job folder, start the child process."""
+        if self.busy or not self._ready:
+            return
+        self.warnings, self.error, self.logLines, self.folder, self.runner = [], "", [], None, None
+        self.ui.logText.clear()
+        self._curves = None
+        self._started, self._secondsLeft = time.monotonic(), None
+        self.ui.progressBar.value = 0
+        self.ui.stageLabel.text = "Checking this computer…"
+        self.ui.messageLabel.text = ""
+        self._setState(RunState.RUNNING)
+        self._device.ensureChecked(self._launch)
+
+    def _launch(self, problem: str) -> None:
+        if self.state is RunState.CANCELLING:  # while the computer was being checked
+            self._finish("Cancelled. Nothing was changed.", RunState.IDLE)
+            return
+        if self.state is not RunState.RUNNING:
+            return
+        if problem:
+            self._fail(problem, "See Device.")
+            return
+        self.ui.stageLabel.text = "Preparing the data…"
+        try:
+            self.folder = self._callbacks.prepare()
+            self.runner = JobRunner(self.folder, environment=child_environment(self._device.overlay.folder))
+            self.runner.start()
+        except InputError as error:
+            self._fail(error.message, error.hint)
+            return
+        except Exception as error:
+            self._fail(f"The data could not be prepared: {error}", "Copy the report and ask.")
+            raise
+        self._timer.start()
+
+    def cancel(self) -> None:
+        """Stop the job gracefully, and by force where it does not stop within seconds."""
+        if self.state is not RunState.RUNNING:
+            return
+        self._setState(RunState.CANCELLING)
+        self.ui.stageLabel.text = "Cancelling…"
+        if self.runner is not None:
+            self.runner.cancel()
+
+    def finishNow(self) -> None:
+        """Ask the job to finish early; its best result so far is loaded."""
+        if self.state is RunState.RUNNING and self.runner is not None:
+            self.runner.stop()
+            self.ui.stageLabel.text = "Finishing with the best result so far…"
+            self.ui.finishButton.enabled = False
+
+    def abort(self) -> None:
+        """End the job at once, with all processes it started: the scene, the module or the application closes."""
+        self._timer.stop()
+        self._device.abort()
+        if self.runner is not None and self.runner.running:
+            self.runner.kill()
+        self.runner = None
+        self._curves = None
+        if self.busy:
+            self._finish("The run was ended because the scene or the module was closed.", RunState.IDLE)
+
+    def _onTimer(self) -> None:
+        runner = self.runner
+        if runner is None:
+            self._timer.stop()
+            return
+        for event in runner.poll(EVENTS_PER_TICK):
+            self._onEvent(event)
+        self._showTime()
+        if not runner.running:
+            self._timer.stop()
+            self._onEnded(runner)
+
+    def _onEnded(self, runner: JobRunner) -> None:
+        for event in runner.poll():
+            self._onEvent(event)
+        failure = runner.failure()
+        if failure is None and self.folder is not None:
+            if self.state is RunState.CANCELLING:
+                self._finish("Cancelled. Nothing was changed.", RunState.IDLE)
+                return
+            self.ui.stageLabel.text = "Loading the result…"
+            try:
+                text = self._callbacks.load(self.folder)
+            except InputError as error:
+                self._fail(error.message, error.hint)
+                return
+            except Exception as error:
+                self._fail(f"The result could not be loaded: {error}", "Copy the report and ask.")
+                raise
+            seconds = time.monotonic() - self._started
+            self._finish(f"{text} Took {inWords(seconds)}.".strip(), RunState.DONE)
+        elif failure is not None and failure.get("kind") == "cancelled":
+            self._finish("Cancelled. Nothing was changed.", RunState.IDLE)
+        elif failure is not None:
+            self._fail(str(failure.get("message", "")), str(failure.get("hint", "")))
+
+    def _fail(self, message: str, hint: str) -> None:
+        self._timer.stop()
+        self.error = f"{message} {hint}".strip()
+        self.ui.messageLabel.text = f"<b>{html.escape(message)}</b> {html.escape(hint)}"
+        self.log(f"Error: {self.error}")
+        self._setState(RunState.FAILED)
+
+    def _finish(self, text: str, state: RunState) -> None:
+        self.ui.messageLabel.text = html.escape(text)
+        self._setState(state)
+
+    # -- what the child process says
+
+    def _onEvent(self, event: dict[str, Any]) -> None:
+        kind = event.get("type")
+        if kind == "progress":
+            self.ui.progressBar.value = round(1000 * float(event.get("fraction") or 0))
+            left = event.get("seconds_left")
+            self._secondsLeft = None if left is None else (float(left), time.monotonic())
+        elif kind == "status":
+            text = str(event.get("text") or event.get("message") or "")
+            if self.state is RunState.RUNNING and self.ui.finishButton.enabled:
+                self.ui.stageLabel.text = text
+            self.log(text)
+        elif kind == "metric":
+            self._onMetric(event)
+        elif kind == "warning":
+            self.warnings.append(str(event.get("message") or ""))
+            self.log(f"Warning: {self.warnings[-1]}")
+            self._showWarnings()
+        elif kind == "log":
+            self.log(str(event.get("text") or ""))
+
+    def _onMetric(self, event: dict[str, Any]) -> None:
+        values = {
+            k: float(v) for k, v in event.items() if k not in ("type", "time", "step") and isinstance(v, int | float)
+        }
+        if not values or slicer.mrmlScene.IsClosing():
+            return
+        if self._curves is None:
+            self._curves = CurvePlot(self._title)
+            self._showChart(self._curves)
+            self.ui.curvesCollapsibleButton.collapsed = False
+        self._curves.add(int(event.get("step") or 0), **values)
+
+    def _showChart(self, curves: CurvePlot) -> None:
+        if self._plotViewNode is None or self._plotViewNode.GetScene() is None:
+            self._plotViewNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotViewNode", f"{self._title} view")
+            self._plotViewNode.SetLayoutName(f"{self._title} view")
+            self._plotViewNode.SetHideFromEditors(True)
+            self._plotViewNode.SetSaveWithScene(False)
+            self.ui.plotView.setMRMLPlotViewNode(self._plotViewNode)
+        self._plotViewNode.SetPlotChartNodeID(curves.chart.GetID())
+
+    def log(self, text: str) -> None:
+        """Add a line to the log."""
+        self.logLines.append(text)
+        self.ui.logText.appendPlainText(text)
+
+    # -- what is shown
+
+    def _setState(self, state: RunState) -> None:
+        self.state = state
+        self._show()
+        self._callbacks.changed()
+
+    def _show(self) -> None:
+        ui = self.ui
+        ui.applyButton.text = {RunState.RUNNING: "Cancel", RunState.CANCELLING: "Cancelling…"}.get(self.state, "Apply")
+        ui.applyButton.enabled = self.state is RunState.RUNNING or (self._ready and not self.busy)
+        ui.applyButton.toolTip = "Stop the run; nothing is changed." if self.busy else self._whyNot or "Start the run."
+        ui.runningFrame.visible = self.busy
+        ui.estimateLabel.visible = not self.busy
+        ui.finishButton.enabled = self.state is RunState.RUNNING
+        ui.repeatButton.enabled = not self.busy
+        ui.messageLabel.visible = bool(ui.messageLabel.text)
+        ui.messageLabel.styleSheet = "color: #c62828;" if self.state is RunState.FAILED else ""
+        self._showWarnings()
+        self._showTime()
+
+    def _showWarnings(self) -> None:
+        self.ui.warningsLabel.text = "".join(f"<p>⚠ {html.escape(text)}</p>" for text in self.warnings)
+        self.ui.warningsLabel.visible = bool(self.warnings)
+
+    def _showTime(self) -> None:
+        if self._secondsLeft is None:
+            self.ui.timeLabel.text = ""
+            return
+        seconds, when = self._secondsLeft
+        self.ui.timeLabel.text = f"{inWords(max(0.0, seconds - (time.monotonic() - when)))} left"
+
+    # -- buttons
+
+    def _onApply(self) -> None:
+        if self.busy:
+            self.cancel()
+        else:
+            self.apply()
+
+    def _onRepeat(self) -> None:
+        try:
+            self._callbacks.repeat()
+        except InputError as error:
+            self.ui.messageLabel.text = f"<b>{html.escape(error.message)}</b> {html.escape(error.hint)}"
+            self._show()
+
+    def _onCopyReport(self) -> None:
+        qt.QApplication.clipboard().setText(self.report())
+
+    def report(self) -> str:
+        """Diagnostic report of the last run."""
+        return diagnosticReport(self._device.torch, self._device.probe, self.logLines, self.error)
+
+
+def inWords(seconds: float) -> str:
+    """A duration for people: 8 s, 3 min, 1 h 20 min."""
+    if seconds < 90:
+        return f"{round(seconds)} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

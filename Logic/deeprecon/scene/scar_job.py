@@ -1,0 +1,224 @@
+"""A scar reconstruction as nodes see it: what the user chose, written as a job folder, and questions about the mesh."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deeprecon.data.errors import InputError
+from deeprecon.data.mesh_io import write_mesh
+from deeprecon.data.segmentation import Segment, Segmentation, write_segmentation
+from deeprecon.data.volume_io import write_volume
+from deeprecon.jobs.job import Job
+from deeprecon.jobs.parameters import to_json
+from deeprecon.scar.parameters import Frame, ReconstructParameters, Unit
+from deeprecon.scene.models import mesh_from_node
+from deeprecon.scene.results import load_results, read_result
+from deeprecon.scene.segmentations import segment_volume
+from deeprecon.scene.volumes import volume_from_node
+
+REFERENCES = {"segmentation": "DeepRecon.Segmentation", "volume": "DeepRecon.Volume", "mesh": "DeepRecon.Mesh"}
+CHOICES = "DeepRecon.Choices"
+OUTPUT = "output"
+"""Folder of the results below the job folder."""
+
+MILLIMETRES = {Unit.MM: 1.0, Unit.CM: 10.0, Unit.M: 1000.0, Unit.UM: 0.001}
+UNIT_NAMES = {Unit.MM: "millimetres", Unit.CM: "centimetres", Unit.M: "metres", Unit.UM: "micrometres"}
+AXES = {Frame.RAS: np.array([1.0, 1.0, 1.0]), Frame.LPS: np.array([-1.0, -1.0, 1.0])}
+ENOUGH_OVERLAP = 0.15
+"""Share of the larger box that both boxes have in common where a mesh and a wall plainly belong together."""
+
+
+@dataclass(frozen=True)
+class ScarNodes:
+    """The nodes of one reconstruction.
+
+    Attributes:
+        segmentation: vtkMRMLSegmentationNode with the wall.
+        segments: role ("myocardium", "scar", "no-reflow", "remote") -> segment ID; roles left out are not there.
+        volume: LGE vtkMRMLScalarVolumeNode or None.
+        mesh: vtkMRMLModelNode or None.
+        from_intensities: take the scar from the volume's intensities instead of from the scar segment.
+    """
+
+    segmentation: Any
+    segments: Mapping[str, str] = field(default_factory=dict)
+    volume: Any = None
+    mesh: Any = None
+    from_intensities: bool = False
+
+    def missing(self) -> str:
+        """What has to be chosen before a run can start, in words; empty when nothing is missing."""
+        if self.segmentation is None:
+            return "Choose a segmentation that holds the myocardium."
+        if not self.segments.get("myocardium"):
+            return "Choose the segment of the myocardium."
+        if self.from_intensities and self.volume is None:
+            return "Choose the LGE volume, since the scar comes from its intensities."
+        if not self.from_intensities and not self.segments.get("scar"):
+            return "Choose the scar segment (an empty one if there is no scar), or take the scar from intensities."
+        return ""
+
+
+def write_job(
+    folder: Path, nodes: ScarNodes, parameters: ReconstructParameters, device: str = "auto", seed: int = 0
+) -> None:
+    """Write nodes as files with neutral names and job.json into `folder`.
+
+    Raises:
+        InputError: something is missing, the settings contradict themselves, or a node cannot be used.
+    """
+    reasons = [reason for reason in (nodes.missing(), *parameters.validate()) if reason]
+    if reasons:
+        raise InputError(reasons[0])
+    (folder / "inputs").mkdir(parents=True, exist_ok=True)
+    inputs: dict[str, Any] = {}
+    if nodes.volume is not None:
+        write_volume(folder / "inputs" / "lge.nrrd", volume_from_node(nodes.volume))
+        inputs["lge"] = ["inputs/lge.nrrd"]
+    roles = ["myocardium", *(("remote",) if nodes.from_intensities else ("scar", "no-reflow"))]
+    volumes = {
+        role: segment_volume(nodes.segmentation, nodes.segments[role], nodes.volume)
+        for role in roles
+        if nodes.segments.get(role)
+    }
+    colors = {
+        "myocardium": (0.7, 0.35, 0.3),
+        "scar": (0.95, 0.85, 0.2),
+        "no-reflow": (0.3, 0.3, 0.6),
+        "remote": (0.3, 0.7, 0.4),
+    }
+    segments = tuple(Segment(role, np.asarray(volume.array) > 0, colors[role]) for role, volume in volumes.items())
+    path = "inputs/segmentation.seg.nrrd"
+    write_segmentation(folder / path, Segmentation(segments, volumes["myocardium"].ijk_to_ras, "segmentation"))
+    inputs["myocardium"] = [path]
+    if not nodes.from_intensities:
+        inputs["scar"] = [path]
+    elif "remote" in volumes:
+        inputs["remote"] = [path]
+    if nodes.mesh is not None:
+        mesh = mesh_from_node(nodes.mesh)
+        inputs["mesh"] = "inputs/mesh.vtu" if mesh.is_volume else "inputs/mesh.vtp"
+        write_mesh(folder / inputs["mesh"], mesh)
+    Job("scar", "reconstruct", inputs, to_json(parameters), output=OUTPUT, device=device, seed=seed).save(folder)
+
+
+@dataclass(frozen=True)
+class ScarResult:
+    """Result nodes by role ("mesh", "segmentation", "table", "slices") and a sentence about the scar."""
+
+    nodes: Mapping[str, Any]
+    sentence: str
+
+
+def load_outputs(folder: Path, nodes: ScarNodes, reuse: Mapping[str, Any] | None = None) -> ScarResult:
+    """Load what a finished job folder holds: all of it or nothing.
+
+    Args:
+        folder: the job folder.
+        nodes: what the result was made from; it is noted on the result's mesh.
+        reuse: role -> node of an earlier run whose content is replaced.
+
+    Raises:
+        InputError: no result, or one that is damaged.
+    """
+    source = nodes.volume if nodes.volume is not None else nodes.segmentation
+    made = load_results(folder / OUTPUT, f"{source.GetName()} scar", source, reuse)
+    remember(made["mesh"], nodes)
+    return ScarResult(made, _sentence(read_result(folder / OUTPUT).get("metrics", {})))
+
+
+def _sentence(metrics: Mapping[str, Any]) -> str:
+    measure, unit = ("volume", "ml") if "volume_ml" in metrics else ("area", "cm2")
+    size = metrics.get(f"{measure}_{unit}")
+    if size is None:
+        return "Done."
+    if size == 0:
+        return "No scar was found. If the images show some, check the scar segment or lower the threshold."
+    low, high = metrics.get(f"low_{unit}"), metrics.get(f"high_{unit}")
+    interval = "" if low is None or high is None else f" (95 % interval {low:.1f} to {high:.1f})"
+    return f"Scar {measure}: {size:.1f} {unit.replace('2', '²')}{interval}, {metrics['percent_of_wall']:.0f} % of the wall."
+
+
+def remember(result_node: Any, nodes: ScarNodes) -> None:
+    """Note on a result node what it was made from, so that it can be repeated also from a saved scene."""
+    for name, role in REFERENCES.items():
+        node = getattr(nodes, name)
+        result_node.SetNodeReferenceID(role, None if node is None else node.GetID())
+    choices = {"segments": dict(nodes.segments), "from_intensities": nodes.from_intensities}
+    result_node.SetAttribute(CHOICES, json.dumps(choices))
+
+
+def recall(result_node: Any) -> ScarNodes:
+    """What a result node was made from; inputs that were removed from the scene are None.
+
+    Raises:
+        InputError: the node is no result of a scar reconstruction.
+    """
+    text = result_node.GetAttribute(CHOICES)
+    if not text:
+        raise InputError(
+            f"{result_node.GetName()} is not a result of Scar Reconstruction.", "Choose one under Results."
+        )
+    choices = json.loads(text)
+    nodes = {name: result_node.GetNodeReference(role) for name, role in REFERENCES.items()}
+    return ScarNodes(segments=choices["segments"], from_intensities=choices["from_intensities"], **nodes)
+
+
+def is_result(node: Any) -> bool:
+    """Whether a node is a result of a scar reconstruction."""
+    return bool(node.GetAttribute(CHOICES))
+
+
+def mesh_question(mesh_node: Any, wall_bounds: npt.NDArray[np.float64], unit: Unit, frame: Frame) -> str:
+    """A question for the user when the mesh does not lie on the wall as it stands; empty when all is clear.
+
+    Args:
+        mesh_node: vtkMRMLModelNode.
+        wall_bounds: (2, 3) lower and upper corner of the wall in RAS mm.
+        unit, frame: what the user answered so far; `AUTO` where there was no answer yet.
+    """
+    mesh = _bounds(mesh_node)
+    asked = (MILLIMETRES[Unit.MM if unit is Unit.AUTO else unit], AXES[Frame.RAS if frame is Frame.AUTO else frame])
+    if overlap(mesh, wall_bounds, *asked) >= ENOUGH_OVERLAP:
+        return ""
+    fits = [
+        f"{UNIT_NAMES[other]} ({axes.value.upper()})"
+        for other, axes in itertools.product(MILLIMETRES, AXES)
+        if overlap(mesh, wall_bounds, MILLIMETRES[other], AXES[axes]) >= ENOUGH_OVERLAP
+    ]
+    size = " × ".join(f"{length:.3g}" for length in mesh[1] - mesh[0])
+    wall = " × ".join(f"{length:.3g}" for length in wall_bounds[1] - wall_bounds[0])
+    lead = f"The mesh (size {size}) does not lie on the myocardium (size {wall} mm)."
+    if fits:
+        return f"{lead} It would if its coordinates were {' or '.join(fits)}. What are they?"
+    return f"{lead} No unit or axes bring them together: check that both belong to the same patient, or move the mesh."
+
+
+def segmentation_bounds(segmentation_node: Any) -> npt.NDArray[np.float64]:
+    """(2, 3) lower and upper corner of a segmentation in RAS mm."""
+    return _bounds(segmentation_node)
+
+
+def overlap(
+    mesh: npt.NDArray[np.float64], wall: npt.NDArray[np.float64], scale: float, axes: npt.NDArray[np.float64]
+) -> float:
+    """Volume that two boxes share over the volume of the larger, of the (2, 3) `mesh` scaled and flipped."""
+    corners = mesh * scale * axes
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    shared = np.prod(np.clip(np.minimum(high, wall[1]) - np.maximum(low, wall[0]), 0, None))
+    largest = max(np.prod(high - low), np.prod(wall[1] - wall[0]))
+    return float(shared / largest) if largest > 0 else 0.0
+
+
+def _bounds(node: Any) -> npt.NDArray[np.float64]:
+    bounds = [0.0] * 6
+    node.GetRASBounds(bounds)
+    return np.array(bounds).reshape(3, 2).T

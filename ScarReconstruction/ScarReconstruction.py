@@ -1,0 +1,399 @@
+"""Scar at every node of a heart mesh, from a few thick late gadolinium enhancement slices."""
+
+import enum
+import logging
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import slicer
+from slicer import vtkMRMLModelNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode, vtkMRMLTableNode
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+)
+
+try:
+    import deeprecon  # noqa: F401  beside this file in a build and in an installed extension
+except ImportError:
+    sys.path.append(str(Path(__file__).resolve().parents[1] / "Logic"))  # in the source tree
+
+from deeprecon.data.errors import InputError
+from deeprecon.jobs.parameters import from_json
+from deeprecon.jobs.process import child_environment
+from deeprecon.jobs.runner import JobRunner
+from deeprecon.panels.method_widget import MethodWidget
+from deeprecon.panels.result_panel import ResultPanel
+from deeprecon.panels.run_panel import inWords
+from deeprecon.scar.parameters import Frame, Method, ReconstructParameters, Unit
+from deeprecon.scar.roles import role_of
+from deeprecon.scene.models import show_scalars
+from deeprecon.scene.parameters import from_dataclass, parameter_pack, to_dataclass
+from deeprecon.scene.provenance import provenance_of
+from deeprecon.scene.scar_job import (
+    OUTPUT,
+    ScarNodes,
+    is_result,
+    load_outputs,
+    mesh_question,
+    recall,
+    segmentation_bounds,
+    write_job,
+)
+from deeprecon.scene.scar_sample import load_sample_case
+from deeprecon.scene.views import show_in_views
+
+SAMPLE = "DeepReconScar"
+Settings = parameter_pack(ReconstructParameters)
+
+
+class ScarReconstruction(ScriptedLoadableModule):
+    """What Slicer shows about the module."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        self.parent.title = _("Scar Reconstruction")
+        self.parent.categories = [translate("qSlicerAbstractCoreModule", "Cardiac")]
+        self.parent.dependencies = []
+        self.parent.contributors = ["DeepRecon contributors"]
+        self.parent.helpText = _(
+            "Reconstructs scar at every node of a heart mesh from a few thick late gadolinium enhancement slices, with its "
+            "uncertainty. <b>For research use only, not for diagnosis.</b> "
+            'See the <a href="https://github.com/DeepRecon/DeepRecon">documentation</a>.'
+        )
+        self.parent.acknowledgementText = _("Part of the DeepRecon extension, licensed under Apache 2.0.")
+        slicer.app.connect("startupCompleted()", registerSampleData)
+
+
+def registerSampleData():
+    """Offer the sample case in the Sample Data module; it is made by code and needs no network."""
+    import SampleData
+
+    SampleData.SampleDataLogic.registerCustomSampleDataSource(
+        category="DeepRecon",
+        sampleName=SAMPLE,
+        sampleDescription="Scar case (synthetic)",
+        uris=["generated"],
+        fileNames=["sample"],
+        nodeNames=["Sample LGE"],
+        thumbnailFileName=str(Path(__file__).parent / "Resources" / "Icons" / "ScarReconstruction.png"),
+        customDownloader=lambda source=None: load_sample_case(),
+    )
+
+
+class ScarSource(enum.Enum):
+    """What the slices say about the scar."""
+
+    SEGMENT = "segment"
+    INTENSITIES = "intensities"
+
+
+@parameterNodeWrapper
+class ScarReconstructionParameterNode:
+    """What the user chose.
+
+    inputVolume - LGE images; needed when the scar comes from intensities.
+    segmentation - holds the myocardium and, unless it comes from intensities, the scar.
+    myocardiumSegment, scarSegment, noReflowSegment, remoteSegment - segment IDs, empty for none.
+    mesh - gets the scar at its nodes; made from the myocardium if none.
+    scarSource - scar segment or intensities.
+    settings - of the method, see ReconstructParameters.
+    seed - of every random number.
+    outputMesh, outputSegmentation, outputTable, outputSlices - the result, used again by the next run.
+    """
+
+    inputVolume: vtkMRMLScalarVolumeNode
+    segmentation: vtkMRMLSegmentationNode
+    myocardiumSegment: str = ""
+    scarSegment: str = ""
+    noReflowSegment: str = ""
+    remoteSegment: str = ""
+    mesh: vtkMRMLModelNode
+    scarSource: ScarSource = ScarSource.SEGMENT
+    settings: Settings
+    seed: Annotated[int, WithinRange(0, 2**31 - 1)] = 0
+    outputMesh: vtkMRMLModelNode
+    outputSegmentation: vtkMRMLSegmentationNode
+    outputTable: vtkMRMLTableNode
+    outputSlices: vtkMRMLTableNode
+
+
+THRESHOLD_RULES = {"nsd": ("standard deviations above healthy", 5.0), "fwhm": ("half of the maximum", 50.0),
+                   "max": ("percent of the maximum", 60.0), "otsu": ("found by itself (Otsu)", 0.0)}  # fmt: skip
+LABELS = {  # in the order of the enums
+    "methodCombo": ("Neural field (learns a smooth shape, gives uncertainty)", "Interpolation (instant)"),
+    "interpolationCombo": ("Nearest slice", "Linear", "Signed distance (shape-based)", "Log-odds"),
+    "observationCombo": ("Keep partial pixels", "Round to scar or healthy"),
+    "scarSourceCombo": ("The scar segment", "Intensities of the LGE volume"),
+    "meshUnitCombo": ("Found by itself", "Millimetres", "Centimetres", "Metres", "Micrometres"),
+    "meshFrameCombo": ("Found by itself", "Right, anterior, superior (RAS)", "Left, posterior, superior (LPS)"),
+}
+SHOWN = {"scar_probability": "Scar probability", "scar_uncertainty": "Uncertainty", "scar_binary": "Scar or healthy"}
+
+
+class ScarReconstructionWidget(MethodWidget):
+    """The panel: inputs, observation, settings, device, run, results."""
+
+    title = "Scar reconstruction"
+
+    def __init__(self, parent=None):
+        self.resultPanel = None
+        self.jobNodes = None
+        self.labels = LABELS
+        self.logicClass = ScarReconstructionLogic
+        MethodWidget.__init__(self, parent)
+
+    def connectWidgets(self):
+        """Buttons, and choices that no parameter link covers."""
+        ui = self.ui
+        for text, _number in THRESHOLD_RULES.values():
+            ui.thresholdRuleCombo.addItem(text)
+        self.resultPanel = ResultPanel(ui.resultFrame.layout(), SHOWN, self.showResult, self.onChanged)
+        self.resultPanel.setScene(slicer.mrmlScene)
+        ui.sampleButton.connect("clicked(bool)", self.onSampleButton)
+        ui.thresholdRuleCombo.connect("currentIndexChanged(int)", self.onThresholdRule)
+        ui.thresholdSpinBox.connect("valueChanged(double)", self.onThresholdNumber)
+        ui.thicknessSpinBox.connect("valueChanged(double)", self.onThickness)
+        for combo in self._segmentCombos():
+            combo.connect("currentIndexChanged(int)", self.onSegment)
+
+    def _segmentCombos(self):
+        return self.ui.myocardiumCombo, self.ui.scarCombo, self.ui.noReflowCombo, self.ui.remoteCombo
+
+    # -- bringing the panel up to date
+
+    def update(self, node):
+        """Segments, settings, results; why a run cannot start."""
+        self._updateSegments(node)
+        settings = to_dataclass(node.settings)
+        self._updateSettings(node, settings)
+        mesh = node.outputMesh
+        isResult = mesh is not None and is_result(mesh)
+        self.resultPanel.setResult(
+            [output for output in outputsOf(node).values() if output] if isResult else [], node.outputTable
+        )
+        reasons = (nodesOf(node).missing(), *settings.validate(), self.ui.questionLabel.text)
+        return next((reason for reason in reasons if reason), "")
+
+    def _updateSegments(self, node):
+        segments = segmentNames(node.segmentation)
+        for (name, role), combo in zip(SEGMENTS.items(), self._segmentCombos(), strict=True):
+            if getattr(node, name) not in segments:  # another segmentation: take the segment with a well-known name
+                setattr(node, name, next((key for key, text in segments.items() if role_of(text) == role), ""))
+            wasBlocked = combo.blockSignals(True)
+            combo.clear()
+            for key, text in {"": _("None"), **segments}.items():
+                combo.addItem(text, key)
+            combo.currentIndex = combo.findData(getattr(node, name))
+            combo.blockSignals(wasBlocked)
+
+    def _updateSettings(self, node, settings):
+        ui = self.ui
+        byIntensity = node.scarSource is ScarSource.INTENSITIES
+        show(byIntensity, ui.thresholdFrame, ui.thresholdFrameLabel, ui.remoteCombo, ui.remoteComboLabel)
+        show(not byIntensity, ui.scarCombo, ui.scarComboLabel, ui.noReflowCombo, ui.noReflowComboLabel)
+        field = settings.method is Method.FIELD
+        show(field, ui.budgetSpinBox, ui.budgetSpinBoxLabel)
+        show(not field, ui.interpolationCombo, ui.interpolationComboLabel)
+        rule, _colon, number = settings.threshold.partition(":")
+        ui.thresholdRuleCombo.currentIndex = list(THRESHOLD_RULES).index(rule)
+        ui.thresholdSpinBox.visible = rule in ("nsd", "max")
+        if number:
+            ui.thresholdSpinBox.value = float(number)
+        ui.thicknessSpinBox.value = settings.slice_thickness or 0.0
+        question = self._question(node, settings)
+        ui.questionLabel.text = question
+        ui.questionFrame.visible = bool(question) or (settings.mesh_unit, settings.mesh_frame) != (
+            Unit.AUTO,
+            Frame.AUTO,
+        )
+        seconds = 15 + (settings.budget if field else 0)
+        self.runPanel.setEstimate(_("A run takes about {time} on this computer.").format(time=inWords(seconds)))
+
+    def _question(self, node, settings):
+        if node.mesh is None or node.segmentation is None:
+            return ""
+        return mesh_question(node.mesh, segmentation_bounds(node.segmentation), settings.mesh_unit, settings.mesh_frame)
+
+    # -- what the run panel asks for
+
+    def prepare(self):
+        """Write the job folder."""
+        node = self._parameterNode
+        folder = newJobFolder()
+        self.jobNodes = nodesOf(node)  # other nodes may be chosen while the job runs
+        write_job(folder, self.jobNodes, to_dataclass(node.settings), self.devicePanel.device, node.seed)
+        return folder
+
+    def load(self, folder):
+        """Load the results of a job."""
+        node = self._parameterNode
+        loaded = load_outputs(folder, self.jobNodes, outputsOf(node))
+        with slicer.util.NodeModify(node):
+            for name, role in OUTPUTS.items():
+                setattr(node, name, loaded.nodes.get(role))
+        self.resultPanel.report = folder / OUTPUT / "report.html"
+        if node.mesh is not None:
+            node.mesh.SetDisplayVisibility(False)  # the result lies exactly on it
+        self.showResult(self.resultPanel.shown)
+        self.ui.resultsCollapsibleButton.collapsed = False
+        return loaded.sentence
+
+    def repeat(self):
+        """Restore what the selected result was made from and with."""
+        node = self._parameterNode
+        if node.outputMesh is None:
+            raise InputError("No result is selected.", "Choose one under Results.")
+        nodes, provenance = recall(node.outputMesh), provenance_of(node.outputMesh)
+        with slicer.util.NodeModify(node):
+            node.inputVolume, node.segmentation, node.mesh = nodes.volume, nodes.segmentation, nodes.mesh
+            for name, role in SEGMENTS.items():
+                setattr(node, name, nodes.segments.get(role, ""))
+            node.scarSource = ScarSource.INTENSITIES if nodes.from_intensities else ScarSource.SEGMENT
+            node.seed = provenance.get("seed", 0)
+            from_dataclass(node.settings, from_json(ReconstructParameters, provenance["parameters"]))
+
+    # -- buttons and choices that no parameter link covers
+
+    def onSegment(self, index):
+        """Another segment was chosen."""
+        if self._parameterNode and not self._updating:
+            for combo, name in zip(self._segmentCombos(), SEGMENTS, strict=True):
+                setattr(self._parameterNode, name, combo.currentData or "")
+
+    def onThresholdRule(self, index):
+        """Another threshold rule was chosen: begin with its usual number."""
+        if self._parameterNode and not self._updating:
+            rule = list(THRESHOLD_RULES)[index]
+            number = THRESHOLD_RULES[rule][1]
+            self._parameterNode.settings.threshold = f"{rule}:{number:g}" if rule in ("nsd", "max") else rule
+
+    def onThresholdNumber(self, value):
+        """Another number for the threshold rule."""
+        if self._parameterNode and not self._updating:
+            self._parameterNode.settings.threshold = (
+                f"{list(THRESHOLD_RULES)[self.ui.thresholdRuleCombo.currentIndex]}:{value:g}"
+            )
+
+    def onThickness(self, value):
+        """Another slice thickness; 0 leaves it to the images."""
+        if self._parameterNode and not self._updating:
+            settings = replace(to_dataclass(self._parameterNode.settings), slice_thickness=value or None)
+            from_dataclass(self._parameterNode.settings, settings)
+
+    def onSampleButton(self):
+        """Make and load the sample case, and choose it."""
+        with slicer.util.tryWithErrorDisplay(_("The sample case could not be made."), waitCursor=True):
+            volume, segmentation, mesh = load_sample_case()
+            node = self._parameterNode
+            with slicer.util.NodeModify(node):
+                node.inputVolume, node.segmentation, node.mesh = volume, segmentation, mesh
+            show_in_views(volume, segmentation)
+
+    def showResult(self, name):
+        """Mesh in 3D colored by an array with its legend, outlines on the slices."""
+        node = self._parameterNode
+        if node and node.outputMesh is not None:
+            show_scalars(node.outputMesh, name, title=SHOWN[name])
+            show_in_views(node.inputVolume, node.outputSegmentation, node.outputMesh)
+
+
+SEGMENTS = {
+    "myocardiumSegment": "myocardium",
+    "scarSegment": "scar",
+    "noReflowSegment": "no-reflow",
+    "remoteSegment": "remote",
+}
+
+
+OUTPUTS = {"outputMesh": "mesh", "outputSegmentation": "segmentation", "outputTable": "table", "outputSlices": "slices"}
+
+
+def show(visible, *widgets):
+    """Show or hide widgets."""
+    for widget in widgets:
+        widget.visible = visible
+
+
+def segmentNames(segmentation):
+    """Segment IDs and names of a segmentation node, none for None."""
+    if segmentation is None:
+        return {}
+    held = segmentation.GetSegmentation()
+    return {key: held.GetSegment(key).GetName() for key in held.GetSegmentIDs()}
+
+
+def nodesOf(node):
+    """The nodes that a parameter node names."""
+    segments = {role: getattr(node, name) for name, role in SEGMENTS.items() if getattr(node, name)}
+    return ScarNodes(
+        node.segmentation, segments, node.inputVolume, node.mesh, node.scarSource is ScarSource.INTENSITIES
+    )
+
+
+def outputsOf(node):
+    """The result nodes that a parameter node names, by role in result.json."""
+    return {role: getattr(node, name) for name, role in OUTPUTS.items()}
+
+
+def newJobFolder():
+    """A new folder for a job; it stays for diagnosis and resuming until the application's temporary files are deleted."""
+    return Path(tempfile.mkdtemp(prefix="DeepRecon-", dir=slicer.app.temporaryPath))
+
+
+class ScarReconstructionLogic(ScriptedLoadableModuleLogic):
+    """Nodes in, nodes out; needs no panel and shows no dialogs."""
+
+    def getParameterNode(self):
+        """The scene's parameter node."""
+        return ScarReconstructionParameterNode(super().getParameterNode())
+
+    def reconstruct(
+        self,
+        nodes,
+        parameters=None,
+        device="auto",
+        seed=0,
+        outputs=None,
+        overlay=None,
+        waitForCompletion=True,
+        onEvent=None,
+    ):
+        """Reconstruct scar.
+
+        Args:
+            nodes: ScarNodes, the inputs.
+            parameters: ReconstructParameters.
+            device: "auto", "cpu", "cuda:0", ...
+            seed: of every random number.
+            outputs: nodes to write into, by role: "mesh", "segmentation", "table".
+            overlay: folder of additional Python packages for the child process.
+            waitForCompletion: False returns the started JobRunner at once; poll it, then call `load_outputs`.
+            onEvent: called with each event of the job while waiting.
+
+        Returns:
+            The result nodes, or the JobRunner.
+
+        Raises:
+            InputError: bad input. RuntimeError: the computation failed; the text says why and what to do.
+        """
+        folder = newJobFolder()
+        write_job(folder, nodes, parameters or ReconstructParameters(), device, seed)
+        runner = JobRunner(folder, environment=child_environment(overlay))
+        runner.start()
+        if not waitForCompletion:
+            return runner
+        started = time.monotonic()
+        runner.wait(on_event=onEvent)
+        failure = runner.failure()
+        if failure is not None:
+            error = InputError if failure["kind"] == "input" else RuntimeError
+            raise error(f"{failure['message']} {failure['hint']}".strip())
+        logging.info("Scar reconstruction took %.1f s", time.monotonic() - started)
+        return load_outputs(folder, nodes, outputs or {})
