@@ -11,6 +11,8 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.files import write_json
 
 FORMAT = 1
+VERSION = "0.1.0"
+"""Version of the library, the same as in pyproject.toml; Slicer runs it without installing it as a package."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,14 @@ class Job:
             raise InputError(f"{path} is not a valid job file: {error}.") from error
         if not isinstance(values, dict) or values.get("format") != FORMAT:
             raise InputError(f"{path} is not a job of format {FORMAT}.", "Make the job again with this version.")
-        unknown = sorted(set(values) - {entry.name for entry in dataclasses.fields(cls)})
-        if unknown:
+        fields = {entry.name: entry for entry in dataclasses.fields(cls)}
+        if unknown := sorted(set(values) - set(fields)):
             raise InputError(f"{path} has unknown entries: {', '.join(unknown)}.")
+        if missing := sorted({"method", "verb"} - set(values)):
+            raise InputError(f"{path} lacks {' and '.join(missing)}.")
+        kinds = {"inputs": dict, "parameters": dict, "threads": int, "seed": int, "format": int}
+        for name, value in values.items():
+            kind = kinds.get(name, str)
+            if not isinstance(value, kind) or isinstance(value, bool):
+                raise InputError(f"{path}: {name} is {value!r}, expected {kind.__name__}.")
         return cls(**values)

@@ -138,5 +138,6 @@ def _single(field: Field, value: Any) -> Any:
         try:
             return kind(value)
         except ValueError:
-            raise InputError(f"{field.name}: {value!r} is not one of {', '.join(str(e.value) for e in kind)}.") from None
+            known = ", ".join(str(entry.value) for entry in kind)
+            raise InputError(f"{field.name}: {value!r} is not one of {known}.") from None
     raise InputError(f"{field.name}: expected {kind.__name__}, found {value!r}.")

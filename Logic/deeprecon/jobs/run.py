@@ -6,6 +6,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 
+class Stopped(Exception):
+    """Raised by a task that was asked to stop before it had anything worth keeping."""
+
+
 class Reporter(Protocol):
     """How a running task speaks to whoever started it."""
 
@@ -47,7 +51,10 @@ class Run:
         return self.folder / "checkpoint"
 
     def should_stop(self) -> bool:
-        """True once the parent asked for a graceful stop: finish the step, keep the best so far, return."""
+        """True once the parent asked for a graceful stop.
+
+        Finish the step, keep the best so far and return its `Outcome`; raise `Stopped` where there is none yet.
+        """
         return (self.folder / "stop").exists()
 
 

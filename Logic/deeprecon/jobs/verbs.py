@@ -1,10 +1,12 @@
 """What a method offers: a table of verbs in its `task.py`."""
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from deeprecon.data.errors import InputError
 from deeprecon.jobs.run import Outcome, Run
 
 METHODS = {"scar": "deeprecon.scar.task"}
@@ -22,6 +24,8 @@ class Verb:
         function: does the work; imports torch only when called.
         resolve: fills step counts and the like that depend on device and threads, before the run; None where
             nothing depends on them. (parameters, device, threads, precision) -> parameters
+        needs_torch: whether a run with these parameters computes with torch. Where it does not, nothing is probed
+            and the run works without torch, on one CPU thread.
     """
 
     summary: str
@@ -29,3 +33,28 @@ class Verb:
     parameters: type
     function: Callable[[Any, Any, Run], Outcome]
     resolve: Callable[[Any, str, int, str], Any] | None = None
+    needs_torch: Callable[[Any], bool] = lambda parameters: True
+
+
+def load_verbs(method: str) -> dict[str, Verb]:
+    """The verbs of a method.
+
+    Raises:
+        InputError: no such method.
+    """
+    if method not in METHODS:
+        raise InputError(f"There is no method {method!r}.", f"Known are: {', '.join(METHODS)}.")
+    verbs: dict[str, Verb] = importlib.import_module(METHODS[method]).VERBS
+    return verbs
+
+
+def load_verb(method: str, verb: str) -> Verb:
+    """One verb of a method.
+
+    Raises:
+        InputError: no such method or verb.
+    """
+    verbs = load_verbs(method)
+    if verb not in verbs:
+        raise InputError(f"The method {method} has no verb {verb!r}.", f"It has: {', '.join(verbs)}.")
+    return verbs[verb]

@@ -1,0 +1,203 @@
+"""Many cases in one call: cases.csv in, a folder for each case and summary.csv out."""
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from deeprecon.data.errors import InputError
+from deeprecon.data.files import atomic_path
+from deeprecon.jobs.check import check_job, check_output
+from deeprecon.jobs.command import JOB_FOLDER, Command, renew
+from deeprecon.jobs.console import Console, format_table, on_interrupt, plain_figures
+from deeprecon.jobs.failures import explain_exception
+from deeprecon.jobs.job import Job
+from deeprecon.jobs.options import SEPARATOR, values_of_cell
+from deeprecon.jobs.parameters import Field, fields_of
+from deeprecon.jobs.process import python_command
+from deeprecon.jobs.runner import JobRunner
+from deeprecon.jobs.verbs import Verb
+from deeprecon.worker import BAD_INPUT, CANCELLED, DONE, INTERNAL
+
+GRACE = 10.0
+"""Seconds a cancelled case may take to stop by itself."""
+TABLE_FIGURES = 5
+"""So many figures of a case fit into the table on the screen; summary.csv has them all."""
+
+
+def run_cases(command: Command, file: Path, output: Path, part: tuple[int, int], console: Console) -> int:
+    """Run each case in a process of its own, one after the other, and sum up.
+
+    Args:
+        command: what is asked for, with the values that all cases share.
+        file: cases.csv.
+        output: gets a folder for each case, and summary.csv.
+        part: (i, n) runs the i-th of n parts of the cases, counted from 1.
+        console: gets the progress.
+
+    Returns:
+        The exit code: 0 all done, 2 where the input of some was bad, 1 where some failed otherwise, 3 cancelled.
+
+    Raises:
+        InputError: the file as a whole cannot be used, or the output folder cannot be written to.
+    """
+    cases = read_cases(file, command)[part[0] - 1 :: part[1]]
+    check_output(output)
+    summary = output / ("summary.csv" if part[1] == 1 else f"summary-{part[0]}-of-{part[1]}.csv")
+    rows: list[dict[str, Any]] = []
+    running: list[JobRunner] = []
+
+    def stop() -> None:
+        for runner in running:
+            runner.cancel(GRACE)
+
+    with on_interrupt(stop) as interrupted:
+        for number, case in enumerate(cases, start=1):
+            if interrupted.is_set():
+                break
+            console.show({"type": "status", "text": f"[{number}/{len(cases)}] {case.name}"})
+            folder = output / case.name / JOB_FOLDER
+            started = time.monotonic()
+            failure: dict[str, str] | None
+            try:
+                renew(folder, command.job(folder, *case.values(command.verb)))
+                runner = JobRunner(folder, python_command(sys.executable))
+                runner.start()
+                running[:] = [runner]
+                if interrupted.is_set():
+                    stop()
+                failure = _watch(runner, Console(verbose=console.verbose))
+                running.clear()
+            except InputError as error:
+                found = explain_exception(error)
+                failure = {"kind": found.kind, "message": found.message, "hint": found.hint}
+            row: dict[str, Any] = {"case": case.name, "status": "done"}
+            row["seconds"] = round(time.monotonic() - started, 1)
+            if failure is None:
+                result = json.loads((folder.parent / "result.json").read_text(encoding="utf-8"))
+                row = {**plain_figures(result["metrics"]), **row}
+                command = _settled(command, folder)
+            else:
+                row.update(status=failure["kind"], message=failure["message"])
+                console.show_error(failure["message"], failure["hint"])
+            rows.append(row)
+            _write_summary(summary, rows)
+    _print_summary(summary, rows)
+    if interrupted.is_set():
+        return CANCELLED
+    failed = {row["status"] for row in rows} - {"done"}
+    return DONE if not failed else BAD_INPUT if failed == {"input"} else INTERNAL
+
+
+def _watch(runner: JobRunner, console: Console) -> dict[str, str] | None:
+    try:
+        runner.wait(on_event=console.show)
+    finally:
+        runner.kill()
+        console.finish()
+    return runner.failure()
+
+
+def _settled(command: Command, folder: Path) -> Command:
+    """The command with the device, threads and precision of a case that is done: the next ones need no probing."""
+    job = Job.load(folder)
+    if not command.verb.needs_torch(check_job(job, folder)[2]):
+        return command
+    return replace(command, device=job.device, threads=job.threads, precision=job.precision)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A row of cases.csv: its name and its filled cells by field name, paths relative to the working directory."""
+
+    name: str
+    cells: dict[str, str]
+
+    def values(self, verb: Verb) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Values of the inputs and of the parameters by field name.
+
+        Raises:
+            InputError: a cell does not hold a value of its column.
+        """
+
+        def collect(cls: type) -> dict[str, Any]:
+            fields = [field for field in fields_of(cls) if field.name in self.cells]
+            return {field.name: values_of_cell(field, self.cells[field.name]) for field in fields}
+
+        return collect(verb.inputs), collect(verb.parameters)
+
+
+def read_cases(path: Path, command: Command) -> list[Case]:
+    """Read cases.csv.
+
+    Raises:
+        InputError: it cannot be read, has unknown columns, or its case names cannot name folders.
+    """
+    fields = {field.name: field for cls in (command.verb.inputs, command.verb.parameters) for field in fields_of(cls)}
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"Cannot read {path}: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text.", "Save it as CSV UTF-8.") from error
+    reader = csv.reader(io.StringIO(text, newline=""))
+    columns = [name.strip().lstrip("-").replace("-", "_") for name in next(reader, [])]
+    if "case" not in columns:
+        raise InputError(f"{path} has no column 'case' in its first row.", "Separate columns by commas.")
+    if unknown := [name for name in columns if name != "case" and name not in fields]:
+        raise InputError(f"{path} has unknown columns: {', '.join(unknown)}.", f"Known: {', '.join(fields)}.")
+    cases: list[Case] = []
+    for number, row in enumerate(reader, start=2):
+        if not any(cell.strip() for cell in row):
+            continue
+        if len(row) != len(columns):
+            raise InputError(f"{path}: row {number} has {len(row)} cells, expected {len(columns)}.")
+        cells = {name: cell.strip() for name, cell in zip(columns, row, strict=True) if cell.strip()}
+        name = cells.pop("case", "")
+        if not re.fullmatch(r'[^<>:"/\\|?*\x00-\x1f]*[^<>:"/\\|?*\x00-\x1f. ]', name) or name.startswith("."):
+            raise InputError(f"{path}: row {number} has the case name {name!r}, which cannot name a folder.")
+        if name.casefold() in {case.name.casefold() for case in cases}:
+            raise InputError(f"{path}: row {number} has the case name {name!r} again.")
+        cases.append(Case(name, _locate(cells, fields, path.parent)))
+    return cases
+
+
+def _locate(cells: dict[str, str], fields: dict[str, Field], base: Path) -> dict[str, str]:
+    """The cells, with paths that are relative to `base` made relative to the working directory."""
+    located = {}
+    for name, text in cells.items():
+        if fields[name].type is Path:
+            parts = text.split(SEPARATOR) if fields[name].many else [text]
+            text = SEPARATOR.join(str(base / part.strip()) for part in parts if part.strip())
+        located[name] = text
+    return located
+
+
+def _columns(rows: list[dict[str, Any]]) -> list[str]:
+    first, last = ["case", "status", "seconds"], ["message"]
+    figures = dict.fromkeys(name for row in rows for name in row if name not in first + last)
+    return [*first, *figures, *last]
+
+
+def _write_summary(path: Path, rows: list[dict[str, Any]]) -> None:
+    with atomic_path(path) as part, open(part, "w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.DictWriter(file, _columns(rows), restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _print_summary(path: Path, rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        print("There was no case to run.")
+        return
+    names = _columns(rows)
+    shown = [*names[: 3 + TABLE_FIGURES], "message"] if len(names) > 4 + TABLE_FIGURES else names
+    print(format_table([{name: row.get(name) for name in shown} for row in rows]))
+    done = sum(row["status"] == "done" for row in rows)
+    print(f"{done} of {len(rows)} cases done. Summary in {path}")

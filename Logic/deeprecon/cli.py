@@ -1,0 +1,189 @@
+"""The command line: `python -m deeprecon METHOD VERB ...`, made from the dataclasses of the verbs."""
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import json
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from deeprecon.cases import run_cases
+from deeprecon.data.errors import InputError
+from deeprecon.jobs.command import JOB_FOLDER, Command, renew
+from deeprecon.jobs.console import Console, on_interrupt, plain_figures
+from deeprecon.jobs.events import EventLog
+from deeprecon.jobs.failures import explain_exception
+from deeprecon.jobs.job import VERSION, Job
+from deeprecon.jobs.options import add_options, given_values, option_name
+from deeprecon.jobs.verbs import METHODS, Verb, load_verb, load_verbs
+from deeprecon.worker import BAD_INPUT, CANCELLED, DONE, INTERNAL, run_job
+
+PROGRAM = "python -m deeprecon"
+NOTICE = "For research only, never for diagnosis."
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        The exit code: 0 done, 1 internal, 2 bad input, 3 cancelled.
+    """
+    console = Console()
+    try:
+        return _main(sys.argv[1:] if arguments is None else arguments, console)
+    except InputError as error:
+        failure = explain_exception(error)
+        console.show_error(failure.message, failure.hint)
+        return BAD_INPUT if failure.kind == "input" else INTERNAL
+
+
+def _main(arguments: list[str], console: Console) -> int:
+    asks_help = ("-h", "--help")
+    if arguments[:1] == ["--version"]:
+        print(VERSION)
+        return DONE
+    if not arguments or arguments[0] in asks_help:
+        summaries = {method: _summary(method) for method in METHODS}
+        print(_list_help("METHOD VERB [options]", "methods", summaries))
+        return DONE if arguments else BAD_INPUT
+    method = arguments[0]
+    verbs = load_verbs(method)
+    if len(arguments) == 1 or arguments[1] in asks_help:
+        summaries = {name: verb.summary for name, verb in verbs.items()}
+        print(_list_help(f"{method} VERB [options]", "verbs", summaries))
+        return DONE if len(arguments) > 1 else BAD_INPUT
+    name = arguments[1]
+    verb = load_verb(method, name)
+    options = _parser(method, name, verb).parse_args(arguments[2:])
+    console.verbose = bool(options.verbose)
+    if options.resume is not None:
+        return _resume(method, name, options, console)
+    if options.output is None:
+        raise InputError("--output DIR must be given.", "Or --resume DIR, to go on with an earlier run.")
+    inputs, parameters = given_values(verb, options)
+    command = Command(
+        method,
+        name,
+        inputs,
+        parameters,
+        device=options.device or "auto",
+        threads=options.threads or 0,
+        precision=options.precision or "auto",
+        seed=options.seed or 0,
+    )
+    output = Path(os.path.abspath(options.output))
+    if options.cases is not None:
+        return run_cases(command, Path(options.cases), output, options.shard or (1, 1), console)
+    if options.shard is not None:
+        raise InputError("--shard splits the cases of --cases: give both.")
+    folder = output / JOB_FOLDER
+    renew(folder, command.job(folder))
+    return _run_here(folder, output, console)
+
+
+def _parser(method: str, name: str, verb: Verb) -> argparse.ArgumentParser:
+    import jsonargparse
+
+    width = min(shutil.get_terminal_size().columns, 110)
+    parser: argparse.ArgumentParser = jsonargparse.ArgumentParser(
+        prog=f"{PROGRAM} {method} {name}",
+        usage=f"{PROGRAM} {method} {name} [options] --output DIR",
+        description=verb.summary,
+        epilog=NOTICE,
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=30, width=width),
+        allow_abbrev=False,
+    )
+    add_options(parser, verb)
+    run = parser.add_argument_group("run")
+    run.add_argument("--output", metavar="DIR", help="folder of the results (required)")
+    run.add_argument("--resume", metavar="DIR", help="go on with the run in DIR that was cut off, with its settings")
+    run.add_argument("--device", metavar="NAME", help="auto, cpu, cuda:0 or mps (default: auto)")
+    run.add_argument("--threads", type=_count, metavar="N", help="CPU threads (default: what is fastest)")
+    run.add_argument("--precision", choices=["auto", "fp32", "bf16", "fp16"], help="of the numbers (default: auto)")
+    run.add_argument("--seed", type=_count, metavar="N", help="of all random numbers (default: 0)")
+    run.add_argument(
+        "--cases",
+        metavar="FILE",
+        help="CSV file with a row for each case: its name under 'case', other columns named like the options without "
+        "dashes in front, several values apart by ';', paths relative to the file; goes on after a failure",
+    )
+    run.add_argument("--shard", type=_shard, metavar="I/N", help="run only the I-th of N parts of the cases")
+    run.add_argument("--config", action="config", metavar="FILE", help="YAML or JSON file with options")
+    run.add_argument("--verbose", action="store_true", default=None, help="also show the log")
+    return parser
+
+
+def _count(text: str) -> int:
+    if not str(text).isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a part such as 1/4 to 4/4")
+    return int(match[1]), int(match[2])
+
+
+def _summary(method: str) -> str:
+    return (importlib.import_module(METHODS[method]).__doc__ or "").strip().partition("\n")[0]
+
+
+def _list_help(usage: str, title: str, entries: dict[str, str]) -> str:
+    width = max(map(len, entries))
+    lines = [f"  {name.ljust(width)}  {summary}".rstrip() for name, summary in entries.items()]
+    return "\n".join([f"usage: {PROGRAM} {usage}", "", f"{title}:", *lines, "", f"Add --help for more. {NOTICE}"])
+
+
+def _resume(method: str, name: str, options: Any, console: Console) -> int:
+    given = [option_name(key) for key, value in vars(options).items() if value is not None]
+    if others := sorted(set(given) - {"--resume", "--verbose"}):
+        raise InputError(f"--resume takes all settings from the earlier run: leave out {', '.join(others)}.")
+    folder = Path(os.path.abspath(options.resume))
+    folder = folder / JOB_FOLDER if (folder / JOB_FOLDER).is_dir() else folder
+    job = Job.load(folder)
+    if (job.method, job.verb) != (method, name):
+        raise InputError(f"{options.resume} holds a run of {job.method} {job.verb}, not of {method} {name}.")
+    return _run_here(folder, Path(os.path.normpath(folder / job.output)), console)
+
+
+def _run_here(folder: Path, output: Path, console: Console) -> int:
+    """Run a job in this process."""
+    (folder / "stop").unlink(missing_ok=True)
+    log = EventLog(folder, console.show)
+
+    def stop() -> None:
+        (folder / "stop").touch()
+        console.show({"type": "status", "text": "Stopping; press Ctrl+C again to end at once"})
+
+    with contextlib.closing(log), on_interrupt(stop) as interrupted:
+        code = run_job(folder, log)
+    console.finish()
+    if console.error is not None:
+        console.show_error(console.error["message"], console.error["hint"], _details(console))
+        return code
+    _print_result(output)
+    return CANCELLED if interrupted.is_set() else code
+
+
+def _details(console: Console) -> str:
+    """The traceback, where the error is not one that a person can mend."""
+    error = console.error or {}
+    return error.get("details", "") if error.get("kind") == "internal" or console.verbose else ""
+
+
+def _print_result(output: Path) -> None:
+    result = json.loads((output / "result.json").read_text(encoding="utf-8"))
+    rows = {role: entry["path"] for role, entry in result["outputs"].items()}
+    rows["result"] = "result.json"
+    rows.update(plain_figures(result["metrics"]))
+    width = max(map(len, rows))
+    print(f"Done in {result['provenance']['seconds']:.1f} s. Results in {output}")
+    for name, value in rows.items():
+        print(f"  {name.ljust(width)}  {value:.6g}" if isinstance(value, float) else f"  {name.ljust(width)}  {value}")

@@ -1,0 +1,119 @@
+"""What a running job says: one JSON object a line, in events.jsonl and on stdout."""
+from __future__ import annotations
+
+import contextlib
+import enum
+import json
+import math
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Event = dict[str, Any]
+
+PROGRESS_INTERVAL = 0.1
+"""Least time between two progress events, in seconds."""
+
+
+def to_plain(value: Any) -> Any:
+    """`value` as what JSON can hold: NaN and infinity become None, numpy values numbers and lists, paths text."""
+    if value is None or isinstance(value, str | bool | int):
+        return value.value if isinstance(value, enum.Enum) else value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, enum.Enum):
+        return to_plain(value.value)
+    if isinstance(value, dict):
+        return {str(key): to_plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_plain(entry) for entry in value]
+    if hasattr(value, "tolist"):
+        return to_plain(value.tolist())
+    return str(value)
+
+
+def print_event(event: Event) -> None:
+    """One line of JSON on stdout, at once. A closed stdout is no reason to end the run: the file has the event too."""
+    with contextlib.suppress(OSError):
+        print(json.dumps(event, ensure_ascii=False, allow_nan=False), flush=True)
+
+
+class EventLog:
+    """The `Reporter` of a job: appends to `folder`/events.jsonl and shows each event as it comes.
+
+    Safe to be used from several threads. An event is shown first and written second, so that even a full disk is told.
+
+    Args:
+        folder: the job folder; it must exist.
+        show: what is done with an event besides writing it.
+
+    Raises:
+        OSError: events.jsonl cannot be written (here and from the methods).
+    """
+
+    def __init__(self, folder: Path, show: Callable[[Event], None] = print_event) -> None:
+        self._show = show
+        self._lock = threading.Lock()
+        self._start = time.monotonic()
+        self._first_progress: tuple[float, float] | None = None
+        self._last_progress = -math.inf
+        self._file = open(folder / "events.jsonl", "a+b", buffering=0)  # noqa: SIM115
+        self._end_torn_line()
+
+    def close(self) -> None:
+        """Close events.jsonl."""
+        self._file.close()
+
+    def status(self, text: str) -> None:
+        """A short sentence: what is done now."""
+        self._emit("status", text=text)
+
+    def progress(self, fraction: float, seconds_left: float | None = None) -> None:
+        """Share that is done; the time left is estimated from the pace so far where the task does not know it.
+
+        More than ten calls a second are thinned out; the last one (fraction 1) always comes through.
+        """
+        fraction = min(max(float(fraction), 0.0), 1.0) if math.isfinite(fraction) else 0.0
+        now = time.monotonic() - self._start
+        if self._first_progress is None:
+            self._first_progress = (now, fraction)
+        if now - self._last_progress < PROGRESS_INTERVAL and fraction < 1:
+            return
+        self._last_progress = now
+        if seconds_left is None:
+            start, done = self._first_progress
+            # A resumed run begins in the middle: only what this run did tells its pace.
+            seconds_left = (now - start) / (fraction - done) * (1 - fraction) if fraction > done else None
+        self._emit("progress", fraction=fraction, seconds_left=seconds_left)
+
+    def metric(self, step: int, **values: float) -> None:
+        """One point of the live curves; NaN becomes null."""
+        self._emit("metric", step=int(step), **values)
+
+    def warning(self, message: str) -> None:
+        """Something the user should know, in words."""
+        self._emit("warning", message=message)
+
+    def result(self, path: Path, metrics: dict[str, Any]) -> None:
+        """The run is done and `path`, the result.json, is there."""
+        self._emit("result", path=str(path), metrics=metrics)
+
+    def error(self, kind: str, message: str, hint: str = "", details: str = "") -> None:
+        """The run has failed. Never raises: where the disk is full, the reader of stdout still learns of it."""
+        with contextlib.suppress(OSError):
+            self._emit("error", kind=kind, message=message, hint=hint, details=details)
+
+    def _emit(self, event_type: str, /, **values: Any) -> None:
+        with self._lock:
+            event = to_plain({**values, "type": event_type, "time": round(time.monotonic() - self._start, 3)})
+            self._show(event)
+            self._file.write(json.dumps(event, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+
+    def _end_torn_line(self) -> None:
+        """A run that was killed in the middle of a line must not spoil the first line of the next."""
+        if self._file.seek(0, 2) > 0:
+            self._file.seek(-1, 2)
+            if self._file.read(1) != b"\n":
+                self._file.write(b"\n")

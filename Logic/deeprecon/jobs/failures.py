@@ -1,0 +1,111 @@
+"""What went wrong, told apart and said in plain words: from an exception inside the job, or from how it ended."""
+from __future__ import annotations
+
+import errno
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from deeprecon.data.errors import InputError
+from deeprecon.jobs.run import Stopped
+
+DISK_ERRORS = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+DISK_WORDS = ("No space left on device", "Disk quota exceeded", "File too large")
+MEMORY_WORDS = ("bad_alloc", "MemoryError", "out of memory", "can't allocate memory", "not enough memory",
+                "Cannot allocate memory")  # fmt: skip
+MEMORY_HINT = "Close other programs, take a coarser resolution or fewer inputs, or use a computer with more memory."
+DISK_HINT = "Free some space, or choose a folder on another disk, and run again."
+WINDOWS_MEMORY = {0xC0000017, 0xC000012D}  # STATUS_NO_MEMORY, STATUS_COMMITMENT_LIMIT
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a job has no result; `kind` is input, memory, disk, cancelled, crash or internal."""
+
+    kind: str
+    message: str
+    hint: str = ""
+
+
+CANCELLED = Failure("cancelled", "The run was cancelled.", "What it has saved is kept: it can be resumed.")
+
+
+def explain_exception(error: BaseException) -> Failure:
+    """What an exception that ended a task means for the person who started it."""
+    for cause in _causes(error):
+        text = str(cause)
+        if (isinstance(cause, OSError) and cause.errno in DISK_ERRORS) or any(word in text for word in DISK_WORDS):
+            return Failure("disk", f"The disk is full: {_words(cause)}.", DISK_HINT)
+        # Known by name, for torch may not be imported here: torch.OutOfMemoryError is a RuntimeError.
+        names = {kind.__name__ for kind in type(cause).__mro__}
+        no_memory = isinstance(cause, OSError) and cause.errno == errno.ENOMEM
+        allocator = isinstance(cause, RuntimeError) and any(word in text for word in MEMORY_WORDS)
+        if names & {"MemoryError", "OutOfMemoryError"} or no_memory or allocator:
+            return Failure("memory", f"Memory ran out: {_words(cause)}.", MEMORY_HINT)
+    if isinstance(error, Stopped | KeyboardInterrupt):
+        return CANCELLED
+    if isinstance(error, InputError):
+        return Failure("input", error.message, error.hint)
+    if isinstance(error, ModuleNotFoundError):
+        return Failure("internal", f"The Python package {error.name} is missing.", "Install it and run again.")
+    return Failure("internal", f"{type(error).__name__}: {_words(error)}", "Please report this with the log.")
+
+
+def explain_exit(code: int, log: str, memory_killer: bool) -> Failure:
+    """Why a child that reported neither result nor error is gone.
+
+    Args:
+        code: exit code; negative or above 128 for a signal, as subprocess and shells put it.
+        log: its last words.
+        memory_killer: the operating system killed a process for memory while it ran.
+    """
+    number = -code if code < 0 else code - 128 if 128 < code < 160 else 0
+    unsigned = code & 0xFFFFFFFF
+    if (memory_killer and number == getattr(signal, "SIGKILL", 9)) or unsigned in WINDOWS_MEMORY:
+        return Failure("memory", "Memory ran out: the system ended the computation.", MEMORY_HINT)
+    if any(word in log for word in MEMORY_WORDS):
+        return Failure("memory", "Memory ran out.", MEMORY_HINT)
+    if any(word in log for word in DISK_WORDS):
+        return Failure("disk", "The disk is full.", DISK_HINT)
+    if number == 9:
+        hint = "Another program ended it, or memory was short: look at the memory in use and run again."
+        return Failure("crash", "The computation was killed from outside.", hint)
+    if number or unsigned >= 0xC0000000:
+        name = _signal_name(number) if number else f"{unsigned:#x}"
+        hint = "Run again on the CPU; if that works, the driver or build of the GPU is to blame. Else report the log."
+        return Failure("crash", f"The computation crashed ({name}).", hint)
+    hint = "The log says more; check the installation."
+    return Failure("internal", f"The computation ended without a result (exit code {code}).", hint)
+
+
+def count_memory_kills() -> int | None:
+    """How often Linux has killed a process for memory since it started; None where that is not told."""
+    try:
+        for line in Path("/proc/vmstat").read_text(encoding="ascii").splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    except (OSError, ValueError):
+        pass
+    return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The exception and those it was raised from."""
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}{f': {error.filename}' if error.filename else ''}"
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

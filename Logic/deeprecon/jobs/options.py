@@ -1,0 +1,132 @@
+"""Command-line options out of a verb's dataclasses, and back."""
+from __future__ import annotations
+
+import argparse
+import enum
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from deeprecon.data.errors import InputError
+from deeprecon.jobs.parameters import Field, fields_of
+from deeprecon.jobs.verbs import Verb
+
+SEPARATOR = ";"
+"""Between the values of one cell of cases.csv."""
+TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+
+def add_options(parser: argparse.ArgumentParser, verb: Verb) -> None:
+    """One option for each input and parameter of a verb.
+
+    An option that is not given is None in the namespace, so that defaults live in the dataclasses alone.
+    """
+    for title, cls in (("inputs", verb.inputs), ("settings", verb.parameters)):
+        fields = fields_of(cls)
+        group = parser.add_argument_group(title) if fields else parser
+        for field in fields:
+            _add_option(group, field)
+
+
+def given_values(verb: Verb, namespace: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What was given on the command line: values of the inputs and of the parameters by field name."""
+
+    def collect(cls: type) -> dict[str, Any]:
+        values = {field.name: getattr(namespace, field.name) for field in fields_of(cls)}
+        return {name: value for name, value in values.items() if value is not None}
+
+    return collect(verb.inputs), collect(verb.parameters)
+
+
+def check_required(verb: Verb, values: dict[str, Any]) -> None:
+    """Check that each option without a default is among `values`.
+
+    Raises:
+        InputError: names those that are not.
+    """
+    fields = [*fields_of(verb.inputs), *fields_of(verb.parameters)]
+    if missing := [option_name(field.name) for field in fields if field.required and field.name not in values]:
+        raise InputError(f"{' and '.join(missing)} must be given.")
+
+
+def values_of_cell(field: Field, text: str) -> Any:
+    """The value, or for a field of many the values, in a cell of cases.csv.
+
+    Raises:
+        InputError: not a value of this field.
+    """
+    convert = _converter(field)
+    try:
+        if field.many:
+            return [convert(part.strip()) for part in text.split(SEPARATOR) if part.strip()]
+        return convert(text.strip())
+    except argparse.ArgumentTypeError as error:
+        raise InputError(f"{option_name(field.name)}: {error}.") from None
+
+
+def option_name(name: str) -> str:
+    """Such as --slice-thickness for slice_thickness."""
+    return "--" + name.replace("_", "-")
+
+
+def _add_option(group: Any, field: Field) -> None:
+    settings: dict[str, Any] = {"dest": field.name, "default": None, "help": _help(field)}
+    if field.type is bool and not field.many:
+        group.add_argument(option_name(field.name), action=argparse.BooleanOptionalAction, **settings)
+        return
+    if field.many:
+        settings.update(nargs="+", action="extend")
+    group.add_argument(option_name(field.name), type=_converter(field), metavar=_metavar(field), **settings)
+
+
+def _converter(field: Field) -> Callable[[str], Any]:
+    """Text to the JSON value of a field; raises ArgumentTypeError in words."""
+
+    def convert(text: str) -> Any:
+        if issubclass(field.type, enum.Enum):
+            choices = {str(entry.value): entry.value for entry in field.type}
+            if text not in choices:
+                raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(choices)}")
+            return choices[text]
+        if field.type is bool:
+            if text.lower() not in TRUE + FALSE:
+                raise argparse.ArgumentTypeError(f"{text!r} is neither yes nor no")
+            return text.lower() in TRUE
+        if field.type in (int, float):
+            try:
+                return field.type(text)
+            except ValueError:
+                kind = "a whole number" if field.type is int else "a number"
+                raise argparse.ArgumentTypeError(f"{text!r} is not {kind}") from None
+        return text
+
+    convert.__name__ = field.type.__name__
+    return convert
+
+
+def _metavar(field: Field) -> str:
+    if issubclass(field.type, enum.Enum):
+        return "{" + ",".join(str(entry.value) for entry in field.type) + "}"
+    if field.range is not None and field.range.unit.isalpha():
+        return field.range.unit.upper()
+    return {Path: "PATH", int: "N", float: "X"}.get(field.type, "TEXT")
+
+
+def _help(field: Field) -> str:
+    notes = []
+    if field.range is not None:
+        low, high = _number(field.range.minimum), _number(field.range.maximum)
+        notes.append(f"{low} to {high} {field.range.unit}".rstrip())
+    if field.required:
+        notes.append("required")
+    elif field.default not in (None, (), ""):
+        default = field.default.value if isinstance(field.default, enum.Enum) else field.default
+        if isinstance(default, tuple):
+            default = " ".join(str(entry) for entry in default)
+        notes.append(f"default: {_number(default) if isinstance(default, float) else default}")
+    text = f"{field.help} ({'; '.join(notes)})" if notes else field.help
+    return text.replace("%", "%%")
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else f"{value:g}"

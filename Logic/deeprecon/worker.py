@@ -1,0 +1,259 @@
+"""Runs one job: `python -m deeprecon.worker JOBDIR`. Panel, batch script and shell all come through `run_job`."""
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import shutil
+import sys
+import time
+import traceback
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from deeprecon.data.errors import InputError
+from deeprecon.data.files import sha256, write_json
+from deeprecon.jobs.check import check_job, check_output, input_paths
+from deeprecon.jobs.events import EventLog, print_event, to_plain
+from deeprecon.jobs.failures import explain_exception
+from deeprecon.jobs.job import VERSION, Job
+from deeprecon.jobs.parameters import to_json
+from deeprecon.jobs.process import die_with_parent
+from deeprecon.jobs.run import Outcome, Run
+from deeprecon.jobs.verbs import Verb
+
+DONE, INTERNAL, BAD_INPUT, CANCELLED = range(4)
+RESULT_FORMAT = 1
+LITTLE_SPACE = 200e6
+"""Free bytes below which a run warns before it starts."""
+
+
+def run_job(folder: Path, log: EventLog | None = None) -> int:
+    """Run, or resume, the job in `folder`; never raises.
+
+    What the task writes is staged and moved to the job's output only when all went well; result.json comes last.
+
+    Args:
+        folder: the job folder, with job.json.
+        log: where events go; events.jsonl and stdout where left out.
+
+    Returns:
+        The exit code: 0 done, 1 internal, 2 bad input, 3 cancelled.
+    """
+    started = time.monotonic()
+    folder = Path(folder).absolute()
+    staging = folder / ".staging"
+    own_log = log is None
+    try:
+        if log is None:
+            if not folder.is_dir():
+                raise InputError(f"There is no job folder {folder}.")
+            log = EventLog(folder)
+        _run(folder, staging, log, started)
+        return DONE
+    except (Exception, KeyboardInterrupt) as error:
+        failure = explain_exception(error)
+        details = traceback.format_exc() if failure.kind in ("internal", "memory", "disk") else ""
+        if log is not None:
+            log.error(failure.kind, failure.message, failure.hint, details)
+        else:  # the folder itself cannot be written to
+            kind, message = failure.kind, failure.message
+            if isinstance(error, OSError) and kind == "internal":
+                kind, message = "input", f"Cannot write to the job folder {folder}: {error.strerror or error}."
+            print_event({"type": "error", "time": 0.0, "kind": kind, "message": message, "hint": failure.hint})
+            return BAD_INPUT if kind == "input" else INTERNAL
+        return {"input": BAD_INPUT, "cancelled": CANCELLED}.get(failure.kind, INTERNAL)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        if own_log and log is not None:
+            log.close()
+
+
+def _run(folder: Path, staging: Path, log: EventLog, started: float) -> None:
+    log.status("Checking the inputs")
+    job = Job.load(folder)
+    verb, inputs, parameters = check_job(job, folder)
+    output = Path(os.path.abspath(folder / job.output))
+    check_output(output)
+    free = shutil.disk_usage(output).free
+    if free < LITTLE_SPACE:
+        log.warning(f"Only {free / 1e6:.0f} MB are free on the disk of the output folder.")
+    if job.version not in ("", VERSION):
+        log.warning(f"The job was made by version {job.version}, this is {VERSION}: results may differ.")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir()
+    hashes = _input_hashes(inputs)
+
+    job, parameters = _resolve(job, verb, parameters, log)
+    job.save(folder)
+    run = Run(folder, staging, job.device, job.threads, job.precision, job.seed, log)
+    outcome = verb.function(inputs, parameters, run)
+    if run.should_stop():
+        log.warning("The run was stopped early; the result is the best it had by then.")
+
+    provenance = {
+        **outcome.provenance,
+        "method": job.method,
+        "verb": job.verb,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(time.monotonic() - started, 3),
+        "versions": _versions(),
+        "inputs": hashes,
+        "parameters": job.parameters,
+        "seed": job.seed,
+        "device": job.device,
+        "threads": job.threads,
+        "precision": job.precision,
+        "stopped_early": run.should_stop(),
+    }
+    _publish(outcome, staging, output, provenance, inputs)
+    if not run.should_stop():  # after an early stop the job can still be resumed
+        shutil.rmtree(run.checkpoint, ignore_errors=True)
+    log.progress(1.0, 0.0)
+    log.result(Path(os.path.normpath(Path(job.output) / "result.json")), outcome.metrics)
+
+
+def _resolve(job: Job, verb: Verb, parameters: Any, log: EventLog) -> tuple[Job, Any]:
+    """Settle device, threads, precision and step counts; a job that has them all is not probed again."""
+    if verb.needs_torch(parameters):
+        from deeprecon.training import devices
+
+        log.status("Preparing the device")
+        device = devices.resolve_device(job.device)
+        threads = job.threads or devices.resolve_threads(device)
+        precision = job.precision if job.resolved else devices.resolve_precision(device, job.precision)
+        devices.set_up(device, threads, job.seed)
+    else:
+        device, threads, precision = "cpu", 1, "fp32"
+    if verb.resolve is not None:
+        parameters = verb.resolve(parameters, device, threads, precision)
+    settled = to_json(parameters)
+    return replace(
+        job, parameters=settled, device=device, threads=threads, precision=precision, version=VERSION
+    ), parameters
+
+
+def _publish(outcome: Outcome, staging: Path, output: Path, provenance: dict[str, Any], inputs: Any) -> None:
+    """Move the staged files to the output folder and write result.json.
+
+    While there is no result.json the folder is not to be trusted: the old one goes first, the new one comes last.
+    """
+    staged = sorted(path.relative_to(staging) for path in staging.rglob("*") if path.is_file())
+    taken = {os.path.realpath(path) for paths in input_paths(inputs).values() for path in paths}
+    for name in staged:
+        if os.path.realpath(output / name) in taken:
+            raise InputError(
+                f"The result {name} would replace the input {output / name}.", "Choose another output folder."
+            )
+    outputs = {role: _entry(staging, path) for role, path in outcome.outputs.items()}
+    result = {
+        "format": RESULT_FORMAT,
+        "outputs": outputs,
+        "metrics": to_plain(outcome.metrics),
+        "provenance": to_plain(provenance),
+    }
+    _remove_old(output, outputs)
+    for name in staged:
+        target = output / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _move(staging / name, target)
+    write_json(output / "result.json", result)
+
+
+def _entry(staging: Path, path: Path) -> dict[str, Any]:
+    """One output as result.json has it: its path with a checksum, or, of a folder, each file's checksum."""
+    full = staging / path
+    name = full.relative_to(staging).as_posix()
+    if full.is_dir():
+        files = sorted(file for file in full.rglob("*") if file.is_file())
+        return {"path": name, "files": {file.relative_to(full).as_posix(): sha256(file) for file in files}}
+    return {"path": name, "sha256": sha256(full)}
+
+
+def _remove_old(output: Path, outputs: dict[str, Any]) -> None:
+    """Remove the old result.json, and from folders that are written anew the files that it lists as its own."""
+    old_result = output / "result.json"
+    try:
+        old = json.loads(old_result.read_text(encoding="utf-8"))["outputs"]
+    except (OSError, ValueError, KeyError, TypeError):
+        old = {}
+    old_result.unlink(missing_ok=True)
+    for role, entry in outputs.items():
+        earlier = old.get(role, {})
+        if "files" in entry and earlier.get("path") == entry["path"]:
+            for name in earlier.get("files", {}):
+                (output / entry["path"] / name).unlink(missing_ok=True)
+
+
+def _move(source: Path, target: Path) -> None:
+    """Rename, or, between two disks, copy under a temporary name and rename."""
+    try:
+        os.replace(source, target)
+    except OSError:
+        part = target.with_name(f".part-{os.getpid()}-{target.name}")
+        try:
+            shutil.copyfile(source, part)
+            os.replace(part, target)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _input_hashes(inputs: Any) -> list[dict[str, str]]:
+    """Name and SHA-256 of each input; a folder's is that of the sorted names and checksums of its files."""
+    entries = []
+    for path in (path for paths in input_paths(inputs).values() for path in paths):
+        try:
+            if path.is_dir():
+                total = hashlib.sha256()
+                for file in sorted(entry for entry in path.rglob("*") if entry.is_file()):
+                    total.update(f"{file.relative_to(path).as_posix()} {sha256(file)}\n".encode())
+                entries.append({"name": path.name, "sha256": total.hexdigest()})
+            else:
+                entries.append({"name": path.name, "sha256": sha256(path)})
+        except OSError as error:
+            raise InputError(f"Cannot read the input {path}: {error.strerror}.") from error
+    return entries
+
+
+def _versions() -> dict[str, str | None]:
+    found: dict[str, str | None] = {"deeprecon": VERSION, "python": platform.python_version()}
+    for package in ("numpy", "torch"):
+        found[package] = None
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """`JOBDIR` runs a job, `--probe` prints one JSON line about the devices of this computer.
+
+    Returns:
+        The exit code.
+    """
+    has_parent = die_with_parent()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError):
+            stream.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(prog="python -m deeprecon.worker", description="Run or resume one job.")
+    choice = parser.add_mutually_exclusive_group(required=True)
+    choice.add_argument("folder", nargs="?", type=Path, metavar="JOBDIR", help="job folder with its job.json")
+    choice.add_argument("--probe", action="store_true", help="print a line of JSON about the devices, and exit")
+    options = parser.parse_args(arguments)
+    if options.probe:
+        from deeprecon.training.devices import probe
+
+        print_event({"type": "probe", **to_plain(probe())})
+        return DONE
+    if not has_parent:  # started by hand: an old request to stop is not meant for this run
+        (options.folder / "stop").unlink(missing_ok=True)
+    return run_job(options.folder)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
