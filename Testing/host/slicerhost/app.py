@@ -1,403 +1,236 @@
-"""slicer.app and its managers, slicer.modules, SampleData, cli."""
-import fnmatch
-import importlib.util
+"""`slicer.app`, its managers, and the C++ side of scripted modules."""
+
+from __future__ import annotations
+
 import os
 import sys
 import tempfile
-import types
+from typing import Any
 
+import qt
 import slicer
-import vtk
 from PySide6 import QtCore, QtGui, QtWidgets
 
-READERS = {
-    ("nrrd", "nhdr", "nii", "nii.gz", "mha", "mhd", "dcm"): ("VolumeFile", "vtkMRMLScalarVolumeNode", "vtkMRMLVolumeArchetypeStorageNode"),
-    ("vtk", "vtp", "vtu", "stl", "ply", "obj"): ("ModelFile", "vtkMRMLModelNode", "vtkMRMLModelStorageNode"),
-    ("seg.nrrd",): ("SegmentationFile", "vtkMRMLSegmentationNode", "vtkMRMLSegmentationStorageNode"),
-    ("csv", "tsv"): ("TableFile", "vtkMRMLTableNode", "vtkMRMLTableStorageNode"),
-    ("txt", "json", "xml"): ("TextFile", "vtkMRMLTextNode", "vtkMRMLTextStorageNode"),
-}
+from .core import Core
+from .ctkwidgets import stored
+from .iomanager import qSlicerCoreIOManager
+from .layout import qSlicerLayoutManager
+from .mrmlwidgets import qMRMLWidget
+from .pythonqt import cppClass
+
+VERSION = (5, 12, 0)  # the Slicer that the host answers as; slicer-core is built from the same sources
 
 
-class ModuleManager(QtCore.QObject):
+@cppClass()
+class qSlicerScriptedLoadableModule(QtCore.QObject):
+    """`slicer.modules.<name>` of a scripted module, and the `parent` of its Python class."""
+
+    def __init__(self, name: str, path: str) -> None:
+        super().__init__()
+        self._h_name, self._h_path = name, path
+        self._h_widget: Any = None
+
+    name = property(lambda self: self._h_name)
+    path = property(lambda self: self._h_path)
+    title = stored("title", "", str)
+    categories = stored("categories", (), tuple)
+    dependencies = stored("dependencies", (), tuple)
+    contributors = stored("contributors", (), tuple)
+    helpText = stored("helpText", "", str)
+    acknowledgementText = stored("acknowledgementText", "", str)
+    icon = stored("icon", None, QtGui.QIcon)
+    hidden = stored("hidden", False, bool)
+    index = stored("index", -1, int)
+
+    def widgetRepresentation(self) -> Any:
+        if self._h_widget is None:
+            self._h_widget = self.createNewWidgetRepresentation()
+            setattr(slicer.modules, self.name + "Widget", self._h_widget.self())
+        return self._h_widget
+
+    def createNewWidgetRepresentation(self) -> Any:
+        return qSlicerScriptedLoadableModuleWidget(self)
+
+    def logic(self) -> None:
+        """A scripted module has no C++ logic; slicer.util.getModuleLogic gives its Python one."""
+
+
+@cppClass()
+class qSlicerScriptedLoadableModuleWidget(qMRMLWidget):
+    """The panel: makes `<name>Widget(self)` and forwards setup, enter and exit. Exceptions reach the caller."""
+
+    def __init__(self, module: qSlicerScriptedLoadableModule) -> None:
+        super().__init__()
+        self._h_module = module
+        self._h_entered = False
+        self.setLayout(qt.QVBoxLayout())
+        self.setMRMLScene(slicer.mrmlScene)
+        self._h_make()
+
+    def _h_make(self) -> None:
+        name = self._h_module.name
+        self._h_self = getattr(sys.modules[name], name + "Widget")(self)
+        self._h_self.setup()
+
+    isEntered = property(lambda self: self._h_entered)
+    moduleName = property(lambda self: self._h_module.name)
+
+    def self(self) -> Any:
+        return self._h_self
+
+    def enter(self) -> None:
+        self._h_entered = True
+        if hasattr(self._h_self, "enter"):
+            self._h_self.enter()
+
+    def exit(self) -> None:
+        self._h_entered = False
+        if hasattr(self._h_self, "exit"):
+            self._h_self.exit()
+
+    def reload(self) -> None:
+        self._h_make()
+        setattr(slicer.modules, self.moduleName + "Widget", self._h_self)
+
+
+@cppClass()
+class qSlicerModuleFactoryManager(QtCore.QObject):
+    def __init__(self, manager: qSlicerModuleManager) -> None:
+        super().__init__()
+        self._h_manager = manager
+
+    def loadedModuleNames(self) -> tuple[str, ...]:
+        return self._h_manager.modulesNames()
+
+    def isLoaded(self, name: str) -> bool:
+        return name in self._h_manager.modulesNames()
+
+
+@cppClass(moduleAboutToBeUnloaded="QString", moduleLoaded="QString")
+class qSlicerModuleManager(QtCore.QObject):
     moduleAboutToBeUnloaded = QtCore.Signal(str)
-    _hostSignals = {"moduleAboutToBeUnloaded": ["QString"]}
+    moduleLoaded = QtCore.Signal(str)
 
-    def __init__(self):
+    def __init__(self, modules: dict[str, Any]) -> None:
         super().__init__()
-        self.table = {}
+        self._h_modules = dict(modules)
+        self._h_factory = qSlicerModuleFactoryManager(self)
 
-    def module(self, name):
-        return self.table.get(name)
+    def module(self, name: str) -> Any:
+        return self._h_modules.get(name)
 
-    def modulesNames(self):
-        return list(self.table)
+    def modulesNames(self) -> tuple[str, ...]:
+        return tuple(self._h_modules)
 
-    def factoryManager(self):
-        return self
+    def factoryManager(self) -> Any:
+        return self._h_factory
 
-    def loadedModuleNames(self):
-        return list(self.table)
+    def _h_add(self, module: qSlicerScriptedLoadableModule) -> None:
+        self._h_modules[module.name] = module
+        setattr(slicer.modules, module.name.lower(), module)
+        setattr(slicer.moduleNames, module.name, module.name)
 
-
-class CoreModule:
-    """slicer.modules.<name> of a C++ module that exists in slicer-core as a logic only."""
-
-    def __init__(self, name, logic):
-        self.name, self._logic = name, logic
-
-    def logic(self):
-        return self._logic
-
-    def widgetRepresentation(self):
-        return None
+    def _h_remove(self, name: str) -> None:
+        del self._h_modules[name]
+        delattr(slicer.moduleNames, name)
+        for attribute in (name.lower(), name + "Instance", name + "Widget"):
+            if hasattr(slicer.modules, attribute):
+                delattr(slicer.modules, attribute)
 
 
-class ScriptedModule:
-    """slicer.modules.<name> of a scripted module (qSlicerScriptedLoadableModule)."""
-
-    def __init__(self, name, path):
-        self.name, self.path = name, path
-        self.title, self.icon, self.hidden = name, None, False
-        self._widget = None
-
-    def widgetRepresentation(self):
-        if self._widget is None:
-            self._widget = self.createNewWidgetRepresentation()
-            setattr(slicer.modules, self.name + "Widget", self._widget.self())
-        return self._widget
-
-    def createNewWidgetRepresentation(self):
-        return slicer.qSlicerScriptedLoadableModuleWidget(self)
-
-    def logic(self):
-        return None
+@cppClass()
+class qSlicerCommandOptions(QtCore.QObject):
+    runPythonAndExit = stored("runPythonAndExit", False, bool)
+    noMainWindow = stored("noMainWindow", False, bool)
 
 
-class IOManager(QtCore.QObject):
-    newFileLoaded = QtCore.Signal(object)
-    _hostSignals = {"newFileLoaded": ["qSlicerIO::IOProperties"]}
+@cppClass(startupCompleted="", mrmlSceneChanged="vtkMRMLScene*")
+class qSlicerApplication(QtWidgets.QApplication):
+    """`slicer.app`: a QApplication, so aboutToQuit, lastWindowClosed, clipboard() and the like are Qt's own."""
 
-    def __init__(self, app):
-        super().__init__()
-        self._app = app
-
-    def _entry(self, filename):
-        f = str(filename).lower()
-        best = None
-        for exts, entry in READERS.items():
-            for e in exts:
-                if f.endswith("." + e) and (best is None or len(e) > len(best[0])):
-                    best = (e, entry)
-        return best[1] if best else None
-
-    def fileType(self, filename):
-        if str(filename).lower().endswith((".mrml", ".mrb")):
-            return "SceneFile"
-        e = self._entry(filename)
-        return e[0] if e else "NoFile"
-
-    def loadNodes(self, filetype, properties, nodes=None, messages=None):
-        path = str(properties["fileName"])
-        if filetype == "SceneFile":
-            return self.loadScene(path, not properties.get("clear", False) is False)
-        nodeClass = storage = None
-        for t, n, s in READERS.values():
-            if t == filetype:
-                nodeClass, storage = n, s
-        if nodeClass is None or not os.path.isfile(path):
-            return False
-        if filetype == "VolumeFile" and properties.get("labelmap"):
-            nodeClass = "vtkMRMLLabelMapVolumeNode"
-        scene = self._app.mrmlScene()
-        node = scene.AddNewNodeByClass(nodeClass)
-        st = scene.AddNewNodeByClass(storage)
-        st.SetFileName(path)
-        if not st.ReadData(node):
-            scene.RemoveNode(st)
-            scene.RemoveNode(node)
-            return False
-        node.SetAndObserveStorageNodeID(st.GetID())
-        base = os.path.basename(path)
-        node.SetName(scene.GenerateUniqueName(properties.get("name") or base[:base.find(".")]))
-        if hasattr(node, "CreateDefaultDisplayNodes"):
-            node.CreateDefaultDisplayNodes()
-        if nodes is not None:
-            nodes.AddItem(node)
-        return True
-
-    def loadScene(self, path, clear=True):
-        scene = self._app.mrmlScene()
-        if str(path).endswith(".mrb"):
-            return bool(scene.ReadFromMRB(str(path), clear))
-        scene.SetURL(str(path))
-        return bool(scene.Connect() if clear else scene.Import())
-
-    def fileWriterFileType(self, node):
-        return node.GetClassName()
-
-    def saveNodes(self, filetype, properties, messages=None):
-        scene = self._app.mrmlScene()
-        path = str(properties["fileName"])
-        if filetype == "SceneFile":
-            scene.SetRootDirectory(os.path.dirname(path))
-            if path.endswith(".mrb"):
-                return bool(scene.WriteToMRB(path))
-            scene.SetURL(path)
-            return bool(scene.Commit(path))
-        node = scene.GetNodeByID(properties["nodeID"])
-        if node.GetStorageNode() is None:
-            node.AddDefaultStorageNode()
-        st = node.GetStorageNode()
-        st.SetFileName(path)
-        return bool(st.WriteData(node))
-
-    def extractKnownExtension(self, filename, node):
-        f = str(filename).lower()
-        for ext in (".nii.gz", ".seg.nrrd", ".mrk.json"):
-            if f.endswith(ext):
-                return ext
-        return os.path.splitext(f)[1]
-
-    def fileWriterExtensions(self, node):
-        st = node.CreateDefaultStorageNode()
-        st.UnRegister(None)
-        types_ = st.GetSupportedWriteFileTypes()
-        found = [types_.GetValue(i) for i in range(types_.GetNumberOfValues())]
-        if not found and node.IsA("vtkMRMLVolumeNode"):      # slicer-core reports none for volumes
-            found = ["NRRD (.nrrd)", "NIfTI (.nii.gz)", "NIfTI (.nii)", "MetaImage (.mha)"]
-        return found
-
-    def exportNodes(self, ids, files, properties, harden=False, messages=None):
-        for i, f in zip(ids, files):
-            node = self._app.mrmlScene().GetNodeByID(i)
-            st = node.CreateDefaultStorageNode()
-            st.UnRegister(None)
-            st.SetFileName(str(f))
-            if not st.WriteData(node):
-                return False
-        return True
-
-
-class SliceWidget:
-    def __init__(self, view):
-        self._view = view
-
-    def mrmlSliceNode(self):
-        return self._view.node
-
-    def mrmlSliceCompositeNode(self):
-        return self._view.compositeNode
-
-    def sliceLogic(self):
-        return self._view.logic
-
-    def fitSliceToBackground(self):
-        self._view.fit()
-
-
-class ThreeDWidget:
-    def __init__(self, view):
-        self._view = view
-
-    def threeDView(self):
-        return self
-
-    def mrmlViewNode(self):
-        return self._view.node
-
-    def resetFocalPoint(self):
-        self._view.reset()
-
-    def resetCamera(self):
-        self._view.reset()
-
-    def renderWindow(self):
-        return self._view.window
-
-    def forceRender(self):
-        self._view.window.Render()
-
-
-class LayoutManager(QtCore.QObject):
-    layoutChanged = QtCore.Signal(int)
-    _hostSignals = {"layoutChanged": ["int"]}
-
-    def __init__(self, core, views=True):
-        super().__init__()
-        self.layoutNode = None
-        self._core = core
-        self.slices, self.threeDs = {}, []
-        self._layout = 3
-        if views:
-            self._createViews()
-
-    def _createViews(self):
-        from .views import SliceView, ThreeDView
-        for n in ("Red", "Yellow", "Green"):
-            self.slices[n] = SliceView(self._core, n)
-        self.threeDs = [ThreeDView(self._core, "1")]
-
-    def sliceViewNames(self):
-        return list(self.slices)
-
-    def sliceWidget(self, name):
-        return SliceWidget(self.slices[name]) if name in self.slices else None
-
-    @property
-    def threeDViewCount(self):
-        return len(self.threeDs)
-
-    def threeDWidget(self, i):
-        return ThreeDWidget(self.threeDs[i])
-
-    def mrmlSliceLogics(self):
-        return self._core.appLogic.GetSliceLogics()
-
-    def resetThreeDViews(self):
-        for v in self.threeDs:
-            v.reset()
-
-    def resetSliceViews(self):
-        for v in self.slices.values():
-            v.fit()
-
-    @property
-    def layout(self):
-        return self._layout
-
-    def setLayout(self, n):
-        self._layout = n
-        self.layoutChanged.emit(n)
-
-
-class Application(QtCore.QObject):
-    """slicer.app.  Names without underscore are names of qSlicerApplication (checked by check_api.py)."""
     startupCompleted = QtCore.Signal()
     mrmlSceneChanged = QtCore.Signal(object)
-    aboutToQuit = QtCore.Signal()
-    _hostSignals = {"startupCompleted": [""], "mrmlSceneChanged": ["vtkMRMLScene*"], "aboutToQuit": [""]}
 
-    def __init__(self, qapp, core, views):
-        super().__init__()
-        self._qapp, self._core = qapp, core
-        self._modules = ModuleManager()
-        self._io = IOManager(self)
-        self._layout = LayoutManager(core, views)
-        self.applicationName, self.applicationVersion = "Slicer", "5.12.0-host"
-        self.majorVersion, self.minorVersion = 5, 12
-        self.temporaryPath = tempfile.mkdtemp(prefix="Slicer-host-")
-        self.slicerHome = self.temporaryPath
-        self.extensionsInstallPath = self.temporaryPath
-        self.documentationBaseUrl = "https://slicer.readthedocs.io/en/latest/"
-        self._testing = True
-        self._pause = 0
+    def __init__(self, core: Core) -> None:
+        super().__init__(["Slicer"])
+        self.organizationName, self.applicationName = "NA-MIC", "Slicer"
+        self.applicationVersion = ".".join(map(str, VERSION))
+        self._h_core = core
+        self._h_home = tempfile.mkdtemp(prefix="home-", dir=core.temporaryPath)
+        self._h_modules = qSlicerModuleManager(core.modules)
+        self._h_io = qSlicerCoreIOManager()
+        self._h_options = qSlicerCommandOptions()
+        self._h_layout: qSlicerLayoutManager | None = None
+        self._h_testing = True
+        self._h_paused = 0
+        self._h_exitCode: int | None = None  # what slicer.util.exit has asked for
 
-    def mrmlScene(self):
-        return self._core.scene
+    slicerHome = property(lambda self: self._h_home)
+    extensionsInstallPath = property(lambda self: os.path.join(self._h_home, "Extensions"))
+    temporaryPath = stored("temporaryPath", tempfile.gettempdir(), str)
+    documentationBaseUrl = property(lambda self: "https://slicer.readthedocs.io/en/latest/")
+    majorVersion = property(lambda self: VERSION[0])
+    minorVersion = property(lambda self: VERSION[1])
+    revision = property(lambda self: "host")
+    platform = property(lambda self: sys.platform)
 
-    def applicationLogic(self):
-        return self._core.appLogic
+    def mrmlScene(self) -> Any:
+        return self._h_core.scene
 
-    def moduleLogic(self, name):
-        return self._core.modules[name].logic()
+    def applicationLogic(self) -> Any:
+        return self._h_core.appLogic
 
-    def moduleManager(self):
-        return self._modules
+    def moduleLogic(self, name: str) -> Any:
+        return self._h_core.modules[name].logic()
 
-    def coreIOManager(self):
-        return self._io
+    def moduleManager(self) -> qSlicerModuleManager:
+        return self._h_modules
 
-    def ioManager(self):
-        return self._io
+    def coreIOManager(self) -> qSlicerCoreIOManager:
+        return self._h_io
 
-    def layoutManager(self):
-        return self._layout
+    ioManager = coreIOManager
 
-    def processEvents(self, *a):
-        self._qapp.processEvents()
+    def layoutManager(self) -> qSlicerLayoutManager | None:
+        """None without a main window, as in Slicer."""
+        return self._h_layout
 
-    def testingEnabled(self):
-        return self._testing
+    def commandOptions(self) -> qSlicerCommandOptions:
+        return self._h_options
 
-    def settings(self):
+    def testingEnabled(self) -> bool:
+        return self._h_testing
+
+    def settings(self) -> QtCore.QSettings:
         return QtCore.QSettings()
+
     userSettings = revisionUserSettings = settings
 
-    def setOverrideCursor(self, c):
-        QtGui.QGuiApplication.setOverrideCursor(QtGui.QCursor(c))
-
-    def restoreOverrideCursor(self):
-        QtGui.QGuiApplication.restoreOverrideCursor()
-
-    def topLevelWidgets(self):
-        return QtWidgets.QApplication.topLevelWidgets()
-
-    def pauseRender(self):
-        self._pause += 1
-
-    def resumeRender(self):
-        self._pause -= 1
-
-    def setRenderPaused(self, on):
-        self._pause += 1 if on else -1
-
-    def startupEnvironment(self):
+    def startupEnvironment(self) -> QtCore.QProcessEnvironment:
         return QtCore.QProcessEnvironment.systemEnvironment()
 
-    def translate(self, context, text):
-        return text
-
-    def moduleDocumentationUrl(self, name):
+    def moduleDocumentationUrl(self, name: str) -> str:
         return self.documentationBaseUrl + name
 
-    def mainApplicationName(self):
-        return "Slicer"
+    def setOverrideCursor(self, cursor: Any) -> None:
+        QtGui.QGuiApplication.setOverrideCursor(QtGui.QCursor(cursor))
 
-    def restart(self):
-        raise RuntimeError("slicer.app.restart() called in the test host")
+    def pauseRender(self) -> None:
+        self._h_paused += 1
 
-    def tr(self, t):
-        return t
+    def resumeRender(self) -> None:
+        self._h_paused -= 1
 
+    def setRenderPaused(self, paused: bool) -> None:
+        self._h_paused += 1 if paused else -1
 
-def buildCli():
-    """slicer.cli with Python functions in the place of executables (register in cliFunctions)."""
-    m = types.ModuleType("slicer.cli")
-    m.functions = {}
+    def renderPaused(self) -> bool:
+        return self._h_paused > 0
 
-    def run(module, node=None, parameters=None, wait_for_completion=False, delete_temporary_files=True, update_display=True, hide_window=True):
-        node = node or slicer.mrmlScene.AddNewNodeByClass("vtkMRMLCommandLineModuleNode")
-        module.function(**(parameters or {}))
-        return node
+    def exit(self, code: int = 0) -> None:
+        """Remembers the code and leaves the event loop, where one runs."""
+        self._h_exitCode = int(code)
+        QtWidgets.QApplication.exit(int(code))
 
-    def runSync(module, node=None, parameters=None, **k):
-        return run(module, node, parameters, wait_for_completion=True)
-    m.run, m.runSync = run, runSync
-    return m
-
-
-def buildSampleData():
-    """SampleData.SampleDataLogic with generated volumes instead of downloads."""
-    m = types.ModuleType("SampleData")
-    sources = {}
-    m.generators = {}
-
-    class SampleDataLogic:
-        @staticmethod
-        def registerCustomSampleDataCategory(category, title=None, **k):
-            pass
-
-        @staticmethod
-        def registerCustomSampleDataSource(category="Custom", sampleName=None, uris=None, fileNames=None, nodeNames=None, **k):
-            sources[sampleName] = dict(uris=uris, fileNames=fileNames, nodeNames=nodeNames, **k)
-
-        def __getattr__(self, n):
-            if n.startswith("download"):
-                return lambda *a: downloadSample(n[8:])
-            raise AttributeError(n)
-
-    def downloadSample(name):
-        return m.generators[name]()
-    m.SampleDataLogic, m.downloadSample, m.sources = SampleDataLogic, downloadSample, sources
-    return m
+    def restart(self) -> None:
+        raise RuntimeError("slicer.app.restart() was called")

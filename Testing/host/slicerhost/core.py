@@ -1,4 +1,5 @@
 """The part of the host without Qt: one scene, the application logic and the module logics on slicer-core."""
+
 from __future__ import annotations
 
 import contextlib
@@ -33,8 +34,16 @@ MODULE_LOGICS = {
 
 # Node classes that Slicer's Qt plugins put into the subject hierarchy by themselves.
 HIERARCHY_CLASSES = (
-    "vtkMRMLVolumeNode", "vtkMRMLModelNode", "vtkMRMLSegmentationNode", "vtkMRMLMarkupsNode", "vtkMRMLTransformNode",
-    "vtkMRMLTableNode", "vtkMRMLTextNode", "vtkMRMLPlotChartNode", "vtkMRMLPlotSeriesNode", "vtkMRMLSequenceNode",
+    "vtkMRMLVolumeNode",
+    "vtkMRMLModelNode",
+    "vtkMRMLSegmentationNode",
+    "vtkMRMLMarkupsNode",
+    "vtkMRMLTransformNode",
+    "vtkMRMLTableNode",
+    "vtkMRMLTextNode",
+    "vtkMRMLPlotChartNode",
+    "vtkMRMLPlotSeriesNode",
+    "vtkMRMLSequenceNode",
 )
 
 

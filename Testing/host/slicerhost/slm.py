@@ -3,6 +3,7 @@
 Written from the documented behavior; every `__init__` is cooperative (`super().__init__()`), because module
 widgets also derive from VTKObservationMixin.
 """
+
 from __future__ import annotations
 
 import importlib
@@ -11,7 +12,6 @@ import unittest
 from typing import Any
 
 import qt
-
 import slicer
 import slicer.util
 

@@ -1,0 +1,67 @@
+"""Stand-in for Slicer's SampleData module: the registry of samples, without any download."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from collections.abc import Callable
+from typing import Any
+
+import slicer
+
+
+@dataclasses.dataclass(eq=True)
+class SampleDataSource:
+    sampleName: str | None = None
+    uris: Any = None
+    fileNames: Any = None
+    nodeNames: Any = None
+    checksums: Any = None
+    loadFiles: Any = None
+    customDownloader: Callable[..., Any] | None = None
+    thumbnailFileName: str | None = None
+    loadFileType: Any = "VolumeFile"
+    loadFileProperties: Any = None
+
+
+class SampleDataLogic:
+    @staticmethod
+    def registerCustomSampleDataSource(category: str = "Custom", **arguments: Any) -> None:
+        source = SampleDataSource(**arguments)
+        if not SampleDataLogic.isSampleDataSourceRegistered(category, source):
+            SampleDataLogic.sampleDataSourcesByCategory().setdefault(category, []).append(source)
+
+    @staticmethod
+    def sampleDataSourcesByCategory(category: str | None = None) -> Any:
+        if not hasattr(slicer.modules, "sampleDataSources"):
+            slicer.modules.sampleDataSources = {}
+        sources = slicer.modules.sampleDataSources
+        return sources if category is None else sources.get(category, [])
+
+    @staticmethod
+    def isSampleDataSourceRegistered(category: str, sampleDataSource: SampleDataSource) -> bool:
+        return sampleDataSource in SampleDataLogic.sampleDataSourcesByCategory(category)
+
+    def sourceForSampleName(self, sampleName: str) -> SampleDataSource | None:
+        sources = (s for group in self.sampleDataSourcesByCategory().values() for s in group)
+        return next((s for s in sources if s.sampleName == sampleName), None)
+
+    def downloadSamples(self, sampleName: str) -> list[Any]:
+        """Always raises: Slicer downloads the source's URIs here, even where it has a customDownloader.
+
+        Only the sample's button in the Sample Data panel calls the customDownloader (`Host.clickSample`).
+        """
+        raise RuntimeError(
+            f"SampleData would download '{sampleName}' from the network; a customDownloader is not asked"
+        )
+
+    def downloadSample(self, sampleName: str) -> Any:
+        return self.downloadSamples(sampleName)[0]
+
+
+def buildSampleDataModule() -> types.ModuleType:
+    """The module `SampleData`."""
+    module = types.ModuleType("SampleData")
+    module.SampleDataLogic = SampleDataLogic  # type: ignore[attr-defined]
+    module.SampleDataSource = SampleDataSource  # type: ignore[attr-defined]
+    return module
