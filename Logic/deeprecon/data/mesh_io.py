@@ -1,0 +1,363 @@
+"""Mesh files: raw coordinates first, then their place in the patient, which a file seldom states."""
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from vtkmodules.vtkCommonCore import vtkLogger, vtkOutputWindow, vtkStringArray, vtkStringOutputWindow
+from vtkmodules.vtkCommonDataModel import (
+    vtkFieldData,
+    vtkPointSet,
+    vtkPolyData,
+    vtkStaticPointLocator,
+    vtkUnstructuredGrid,
+)
+from vtkmodules.vtkFiltersCore import vtkTriangleFilter
+from vtkmodules.vtkIOGeometry import vtkSTLReader, vtkSTLWriter
+from vtkmodules.vtkIOLegacy import vtkDataSetWriter, vtkGenericDataObjectReader
+from vtkmodules.vtkIOPLY import vtkPLYReader
+from vtkmodules.vtkIOXML import (
+    vtkXMLPolyDataReader,
+    vtkXMLPolyDataWriter,
+    vtkXMLUnstructuredGridReader,
+    vtkXMLUnstructuredGridWriter,
+)
+
+from deeprecon.data.errors import InputError
+from deeprecon.data.files import atomic_path
+from deeprecon.data.mesh import Inside, Mesh, open_edges, with_points
+from deeprecon.data.opencarp import read_opencarp, write_opencarp
+
+SCALES = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "um": 1e-3}
+"""Length units of mesh files, in mm."""
+FRAMES = {"ras": np.array([1.0, 1.0, 1.0]), "lps": np.array([-1.0, -1.0, 1.0])}
+"""Patient axes of mesh files, and the signs that turn them into RAS."""
+
+Placement = tuple[str, str]
+
+CLEAR_SHARE = 0.5
+"""Share of the wall that the best unit and axes must cover to be taken without asking,"""
+CLEAR_LEAD = 0.2
+"""and by how much that share must exceed the second best one's."""
+STATED_SHARE = 0.25
+"""Share of the wall that stated unit and axes must cover: below it the mesh is somewhere else."""
+
+_MAX_POINTS = 20_000
+_SIZE_RATIO = 4.0
+_OPEN_REACH = 5.0
+
+
+_OPENCARP = (".pts", ".elem")
+SUFFIXES = (".vtk", ".vtu", ".vtp", ".ply", ".stl", *_OPENCARP)
+_AGAIN = "Export the mesh again."
+_LEGACY_4_2 = 42
+
+
+@dataclass(frozen=True, eq=False)
+class MeshFile:
+    """A mesh as its file has it.
+
+    Attributes:
+        path: the file.
+        dataset: vtkPolyData or vtkUnstructuredGrid in the file's own unit and axes.
+        unit: "mm", "cm", "m" or "um" where the format states it (openCARP: um), else None.
+        frame: "ras" or "lps" where the file states it (SPACE, as Slicer writes it), else None.
+    """
+
+    path: Path
+    dataset: vtkPointSet
+    unit: str | None
+    frame: str | None
+
+    @property
+    def points(self) -> npt.NDArray[np.float64]:
+        """(N, 3) raw coordinates, a copy."""
+        return Mesh(self.dataset).points
+
+
+def read_mesh(path: Path | str) -> MeshFile:
+    """Read .vtk, .vtu, .vtp, .ply, .stl or openCARP (.pts with .elem and .lon); nodes keep their order.
+
+    Raises:
+        InputError: missing, cut-off, random or inconsistent file, another kind of data, no cells, coordinates that are
+            not finite.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InputError(f"{path} is not a mesh file of a known kind.", f"Give one of {', '.join(SUFFIXES)}.")
+    if not path.is_file():
+        raise InputError(f"There is no file {path}.", "Check the path.")
+    dataset = read_opencarp(path) if suffix in _OPENCARP else _read_vtk(path, suffix)
+    mesh = Mesh(dataset, path.name)
+    connectivity, _offsets, types = mesh.cells()
+    if mesh.n_points == 0 or len(types) == 0:
+        raise InputError(f"{path} holds no mesh ({mesh.n_points} nodes, {len(types)} cells).", _AGAIN)
+    if connectivity.min() < 0 or connectivity.max() >= mesh.n_points:
+        raise InputError(f"{path} is damaged: its cells name nodes that it does not have.", _AGAIN)
+    if not np.isfinite(mesh.points).all():
+        raise InputError(f"{path} has coordinates that are not finite numbers.", _AGAIN)
+    return MeshFile(path, dataset, "um" if suffix in _OPENCARP else None, _declared_frame(path, dataset))
+
+
+def _read_vtk(path: Path, suffix: str) -> vtkPointSet:
+    reader: Any = {".vtk": vtkGenericDataObjectReader, ".vtu": vtkXMLUnstructuredGridReader,
+                   ".vtp": vtkXMLPolyDataReader, ".ply": vtkPLYReader, ".stl": vtkSTLReader}[suffix]()
+    if suffix == ".vtk":
+        for kind in ("Scalars", "Vectors", "Normals", "Tensors", "ColorScalars", "TCoords", "Fields"):
+            getattr(reader, f"ReadAll{kind}On")()
+    if suffix == ".stl":
+        _check_stl(path)
+    reader.SetFileName(str(path))
+    with _errors(path):
+        reader.Update()
+    dataset: vtkPointSet | None = reader.GetOutput()
+    if not isinstance(dataset, vtkPolyData | vtkUnstructuredGrid):
+        kind = dataset.GetClassName() if dataset is not None else "no data"
+        raise InputError(f"{path} does not hold a surface or volume mesh but {kind}.", "Give the mesh.")
+    if isinstance(dataset, vtkPolyData) and dataset.GetNumberOfStrips():
+        triangles = vtkTriangleFilter()
+        triangles.SetInputData(dataset)
+        triangles.Update()
+        dataset = triangles.GetOutput()
+    return dataset
+
+
+@contextmanager
+def _errors(path: Path) -> Iterator[None]:
+    """Turn what VTK's readers only print into an InputError; warnings too, where they speak of an error."""
+    before = vtkOutputWindow.GetInstance()
+    loud = vtkLogger.GetCurrentVerbosityCutoff()
+    window = vtkStringOutputWindow()
+    vtkOutputWindow.SetInstance(window)
+    vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_OFF)
+    try:
+        yield
+    finally:
+        vtkLogger.SetStderrVerbosity(loud)
+        vtkOutputWindow.SetInstance(before)
+    printed = window.GetOutput()
+    text = printed.decode("utf-8", "replace") if isinstance(printed, bytes) else str(printed)
+    if "error" in text.lower():
+        said = re.search(r"\(0x[0-9a-f]+\):? *(.*)", text)
+        reason = f" ({said.group(1).strip()[:160].rstrip('. ')})" if said and said.group(1).isprintable() else ""
+        raise InputError(f"{path} is cut off or damaged{reason}.", _AGAIN)
+
+
+def _check_stl(path: Path) -> None:
+    """VTK reads what there is of a binary STL without a word."""
+    with open(path, "rb") as file:
+        head = file.read(84)
+    size = path.stat().st_size
+    if head[:5].lower() == b"solid" and size != 84 + 50 * int.from_bytes(head[80:84], "little"):
+        if b"endsolid" not in path.read_bytes()[-200:].lower():
+            raise InputError(f"{path} is cut off or damaged (no endsolid).", _AGAIN)
+    elif len(head) < 84 or size < 84 + 50 * int.from_bytes(head[80:84], "little"):
+        raise InputError(f"{path} is cut off or damaged ({size} bytes are too few for its triangles).", _AGAIN)
+
+
+def _declared_frame(path: Path, dataset: vtkPointSet) -> str | None:
+    space = dataset.GetFieldData().GetAbstractArray("SPACE")
+    if isinstance(space, vtkStringArray) and space.GetNumberOfValues():
+        found = re.fullmatch(r"(LPS|RAS)", space.GetValue(0).strip(), re.IGNORECASE)
+    elif path.suffix.lower() in (".vtk", ".ply", ".stl"):
+        with open(path, "rb") as file:
+            head = file.read(1024)
+        head = head[:80] if path.suffix.lower() == ".stl" else head
+        found = re.search(r"SPACE=(LPS|RAS)\b", head.decode("latin-1"), re.IGNORECASE)
+    else:
+        found = None
+    return found.group(1).lower() if found else None
+
+
+def place(file: MeshFile, unit: str, frame: str) -> Mesh:
+    """The mesh in RAS mm. Arrays are kept as they stand in the file, vectors too.
+
+    Args:
+        file: raw mesh.
+        unit: "mm", "cm", "m" or "um".
+        frame: "ras" or "lps".
+    """
+    return Mesh(with_points(file.dataset, file.points * (SCALES[unit] * FRAMES[frame])), file.path.name)
+
+
+def placement_scores(file: MeshFile, wall_points: npt.ArrayLike) -> dict[Placement, float]:
+    """Share of the wall's points that lie in the mesh, for each unit and frame; 0 where the sizes do not match.
+
+    Of an open surface, which has no inside, the points within 5 mm of a node are counted. Sizes match when the
+    diagonals of both bounding boxes differ by less than a factor of 4.
+
+    Args:
+        file: raw mesh.
+        wall_points: (M, 3) RAS mm, centres of the pixels that show wall.
+    """
+    wall = np.asarray(wall_points, np.float64)
+    if wall.ndim != 2 or len(wall) == 0:
+        raise InputError("There is no wall in the images to lay the mesh on.", "Choose the segment of the myocardium.")
+    wall = wall[:: -(-len(wall) // _MAX_POINTS)]
+    raw = file.points
+    diagonal = float(np.linalg.norm(np.ptp(raw, axis=0)))
+    wall_diagonal = float(np.linalg.norm(np.ptp(wall, axis=0)))
+    if diagonal == 0:
+        raise InputError(f"{file.path} has no extent: all its nodes lie at one place.", "Export the mesh again.")
+    # Work on a mesh of 100 mm, whatever its unit, so that one grid serves all.
+    unify = 100.0 / diagonal
+    mesh = Mesh(with_points(file.dataset, raw * unify), file.path.name)
+    closed = mesh.is_volume or open_edges(mesh) == 0
+    inside = Inside(mesh) if closed else None
+    scores = {}
+    for unit, scale in SCALES.items():
+        ratio = diagonal * scale / max(wall_diagonal, 1e-9)
+        for frame, signs in FRAMES.items():
+            share = 0.0
+            if 1 / _SIZE_RATIO < ratio < _SIZE_RATIO:
+                points = wall / (scale * signs) * unify
+                covered = inside(points) if inside is not None else _near(mesh, points, _OPEN_REACH / scale * unify)
+                share = float(covered.mean())
+            scores[unit, frame] = share
+    return scores
+
+
+def find_placement(file: MeshFile, wall_points: npt.ArrayLike, unit: str = "auto", frame: str = "auto") -> Placement:
+    """The unit and frame that lay the mesh onto the wall: as the caller or the file states, else the clear winner.
+
+    Args:
+        file: raw mesh.
+        wall_points: (M, 3) RAS mm, centres of the pixels that show wall.
+        unit: "mm", "cm", "m", "um", or "auto".
+        frame: "ras", "lps", or "auto".
+
+    Returns:
+        (unit, frame) for `place`.
+
+    Raises:
+        InputError: nothing fits, two fit alike, or what was stated does not lie on the wall; lists the scores.
+    """
+    units = [unit] if unit != "auto" else [file.unit] if file.unit else list(SCALES)
+    frames = [frame] if frame != "auto" else [file.frame] if file.frame else list(FRAMES)
+    if not set(units) <= set(SCALES) or not set(frames) <= set(FRAMES):
+        raise InputError(f"Unknown unit or axes of a mesh: {unit}, {frame}.", "Units: mm, cm, m, um; axes: ras, lps.")
+    scores = placement_scores(file, wall_points)
+    ranked = sorted(((scores[u, f], (u, f)) for u in units for f in frames), key=lambda entry: -entry[0])
+    best, winner = ranked[0]
+    stated = len(ranked) == 1
+    if best >= (STATED_SHARE if stated else CLEAR_SHARE) and (stated or best - ranked[1][0] >= CLEAR_LEAD):
+        return winner
+    listing = ", ".join(f"{u}/{f} {100 * share:.0f} %" for (u, f), share in sorted(scores.items(), key=lambda e: -e[1]))
+    if stated:
+        problem = f"read as {winner[0]}/{winner[1]}, it covers only {100 * best:.0f} % of the wall seen in the images"
+    elif best < CLEAR_SHARE:
+        problem = "no unit and axes lay it onto the wall seen in the images"
+    else:
+        problem = "more than one choice of unit and axes lays it onto the wall seen in the images"
+    raise InputError(f"{file.path}: {problem}. Share of the wall in the mesh: {listing}.",
+                     "State the right ones with --mesh-unit and --mesh-frame, or check that both belong together.")
+
+
+def _near(mesh: Mesh, points: npt.NDArray[np.float64], reach: float) -> npt.NDArray[np.bool_]:
+    locator = vtkStaticPointLocator()
+    locator.SetDataSet(mesh.dataset)
+    locator.BuildLocator()
+    points = points[:: max(1, len(points) // 2000)]
+    nearest = mesh.points[[locator.FindClosestPoint(*point) for point in points]]
+    near: npt.NDArray[np.bool_] = np.linalg.norm(nearest - points, axis=1) <= reach
+    return near
+
+
+def write_mesh(path: Path | str, mesh: Mesh, unit: str = "mm", frame: str = "ras",
+               element_tags: npt.ArrayLike | None = None) -> None:
+    """Write a mesh in the class of the path's ending, in a unit and axes of its own; order and number of nodes stay.
+
+    The axes are noted as SPACE where the format has room (all but openCARP), as Slicer does.
+
+    Args:
+        path: .vtk, .vtu, .vtp, .ply, .stl or openCARP's .pts (which see for the files beside it).
+        mesh: in RAS mm.
+        unit, frame: of the file; openCARP itself expects "um".
+        element_tags: (C,) region tags, openCARP only.
+
+    Raises:
+        InputError: an ending that cannot hold this mesh: volume cells in a surface format, arrays in STL.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    points = mesh.points / (SCALES[unit] * FRAMES[frame])
+    if suffix in _OPENCARP:
+        write_opencarp(path, mesh.dataset, points, element_tags)
+        return
+    is_surface = isinstance(mesh.dataset, vtkPolyData)
+    if suffix not in SUFFIXES or (suffix in (".vtp", ".ply", ".stl") and not is_surface) or (
+            suffix == ".vtu" and is_surface):
+        raise InputError(f"Cannot write {mesh.name} as {path.name}.",
+                         f"Use the ending {'.vtp' if is_surface else '.vtu'}.")
+    if suffix == ".stl" and mesh.array_names:
+        raise InputError(f"Cannot write {path.name}: STL has no room for values at the nodes.", "Use the ending .vtp.")
+    if suffix == ".ply":
+        _write_ply(path, mesh, points, frame)
+        return
+    dataset = with_points(mesh.dataset, points)
+    if suffix in (".vtu", ".vtp"):
+        writer: Any = vtkXMLPolyDataWriter() if suffix == ".vtp" else vtkXMLUnstructuredGridWriter()
+        _note_space(dataset, frame)
+    elif suffix == ".vtk":
+        writer = vtkDataSetWriter()
+        writer.SetFileVersion(_LEGACY_4_2)
+        writer.SetFileTypeToBinary()
+        writer.SetHeader(f"DeepRecon output. SPACE={frame.upper()}")
+    else:
+        writer = vtkSTLWriter()
+        writer.SetFileTypeToBinary()
+        writer.SetHeader(f"DeepRecon output. SPACE={frame.upper()}")
+    writer.SetInputData(dataset)
+    with atomic_path(path) as part:
+        writer.SetFileName(str(part))
+        if not writer.Write() or not part.exists():
+            raise OSError(f"cannot write {path}")
+
+
+def _note_space(dataset: vtkPointSet, frame: str) -> None:
+    fields = vtkFieldData()
+    fields.ShallowCopy(dataset.GetFieldData())
+    space = vtkStringArray()
+    space.SetName("SPACE")
+    space.InsertNextValue(frame.upper())
+    fields.RemoveArray("SPACE")
+    fields.AddArray(space)
+    dataset.SetFieldData(fields)
+
+
+def _write_ply(path: Path, mesh: Mesh, points: npt.NDArray[np.float64], frame: str) -> None:
+    """Binary PLY with one float property per node array (and component); VTK's own writer knows only colors."""
+    columns: dict[str, npt.NDArray[np.generic]] = {axis: points[:, place] for place, axis in enumerate("xyz")}
+    for name in mesh.array_names:
+        values = mesh.point_array(name)
+        label = re.sub(r"\s+", "_", name)
+        if values.ndim == 1:
+            columns[label] = values
+        else:
+            columns |= {f"{label}_{component}": values[:, component] for component in range(values.shape[1])}
+    vertices = np.zeros(mesh.n_points, [(name, "<f4") for name in columns])
+    for name, column in columns.items():
+        vertices[name] = column
+    connectivity, offsets, _types = mesh.cells()
+    sizes = np.diff(offsets)
+    faces = bytearray()
+    if (sizes == 3).all():
+        table = np.zeros(len(sizes), [("n", "u1"), ("nodes", "<i4", 3)])
+        table["n"], table["nodes"] = 3, connectivity.reshape(-1, 3)
+        faces += table.tobytes()
+    else:
+        for start, end in pairwise(offsets):
+            faces += bytes([end - start]) + connectivity[start:end].astype("<i4").tobytes()
+    header = ["ply", "format binary_little_endian 1.0", f"comment DeepRecon output. SPACE={frame.upper()}",
+              f"element vertex {mesh.n_points}", *(f"property float {name}" for name in columns),
+              f"element face {len(sizes)}", "property list uchar int vertex_indices", "end_header"]
+    with atomic_path(path) as part:
+        part.write_bytes(("\n".join(header) + "\n").encode() + vertices.tobytes() + bytes(faces))
