@@ -6,6 +6,7 @@ would otherwise count more than a coarse one.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -154,7 +155,8 @@ def _isosurface(mesh: Mesh, field: Floats) -> vtkPolyData:
     contour.SetValue(0, 0.5)
     contour.ComputeNormalsOff()
     contour.Update()
-    return contour.GetOutput()
+    surface: vtkPolyData = contour.GetOutput()
+    return surface
 
 
 def _distances(pieces: vtkPolyData, target: vtkPolyData) -> tuple[Floats, Floats]:
@@ -169,14 +171,16 @@ def _distances(pieces: vtkPolyData, target: vtkPolyData) -> tuple[Floats, Floats
     data = measure.GetOutput().GetCellData()
     sizes = sum(vtk_to_numpy(data.GetArray(name)) for name in ("Length", "Area"))
 
-    locator = vtkStaticCellLocator()
+    locator: Any = vtkStaticCellLocator()
     locator.SetDataSet(target)
     locator.BuildLocator()
-    nearest, cell, part, squared = [0.0, 0.0, 0.0], reference(0), reference(0), reference(0.0)
+    nearest = [0.0, 0.0, 0.0]
+    cell, part = reference(0), reference(0)
+    squared: Any = reference(0.0)
     distances = np.empty(len(points))
     for number, point in enumerate(points.tolist()):
         locator.FindClosestPoint(point, nearest, cell, part, squared)
-        distances[number] = math.sqrt(squared.get())
+        distances[number] = math.sqrt(squared)
     return distances, sizes / (2 * sizes.sum())
 
 

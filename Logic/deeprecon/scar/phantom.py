@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from deeprecon.data.files import write_json, write_text
 from deeprecon.data.mesh import Mesh
+from deeprecon.data.mesh_io import write_mesh
 from deeprecon.data.segmentation import Segment, Segmentation, write_segmentation
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
@@ -57,7 +58,8 @@ class Phantom:
 
     def wall(self, points: Points) -> npt.NDArray[np.bool_]:
         """(M,) whether (M, 3) RAS mm points lie in the wall."""
-        return self.tissue(points) == Tissue.WALL
+        found: npt.NDArray[np.bool_] = self.tissue(points) == Tissue.WALL
+        return found
 
     def scar(self, points: Points) -> npt.NDArray[np.bool_]:
         """(M,) whether (M, 3) RAS mm points lie in scar."""
@@ -123,10 +125,11 @@ def shift_slices(phantom: Phantom, shift: float, seed: int = 0) -> Phantom:
 README = """\
 A synthetic patient, made by formulas. No measurement of a person is in these files. For research and training only.
 
-lge.nrrd                    late gadolinium enhancement, short-axis slices {thickness:g} mm thick, one every {spacing:g} mm
+lge.nrrd                    late gadolinium enhancement, slices {thickness:g} mm thick, {spacing:g} mm apart
 {dicom}segmentation.seg.nrrd       contours drawn pixel by pixel: wall, scar, blood pools, remote (healthy) wall
 myocardium_fraction.nii.gz  share of each pixel that is wall
 scar_fraction.nii.gz        share of each pixel's wall that is scar
+                            (NIfTI cannot state the thickness of the slices: give it by hand)
 mesh.vtu                    the wall, {nodes} nodes, mm, LPS axes as Slicer writes them
 landmarks.mrk.json          named points
 truth.vtu                   the same mesh with the true scar in the node array scar_truth: for checking results only
@@ -144,8 +147,6 @@ def write_case(phantom: Phantom, folder: Path | str, dicom: bool = False) -> dic
     Returns:
         lge, segmentation, myocardium, scar, mesh, truth, landmarks, readme and, if asked for, dicom: where each lies.
     """
-    from deeprecon.data.mesh_io import write_mesh
-
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     names = {"lge": "lge.nrrd", "segmentation": "segmentation.seg.nrrd", "myocardium": "myocardium_fraction.nii.gz",

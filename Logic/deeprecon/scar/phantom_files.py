@@ -34,21 +34,16 @@ def write_dicom(folder: Path, volume: Volume) -> Path:
     def uid(number: int) -> str:  # the 2.25 root takes any 128-bit number (DICOM PS3.5, B.2)
         return f"2.25.{int.from_bytes(hashlib.sha256(digest + number.to_bytes(4, 'big')).digest()[:16], 'big')}"
 
-    direction = np.array(image.GetDirection()).reshape(3, 3)
     writer = sitk.ImageFileWriter()
     writer.KeepOriginalImageUIDOn()
     for k in range(volume.array.shape[0]):
-        part = image[:, :, k]
-        position = image.TransformIndexToPhysicalPoint((0, 0, k))
+        part = image[:, :, k:k + 1]
         tags = {
             "0008|0016": "1.2.840.10008.5.1.4.1.1.4", "0008|0018": uid(k + 1), "0008|0060": "MR",
             "0008|0008": "DERIVED\\SECONDARY", "0008|103e": "Synthetic LGE short axis", "0008|0070": "DeepRecon",
             "0008|0020": "20000101", "0008|0030": "000000", "0010|0010": "SYNTHETIC^PHANTOM", "0010|0020": "PHANTOM",
-            "0018|0050": f"{volume.slice_thickness or volume.spacing[2]:g}", "0018|0088": f"{volume.spacing[2]:g}",
-            "0020|000d": uid(1000), "0020|000e": uid(1001), "0020|0052": uid(1002),
-            "0020|0011": "1", "0020|0013": str(k + 1),
-            "0020|0032": "\\".join(f"{value:.6f}" for value in position),
-            "0020|0037": "\\".join(f"{value:.8f}" for value in (*direction[:, 0], *direction[:, 1])),
+            "0018|0050": f"{volume.slice_thickness or volume.spacing[2]:g}",
+            "0020|000d": uid(1000), "0020|000e": uid(1001), "0020|0052": uid(1002), "0020|0011": "1", "0020|0013": str(k + 1),
         }
         for key, value in tags.items():
             part.SetMetaData(key, value)

@@ -37,7 +37,8 @@ class Scan:
     @property
     def spacing(self) -> npt.NDArray[np.float64]:
         """(3,) pixel size along the array's axes k, j, i in mm."""
-        return np.linalg.norm(self.ijk_to_ras[:3, :3], axis=0)[::-1]
+        sizes: npt.NDArray[np.float64] = np.linalg.norm(self.ijk_to_ras[:3, :3], axis=0)[::-1]
+        return sizes
 
     def stack(self, name: str) -> Stack:
         """The soft observations: share of wall in each pixel and share of scar in that wall."""
@@ -119,7 +120,9 @@ def scan(tissue: Callable[[Points], npt.NDArray[np.uint8]], lesion: Lesion, ijk_
         mean: Fraction = mask.reshape(deep, rows, fine, columns, fine).mean(axis=(0, 2, 4), dtype=np.float32)
         return mean
 
-    fractions = {kind: np.zeros(shape, dtype=np.float32) for kind in Tissue if kind != Tissue.OUTSIDE}
+    fractions: dict[Tissue, Fraction] = {
+        kind: np.zeros(shape, dtype=np.float32) for kind in Tissue if kind != Tissue.OUTSIDE
+    }
     scar = np.zeros(shape, dtype=np.float32)
     for k in range(count):
         center = plane + k * ijk_to_ras[:3, 2] - units @ moved[k]

@@ -11,6 +11,7 @@ from vtkmodules.vtkCommonDataModel import VTK_HEXAHEDRON, VTK_WEDGE
 from deeprecon.data.mesh import Mesh, unstructured_grid
 
 Points = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 
 class Tissue(IntEnum):
@@ -68,19 +69,23 @@ class Ventricle:
 
     def to_local(self, points: Points) -> Points:
         """(M, 3) RAS mm to (M, 3) local mm."""
-        return (points - np.array(self.center)) @ self.axes.T
+        local: Points = (points - np.array(self.center)) @ self.axes.T
+        return local
 
     def to_ras(self, local: Points) -> Points:
         """(M, 3) local mm to (M, 3) RAS mm."""
-        return local @ self.axes + np.array(self.center)
+        points: Points = local @ self.axes + np.array(self.center)
+        return points
 
     def _radius(self, cosine: Points) -> Points:
         """Cavity radius R at the widest place for the cosine of the angle from the septum: flatter towards it."""
-        return self.cavity_radius * (1 - 0.04 * cosine + 0.02 * (1 - 2 * cosine**2))
+        radius: Points = self.cavity_radius * (1 - 0.04 * cosine + 0.02 * (1 - 2 * cosine**2))
+        return radius
 
     def _thickness(self, cosine: Points) -> Points:
         """Wall thickness t at the widest place: septum thickest, side wall next, front and back thinnest."""
-        return self.wall_thickness * (1 + 0.06 * cosine + 0.13 * (2 * cosine**2 - 1))
+        thickness: Points = self.wall_thickness * (1 + 0.06 * cosine + 0.13 * (2 * cosine**2 - 1))
+        return thickness
 
     def _level(self, local: Points, depth: Points | float) -> Points:
         """Implicit function of the ellipsoid at `depth`: below 1 inside it, above 1 outside."""
@@ -110,17 +115,21 @@ class Ventricle:
         result[below & endocardium] = Tissue.LEFT_BLOOD
         return result
 
-    def wall(self, points: Points) -> npt.NDArray[np.bool_]:
+    def wall(self, points: Points) -> Mask:
         """(M,) whether (M, 3) RAS mm points lie in the left ventricle's wall."""
-        return self.tissue(points) == Tissue.WALL
+        return self._is(points, Tissue.WALL)
 
-    def left_blood(self, points: Points) -> npt.NDArray[np.bool_]:
+    def left_blood(self, points: Points) -> Mask:
         """(M,) whether (M, 3) RAS mm points lie in the left ventricle's cavity."""
-        return self.tissue(points) == Tissue.LEFT_BLOOD
+        return self._is(points, Tissue.LEFT_BLOOD)
 
-    def right_blood(self, points: Points) -> npt.NDArray[np.bool_]:
+    def right_blood(self, points: Points) -> Mask:
         """(M,) whether (M, 3) RAS mm points lie in the right ventricle's cavity."""
-        return self.tissue(points) == Tissue.RIGHT_BLOOD
+        return self._is(points, Tissue.RIGHT_BLOOD)
+
+    def _is(self, points: Points, kind: Tissue) -> Mask:
+        found: Mask = self.tissue(points) == kind
+        return found
 
     def wall_coordinates(self, points: Points) -> tuple[Points, Points, Points]:
         """Where wall points (M, 3) RAS mm lie in the wall.

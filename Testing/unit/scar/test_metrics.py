@@ -4,11 +4,12 @@ import math
 
 import numpy as np
 import pytest
+from vtkmodules.vtkCommonDataModel import VTK_HEXAHEDRON
+from vtkmodules.vtkFiltersSources import vtkPlaneSource
+
 from deeprecon.data.mesh import Mesh
 from deeprecon.scar import metrics
 from deeprecon.scar.ventricle import grid_mesh
-from vtkmodules.vtkCommonDataModel import VTK_HEXAHEDRON
-from vtkmodules.vtkFiltersSources import vtkPlaneSource
 
 
 def box(count: int, spacing: float, reach: float = 0.0) -> Mesh:
