@@ -66,7 +66,8 @@ def read_dicom(path: Path) -> Volume:
         raise InputError(f"The folder {folder} holds no DICOM image.",
                          "Give the folder whose files are the slices; folders below it are not searched.")
     _check_one_series(folder, slices)
-    slices.sort(key=lambda entry: float(entry.position @ slices[0].normal))
+    normal = slices[0].normal  # a list is empty while it is sorted
+    slices.sort(key=lambda entry: float(entry.position @ normal))
     _check_alike(folder, slices)
     step = _step(folder, slices)
 

@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from vtkmodules.vtkCommonDataModel import (
 from vtkmodules.vtkFiltersCore import vtkTriangleFilter
 from vtkmodules.vtkIOGeometry import vtkSTLReader, vtkSTLWriter
 from vtkmodules.vtkIOLegacy import vtkDataSetWriter, vtkGenericDataObjectReader
-from vtkmodules.vtkIOPLY import vtkPLYReader
 from vtkmodules.vtkIOXML import (
     vtkXMLPolyDataReader,
     vtkXMLPolyDataWriter,
@@ -34,6 +32,7 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.files import atomic_path
 from deeprecon.data.mesh import Inside, Mesh, open_edges, with_points
 from deeprecon.data.opencarp import read_opencarp, write_opencarp
+from deeprecon.data.ply import read_ply, write_ply
 
 SCALES = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "um": 1e-3}
 """Length units of mesh files, in mm."""
@@ -95,7 +94,10 @@ def read_mesh(path: Path | str) -> MeshFile:
         raise InputError(f"{path} is not a mesh file of a known kind.", f"Give one of {', '.join(SUFFIXES)}.")
     if not path.is_file():
         raise InputError(f"There is no file {path}.", "Check the path.")
-    dataset = read_opencarp(path) if suffix in _OPENCARP else _read_vtk(path, suffix)
+    if suffix in _OPENCARP:
+        dataset: vtkPointSet = read_opencarp(path)
+    else:
+        dataset = read_ply(path) if suffix == ".ply" else _read_vtk(path, suffix)
     mesh = Mesh(dataset, path.name)
     connectivity, _offsets, types = mesh.cells()
     if mesh.n_points == 0 or len(types) == 0:
@@ -109,7 +111,7 @@ def read_mesh(path: Path | str) -> MeshFile:
 
 def _read_vtk(path: Path, suffix: str) -> vtkPointSet:
     reader: Any = {".vtk": vtkGenericDataObjectReader, ".vtu": vtkXMLUnstructuredGridReader,
-                   ".vtp": vtkXMLPolyDataReader, ".ply": vtkPLYReader, ".stl": vtkSTLReader}[suffix]()
+                   ".vtp": vtkXMLPolyDataReader, ".stl": vtkSTLReader}[suffix]()
     if suffix == ".vtk":
         for kind in ("Scalars", "Vectors", "Normals", "Tensors", "ColorScalars", "TCoords", "Fields"):
             getattr(reader, f"ReadAll{kind}On")()
@@ -292,6 +294,7 @@ def write_mesh(path: Path | str, mesh: Mesh, unit: str = "mm", frame: str = "ras
     if suffix in _OPENCARP:
         write_opencarp(path, mesh.dataset, points, element_tags)
         return
+    comment = f"DeepRecon output. SPACE={frame.upper()}"
     is_surface = isinstance(mesh.dataset, vtkPolyData)
     if suffix not in SUFFIXES or (suffix in (".vtp", ".ply", ".stl") and not is_surface) or (
             suffix == ".vtu" and is_surface):
@@ -300,7 +303,7 @@ def write_mesh(path: Path | str, mesh: Mesh, unit: str = "mm", frame: str = "ras
     if suffix == ".stl" and mesh.array_names:
         raise InputError(f"Cannot write {path.name}: STL has no room for values at the nodes.", "Use the ending .vtp.")
     if suffix == ".ply":
-        _write_ply(path, mesh, points, frame)
+        write_ply(path, mesh, points, comment)
         return
     dataset = with_points(mesh.dataset, points)
     if suffix in (".vtu", ".vtp"):
@@ -310,11 +313,11 @@ def write_mesh(path: Path | str, mesh: Mesh, unit: str = "mm", frame: str = "ras
         writer = vtkDataSetWriter()
         writer.SetFileVersion(_LEGACY_4_2)
         writer.SetFileTypeToBinary()
-        writer.SetHeader(f"DeepRecon output. SPACE={frame.upper()}")
+        writer.SetHeader(comment)
     else:
         writer = vtkSTLWriter()
         writer.SetFileTypeToBinary()
-        writer.SetHeader(f"DeepRecon output. SPACE={frame.upper()}")
+        writer.SetHeader(comment)
     writer.SetInputData(dataset)
     with atomic_path(path) as part:
         writer.SetFileName(str(part))
@@ -331,33 +334,3 @@ def _note_space(dataset: vtkPointSet, frame: str) -> None:
     fields.RemoveArray("SPACE")
     fields.AddArray(space)
     dataset.SetFieldData(fields)
-
-
-def _write_ply(path: Path, mesh: Mesh, points: npt.NDArray[np.float64], frame: str) -> None:
-    """Binary PLY with one float property per node array (and component); VTK's own writer knows only colors."""
-    columns: dict[str, npt.NDArray[np.generic]] = {axis: points[:, place] for place, axis in enumerate("xyz")}
-    for name in mesh.array_names:
-        values = mesh.point_array(name)
-        label = re.sub(r"\s+", "_", name)
-        if values.ndim == 1:
-            columns[label] = values
-        else:
-            columns |= {f"{label}_{component}": values[:, component] for component in range(values.shape[1])}
-    vertices = np.zeros(mesh.n_points, [(name, "<f4") for name in columns])
-    for name, column in columns.items():
-        vertices[name] = column
-    connectivity, offsets, _types = mesh.cells()
-    sizes = np.diff(offsets)
-    faces = bytearray()
-    if (sizes == 3).all():
-        table = np.zeros(len(sizes), [("n", "u1"), ("nodes", "<i4", 3)])
-        table["n"], table["nodes"] = 3, connectivity.reshape(-1, 3)
-        faces += table.tobytes()
-    else:
-        for start, end in pairwise(offsets):
-            faces += bytes([end - start]) + connectivity[start:end].astype("<i4").tobytes()
-    header = ["ply", "format binary_little_endian 1.0", f"comment DeepRecon output. SPACE={frame.upper()}",
-              f"element vertex {mesh.n_points}", *(f"property float {name}" for name in columns),
-              f"element face {len(sizes)}", "property list uchar int vertex_indices", "end_header"]
-    with atomic_path(path) as part:
-        part.write_bytes(("\n".join(header) + "\n").encode() + vertices.tobytes() + bytes(faces))
