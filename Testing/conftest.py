@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of public data for tests, from the environment variable DEEPRECON_DATA or beside the repository."""
+    folder = Path(os.environ.get("DEEPRECON_DATA") or REPOSITORY.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"no test data at {folder}; set DEEPRECON_DATA to their folder")
+    return folder
 
 
 @pytest.fixture(scope="session")
