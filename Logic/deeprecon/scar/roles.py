@@ -7,7 +7,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "no-reflow": ("no reflow", "noreflow", "mvo", "microvascular obstruction"),
     "remote": ("remote", "reference region"),
     "blood-pool": ("blood pool", "bloodpool", "blood", "cavity", "lumen"),
-    "scar": ("scar", "infarct", "infarction", "fibrosis", "lge", "late gadolinium enhancement", "enhancement", "hyperenhancement"),
+    "scar": ("scar", "infarct", "infarction", "fibrosis", "lge", "enhancement", "hyperenhancement"),
     "myocardium": ("myocardium", "myocardial", "myo", "wall"),
 }
 """Roles and the words that name them. The first role that fits wins: "remote myocardium" is remote, "LV scar" scar."""

@@ -1,0 +1,155 @@
+"""Model nodes to meshes and back, and meshes colored by their arrays."""
+from __future__ import annotations
+
+from typing import Any
+
+import slicer
+import slicer.util
+import vtk
+
+from deeprecon.data.errors import InputError
+from deeprecon.data.mesh import Mesh
+
+Ramp = tuple[tuple[float, tuple[float, float, float]], ...]
+
+RAMPS: dict[str, Ramp] = {
+    "scar": ((0.0, (0.93, 0.91, 0.88)), (0.5, (0.95, 0.55, 0.33)), (1.0, (0.60, 0.0, 0.05))),
+    "uncertainty": ((0.0, (0.93, 0.91, 0.88)), (0.5, (0.45, 0.66, 0.81)), (1.0, (0.03, 0.19, 0.42))),
+}
+"""Color ramps, position -> red, green, blue; their lightness falls steadily, so they also read in gray."""
+
+_RAMP_ATTRIBUTE = "DeepRecon.Ramp"
+_STEPS = 256
+_LEGEND_SIZE = (0.13, 0.34)
+_LEGEND_PLACES = ((0.97, 0.95), (0.97, 0.10), (0.03, 0.95), (0.03, 0.10))
+"""Where legends go in a view, as shares of the free room from left to right and bottom to top."""
+
+
+def mesh_from_node(node: Any) -> Mesh:
+    """The mesh of a model node in the world, RAS mm.
+
+    Args:
+        node: vtkMRMLModelNode with a surface or a volume mesh; parent transforms of any kind are applied to its points.
+
+    Returns:
+        A mesh with the node's order of points and cells and with its arrays.
+
+    Raises:
+        InputError: the node holds no mesh.
+    """
+    source = node.GetMesh()
+    if source is None or source.GetNumberOfPoints() == 0:
+        raise InputError(f"The model {node.GetName()} holds no mesh.", "Choose another model.")
+    dataset = source.NewInstance()
+    dataset.DeepCopy(source)
+    if node.GetParentTransformNode() is not None:
+        transform = vtk.vtkGeneralTransform()
+        slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(node.GetParentTransformNode(), None, transform)
+        moved = vtk.vtkPoints()
+        moved.SetDataTypeToDouble()
+        transform.TransformPoints(source.GetPoints(), moved)
+        dataset.SetPoints(moved)
+    return Mesh(dataset, node.GetName())
+
+
+def node_from_mesh(mesh: Mesh, name: str, node: Any = None) -> Any:
+    """Put a mesh into the scene; points, cells and arrays keep their order.
+
+    Args:
+        mesh: RAS mm.
+        name: of the node.
+        node: vtkMRMLModelNode whose mesh is replaced; a new one is made if None.
+
+    Returns:
+        The node, free of any parent transform.
+    """
+    if node is None:
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", name)
+    dataset = mesh.dataset.NewInstance()
+    dataset.ShallowCopy(mesh.dataset)
+    with slicer.util.NodeModify(node):
+        node.SetName(name)
+        node.SetAndObserveTransformNodeID(None)
+        node.SetAndObserveMesh(dataset)
+    if node.GetDisplayNode() is None:
+        node.CreateDefaultDisplayNodes()
+    return node
+
+
+def show_scalars(
+    node: Any, array_name: str, ramp: str = "scar", value_range: tuple[float, float] = (0.0, 1.0), title: str = ""
+) -> Any:
+    """Color a model by one of its arrays, in 3D and where slices cut it, with a legend.
+
+    Args:
+        node: vtkMRMLModelNode.
+        array_name: of a point or cell array.
+        ramp: one of `RAMPS`.
+        value_range: values at the ends of the ramp; fixed, so that two results can be compared by eye.
+        title: of the legend; the array's name if empty.
+
+    Returns:
+        vtkMRMLColorLegendDisplayNode.
+
+    Raises:
+        InputError: no such array.
+    """
+    mesh = node.GetMesh()
+    if mesh is not None and mesh.GetPointData().HasArray(array_name):
+        location = vtk.vtkAssignAttribute.POINT_DATA
+    elif mesh is not None and mesh.GetCellData().HasArray(array_name):
+        location = vtk.vtkAssignAttribute.CELL_DATA
+    else:
+        raise InputError(f"The model {node.GetName()} has no array {array_name}.", "Choose a result of DeepRecon.")
+    display = node.GetDisplayNode()
+    with slicer.util.NodeModify(display):
+        display.SetActiveScalar(array_name, location)
+        display.SetAndObserveColorNodeID(color_node(ramp).GetID())
+        display.SetScalarRangeFlag(slicer.vtkMRMLDisplayNode.UseManualScalarRange)
+        display.SetScalarRange(*value_range)
+        display.SetScalarVisibility(True)
+        display.SetBackfaceCulling(False)  # the inside of an open or clipped wall is to be seen too
+        display.SetVisibility(True)
+        display.SetVisibility2D(True)
+        display.SetSliceIntersectionThickness(2)
+    return _legend(node, title or array_name)
+
+
+def color_node(ramp: str) -> Any:
+    """The color table of a ramp, made on first use and saved with the scene: Slicer's own may be missing.
+
+    Raises:
+        KeyError: no such ramp in `RAMPS`.
+    """
+    for node in slicer.util.getNodesByClass("vtkMRMLColorTableNode"):
+        if node.GetAttribute(_RAMP_ATTRIBUTE) == ramp:
+            return node
+    function = vtk.vtkColorTransferFunction()
+    for position, color in RAMPS[ramp]:
+        function.AddRGBPoint(position, *color)
+    node = slicer.vtkMRMLColorTableNode()
+    node.SetName(f"DeepRecon {ramp}")
+    node.SetTypeToUser()
+    node.SetAttribute(_RAMP_ATTRIBUTE, ramp)
+    node.SetHideFromEditors(False)  # hidden color nodes are not saved
+    node.SetNumberOfColors(_STEPS)
+    for index in range(_STEPS):
+        node.SetColor(index, f"{index / (_STEPS - 1):.3f}", *function.GetColor(index / (_STEPS - 1)), 1.0)
+    return slicer.mrmlScene.AddNode(node)
+
+
+def _legend(node: Any, title: str) -> Any:
+    logic = slicer.vtkSlicerColorLogic
+    legend = logic.GetColorLegendDisplayNode(node)
+    if legend is None:
+        legend = logic.AddDefaultColorLegendDisplayNode(node)
+        taken = [other.GetPosition() for other in slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
+                 if other is not legend and other.GetVisibility()]
+        free = [place for place in _LEGEND_PLACES if place not in taken]
+        legend.SetPosition(*(free or _LEGEND_PLACES)[0])
+        legend.SetSize(*_LEGEND_SIZE)
+        legend.SetLabelFormat("%.2f")
+        legend.SetNumberOfLabels(5)
+    legend.SetTitleText(title)
+    legend.SetVisibility(True)
+    return legend

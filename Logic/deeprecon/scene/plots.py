@@ -1,0 +1,95 @@
+"""Training curves: metrics as they arrive, drawn in a plot chart."""
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import slicer
+import slicer.util
+import vtk
+
+_ATTRIBUTE = "DeepRecon.CurvePlot"
+
+# Okabe and Ito's palette, told apart by color-blind people too.
+_COLORS = (
+    (0.0, 0.45, 0.70), (0.84, 0.37, 0.0), (0.0, 0.62, 0.45), (0.80, 0.47, 0.65), (0.90, 0.62, 0.0), (0.34, 0.71, 0.91),
+)
+
+
+class CurvePlot:
+    """One chart with a curve for each metric; a later one with the same title takes over its nodes.
+
+    The table has two columns a curve, its steps and its values, since curves may be reported at different steps;
+    shorter ones end in NaN, which plots leave out.
+
+    Attributes:
+        chart: vtkMRMLPlotChartNode.
+        table: vtkMRMLTableNode.
+    """
+
+    def __init__(self, title: str, log: bool = False, x_title: str = "step") -> None:
+        self._series: dict[str, Any] = {}
+        self._counts: dict[str, int] = {}
+        self._x_title = x_title
+        self.chart = _own_node("vtkMRMLPlotChartNode", title)
+        self.table = _own_node("vtkMRMLTableNode", f"{title} table")
+        for index in reversed(range(self.chart.GetNumberOfPlotSeriesNodes())):
+            slicer.mrmlScene.RemoveNode(self.chart.GetNthPlotSeriesNode(index))
+        self.chart.RemoveAllPlotSeriesNodeIDs()
+        self.table.RemoveAllColumns()
+        self.table.SetLocked(True)
+        self.chart.SetTitle(title)
+        self.chart.SetXAxisTitle(x_title)
+        self.chart.SetYAxisTitleVisibility(False)
+        self.chart.SetYAxisLogScale(log)
+
+    def add(self, step: int, **values: float) -> None:
+        """One point of each named curve; values that are not finite numbers are left out."""
+        with slicer.util.NodeModify(self.table):
+            for name, value in values.items():
+                if math.isfinite(value):
+                    self._add_point(name, step, value)
+        self.table.GetTable().Modified()  # the arrays change behind the node's back
+
+    def _add_point(self, name: str, step: int, value: float) -> None:
+        if name not in self._series:
+            self._series[name] = self._new_series(name)
+            self._counts[name] = 0
+        table = self.table.GetTable()
+        row = self._counts[name]
+        if row == table.GetNumberOfRows():
+            table.InsertNextBlankRow(math.nan)
+        table.GetColumnByName(self._step_column(name)).SetValue(row, step)
+        table.GetColumnByName(name).SetValue(row, value)
+        self._counts[name] = row + 1
+
+    def _new_series(self, name: str) -> Any:
+        for column in (self._step_column(name), name):
+            array = vtk.vtkDoubleArray()
+            array.SetName(column)
+            array.SetNumberOfValues(self.table.GetTable().GetNumberOfRows())
+            array.Fill(math.nan)
+            self.table.AddColumn(array)
+        series = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotSeriesNode", name)
+        series.SetAndObserveTableNodeID(self.table.GetID())
+        series.SetXColumnName(self._step_column(name))
+        series.SetYColumnName(name)
+        series.SetPlotType(slicer.vtkMRMLPlotSeriesNode.PlotTypeScatter)
+        series.SetMarkerStyle(slicer.vtkMRMLPlotSeriesNode.MarkerStyleNone)
+        series.SetLineWidth(2)
+        series.SetColor(*_COLORS[len(self._series) % len(_COLORS)])
+        self.chart.AddAndObservePlotSeriesNodeID(series.GetID())
+        return series
+
+    def _step_column(self, name: str) -> str:
+        return f"{name} ({self._x_title})"
+
+
+def _own_node(class_name: str, title: str) -> Any:
+    """The node of an earlier chart with this title, else a new one."""
+    for node in slicer.util.getNodesByClass(class_name):
+        if node.GetAttribute(_ATTRIBUTE) == title:
+            return node
+    node = slicer.mrmlScene.AddNewNodeByClass(class_name, title)
+    node.SetAttribute(_ATTRIBUTE, title)
+    return node

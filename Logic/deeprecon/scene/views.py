@@ -1,0 +1,48 @@
+"""What the views show; nothing is done where there are none, as in batch mode."""
+from __future__ import annotations
+
+from typing import Any
+
+import slicer
+import slicer.util
+
+
+def show_in_views(volume: Any = None, segmentation: Any = None, model: Any = None) -> None:
+    """Set up slice and 3D views: images behind, segments as outlines, the 3D view on the model.
+
+    Args:
+        volume: background of the slice views, which turn into its planes; None leaves the background as it is.
+        segmentation: shown as outlines, so that the image stays to be seen.
+        model: put into the middle of the 3D views and of the slices.
+    """
+    if segmentation is not None:
+        outline(segmentation)
+    manager = layout_manager()
+    if manager is None:
+        return
+    if volume is not None:
+        slicer.util.setSliceViewerLayers(background=volume, fit=True, rotateToVolumePlane=True)
+    subject = model or segmentation
+    if subject is not None:
+        bounds = [0.0] * 6
+        subject.GetRASBounds(bounds)
+        if bounds[0] <= bounds[1]:
+            center = [(low + high) / 2 for low, high in zip(bounds[::2], bounds[1::2], strict=True)]
+            slicer.vtkMRMLSliceNode.JumpAllSlices(slicer.mrmlScene, *center)
+    manager.resetThreeDViews()
+
+
+def outline(segmentation: Any) -> None:
+    """Show segments as outlines in the slice views."""
+    display = segmentation.GetDisplayNode()
+    if display is not None:
+        with slicer.util.NodeModify(display):
+            display.SetVisibility2DFill(False)
+            display.SetVisibility2DOutline(True)
+            display.SetSliceIntersectionThickness(2)
+
+
+def layout_manager() -> Any:
+    """Slicer's layout manager; None in batch mode and where there is no application."""
+    application = getattr(slicer, "app", None)
+    return None if application is None else application.layoutManager()

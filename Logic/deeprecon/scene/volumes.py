@@ -1,0 +1,111 @@
+"""Volume nodes to volumes and back."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import slicer
+import slicer.util
+import vtk
+
+from deeprecon.data.errors import InputError
+from deeprecon.data.volume import Volume, check_affine, check_geometry
+
+THICKNESS_ATTRIBUTE = "DeepRecon.SliceThickness"
+_DICOM_SLICE_THICKNESS = "0018,0050"
+
+
+def volume_from_node(node: Any) -> Volume:
+    """The image of a scalar or label map volume node, where it lies in the world.
+
+    Args:
+        node: vtkMRMLScalarVolumeNode; a linear parent transform is applied to the geometry, no voxel is resampled.
+
+    Raises:
+        InputError: no image, several components, a non-linear parent transform, or a sheared grid.
+    """
+    name = node.GetName()
+    image = node.GetImageData()
+    if image is None or image.GetNumberOfPoints() == 0:
+        raise InputError(f"The volume {name} holds no image.", "Choose another volume.")
+    if image.GetNumberOfScalarComponents() != 1:
+        raise InputError(f"The volume {name} is a color or vector image.", "Choose one with one value in each voxel.")
+    matrix = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(matrix)
+    ijk_to_ras = matrix_to_world(node) @ slicer.util.arrayFromVTKMatrix(matrix)
+    volume = Volume(slicer.util.arrayFromVolume(node).copy(), ijk_to_ras, name, _slice_thickness(node))
+    check_geometry(volume)
+    return volume
+
+
+def node_from_volume(volume: Volume, name: str, node: Any = None) -> Any:
+    """Put a volume into the scene.
+
+    Args:
+        volume: its array is copied.
+        name: of the node.
+        node: vtkMRMLScalarVolumeNode whose image and geometry are replaced; a new one is made if None.
+
+    Returns:
+        The node, free of any parent transform.
+
+    Raises:
+        InputError: a sheared or singular grid; nothing is changed then.
+    """
+    check_affine(volume.ijk_to_ras, volume.name)
+    if node is None:
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    with slicer.util.NodeModify(node):
+        node.SetName(name)
+        node.SetAndObserveTransformNodeID(None)
+        node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(volume.ijk_to_ras))
+        slicer.util.updateVolumeFromArray(node, _storable(volume.array))
+        thickness = volume.slice_thickness
+        node.SetAttribute(THICKNESS_ATTRIBUTE, None if thickness is None else repr(float(thickness)))
+    if node.GetDisplayNode() is None:
+        node.CreateDefaultDisplayNodes()
+    return node
+
+
+def matrix_to_world(node: Any) -> npt.NDArray[np.float64]:
+    """(4, 4) from a node's own coordinates to the world's, both RAS mm; the identity without a parent transform.
+
+    Raises:
+        InputError: a parent transform that is not linear.
+    """
+    parent = node.GetParentTransformNode()
+    if parent is None:
+        return np.eye(4)
+    if not parent.IsTransformToWorldLinear():
+        raise InputError(f"{node.GetName()} lies under the non-linear transform {parent.GetName()}.",
+                         "Harden the transform first (Transforms module), or take the node out of it.")
+    matrix = vtk.vtkMatrix4x4()
+    parent.GetMatrixTransformToWorld(matrix)
+    return np.array(slicer.util.arrayFromVTKMatrix(matrix))
+
+
+def _storable(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    """With a type that VTK and the image formats know, in the machine's byte order."""
+    if array.dtype == bool:
+        return array.astype(np.uint8)
+    if array.dtype == np.float16:
+        return array.astype(np.float32)
+    if array.dtype.kind in "iu" and (array.dtype.itemsize == 8 or array.dtype == np.uint32):
+        limits = np.iinfo(np.int32)  # Slicer does not show 64-bit integers
+        fits = array.size == 0 or (array.min() >= limits.min and array.max() <= limits.max)
+        return array.astype(np.int32 if fits else np.float64)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _slice_thickness(node: Any) -> float | None:
+    """What the images said: kept from `node_from_volume`, else asked from the DICOM database (only in Slicer)."""
+    text = node.GetAttribute(THICKNESS_ATTRIBUTE)
+    instances = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
+    database = getattr(slicer, "dicomDatabase", None)
+    if text is None and instances and database is not None:
+        text = database.instanceValue(instances[0], _DICOM_SLICE_THICKNESS)
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None

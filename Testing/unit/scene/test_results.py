@@ -1,0 +1,178 @@
+"""Results in the scene: all of them or none, checked, named, filed, and replaced by the next run."""
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+
+from deeprecon.data.errors import InputError
+from deeprecon.data.files import sha256
+from deeprecon.data.volume import Volume
+from deeprecon.scene import results
+from deeprecon.scene.models import color_node, mesh_from_node, show_scalars
+from deeprecon.scene.provenance import provenance_of
+from deeprecon.scene.results import discard, load_results
+from deeprecon.scene.volumes import node_from_volume, volume_from_node
+
+from .conftest import tetrahedra
+
+Make = Callable[..., Path]
+
+
+def counts(scene: Any) -> dict[str, int]:
+    return {kind: scene.GetNumberOfNodesByClass(f"vtkMRML{kind}Node") for kind in ("Storable", "Display", "Storage")}
+
+
+def hierarchy() -> Any:
+    return slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+
+
+def folder_of(node: Any) -> Any:
+    return hierarchy().GetItemParent(hierarchy().GetItemByDataNode(node))
+
+
+def test_every_output_becomes_a_node_of_its_kind(scene: Any, make_results: Make) -> None:
+    nodes = load_results(make_results(), "Patient")
+    assert {role: (node.GetClassName(), node.GetName()) for role, node in nodes.items()} == {
+        "mesh": ("vtkMRMLModelNode", "Patient mesh"),
+        "segmentation": ("vtkMRMLSegmentationNode", "Patient segmentation"),
+        "image": ("vtkMRMLScalarVolumeNode", "Patient image"),
+        "table": ("vtkMRMLTableNode", "Patient table"),
+    }
+    np.testing.assert_allclose(mesh_from_node(nodes["mesh"]).points, tetrahedra().points, atol=1e-5)
+    np.testing.assert_allclose(volume_from_node(nodes["image"]).spacing, (2, 3, 4))
+    assert nodes["table"].GetCellText(1, 0) == "core"
+    assert provenance_of(nodes["table"])["seed"] == 7
+
+
+def test_a_run_without_a_name_is_called_after_method_and_date(scene: Any, make_results: Make) -> None:
+    assert load_results(make_results())["mesh"].GetName() == "scar reconstruct 2026-01-02 03:04:05 mesh"
+
+
+@pytest.mark.parametrize("file", ["mesh.vtu", "table.csv", "report.html", "model/weights.safetensors"])
+def test_a_changed_file_adds_nothing(scene: Any, make_results: Make, file: str) -> None:
+    folder = make_results()
+    with open(folder / file, "ab") as handle:
+        handle.write(b" ")
+    before = counts(scene)
+    with pytest.raises(InputError, match="was changed after the run"):
+        load_results(folder)
+    assert counts(scene) == before
+
+
+def test_a_missing_file_adds_nothing(scene: Any, make_results: Make) -> None:
+    folder = make_results()
+    (folder / "image.nii.gz").unlink()
+    before = counts(scene)
+    with pytest.raises(InputError, match="is missing"):
+        load_results(folder)
+    assert counts(scene) == before
+
+
+def test_a_file_that_cannot_be_read_adds_nothing(scene: Any, make_results: Make) -> None:
+    folder = make_results()
+    (folder / "image.nii.gz").write_bytes(b"not an image")
+    result = json.loads((folder / "result.json").read_text())
+    result["outputs"]["image"]["sha256"] = sha256(folder / "image.nii.gz")
+    (folder / "result.json").write_text(json.dumps(result))
+    before = counts(scene)
+    with pytest.raises(InputError):
+        load_results(folder)
+    assert counts(scene) == before
+
+
+def test_a_failure_in_the_scene_removes_what_was_added(
+    scene: Any, make_results: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(results, "node_from_rows", fail)
+    before = counts(scene)
+    with pytest.raises(MemoryError):
+        load_results(make_results())
+    assert counts(scene) == before
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("{", "damaged"), ("[]", "not the result of a job"), ('{"outputs": {"mesh": "mesh.vtu"}}', "damaged at 'mesh'"),
+    ('{"outputs": {"mesh": {"path": "../secret", "sha256": ""}}}', "outside of its folder"),
+])
+def test_a_damaged_result_file_is_refused(scene: Any, tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "result.json").write_text(text)
+    with pytest.raises(InputError, match=message):
+        load_results(tmp_path)
+
+
+def test_a_folder_without_result_is_refused(scene: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="There is no result"):
+        load_results(tmp_path)
+
+
+def test_the_next_run_takes_over_nodes_folder_and_display(scene: Any, make_results: Make) -> None:
+    first = load_results(make_results("one"), "One")
+    show_scalars(first["mesh"], "scar_probability")
+    before, folder = counts(scene), folder_of(first["mesh"])
+    second = load_results(make_results("two", offset=5.0), "Two", reuse={"mesh": first["mesh"], "volume": None})
+    assert second == first
+    assert counts(scene) == before
+    assert (folder_of(second["mesh"]), hierarchy().GetItemName(folder)) == (folder, "Two")
+    assert second["mesh"].GetName() == "Two mesh"
+    np.testing.assert_allclose(mesh_from_node(second["mesh"]).points, tetrahedra(5.0).points, atol=1e-5)
+    assert second["mesh"].GetDisplayNode().GetActiveScalarName() == "scar_probability"
+
+
+def test_results_that_the_next_run_does_not_have_go(scene: Any, make_results: Make) -> None:
+    first = load_results(make_results("one"))
+    second = load_results(make_results("two", leave_out=("segmentation",)), reuse={"mesh": first["mesh"]})
+    assert set(second) == {"mesh", "image", "table"}
+    assert scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
+
+
+def test_a_failed_rerun_leaves_the_earlier_result(scene: Any, make_results: Make) -> None:
+    first = load_results(make_results("one"), "One")
+    folder = make_results("two", offset=9.0)
+    (folder / "table.csv").write_text("broken")
+    with pytest.raises(InputError):
+        load_results(folder, "Two", reuse=first)
+    assert first["mesh"].GetName() == "One mesh"
+    np.testing.assert_allclose(mesh_from_node(first["mesh"]).points, tetrahedra().points, atol=1e-5)
+
+
+def test_results_lie_in_a_folder_under_the_study_of_the_input(scene: Any, make_results: Make) -> None:
+    image = node_from_volume(Volume(np.zeros((2, 2, 2)), np.eye(4)), "LGE")
+    tree = hierarchy()
+    subject = tree.CreateSubjectItem(tree.GetSceneItemID(), "Patient")
+    study = tree.CreateStudyItem(subject, "Study")
+    tree.SetItemParent(tree.GetItemByDataNode(image), study)
+    nodes = load_results(make_results(), "Run", image)
+    folders = {folder_of(node) for node in nodes.values()}
+    assert len(folders) == 1
+    folder = folders.pop()
+    assert (tree.GetItemName(folder), tree.GetItemParent(folder)) == ("Run", study)
+
+
+def test_discarding_leaves_nothing_behind(scene: Any, make_results: Make) -> None:
+    color_node("scar")  # shared by all results, so it stays
+    before = counts(scene), hierarchy().GetNumberOfItems()
+    nodes = load_results(make_results())
+    show_scalars(nodes["mesh"], "scar_probability")
+    discard(nodes.values())
+    assert (counts(scene), hierarchy().GetNumberOfItems()) == before
+
+
+def test_units_and_axes_of_a_result_are_heeded(scene: Any, make_results: Make) -> None:
+    from deeprecon.data.mesh_io import write_mesh
+
+    folder = make_results()
+    write_mesh(folder / "mesh.vtu", tetrahedra(), "cm", "ras")
+    result = json.loads((folder / "result.json").read_text())
+    result["outputs"]["mesh"]["sha256"] = sha256(folder / "mesh.vtu")
+    result["metrics"]["mesh_unit"] = "cm"
+    (folder / "result.json").write_text(json.dumps(result))
+    np.testing.assert_allclose(mesh_from_node(load_results(folder)["mesh"]).points, tetrahedra().points, atol=1e-5)
