@@ -78,7 +78,8 @@ def _main(arguments: list[str], console: Console) -> int:
     )
     output = Path(os.path.abspath(options.output))
     if options.cases is not None:
-        return run_cases(command, Path(options.cases), output, options.shard or (1, 1), console)
+        part, parts = map(int, (options.shard or "1/1").split("/"))
+        return run_cases(command, Path(options.cases), output, (part, parts), console)
     if options.shard is not None:
         raise InputError("--shard splits the cases of --cases: give both.")
     folder = output / JOB_FOLDER
@@ -124,11 +125,11 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _shard(text: str) -> tuple[int, int]:
+def _shard(text: str) -> str:
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if not match or not 1 <= int(match[1]) <= int(match[2]):
         raise argparse.ArgumentTypeError(f"{text!r} is not a part such as 1/4 to 4/4")
-    return int(match[1]), int(match[2])
+    return text
 
 
 def _summary(method: str) -> str:

@@ -1,0 +1,171 @@
+"""A method made for the tests: small tasks that work, fail, crash and hang in every way. Run as a script it is a worker."""
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+from deeprecon.data.errors import InputError
+from deeprecon.data.files import write_json, write_text
+from deeprecon.jobs.parameters import Range, check_ranges
+from deeprecon.jobs.run import Outcome, Run, Stopped
+from deeprecon.jobs.verbs import METHODS, Verb
+
+
+class Mode(Enum):
+    OK = "ok"
+    ABORT = "abort"
+    SEGFAULT = "segfault"
+    KILLED = "killed"
+    ADDRESS_SPACE = "address-space"
+    BAD_ALLOC = "bad-alloc"
+    FILE_SIZE = "file-size"
+    FILL_OUTPUT = "fill-output"
+    CHATTY = "chatty"
+    GRANDCHILD = "grandchild"
+    DEAF = "deaf"
+    STOPPED = "stopped"
+    INPUT = "input"
+    BUG = "bug"
+    HALF = "half"
+    SILENT = "silent"
+    LINGER = "linger"
+    OVERWRITE = "overwrite"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    image: Annotated[Path | None, "an image"] = None
+    masks: Annotated[tuple[Path, ...], "masks, one per image"] = ()
+
+
+@dataclass(frozen=True)
+class Parameters:
+    mode: Annotated[Mode, "what happens"] = Mode.OK
+    steps: Annotated[int, Range(1, 1_000_000), "steps to take"] = 5
+    delay: Annotated[float, Range(0, 60, "s"), "time of a step; 100 % of it is waiting"] = 0.0
+    labels: Annotated[tuple[str, ...], "labels"] = ()
+    slice_thickness: Annotated[float | None, Range(0.1, 30, "mm"), "thickness of a slice"] = None
+    loud: Annotated[bool, "print as well"] = False
+
+    def validate(self) -> list[str]:
+        return check_ranges(self)
+
+
+@dataclass(frozen=True)
+class Needed:
+    image: Annotated[Path, "an image that must be given"]
+
+
+def work(inputs: Inputs, parameters: Parameters, run: Run) -> Outcome:
+    """A chain of hashes, each step in need of the one before, with a checkpoint after each."""
+    mode = parameters.mode
+    if mode is not Mode.OK:
+        misbehave(mode, run, inputs)
+    run.checkpoint.mkdir(exist_ok=True)
+    saved = run.checkpoint / "state.json"
+    step, state = 0, f"seed {run.seed}"
+    if saved.exists():
+        values = json.loads(saved.read_text(encoding="utf-8"))
+        step, state = values["step"], values["state"]
+        run.reporter.status(f"Resumed at step {step}")
+    while step < parameters.steps and not run.should_stop():
+        time.sleep(parameters.delay)
+        state, step = hashlib.sha256(state.encode()).hexdigest(), step + 1
+        write_json(saved, {"step": step, "state": state})
+        run.reporter.metric(step, loss=float("nan") if step == 1 else 1 / step)
+        run.reporter.progress(step / parameters.steps)
+        if parameters.loud:
+            print("Schritt ä 心", step)
+    write_text(run.output / "chain.txt", state)
+    masks = "".join(path.read_text(encoding="utf-8") for path in inputs.masks)
+    write_text(run.output / "unlisted.txt", masks)
+    metrics = {"steps": step, "loss": 1 / step if step else None, "nothing": float("nan")}
+    return Outcome({"chain": Path("chain.txt")}, metrics, {"note": "n"})
+
+
+def misbehave(mode: Mode, run: Run, inputs: Inputs) -> None:
+    run.reporter.status("started")
+    if mode is Mode.ABORT:
+        os.abort()
+    elif mode is Mode.SEGFAULT:
+        print("last words", flush=True)
+        os.kill(os.getpid(), signal.SIGSEGV)
+    elif mode is Mode.KILLED:
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif mode is Mode.ADDRESS_SPACE:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+        bytearray(4 << 30)
+    elif mode is Mode.BAD_ALLOC:
+        print("terminate called after throwing an instance of 'std::bad_alloc'", flush=True)
+        os.abort()
+    elif mode is Mode.FILE_SIZE:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+        (run.output / "large.bin").write_bytes(bytes(1_000_000))
+    elif mode is Mode.FILL_OUTPUT:
+        write_text(run.output / "large.bin", "x" * 5_000_000)
+    elif mode is Mode.CHATTY:
+        for number in range(100_000):
+            print("line", number)
+    elif mode is Mode.GRANDCHILD:
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
+        run.reporter.status(f"grandchild {child.pid}")
+        time.sleep(300)
+    elif mode is Mode.DEAF:
+        time.sleep(300)
+    elif mode is Mode.STOPPED:
+        while not run.should_stop():
+            time.sleep(0.01)
+        raise Stopped
+    elif mode is Mode.INPUT:
+        raise InputError("The image shows nothing.", "Take another one.")
+    elif mode is Mode.BUG:
+        raise KeyError("bug")
+    elif mode is Mode.HALF:
+        (run.output / "chain.txt").write_text("half", encoding="utf-8")
+        raise RuntimeError("half way")
+    elif mode is Mode.SILENT:
+        os._exit(0)
+    elif mode is Mode.LINGER:
+        threading.Thread(target=time.sleep, args=(300,)).start()
+    elif mode is Mode.OVERWRITE:
+        write_text(run.output / "image.txt", "a result")
+
+
+def pack(inputs: Inputs, parameters: Parameters, run: Run) -> Outcome:
+    """A folder with as many files as steps."""
+    (run.output / "series").mkdir()
+    for number in range(parameters.steps):
+        write_text(run.output / "series" / f"{number}.txt", str(number))
+    return Outcome({"series": Path("series")})
+
+
+def never(parameters: Parameters) -> bool:
+    return False
+
+
+VERBS = {
+    "work": Verb("Take steps.", Inputs, Parameters, work, needs_torch=never),
+    "pack": Verb("Write a folder.", Inputs, Parameters, pack, needs_torch=never),
+    "need": Verb("Need an image.", Needed, Parameters, work, needs_torch=never),
+    "train": Verb("Use a device.", Inputs, Parameters, work),
+}
+
+if __name__ == "__main__":
+    from deeprecon import worker
+
+    METHODS["fake"] = "fake_method"
+    sys.exit(worker.main())

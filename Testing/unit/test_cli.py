@@ -1,0 +1,396 @@
+"""The command line, in this process and as a real one."""
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deeprecon import cli
+from deeprecon.jobs.console import Console, format_seconds, format_table
+from deeprecon.jobs.job import Job
+from deeprecon.jobs.process import child_environment
+from deeprecon.jobs.verbs import METHODS, load_verbs
+
+HERE = Path(__file__).parent
+FAKE_WORKER = [sys.executable, "-X", "utf8", "-u", str(HERE / "jobs" / "fake_method.py")]
+
+
+@pytest.fixture(autouse=True)
+def fake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fake method in this process, and its worker for the processes that --cases starts."""
+    monkeypatch.syspath_prepend(str(HERE / "jobs"))
+    monkeypatch.setitem(METHODS, "fake", "fake_method")
+    monkeypatch.setattr("deeprecon.cases.python_command", lambda interpreter: FAKE_WORKER)
+
+
+def result(folder: Path) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    return values
+
+
+def summary(path: Path) -> list[dict[str, str]]:
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_leaves_results_in_the_output_and_its_job_below(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a b.txt", "ß.txt", "心.txt"):
+        Path(name).write_text(name, encoding="utf-8")
+    arguments = ["fake", "work", "--masks", "a b.txt", "ß.txt", "--masks", "心.txt", "--steps", "3", "--seed", "7", "--loud"]
+    arguments += ["--slice-thickness", "8", "--labels", "scar=3,4", "myocardium=2", "--output", "out dir 心"]
+    code = cli.main(arguments)
+    assert code == cli.DONE
+    output = tmp_path / "out dir 心"
+    assert result(output)["provenance"]["seed"] == 7
+    assert (output / "unlisted.txt").read_text(encoding="utf-8") == "a b.txtß.txt心.txt"
+    job = Job.load(output / ".job")
+    assert job.inputs["masks"] == ["../../a b.txt", "../../ß.txt", "../../心.txt"]
+    assert job.parameters["labels"] == ["scar=3,4", "myocardium=2"]
+    assert job.parameters["slice_thickness"] == 8.0
+    assert job.parameters["loud"] is True
+    shown = capsys.readouterr()
+    assert "chain.txt" in shown.out
+    assert "steps" in shown.out
+    assert "100 %" in shown.err
+    assert '"type"' not in shown.out + shown.err, "events are for programs"
+
+
+def test_shell_and_worker_give_the_same_bits(tmp_path: Path) -> None:
+    assert cli.main(["fake", "work", "--output", str(tmp_path / "shell")]) == cli.DONE
+    Job("fake", "work").save(tmp_path / "panel")
+    subprocess.run([*FAKE_WORKER, str(tmp_path / "panel")], env=child_environment(), check=True, capture_output=True)
+    assert (tmp_path / "shell" / "chain.txt").read_bytes() == (tmp_path / "panel" / "chain.txt").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nothing"], "no method 'nothing'"),
+        (["fake", "fly"], "no verb 'fly'"),
+        (["fake", "work"], "--output DIR must be given"),
+        (["fake", "need", "--output", "OUT"], "--image must be given"),
+        (["fake", "work", "--image", "gone.nii", "--output", "OUT"], "gone.nii does not exist"),
+        (["fake", "work", "--steps", "0", "--output", "OUT"], "steps is 0, expected 1 to"),
+        (["fake", "work", "--shard", "1/2", "--output", "OUT"], "give both"),
+        (["fake", "work", "--resume", "OUT"], "Cannot read the job"),
+        (["fake", "work", "--mode", "input", "--output", "OUT"], "The image shows nothing"),
+        (["fake", "work", "--output", "FILE/below"], "Cannot write to the folder"),
+        (["fake", "work", "--cases", "gone.csv", "--output", "OUT"], "Cannot read gone.csv"),
+    ],
+)
+def test_bad_input_ends_with_words_and_code_2(
+    arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    places = {"OUT": str(tmp_path / "out"), "FILE/below": str(tmp_path / "file" / "below")}
+    assert cli.main([places.get(argument, argument) for argument in arguments]) == cli.BAD_INPUT
+    shown = capsys.readouterr().err
+    assert words in shown
+    assert "Traceback" not in shown
+    if "input" not in arguments:
+        assert not (tmp_path / "out").exists(), "a typing error leaves nothing behind"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--mode", "dance"], "'dance' is not one of ok, abort"),
+        (["--steps", "many"], "'many' is not a whole number"),
+        (["--slice-thickness", "thin"], "'thin' is not a number"),
+        (["--wings", "2"], "--wings"),
+        (["--step", "2"], "--step"),
+        (["--seed", "-1"], "not a whole number"),
+        (["--shard", "3/2"], "'3/2' is not a part"),
+    ],
+)
+def test_options_that_cannot_be_read_end_with_code_2(
+    arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["fake", "work", *arguments, "--output", str(tmp_path / "out")])
+    assert caught.value.code == cli.BAD_INPUT
+    assert words in capsys.readouterr().err
+
+
+def test_a_bug_shows_its_traceback_and_ends_with_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["fake", "work", "--mode", "bug", "--output", str(tmp_path)]) == cli.INTERNAL
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_no_result_goes_where_the_inputs_lie(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "image.txt").write_text("precious", encoding="utf-8")
+    code = cli.main(["fake", "work", "--image", str(tmp_path / "image.txt"), "--output", str(tmp_path)])
+    assert code == cli.BAD_INPUT
+    assert "lies in the output folder" in capsys.readouterr().err
+
+
+def test_options_may_come_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "settings.yaml").write_text("steps: 3\nmode: ok\nlabels: [a, b]\n", encoding="utf-8")
+    arguments = ["--config", str(tmp_path / "settings.yaml"), "--output", str(tmp_path / "out")]
+    assert cli.main(["fake", "work", *arguments]) == cli.DONE
+    parameters = result(tmp_path / "out")["provenance"]["parameters"]
+    assert parameters["steps"] == 3
+    assert parameters["labels"] == ["a", "b"]
+
+
+def test_resume_goes_on_with_the_settings_of_the_earlier_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "out" / ".job"
+    Job("fake", "work", {}, {"steps": 4}, "..", seed=2).save(folder)
+    (folder / "checkpoint").mkdir()
+    (folder / "checkpoint" / "state.json").write_text('{"step": 3, "state": "so far"}', encoding="utf-8")
+    assert cli.main(["fake", "work", "--resume", str(tmp_path / "out"), "--steps", "9"]) == cli.BAD_INPUT
+    assert "leave out --steps" in capsys.readouterr().err
+    assert cli.main(["fake", "pack", "--resume", str(tmp_path / "out")]) == cli.BAD_INPUT
+    assert cli.main(["fake", "work", "--resume", str(tmp_path / "out")]) == cli.DONE
+    assert "Resumed at step 3" in capsys.readouterr().err
+    assert result(tmp_path / "out")["metrics"]["steps"] == 4
+
+
+def test_a_new_run_does_not_take_up_an_old_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / ".job" / "checkpoint"
+    folder.mkdir(parents=True)
+    (folder / "state.json").write_text('{"step": 3, "state": "of other settings"}', encoding="utf-8")
+    assert cli.main(["fake", "work", "--output", str(tmp_path)]) == cli.DONE
+    assert "Resumed" not in capsys.readouterr().err
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {folder!r})
+from deeprecon import cases, cli
+from deeprecon.jobs.verbs import METHODS
+METHODS["fake"] = "fake_method"
+cases.python_command = lambda interpreter: {worker!r}
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def start_shell(arguments: list[str]) -> subprocess.Popen[str]:
+    script = SCRIPT.format(folder=str(HERE / "jobs"), worker=FAKE_WORKER)
+    return subprocess.Popen(
+        [sys.executable, "-X", "utf8", "-c", script, *arguments],
+        env=child_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+    )
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end, "timed out"
+        time.sleep(0.02)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_keeps_the_best_ends_with_code_3_and_can_be_resumed(tmp_path: Path, number: signal.Signals) -> None:
+    shell = start_shell(["fake", "work", "--steps", "300", "--delay", "0.05", "--output", str(tmp_path)])
+    wait_for((tmp_path / ".job" / "checkpoint" / "state.json").exists)
+    shell.send_signal(number)
+    output, _ = shell.communicate(timeout=20)
+    assert shell.returncode == cli.CANCELLED, output
+    assert "stopped early" in output
+    assert 0 < result(tmp_path)["metrics"]["steps"] < 300
+    assert (tmp_path / ".job" / "checkpoint" / "state.json").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
+def test_a_second_ctrl_c_ends_a_deaf_task_at_once(tmp_path: Path) -> None:
+    shell = start_shell(["fake", "work", "--mode", "deaf", "--output", str(tmp_path)])
+    events = tmp_path / ".job" / "events.jsonl"
+    wait_for(lambda: events.exists() and "started" in events.read_text(encoding="utf-8"))
+    shell.send_signal(signal.SIGINT)
+    wait_for((tmp_path / ".job" / "stop").exists)
+    shell.send_signal(signal.SIGINT)
+    output, _ = shell.communicate(timeout=20)
+    assert shell.returncode == cli.CANCELLED, output
+    assert "cancelled" in output
+    assert not (tmp_path / "result.json").exists()
+
+
+CASES = """case,image,masks,steps,mode
+Müller 1,a b.txt,a b.txt;心.txt,2,
+broken,gone.txt,,,
+crash,,,,abort
+
+wrong,,,zero,
+last,,,3,
+"""
+
+
+@pytest.fixture
+def cases(tmp_path: Path) -> Path:
+    (tmp_path / "list").mkdir()
+    for name in ("a b.txt", "心.txt"):
+        (tmp_path / "list" / name).write_text(name, encoding="utf-8")
+    path = tmp_path / "list" / "cases.csv"
+    path.write_text("\ufeff" + CASES, encoding="utf-8")
+    return path
+
+
+def test_cases_go_on_after_a_failure_and_end_with_a_summary(
+    cases: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out"
+    code = cli.main(["fake", "work", "--cases", str(cases), "--steps", "4", "--output", str(output)])
+    assert code == cli.INTERNAL
+    rows = summary(output / "summary.csv")
+    assert [row["case"] for row in rows] == ["Müller 1", "broken", "crash", "wrong", "last"]
+    assert [row["status"] for row in rows] == ["done", "input", "crash", "input", "done"]
+    assert rows[0]["steps"] == "2"
+    assert "gone.txt does not exist" in rows[1]["message"]
+    assert "SIGABRT" in rows[2]["message"]
+    assert "--steps: 'zero' is not a whole number" in rows[3]["message"]
+    assert (output / "Müller 1" / "unlisted.txt").read_text(encoding="utf-8") == "a b.txt心.txt"
+    assert result(output / "last")["metrics"]["steps"] == 3
+    assert not (output / "broken").exists()
+    shown = capsys.readouterr().out
+    assert "2 of 5 cases done" in shown
+    assert "Müller 1  done" in shown
+
+
+def test_shards_part_the_cases(tmp_path: Path, cases: Path) -> None:
+    cases.write_text("case\n" + "\n".join("abcdefg"), encoding="utf-8")
+    output = tmp_path / "out"
+    shared = ["fake", "work", "--cases", str(cases), "--output", str(output), "--shard"]
+    for part in ("1/3", "2/3", "3/3"):
+        assert cli.main([*shared, part]) == cli.DONE
+    names = [[row["case"] for row in summary(output / f"summary-{part}-of-3.csv")] for part in (1, 2, 3)]
+    assert names == [["a", "d", "g"], ["b", "e"], ["c", "f"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no column 'case'"),
+        ("image\nx", "no column 'case'"),
+        ("case,wings\na,2", "unknown columns: wings"),
+        ("case,steps\na", "row 2 has 1 cells"),
+        ("case\n../up", "cannot name a folder"),
+        ("case,steps\n,3", "cannot name a folder"),
+        ("case\n.job", "cannot name a folder"),
+        ("case\na\nA", "again"),
+    ],
+)
+def test_a_bad_list_of_cases_is_refused_before_any_runs(
+    tmp_path: Path, text: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cases.csv").write_text(text, encoding="utf-8")
+    arguments = ["--cases", str(tmp_path / "cases.csv"), "--output", str(tmp_path / "out")]
+    assert cli.main(["fake", "work", *arguments]) == cli.BAD_INPUT
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
+def test_ctrl_c_ends_the_running_case_and_starts_no_other(tmp_path: Path) -> None:
+    (tmp_path / "cases.csv").write_text("case,mode\na,stopped\nb,ok\n", encoding="utf-8")
+    shell = start_shell(["fake", "work", "--cases", str(tmp_path / "cases.csv"), "--output", str(tmp_path / "out")])
+    events = tmp_path / "out" / "a" / ".job" / "events.jsonl"
+    wait_for(lambda: events.exists() and "started" in events.read_text(encoding="utf-8"))
+    shell.send_signal(signal.SIGINT)
+    output, _ = shell.communicate(timeout=20)
+    assert shell.returncode == cli.CANCELLED, output
+    assert [row["status"] for row in summary(tmp_path / "out" / "summary.csv")] == ["cancelled"]
+    assert not (tmp_path / "out" / "b").exists()
+
+
+def test_the_device_found_for_one_case_serves_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from deeprecon.cases import _settled
+    from deeprecon.jobs.command import Command
+
+    Job("fake", "train", device="cuda:0", threads=3, precision="bf16").save(tmp_path)
+    settled = _settled(Command("fake", "train"), tmp_path)
+    assert (settled.device, settled.threads, settled.precision) == ("cuda:0", 3, "bf16")
+    Job("fake", "work", device="cpu", threads=1, precision="fp32").save(tmp_path)
+    assert _settled(Command("fake", "work"), tmp_path) == Command("fake", "work")
+
+
+def test_help_shows_methods_verbs_choices_ranges_units_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--help"]) == cli.DONE
+    assert "fake" in capsys.readouterr().out
+    assert cli.main(["fake", "--help"]) == cli.DONE
+    assert "Take steps." in capsys.readouterr().out
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["fake", "work", "--help"])
+    assert caught.value.code == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "{ok,abort," in shown
+    assert "--slice-thickness MM thickness of a slice (0.1 to 30 mm)" in shown
+    assert "steps to take (1 to 1000000; default: 5)" in shown
+    assert "100 % of it" in shown
+    assert "--output DIR" in shown
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "fake"])
+def test_every_verb_has_a_help(method: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, verb in load_verbs(method).items():
+        with pytest.raises(SystemExit) as caught:
+            cli.main([method, name, "--help"])
+        assert caught.value.code == 0
+        shown = capsys.readouterr().out
+        assert verb.summary[:20] in shown
+        assert "--output DIR" in shown
+
+
+@pytest.mark.parametrize("arguments", [[], ["scar"], ["scar", "reconstruct"]])
+def test_help_is_fast_and_does_not_load_torch(arguments: list[str]) -> None:
+    code = (
+        "import sys; from deeprecon import cli\ntry:\n    cli.main([*sys.argv[1:], '--help'])\nexcept SystemExit: pass\n"
+        "print('torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, *arguments]
+    shown = subprocess.run(command, env=child_environment(), capture_output=True, text=True, check=True, timeout=60)
+    assert shown.stdout.splitlines()[-1] == "False"
+
+
+def test_the_console_writes_one_updating_line_on_a_terminal_and_plain_lines_elsewhere() -> None:
+    import io
+
+    class Terminal(io.StringIO):
+        encoding = "ascii"  # type: ignore[assignment]
+
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    console = Console(terminal)
+    console.show({"type": "status", "text": "Füllen"})
+    console.show({"type": "metric", "step": 1, "time": 0.1, "dice": 0.91234, "bad": None})
+    console.show({"type": "progress", "fraction": 0.5, "seconds_left": 61.0})
+    console.show({"type": "warning", "message": "hm"})
+    console.finish()
+    shown = terminal.getvalue()
+    assert "F?llen [##########..........]  50 %, 1:01 left  dice 0.9123  bad -" in shown
+    assert "Warning: hm\n" in shown
+    assert shown.endswith("\r")
+    plain = io.StringIO()
+    console = Console(plain)
+    for step in range(101):
+        console.show({"type": "progress", "fraction": step / 100, "seconds_left": None})
+    assert 10 <= len(plain.getvalue().splitlines()) <= 12
+    assert "\r" not in plain.getvalue()
+
+
+def test_times_and_tables_are_readable() -> None:
+    assert [format_seconds(value) for value in (0, 59.6, 3661)] == ["0:00", "1:00", "1:01:01"]
+    assert format_table([{"case": "a", "dice": 0.912345}, {"case": "long", "dice": None}]) == (
+        "case  dice\na     0.9123\nlong  -"
+    )
