@@ -1,10 +1,11 @@
 """Scar at every node of a heart mesh, from a few thick late gadolinium enhancement slices."""
+# ruff: noqa: PT009, PT027  Slicer's self-tests are unittest tests
 
 import enum
 import logging
 import sys
 import tempfile
-import time
+import unittest
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +18,7 @@ from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
 )
 
 try:
@@ -28,6 +30,8 @@ from deeprecon.data.errors import InputError
 from deeprecon.jobs.parameters import from_json
 from deeprecon.jobs.process import child_environment
 from deeprecon.jobs.runner import JobRunner
+from deeprecon.panels.device_panel import userOverlay
+from deeprecon.panels.installation import torchVersion
 from deeprecon.panels.method_widget import MethodWidget
 from deeprecon.panels.result_panel import ResultPanel
 from deeprecon.panels.run_panel import inWords
@@ -43,10 +47,11 @@ from deeprecon.scene.scar_job import (
     load_outputs,
     mesh_question,
     recall,
-    segmentation_bounds,
+    wall_bounds,
     write_job,
 )
 from deeprecon.scene.scar_sample import load_sample_case
+from deeprecon.scene.segmentations import find_segments
 from deeprecon.scene.views import show_in_views
 
 SAMPLE = "DeepReconScar"
@@ -63,8 +68,8 @@ class ScarReconstruction(ScriptedLoadableModule):
         self.parent.dependencies = []
         self.parent.contributors = ["DeepRecon contributors"]
         self.parent.helpText = _(
-            "Reconstructs scar at every node of a heart mesh from a few thick late gadolinium enhancement slices, with its "
-            "uncertainty. <b>For research use only, not for diagnosis.</b> "
+            "Reconstructs scar at every node of a heart mesh from a few thick late gadolinium enhancement slices, with "
+            "its uncertainty. <b>For research use only, not for diagnosis.</b> "
             'See the <a href="https://github.com/DeepRecon/DeepRecon">documentation</a>.'
         )
         self.parent.acknowledgementText = _("Part of the DeepRecon extension, licensed under Apache 2.0.")
@@ -127,7 +132,7 @@ class ScarReconstructionParameterNode:
 THRESHOLD_RULES = {"nsd": ("standard deviations above healthy", 5.0), "fwhm": ("half of the maximum", 50.0),
                    "max": ("percent of the maximum", 60.0), "otsu": ("found by itself (Otsu)", 0.0)}  # fmt: skip
 LABELS = {  # in the order of the enums
-    "methodCombo": ("Neural field (learns a smooth shape, gives uncertainty)", "Interpolation (instant)"),
+    "methodCombo": ("Neural field (smooth, with uncertainty)", "Interpolation (instant)"),
     "interpolationCombo": ("Nearest slice", "Linear", "Signed distance (shape-based)", "Log-odds"),
     "observationCombo": ("Keep partial pixels", "Round to scar or healthy"),
     "scarSourceCombo": ("The scar segment", "Intensities of the LGE volume"),
@@ -145,6 +150,7 @@ class ScarReconstructionWidget(MethodWidget):
     def __init__(self, parent=None):
         self.resultPanel = None
         self.jobNodes = None
+        self._wall = None, None
         self.labels = LABELS
         self.logicClass = ScarReconstructionLogic
         MethodWidget.__init__(self, parent)
@@ -207,7 +213,7 @@ class ScarReconstructionWidget(MethodWidget):
         if number:
             ui.thresholdSpinBox.value = float(number)
         ui.thicknessSpinBox.value = settings.slice_thickness or 0.0
-        question = self._question(node, settings)
+        question = self._question(node)
         ui.questionLabel.text = question
         ui.questionFrame.visible = bool(question) or (settings.mesh_unit, settings.mesh_frame) != (
             Unit.AUTO,
@@ -216,10 +222,22 @@ class ScarReconstructionWidget(MethodWidget):
         seconds = 15 + (settings.budget if field else 0)
         self.runPanel.setEstimate(_("A run takes about {time} on this computer.").format(time=inWords(seconds)))
 
-    def _question(self, node, settings):
-        if node.mesh is None or node.segmentation is None:
+    def _question(self, node):
+        """A question about unit and axes of the mesh, or what is wrong with the wall."""
+        nodes = nodesOf(node)
+        if node.mesh is None or nodes.missing():
             return ""
-        return mesh_question(node.mesh, segmentation_bounds(node.segmentation), settings.mesh_unit, settings.mesh_frame)
+        key = (
+            nodes.segmentation.GetID(),
+            nodes.segments["myocardium"],
+            nodes.segmentation.GetSegmentation().GetMTime(),
+        )
+        try:
+            if self._wall[0] != key:
+                self._wall = key, wall_bounds(nodes)
+            return mesh_question(nodes, self._wall[1])
+        except InputError as error:
+            return str(error)
 
     # -- what the run panel asks for
 
@@ -257,7 +275,9 @@ class ScarReconstructionWidget(MethodWidget):
                 setattr(node, name, nodes.segments.get(role, ""))
             node.scarSource = ScarSource.INTENSITIES if nodes.from_intensities else ScarSource.SEGMENT
             node.seed = provenance.get("seed", 0)
-            from_dataclass(node.settings, from_json(ReconstructParameters, provenance["parameters"]))
+            settings = from_json(ReconstructParameters, provenance["parameters"])
+            settings = replace(settings, mesh_unit=nodes.mesh_unit, mesh_frame=nodes.mesh_frame)
+            from_dataclass(node.settings, settings)
 
     # -- buttons and choices that no parameter link covers
 
@@ -277,9 +297,8 @@ class ScarReconstructionWidget(MethodWidget):
     def onThresholdNumber(self, value):
         """Another number for the threshold rule."""
         if self._parameterNode and not self._updating:
-            self._parameterNode.settings.threshold = (
-                f"{list(THRESHOLD_RULES)[self.ui.thresholdRuleCombo.currentIndex]}:{value:g}"
-            )
+            rule = list(THRESHOLD_RULES)[self.ui.thresholdRuleCombo.currentIndex]
+            self._parameterNode.settings.threshold = f"{rule}:{value:g}"
 
     def onThickness(self, value):
         """Another slice thickness; 0 leaves it to the images."""
@@ -333,7 +352,13 @@ def nodesOf(node):
     """The nodes that a parameter node names."""
     segments = {role: getattr(node, name) for name, role in SEGMENTS.items() if getattr(node, name)}
     return ScarNodes(
-        node.segmentation, segments, node.inputVolume, node.mesh, node.scarSource is ScarSource.INTENSITIES
+        node.segmentation,
+        segments,
+        node.inputVolume,
+        node.mesh,
+        node.scarSource is ScarSource.INTENSITIES,
+        node.settings.mesh_unit,
+        node.settings.mesh_frame,
     )
 
 
@@ -343,7 +368,7 @@ def outputsOf(node):
 
 
 def newJobFolder():
-    """A new folder for a job; it stays for diagnosis and resuming until the application's temporary files are deleted."""
+    """A new folder for a job; it stays for diagnosis and resuming until temporary files are deleted."""
     return Path(tempfile.mkdtemp(prefix="DeepRecon-", dir=slicer.app.temporaryPath))
 
 
@@ -354,17 +379,7 @@ class ScarReconstructionLogic(ScriptedLoadableModuleLogic):
         """The scene's parameter node."""
         return ScarReconstructionParameterNode(super().getParameterNode())
 
-    def reconstruct(
-        self,
-        nodes,
-        parameters=None,
-        device="auto",
-        seed=0,
-        outputs=None,
-        overlay=None,
-        waitForCompletion=True,
-        onEvent=None,
-    ):
+    def reconstruct(self, nodes, parameters=None, *, device="auto", seed=0, outputs=None, wait=True, onEvent=None):
         """Reconstruct scar.
 
         Args:
@@ -372,28 +387,58 @@ class ScarReconstructionLogic(ScriptedLoadableModuleLogic):
             parameters: ReconstructParameters.
             device: "auto", "cpu", "cuda:0", ...
             seed: of every random number.
-            outputs: nodes to write into, by role: "mesh", "segmentation", "table".
-            overlay: folder of additional Python packages for the child process.
-            waitForCompletion: False returns the started JobRunner at once; poll it, then call `load_outputs`.
+            outputs: role ("mesh", "segmentation", "table", "slices") -> node to write into.
+            wait: False returns the started JobRunner at once; poll it, then call `load_outputs` with its folder.
             onEvent: called with each event of the job while waiting.
 
         Returns:
-            The result nodes, or the JobRunner.
+            ScarResult, or the JobRunner.
 
         Raises:
             InputError: bad input. RuntimeError: the computation failed; the text says why and what to do.
         """
         folder = newJobFolder()
         write_job(folder, nodes, parameters or ReconstructParameters(), device, seed)
-        runner = JobRunner(folder, environment=child_environment(overlay))
+        runner = JobRunner(folder, environment=child_environment(userOverlay().folder))
         runner.start()
-        if not waitForCompletion:
+        if not wait:
             return runner
-        started = time.monotonic()
         runner.wait(on_event=onEvent)
         failure = runner.failure()
         if failure is not None:
             error = InputError if failure["kind"] == "input" else RuntimeError
             raise error(f"{failure['message']} {failure['hint']}".strip())
-        logging.info("Scar reconstruction took %.1f s", time.monotonic() - started)
-        return load_outputs(folder, nodes, outputs or {})
+        return load_outputs(folder, nodes, outputs)
+
+
+class ScarReconstructionTest(ScriptedLoadableModuleTest):
+    """Runs in Slicer and in its stand-in; needs no network."""
+
+    def setUp(self):
+        """Begin with an empty scene."""
+        slicer.mrmlScene.Clear()
+
+    def runTest(self):
+        """Run all tests; those that need PyTorch are skipped without it."""
+        for test in (self.test_nothingChosenIsRefused, self.test_sampleCaseIsReconstructed):
+            self.setUp()
+            try:
+                test()
+            except unittest.SkipTest as reason:
+                logging.warning("%s skipped: %s", test.__name__, reason)
+
+    def test_nothingChosenIsRefused(self):
+        """Without inputs nothing starts, and the reason is said."""
+        with self.assertRaises(InputError):
+            ScarReconstructionLogic().reconstruct(ScarNodes(None))
+
+    def test_sampleCaseIsReconstructed(self):
+        """Every node of the sample mesh gets a probability, and scar is found."""
+        if torchVersion(userOverlay().folder) is None:
+            self.skipTest("PyTorch is not installed")
+        volume, segmentation, mesh = load_sample_case()
+        nodes = ScarNodes(segmentation, find_segments(segmentation), volume, mesh)
+        result = ScarReconstructionLogic().reconstruct(nodes, ReconstructParameters(steps=50), device="cpu")
+        probability = slicer.util.arrayFromModelPointData(result.nodes["mesh"], "scar_probability")
+        self.assertEqual(len(probability), mesh.GetMesh().GetNumberOfPoints())
+        self.assertTrue(probability.min() >= 0 and 0.5 < probability.max() <= 1)

@@ -64,4 +64,5 @@ def _card(bundle: Bundle) -> str:
     lines = [
         f"<p><b>{key.replace('_', ' ').capitalize()}:</b> {html.escape(str(value))}</p>" for key, value in rows if value
     ]
-    return f"<h3>{html.escape(str(bundle.metadata.get('name', '')))}</h3>{''.join(lines)}<p>For research, not for diagnosis.</p>"
+    name = html.escape(str(bundle.metadata.get("name", "")))
+    return f"<h3>{name}</h3>{''.join(lines)}<p>For research, not for diagnosis.</p>"

@@ -25,6 +25,12 @@ OVERLAY_SETTING = "DeepRecon/PackagesFolder"
 AUTOMATIC = "auto"
 
 
+def userOverlay() -> Overlay:
+    """The overlay in the folder that the user set, else in the default one."""
+    folder = slicer.util.settingsValue(OVERLAY_SETTING, "")
+    return Overlay(Path(folder) if folder else None)
+
+
 class DevicePanel:
     """Shows and chooses the device. Nothing is looked at before the user asks or the first run starts.
 
@@ -40,8 +46,7 @@ class DevicePanel:
         self.widget = slicer.util.loadUI(str(resource_path("UI", "DevicePanel.ui")))
         self.ui = slicer.util.childWidgetVariables(self.widget)
         layout.addWidget(self.widget)
-        folder = slicer.util.settingsValue(OVERLAY_SETTING, "")
-        self.overlay = Overlay(Path(folder) if folder else None)
+        self.overlay = userOverlay()
         self.error = ""
         self._changed = changed
         self._runner: ProcessRunner | None = None

@@ -86,8 +86,8 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
         """The module is closed or reloaded: no child process survives."""
         if self.runPanel is not None:
             self.runPanel.cleanup()
-        self.removeObservers()
         self.setParameterNode(None)
+        self.removeObservers()
 
     def enter(self) -> None:
         """The user opened the module."""

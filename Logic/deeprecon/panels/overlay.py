@@ -86,7 +86,7 @@ class Overlay:
         length = len(str(self._staging.absolute())) + LONGEST_NAME
         if length > limit:
             raise InputError(
-                f"The folder {self.folder} is too deep: file paths would reach {length} characters, allowed are {limit}.",
+                f"The folder {self.folder} is too deep: paths would reach {length} characters, allowed are {limit}.",
                 "Choose a folder with a shorter path.",
             )
 
@@ -101,7 +101,8 @@ class Overlay:
         self._staging.mkdir(parents=True)
         command = [
             *python_command()[:-1], "pip", "install", "--disable-pip-version-check", "--no-input",
-            "--no-deps", "--require-hashes", "--only-binary", ":all:", "--target", str(self._staging), "-r", str(self.lock),
+            "--no-deps", "--require-hashes", "--only-binary", ":all:", "--target", str(self._staging),
+            "-r", str(self.lock),
         ]  # fmt: skip
         if wheels is not None:
             command += ["--no-index", "--find-links", str(wheels)]
@@ -119,7 +120,7 @@ class Overlay:
             if runner.exit_code != 0:
                 raise InputError(
                     f"The packages could not be installed (pip ended with {runner.exit_code}).",
-                    "Read the log. Behind a firewall, set the proxy, or import the packages from a file made on another computer.",
+                    "Read the log. Behind a firewall, set the proxy, or import a package file made on another computer.",
                 )
             self._replace(self._staging)
         finally:

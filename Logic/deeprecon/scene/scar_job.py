@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.errors import InputError
+from deeprecon.data.mesh import Mesh, with_points
 from deeprecon.data.mesh_io import write_mesh
 from deeprecon.data.segmentation import Segment, Segmentation, write_segmentation
 from deeprecon.data.volume_io import write_volume
@@ -46,6 +47,8 @@ class ScarNodes:
         volume: LGE vtkMRMLScalarVolumeNode or None.
         mesh: vtkMRMLModelNode or None.
         from_intensities: take the scar from the volume's intensities instead of from the scar segment.
+        mesh_unit, mesh_frame: what the user answered about the mesh's coordinates; `AUTO` reads them as all of the
+            scene, in RAS mm.
     """
 
     segmentation: Any
@@ -53,6 +56,14 @@ class ScarNodes:
     volume: Any = None
     mesh: Any = None
     from_intensities: bool = False
+    mesh_unit: Unit = Unit.AUTO
+    mesh_frame: Frame = Frame.AUTO
+
+    @property
+    def mesh_scale(self) -> npt.NDArray[np.float64]:
+        """(3,) factors that bring the mesh's coordinates to RAS mm."""
+        unit = Unit.MM if self.mesh_unit is Unit.AUTO else self.mesh_unit
+        return MILLIMETRES[unit] * AXES[Frame.RAS if self.mesh_frame is Frame.AUTO else self.mesh_frame]
 
     def missing(self) -> str:
         """What has to be chosen before a run can start, in words; empty when nothing is missing."""
@@ -106,7 +117,9 @@ def write_job(
     if nodes.mesh is not None:
         mesh = mesh_from_node(nodes.mesh)
         inputs["mesh"] = "inputs/mesh.vtu" if mesh.is_volume else "inputs/mesh.vtp"
-        write_mesh(folder / inputs["mesh"], mesh)
+        placed = Mesh(with_points(mesh.dataset, mesh.points * nodes.mesh_scale), "mesh")
+        write_mesh(folder / inputs["mesh"], placed, "mm", "lps")  # the axes that Slicer itself writes
+    parameters = replace(parameters, mesh_unit=Unit.MM, mesh_frame=Frame.LPS)
     Job("scar", "reconstruct", inputs, to_json(parameters), output=OUTPUT, device=device, seed=seed).save(folder)
 
 
@@ -144,7 +157,8 @@ def _sentence(metrics: Mapping[str, Any]) -> str:
         return "No scar was found. If the images show some, check the scar segment or lower the threshold."
     low, high = metrics.get(f"low_{unit}"), metrics.get(f"high_{unit}")
     interval = "" if low is None or high is None else f" (95 % interval {low:.1f} to {high:.1f})"
-    return f"Scar {measure}: {size:.1f} {unit.replace('2', '²')}{interval}, {metrics['percent_of_wall']:.0f} % of the wall."
+    share = metrics["percent_of_wall"]
+    return f"Scar {measure}: {size:.1f} {unit.replace('2', '²')}{interval}, {share:.0f} % of the wall."
 
 
 def remember(result_node: Any, nodes: ScarNodes) -> None:
@@ -152,7 +166,12 @@ def remember(result_node: Any, nodes: ScarNodes) -> None:
     for name, role in REFERENCES.items():
         node = getattr(nodes, name)
         result_node.SetNodeReferenceID(role, None if node is None else node.GetID())
-    choices = {"segments": dict(nodes.segments), "from_intensities": nodes.from_intensities}
+    choices = {
+        "segments": dict(nodes.segments),
+        "from_intensities": nodes.from_intensities,
+        "mesh_unit": nodes.mesh_unit.value,
+        "mesh_frame": nodes.mesh_frame.value,
+    }
     result_node.SetAttribute(CHOICES, json.dumps(choices))
 
 
@@ -169,7 +188,8 @@ def recall(result_node: Any) -> ScarNodes:
         )
     choices = json.loads(text)
     nodes = {name: result_node.GetNodeReference(role) for name, role in REFERENCES.items()}
-    return ScarNodes(segments=choices["segments"], from_intensities=choices["from_intensities"], **nodes)
+    unit, frame = Unit(choices.pop("mesh_unit")), Frame(choices.pop("mesh_frame"))
+    return ScarNodes(**nodes, **choices, mesh_unit=unit, mesh_frame=frame)
 
 
 def is_result(node: Any) -> bool:
@@ -177,42 +197,48 @@ def is_result(node: Any) -> bool:
     return bool(node.GetAttribute(CHOICES))
 
 
-def mesh_question(mesh_node: Any, wall_bounds: npt.NDArray[np.float64], unit: Unit, frame: Frame) -> str:
+def mesh_question(nodes: ScarNodes, wall: npt.NDArray[np.float64]) -> str:
     """A question for the user when the mesh does not lie on the wall as it stands; empty when all is clear.
 
     Args:
-        mesh_node: vtkMRMLModelNode.
-        wall_bounds: (2, 3) lower and upper corner of the wall in RAS mm.
-        unit, frame: what the user answered so far; `AUTO` where there was no answer yet.
+        nodes: with a mesh.
+        wall: (2, 3) lower and upper corner of the wall in RAS mm, see `wall_bounds`.
     """
-    mesh = _bounds(mesh_node)
-    asked = (MILLIMETRES[Unit.MM if unit is Unit.AUTO else unit], AXES[Frame.RAS if frame is Frame.AUTO else frame])
-    if overlap(mesh, wall_bounds, *asked) >= ENOUGH_OVERLAP:
+    mesh = _bounds(nodes.mesh)
+    if overlap(mesh * nodes.mesh_scale, wall) >= ENOUGH_OVERLAP:
         return ""
     fits = [
         f"{UNIT_NAMES[other]} ({axes.value.upper()})"
         for other, axes in itertools.product(MILLIMETRES, AXES)
-        if overlap(mesh, wall_bounds, MILLIMETRES[other], AXES[axes]) >= ENOUGH_OVERLAP
+        if overlap(mesh * MILLIMETRES[other] * AXES[axes], wall) >= ENOUGH_OVERLAP
     ]
     size = " × ".join(f"{length:.3g}" for length in mesh[1] - mesh[0])
-    wall = " × ".join(f"{length:.3g}" for length in wall_bounds[1] - wall_bounds[0])
-    lead = f"The mesh (size {size}) does not lie on the myocardium (size {wall} mm)."
+    wall_size = " × ".join(f"{length:.3g}" for length in wall[1] - wall[0])
+    lead = f"The mesh (size {size}) does not lie on the myocardium (size {wall_size} mm)."
     if fits:
         return f"{lead} It would if its coordinates were {' or '.join(fits)}. What are they?"
     return f"{lead} No unit or axes bring them together: check that both belong to the same patient, or move the mesh."
 
 
-def segmentation_bounds(segmentation_node: Any) -> npt.NDArray[np.float64]:
-    """(2, 3) lower and upper corner of a segmentation in RAS mm."""
-    return _bounds(segmentation_node)
+def wall_bounds(nodes: ScarNodes) -> npt.NDArray[np.float64]:
+    """(2, 3) lower and upper corner of the myocardium in RAS mm.
+
+    Raises:
+        InputError: the segment is empty or cannot be made into voxels.
+    """
+    volume = segment_volume(nodes.segmentation, nodes.segments["myocardium"])
+    indices = np.argwhere(volume.array > 0)
+    if len(indices) == 0:
+        raise InputError("The segment of the myocardium is empty.", "Draw it, or choose another segment.")
+    low, high = indices.min(axis=0) - 0.5, indices.max(axis=0) + 0.5
+    ijk = np.array(list(itertools.product(*zip(low[::-1], high[::-1], strict=True))))
+    corners = ijk @ volume.ijk_to_ras[:3, :3].T + volume.ijk_to_ras[:3, 3]
+    return np.stack([corners.min(axis=0), corners.max(axis=0)])
 
 
-def overlap(
-    mesh: npt.NDArray[np.float64], wall: npt.NDArray[np.float64], scale: float, axes: npt.NDArray[np.float64]
-) -> float:
-    """Volume that two boxes share over the volume of the larger, of the (2, 3) `mesh` scaled and flipped."""
-    corners = mesh * scale * axes
-    low, high = corners.min(axis=0), corners.max(axis=0)
+def overlap(mesh: npt.NDArray[np.float64], wall: npt.NDArray[np.float64]) -> float:
+    """Volume that two boxes share over the volume of the larger; each as (2, 3) opposite corners in RAS mm."""
+    low, high = mesh.min(axis=0), mesh.max(axis=0)
     shared = np.prod(np.clip(np.minimum(high, wall[1]) - np.maximum(low, wall[0]), 0, None))
     largest = max(np.prod(high - low), np.prod(wall[1] - wall[0]))
     return float(shared / largest) if largest > 0 else 0.0

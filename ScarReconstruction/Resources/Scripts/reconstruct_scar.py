@@ -1,0 +1,66 @@
+"""Scar reconstruction without a window, for many patients or a cluster:
+
+    Slicer --no-splash --no-main-window --python-script reconstruct_scar.py \\
+        --lge lge.nrrd --myocardium wall.seg.nrrd --output DIR
+
+takes the options of `python -m deeprecon scar reconstruct` (see its --help), runs the same computation in the same way,
+and ends Slicer with its exit code: 0 done, 1 internal, 2 bad input, 3 cancelled. Its own options are
+
+    --time-limit SECONDS   end everything after this time, with exit code 1 (default: one day)
+    --scene FILE           also load the results and save them as a scene (.mrb)
+"""
+
+import argparse
+import sys
+import traceback
+from pathlib import Path
+
+import slicer
+
+try:
+    import deeprecon  # noqa: F401  in a build and in an installed extension
+except ImportError:
+    sys.path.append(str(Path(__file__).resolve().parents[3] / "Logic"))  # in the source tree
+
+from deeprecon.data.errors import InputError
+from deeprecon.jobs.process import child_environment, python_command
+from deeprecon.jobs.runner import ProcessRunner
+from deeprecon.panels.device_panel import userOverlay
+from deeprecon.scene.results import load_results
+
+DAY = 86_400.0
+INTERNAL, BAD_INPUT = 1, 2
+
+
+def main(arguments: list[str]) -> int:
+    """Run the reconstruction; returns the exit code."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--time-limit", type=float, default=DAY)
+    parser.add_argument("--scene", type=Path)
+    own, options = parser.parse_known_args(arguments)
+    command = [*python_command()[:-1], "deeprecon", "scar", "reconstruct", *options]
+    runner = ProcessRunner(command, child_environment(userOverlay().folder))
+    runner.start()
+    code = runner.wait(own.time_limit, lambda event: print(event.get("text", event), flush=True))
+    if code is None:
+        runner.kill()
+        print(f"Error: not finished after {own.time_limit:g} seconds.", file=sys.stderr)
+        return INTERNAL
+    if code == 0 and own.scene is not None and "--output" in options:
+        load_results(Path(options[options.index("--output") + 1]))
+        if not slicer.util.saveScene(str(own.scene), properties={}):
+            raise InputError(f"The scene {own.scene} cannot be written.", "Choose another folder.")
+    return code
+
+
+try:
+    code = main(sys.argv[1:])
+except InputError as error:
+    print(f"Error: {error}", file=sys.stderr)
+    code = BAD_INPUT
+except SystemExit as end:  # argparse
+    code = end.code if isinstance(end.code, int) else BAD_INPUT
+except BaseException:  # whatever happens, Slicer must not stay open
+    traceback.print_exc()
+    code = INTERNAL
+slicer.util.exit(code)
