@@ -223,6 +223,8 @@ def fit(
         raise InputError("The held-out figure was never a finite number.", "Look at the data, or lower learning_rate.")
     stopping.restore(model)
     model.eval()
+    if report and not interrupted:
+        run.reporter.progress(1.0, 0.0)
     early = stopping.exhausted and epoch < settings.epochs
     return FitResult(stopping.best, stopping.best_epoch, epoch, early, interrupted, history)
 

@@ -1,0 +1,231 @@
+"""Devices, threads and precision. Hardware that is not here is played by PyTorch functions that are replaced."""
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import deeprecon
+from deeprecon.data.errors import InputError
+from deeprecon.training import devices, hardware
+from deeprecon.training.estimate import seconds_per_step, steps_for_budget
+
+LIBRARY = Path(next(iter(deeprecon.__path__))).parent
+
+
+def output_of(program: str) -> str:
+    """What a Python program prints in a process of its own."""
+    command, environment = [sys.executable, "-c", program], {**os.environ, "PYTHONPATH": str(LIBRARY)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=True).stdout
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_built", lambda: False)
+    monkeypatch.setattr(devices, "nvidia_cards", lambda: ([], False))
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A CUDA device of a given age whose kernels fail, since there is none behind it."""
+
+    def make(capability: tuple[int, int], architectures: list[str]) -> None:
+        monkeypatch.setattr(torch.version, "cuda", "12.8")
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "GeForce Test")
+        monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: architectures)
+
+        def fail(*args: Any, **kwargs: Any) -> None:
+            raise RuntimeError("CUDA error: no kernel image is available\nmore")
+
+        monkeypatch.setattr(torch, "ones", fail)
+
+    return make
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_without_a_gpu_auto_is_the_cpu_without_complaint() -> None:
+    assert devices.resolve_device("auto") == "cpu"
+    assert devices.fallback_reason("cpu") == ""
+
+
+@pytest.mark.usefixtures("no_gpu")
+@pytest.mark.parametrize("device", ["cuda", "cuda:0", "cuda:7", "mps"])
+def test_a_device_that_is_not_there_is_refused_and_never_replaced(device: str) -> None:
+    with pytest.raises(InputError, match="cannot be used") as raised:
+        devices.resolve_device(device)
+    assert 'choose "cpu"' in raised.value.hint
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "", "tpu"])
+def test_an_unknown_device_is_refused(device: str) -> None:
+    with pytest.raises(InputError, match="Unknown device"):
+        devices.resolve_device(device)
+
+
+@pytest.mark.parametrize(
+    ("cards", "cuda", "why"),
+    [
+        ((["RTX 4090"], False), "12.8", "driver is missing"),
+        ((["RTX 4090"], True), None, "build for the CPU only"),
+        ((["RTX 4090"], True), "12.8", "driver is too old"),
+    ],
+)
+@pytest.mark.usefixtures("no_gpu")
+def test_a_card_that_pytorch_does_not_see_is_explained(
+    monkeypatch: pytest.MonkeyPatch, cards: Any, cuda: str | None, why: str
+) -> None:
+    monkeypatch.setattr(devices, "nvidia_cards", lambda: cards)
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    with pytest.raises(InputError, match=why):
+        devices.resolve_device("cuda")
+    assert devices.resolve_device("auto") == "cpu"
+    assert why in devices.fallback_reason("cpu")
+    report = devices.probe()
+    assert report["devices"][0]["name"] == "RTX 4090"
+    assert not report["devices"][0]["usable"]
+    assert why in report["devices"][0]["why"]
+    assert report["devices"][0]["action"]
+    assert report["suggested"] == "cpu"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    if cuda and cards[1]:
+        assert "CUDA_VISIBLE_DEVICES" in devices.fallback_reason("cpu")
+
+
+def test_a_card_too_new_for_this_pytorch_is_explained(card: Any) -> None:
+    card((12, 0), ["sm_80", "sm_90a"])
+    with pytest.raises(InputError, match=r"no code for GeForce Test \(compute capability 12.0\)") as raised:
+        devices.resolve_device("cuda:0")
+    assert "newer PyTorch" in raised.value.hint
+    assert devices.resolve_device("auto") == "cpu"
+
+
+def test_a_card_too_old_for_this_pytorch_is_explained(card: Any) -> None:
+    card((5, 2), ["sm_75", "sm_80", "compute_90"])
+    with pytest.raises(InputError, match="no code for GeForce Test") as raised:
+        devices.resolve_device("cuda:0")
+    assert "older PyTorch" in raised.value.hint
+
+
+@pytest.mark.parametrize("architectures", [["sm_80"], ["compute_75"], []])
+def test_a_card_whose_kernel_fails_is_explained(card: Any, architectures: list[str]) -> None:
+    card((8, 6), architectures)
+    with pytest.raises(InputError, match=r"test computation failed \(CUDA error: no kernel image is available\)"):
+        devices.resolve_device("cuda")
+    with pytest.raises(InputError, match="only 1 CUDA device"):
+        devices.resolve_device("cuda:1")
+
+
+def test_the_probe_is_json_and_names_the_cpu() -> None:
+    report = json.loads(json.dumps(devices.probe(), allow_nan=False))
+    cpu = report["devices"][-1]
+    assert (cpu["device"], cpu["usable"], cpu["why"]) == ("cpu", True, "")
+    assert cpu["gflops"] > 0
+    assert 0 < report["ram_free"] < report["ram_total"]
+    assert report["torch"]["version"] == torch.__version__
+
+
+def test_the_probe_answers_without_pytorch() -> None:
+    program = (
+        "import sys, json\nsys.modules['torch'] = None\n"
+        "from deeprecon.training import devices\nprint(json.dumps(devices.probe()))\n"
+    )
+    report = json.loads(output_of(program))
+    assert report["torch"] is None
+    assert report["suggested"] is None
+    assert "PyTorch" in report["problem"]["why"]
+    assert report["problem"]["action"]
+
+
+def test_importing_devices_and_bundles_is_cheap() -> None:
+    program = (
+        "import sys\nimport deeprecon.training.devices, deeprecon.training.bundle, deeprecon.training.hardware\n"
+        "print([name for name in ('torch', 'safetensors', 'lightning_fabric', 'scipy') if name in sys.modules])\n"
+    )
+    assert output_of(program).strip() == "[]"
+
+
+def test_threads_are_found_quickly_and_within_the_cores() -> None:
+    before = torch.get_num_threads()
+    begin = time.perf_counter()
+    threads = devices.resolve_threads("cpu")
+    assert 1 <= threads <= hardware.cpu_cores()
+    assert time.perf_counter() - begin < 10
+    assert torch.get_num_threads() == before
+
+
+def test_fewer_threads_win_ties(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = {1: 1.0, 2: 0.9, 4: 0.5, 8: 0.49, 12: 0.2}
+    monkeypatch.setattr(devices, "cpu_cores", lambda: 12)
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: current.append(count))
+    monkeypatch.setattr(devices, "_fastest", lambda step, budget: times[current[-1]])
+    current: list[int] = []
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    assert devices.resolve_threads("cpu") == 12
+    times[12] = 0.45
+    assert devices.resolve_threads("cpu") == 4
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    times[3] = 0.89
+    assert devices.resolve_threads("cpu") == 1
+    assert devices.resolve_threads("cuda:0") == 3
+
+
+def test_precision_is_what_was_asked_for_or_refused() -> None:
+    assert devices.resolve_precision("cpu", "auto") in ("fp32", "bf16")
+    assert devices.resolve_precision("cpu", "fp32") == "fp32"
+    assert devices.resolve_precision("cpu", "bf16") == "bf16"
+    with pytest.raises(InputError, match="Unknown precision 'int8'"):
+        devices.resolve_precision("cpu", "int8")
+
+
+def test_bf16_on_an_old_card_is_refused(card: Any) -> None:
+    card((7, 5), ["sm_75"])
+    with pytest.raises(InputError, match="GeForce Test has no bf16"):
+        devices.resolve_precision("cuda:0", "bf16")
+    assert devices.resolve_precision("cuda:0", "auto") == "fp32"
+
+
+def test_a_seed_gives_the_same_numbers_again() -> None:
+    import random
+
+    import numpy as np
+
+    def draw() -> tuple[float, ...]:
+        return random.random(), np.random.rand(), torch.rand(1).item()
+
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    try:
+        devices.set_up("cpu", 1, 5)
+        first = draw()
+        devices.set_up("cpu", 1, 5)
+        assert draw() == first
+        devices.set_up("cpu", 1, 6)
+        assert draw() != first
+        assert torch.are_deterministic_algorithms_enabled()
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.use_deterministic_algorithms(deterministic)
+
+
+def test_free_memory_of_the_cpu_is_known() -> None:
+    free = devices.free_memory("cpu")
+    assert free is not None
+    assert free > 2**20
+
+
+def test_a_budget_becomes_steps() -> None:
+    assert seconds_per_step(lambda: time.sleep(0.01), "cpu", seconds=0.1) == pytest.approx(0.01, rel=0.5)
+    assert 40 <= steps_for_budget(lambda: time.sleep(0.01), 1.0, "cpu") <= 100
+    assert steps_for_budget(lambda: time.sleep(0.01), 0.001, "cpu", least=7) == 7

@@ -1,0 +1,64 @@
+"""Several processes."""
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import deeprecon
+from deeprecon.data.errors import InputError
+from deeprecon.training.fabric import SingleDevice, make_fabric
+
+LIBRARY = Path(next(iter(deeprecon.__path__))).parent
+SCRIPT = Path(__file__).with_name("distributed_fit.py")
+
+
+def start(command: list[str], folder: Path) -> dict[str, Any]:
+    folder.mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(LIBRARY), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "-1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
+
+
+def test_two_processes_train_as_one_with_the_double_batch(tmp_path: Path) -> None:
+    pytest.importorskip("lightning_fabric")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    two = start([*torchrun, str(SCRIPT), str(tmp_path / "two"), "8", "2"], tmp_path / "two")
+    one = start([sys.executable, str(SCRIPT), str(tmp_path / "one"), "16", "2"], tmp_path / "one")
+    assert set(two) == {"rank0", "rank1"}
+    assert two["rank0"]["processes"] == 2
+    assert two["rank0"]["weights"] == two["rank1"]["weights"]
+    assert two["rank0"]["history"] == two["rank1"]["history"]
+    np.testing.assert_allclose(two["rank0"]["weights"], one["rank0"]["weights"], rtol=1e-4, atol=1e-6)
+    for ours, theirs in zip(two["rank0"]["history"], one["rank0"]["history"], strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
+
+
+def test_processes_that_were_not_started_are_refused() -> None:
+    with pytest.raises(InputError, match="torchrun --nproc-per-node 4"):
+        make_fabric("cpu", "fp32", processes=4)
+
+
+def test_without_fabric_one_process_gets_the_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lightning_fabric", None)
+    monkeypatch.setitem(sys.modules, "lightning", None)
+    assert isinstance(make_fabric("cpu", "fp32"), SingleDevice)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputError, match="needs Lightning Fabric"):
+        make_fabric("cpu", "fp32")
+
+
+def test_a_batch_system_around_one_process_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("lightning_fabric")
+    job = {"SLURM_NTASKS": "4", "SLURM_JOB_NAME": "train", "SLURM_PROCID": "2", "SLURM_LOCALID": "2"}
+    for name, value in job.items():
+        monkeypatch.setenv(name, value)
+    fabric = make_fabric("cpu", "fp32")
+    assert (fabric.world_size, fabric.global_rank, fabric.is_global_zero) == (1, 0, True)
