@@ -116,8 +116,10 @@ def scar_fraction(
 ) -> npt.NDArray[np.float32]:
     """Share of each pixel's wall that is scar, (k, j, i) float32; 0 outside the wall.
 
-    Soft, an intensity between healthy wall and scar means a pixel that holds both: the share rises linearly from 0 at
-    the healthy level to 1/2 at the threshold and on to 1 at the scar's plateau. Hard, it is 1 from the threshold on.
+    Soft, an intensity between healthy wall and scar means a pixel that holds both: the share rises linearly from 0 to
+    1/2 at the threshold and on to 1 at the scar's plateau. It starts 2 standard deviations above the healthy level
+    (at most half-way to the threshold), or the upper half of the noise would add up to scar. Hard, it is 1 from the
+    threshold on.
     Pixels that are only partly wall are mixed with blood or fat and tell nothing of their wall; they are given the
     share of the nearest pixels full of wall in their slice (their own where the slice has none).
 
@@ -126,7 +128,8 @@ def scar_fraction(
     found = levels(lge, wall, remote, rule)
     values = np.asarray(lge.array, np.float64)
     if soft:
-        share = np.interp(values, [found.healthy, found.threshold, found.plateau], [0.0, 0.5, 1.0])
+        floor = found.healthy + min(2 * found.deviation, (found.threshold - found.healthy) / 2)
+        share = np.interp(values, [floor, found.threshold, found.plateau], [0.0, 0.5, 1.0])
     else:
         share = (values >= found.threshold).astype(np.float64)
     share = fill(share, wall >= _WHOLE, wall > 0)

@@ -33,11 +33,11 @@ class FieldSettings:
     """
 
     members: int = 4
-    features: int = 64
+    features: int = 32
     scale: float = 2.0
     width: int = 64
     depth: int = 2
-    batch: int = 512
+    batch: int = 128
     learning_rate: float = 1e-2
     weight_decay: float = 1e-2
     held_out: float = 0.05
@@ -234,5 +234,5 @@ def steps_for_budget(seconds: float, device: str, seed: int = 0, settings: Field
     made_up = Observations(
         rng.random(groups, np.float32), ones, np.zeros(groups, np.int64), 80 * rng.random((groups, 3)), planes
     )
-    fitting = _Fitting(made_up, quadrature(made_up, seed=seed), device, seed, settings)
+    fitting = _Fitting(made_up, quadrature(made_up), device, seed, settings)
     return estimate.steps_for_budget(lambda: fitting.step(0, 10**9), seconds, device, least=100)
