@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib
 import json
 import os
 import re
@@ -48,8 +47,8 @@ def _main(arguments: list[str], console: Console) -> int:
         print(VERSION)
         return DONE
     if not arguments or arguments[0] in asks_help:
-        summaries = {method: _summary(method) for method in METHODS}
-        print(_list_help("METHOD VERB [options]", "methods", summaries))
+        summaries = {method: ", ".join(load_verbs(method)) for method in METHODS}
+        print(_list_help("METHOD VERB [options]", "methods and their verbs", summaries))
         return DONE if arguments else BAD_INPUT
     method = arguments[0]
     verbs = load_verbs(method)
@@ -130,10 +129,6 @@ def _shard(text: str) -> str:
     if not match or not 1 <= int(match[1]) <= int(match[2]):
         raise argparse.ArgumentTypeError(f"{text!r} is not a part such as 1/4 to 4/4")
     return text
-
-
-def _summary(method: str) -> str:
-    return (importlib.import_module(METHODS[method]).__doc__ or "").strip().partition("\n")[0]
 
 
 def _list_help(usage: str, title: str, entries: dict[str, str]) -> str:

@@ -48,8 +48,8 @@ def test_a_run_leaves_results_in_the_output_and_its_job_below(
     monkeypatch.chdir(tmp_path)
     for name in ("a b.txt", "ß.txt", "心.txt"):
         Path(name).write_text(name, encoding="utf-8")
-    arguments = ["fake", "work", "--masks", "a b.txt", "ß.txt", "--masks", "心.txt", "--steps", "3", "--seed", "7", "--loud"]
-    arguments += ["--slice-thickness", "8", "--labels", "scar=3,4", "myocardium=2", "--output", "out dir 心"]
+    arguments = ["fake", "work", "--masks", "a b.txt", "ß.txt", "--masks", "心.txt", "--steps", "3", "--seed", "7"]
+    arguments += ["--loud", "--slice-thickness", "8", "--labels", "scar=3,4", "myocardium=2", "--output", "out dir 心"]
     code = cli.main(arguments)
     assert code == cli.DONE
     output = tmp_path / "out dir 心"
@@ -353,12 +353,15 @@ def test_every_verb_has_a_help(method: str, capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize("arguments", [[], ["scar"], ["scar", "reconstruct"]])
 def test_help_is_fast_and_does_not_load_torch(arguments: list[str]) -> None:
     code = (
-        "import sys; from deeprecon import cli\ntry:\n    cli.main([*sys.argv[1:], '--help'])\nexcept SystemExit: pass\n"
-        "print('torch' in sys.modules)"
+        "import sys, time\nfrom deeprecon import cli\n"
+        "try:\n    cli.main([*sys.argv[1:], '--help'])\nexcept SystemExit:\n    pass\n"
+        "print('torch' in sys.modules, time.process_time())"
     )
     command = [sys.executable, "-c", code, *arguments]
     shown = subprocess.run(command, env=child_environment(), capture_output=True, text=True, check=True, timeout=60)
-    assert shown.stdout.splitlines()[-1] == "False"
+    has_torch, seconds = shown.stdout.split()[-2:]
+    assert has_torch == "False"
+    assert float(seconds) < 1.5, "seconds of computing: the clock on the wall would also show what else runs"
 
 
 def test_the_console_writes_one_updating_line_on_a_terminal_and_plain_lines_elsewhere() -> None:

@@ -16,6 +16,8 @@ MEMORY_WORDS = ("bad_alloc", "MemoryError", "out of memory", "can't allocate mem
                 "Cannot allocate memory")  # fmt: skip
 MEMORY_HINT = "Close other programs, take a coarser resolution or fewer inputs, or use a computer with more memory."
 DISK_HINT = "Free some space, or choose a folder on another disk, and run again."
+LAUNCHER_WORDS = "exit abnormally"
+"""PythonSlicer, a launcher, exits with 1 whatever signal ended the Python that it started, and says so."""
 WINDOWS_MEMORY = {0xC0000017, 0xC000012D}  # STATUS_NO_MEMORY, STATUS_COMMITMENT_LIMIT
 
 
@@ -56,13 +58,14 @@ def explain_exit(code: int, log: str, memory_killer: bool) -> Failure:
     """Why a child that reported neither result nor error is gone.
 
     Args:
-        code: exit code; negative or above 128 for a signal, as subprocess and shells put it.
+        code: exit code; negative or above 128 for a signal (9: killed), as subprocess and shells put it.
         log: its last words.
         memory_killer: the operating system killed a process for memory while it ran.
     """
     number = -code if code < 0 else code - 128 if 128 < code < 160 else 0
     unsigned = code & 0xFFFFFFFF
-    if (memory_killer and number == getattr(signal, "SIGKILL", 9)) or unsigned in WINDOWS_MEMORY:
+    launched = LAUNCHER_WORDS in log
+    if (memory_killer and (number == 9 or launched)) or unsigned in WINDOWS_MEMORY:
         return Failure("memory", "Memory ran out: the system ended the computation.", MEMORY_HINT)
     if any(word in log for word in MEMORY_WORDS):
         return Failure("memory", "Memory ran out.", MEMORY_HINT)
@@ -71,8 +74,8 @@ def explain_exit(code: int, log: str, memory_killer: bool) -> Failure:
     if number == 9:
         hint = "Another program ended it, or memory was short: look at the memory in use and run again."
         return Failure("crash", "The computation was killed from outside.", hint)
-    if number or unsigned >= 0xC0000000:
-        name = _signal_name(number) if number else f"{unsigned:#x}"
+    if number or launched or unsigned >= 0xC0000000:
+        name = _signal_name(number) if number else f"exit code {unsigned:#x}"
         hint = "Run again on the CPU; if that works, the driver or build of the GPU is to blame. Else report the log."
         return Failure("crash", f"The computation crashed ({name}).", hint)
     hint = "The log says more; check the installation."

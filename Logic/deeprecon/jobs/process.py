@@ -40,6 +40,7 @@ def child_environment(overlay: Path | None = None) -> dict[str, str]:
     folders = [str(library), *([str(overlay)] if overlay else []), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(folder for folder in folders if folder)
     environment["PYTHONUTF8"] = "1"
+    environment["PYTHONFAULTHANDLER"] = "1"  # a crash in compiled code then leaves its place in the log
     return environment
 
 

@@ -11,18 +11,9 @@ import pytest
 
 from deeprecon.jobs.job import Job
 from deeprecon.jobs.runner import JobRunner
-from deeprecon.jobs.verbs import METHODS
 
 HERE = Path(__file__).parent
 FAKE_WORKER = [sys.executable, "-X", "utf8", "-u", str(HERE / "fake_method.py")]
-
-
-@pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The fake method in this process, and its worker for the processes that the command line starts."""
-    monkeypatch.syspath_prepend(str(HERE))
-    monkeypatch.setitem(METHODS, "fake", "fake_method")
-    monkeypatch.setattr("deeprecon.cases.python_command", lambda interpreter: FAKE_WORKER)
 
 
 @pytest.fixture

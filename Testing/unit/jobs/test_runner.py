@@ -216,6 +216,7 @@ def test_failures_are_told_apart_and_leave_nothing_half_written(
     assert not (job.folder / "chain.txt").exists()
     if mode == "segfault":
         assert "last words" in failure["log"]
+        assert "in misbehave" in failure["log"], "the place of the crash"
     if mode == "bug":
         assert "Traceback" in failure["log"]
 
@@ -374,6 +375,8 @@ def test_the_childs_environment_is_a_copy_with_library_and_overlay_in_front(
         (0xC0000017, "", False, "memory"),
         (1, "OSError: [Errno 28] No space left on device", False, "disk"),
         (1, "", False, "internal"),
+        (1, "error: [/slicer/bin/python-real] exit abnormally - Report the problem.", False, "crash"),
+        (1, "error: [/slicer/bin/python-real] exit abnormally - Report the problem.", True, "memory"),
     ],
 )
 def test_exit_codes_of_every_platform_are_explained(code: int, log: str, killer: bool, kind: str) -> None:
