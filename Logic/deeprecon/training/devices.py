@@ -114,7 +114,8 @@ def set_up(device: str, threads: int, seed: int) -> None:
     torch = _torch()
     torch.set_num_threads(threads)
     seed_generators(seed)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # The same as use_deterministic_algorithms(True, warn_only=True), which imports the compiler, for some seconds.
+    torch.set_deterministic_debug_mode("warn")
     torch.utils.deterministic.fill_uninitialized_memory = False  # only serves debugging, and costs time
     torch.backends.cudnn.benchmark = False
     if device.startswith("cuda"):

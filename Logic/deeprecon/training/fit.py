@@ -138,7 +138,7 @@ def fit(
     path = run.checkpoint / "fit.safetensors"
     epoch, done, total, history, random = 0, 0, 0.0, [], None
     if path.exists():
-        state = _load(path, parts, settings)
+        state = _load(path, parts, settings, count)
         epoch, done, total, history, random = (state[key] for key in ("epoch", "done", "total", "history", "random"))
         if report:
             run.reporter.status(f"Going on after {epoch} of {settings.epochs} epochs")
@@ -147,7 +147,7 @@ def fit(
         if report:
             place = {"epoch": epoch, "done": done, "total": total, "history": history, "random": random_state()}
             state = {name: part.state_dict() for name, part in parts.items()}
-            save_checkpoint(path, {**place, **state, "settings": to_json(settings)})
+            save_checkpoint(path, {**place, **state, "settings": to_json(settings), "batches": count})
 
     wrapped, stepper = fabric.setup(model, optimizer)
 
@@ -198,9 +198,9 @@ def fit(
             interrupted = bool(fabric.broadcast(run.should_stop()))
             if interrupted and index + 1 < count:
                 done, total = index + 1, float(summed)
-                if not stopping.weights:  # something has to be the best so far
-                    held_out()
                 save()
+                if not stopping.weights:  # something has to be the best so far, but only for this result
+                    held_out()
                 break
         else:
             mean_loss = float(fabric.all_reduce(summed / count))
@@ -238,7 +238,7 @@ def _optimizer(model: nn.Module, settings: FitSettings) -> torch.optim.Optimizer
     return torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
 
 
-def _load(path: Path, parts: dict[str, Any], settings: FitSettings) -> dict[str, Any]:
+def _load(path: Path, parts: dict[str, Any], settings: FitSettings, count: int) -> dict[str, Any]:
     """Put every part where the checkpoint left it; the checkpoint's state is returned."""
     hint = "Give the settings and data of that training, or delete the checkpoint to start anew."
     state = load_checkpoint(path)
@@ -247,6 +247,8 @@ def _load(path: Path, parts: dict[str, Any], settings: FitSettings) -> dict[str,
     changed = sorted(name for name in now if name != "epochs" and now[name] != then.get(name))
     if changed:
         raise InputError(f"{path} was made with other settings: {', '.join(changed)}.", hint)
+    if state.get("batches") != count:
+        raise InputError(f"{path} was made with {state.get('batches')} batches an epoch, now there are {count}.", hint)
     try:
         for name, part in parts.items():
             part.load_state_dict(state[name])

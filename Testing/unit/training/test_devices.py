@@ -205,7 +205,7 @@ def test_a_seed_gives_the_same_numbers_again() -> None:
     def draw() -> tuple[float, ...]:
         return random.random(), np.random.rand(), torch.rand(1).item()
 
-    deterministic = torch.are_deterministic_algorithms_enabled()
+    before = torch.get_deterministic_debug_mode()
     try:
         devices.set_up("cpu", 1, 5)
         first = draw()
@@ -216,7 +216,7 @@ def test_a_seed_gives_the_same_numbers_again() -> None:
         assert torch.are_deterministic_algorithms_enabled()
         assert torch.get_num_threads() == 1
     finally:
-        torch.use_deterministic_algorithms(deterministic)
+        torch.set_deterministic_debug_mode(before)
 
 
 def test_free_memory_of_the_cpu_is_known() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -61,7 +62,7 @@ def test_training_learns_and_reports(problem: Any, make_run: Make) -> None:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-@pytest.mark.parametrize("batches", [12, 14, 13], ids=["between epochs", "within an epoch", "within a group"])
+@pytest.mark.parametrize("batches", [1, 12, 14, 13], ids=["at once", "between epochs", "amid an epoch", "amid a group"])
 @pytest.mark.parametrize("schedule", list(ScheduleName), ids=lambda name: name.value)
 def test_resuming_gives_the_same_numbers(
     problem: Any, make_run: Make, schedule: ScheduleName, batches: int, precision: str
@@ -74,7 +75,7 @@ def test_resuming_gives_the_same_numbers(
     stops = StopsAfter(problem.loss, run, batches)
     _, halted = train(problem, run, settings, loss=stops, fabric=SingleDevice("cpu", precision))
     assert halted.interrupted
-    assert halted.epochs == 3
+    assert halted.epochs == batches // 4
     (run.folder / "stop").unlink()
     torch.manual_seed(12345)  # what came in between must not matter
     other = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Dropout(0.1), nn.Linear(16, 1))
@@ -97,6 +98,8 @@ def test_a_checkpoint_of_other_settings_or_another_network_is_refused(problem: A
         train(problem, make_run(), FitSettings(epochs=2, learning_rate=0.5))
     with pytest.raises(InputError, match="another network"):
         train(problem, make_run(), FitSettings(epochs=2), model=nn.Linear(2, 1))
+    with pytest.raises(InputError, match="4 batches an epoch, now there are 8"):
+        train(problem, make_run(), FitSettings(epochs=2), train_batches=problem.batches(8))
 
 
 def test_early_stopping_restores_the_best_weights(problem: Any, make_run: Make) -> None:
@@ -235,3 +238,27 @@ def test_unusable_settings_are_refused_with_reasons(
 ) -> None:
     with pytest.raises(InputError, match=reason):
         train(problem, make_run(), FitSettings(**changes))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_a_gpu_resumes_to_the_same_numbers(problem: Any, make_run: Make, precision: str) -> None:
+    settings = FitSettings(epochs=4, learning_rate=0.01, ema=0.9, clip_norm=1.0)
+
+    def validate(model: Any) -> float:
+        x = torch.linspace(-1, 1, 32, device="cuda:0").reshape(16, 2)
+        return model(x).square().mean().item()
+
+    def run_on_gpu(name: str, loss: Any = problem.loss) -> tuple[nn.Module, FitResult]:
+        run = replace(make_run(name, precision), device="cuda:0")
+        return train(problem, run, settings, loss=loss, validate=validate)
+
+    straight, expected = run_on_gpu("straight")
+    halted = make_run("halted", precision)
+    assert run_on_gpu("halted", StopsAfter(problem.loss, halted, 7))[1].interrupted
+    (halted.folder / "stop").unlink()
+    resumed, result = run_on_gpu("halted")
+    assert next(resumed.parameters()).is_cuda
+    assert result == expected
+    assert same_weights(straight, resumed)
