@@ -20,8 +20,9 @@ RAMPS: dict[str, Ramp] = {
 
 _RAMP_ATTRIBUTE = "DeepRecon.Ramp"
 _STEPS = 256
-_LEGEND_SIZE = (0.13, 0.34)
-_LEGEND_PLACES = ((0.97, 0.95), (0.97, 0.10), (0.03, 0.95), (0.03, 0.10))
+_LEGEND_SIZE = (0.12, 0.34)
+_LEGEND_FONT = 14
+_LEGEND_PLACES = ((0.97, 0.85), (0.97, 0.10), (0.03, 0.85), (0.03, 0.10))
 """Where legends go in a view, as shares of the free room from left to right and bottom to top."""
 
 
@@ -79,7 +80,7 @@ def node_from_mesh(mesh: Mesh, name: str, node: Any = None) -> Any:
 def show_scalars(
     node: Any, array_name: str, ramp: str = "scar", value_range: tuple[float, float] = (0.0, 1.0), title: str = ""
 ) -> Any:
-    """Color a model by one of its arrays, in 3D and where slices cut it, with a legend.
+    """Color a model by one of its arrays, in 3D and where slices cut it, with a legend in the 3D views.
 
     Args:
         node: vtkMRMLModelNode.
@@ -112,6 +113,7 @@ def show_scalars(
         display.SetVisibility(True)
         display.SetVisibility2D(True)
         display.SetSliceIntersectionThickness(2)
+        display.SetSliceIntersectionOpacity(0.6)  # cells of a volume mesh fill their cut; the image shall be seen below
     return _legend(node, title or array_name)
 
 
@@ -150,6 +152,10 @@ def _legend(node: Any, title: str) -> Any:
         legend.SetSize(*_LEGEND_SIZE)
         legend.SetLabelFormat("%.2f")
         legend.SetNumberOfLabels(5)
+        legend.GetTitleTextProperty().SetFontSize(_LEGEND_FONT)
+        legend.GetLabelTextProperty().SetFontSize(_LEGEND_FONT)
+        for view in slicer.util.getNodesByClass("vtkMRMLViewNode"):  # it would hide the images of slice views
+            legend.AddViewNodeID(view.GetID())
     legend.SetTitleText(title)
     legend.SetVisibility(True)
     return legend

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import slicer
+import slicer.util
 import vtk
 
 from deeprecon.data.errors import InputError
@@ -62,6 +63,7 @@ def load_results(
             makers[role] = maker
     name = name or _run_name(result)
     earlier = _earlier_run(reuse or {})
+    before = set(slicer.util.getNodesByClass("vtkMRMLStorableNode"))
     nodes: dict[str, Any] = {}
     try:
         for role, maker in makers.items():
@@ -70,7 +72,7 @@ def load_results(
             attach(nodes[role], result)
         _file_under(nodes, name, input_node)
     except Exception:
-        discard(node for role, node in nodes.items() if role not in earlier)
+        discard(node for node in slicer.util.getNodesByClass("vtkMRMLStorableNode") if node not in before)
         raise
     discard(node for role, node in earlier.items() if role not in nodes)
     return nodes

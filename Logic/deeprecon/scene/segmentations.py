@@ -63,7 +63,7 @@ def segmentation_from_node(node: Any, reference: Any = None) -> Segmentation:
         segment = source.GetSegment(segment_id)
         tag = vtk.reference("")
         terminology = str(tag) if segment.GetTag(_TERMINOLOGY, tag) else ""
-        mask = labelmaps.volume(segment_id).array > 0
+        mask = labelmaps.volume(segment_id).array.astype(bool)
         segments.append(Segment(segment.GetName(), mask, tuple(segment.GetColor()), terminology))
     return Segmentation(tuple(segments), labelmaps.ijk_to_ras, node.GetName(), labelmaps.slice_thickness)
 
@@ -203,7 +203,7 @@ def _matrix(image: Any) -> npt.NDArray[np.float64]:
     return np.array(slicer.util.arrayFromVTKMatrix(matrix))
 
 
-def _move(image: Any, transform: npt.NDArray[np.float64]) -> None:
+def _move(image: Any, transform: npt.NDArray[np.floating[Any]]) -> None:
     image.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(transform @ _matrix(image)))
 
 

@@ -62,7 +62,8 @@ def make_results(tmp_path: Path) -> Callable[..., Path]:
         mask = np.zeros((3, 4, 5), bool)
         mask[1] = True
         write_mesh(folder / "mesh.vtu", tetrahedra(offset), "mm", "lps")
-        write_segmentation(folder / "segmentation.seg.nrrd", Segmentation((Segment("Scar", mask, (1, 0, 0)),), np.eye(4)))
+        segments = (Segment("Scar", mask, (1, 0, 0)),)
+        write_segmentation(folder / "segmentation.seg.nrrd", Segmentation(segments, np.eye(4)))
         write_volume(folder / "image.nii.gz", Volume(np.full((3, 4, 5), offset, np.float32), np.diag([2.0, 3, 4, 1])))
         write_table(folder / "table.csv", [{"region": "scar", "ml": 1.5}, {"region": "core", "ml": 0.5}])
         (folder / "report.html").write_text("<p>report</p>", encoding="utf-8")
@@ -71,7 +72,9 @@ def make_results(tmp_path: Path) -> Callable[..., Path]:
         files = {"mesh": "mesh.vtu", "segmentation": "segmentation.seg.nrrd", "image": "image.nii.gz",
                  "table": "table.csv", "report": "report.html"}
         outputs: dict[str, Any] = {
-            role: {"path": file, "sha256": sha256(folder / file)} for role, file in files.items() if role not in leave_out}
+            role: {"path": file, "sha256": sha256(folder / file)}
+            for role, file in files.items() if role not in leave_out
+        }
         weights = {"weights.safetensors": sha256(folder / "model" / "weights.safetensors")}
         outputs["model"] = {"path": "model", "files": weights}
         write_json(folder / "result.json", {**RESULT, "outputs": outputs})

@@ -58,7 +58,7 @@ def test_linear_and_bending_transforms_move_the_points(scene: Any) -> None:
     bend = scene.AddNewNodeByClass("vtkMRMLTransformNode")
     bend.SetAndObserveTransformToParent(plate)
     node.SetAndObserveTransformNodeID(bend.GetID())
-    np.testing.assert_allclose(mesh_from_node(node).points, tetrahedra().points + (2, 0, 0), atol=1e-6)
+    np.testing.assert_allclose(mesh_from_node(node).points, tetrahedra().points + np.array([2, 0, 0]), atol=1e-6)
     np.testing.assert_array_equal(mesh_from_node(node).point_array("scar_probability"), [0, 0.25, 0.5, 0.75, 1])
 
 
@@ -98,6 +98,14 @@ def test_cell_arrays_can_be_shown_too(scene: Any) -> None:
     node = node_from_mesh(tetrahedra(), "heart")
     show_scalars(node, "tag", value_range=(1, 2))
     assert node.GetDisplayNode().GetActiveAttributeLocation() == vtk.vtkAssignAttribute.CELL_DATA
+
+
+def test_the_legend_is_drawn_in_3d_views_only(scene: Any) -> None:
+    view = scene.AddNewNodeByClass("vtkMRMLViewNode")
+    slice_view = scene.AddNewNodeByClass("vtkMRMLSliceNode")
+    legend = show_scalars(node_from_mesh(tetrahedra(), "heart"), "scar_probability")
+    assert legend.GetVisibility(view.GetID())
+    assert not legend.GetVisibility(slice_view.GetID())
 
 
 def test_another_array_takes_over_the_legend(scene: Any) -> None:

@@ -86,13 +86,14 @@ def test_a_file_that_cannot_be_read_adds_nothing(scene: Any, make_results: Make)
     assert counts(scene) == before
 
 
+@pytest.mark.parametrize("step", ["node_from_rows", "attach", "_file_under"])
 def test_a_failure_in_the_scene_removes_what_was_added(
-    scene: Any, make_results: Make, monkeypatch: pytest.MonkeyPatch
+    scene: Any, make_results: Make, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     def fail(*args: Any) -> Any:
         raise MemoryError
 
-    monkeypatch.setattr(results, "node_from_rows", fail)
+    monkeypatch.setattr(results, step, fail)
     before = counts(scene)
     with pytest.raises(MemoryError):
         load_results(make_results())

@@ -84,7 +84,8 @@ def test_a_file_written_by_the_scene_is_read_by_the_library(scene: Any, tmp_path
 
 def test_segments_may_overlap(scene: Any) -> None:
     full = np.ones((4, 6, 7), bool)
-    given = Segmentation((Segment("a", full, (1, 0, 0)), Segment("b", full, (0, 1, 0)), *segmentation().segments), AFFINE)
+    both = Segment("a", full, (1, 0, 0)), Segment("b", full, (0, 1, 0))
+    given = Segmentation((*both, *segmentation().segments), AFFINE)
     assert_same(segmentation_from_node(node_from_segmentation(given, "heart")), given)
 
 
