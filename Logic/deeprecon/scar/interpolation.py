@@ -120,7 +120,7 @@ def _bilinear(maps: Floats, slices: npt.NDArray[np.intp], j: Floats, i: Floats) 
 
 def _refine(maps: Floats, pixel: Floats) -> tuple[Floats, int, int]:
     """`maps` (k, j, i) on a finer grid with the same corners, and how many steps a pixel has along j and i."""
-    step_j, step_i = (max(1, int(np.ceil(size / _FINE_MM))) for size in (pixel[1], pixel[0]))
+    step_j, step_i = (max(1, int(np.ceil(size / _FINE_MM - 1e-6))) for size in (pixel[1], pixel[0]))
     j = np.arange((maps.shape[1] - 1) * step_j + 1) / step_j
     i = np.arange((maps.shape[2] - 1) * step_i + 1) / step_i
     jj, ii = (grid.ravel() for grid in np.meshgrid(j, i, indexing="ij"))
@@ -131,9 +131,9 @@ def _refine(maps: Floats, pixel: Floats) -> tuple[Floats, int, int]:
 def _signed_distances(maps: Floats, size_j: float, size_i: float) -> Floats:
     """Distance of each pixel to its slice's 0.5 contour in mm, above 0 where the fraction is above 0.5.
 
-    A slice that lies on one side throughout has no contour. It is given the largest distance on that side that any
-    slice next to it could need: minus (or plus) the depth of the deepest pixel of the other slices, so that a scar
-    ends half-way to the first slice without it where it is thickest, and sooner where it is thin.
+    A slice that lies on one side throughout has no contour. It is as far on that side as the deepest pixel of the other
+    slices is on the other, so that a scar ends half-way to the first slice without it where it is thickest, and sooner
+    where it is thin. Where no slice has a contour, all are sure.
     """
     import SimpleITK as sitk
 
@@ -148,6 +148,6 @@ def _signed_distances(maps: Floats, size_j: float, size_i: float) -> Floats:
     drawn = result[mixed]
     for k in np.flatnonzero(~np.array(mixed)):
         full = bool(inside[k].all())
-        depth = (drawn.min() if full else drawn.max()) if len(drawn) else 0.0
-        result[k] = max(-depth, 1.0) if full else min(-depth, -1.0)
+        depth = np.abs(drawn.min() if full else drawn.max()) if len(drawn) else np.hypot(*maps.shape[1:]) * size_j
+        result[k] = depth if full else -depth
     return result
