@@ -56,6 +56,7 @@ def host(_slicer_host: Any) -> Iterator[Any]:
     """The stand-in Slicer application with an empty scene; an exception left in a slot fails the test."""
     _slicer_host.reset()
     yield _slicer_host
+    _slicer_host.closeModules()
     errors = _slicer_host.slotErrors()
     _slicer_host.reset()
     assert not errors, "\n".join(text for _, _, text in errors)

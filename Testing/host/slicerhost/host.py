@@ -196,6 +196,7 @@ class Host:
             manager.moduleAboutToBeUnloaded.emit(name)
             panel = module._h_widget
             if panel is not None:
+                self._checkObservers(name, panel.self())
                 panel.close()
                 panel.delete()
             manager._h_remove(name)
@@ -204,6 +205,14 @@ class Host:
             sys.path[:] = [folder for folder in sys.path if folder != os.path.dirname(module.path)]
         self._panels.clear()
         self.process()
+
+    def _checkObservers(self, name: str, widget: Any) -> None:
+        """Observers that cleanup() has left (of a VTKObservationMixin) would call into a dead panel: an error."""
+        left = getattr(widget, "Observations", [])
+        if left:
+            text = f"{name}Widget.cleanup() has left observers: {[(o.GetClassName(), e) for o, e, *_ in left]}"
+            self._slotErrors.append((RuntimeError, RuntimeError(text), text))
+            widget.removeObservers()
 
     def reset(self) -> None:
         """As freshly started: no module, empty scene, first layout, no settings, no samples, no recorded error."""

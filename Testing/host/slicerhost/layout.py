@@ -53,8 +53,9 @@ class qMRMLThreeDView(qMRMLWidget):
         self._h_view.reset()
 
     def rotateToViewAxis(self, axis: int) -> None:
-        """-X, +X, -Y, +Y, -Z, +Z are 0 to 5."""
-        self._h_view.cameraNode().RotateTo(axis)
+        """Looks from -X, +X, -Y, +Y, -Z or +Z (0 to 5)."""
+        side = ("Left", "Right", "Posterior", "Anterior", "Inferior", "Superior")[axis]
+        self._h_view.cameraNode().RotateTo(getattr(slicer.vtkMRMLCameraNode, side))
 
     def renderWindow(self) -> Any:
         return self._h_view.window
@@ -102,12 +103,8 @@ class qMRMLPlotWidget(qMRMLWidget):
 class qMRMLTableWidget(qMRMLWidget):
     def __init__(self, node: Any) -> None:
         super().__init__()
-        self._h_node = node
         self._h_tableView = qMRMLTableView()
         self._h_tableView.setMRMLTableViewNode(node)
-
-    def mrmlTableViewNode(self) -> Any:
-        return self._h_node
 
     def tableView(self) -> Any:
         return self._h_tableView

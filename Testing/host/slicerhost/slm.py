@@ -95,9 +95,9 @@ class ScriptedLoadableModuleWidget:
 
     def _onModuleAboutToBeUnloaded(self, moduleName: str) -> None:
         if moduleName == self.moduleName:
-            self.cleanup()
             manager = slicer.app.moduleManager()
             manager.disconnect("moduleAboutToBeUnloaded(QString)", self._onModuleAboutToBeUnloaded)
+            self.cleanup()
 
 
 class ScriptedLoadableModuleLogic:

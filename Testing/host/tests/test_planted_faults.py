@@ -13,6 +13,11 @@ TEMPLATE = Path(__file__).parent / "template"
 UI = "Resources/UI/Threshold.ui"
 
 
+def checkSlots(host: Any) -> None:
+    host.process()
+    assert not host.slotErrors(), host.slotErrors()[0][2]
+
+
 def exercise(host: Any, path: Path) -> None:
     """Clicks through the module as a test of it would; raises where anything is wrong."""
     import slicer
@@ -31,9 +36,10 @@ def exercise(host: Any, path: Path) -> None:
     assert (parameters.GetParameter("level"), parameters.GetParameter("invert")) == ("150.0", "True")
     parameters.SetParameter("level", "120.0")
     assert ui.levelSlider.value == 120
+    checkSlots(host)
     assert ui.applyButton.enabled
     ui.applyButton.click()
-    host.process()
+    checkSlots(host)
     assert slicer.util.arrayFromVolume(output).sum() == 120
     assert ui.statusLabel.text == "Done"
     host.runTests("Threshold")
@@ -44,30 +50,43 @@ def exercise(host: Any, path: Path) -> None:
     ui.levelSlider.value = 20
     assert widget.logic.getParameterNode().level == 20
     host.closeModules()
-    assert not host.slotErrors(), host.slotErrors()[0][2]
+    checkSlots(host)
 
 
-FAULTS = {
-    "attribute typo": ("Threshold.py", "self.ui.applyButton.toolTip =", "self.ui.applyButton.toolTipp ="),
-    "signal typo": ("Threshold.py", '"clicked(bool)"', '"click(bool)"'),
-    "signal with wrong arguments": ("Threshold.py", '"clicked(bool)"', '"clicked(int)"'),
-    "getter called as a method": ("Threshold.py", "self.ui.levelSlider.value,", "self.ui.levelSlider.value(),"),
-    "slot typo in the .ui file": (UI, "<slot>setMRMLScene(vtkMRMLScene*)</slot>", "<slot>setMrmlScene()</slot>"),
-    "parameter name typo in the .ui file": (UI, "<string>invert</string>", "<string>inverted</string>"),
-    "property typo in the .ui file": (UI, 'name="noneEnabled"', 'name="noneIsEnabled"'),
-    "unknown class in the .ui file": (UI, "ctkSliderWidget", "ctkSlidingWidget"),
-    "wrong method name in a slot": ("Threshold.py", "self.logic.process(node", "self.logic.compute(node"),
-    "scene close not handled": ("Threshold.py", "if self.parent.isEntered:", "if False:"),
-    "default outside the range": ("Threshold.py", "WithinRange(0, 200)] = 100", "WithinRange(0, 200)] = 300"),
-    "method of CTK that Python does not get": (
-        "Threshold.py",
-        "self.ui.sections.collapsed = False",
-        "self.ui.sections.setCollapsed(False)",
+PY = "Threshold.py"
+FAULTS = {  # name: (file, text, its fault, what the error says)
+    "attribute typo": (
+        PY,
+        "self.ui.applyButton.toolTip =",
+        "self.ui.applyButton.toolTipp =",
+        "'toolTipp' does not exist",
     ),
-    "slot with too many parameters": ("Threshold.py", "def onApply(self):", "def onApply(self, checked, twice):"),
-    "observer that raises": ("Threshold.py", "def checkCanApply(self, caller=None, event=None)", "def checkCanApply(self)"),
-    "widget not cleaned up": ("Threshold.py", "        self.removeObservers()", "        self.removeAllObservers()"),
-}  # fmt: skip
+    "signal typo": (PY, '"clicked(bool)"', '"click(bool)"', "no signal click"),
+    "signal with wrong arguments": (PY, '"clicked(bool)"', '"clicked(int)"', r"no signal clicked\(int\)"),
+    "getter called as a method": (PY, "self.ui.levelSlider.value,", "self.ui.levelSlider.value(),", "not callable"),
+    "slot typo in the .ui file": (UI, "<slot>setMRMLScene(vtkMRMLScene*)", "<slot>setMrmlScene()", "no slot"),
+    "parameter name typo in the .ui file": (UI, "<string>invert</string>", "<string>inverted</string>", "inverted"),
+    "property typo in the .ui file": (UI, 'name="noneEnabled"', 'name="noneIsEnabled"', "no property 'noneIsEnabled'"),
+    "unknown class in the .ui file": (UI, "ctkSliderWidget", "ctkSlidingWidget", "ctkSlidingWidget"),
+    "wrong method name in a slot": (PY, "self.logic.process(node", "self.logic.compute(node", "compute"),
+    "scene close not handled": (PY, "if self.parent.isEntered:", "if False:", "inputVolume"),
+    "default outside the range": (PY, "200)] = 100", "200)] = 300", "300 is not within"),
+    "method that CTK does not publish": (
+        PY,
+        "sections.collapsed = False",
+        "sections.setCollapsed(False)",
+        "setCollapsed",
+    ),
+    "slot with too many parameters": (PY, "def onApply(self):", "def onApply(self, checked, twice):", "twice"),
+    "observer that raises": (
+        PY,
+        "checkCanApply(self, caller=None, event=None)",
+        "checkCanApply(self)",
+        "checkCanApply",
+    ),
+    "exception in cleanup": (PY, "        self.removeObservers()", "        self.removeAllObservers()", "removeAll"),
+    "observers left by cleanup": (PY, "        self.removeObservers()", "        pass", "has left observers"),
+}
 
 
 @pytest.fixture
@@ -81,10 +100,10 @@ def test_the_clean_module_passes(host: Any, template: Path) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_caught(host: Any, template: Path, fault: str) -> None:
-    name, old, new = FAULTS[fault]
+    name, old, new, message = FAULTS[fault]
     text = (template / name).read_text(encoding="utf-8")
     assert old in text
     (template / name).write_text(text.replace(old, new), encoding="utf-8")
-    with pytest.raises((AssertionError, AttributeError, NameError, RuntimeError, TypeError, ValueError)):
+    with pytest.raises((AssertionError, AttributeError, RuntimeError, ValueError), match=message):
         exercise(host, template / "Threshold.py")
     host.reset()  # what the fault has left behind is not this test's failure
