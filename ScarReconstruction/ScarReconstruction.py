@@ -246,7 +246,9 @@ class ScarReconstructionWidget(MethodWidget):
         node = self._parameterNode
         folder = newJobFolder()
         self.jobNodes = nodesOf(node)  # other nodes may be chosen while the job runs
-        write_job(folder, self.jobNodes, to_dataclass(node.settings), self.devicePanel.device, node.seed)
+        self.runPanel.fileNames = write_job(
+            folder, self.jobNodes, to_dataclass(node.settings), self.devicePanel.device, node.seed
+        )
         return folder
 
     def load(self, folder):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import enum
 import html
+import re
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +24,8 @@ from deeprecon.resources import resource_path
 from deeprecon.scene.plots import CurvePlot
 
 POLL_MS = 100
-EVENTS_PER_TICK = 200
+EVENTS_PER_TICK = 1000
+LOG_LINES = 5000
 
 
 class RunState(enum.Enum):
@@ -60,6 +63,9 @@ class RunPanel:
         callbacks: what the module does for it.
         devicePanel: knows the overlay and checks the computer before the first run.
         title: of the training curves.
+
+    Attributes:
+        fileNames: name of a file in the job folder -> name of the node it was made from, for messages.
     """
 
     def __init__(self, layout: Any, callbacks: RunCallbacks, devicePanel: DevicePanel, title: str) -> None:
@@ -71,7 +77,9 @@ class RunPanel:
         self.folder: Path | None = None
         self.warnings: list[str] = []
         self.error = ""
-        self.logLines: list[str] = []
+        self.logLines: deque[str] = deque(maxlen=LOG_LINES)
+        self._newLines: list[str] = []
+        self.fileNames: dict[str, str] = {}
         self._callbacks = callbacks
         self._device = devicePanel
         self._title = title
@@ -120,7 +128,8 @@ class RunPanel:
         """Start a run: check the computer the first time, write the job folder, start the child process."""
         if self.busy or not self._ready:
             return
-        self.warnings, self.error, self.logLines, self.folder, self.runner = [], "", [], None, None
+        self.warnings, self.error, self.folder, self.runner = [], "", None, None
+        self.logLines.clear()
         self.ui.logText.clear()
         self._curves = None
         self._started, self._secondsLeft = time.monotonic(), None
@@ -187,6 +196,7 @@ class RunPanel:
         for event in runner.poll(EVENTS_PER_TICK):
             self._onEvent(event)
         self._showTime()
+        self._showLog()
         if not runner.running:
             self._timer.stop()
             self._onEnded(runner)
@@ -213,7 +223,7 @@ class RunPanel:
         elif failure is not None and failure.get("kind") == "cancelled":
             self._finish("Cancelled. Nothing was changed.", RunState.IDLE)
         elif failure is not None:
-            self._fail(str(failure.get("message", "")), str(failure.get("hint", "")))
+            self._fail(self._inPanelWords(failure["message"]), self._inPanelWords(failure["hint"]))
 
     def _fail(self, message: str, hint: str) -> None:
         self._timer.stop()
@@ -242,11 +252,17 @@ class RunPanel:
         elif kind == "metric":
             self._onMetric(event)
         elif kind == "warning":
-            self.warnings.append(str(event.get("message") or ""))
+            self.warnings.append(self._inPanelWords(str(event.get("message") or "")))
             self.log(f"Warning: {self.warnings[-1]}")
             self._showWarnings()
         elif kind == "log":
             self.log(str(event.get("text") or ""))
+
+    def _inPanelWords(self, text: str) -> str:
+        """A message of the shared computation with node names for file names and labels for command line options."""
+        for file, node in self.fileNames.items():
+            text = text.replace(file, node)
+        return re.sub(r"--([a-z][a-z-]+)", lambda option: f'"{option[1].replace("-", " ").capitalize()}"', text)
 
     def _onMetric(self, event: dict[str, Any]) -> None:
         values = {
@@ -270,9 +286,14 @@ class RunPanel:
         self._plotViewNode.SetPlotChartNodeID(curves.chart.GetID())
 
     def log(self, text: str) -> None:
-        """Add a line to the log."""
+        """Add a line to the log; it is shown with the next tick."""
         self.logLines.append(text)
-        self.ui.logText.appendPlainText(text)
+        self._newLines.append(text)
+
+    def _showLog(self) -> None:
+        if self._newLines:
+            self.ui.logText.appendPlainText("\n".join(self._newLines))
+            self._newLines = []
 
     # -- what is shown
 
@@ -294,6 +315,7 @@ class RunPanel:
         ui.messageLabel.styleSheet = "color: #c62828;" if self.state is RunState.FAILED else ""
         self._showWarnings()
         self._showTime()
+        self._showLog()
 
     def _showWarnings(self) -> None:
         self.ui.warningsLabel.text = "".join(f"<p>⚠ {html.escape(text)}</p>" for text in self.warnings)

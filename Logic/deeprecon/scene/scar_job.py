@@ -80,8 +80,11 @@ class ScarNodes:
 
 def write_job(
     folder: Path, nodes: ScarNodes, parameters: ReconstructParameters, device: str = "auto", seed: int = 0
-) -> None:
+) -> dict[str, str]:
     """Write nodes as files with neutral names and job.json into `folder`.
+
+    Returns:
+        File name -> name of the node, for messages.
 
     Raises:
         InputError: something is missing, the settings contradict themselves, or a node cannot be used.
@@ -121,6 +124,9 @@ def write_job(
         write_mesh(folder / inputs["mesh"], placed, "mm", "lps")  # the axes that Slicer itself writes
     parameters = replace(parameters, mesh_unit=Unit.MM, mesh_frame=Frame.LPS)
     Job("scar", "reconstruct", inputs, to_json(parameters), output=OUTPUT, device=device, seed=seed).save(folder)
+    made = {"segmentation.seg.nrrd": nodes.segmentation, "lge.nrrd": nodes.volume}
+    made |= {Path(inputs.get("mesh", "mesh")).name: nodes.mesh}
+    return {name: node.GetName() for name, node in made.items() if node is not None}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,119 @@
+"""What the tests of the panels share."""
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+MODULE = ROOT / "ScarReconstruction" / "ScarReconstruction.py"
+
+PROBE = {
+    "python": "3.12",
+    "platform": "test",
+    "cores": 2,
+    "ram_total": 8 * 2**30,
+    "ram_free": 4 * 2**30,
+    "torch": {"version": "2.9", "cuda": None, "architectures": []},
+    "suggested": "cpu",
+    "problem": None,
+    "devices": [
+        {"device": None, "name": "NVIDIA Test", "usable": False, "why": "its driver is missing.",
+         "action": "Install the driver.", "memory_total": None, "memory_free": None, "gflops": None},
+        {"device": "cpu", "name": "CPU", "usable": True, "why": "", "action": "", "memory_total": 8 * 2**30,
+         "memory_free": 4 * 2**30, "gflops": 50.0},
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def torch_stays_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any import of torch into this process, which stands for the application, raises ImportError."""
+    monkeypatch.setitem(sys.modules, "torch", None)
+
+
+@pytest.fixture
+def probed(host: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """This computer counts as checked."""
+    from deeprecon.panels.device_panel import DevicePanel
+
+    monkeypatch.setattr(DevicePanel, "probed", PROBE)
+    return PROBE
+
+
+@pytest.fixture
+def fake_worker(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Call it with a mode of fake_worker.py to have the next runs done by that."""
+
+    def use(mode: str) -> None:
+        from deeprecon.jobs.runner import JobRunner
+
+        command = [sys.executable, str(HERE / "fake_worker.py"), mode]
+
+        def make(folder: Path, environment: dict[str, str] | None = None) -> JobRunner:
+            return JobRunner(folder, command, environment)
+
+        monkeypatch.setattr("deeprecon.panels.run_panel.JobRunner", make)
+
+    return use
+
+
+@pytest.fixture
+def panel(host: Any, probed: Any, tmp_path: Path) -> Iterator[Any]:
+    """A run panel by itself, ready to start; what it was asked for is noted in `panel.calls`."""
+    import qt
+    import slicer
+
+    from deeprecon.panels.device_panel import DevicePanel
+    from deeprecon.panels.run_panel import RunCallbacks, RunPanel
+
+    window = qt.QWidget()
+    window.setLayout(qt.QVBoxLayout())
+    calls: list[str] = []
+
+    def prepare() -> Path:
+        calls.append("prepare")
+        folder = tmp_path / f"job {len(calls)}"
+        folder.mkdir()
+        return folder
+
+    def load(folder: Path) -> str:
+        calls.append("load")
+        return "Scar volume: 1 ml."
+
+    device = DevicePanel(window.layout(), lambda: None)
+    made = RunPanel(
+        window.layout(), RunCallbacks(prepare, load, lambda: calls.append("repeat"), lambda: None), device, "Test curves"
+    )
+    made.setScene(slicer.mrmlScene)
+    made.setReady(True)
+    made.calls = calls
+    window.show()
+    yield made
+    made.cleanup()
+    window.close()
+
+
+def wait_until_gone(pids: list[int], timeout: float = 10.0) -> list[int]:
+    """Those of the processes that are still there after `timeout` seconds."""
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        left = [pid for pid in pids if _alive(pid)]
+        if not left:
+            return []
+        time.sleep(0.05)
+    return left
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    except OSError:
+        return False

@@ -1,0 +1,135 @@
+"""The device panel: what computes in plain words, problems with their one action, packages."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import PROBE
+from .test_overlay import NAME, install, overlay, wheels  # noqa: F401  fixtures
+
+
+@pytest.fixture
+def device(host: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    import qt
+
+    from deeprecon.panels.device_panel import DevicePanel
+
+    monkeypatch.setattr(DevicePanel, "probed", None)
+    window = qt.QWidget()
+    window.setLayout(qt.QVBoxLayout())
+    changes: list[int] = []
+    made = DevicePanel(window.layout(), lambda: changes.append(1))
+    made.changes = changes
+    window.show()
+    yield made
+    made.abort()
+    window.close()
+
+
+def test_nothing_is_asked_before_the_user_asks(host: Any, device: Any) -> None:
+    assert device.probe is None
+    assert not device.working
+    assert "has not been checked" in device.ui.statusLabel.text
+
+
+def test_the_check_runs_in_a_child_and_is_remembered(host: Any, device: Any) -> None:
+    device.ui.checkButton.click()
+    assert device.working
+    assert not device.ui.checkButton.enabled
+    host.waitFor(lambda: not device.working, 120)
+    assert device.error == ""
+    assert device.ui.statusLabel.text.startswith("Computes on the")
+    assert "GB free" in device.ui.memoryLabel.text
+    answers: list[str] = []
+    device.ensureChecked(answers.append)
+    assert answers == [""]
+
+
+def test_a_card_that_is_not_used_is_named_with_its_one_action(host: Any, device: Any, monkeypatch: Any) -> None:
+    import qt
+
+    from deeprecon.panels.device_panel import DevicePanel
+
+    monkeypatch.setattr(DevicePanel, "probed", PROBE)
+    device.show()
+    texts = [label.text for label in device.ui.problemsFrame.findChildren(qt.QLabel)]
+    assert texts == ["⚠ NVIDIA Test: its driver is missing. <b>Install the driver.</b>"]
+    combo = device.ui.deviceCombo
+    assert [combo.itemText(index) for index in range(combo.count)] == ["Automatic", "Processor"]
+
+
+def test_the_chosen_device_is_a_setting_of_the_computer(host: Any, device: Any, monkeypatch: Any) -> None:
+    from deeprecon.panels.device_panel import DevicePanel
+
+    monkeypatch.setattr(DevicePanel, "probed", PROBE)
+    device.show()
+    assert device.device == "auto"
+    device.ui.deviceCombo.currentIndex = 1
+    assert device.device == "cpu"
+    device.show()
+    assert device.ui.deviceCombo.currentIndex == 1
+
+
+def test_a_failed_check_is_said(host: Any, device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setattr(
+        "deeprecon.panels.device_panel.python_command", lambda: [sys.executable, "-c", "raise SystemExit('no module')"]
+    )
+    answers: list[str] = []
+    device.ensureChecked(answers.append)
+    host.waitFor(lambda: not device.working, 20)
+    assert answers == ["The check of this computer failed: no module"]
+    assert device.ui.statusLabel.text == answers[0]
+
+
+def test_missing_pytorch_and_packages_come_with_buttons(host: Any, device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import qt
+
+    from deeprecon.data.errors import InputError
+    from deeprecon.panels import installation
+
+    monkeypatch.setattr(installation, "torchVersion", lambda folder=None: None)
+    monkeypatch.setattr(device.overlay, "missing", lambda: ["nibabel"])
+    asked: list[str] = []
+    monkeypatch.setattr("slicer.util.confirmOkCancelDisplay", lambda text, **_: asked.append(text) or True)
+
+    def refuse() -> None:
+        raise InputError("The PyTorch extension of Slicer is not installed.", "Install it.")
+
+    monkeypatch.setattr("deeprecon.panels.device_panel.installTorch", refuse)
+    answers: list[str] = []
+    device.ensureChecked(answers.append)
+    assert answers == ["PyTorch is not installed."]
+    buttons = device.ui.problemsFrame.findChildren(qt.QPushButton)
+    assert [button.text for button in buttons] == ["Install PyTorch", "Install packages"]
+    buttons[0].click()
+    assert "3 GB" in asked[0]
+    assert device.ui.statusLabel.text == "The PyTorch extension of Slicer is not installed. Install it."
+
+
+def test_packages_are_installed_exported_and_removed_from_the_panel(
+    host: Any, device: Any, overlay: Any, wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:
+    start = overlay.start_install
+    monkeypatch.setattr(overlay, "start_install", lambda: start(wheels))
+    device.overlay = overlay
+    device.show()
+    assert NAME in device.ui.packagesLabel.text
+    device.ui.installButton.click()
+    assert device.ui.installButton.text == "Cancel"
+    host.waitFor(lambda: not device.working, 60)
+    assert "All packages are installed" in device.ui.packagesLabel.text
+    assert "Successfully installed" in device.ui.installLog.toPlainText()
+    device.ui.exportButton.click()
+    assert device.ui.statusLabel.text.startswith("No package file is chosen.")
+    device.ui.packagesPathEdit.currentPath = str(tmp_path / "packages.zip")
+    device.ui.exportButton.click()
+    device.ui.uninstallButton.click()
+    assert not overlay.folder.exists()
+    device.ui.importButton.click()
+    assert "All packages are installed" in device.ui.packagesLabel.text
+    assert device.changes

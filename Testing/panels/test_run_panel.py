@@ -1,0 +1,167 @@
+"""The run panel: start, progress, curves, cancel, and what went wrong in words, with a child process that is told what to do."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deeprecon.data.errors import InputError
+
+from .conftest import wait_until_gone
+
+Use = Callable[[str], None]
+
+
+def pids_of(panel: Any, host: Any) -> list[int]:
+    """Process IDs of a running fake worker and its child."""
+    path = panel.folder / "pids"
+    host.waitFor(lambda: path.exists() and path.read_text(encoding="utf-8") != "", 20)
+    return [int(word) for word in path.read_text(encoding="utf-8").split()]
+
+
+def test_a_run_reports_progress_curves_and_its_result(host: Any, panel: Any, fake_worker: Use) -> None:
+    import slicer
+
+    fake_worker("long")
+    panel.ui.applyButton.click()
+    assert panel.ui.applyButton.text == "Cancel"
+    assert panel.ui.runningFrame.visible
+    host.waitFor(lambda: panel.ui.progressBar.value > 0, 20)
+    assert "left" in panel.ui.timeLabel.text
+    assert panel.ui.stageLabel.text == "Working"
+    chart = slicer.util.getFirstNodeByClassByName("vtkMRMLPlotChartNode", "Test curves")
+    assert chart.GetNumberOfPlotSeriesNodes() == 2
+    assert not panel.ui.curvesCollapsibleButton.collapsed
+    panel.ui.finishButton.click()
+    host.waitFor(lambda: not panel.busy, 20)
+    assert panel.state.value == "done"
+    assert panel.calls == ["prepare", "load"]
+    assert panel.ui.messageLabel.text.startswith("Scar volume: 1 ml. Took")
+    assert "The slices overlap." in panel.ui.warningsLabel.text
+    assert panel.ui.applyButton.text == "Apply"
+
+
+def test_cancelling_ends_the_child_and_its_children_and_loads_nothing(host: Any, panel: Any, fake_worker: Use) -> None:
+    fake_worker("long")
+    panel.ui.applyButton.click()
+    pids = pids_of(panel, host)
+    panel.ui.applyButton.click()
+    assert panel.state.value == "cancelling"
+    assert not panel.ui.applyButton.enabled
+    host.waitFor(lambda: not panel.busy, 20)
+    assert panel.state.value == "idle"
+    assert panel.ui.messageLabel.text == "Cancelled. Nothing was changed."
+    assert panel.calls == ["prepare"]
+    assert wait_until_gone(pids) == []
+
+
+def test_the_application_answers_while_a_job_runs_and_talks(host: Any, panel: Any, fake_worker: Use) -> None:
+    import qt
+
+    ticks: list[float] = []
+    timer = qt.QTimer()
+    timer.setInterval(10)
+    timer.connect("timeout()", lambda: ticks.append(time.monotonic()))
+    fake_worker("chatty")
+    timer.start()
+    panel.ui.applyButton.click()
+    host.waitFor(lambda: not panel.busy, 60)
+    timer.stop()
+    assert panel.state.value == "done"
+    assert "line 19999 äö" in panel.logLines
+    assert max(after - before for before, after in zip(ticks, ticks[1:], strict=False)) < 1.0
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [("input", '<b>Sample LGE has a hole &lt;in&gt; it.</b> Give &quot;Slice thickness&quot;.'), ("killed", "was killed")],
+)
+def test_failures_are_shown_in_the_panel_in_words(
+    host: Any, panel: Any, fake_worker: Use, mode: str, words: str
+) -> None:
+    fake_worker(mode)
+    panel.fileNames = {"lge.nrrd": "Sample LGE"}
+    panel.ui.applyButton.click()
+    host.waitFor(lambda: not panel.busy, 20)
+    assert panel.state.value == "failed"
+    assert words in panel.ui.messageLabel.text
+    assert panel.calls == ["prepare"]
+    assert panel.ui.applyButton.enabled
+    assert panel.ui.applyButton.text == "Apply"
+
+
+def test_bad_input_is_shown_before_anything_starts(host: Any, panel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> Path:
+        raise InputError("The wall is empty.", "Draw it.")
+
+    object.__setattr__(panel._callbacks, "prepare", refuse)
+    panel.ui.applyButton.click()
+    assert panel.state.value == "failed"
+    assert panel.ui.messageLabel.text == "<b>The wall is empty.</b> Draw it."
+
+
+def test_a_result_that_cannot_be_loaded_is_a_failure(host: Any, panel: Any, fake_worker: Use) -> None:
+    def refuse(folder: Path) -> str:
+        raise InputError("mesh.vtu was changed after the run.", "Run the job again.")
+
+    object.__setattr__(panel._callbacks, "load", refuse)
+    fake_worker("short")
+    panel.ui.applyButton.click()
+    host.waitFor(lambda: not panel.busy, 20)
+    assert panel.state.value == "failed"
+    assert "was changed" in panel.ui.messageLabel.text
+
+
+@pytest.mark.parametrize("mode", ["long", "stubborn"])
+def test_closing_ends_the_job_at_once(host: Any, panel: Any, fake_worker: Use, mode: str) -> None:
+    fake_worker(mode)
+    panel.ui.applyButton.click()
+    pids = pids_of(panel, host)
+    panel.abort()
+    assert not panel.busy
+    assert wait_until_gone(pids) == []
+
+
+def test_the_end_of_the_application_ends_the_job(host: Any, panel: Any, fake_worker: Use) -> None:
+    import slicer
+
+    fake_worker("long")
+    panel.ui.applyButton.click()
+    pids = pids_of(panel, host)
+    slicer.app.aboutToQuit.emit()
+    assert wait_until_gone(pids) == []
+
+
+def test_apply_says_what_is_missing(host: Any, panel: Any) -> None:
+    panel.setReady(False, "Choose a segmentation.")
+    assert not panel.ui.applyButton.enabled
+    assert panel.ui.applyButton.toolTip == "Choose a segmentation."
+    panel.apply()
+    assert panel.calls == []
+
+
+def test_the_report_names_no_patient_no_user_and_no_folder(host: Any, panel: Any) -> None:
+    import getpass
+
+    import qt
+    import slicer
+
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Doe^Jane 1954")
+    panel.log(f"Reading {Path.home()}/patients/Doe/lge.nrrd of Doe^Jane 1954, C:\\Users\\{getpass.getuser()}\\x.nrrd")
+    panel.ui.copyReportButton.click()
+    text = qt.QApplication.clipboard().text()
+    assert "Slicer:" in text
+    assert "lge.nrrd" in text
+    assert "NVIDIA Test" in text
+    for private in ("Doe", "Jane", str(Path.home()), "patients", "Users"):
+        assert private not in text
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(8.2, "8 s"), (100, "2 min"), (4800, "1 h 20 min")])
+def test_durations_are_said_for_people(host: Any, seconds: float, words: str) -> None:
+    from deeprecon.panels.run_panel import inWords
+
+    assert inWords(seconds) == words

@@ -1,0 +1,129 @@
+"""The panels' .ui files and the code agree, and use only names that Slicer has."""
+from __future__ import annotations
+
+import ast
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import MODULE, ROOT
+
+PANELS = ROOT / "Logic" / "deeprecon" / "panels"
+SHARED_UI = ROOT / "Logic" / "Resources" / "UI"
+PAIRS = [
+    (MODULE, MODULE.parent / "Resources" / "UI" / "ScarReconstruction.ui"),
+    (PANELS / "run_panel.py", SHARED_UI / "RunPanel.ui"),
+    (PANELS / "device_panel.py", SHARED_UI / "DevicePanel.ui"),
+    (PANELS / "bundle_panel.py", SHARED_UI / "BundlePanel.ui"),
+    (PANELS / "result_panel.py", SHARED_UI / "ResultPanel.ui"),
+]
+NAMES: dict[str, list[str]] = json.loads(
+    (ROOT / "Testing" / "host" / "slicer_api_names.json").read_text(encoding="utf-8")
+)
+
+
+def widgets(path: Path) -> dict[str, str]:
+    """Widget name -> class of a .ui file."""
+    return {widget.get("name", ""): widget.get("class", "") for widget in ET.parse(path).iter("widget")}
+
+
+def uses(path: Path) -> set[tuple[str, str]]:
+    """(widget, attribute) pairs that a file reads or sets through `self.ui` or a local `ui`; attribute "" for none."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found: set[tuple[str, str]] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and _is_ui(node.value):
+            found.add((node.attr, ""))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute) and _is_ui(node.value.value):
+            found.add((node.value.attr, node.attr))
+    return found
+
+
+def _is_ui(node: ast.AST) -> bool:
+    if isinstance(node, ast.Name):
+        return node.id == "ui"
+    return isinstance(node, ast.Attribute) and node.attr == "ui" and isinstance(node.value, ast.Name)
+
+
+@pytest.mark.parametrize(("code", "ui"), PAIRS, ids=lambda path: path.name)
+def test_every_widget_that_the_code_uses_is_in_the_ui_file(code: Path, ui: Path) -> None:
+    used = {name for name, _ in uses(code)}
+    assert used
+    assert used <= set(widgets(ui))
+
+
+@pytest.mark.parametrize(("code", "ui"), PAIRS, ids=lambda path: path.name)
+def test_every_attribute_used_on_a_widget_exists_in_slicer_or_qt(host: Any, code: Path, ui: Path) -> None:
+    classes = widgets(ui)
+    bases = {entry.findtext("class"): entry.findtext("extends") for entry in ET.parse(ui).iter("customwidget")}
+    for name, attribute in uses(code):
+        if attribute:
+            kind = classes[name]
+            known = set(NAMES.get(kind, ())) | qt_names(bases.get(kind) or kind)
+            assert attribute in known, f"{kind} {name} has no {attribute}"
+
+
+def qt_names(kind: str) -> set[str]:
+    from PySide6 import QtWidgets
+
+    cls = getattr(QtWidgets, kind)
+    meta = cls.staticMetaObject
+    properties = {meta.property(index).name() for index in range(meta.propertyCount())}
+    return properties | set(QtWidgets.QWidget.__dict__) | {name for base in cls.__mro__ for name in vars(base)}
+
+
+@pytest.mark.parametrize("ui", [ui for _, ui in PAIRS], ids=lambda path: path.name)
+def test_ui_files_use_known_classes_and_hand_the_scene_on(ui: Path) -> None:
+    from PySide6 import QtWidgets
+
+    tree = ET.parse(ui)
+    top = tree.find("widget")
+    assert top is not None
+    wired = {entry.findtext("receiver") for entry in tree.iter("connection")}
+    for name, kind in widgets(ui).items():
+        assert hasattr(QtWidgets, kind) or kind in NAMES, f"{name} is a {kind}"
+        if name != top.get("name") and "setMRMLScene" in NAMES.get(kind, ()):
+            assert top.get("class") == "qMRMLWidget"
+            assert name in wired
+
+
+def test_linked_widgets_name_fields_of_the_parameter_node(host: Any) -> None:
+    import importlib
+
+    host.loadModule(MODULE, show=False)
+    node = importlib.import_module("ScarReconstruction").ScarReconstructionParameterNode
+    ui = MODULE.parent / "Resources" / "UI" / "ScarReconstruction.ui"
+    linked = [
+        entry.findtext("string") for entry in ET.parse(ui).iter("property") if entry.get("name") == "SlicerParameterName"
+    ]
+    assert len(linked) == len(set(linked))
+    for name in linked:
+        assert node.dataType(name)
+    direct = {name for name in linked if "." not in name}
+    # chosen through boxes that hold segment IDs, or set by a run
+    by_code = {"myocardiumSegment", "scarSegment", "noReflowSegment", "remoteSegment", "settings"}
+    by_run = {"outputSegmentation", "outputTable", "outputSlices"}
+    assert direct | by_code | by_run == set(node.allParameters)
+
+
+@pytest.mark.parametrize("path", [MODULE, *sorted(PANELS.glob("*.py"))], ids=lambda path: path.name)
+def test_nothing_heavy_is_imported_at_file_scope(path: Path) -> None:
+    heavy = {"torch", "nibabel", "SimpleITK", "matplotlib", "jsonargparse", "safetensors", "scipy", "pydicom"}
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        assert not {name.split(".")[0] for name in names} & heavy
+
+
+def test_the_module_has_what_slicer_shows(host: Any) -> None:
+    instance = host.loadModule(MODULE, show=False)
+    parent = instance.parent
+    assert parent.title == "Scar Reconstruction"
+    assert list(parent.categories) == ["Cardiac"]
+    assert "research use only" in parent.helpText
+    assert parent.acknowledgementText
+    assert parent.contributors
+    assert len(MODULE.read_text(encoding="utf-8").splitlines()) < 480
