@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray, vtk_to_numpy
-from vtkmodules.vtkCommonCore import vtkPoints
+from vtkmodules.vtkCommonCore import vtkPoints, vtkUnsignedCharArray, vtkVersion
 from vtkmodules.vtkCommonDataModel import (
     VTK_HEXAHEDRON,
     VTK_POLYGON,
@@ -126,7 +126,7 @@ class Mesh:
             sizes = np.diff(offsets)
             types = np.where(sizes == 3, VTK_TRIANGLE, np.where(sizes == 4, VTK_QUAD, VTK_POLYGON)).astype(np.uint8)
         else:
-            types = vtk_to_numpy(self.dataset.GetCellTypesArray()).astype(np.uint8)
+            types = _cell_types(self.dataset)
         return connectivity, offsets, types
 
 
@@ -157,13 +157,22 @@ def _vtk_points(points: npt.ArrayLike) -> vtkPoints:
     return array
 
 
+def _cell_types(grid: vtkUnstructuredGrid) -> npt.NDArray[np.uint8]:
+    """(C,) VTK cell type of each cell."""
+    new = (vtkVersion.GetVTKMajorVersion(), vtkVersion.GetVTKMinorVersion()) >= (9, 6)
+    array = vtkUnsignedCharArray()
+    array.DeepCopy(grid.GetCellTypes() if new else grid.GetCellTypesArray())  # the old name is deprecated in the new
+    types: npt.NDArray[np.uint8] = vtk_to_numpy(array).copy()
+    return types
+
+
 def _volume_types(dataset: vtkPointSet) -> list[int]:
     """VTK types of the cells that have a volume."""
     if not isinstance(dataset, vtkUnstructuredGrid) or dataset.GetNumberOfCells() == 0:
         return []
     cell = vtkGenericCell()
     found = []
-    for kind in np.unique(vtk_to_numpy(dataset.GetCellTypesArray())).tolist():
+    for kind in np.unique(_cell_types(dataset)).tolist():
         cell.SetCellType(kind)
         if cell.GetCellDimension() == 3:
             found.append(kind)
@@ -214,7 +223,7 @@ def surface(mesh: Mesh) -> vtkPolyData:
         return mesh.dataset
     source = mesh.dataset
     kinds = _volume_types(source)
-    if kinds and len(kinds) < len(np.unique(vtk_to_numpy(source.GetCellTypesArray()))):
+    if kinds and len(kinds) < len(np.unique(_cell_types(source))):
         # Surface cells lying on the volume's boundary would come out twice.
         only = vtkExtractCellsByType()
         only.SetInputData(source)

@@ -69,7 +69,7 @@ def read_nrrd(path: Path) -> Nrrd:
     end = re.search(rb"\r?\n\r?\n", content)
     header = content[: end.start()] if end else content
     try:
-        fields, keys = _parse_header(header.decode("utf-8"))
+        fields, keys = _parse_header(header.decode("utf-8", "replace"))
         return _decode(path, fields, keys, content[end.end():] if end else b"")
     except (KeyError, IndexError, ValueError) as error:
         if isinstance(error, InputError):
@@ -80,8 +80,8 @@ def read_nrrd(path: Path) -> Nrrd:
 def _parse_header(text: str) -> tuple[dict[str, str], dict[str, str]]:
     fields: dict[str, str] = {}
     keys: dict[str, str] = {}
-    for line in text.splitlines()[1:]:
-        if line.startswith("#"):
+    for line in re.split(r"\r?\n", text)[1:]:
+        if not line or line.startswith("#"):
             continue
         key, colon, value = line.partition(":")
         if not colon:

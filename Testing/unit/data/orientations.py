@@ -25,7 +25,7 @@ def image(spacing=(1.25, 1.25, 8.0), angles=(0.0, 0.0, 0.0), shape=(4, 6, 5), dt
     array = np.random.default_rng(3).permutation(int(np.prod(shape))).reshape(shape).astype(dtype)
     affine = np.eye(4)
     affine[:3, :3] = rotation(angles) * spacing
-    affine[:3, 3] = (-31.5, 20.25, 7.125)
+    affine[:3, 3] = (-31.5, 20.253, 7.1273)
     return Volume(array, affine, "image")
 
 

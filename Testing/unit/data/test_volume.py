@@ -3,10 +3,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from unit.data.orientations import KINDS, image, orders
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume, canonical, check_finite, check_geometry, slice_axis
+
+from .orientations import KINDS, image, orders
 
 
 @pytest.mark.parametrize("kind", KINDS)

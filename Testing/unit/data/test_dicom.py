@@ -1,0 +1,169 @@
+"""DICOM series, written here with pydicom."""
+from __future__ import annotations
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
+
+from deeprecon.data.errors import InputError
+from deeprecon.data.volume import Volume, canonical
+from deeprecon.data.volume_io import read_volume
+
+from .orientations import rotation
+
+SERIES = generate_uid(entropy_srcs=["series"])
+
+
+def write_slice(path, pixels, position, axes, spacing=(1.4, 1.2), thickness=8.0, series=SERIES, slope=1.0,
+                intercept=0.0, **extra):
+    """One MR slice; `axes` (3, 3) columns row direction, column direction, normal; `spacing` along i and j."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = MRImageStorage
+    meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[str(path)])
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    data = FileDataset(str(path), {}, file_meta=meta, preamble=bytes(128))
+    data.SOPClassUID, data.SOPInstanceUID = MRImageStorage, meta.MediaStorageSOPInstanceUID
+    data.SeriesInstanceUID, data.StudyInstanceUID, data.Modality = series, generate_uid(entropy_srcs=["study"]), "MR"
+    data.SeriesDescription, data.SeriesNumber = extra.pop("description", "LGE"), 7
+    data.Rows, data.Columns = pixels.shape
+    data.PixelSpacing = [spacing[1], spacing[0]]
+    data.SliceThickness = thickness
+    data.SpacingBetweenSlices = 3.0  # a trap: not to be used
+    data.ImagePositionPatient = [f"{value:.6f}" for value in position]
+    data.ImageOrientationPatient = [f"{value:.8f}" for value in axes[:, :2].T.ravel()]
+    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
+    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 16, 15, 1
+    data.RescaleSlope, data.RescaleIntercept = slope, intercept
+    data.PixelData = pixels.astype("<i2").tobytes()
+    for name, value in extra.items():
+        setattr(data, name, value)
+    data.save_as(path, enforce_file_format=True)
+
+
+def write_series(folder, count=5, step=10.0, angles=(25.0, -40.0, 65.0), places=None, **extra):
+    """A stack in reversed file order; returns the volume that it is."""
+    folder.mkdir(exist_ok=True, parents=True)
+    array = np.random.default_rng(1).integers(-100, 1000, (count, 6, 7)).astype(np.int16)
+    axes = rotation(angles)  # LPS
+    start = np.array([-40.0, 12.0, 5.0])
+    places = np.arange(count) * step if places is None else np.asarray(places)
+    for k in range(count):
+        write_slice(folder / f"IM{count - k:04d}", array[k], start + places[k] * axes[:, 2], axes, **extra)
+    affine = np.eye(4)
+    affine[:3, :3] = axes * (1.4, 1.2, step)
+    affine[:3, 3] = start
+    return Volume(array, np.diag([-1.0, -1, 1, 1]) @ affine)
+
+
+def test_a_series_lies_where_its_positions_say(tmp_path):
+    expected = write_series(tmp_path / "Aufnahme é 心")
+    result = read_volume(tmp_path / "Aufnahme é 心")
+    assert np.array_equal(canonical(result).array, canonical(expected).array)
+    assert np.abs(canonical(result).ijk_to_ras - canonical(expected).ijk_to_ras).max() < 2e-4
+    assert result.spacing == pytest.approx((1.4, 1.2, 10), abs=1e-5)
+    assert result.slice_thickness == 8
+    assert result.array.dtype == np.int16
+
+
+def test_axial_slices_grow_towards_the_head(tmp_path):
+    write_series(tmp_path / "s", angles=(0, 0, 0))
+    result = read_volume(tmp_path / "s")
+    assert np.allclose(result.ijk_to_ras[:3, :3], np.diag([-1.4, -1.2, 10]))
+
+
+def test_one_file_stands_for_its_series(tmp_path):
+    expected = write_series(tmp_path / "s")
+    other = generate_uid(entropy_srcs=["other"])
+    for k in range(3):
+        write_slice(tmp_path / "s" / f"other{k}", np.zeros((4, 4)), (0, 0, k * 5.0), np.eye(3), series=other)
+    assert read_volume(tmp_path / "s" / "IM0003").array.shape == expected.array.shape
+    with pytest.raises(InputError, match=r"holds 2 DICOM series.*'LGE', 5 images.*3 images") as error:
+        read_volume(tmp_path / "s")
+    assert "one file of the series" in error.value.hint
+
+
+def test_the_rescale_is_applied(tmp_path):
+    expected = write_series(tmp_path / "s", slope=2.0, intercept=-10.0)
+    result = canonical(read_volume(tmp_path / "s"))
+    assert np.array_equal(result.array, canonical(expected).array * 2.0 - 10)
+
+
+def test_other_files_in_the_folder_do_not_matter(tmp_path):
+    write_series(tmp_path / "s")
+    (tmp_path / "s" / "notes.txt").write_text("hello")
+    (tmp_path / "s" / "DICOMDIR").write_bytes(bytes(128) + b"DICM")
+    assert read_volume(tmp_path / "s").array.shape[0] == 5
+
+
+@pytest.mark.parametrize(("places", "words"), [
+    ([0, 10, 20, 40, 50], "misses slices: 20.00 mm"),
+    ([0, 10, 20, 30, 43], "spaced unevenly: 13.00 mm"),
+    ([0, 10, 10, 20, 30], "several images at one place .1 too many"),
+])
+def test_slices_at_wrong_places_are_refused_in_words(tmp_path, places, words):
+    write_series(tmp_path / "s", places=places)
+    with pytest.raises(InputError, match=words) as error:
+        read_volume(tmp_path / "s")
+    assert "IM000" in str(error.value)
+
+
+def test_slices_shifted_sideways_are_refused(tmp_path):
+    write_series(tmp_path / "s", angles=(0, 0, 0))
+    write_slice(tmp_path / "s" / "IM0003", np.zeros((6, 7)), (-37.0, 12.0, 25.0), np.eye(3))
+    with pytest.raises(InputError, match=r"shifted sideways by up to 3\.00 mm"):
+        read_volume(tmp_path / "s")
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    ({"axes": rotation((90, 0, 0))}, "mixes orientations"),
+    ({"spacing": (1.4, 1.3)}, "mixes sizes"),
+    ({"pixels": np.zeros((5, 7))}, "mixes sizes"),
+    ({"thickness": 6.0}, "mixes slice thicknesses"),
+])
+def test_a_slice_unlike_the_others_is_refused(tmp_path, change, words):
+    write_series(tmp_path / "s", angles=(0, 0, 0))
+    settings = {"pixels": np.zeros((6, 7)), "position": (-40, 12, 25.0), "axes": np.eye(3)} | change
+    write_slice(tmp_path / "s" / "IM0003", **settings)
+    with pytest.raises(InputError, match=words):
+        read_volume(tmp_path / "s")
+
+
+def test_a_single_slice_takes_its_thickness(tmp_path):
+    write_series(tmp_path / "s", count=1)
+    assert read_volume(tmp_path / "s").spacing[2] == pytest.approx(8)
+
+
+def test_a_multi_frame_file_is_refused_in_words(tmp_path):
+    write_series(tmp_path / "s", count=1)
+    data = pydicom.dcmread(tmp_path / "s" / "IM0001")
+    data.NumberOfFrames = 3
+    data.PixelData = data.PixelData * 3
+    data.save_as(tmp_path / "s" / "IM0001")
+    with pytest.raises(InputError, match="multi-frame"):
+        read_volume(tmp_path / "s")
+
+
+def test_a_folder_without_images_is_refused(tmp_path):
+    with pytest.raises(InputError, match="holds no DICOM image"):
+        read_volume(tmp_path)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_a_cut_off_file_is_named(tmp_path, share):
+    write_series(tmp_path / "s")
+    path = tmp_path / "s" / "IM0002"
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    with pytest.raises(InputError, match="IM0002"):
+        read_volume(tmp_path / "s")
+
+
+def test_a_position_that_is_no_number_is_named(tmp_path):
+    write_series(tmp_path / "s")
+    path = tmp_path / "s" / "IM0002"
+    data = pydicom.dcmread(path)
+    data.ImagePositionPatient = [1, 2]
+    data.save_as(path)
+    with pytest.raises(InputError, match="IM0002"):
+        read_volume(tmp_path / "s")
