@@ -117,8 +117,9 @@ def scan(tissue: Callable[[Points], npt.NDArray[np.uint8]], lesion: Lesion, ijk_
     moved = np.zeros((count, 2)) if shifts is None else shifts
 
     def share(mask: npt.NDArray[np.bool_]) -> Fraction:
-        mean: Fraction = mask.reshape(deep, rows, fine, columns, fine).mean(axis=(0, 2, 4), dtype=np.float32)
-        return mean
+        hits = mask.reshape(deep, -1).sum(axis=0, dtype=np.uint8).reshape(rows, fine, columns, fine)
+        total: Fraction = (hits.sum(axis=3).sum(axis=1) / (deep * fine * fine)).astype(np.float32)
+        return total
 
     fractions: dict[Tissue, Fraction] = {
         kind: np.zeros(shape, dtype=np.float32) for kind in Tissue if kind != Tissue.OUTSIDE

@@ -1,0 +1,405 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from vtkmodules.vtkFiltersCore import vtkTriangleFilter
+
+from deeprecon.data.mesh import Mesh, node_volumes, surface
+from deeprecon.data.mesh_io import place, read_mesh
+from deeprecon.data.segmentation import read_segmentation
+from deeprecon.data.volume_io import read_volume
+from deeprecon.scar import phantom as phantoms
+from deeprecon.scar.burden import components
+from deeprecon.scar.lesions import LESIONS
+from deeprecon.scar.phantom import Phantom, from_surface, sample_case, shift_slices, write_case
+from deeprecon.scar.scan import scan, slices
+from deeprecon.scar.ventricle import Tissue, Ventricle
+
+LOGIC = Path(phantoms.__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def case() -> Phantom:
+    return sample_case(seed=0)
+
+
+def quick(**settings: object) -> Phantom:
+    """A coarse sample case that is made fast."""
+    return sample_case(**{"pixel": 2.5, "node_spacing": 3.0} | settings)
+
+
+@pytest.fixture(scope="module")
+def coarse() -> Phantom:
+    return quick(seed=1)
+
+
+@pytest.fixture(scope="module")
+def folder(case: Phantom, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("case") / "Fälle 心"
+    write_case(case, folder, dicom=True)
+    return folder
+
+
+def everywhere(points: np.ndarray) -> np.ndarray:
+    return np.full(len(points), Tissue.WALL, dtype=np.uint8)
+
+
+# The ventricle
+
+
+def test_the_heart_has_the_size_and_pose_of_a_person(case: Phantom) -> None:
+    volumes = node_volumes(case.mesh) / 1000
+    assert 90 < volumes.sum() < 140  # ml
+    marks = case.landmarks
+    assert np.linalg.norm(marks["apex"] - marks["base"]) == pytest.approx(Ventricle().length)
+    right, front, up = marks["apex"] - marks["base"]
+    assert right < 0 < front  # the apex points to the left, to the front
+    assert up < 0  # and down
+    assert marks["right ventricle"][0] > marks["left ventricle"][0]  # R counts up
+
+
+def test_mesh_fills_the_analytic_wall(case: Phantom) -> None:
+    volumes = node_volumes(case.mesh)
+    assert 60_000 <= case.mesh.n_points <= 100_000
+    assert (volumes > 0).all()
+    low, high = case.mesh.points.min(axis=0), case.mesh.points.max(axis=0)
+    points = np.random.default_rng(3).uniform(low, high, (1_000_000, 3))
+    analytic = case.wall(points).mean() * np.prod(high - low)
+    assert volumes.sum() == pytest.approx(analytic, rel=0.01)
+
+
+def test_mesh_has_no_inverted_cells(case: Phantom) -> None:
+    points = case.mesh.points
+    connectivity, offsets, _ = case.mesh.cells()
+    sizes = np.diff(offsets)
+    hexahedra = connectivity[np.repeat(sizes == 8, sizes)].reshape(-1, 8)
+    one, two, three = (points[hexahedra[:, n]] - points[hexahedra[:, 0]] for n in (1, 3, 4))
+    assert (np.einsum("ij,ij->i", np.cross(one, two), three) > 0).all()
+
+
+def test_wall_is_thickest_at_the_septum_and_thin_at_the_apex() -> None:
+    heart = Ventricle()
+
+    def thickness(start: list[float], direction: list[float]) -> float:
+        steps = np.arange(0, 90, 0.01)[:, None]
+        return float(heart.wall(heart.to_ras(np.array(start) + steps * np.array(direction))).sum() * 0.01)
+
+    septum, side = thickness([0, 0, 0], [1, 0, 0]), thickness([0, 0, 0], [-1, 0, 0])
+    front, apex = thickness([0, 0, 0], [0, 1, 0]), thickness([0, 0, 0], [0, 0, -1])
+    assert 6 < front < side < septum < 12
+    assert 3 <= apex <= 5
+
+
+def test_wall_coordinates_invert_the_surface_points() -> None:
+    heart = Ventricle()
+    rng = np.random.default_rng(4)
+    depth, angle, polar = rng.uniform(0, 1, 500), rng.uniform(-np.pi, np.pi, 500), rng.uniform(0.05, 1.7, 500)
+    points = heart.surface_point(depth, angle, polar)
+    found_depth, found_angle, height = heart.wall_coordinates(points)
+    assert found_depth == pytest.approx(depth, abs=1e-6)
+    assert found_angle == pytest.approx(angle, abs=1e-9)
+    assert height == pytest.approx(heart.to_local(points)[:, 2])
+
+
+def test_insertions_lie_where_wall_right_blood_and_outside_meet() -> None:
+    heart = Ventricle()
+    for name in ("anterior insertion", "inferior insertion"):
+        mark = heart.landmarks()[name]
+        around = mark + np.random.default_rng(5).normal(0, 1.5, (4000, 3))
+        assert {Tissue.WALL, Tissue.RIGHT_BLOOD, Tissue.RIGHT_WALL} <= set(heart.tissue(around).tolist())
+    beside_septum = heart.to_ras(np.array([[36.0, 0.0, 0.0], [33.0, 0.0, -30.0]]))
+    assert heart.right_blood(beside_septum).all()
+
+
+def test_tissues_exclude_each_other_and_end_at_the_valves() -> None:
+    heart = Ventricle()
+    points = heart.to_ras(np.random.default_rng(6).uniform(-90, 90, (50_000, 3)))
+    kinds = np.stack([heart.wall(points), heart.left_blood(points), heart.right_blood(points)])
+    assert (kinds.sum(axis=0) <= 1).all()
+    assert kinds.any(axis=1).all()
+    assert not kinds[:, heart.to_local(points)[:, 2] > heart.base_height].any()
+
+
+# The scars
+
+
+def test_sample_scar_is_plausible(case: Phantom) -> None:
+    volumes = node_volumes(case.mesh)
+    assert 0.10 < volumes[case.truth].sum() / volumes.sum() < 0.25
+    pieces = components(case.mesh, case.truth)
+    assert pieces.max() == 1  # a large one and a small one
+    sizes = np.sort(np.bincount(pieces[case.truth], weights=volumes[case.truth]))
+    assert sizes[0] < 0.2 * sizes[1]
+
+
+def test_sample_scar_is_transmural_in_the_middle_and_subendocardial_at_its_border(case: Phantom) -> None:
+    depth = Ventricle().wall_coordinates(case.mesh.points)[0]
+    volumes = node_volumes(case.mesh)
+
+    def share(where: np.ndarray) -> float:
+        return float(volumes[case.truth & where].sum() / volumes[where].sum())
+
+    inner, outer = share(depth < 0.2), share(depth > 0.8)
+    assert 0 < outer < inner
+
+
+@pytest.mark.parametrize("name", sorted(set(LESIONS) - {"none"}))
+def test_every_lesion_marks_some_of_the_wall(name: str, case: Phantom) -> None:
+    volumes = node_volumes(case.mesh) / 1000
+    scarred = LESIONS[name](Ventricle())(case.mesh.points)
+    assert 3 < volumes[scarred].sum() < 30
+
+
+def test_lesions_do_what_they_are_called(case: Phantom) -> None:
+    heart, points = Ventricle(), case.mesh.points
+    depth = heart.wall_coordinates(points)[0]
+    assert depth[LESIONS["subendocardial"](heart)(points)].max() < 0.9
+    middle = depth[LESIONS["midwall"](heart)(points)]
+    assert middle.min() > 0.1
+    assert middle.max() < 0.9
+    assert components(case.mesh, LESIONS["isthmus"](heart)(points)).max() == 1
+    through = depth[LESIONS["wedge"](heart)(points)]
+    assert through.min() < 0.01
+    assert through.max() > 0.99
+    assert not LESIONS["none"](heart)(points).any()
+
+
+def test_truth_and_scar_agree_inside_the_wall(case: Phantom) -> None:
+    inside = case.wall(case.mesh.points)
+    assert (case.scar(case.mesh.points)[inside] == case.truth[inside]).all()
+    assert not case.scar(case.mesh.points + 200).any()
+
+
+# The images
+
+
+def test_slices_cover_the_heart_at_their_spacing(case: Phantom) -> None:
+    stack = case.stacks[0]
+    assert 8 <= len(stack.wall) <= 10
+    assert np.linalg.norm(stack.ijk_to_ras[:3, :3], axis=0) == pytest.approx([1.4, 1.4, 10])
+    assert np.linalg.det(stack.ijk_to_ras[:3, :3]) > 0
+    assert abs(np.dot(stack.ijk_to_ras[:3, 2] / 10, Ventricle().axes[2])) == pytest.approx(1)
+    border = np.ones(stack.wall.shape, dtype=bool)
+    border[:, 3:-3, 3:-3] = False
+    assert stack.wall[border].max() == 0
+    assert stack.thickness == 8
+
+
+def test_fractions_agree_with_a_fine_count(case: Phantom) -> None:
+    stack = case.stacks[0]
+    assert stack.wall.min() >= 0
+    assert stack.wall.max() <= 1
+    assert stack.scar.max() <= 1
+    k, (rows, columns) = 4, stack.wall.shape[1:]
+    low, high = [-0.5, -0.5, k - 0.4], [columns - 0.5, rows - 0.5, k + 0.4]  # 8 mm of the 10 mm to the next slice
+    points = np.random.default_rng(7).uniform(low, high, (1_000_000, 3))
+    points = points @ stack.ijk_to_ras[:3, :3].T + stack.ijk_to_ras[:3, 3]
+    pixels = rows * columns
+    assert stack.wall[k].sum() / pixels == pytest.approx(case.wall(points).mean(), rel=0.02)
+    assert (stack.wall[k] * stack.scar[k]).sum() / pixels == pytest.approx(case.scar(points).mean(), rel=0.03)
+
+
+def test_slab_is_as_thick_as_said_and_centred_on_the_slice() -> None:
+    matrix = np.diag([1.0, 1.0, 10.0, 1.0])
+    for height, expected in ((0.0, 0.5), (3.0, 0.125), (-3.0, 0.875), (5.0, 0.0), (-5.0, 1.0)):
+        found = scan(everywhere, lambda points, height=height: points[:, 2] > height, matrix, (1, 2, 2), 8.0)
+        assert found.scar == pytest.approx(np.full((1, 2, 2), expected))
+
+
+def test_pixels_are_centred_on_their_index() -> None:
+    matrix = np.diag([1.0, 1.0, 10.0, 1.0])
+    found = scan(everywhere, lambda points: points[:, 0] > 1.25, matrix, (1, 1, 4), 8.0)
+    assert found.scar[0, 0] == pytest.approx([0, 0.25, 1, 1])
+    found = scan(everywhere, lambda points: points[:, 1] > 1.25, matrix, (1, 4, 1), 8.0)
+    assert found.scar[0, :, 0] == pytest.approx([0, 0.25, 1, 1])
+
+
+def test_no_scar_is_data_where_there_is_wall(coarse: Phantom) -> None:
+    stack = quick(lesion="none").stacks[0]
+    assert (stack.scar == 0).all()
+    assert np.array_equal(stack.wall, coarse.stacks[0].wall)
+
+
+def test_a_shift_moves_the_slice_and_nothing_else(coarse: Phantom) -> None:
+    old = coarse.scans[0]
+    shifts = np.zeros((len(old.scar), 2))
+    shifts[3] = 2 * 2.5, -2.5  # whole pixels: 2 along i, 1 back along j
+    moved = scan(coarse.tissue, coarse.lesion, old.ijk_to_ras, old.scar.shape, old.thickness, shifts)
+    assert np.allclose(moved.scar[3], np.roll(old.scar[3], (-1, 2), axis=(0, 1)), atol=0.02)
+    assert np.array_equal(np.delete(moved.scar, 3, axis=0), np.delete(old.scar, 3, axis=0))
+
+
+def test_shift_slices_has_the_asked_spread_and_keeps_the_truth(coarse: Phantom) -> None:
+    shifted = shift_slices(coarse, 2.0, seed=5)
+    rows, columns = np.indices(coarse.stacks[0].wall.shape[1:])
+
+    def middles(phantom: Phantom) -> np.ndarray:
+        walls = phantom.stacks[0].wall[1:]
+        return np.array([[(wall * columns).sum(), (wall * rows).sum()] / wall.sum() for wall in walls]) * 2.5
+
+    spread = np.sqrt(((middles(shifted) - middles(coarse)) ** 2).mean())
+    assert 1.2 < spread < 3.0
+    assert (shifted.truth == coarse.truth).all()
+    again = shift_slices(coarse, 2.0, seed=5)
+    assert np.array_equal(shifted.lge[0].array, again.lge[0].array)
+
+
+def test_lge_shows_dark_wall_bright_blood_and_brighter_scar(case: Phantom) -> None:
+    image, stack = case.lge[0].array.astype(float), case.stacks[0]
+    healthy = image[(stack.wall > 0.99) & (stack.scar == 0)].mean()
+    scarred = image[(stack.wall > 0.99) & (stack.scar == 1)].mean()
+    blood = image[case.scans[0].fractions[Tissue.LEFT_BLOOD] == 1].mean()
+    assert healthy < 0.5 * blood < blood < scarred
+    assert image.min() >= 0
+    assert case.lge[0].slice_thickness == 8
+
+
+def test_noise_is_seeded_and_rician(coarse: Phantom) -> None:
+    one, same, other = coarse, quick(seed=1), quick(seed=2)
+    assert np.array_equal(one.lge[0].array, same.lge[0].array)
+    assert not np.array_equal(one.lge[0].array, other.lge[0].array)
+    assert np.array_equal(one.scans[0].scar, other.scans[0].scar)
+    noise = one.scans[0].lge(np.random.default_rng(0), 30.0, "LGE").array
+    dark = noise[(one.stacks[0].wall > 0.999) & (one.stacks[0].scar == 0)]
+    assert dark.mean() == pytest.approx(60 + 30**2 / (2 * 60), abs=2)  # Rician noise lifts a weak signal
+
+
+def test_other_hearts_scale() -> None:
+    small = Ventricle(cavity_radius=18, cavity_length=55, wall_thickness=6.5, apex_thickness=3, base_height=14)
+    case = quick(ventricle=small)
+    assert 35 < node_volumes(case.mesh).sum() / 1000 < 70
+    assert case.truth.any()
+
+
+def test_grid_of_slices_counts_along_its_normal() -> None:
+    points = np.random.default_rng(8).uniform(-20, 20, (100, 3))
+    matrix, shape = slices(points, np.array([0, 0, -2.0]), np.array([0, -1.0, 0.3]), spacing=10, pixel=2)
+    assert matrix[:3, 2] == pytest.approx([0, 0, -10])
+    assert matrix[:3, 1] == pytest.approx([0, -2, 0])
+    center = matrix @ [(shape[2] - 1) / 2, (shape[1] - 1) / 2, (shape[0] - 1) / 2, 1]
+    assert center[:3] == pytest.approx((points.min(axis=0) + points.max(axis=0)) / 2)
+
+
+# Hearts from surfaces
+
+
+def test_a_surface_gives_the_heart_it_bounds(case: Phantom) -> None:
+    heart = Ventricle()
+    triangles = vtkTriangleFilter()
+    triangles.SetInputData(surface(case.mesh))
+    triangles.Update()
+    closed = Mesh(triangles.GetOutput(), "closed")
+    inner = case.mesh.points[heart.wall_coordinates(case.mesh.points)[0] < 0.01]
+    found = from_surface(closed, LESIONS["infarct"](heart), endocardium=inner, node_spacing=1.5, pixel=2.5)
+    assert node_volumes(found.mesh).sum() == pytest.approx(node_volumes(case.mesh).sum(), rel=0.02)
+    scarred = node_volumes(found.mesh)[found.truth].sum()
+    assert scarred == pytest.approx(node_volumes(case.mesh)[case.truth].sum(), rel=0.05)
+    base = found.stacks[0].ijk_to_ras[:3, 2] / 10
+    assert np.dot(base, heart.axes[2]) > 0.99
+    points = heart.to_ras(np.random.default_rng(9).uniform([-40, -40, -80], [40, 40, 15], (100_000, 3)))
+    known = np.isin(heart.tissue(points), [Tissue.WALL, Tissue.LEFT_BLOOD])
+    agree = found.tissue(points)[known] == heart.tissue(points)[known]
+    assert agree.mean() > 0.97
+
+
+def test_the_real_heart(shared_data: Path) -> None:
+    heart = place(read_mesh(shared_data / "scar" / "cobiveco_geo1" / "heart.vtp"), "mm", "ras")
+    found = from_surface(heart, node_spacing=1.5, pixel=2.5)
+    volumes = node_volumes(found.mesh) / 1000
+    assert volumes.sum() == pytest.approx(144.8, rel=0.01)
+    assert 5 < volumes[found.truth].sum() < 20
+    assert np.bincount(components(found.mesh, found.truth)[found.truth]).max() > 0.99 * found.truth.sum()
+    assert 8 <= len(found.stacks[0].wall) <= 11
+    assert found.scans[0].fractions[Tissue.LEFT_BLOOD].max() == 1
+
+
+# The files
+
+
+def test_files_read_back_as_written(case: Phantom, folder: Path) -> None:
+    stack = case.stacks[0]
+    image = read_volume(folder / "lge.nrrd")
+    assert np.array_equal(image.array, case.lge[0].array)
+    assert image.slice_thickness == 8
+    for name, expected in (("myocardium_fraction.nii.gz", stack.wall), ("scar_fraction.nii.gz", stack.scar)):
+        fraction = read_volume(folder / name)
+        assert np.array_equal(fraction.array, expected)
+        assert fraction.ijk_to_ras == pytest.approx(stack.ijk_to_ras, abs=1e-4)
+    assert image.ijk_to_ras == pytest.approx(stack.ijk_to_ras, abs=1e-6)
+
+
+def test_mesh_files_are_lps_and_hold_the_truth_only_in_truth(case: Phantom, folder: Path) -> None:
+    plain = read_mesh(folder / "mesh.vtu")
+    assert plain.frame == "lps"
+    mesh, truth = place(plain, "mm", "lps"), place(read_mesh(folder / "truth.vtu"), "mm", "lps")
+    assert mesh.points == pytest.approx(case.mesh.points)
+    assert mesh.array_names == ()
+    assert np.array_equal(truth.point_array("scar_truth") > 0.5, case.truth)
+
+
+def test_segments_are_named_nested_and_healthy_where_remote(case: Phantom, folder: Path) -> None:
+    found = read_segmentation(folder / "segmentation.seg.nrrd")
+    masks = {segment.name: segment.mask for segment in found.segments}
+    assert set(masks) == {"myocardium", "scar", "left ventricular blood pool", "right ventricular blood pool",
+                          "remote myocardium"}
+    assert not (masks["scar"] & ~masks["myocardium"]).any()
+    assert not (masks["remote myocardium"] & (~masks["myocardium"] | masks["scar"])).any()
+    assert masks["remote myocardium"].sum() > 100
+    assert case.lge[0].array[masks["remote myocardium"]].mean() < 100
+
+
+def test_dicom_series_says_the_same_as_the_nrrd(folder: Path) -> None:
+    series, image = read_volume(folder / "dicom"), read_volume(folder / "lge.nrrd")
+    assert np.array_equal(series.array, image.array)
+    assert series.ijk_to_ras == pytest.approx(image.ijk_to_ras, abs=1e-5)
+    header = pydicom.dcmread(folder / "dicom" / "slice_001.dcm")
+    assert (header.SliceThickness, header.Modality) == (8, "MR")
+    assert "SYNTHETIC" in str(header.PatientName)
+    headers = [pydicom.dcmread(path, stop_before_pixels=True) for path in sorted((folder / "dicom").iterdir())]
+    assert len({header.SOPInstanceUID for header in headers}) == len(headers)
+    assert len({header.SeriesInstanceUID for header in headers}) == 1
+
+
+def test_landmarks_are_slicer_markups(case: Phantom, folder: Path) -> None:
+    markups = json.loads((folder / "landmarks.mrk.json").read_text(encoding="utf-8"))["markups"][0]
+    assert markups["coordinateSystem"] == "LPS"
+    apex = next(point for point in markups["controlPoints"] if point["label"] == "apex")
+    assert np.array(apex["position"]) * [-1, -1, 1] == pytest.approx(case.landmarks["apex"])
+
+
+def test_readme_says_that_all_is_synthetic_and_names_every_file(folder: Path) -> None:
+    text = (folder / "README.txt").read_text(encoding="utf-8")
+    assert "synthetic" in text
+    assert all(path.name in text for path in folder.iterdir() if path.name != "README.txt")
+    assert not list(folder.rglob("*part-*"))
+
+
+def test_the_same_case_gives_the_same_files(case: Phantom, folder: Path, tmp_path: Path) -> None:
+    paths = write_case(dataclasses.replace(case), tmp_path / "again", dicom=True)
+    files = [path for path in (tmp_path / "again").rglob("*") if path.is_file()]
+    assert len(files) == len([path for path in folder.rglob("*") if path.is_file()])
+    for path in files:
+        assert path.read_bytes() == (folder / path.relative_to(tmp_path / "again")).read_bytes(), path.name
+    assert set(paths) >= {"lge", "segmentation", "mesh", "truth", "dicom"}
+
+
+def test_a_case_without_scar_has_no_empty_segment(tmp_path: Path) -> None:
+    case = quick(lesion="none")
+    write_case(case, tmp_path)
+    assert "scar" not in read_segmentation(tmp_path / "segmentation.seg.nrrd").names
+
+
+def test_the_phantom_loads_where_nothing_is_installed() -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {str(LOGIC)!r}); import deeprecon.scar.phantom; "
+        "print(sorted({'torch', 'nibabel', 'SimpleITK', 'scipy', 'slicer'} & {m.split('.')[0] for m in sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
