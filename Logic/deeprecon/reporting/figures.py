@@ -64,7 +64,7 @@ def surface_views(
         light = 0.35 + 0.65 * np.abs(normals @ forward)
         shaded = np.concatenate([colors[:, :3] * light[:, None], colors[:, 3:]], axis=1)[order]
         flat = np.stack([corners @ right, corners @ up], axis=-1)[order]
-        axis.add_collection(PolyCollection(flat, facecolors=shaded, edgecolors=shaded, linewidths=0.3))
+        axis.add_collection(PolyCollection(list(flat), facecolors=shaded, edgecolors=shaded, linewidths=0.3))
         axis.set(title=view.name, aspect="equal")
         axis.autoscale_view()
         axis.axis("off")

@@ -45,11 +45,11 @@ def reconstruct(inputs: ReconstructInputs, parameters: ReconstructParameters, ru
     inside = Inside(mesh) if open_edges(mesh) == 0 else None
     if inside is None:
         warnings.append(
-            f"The mesh {mesh.name} is an open surface: it does not say where the wall is, so whole pixels count as wall "
-            "and no segmentation is made."
+            f"The mesh {mesh.name} is an open surface and does not say where the wall is: "
+            "whole pixels count as wall, and no segmentation is made."
         )
     observations = observe(case.stacks)
-    points = quadrature(observations, inside=inside, seed=run.seed)
+    points = quadrature(observations, inside)
     warnings += overlap_warnings(observations, points)
     if not observations.y.any():
         warnings.append("No scar was observed in any slice; the result is a wall without scar.")
@@ -69,7 +69,7 @@ def reconstruct(inputs: ReconstructInputs, parameters: ReconstructParameters, ru
     burden = scar_burden(mesh, probability, uncertainty, parameters.cutoff, parameters.core_cutoff, parameters.density)
     means = group_means(predict, points)
     outputs = {"mesh": run.output / f"mesh{suffix}", "table": run.output / "table.csv"}
-    write_mesh(outputs["mesh"], mesh, unit, frame)
+    write_mesh(outputs["mesh"], mesh, unit.value, frame.value)
     write_table(outputs["table"], burden)
     if inside is not None:
         outputs["segmentation"] = run.output / "segmentation.seg.nrrd"
@@ -92,6 +92,7 @@ def reconstruct(inputs: ReconstructInputs, parameters: ReconstructParameters, ru
     residual = float(np.sqrt(np.nanmean((means - observations.y) ** 2)))
     scar = burden[1]
     figures |= {key: value for key, value in scar.items() if key != "region" and value != ""}
+    figures |= {"mesh_unit": unit.value, "mesh_frame": frame.value}
     return Outcome(outputs, {"nodes": mesh.n_points, "groups": len(observations), "residual_rms": residual} | figures)
 
 
@@ -106,7 +107,7 @@ def prepare(inputs: ReconstructInputs, parameters: ReconstructParameters, run: R
     case, _, unit, frame, mesh = _read(inputs, parameters)
     inside = Inside(mesh) if open_edges(mesh) == 0 else None
     observations = observe(case.stacks)
-    points = quadrature(observations, inside=inside, seed=run.seed)
+    points = quadrature(observations, inside)
     for warning in (*case.warnings, *overlap_warnings(observations, points)):
         run.reporter.warning(warning)
     outputs = {"observations": run.output / "observations.npz", "slices": run.output / "slices.csv"}
@@ -160,7 +161,9 @@ def evaluate(inputs: settings.EvaluateInputs, parameters: settings.EvaluateParam
         )
     probability = np.asarray(mesh.point_array("scar_probability"), np.float64)
     uncertainty = np.asarray(mesh.point_array("scar_uncertainty"), np.float64)
-    figures = score(mesh, probability, uncertainty, truth.point_array("scar_truth") > 0.5, parameters.cutoff)
+    figures = score(
+        mesh, probability, uncertainty, np.asarray(truth.point_array("scar_truth"), np.float64) > 0.5, parameters.cutoff
+    )
     outputs = {"table": run.output / "evaluation.csv"}
     write_table(outputs["table"], [{"figure": name, "value": value} for name, value in figures.items()])
     return Outcome(outputs, dict(figures))
@@ -192,7 +195,7 @@ def resolve(parameters: ReconstructParameters, device: str, threads: int, precis
         return parameters
     from deeprecon.scar.train import steps_for_budget
 
-    return replace(parameters, steps=steps_for_budget(parameters.budget, device, threads))
+    return replace(parameters, steps=steps_for_budget(parameters.budget, device))
 
 
 VERBS = {
