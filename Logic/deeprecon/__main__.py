@@ -2,5 +2,8 @@
 import sys
 
 from deeprecon.cli import main
+from deeprecon.jobs.process import die_with_parent
 
-sys.exit(main())
+if __name__ == "__main__":
+    die_with_parent()
+    sys.exit(main())

@@ -336,6 +336,7 @@ def test_help_shows_methods_verbs_choices_ranges_units_and_defaults(capsys: pyte
     assert "--slice-thickness MM thickness of a slice (0.1 to 30 mm)" in shown
     assert "steps to take (1 to 1000000; default: 5)" in shown
     assert "100 % of it" in shown
+    assert "--loud, --no-loud print as well (default: no)" in shown
     assert "--output DIR" in shown
 
 

@@ -80,6 +80,7 @@ def test_device_threads_and_precision_are_resolved_once_and_written_down(
         return lambda *arguments: (calls.append((name, *arguments)), value)[1]
 
     devices.resolve_device = note("device", "cuda:0")  # type: ignore[attr-defined]
+    devices.fallback_reason = lambda device: "the driver is too old"  # type: ignore[attr-defined]
     devices.resolve_threads = note("threads", 3)  # type: ignore[attr-defined]
     devices.resolve_precision = note("precision", "bf16")  # type: ignore[attr-defined]
     devices.set_up = note("set_up", None)  # type: ignore[attr-defined]
@@ -91,8 +92,11 @@ def test_device_threads_and_precision_are_resolved_once_and_written_down(
     job = Job.load(folder)
     assert job.resolved
     assert (job.device, job.threads, job.precision, job.version) == ("cuda:0", 3, "bf16", VERSION)
+    said = (folder / "events.jsonl").read_text(encoding="utf-8")
+    assert "the driver is too old" in said, "never a silent change to the CPU"
     calls.clear()
     assert worker.run_job(folder) == worker.DONE
+    assert (folder / "events.jsonl").read_text(encoding="utf-8").count("too old") == 1
     assert calls == [("device", "cuda:0"), ("set_up", "cuda:0", 3, 0)], "a resolved job is not probed again"
 
 
@@ -165,6 +169,30 @@ def test_a_failed_run_leaves_the_earlier_result_whole(tmp_path: Path) -> None:
     assert worker.run_job(folder) == worker.INTERNAL
     after = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in (".txt", ".json")}
     assert {**after, "job.json": b""} == {**before, "job.json": b""}
+
+
+def test_while_results_are_moved_there_is_no_result_json_and_the_next_run_makes_it_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make(tmp_path / "job", verb="pack", steps=4)
+    assert worker.run_job(folder) == worker.DONE
+    moved: list[Path] = []
+    real = worker._move
+
+    def move(source: Path, target: Path) -> None:
+        if len(moved) == 2:
+            raise OSError(28, "No space left on device")
+        real(source, target)
+        moved.append(target)
+
+    monkeypatch.setattr(worker, "_move", move)
+    assert worker.run_job(folder) == worker.INTERNAL
+    assert last_event(folder)["kind"] == "disk"
+    assert not (folder / "result.json").exists()
+    monkeypatch.setattr(worker, "_move", real)
+    assert worker.run_job(folder) == worker.DONE
+    files = json.loads((folder / "result.json").read_text(encoding="utf-8"))["outputs"]["series"]["files"]
+    assert files == {path.name: sha256(path) for path in (folder / "series").iterdir()}
 
 
 def test_a_result_never_replaces_an_input(tmp_path: Path) -> None:

@@ -120,12 +120,20 @@ def _help(field: Field) -> str:
     if field.required:
         notes.append("required")
     elif field.default not in (None, (), ""):
-        default = field.default.value if isinstance(field.default, enum.Enum) else field.default
-        if isinstance(default, tuple):
-            default = " ".join(str(entry) for entry in default)
-        notes.append(f"default: {_number(default) if isinstance(default, float) else default}")
+        notes.append(f"default: {_text(field.default)}")
     text = f"{field.help} ({'; '.join(notes)})" if notes else field.help
     return text.replace("%", "%%")
+
+
+def _text(value: Any) -> str:
+    """A default as it would be typed."""
+    if isinstance(value, tuple):
+        return " ".join(_text(entry) for entry in value)
+    if isinstance(value, enum.Enum):
+        return str(value.value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return _number(value) if isinstance(value, float) else str(value)
 
 
 def _number(value: float) -> str:

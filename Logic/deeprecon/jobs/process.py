@@ -16,13 +16,14 @@ WATCH = "DEEPRECON_WATCH_STDIN"
 """Set in a child's environment: the end of its stdin means that the parent is gone."""
 
 
-def python_command(interpreter: str | None = None) -> list[str]:
-    """The command that runs the worker; a job folder (or --probe) is to be appended.
+def python_command(interpreter: str | None = None, module: str = "deeprecon.worker") -> list[str]:
+    """The command that runs a module; for the worker, a job folder (or --probe) is to be appended.
 
     Args:
         interpreter: as set by the user. Left out, it is PythonSlicer (on the path, else below the application's
             folder), else, outside Slicer, the Python that runs this; inside Slicer sys.executable is empty or the
             application, which must not be started again.
+        module: what Python runs.
 
     Raises:
         InputError: no interpreter was found.
@@ -30,7 +31,7 @@ def python_command(interpreter: str | None = None) -> list[str]:
     found = interpreter or shutil.which("PythonSlicer") or _python_slicer() or _own_python()
     if not found:
         raise InputError("No Python interpreter was found to compute with.", "Set one in the settings of the module.")
-    return [found, "-X", "utf8", "-u", "-m", "deeprecon.worker"]
+    return [found, "-X", "utf8", "-u", "-m", module]
 
 
 def child_environment(overlay: Path | None = None) -> dict[str, str]:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from deeprecon.data.errors import InputError
+from deeprecon.data.files import sha256
 from deeprecon.jobs import failures, process, runner
 from deeprecon.jobs.runner import JobRunner, ProcessRunner
 
@@ -95,6 +96,28 @@ def test_killed_at_many_points_a_job_resumes_to_the_same_result(
     assert (folder / "chain.txt").read_bytes() == (tmp_path / "whole" / "chain.txt").read_bytes()
     assert not (folder / "checkpoint").exists(), "a job that is done leaves nothing to resume"
     assert not list(folder.rglob(".part-*"))
+
+
+def test_killed_at_any_moment_a_job_shows_a_whole_result_or_none(
+    make_job: Callable[..., JobRunner], tmp_path: Path
+) -> None:
+    folder = tmp_path / "job"
+    for delay in (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4):  # loading, checking, computing, writing
+        job = make_job(folder, steps=10, delay=0.002)
+        job.start()
+        time.sleep(delay)
+        job.kill()
+        job.wait(20)
+        if (folder / "result.json").exists():
+            outputs = json.loads((folder / "result.json").read_text(encoding="utf-8"))["outputs"]
+            assert outputs["chain"]["sha256"] == sha256(folder / "chain.txt")
+        else:
+            assert job.failure() is not None
+    last = make_job(folder, steps=10)
+    run(last)
+    whole = make_job(tmp_path / "whole", steps=10)
+    run(whole)
+    assert (folder / "chain.txt").read_bytes() == (tmp_path / "whole" / "chain.txt").read_bytes()
 
 
 def test_a_graceful_stop_keeps_the_best_and_can_be_resumed(make_job: Callable[..., JobRunner], tmp_path: Path) -> None:
