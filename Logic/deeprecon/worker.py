@@ -128,8 +128,6 @@ def _resolve(job: Job, verb: Verb, parameters: Any, log: EventLog) -> tuple[Job,
         device = devices.resolve_device(job.device)
         if job.device == "auto" and (reason := devices.fallback_reason(device)):
             log.warning(reason)
-        if job.device == "auto" and (reason := devices.fallback_reason(device)):
-            log.warning(reason)
         threads = job.threads or devices.resolve_threads(device)
         precision = job.precision if job.resolved else devices.resolve_precision(device, job.precision)
         devices.set_up(device, threads, job.seed)
