@@ -65,6 +65,7 @@ def scar_burden(mesh: Mesh, probability: Floats, uncertainty: Floats, cutoff: fl
     everywhere = np.ones(mesh.n_points, dtype=bool)
     regions = (("wall", everywhere, None), ("scar", scar, cutoff), ("core", core, core_cutoff),
                ("border zone", scar & ~core, None))
+    edges = _edges(mesh)
     rows: list[dict[str, str | float]] = []
     for name, mask, level in regions:
         size = float(sizes[mask].sum())
@@ -74,7 +75,7 @@ def scar_burden(mesh: Mesh, probability: Floats, uncertainty: Floats, cutoff: fl
         row["percent_of_wall"] = 100 * size / float(sizes.sum())
         row[f"low_{unit}"] = "" if level is None else float(sizes[probability - margin > level].sum())
         row[f"high_{unit}"] = "" if level is None else float(sizes[probability + margin > level].sum())
-        pieces = components(mesh, mask)
+        pieces = _pieces(edges, mask)
         row["pieces"] = int(pieces.max()) + 1
         row[f"largest_piece_{unit}"] = float(
             np.bincount(pieces[mask], weights=sizes[mask], minlength=1).max() if mask.any() else 0.0)
@@ -88,19 +89,28 @@ def components(mesh: Mesh, mask: npt.NDArray[np.bool_]) -> Integers:
     Returns:
         (N,) number of the piece from 0, in the order of their first nodes; -1 outside the mask.
     """
+    return _pieces(_edges(mesh), mask)
+
+
+def _edges(mesh: Mesh) -> Integers:
+    """(E, 2) nodes at both ends of each edge; curved edges come in straight pieces."""
     extract = vtkExtractEdges()
     extract.SetInputData(mesh.dataset)
     extract.UseAllPointsOn()
     extract.Update()
     lines = extract.GetOutput().GetLines()
     if not lines.GetNumberOfCells():
-        edges = np.empty((0, 2), dtype=np.int64)
-    else:  # curved edges come in straight pieces, so that each line has two ends
-        edges = vtk_to_numpy(lines.GetConnectivityArray()).reshape(-1, 2)
+        return np.empty((0, 2), dtype=np.int64)
+    edges: Integers = vtk_to_numpy(lines.GetConnectivityArray()).reshape(-1, 2).astype(np.int64)
+    return edges
+
+
+def _pieces(edges: Integers, mask: npt.NDArray[np.bool_]) -> Integers:
+    """`components` on (E, 2) edges."""
     one, other = edges.T
     kept = mask[one] & mask[other]
     one, other = one[kept], other[kept]
-    label = np.arange(mesh.n_points)
+    label = np.arange(len(mask))
     while True:  # every node takes the smallest label around it, then the label of that label: a few rounds are enough
         smallest = label.copy()
         np.minimum.at(smallest, one, label[other])
@@ -110,7 +120,7 @@ def components(mesh: Mesh, mask: npt.NDArray[np.bool_]) -> Integers:
         if np.array_equal(smallest, label):
             break
         label = smallest
-    result = np.full(mesh.n_points, -1, dtype=np.int64)
+    result = np.full(len(mask), -1, dtype=np.int64)
     result[mask] = np.unique(label[mask], return_inverse=True)[1]
     return result
 

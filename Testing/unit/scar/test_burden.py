@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from vtkmodules.vtkCommonDataModel import VTK_HEXAHEDRON, VTK_TETRA
-from vtkmodules.vtkFiltersSources import vtkPlaneSource
+from vtkmodules.vtkCommonDataModel import VTK_HEXAHEDRON, VTK_QUADRATIC_TETRA, VTK_TETRA
+from vtkmodules.vtkFiltersCore import vtkAppendPolyData
+from vtkmodules.vtkFiltersSources import vtkLineSource, vtkPlaneSource
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.mesh import Mesh
@@ -21,15 +22,19 @@ def box(counts: tuple[int, int, int], spacing: float) -> Mesh:
     return grid_mesh(nodes.astype(float), [(VTK_HEXAHEDRON, ids)], "box")
 
 
-def plane() -> Mesh:
-    """A square of 30 mm by 30 mm."""
+def plane_source() -> vtkPlaneSource:
     source = vtkPlaneSource()
     source.SetOrigin(0, 0, 0)
     source.SetPoint1(30, 0, 0)
     source.SetPoint2(0, 30, 0)
     source.SetResolution(30, 30)
     source.Update()
-    return Mesh(source.GetOutput(), "plane")
+    return source
+
+
+def plane() -> Mesh:
+    """A square of 30 mm by 30 mm."""
+    return Mesh(plane_source().GetOutput(), "plane")
 
 
 def row(rows: list[dict[str, str | float]], region: str) -> dict[str, str | float]:
@@ -130,3 +135,19 @@ def test_scar_tags_that_are_taken_are_refused() -> None:
     mesh = box((3, 1, 1), 1.0)
     with pytest.raises(InputError, match="box has elements tagged 100"):
         element_tags(mesh, np.zeros(mesh.n_points), base_tag=np.array([1, 100, 2]))
+
+
+def test_curved_cells_and_stray_lines_do_not_disturb() -> None:
+    corners = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], dtype=float)
+    pairs = [(0, 1), (1, 2), (0, 2), (0, 3), (1, 3), (2, 3)]
+    nodes = np.vstack([corners, [(corners[a] + corners[b]) / 2 for a, b in pairs]])
+    curved = grid_mesh(nodes, [(VTK_QUADRATIC_TETRA, np.arange(10)[None])], "curved")
+    assert components(curved, np.ones(10, dtype=bool)).max() == 0
+    assert components(curved, np.arange(10) < 4).max() == 3  # corners meet through the nodes between them only
+
+    append = vtkAppendPolyData()
+    for source in (vtkLineSource(), plane_source()):
+        source.Update()
+        append.AddInputData(source.GetOutput())
+    append.Update()
+    assert node_sizes(Mesh(append.GetOutput(), "both")).sum() == pytest.approx(900)
