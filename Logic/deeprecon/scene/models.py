@@ -113,7 +113,7 @@ def show_scalars(
         display.SetVisibility(True)
         display.SetVisibility2D(True)
         display.SetSliceIntersectionThickness(2)
-        display.SetSliceIntersectionOpacity(0.45)  # cells of a volume mesh fill their cut; the image shall be seen below
+        display.SetSliceIntersectionOpacity(0.45)  # a volume mesh fills its cut; the image is to be seen too
     return _legend(node, title or array_name)
 
 

@@ -14,7 +14,7 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.segmentation import Segment, Segmentation
 from deeprecon.data.volume import Volume, check_affine
 from deeprecon.scar.roles import role_of
-from deeprecon.scene.volumes import matrix_to_world, volume_from_node
+from deeprecon.scene.volumes import matrix_to_world, slice_thickness, volume_from_node
 
 _LABELMAP = "Binary labelmap"
 _TERMINOLOGY = "TerminologyEntry"
@@ -122,11 +122,11 @@ class _Labelmaps:
         self._name = node.GetName()
         self._to_world = matrix_to_world(node)
         self._segmentation = node.GetSegmentation()
-        self.slice_thickness = None
+        drawn_on = reference or node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
+        self.slice_thickness = None if drawn_on is None else slice_thickness(drawn_on)
         wanted = None
         if reference is not None:
             volume = volume_from_node(reference)
-            self.slice_thickness = volume.slice_thickness
             wanted = _oriented_image(np.zeros(volume.array.shape, np.uint8), volume.ijk_to_ras)
         if not self._segmentation.ContainsRepresentation(_LABELMAP):
             self._segmentation = self._voxelized(wanted)

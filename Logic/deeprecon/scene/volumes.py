@@ -34,7 +34,7 @@ def volume_from_node(node: Any) -> Volume:
     matrix = vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(matrix)
     ijk_to_ras = matrix_to_world(node) @ slicer.util.arrayFromVTKMatrix(matrix)
-    volume = Volume(slicer.util.arrayFromVolume(node).copy(), ijk_to_ras, name, _slice_thickness(node))
+    volume = Volume(slicer.util.arrayFromVolume(node).copy(), ijk_to_ras, name, slice_thickness(node))
     check_geometry(volume)
     return volume
 
@@ -98,8 +98,11 @@ def _storable(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-def _slice_thickness(node: Any) -> float | None:
-    """What the images said: kept from `node_from_volume`, else asked from the DICOM database (only in Slicer)."""
+def slice_thickness(node: Any) -> float | None:
+    """Thickness in mm of the slabs that a volume node's slices were taken from; None where nobody said it.
+
+    Kept from `node_from_volume`, else asked from Slicer's DICOM database.
+    """
     text = node.GetAttribute(THICKNESS_ATTRIBUTE)
     instances = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
     database = getattr(slicer, "dicomDatabase", None)

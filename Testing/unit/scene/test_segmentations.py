@@ -185,6 +185,14 @@ def test_a_rerun_replaces_the_segments_of_the_node(scene: Any) -> None:
     assert scene.GetNumberOfNodesByClass("vtkMRMLSegmentationDisplayNode") == 1
 
 
+def test_segments_know_the_slice_thickness_of_the_images_they_were_drawn_on(scene: Any) -> None:
+    image = node_from_volume(Volume(np.zeros((4, 6, 7), np.int16), AFFINE, "LGE", 6.5), "LGE")
+    node = node_from_segmentation(segmentation(), "heart", image)
+    assert segment_volume(node, find_segments(node)["scar"]).slice_thickness == 6.5
+    assert segmentation_from_node(node).slice_thickness == 6.5
+    assert segmentation_from_node(node_from_segmentation(segmentation(), "alone")).slice_thickness is None
+
+
 def test_the_reference_volume_is_noted_on_the_node(scene: Any) -> None:
     image = node_from_volume(Volume(np.zeros((4, 6, 7), np.int16), AFFINE), "LGE")
     node = node_from_segmentation(segmentation(), "heart", image)
