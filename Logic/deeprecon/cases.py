@@ -74,7 +74,7 @@ def run_cases(command: Command, file: Path, output: Path, part: tuple[int, int],
                     stop()
                 failure = _watch(runner, Console(verbose=console.verbose))
                 running.clear()
-            except InputError as error:
+            except (InputError, OSError) as error:
                 found = explain_exception(error)
                 failure = {"kind": found.kind, "message": found.message, "hint": found.hint}
             row: dict[str, Any] = {"case": case.name, "status": "done"}

@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console()
     try:
         return _main(sys.argv[1:] if arguments is None else arguments, console)
-    except InputError as error:
+    except (InputError, OSError) as error:
         failure = explain_exception(error)
         console.show_error(failure.message, failure.hint)
         return BAD_INPUT if failure.kind == "input" else INTERNAL

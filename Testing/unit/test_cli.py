@@ -16,7 +16,7 @@ import pytest
 
 from deeprecon import cli
 from deeprecon.jobs.console import Console, format_seconds, format_table
-from deeprecon.jobs.job import Job
+from deeprecon.jobs.job import VERSION, Job
 from deeprecon.jobs.process import child_environment
 from deeprecon.jobs.verbs import METHODS, load_verbs
 
@@ -349,6 +349,12 @@ def test_every_verb_has_a_help(method: str, capsys: pytest.CaptureFixture[str]) 
         shown = capsys.readouterr().out
         assert verb.summary[:20] in shown
         assert "--output DIR" in shown
+
+
+def test_the_package_is_run_by_its_name() -> None:
+    command = [sys.executable, "-m", "deeprecon", "--version"]
+    shown = subprocess.run(command, env=child_environment(), capture_output=True, text=True, check=True, timeout=60)
+    assert shown.stdout.strip() == VERSION
 
 
 @pytest.mark.parametrize("arguments", [[], ["scar"], ["scar", "reconstruct"]])

@@ -1,7 +1,11 @@
-"""Child processes that never outlive their parent and leave nothing behind when they are killed."""
+"""Child processes that never outlive their parent and leave nothing behind when they are killed.
+
+`python -m deeprecon.jobs.process MODULE ARGUMENTS` runs a module that knows nothing of this, such as pip, like that.
+"""
 from __future__ import annotations
 
 import os
+import runpy
 import shutil
 import signal
 import subprocess
@@ -137,3 +141,9 @@ def _taskkill(pid: int) -> None:
         creationflags=_windows_flag("CREATE_NO_WINDOW"),
         check=False,
     )
+
+
+if __name__ == "__main__":
+    die_with_parent()
+    del sys.argv[0]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

@@ -100,7 +100,7 @@ class Overlay:
         shutil.rmtree(self._staging, ignore_errors=True)
         self._staging.mkdir(parents=True)
         command = [
-            *python_command()[:-1], "pip", "install", "--disable-pip-version-check", "--no-input",
+            *python_command(module="deeprecon.jobs.process"), "pip", "install", "--disable-pip-version-check", "--no-input",
             "--no-deps", "--require-hashes", "--only-binary", ":all:", "--target", str(self._staging),
             "-r", str(self.lock),
         ]  # fmt: skip

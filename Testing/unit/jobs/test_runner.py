@@ -209,6 +209,31 @@ def test_no_child_survives_its_parent(
 
 
 @posix
+def test_a_module_that_knows_nothing_of_it_does_not_survive_its_parent_either(
+    until: Callable[[Callable[[], Any]], Any], tmp_path: Path
+) -> None:
+    (tmp_path / "sleeper.py").write_text("import sys, time\nprint(sys.argv[1:], flush=True)\ntime.sleep(300)\n")
+    command = [*process.python_command(sys.executable, "deeprecon.jobs.process"), "sleeper", "a", "--b"]
+    parent = f"""
+        import os, time
+        from deeprecon.jobs.runner import ProcessRunner
+        child = ProcessRunner({command!r})
+        child.start()
+        while not (events := child.poll()):
+            time.sleep(0.01)
+        print(child.pid, events[0]["text"], flush=True)
+        os._exit(0)
+    """
+    output = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(parent)],
+        env=process.child_environment(tmp_path), capture_output=True, text=True, timeout=60, check=True,
+    ).stdout  # fmt: skip
+    pid, _, said = output.strip().partition(" ")
+    assert said == "['a', '--b']"
+    until(lambda: not alive(int(pid)))
+
+
+@posix
 @pytest.mark.parametrize(
     ("mode", "kind", "words"),
     [
