@@ -100,8 +100,8 @@ class Overlay:
         shutil.rmtree(self._staging, ignore_errors=True)
         self._staging.mkdir(parents=True)
         command = [
-            *python_command(module="deeprecon.jobs.process"), "pip", "install", "--disable-pip-version-check", "--no-input",
-            "--no-deps", "--require-hashes", "--only-binary", ":all:", "--target", str(self._staging),
+            *python_command(module="deeprecon.jobs.process"), "pip", "install", "--disable-pip-version-check",
+            "--no-input", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--target", str(self._staging),
             "-r", str(self.lock),
         ]  # fmt: skip
         if wheels is not None:
