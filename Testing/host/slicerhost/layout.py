@@ -144,9 +144,13 @@ class qSlicerLayoutManager(QtCore.QObject):
             "vtkMRMLPlotViewNode": qMRMLPlotWidget,
             "vtkMRMLTableViewNode": qMRMLTableWidget,
         }
-        for node in self._h_viewNodes():
+        shown = self._h_viewNodes()
+        for node in shown:
             if node.GetID() not in self._h_widgets:
                 self._h_widgets[node.GetID()] = makers[node.GetClassName()](node)
+        for nodeID in self._h_widgets:
+            node = self._h_core.scene.GetNodeByID(nodeID)
+            node.SetMappedInLayout(int(node in shown))
 
     def _h_makeSliceWidget(self, node: Any) -> Any:
         view = self._h_sliceViews[node.GetLayoutName()] = SliceView(self._h_core, node)

@@ -63,6 +63,29 @@ def test_a_3d_view_shows_a_model_in_its_color(host: Any) -> None:
     assert view.cameraNode().GetPosition()[1] > 50  # from anterior
 
 
+def test_a_color_legend_is_shown(host: Any) -> None:
+    import slicer
+    import vtk
+
+    cone = vtk.vtkConeSource()
+    cone.Update()
+    mesh = cone.GetOutput()
+    scalars = vtk.vtkFloatArray()
+    scalars.SetName("probability")
+    for i in range(mesh.GetNumberOfPoints()):
+        scalars.InsertNextValue(i / 10)
+    mesh.GetPointData().AddArray(scalars)
+    model = slicer.modules.models.logic().AddModel(mesh)
+    model.GetDisplayNode().SetActiveScalarName("probability")
+    model.GetDisplayNode().SetScalarVisibility(True)
+    model.GetDisplayNode().SetAndObserveColorNodeID("vtkMRMLColorTableNodeRainbow")
+    view = next(iter(slicer.app.layoutManager()._h_threeDViews.values()))
+    before = view.image().astype(int)
+    slicer.modules.colors.logic().AddDefaultColorLegendDisplayNode(model)
+    changed = np.abs(view.image() - before).sum(-1) > 0
+    assert changed[:, 400:].sum() > 500
+
+
 def test_the_layout_number_is_remembered_told_and_reset(host: Any) -> None:
     import slicer
 
@@ -77,6 +100,7 @@ def test_the_layout_number_is_remembered_told_and_reset(host: Any) -> None:
     assert manager.layout == node.SlicerLayoutFourUpPlotView
     host.reset()
     assert (changes[0], changes[-1]) == (node.SlicerLayoutFourUpPlotView, node.SlicerLayoutFourUpView)
+    assert manager.sliceWidget("Red").mrmlSliceNode().IsMappedInLayout()
     assert set(manager.sliceViewNames()) == {"Red", "Green", "Yellow"}
     assert manager.sliceWidget("Blue") is None
 
