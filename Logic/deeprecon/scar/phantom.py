@@ -194,11 +194,11 @@ def _contours(phantom: Phantom) -> Segmentation:
 def _markups(landmarks: dict[str, npt.NDArray[np.float64]]) -> dict[str, Any]:
     """Landmarks, RAS mm, as Slicer's markups file describes points."""
     points = [
-        {"id": str(number), "label": name, "position": [-place[0], -place[1], place[2]]}
+        {"id": str(number), "label": name, "position": [-place[0], -place[1], place[2]], "positionStatus": "defined"}
         for number, (name, place) in enumerate(landmarks.items(), 1)
     ]
     return {
-        "@schema": "https://raw.githubusercontent.com/slicer/slicer/master/modules/loadable/markups/resources/schema/"
+        "@schema": "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/"
                    "markups-schema-v1.0.3.json#",
         "markups": [{"type": "Fiducial", "coordinateSystem": "LPS", "coordinateUnits": "mm", "controlPoints": points}],
     }

@@ -48,8 +48,8 @@ def test_parallel_borders_lie_their_distance_apart() -> None:
 def test_surface_distances_weigh_by_area_not_by_mesh_density() -> None:
     mesh = box(24, 1.0, reach=3.0)  # four times coarser at one end
     x, y, _ = mesh.points.T
-    tilt = y / 24 * 4  # the second border leaves the first one by 0 to 4 mm
-    distances, shares = metrics.surface_distances(mesh, 0.5 + (30 - x) / 100, 0.5 + (30 + tilt - x) / 100)
+    tilt = 4 * x / x.max()  # the second border leaves the first one by 0 to 4 mm, most where cells are large
+    distances, shares = metrics.surface_distances(mesh, 0.5 + (10.3 - y) / 100, 0.5 + (10.3 + tilt - y) / 100)
     assert shares.sum() == pytest.approx(1)
     assert distances @ shares == pytest.approx(2, abs=0.1)
 
