@@ -1,6 +1,7 @@
 """DICOM series: one image out of the files of a folder."""
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,10 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
 
 Array = npt.NDArray[np.float64]
+
+_STORAGE = b"1.2.840.10008.5.1.4.1.1."
+_NOT_IMAGES = tuple(_STORAGE + kind for kind in (b"9.", b"11.", b"88.", b"104.", b"66.1", b"66.2", b"66.3"))
+"""Storage classes without pixels: waveforms, presentation states, reports, documents, registrations, fiducials."""
 
 POSITION_TOLERANCE = 0.01
 """Share of the slice spacing by which a slice may lie off its place along the normal."""
@@ -39,8 +44,18 @@ class _Slice:
 
 def is_dicom(path: Path) -> bool:
     """True for a file with the DICOM mark at byte 128."""
+    return _head(path)[128:132] == b"DICM"
+
+
+def _head(path: Path) -> bytes:
     with open(path, "rb") as file:
-        return file.read(132)[128:] == b"DICM"
+        return file.read(1024)
+
+
+def _holds_no_image(path: Path) -> bool:
+    """True for reports, presentation states, documents and the like: they lie in many a series' folder."""
+    found = re.search(rb"\x02\x00\x02\x00UI(..)([0-9.]+)", _head(path), re.DOTALL)  # MediaStorageSOPClassUID
+    return found is not None and found.group(2).startswith(_NOT_IMAGES)
 
 
 def read_dicom(path: Path) -> Volume:
@@ -54,7 +69,8 @@ def read_dicom(path: Path) -> Volume:
             mixed orientation, size or thickness, multi-frame files.
     """
     folder = path if path.is_dir() else path.parent
-    files = sorted(file for file in folder.iterdir() if file.is_file() and file.name != "DICOMDIR" and is_dicom(file))
+    files = sorted(file for file in folder.iterdir() if file.is_file() and file.name != "DICOMDIR" and is_dicom(file)
+                   and not _holds_no_image(file))
     slices = [entry for entry in map(_read_header, files) if entry is not None]
     if path.is_file():
         own = next((entry.series for entry in slices if entry.path == path), None)
@@ -90,13 +106,11 @@ def _reader(path: Path) -> Any:
 
 
 def _read_header(path: Path) -> _Slice | None:
-    """The header of one file; None for DICOM files without a place in the patient (reports, presentation states)."""
+    """The header of one file; None for an image without a place in the patient (a screenshot, a curve)."""
     reader = _reader(path)
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
-        if "pixel" in str(error).lower() and "cut" not in str(error).lower():
-            return None
         raise InputError(f"{path} is cut off or damaged.", "Copy or export the series again.") from error
 
     def text(tag: str) -> str:

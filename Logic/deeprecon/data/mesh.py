@@ -74,9 +74,10 @@ class Mesh:
 
     @property
     def array_names(self) -> tuple[str, ...]:
-        """Names of the arrays at the nodes."""
+        """Names of the arrays of numbers at the nodes."""
         data = self.dataset.GetPointData()
-        return tuple(data.GetArrayName(index) for index in range(data.GetNumberOfArrays()))
+        arrays = [data.GetArray(index) for index in range(data.GetNumberOfArrays())]
+        return tuple(array.GetName() for array in arrays if array is not None and array.GetName())
 
     def point_array(self, name: str) -> npt.NDArray[np.generic]:
         """(N,) or (N, C) copy of the array `name` at the nodes.

@@ -6,7 +6,9 @@ mesh is read the way in which its elements are not twisted and written back as i
 """
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -46,7 +48,8 @@ def read_opencarp(path: Path) -> vtkUnstructuredGrid:
     Raises:
         InputError: a missing, cut-off or inconsistent file.
     """
-    points = _numbers(path.with_suffix(".pts"), 3)
+    points_path = path.with_suffix(".pts")
+    points = _table(points_path, _counted(points_path), 3)
     connectivity, offsets, types, tags, as_vtk = _read_elements(path.with_suffix(".elem"), points)
     grid = unstructured_grid(points, connectivity, offsets, types)
     _add(grid.GetCellData(), TAG, tags)
@@ -86,17 +89,23 @@ def _counted(path: Path) -> list[str]:
     return lines[1:]
 
 
-def _numbers(path: Path, width: int) -> npt.NDArray[np.float64]:
-    lines = _counted(path)
-    return _table(path, lines, width)
-
-
 def _table(path: Path, lines: list[str], width: int) -> npt.NDArray[np.float64]:
     try:
-        values = np.array(" ".join(lines).split(), np.float64)
-        return values.reshape(len(lines), width)
+        if any(len(line.split()) != width for line in lines):
+            raise ValueError("a line is short or long")
+        return _parse(lines, np.float64).reshape(len(lines), width)
     except ValueError as error:
         raise InputError(f"{path} is damaged: expected {width} numbers a line.", "Export the mesh again.") from error
+
+
+def _parse(lines: list[str], dtype: type) -> npt.NDArray[Any]:
+    """All numbers of some lines; ValueError where there is anything else."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)  # so numpy says that it stopped before the end
+        try:
+            return np.fromstring(" ".join(lines), dtype, sep=" ")
+        except DeprecationWarning as error:
+            raise ValueError(str(error)) from error
 
 
 def _read_elements(path: Path, points: npt.NDArray[np.float64]) -> tuple[
@@ -116,10 +125,12 @@ def _read_elements(path: Path, points: npt.NDArray[np.float64]) -> tuple[
     turned = True
     for name in sorted(set(names.tolist())):
         where = np.flatnonzero(names == name)
-        rows = [lines[index].split()[1:] for index in where]
         corners = _CORNERS[name]
+        rows = [lines[index].lstrip()[len(name):] for index in where]
         try:
-            table = np.array(rows, np.int64)
+            if len({len(row.split()) for row in rows}) != 1:
+                raise ValueError("a line is short or long")
+            table = _parse(rows, np.int64).reshape(len(where), -1)
         except ValueError as error:
             raise InputError(f"{path}: the lines of {name} elements do not all hold {corners} node numbers and a tag.",
                              "Export the mesh again.") from error
@@ -195,20 +206,21 @@ def write_opencarp(path: Path, dataset: vtkPointSet, points: npt.NDArray[np.floa
         where = np.flatnonzero(types == kind)
         nodes = connectivity[offsets[where][:, None] + np.arange(_CORNERS[name])]
         nodes = nodes[:, _TURNED[name]] if name in _TURNED and not as_vtk else nodes
-        rows = np.column_stack([nodes, tags[where]]).tolist()
-        lines[where] = [f"{name} {' '.join(map(str, row))}" for row in rows]
-    _write(path.with_suffix(".pts"), [str(len(points)), *_rows(points, 12)])
+        lines[where] = _rows(np.column_stack([nodes, tags[where]]), "%d", f"{name} ")
+    _write(path.with_suffix(".pts"), [str(len(points)), *_rows(points, "%.12g")])
     _write(path.with_suffix(".elem"), [str(len(types)), *lines.tolist()])
     if cell_data.GetArray(FIBER) is not None:
         axes = [vtk_to_numpy(cell_data.GetArray(name)) for name in (FIBER, SHEET) if cell_data.GetArray(name)]
-        _write(path.with_suffix(".lon"), [str(len(axes)), *_rows(np.hstack(axes), 9)])
+        _write(path.with_suffix(".lon"), [str(len(axes)), *_rows(np.hstack(axes), "%.9g")])
     for name in mesh.array_names:
         values = mesh.point_array(name)
-        _write(path.with_suffix(f".{name}.dat"), _rows(values.reshape(len(values), -1), 9))
+        _write(path.with_suffix(f".{name}.dat"), _rows(values.reshape(len(values), -1), "%.9g"))
 
 
-def _rows(values: npt.NDArray[np.generic], digits: int) -> list[str]:
-    return [" ".join(f"{value:.{digits}g}" for value in row) for row in values.tolist()]
+def _rows(values: npt.NDArray[np.generic], number: str, start: str = "") -> list[str]:
+    """The rows of a table as lines; one formatting for all, since there may be millions."""
+    line = start + " ".join([number] * values.shape[1]) + "\n"
+    return (line * len(values) % tuple(values.ravel().tolist())).splitlines()
 
 
 def _write(path: Path, lines: list[str]) -> None:

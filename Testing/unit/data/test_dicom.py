@@ -5,7 +5,7 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
+from pydicom.uid import BasicTextSRStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume, canonical
@@ -94,6 +94,11 @@ def test_other_files_in_the_folder_do_not_matter(tmp_path):
     write_series(tmp_path / "s")
     (tmp_path / "s" / "notes.txt").write_text("hello")
     (tmp_path / "s" / "DICOMDIR").write_bytes(bytes(128) + b"DICM")
+    report = pydicom.dcmread(tmp_path / "s" / "IM0001")
+    for name in ("PixelData", "Rows", "Columns", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
+        delattr(report, name)
+    report.SOPClassUID = report.file_meta.MediaStorageSOPClassUID = BasicTextSRStorage
+    report.save_as(tmp_path / "s" / "SR1", enforce_file_format=True)
     assert read_volume(tmp_path / "s").array.shape[0] == 5
 
 

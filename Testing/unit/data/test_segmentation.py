@@ -34,12 +34,13 @@ def heart(overlap: bool = True) -> Segmentation:
     myocardium = wall if overlap else wall & ~scar
     return Segmentation((Segment("Myocardium", myocardium, (0.8, 0.2, 0.4)),
                          Segment("Narbe é", scar, (1.0, 1.0, 0.0), TERMINOLOGY), Segment("blood pool", pool)),
-                        image(angles=(25, -40, 65)).ijk_to_ras, "heart")
+                        image(angles=(25, -40, 65)).ijk_to_ras, "heart", 6.5)
 
 
 def assert_same(found: Segmentation, expected: Segmentation) -> None:
     assert found.names == expected.names
     assert np.allclose(found.ijk_to_ras, expected.ijk_to_ras, atol=1e-6)
+    assert found.slice_thickness == expected.slice_thickness
     for one, other in zip(found.segments, expected.segments, strict=True):
         assert np.array_equal(one.mask, other.mask)
         assert np.allclose(one.color, other.color, atol=1e-5)

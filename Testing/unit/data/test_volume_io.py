@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 
 import nibabel
 import numpy as np
@@ -56,7 +57,7 @@ def test_names_outside_ascii_work(tmp_path, ending):
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_other_software_finds_the_same_place(tmp_path, ending):
     """ITK reads what we write, in LPS."""
-    volume = image(angles=(25, -40, 65))
+    volume = replace(image(angles=(25, -40, 65)), slice_thickness=6.5)
     write_volume(tmp_path / f"v{ending}", volume)
     itk = sitk.ReadImage(str(tmp_path / f"v{ending}"))
     assert np.array_equal(sitk.GetArrayFromImage(itk), volume.array)
