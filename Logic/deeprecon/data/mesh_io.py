@@ -1,6 +1,7 @@
 """Mesh files: raw coordinates first, then their place in the patient, which a file seldom states."""
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from vtkmodules.vtkCommonDataModel import (
     vtkStaticPointLocator,
     vtkUnstructuredGrid,
 )
+from vtkmodules.vtkCommonMisc import vtkErrorCode
 from vtkmodules.vtkFiltersCore import vtkTriangleFilter
 from vtkmodules.vtkIOGeometry import vtkSTLReader, vtkSTLWriter
 from vtkmodules.vtkIOLegacy import vtkDataSetWriter, vtkGenericDataObjectReader
@@ -322,8 +324,11 @@ def write_mesh(path: Path | str, mesh: Mesh, unit: str = "mm", frame: str = "ras
     writer.SetInputData(dataset)
     with atomic_path(path) as part:
         writer.SetFileName(str(part))
-        if not writer.Write() or not part.exists():
-            raise OSError(f"cannot write {path}")
+        done = writer.Write()
+        code = writer.GetErrorCode()
+        if not done or code or not part.exists():
+            full = code == vtkErrorCode.OutOfDiskSpaceError
+            raise OSError(errno.ENOSPC if full else errno.EIO, vtkErrorCode.GetStringFromErrorCode(code), str(path))
 
 
 def _note_space(dataset: vtkPointSet, frame: str) -> None:

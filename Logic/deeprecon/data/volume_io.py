@@ -1,6 +1,8 @@
 """Reading and writing volumes: NIfTI, NRRD, MetaImage, DICOM series."""
 from __future__ import annotations
 
+import errno
+import os
 import zlib
 from pathlib import Path
 from typing import Any
@@ -196,4 +198,9 @@ def _write_meta(path: Path, array: Any, ijk_to_ras: Any) -> None:
     image.SetDirection((affine[:3, :3] / spacing).ravel().tolist())
     image.SetOrigin(affine[:3, 3].tolist())
     with atomic_path(path) as part:
-        sitk.WriteImage(image, str(part), useCompression=True)
+        try:
+            sitk.WriteImage(image, str(part), useCompression=True)
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1].removeprefix("Reason: ")
+            full = os.strerror(errno.ENOSPC) in reason
+            raise OSError(errno.ENOSPC if full else errno.EIO, reason, str(path)) from error
