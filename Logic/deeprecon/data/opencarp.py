@@ -6,7 +6,9 @@ mesh is read the way in which its elements are not twisted and written back as i
 """
 from __future__ import annotations
 
+import re
 import warnings
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -207,25 +209,23 @@ def write_opencarp(path: Path, dataset: vtkPointSet, points: npt.NDArray[np.floa
         nodes = connectivity[offsets[where][:, None] + np.arange(_CORNERS[name])]
         nodes = nodes[:, _TURNED[name]] if name in _TURNED and not as_vtk else nodes
         lines[where] = _rows(np.column_stack([nodes, tags[where]]), "%d", f"{name} ")
-    _write(path.with_suffix(".pts"), [str(len(points)), *_rows(points, "%.12g")])
-    _write(path.with_suffix(".elem"), [str(len(types)), *lines.tolist()])
+    files = {".pts": [str(len(points)), *_rows(points, "%.12g")], ".elem": [str(len(types)), *lines.tolist()]}
     if cell_data.GetArray(FIBER) is not None:
         axes = [vtk_to_numpy(cell_data.GetArray(name)) for name in (FIBER, SHEET) if cell_data.GetArray(name)]
-        _write(path.with_suffix(".lon"), [str(len(axes)), *_rows(np.hstack(axes), "%.9g")])
+        files[".lon"] = [str(len(axes)), *_rows(np.hstack(axes), "%.9g")]
     for name in mesh.array_names:
         values = mesh.point_array(name)
-        _write(path.with_suffix(f".{name}.dat"), _rows(values.reshape(len(values), -1), "%.9g"))
+        files[f".{re.sub(r'[^\w-]+', '_', name)}.dat"] = _rows(values.reshape(len(values), -1), "%.9g")
+    with ExitStack() as renames:  # all of them are written before the first gets its name
+        for suffix, rows in files.items():
+            part = renames.enter_context(atomic_path(path.with_suffix(suffix)))
+            part.write_text("\n".join(rows) + "\n", encoding="utf-8", newline="\n")
 
 
 def _rows(values: npt.NDArray[np.generic], number: str, start: str = "") -> list[str]:
     """The rows of a table as lines; one formatting for all, since there may be millions."""
     line = start + " ".join([number] * values.shape[1]) + "\n"
     return (line * len(values) % tuple(values.ravel().tolist())).splitlines()
-
-
-def _write(path: Path, lines: list[str]) -> None:
-    with atomic_path(path) as part:
-        part.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
 
 
 def _add(data: object, name: str, values: npt.NDArray[np.generic]) -> None:
