@@ -215,7 +215,8 @@ def write_opencarp(path: Path, dataset: vtkPointSet, points: npt.NDArray[np.floa
         files[".lon"] = [str(len(axes)), *_rows(np.hstack(axes), "%.9g")]
     for name in mesh.array_names:
         values = mesh.point_array(name)
-        files[f".{re.sub(r'[^\w-]+', '_', name)}.dat"] = _rows(values.reshape(len(values), -1), "%.9g")
+        label = re.sub(r"[^\w-]+", "_", name)
+        files[f".{label}.dat"] = _rows(values.reshape(len(values), -1), "%.9g")
     with ExitStack() as renames:  # all of them are written before the first gets its name
         for suffix, rows in files.items():
             part = renames.enter_context(atomic_path(path.with_suffix(suffix)))
