@@ -54,7 +54,7 @@ from deeprecon.scene.scar_sample import load_sample_case
 from deeprecon.scene.segmentations import find_segments
 from deeprecon.scene.views import show_in_views
 
-SAMPLE = "DeepReconScar"
+SAMPLE = "Synthetic heart with scar"
 Settings = parameter_pack(ReconstructParameters)
 
 
@@ -83,7 +83,6 @@ def registerSampleData():
     SampleData.SampleDataLogic.registerCustomSampleDataSource(
         category="DeepRecon",
         sampleName=SAMPLE,
-        sampleDescription="Scar case (synthetic)",
         uris=["generated"],
         fileNames=["sample"],
         nodeNames=["Sample LGE"],
