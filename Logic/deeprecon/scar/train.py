@@ -35,8 +35,8 @@ class FieldSettings:
     members: int = 4
     features: int = 32
     scale: float = 2.0
-    width: int = 64
-    depth: int = 2
+    width: int = 32
+    depth: int = 3
     batch: int = 128
     learning_rate: float = 1e-2
     weight_decay: float = 1e-2
