@@ -103,6 +103,9 @@ def write_job(
         for role in roles
         if nodes.segments.get(role)
     }
+    if not np.asarray(volumes["myocardium"].array).any():
+        name = nodes.segmentation.GetSegmentation().GetSegment(nodes.segments["myocardium"]).GetName()
+        raise InputError(f"The segment {name} of the myocardium is empty.", "Draw it, or choose another segment.")
     colors = {
         "myocardium": (0.7, 0.35, 0.3),
         "scar": (0.95, 0.85, 0.2),
