@@ -105,6 +105,7 @@ class ScarReconstructionParameterNode:
     inputVolume - LGE images; needed when the scar comes from intensities.
     segmentation - holds the myocardium and, unless it comes from intensities, the scar.
     myocardiumSegment, scarSegment, noReflowSegment, remoteSegment - segment IDs, empty for none.
+    knownSegments - segment IDs for which these were chosen.
     mesh - gets the scar at its nodes; made from the myocardium if none.
     scarSource - scar segment or intensities.
     settings - of the method, see ReconstructParameters.
@@ -118,6 +119,7 @@ class ScarReconstructionParameterNode:
     scarSegment: str = ""
     noReflowSegment: str = ""
     remoteSegment: str = ""
+    knownSegments: list[str]
     mesh: vtkMRMLModelNode
     scarSource: ScarSource = ScarSource.SEGMENT
     settings: Settings
@@ -188,8 +190,11 @@ class ScarReconstructionWidget(MethodWidget):
 
     def _updateSegments(self, node):
         segments = segmentNames(node.segmentation)
+        areNew = list(node.knownSegments) != list(segments)
+        if areNew:
+            node.knownSegments = list(segments)
         for (name, role), combo in zip(SEGMENTS.items(), self._segmentCombos(), strict=True):
-            if getattr(node, name) not in segments:  # another segmentation: take the segment with a well-known name
+            if areNew and getattr(node, name) not in segments:  # take the segment with a well-known name
                 setattr(node, name, next((key for key, text in segments.items() if role_of(text) == role), ""))
             wasBlocked = combo.blockSignals(True)
             combo.clear()
