@@ -51,7 +51,7 @@ class Field(nn.Module):
         def normal(*shape: int) -> Tensor:
             return torch.randn(*shape, generator=generator)
 
-        self.register_buffer("center", torch.tensor(np.asarray(center), dtype=torch.float64))
+        self.register_buffer("center", torch.tensor(np.asarray(center), dtype=torch.float32))
         self.register_buffer("frequencies", scale * normal(3, features))
         sizes = [3 + 2 * features, *[width] * depth, 1]
         # The features have a variance of 1/2 and SiLU halves it again: 2 / inputs keeps the signal's size.
@@ -65,7 +65,7 @@ class Field(nn.Module):
 
     def coordinates(self, points: npt.NDArray[np.float64]) -> Tensor:
         """(..., 3) RAS mm to (..., 3) float32 coordinates on the field's device."""
-        center = self.center.cpu().numpy()
+        center = self.center.cpu().numpy().astype(np.float64)  # the difference loses nothing far from the origin
         return torch.as_tensor(((points - center) / UNIT_MM).astype(np.float32)).to(self.frequencies.device)
 
     def forward(self, coordinates: Tensor) -> Tensor:

@@ -186,10 +186,13 @@ def fit_field(
         best, best_step, best_weights = state["best"], state["best_step"], state["best_weights"]
     every = max(1, steps // settings.checks)
     finished = True
-    start = time.monotonic()
+    start = told = time.monotonic()
     for number in range(first, steps):
         loss = fitting.step(number, steps)
-        done = number + 1
+        done, now = number + 1, time.monotonic()
+        if now > told + 0.5 or done == steps:
+            run.reporter.progress(done / steps, (now - start) / (done - first) * (steps - done))
+            told = now
         if run.should_stop():
             finished = done == steps
         if done % every and done < steps and finished:
@@ -198,9 +201,7 @@ def fit_field(
         history.append({"step": done, **losses})
         if losses["held_out_loss"] < best:
             best, best_step, best_weights = losses["held_out_loss"], done, fitting.weights_now()
-        elapsed = time.monotonic() - start
         run.reporter.metric(done, **losses)
-        run.reporter.progress(done / steps, elapsed / (done - first) * (steps - done))
         if not finished:
             break
         save_checkpoint(
