@@ -10,8 +10,10 @@ from typing import Any
 import slicer
 
 
-@dataclasses.dataclass(eq=True)
+@dataclasses.dataclass
 class SampleDataSource:
+    """One sample. The file lists are needed, of equal length, even where a customDownloader makes the data."""
+
     sampleName: str | None = None
     uris: Any = None
     fileNames: Any = None
@@ -20,8 +22,26 @@ class SampleDataSource:
     loadFiles: Any = None
     customDownloader: Callable[..., Any] | None = None
     thumbnailFileName: str | None = None
-    loadFileType: Any = "VolumeFile"
+    loadFileType: Any = None
     loadFileProperties: Any = None
+
+    def __post_init__(self) -> None:
+        """Makes lists of single values; ValueError where the lengths differ."""
+        single = isinstance(self.uris, str)
+        if not single and not isinstance(self.uris, (list, tuple)):
+            raise ValueError("a sample data source needs uris, also with a customDownloader")
+        count = 1 if single else len(self.uris)
+        for name in ("uris", "fileNames", "nodeNames", "checksums", "loadFiles", "loadFileType"):
+            value = getattr(self, name)
+            if single:
+                setattr(self, name, [value])
+            elif value is None or (name == "loadFileType" and isinstance(value, str)):
+                setattr(self, name, [value] * count)
+        if self.fileNames == [None] * count:
+            raise ValueError("a sample data source needs fileNames")
+        lists = (self.uris, self.fileNames, self.nodeNames, self.checksums, self.loadFiles, self.loadFileType)
+        if len(set(map(len, lists))) != 1:
+            raise ValueError(f"All fields of sample data source must have the same length: {lists}")
 
 
 class SampleDataLogic:

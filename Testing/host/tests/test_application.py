@@ -76,8 +76,9 @@ def test_a_sample_is_made_by_its_downloader_from_the_panel_only(host: Any) -> No
 
     made: list[Any] = []
     logic = SampleData.SampleDataLogic()
+    source = {"sampleName": "Sample", "uris": ["generated"], "fileNames": ["sample"], "customDownloader": made.append}
     for _ in range(2):
-        logic.registerCustomSampleDataSource(category="DeepRecon", sampleName="Sample", customDownloader=made.append)
+        logic.registerCustomSampleDataSource(category="DeepRecon", **source)
     assert len(logic.sampleDataSourcesByCategory("DeepRecon")) == 1
     host.clickSample("Sample")
     assert [source.sampleName for source in made] == ["Sample"]
@@ -85,6 +86,9 @@ def test_a_sample_is_made_by_its_downloader_from_the_panel_only(host: Any) -> No
         logic.downloadSample("Sample")
     with pytest.raises(KeyError):
         host.clickSample("Other")
+    for wrong in ({"uris": None}, {"fileNames": None}, {"nodeNames": ["a", "b"]}):
+        with pytest.raises(ValueError, match="sample data source"):
+            logic.registerCustomSampleDataSource(category="DeepRecon", **{**source, **wrong})
 
 
 def test_wait_for_gives_up_with_an_error(host: Any) -> None:
