@@ -12,6 +12,8 @@ from deeprecon.scar.filling import fill
 
 _WHOLE = 0.95
 """Share of wall above which a pixel shows wall alone, without blood or fat in its prism."""
+_MOSTLY = 0.75
+"""Share of wall above which a pixel's intensity tells more of its wall than its neighbors do."""
 _LEAST = 30
 """Pixels below which no intensity statistics are made."""
 _HINT = "The rules are nsd:N (such as nsd:5), fwhm, max:PERCENT (such as max:60) and otsu."
@@ -120,8 +122,8 @@ def scar_fraction(
     1/2 at the threshold and on to 1 at the scar's plateau. It starts 2 standard deviations above the healthy level
     (at most half-way to the threshold), or the upper half of the noise would add up to scar. Hard, it is 1 from the
     threshold on.
-    Pixels that are only partly wall are mixed with blood or fat and tell nothing of their wall; they are given the
-    share of the nearest pixels full of wall in their slice (their own where the slice has none).
+    Pixels less than three quarters of which are wall are mixed with blood or fat and tell little of their wall; they
+    are given the share of the nearest better pixels in their slice (their own where the slice has none).
 
     Args and Raises: see `levels`.
     """
@@ -132,7 +134,7 @@ def scar_fraction(
         share = np.interp(values, [floor, found.threshold, found.plateau], [0.0, 0.5, 1.0])
     else:
         share = (values >= found.threshold).astype(np.float64)
-    share = fill(share, wall >= _WHOLE, wall > 0)
+    share = fill(share, wall >= _MOSTLY, wall > 0)
     return np.where(wall > 0, share, 0).astype(np.float32)
 
 
