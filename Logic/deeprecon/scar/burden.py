@@ -1,6 +1,8 @@
 """How much scar there is, in how many pieces, and the element tags that simulators read."""
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 from vtkmodules.util.numpy_support import vtk_to_numpy
@@ -40,8 +42,8 @@ def scar_burden(mesh: Mesh, probability: Floats, uncertainty: Floats, cutoff: fl
 
     A node is scar where its probability exceeds `cutoff`, core where it exceeds `core_cutoff` too, else border zone.
 
-    The 95 % interval (`low_*`, `high_*`) counts the nodes that still exceed the cutoff when every probability is
-    lowered or raised by 1.96 of its uncertainty at once. Errors of neighbouring nodes go together, so that adding
+    The 95 % interval (`low_*`, `high_*`) is what comes out when every probability is lowered or raised by 1.96 of its
+    uncertainty at once. Errors of neighbouring nodes go together, so that adding
     them as if independent would make the interval far too narrow; taking them as one makes it cautious. It says
     nothing of errors that the method does not know of, such as a wrong contour.
 
@@ -56,30 +58,33 @@ def scar_burden(mesh: Mesh, probability: Floats, uncertainty: Floats, cutoff: fl
     Returns:
         A dictionary a region with the keys region, volume_ml, mass_g, percent_of_wall, low_ml, high_ml, pieces and
         largest_piece_ml. A surface mesh has no volume: area_cm2, low_cm2, high_cm2 and largest_piece_cm2 stand
-        instead, without a mass. The border zone has no interval of its own.
+        instead, without a mass. Numbers have three decimals.
     """
     sizes = node_sizes(mesh) / (1000.0 if mesh.is_volume else 100.0)
     measure, unit = ("volume", "ml") if mesh.is_volume else ("area", "cm2")
     margin = Z_95 * np.asarray(uncertainty, dtype=np.float64)
-    scar, core = probability > cutoff, probability > core_cutoff
-    everywhere = np.ones(mesh.n_points, dtype=bool)
-    regions = (("wall", everywhere, None), ("scar", scar, cutoff), ("core", core, core_cutoff),
-               ("border zone", scar & ~core, None))
+    regions: dict[str, Callable[[Floats], npt.NDArray[np.bool_]]] = {
+        "wall": lambda p: np.ones(p.shape, dtype=bool),
+        "scar": lambda p: p > cutoff,
+        "core": lambda p: p > core_cutoff,
+        "border zone": lambda p: (p > cutoff) & (p <= core_cutoff),
+    }
     edges = _edges(mesh)
     rows: list[dict[str, str | float]] = []
-    for name, mask, level in regions:
+    for name, belongs in regions.items():
+        mask = belongs(probability)
         size = float(sizes[mask].sum())
+        extremes = [size, *(float(sizes[belongs(probability + shift)].sum()) for shift in (-margin, margin))]
         row: dict[str, str | float] = {"region": name, f"{measure}_{unit}": size}
         if mesh.is_volume:
             row["mass_g"] = size * density
         row["percent_of_wall"] = 100 * size / float(sizes.sum())
-        row[f"low_{unit}"] = "" if level is None else float(sizes[probability - margin > level].sum())
-        row[f"high_{unit}"] = "" if level is None else float(sizes[probability + margin > level].sum())
+        row[f"low_{unit}"], row[f"high_{unit}"] = min(extremes), max(extremes)
         pieces = _pieces(edges, mask)
         row["pieces"] = int(pieces.max()) + 1
         row[f"largest_piece_{unit}"] = float(
             np.bincount(pieces[mask], weights=sizes[mask], minlength=1).max() if mask.any() else 0.0)
-        rows.append(row)
+        rows.append({key: round(value, 3) if isinstance(value, float) else value for key, value in row.items()})
     return rows
 
 
