@@ -263,8 +263,9 @@ class ScarReconstructionWidget(MethodWidget):
             for name, role in OUTPUTS.items():
                 setattr(node, name, loaded.nodes.get(role))
         self.resultPanel.report = folder / OUTPUT / "report.html"
-        if node.mesh is not None:
-            node.mesh.SetDisplayVisibility(False)  # the result lies exactly on it
+        hidden = [node.mesh, node.segmentation if node.outputSegmentation else None]
+        for covered in filter(None, hidden):
+            covered.SetDisplayVisibility(False)  # the result lies exactly on it
         self.showResult(self.resultPanel.shown)
         self.ui.resultsCollapsibleButton.collapsed = False
         return loaded.sentence

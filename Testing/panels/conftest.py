@@ -88,9 +88,8 @@ def panel(host: Any, probed: Any, tmp_path: Path) -> Iterator[Any]:
         return "Scar volume: 1 ml."
 
     device = DevicePanel(window.layout(), lambda: None)
-    made = RunPanel(
-        window.layout(), RunCallbacks(prepare, load, lambda: calls.append("repeat"), lambda: None), device, "Test curves"
-    )
+    callbacks = RunCallbacks(prepare, load, lambda: calls.append("repeat"), lambda: None)
+    made = RunPanel(window.layout(), callbacks, device, "Test curves")
     made.setScene(slicer.mrmlScene)
     made.setReady(True)
     made.calls = calls

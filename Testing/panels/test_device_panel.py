@@ -86,7 +86,7 @@ def test_a_failed_check_is_said(host: Any, device: Any, monkeypatch: pytest.Monk
     assert device.ui.statusLabel.text == answers[0]
 
 
-def test_missing_pytorch_and_packages_come_with_buttons(host: Any, device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_packages_come_with_buttons(host: Any, device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import qt
 
     from deeprecon.data.errors import InputError

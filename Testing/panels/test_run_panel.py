@@ -1,6 +1,7 @@
-"""The run panel: start, progress, curves, cancel, and what went wrong in words, with a child process that is told what to do."""
+"""The run panel with a child process that is told what to do: progress, curves, cancel, failures in words."""
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -72,12 +73,15 @@ def test_the_application_answers_while_a_job_runs_and_talks(host: Any, panel: An
     timer.stop()
     assert panel.state.value == "done"
     assert "line 19999 äö" in panel.logLines
-    assert max(after - before for before, after in zip(ticks, ticks[1:], strict=False)) < 1.0
+    assert max(after - before for before, after in itertools.pairwise(ticks)) < 1.0
 
 
 @pytest.mark.parametrize(
     ("mode", "words"),
-    [("input", '<b>Sample LGE has a hole &lt;in&gt; it.</b> Give &quot;Slice thickness&quot;.'), ("killed", "was killed")],
+    [
+        ("input", "<b>Sample LGE has a hole &lt;in&gt; it.</b> Give &quot;Slice thickness&quot;."),
+        ("killed", "was killed"),
+    ],
 )
 def test_failures_are_shown_in_the_panel_in_words(
     host: Any, panel: Any, fake_worker: Use, mode: str, words: str

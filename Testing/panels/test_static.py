@@ -96,9 +96,8 @@ def test_linked_widgets_name_fields_of_the_parameter_node(host: Any) -> None:
     host.loadModule(MODULE, show=False)
     node = importlib.import_module("ScarReconstruction").ScarReconstructionParameterNode
     ui = MODULE.parent / "Resources" / "UI" / "ScarReconstruction.ui"
-    linked = [
-        entry.findtext("string") for entry in ET.parse(ui).iter("property") if entry.get("name") == "SlicerParameterName"
-    ]
+    entries = [entry for entry in ET.parse(ui).iter("property") if entry.get("name") == "SlicerParameterName"]
+    linked = [entry.findtext("string", "") for entry in entries]
     assert len(linked) == len(set(linked))
     for name in linked:
         assert node.dataType(name)

@@ -120,7 +120,7 @@ class Overlay:
             if runner.exit_code != 0:
                 raise InputError(
                     f"The packages could not be installed (pip ended with {runner.exit_code}).",
-                    "Read the log. Behind a firewall, set the proxy, or import a package file made on another computer.",
+                    "Read the log. Behind a firewall, set the proxy, or import a file made on another computer.",
                 )
             self._replace(self._staging)
         finally:

@@ -236,7 +236,7 @@ def wall_bounds(nodes: ScarNodes) -> npt.NDArray[np.float64]:
         InputError: the segment is empty or cannot be made into voxels.
     """
     volume = segment_volume(nodes.segmentation, nodes.segments["myocardium"])
-    indices = np.argwhere(volume.array > 0)
+    indices = np.argwhere(volume.array)
     if len(indices) == 0:
         raise InputError("The segment of the myocardium is empty.", "Draw it, or choose another segment.")
     low, high = indices.min(axis=0) - 0.5, indices.max(axis=0) + 0.5
