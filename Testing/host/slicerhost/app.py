@@ -155,6 +155,7 @@ class qSlicerApplication(QtWidgets.QApplication):
         super().__init__(["Slicer"])
         self.organizationName, self.applicationName = "NA-MIC", "Slicer"
         self.applicationVersion = ".".join(map(str, VERSION))
+        self.temporaryPath = core.temporaryPath
         self._h_core = core
         self._h_home = tempfile.mkdtemp(prefix="home-", dir=core.temporaryPath)
         self._h_modules = qSlicerModuleManager(core.modules)
@@ -167,7 +168,7 @@ class qSlicerApplication(QtWidgets.QApplication):
 
     slicerHome = property(lambda self: self._h_home)
     extensionsInstallPath = property(lambda self: os.path.join(self._h_home, "Extensions"))
-    temporaryPath = stored("temporaryPath", tempfile.gettempdir(), str)
+    temporaryPath = stored("temporaryPath", "", str)
     documentationBaseUrl = property(lambda self: "https://slicer.readthedocs.io/en/latest/")
     majorVersion = property(lambda self: VERSION[0])
     minorVersion = property(lambda self: VERSION[1])

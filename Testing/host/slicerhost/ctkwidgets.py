@@ -228,6 +228,11 @@ class ctkDoubleSpinBox(QtWidgets.QWidget):
         self._h_spin.value = float(value)
 
 
+def _filters(value: Any) -> int:
+    """Flags of ctkPathLineEdit as a number; a .ui file gives their names."""
+    return sum({getattr(ctkPathLineEdit, name) for name in value}) if isinstance(value, list) else int(value)
+
+
 @customWidget(currentPathChanged="QString", validInputChanged="bool")
 class ctkPathLineEdit(QtWidgets.QWidget):
     """A path with a browse button. A test sets `currentPath`; `browse` opens no dialog here."""
@@ -253,15 +258,9 @@ class ctkPathLineEdit(QtWidgets.QWidget):
             raise AttributeError(f"currentPath expects a string, not {type(path).__name__}")  # PythonQt: no pathlib
         self._h_combo.setEditText(path)
 
-    def _h_filters(value: Any) -> int:  # type: ignore[misc]  # a converter, used in the class body below
-        if isinstance(value, list):  # names, from a .ui file
-            return sum({getattr(ctkPathLineEdit, name) for name in value})
-        return int(value)
-
     currentPath = property(lambda self: self._h_combo.currentText, setCurrentPath)
-    filters = stored("filters", 3, _h_filters)
-    nameFilters = property(lambda self: tuple(self.__dict__.get("_h_nameFilters", ())), None)
-    nameFilters = nameFilters.setter(lambda self, value: self.__dict__.__setitem__("_h_nameFilters", list(value)))
+    filters = stored("filters", 3, _filters)
+    nameFilters = stored("nameFilters", (), tuple)  # PythonQt gives a QStringList as a tuple
     settingKey = stored("settingKey", "", str)
     label = stored("label", "", str)
     showHistoryButton = stored("showHistoryButton", True, bool)

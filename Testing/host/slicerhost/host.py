@@ -71,8 +71,8 @@ class Host:
         from . import app, parameterwrapper, slm
 
         i18n = types.ModuleType("slicer.i18n")
-        i18n.tr = lambda text: text  # type: ignore[attr-defined]
-        i18n.translate = lambda context, text: text  # type: ignore[attr-defined]
+        i18n.tr = lambda text: text
+        i18n.translate = lambda context, text: text
         submodules = {
             "i18n": i18n,
             "ScriptedLoadableModule": slm,
@@ -177,6 +177,8 @@ class Host:
         """
         from .picture import desktopPicture
 
+        if self.app.layoutManager() is None:
+            raise RuntimeError("the host was started without a main window: there are no views to photograph")
         self.process()
         panel = self._panels[-1]
         title = panel._h_module.title or panel._h_module.name

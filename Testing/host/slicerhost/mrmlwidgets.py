@@ -22,7 +22,7 @@ class Observing:
         """Observes these (object or None, event, callback) instead of what was observed before."""
         if "_h_tags" not in self.__dict__:
             self.__dict__["_h_tags"] = tags = []
-            self.destroyed.connect(lambda: _removeObservers(tags))  # type: ignore[attr-defined]
+            self.destroyed.connect(lambda: _removeObservers(tags))
         tags = self.__dict__["_h_tags"]
         _removeObservers(tags)
         tags += [(o, o.AddObserver(event, callback)) for o, event, callback in observations if o is not None]

@@ -272,6 +272,6 @@ def buildParameterNodeWrapperModule() -> types.ModuleType:
         setattr(module, name, globals()[name])
     for name in ("Validator", "NotNone", "WithinRange", "Minimum", "Maximum", "Choice", "Default"):
         setattr(module, name, getattr(parametertypes, name))
-    module.parameterPack = parametertypes.parameterPack  # type: ignore[attr-defined]
-    module.isParameterPack = parametertypes.isParameterPack  # type: ignore[attr-defined]
+    module.parameterPack = parametertypes.parameterPack
+    module.isParameterPack = parametertypes.isParameterPack
     return module

@@ -82,6 +82,6 @@ class SampleDataLogic:
 def buildSampleDataModule() -> types.ModuleType:
     """The module `SampleData`."""
     module = types.ModuleType("SampleData")
-    module.SampleDataLogic = SampleDataLogic  # type: ignore[attr-defined]
-    module.SampleDataSource = SampleDataSource  # type: ignore[attr-defined]
+    module.SampleDataLogic = SampleDataLogic
+    module.SampleDataSource = SampleDataSource
     return module
