@@ -41,7 +41,7 @@ def main() -> None:
     deeprecon("reconstruct", *options, "--output", result)
     if (folder / "truth.vtu").exists():
         compare(folder, options, arguments.output, result)
-    write_scene(result, arguments.output / "scene.mrb", folder)
+    write_scene(result, Path(options[1]), arguments.output / "scene.mrb")
     print(f"\nDone in {time.monotonic() - started:.0f} s. Open:")
     print(f"  report   {result / 'report.html'}")
     print(f"  scene    {arguments.output / 'scene.mrb'}   (drag it into Slicer)")
@@ -93,15 +93,31 @@ def compare(folder: Path, options: list[str | Path], output: Path, field: Path) 
         print(f"{name:16}{dice:8.3f}{error:12.1f} %{distance:7.1f} mm{seconds:7.1f} s")
 
 
-def write_scene(result: Path, path: Path, case: Path) -> None:
-    """A Slicer scene with the images, the result and how it is shown, written without Slicer."""
+def write_scene(result: Path, image: Path, path: Path) -> None:
+    """A Slicer scene with the image and the result as the panel shows them, written without Slicer."""
+    import slicer
     import slicerhost.core
 
-    core = slicerhost.core.start()
+    from deeprecon.data.volume_io import read_volume
+    from deeprecon.scene.models import show_scalars
     from deeprecon.scene.results import load_results
+    from deeprecon.scene.views import show_in_views
+    from deeprecon.scene.volumes import node_from_volume
 
-    load_results(result)
-    core.saveScene(path)
+    core = slicerhost.core.start()
+    volume = node_from_volume(read_volume(image), "LGE")
+    nodes = load_results(result, "Scar")
+    show_scalars(nodes["mesh"], "scar_probability", title="Scar probability")
+    show_in_views(volume, nodes.get("segmentation"), nodes["mesh"])
+    for name in ("Red", "Green", "Yellow"):  # Slicer's slice views take over what these nodes show
+        composite = slicer.vtkMRMLSliceCompositeNode()
+        composite.SetSingletonTag(name)
+        composite.SetLayoutName(name)
+        composite.SetBackgroundVolumeID(volume.GetID())
+        slicer.mrmlScene.AddNode(composite)
+    if not slicer.mrmlScene.WriteToMRB(str(path)):
+        sys.exit(f"The scene could not be written to {path}.")
+    core.close()
 
 
 if __name__ == "__main__":
