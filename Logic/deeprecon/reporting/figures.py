@@ -12,6 +12,9 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
+PIXELS = 480  # along the longer side of a surface in its picture
+PIECE = 0.8  # pixels, edge of a triangle's pieces: small enough to leave no holes
+
 
 @dataclass(frozen=True)
 class View:
@@ -47,31 +50,73 @@ def surface_views(
         values: (N,) shown from white (0) to dark red (1).
     """
     plt = _pyplot()
-    from matplotlib.collections import PolyCollection
-
     figure, axes = plt.subplots(1, len(views), figsize=(3.4 * len(views), 3.8), layout="constrained", squeeze=False)
     palette = plt.get_cmap("YlOrRd")
     corners = points[triangles]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-    colors = palette(np.clip(values[triangles].mean(axis=1), 0, 1))
     for axis, view in zip(axes[0], views, strict=True):
         forward = view.look_from / np.linalg.norm(view.look_from)
         right = np.cross(view.up, forward)
         right /= np.linalg.norm(right)
-        up = np.cross(forward, right)
-        order = np.argsort(corners.mean(axis=1) @ forward)  # painter's algorithm: far triangles first
-        light = 0.35 + 0.65 * np.abs(normals @ forward)
-        shaded = np.concatenate([colors[:, :3] * light[:, None], colors[:, 3:]], axis=1)[order]
-        flat = np.stack([corners @ right, corners @ up], axis=-1)[order]
-        axis.add_collection(PolyCollection(list(flat), facecolors=shaded, edgecolors=shaded, linewidths=0.3))
-        axis.set(title=view.name, aspect="equal")
-        axis.autoscale_view()
+        seen = corners @ np.stack([right, np.cross(forward, right), forward], axis=1)
+        low, high = seen[..., :2].min(axis=(0, 1)), seen[..., :2].max(axis=(0, 1))
+        pixel = max(float((high - low).max()) / PIXELS, 1e-9)
+        seen[..., :2] = (seen[..., :2] - low) / pixel
+        nearest, shown = _render(seen, values[triangles], tuple(seen[..., 1::-1].max(axis=(0, 1)).astype(int) + 1))
+        picture = palette(np.clip(shown, 0, 1))
+        picture[..., :3] *= (0.35 + 0.65 * np.abs(normals @ forward))[nearest][..., None]
+        picture[nearest < 0] = 0
+        axis.imshow(picture, origin="lower")
+        axis.set(title=view.name)
         axis.axis("off")
     mappable = plt.cm.ScalarMappable(cmap=palette)
     mappable.set_clim(0, 1)
     figure.colorbar(mappable, ax=axes[0], shrink=0.7, label=title)
     return _png(figure)
+
+
+def _render(
+    corners: FloatArray, values: FloatArray, shape: tuple[int, int]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Which triangle is nearest in each pixel, and its value there.
+
+    Triangles are cut into pieces no longer than a pixel and the middle of each piece is a dot, so that the time
+    depends on the picture's size more than on the number of triangles.
+
+    Args:
+        corners: (T, 3, 3) x and y in pixels and nearness of each corner.
+        values: (T, 3) at the corners.
+        shape: (rows, columns) of the picture.
+
+    Returns:
+        (rows, columns) index of the triangle, -1 where there is none, and its value, 0 where there is none.
+    """
+    depth = np.full(shape[0] * shape[1], -np.inf)
+    nearest, shown = np.full(depth.shape, -1, np.int64), np.zeros(depth.shape)
+    edges = np.linalg.norm(corners[..., :2] - np.roll(corners[..., :2], 1, axis=1), axis=-1).max(axis=1)
+    cuts = np.maximum(1, np.ceil(edges / PIECE)).astype(int)
+    for count in np.unique(cuts):
+        chosen = np.flatnonzero(cuts == count)
+        weights = _pieces(int(count))
+        for part in np.array_split(chosen, -(-len(chosen) * len(weights) // 500_000)):
+            dots = weights @ np.concatenate([corners[part], values[part][..., None]], axis=-1)
+            x, y, z, value = dots.reshape(-1, 4).T
+            place = y.astype(np.int64) * shape[1] + x.astype(np.int64)
+            np.maximum.at(depth, place, z)
+            front = np.flatnonzero(z == depth[place])
+            nearest[place[front]] = np.repeat(part, len(weights))[front]
+            shown[place[front]] = value[front]
+    return nearest.reshape(shape), shown.reshape(shape)
+
+
+def _pieces(count: int) -> FloatArray:
+    """(count^2, 3) barycentric middles of the equal triangles into which a triangle is cut, `count` along each edge."""
+    i, j = (index.ravel() for index in np.indices((count, count)))
+    upright, turned = i + j < count, i + j < count - 1
+    first = np.concatenate([i[upright] + 1 / 3, i[turned] + 2 / 3]) / count
+    second = np.concatenate([j[upright] + 1 / 3, j[turned] + 2 / 3]) / count
+    return np.stack([first, second, 1 - first - second], axis=1)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.segmentation import Segmentation, is_segmentation_file, read_segmentation
-from deeprecon.data.volume import Volume, canonical, slice_axis
+from deeprecon.data.volume import Volume, canonical, check_finite, slice_axis
 from deeprecon.data.volume_io import read_volume
 from deeprecon.scar.parameters import Observation, ReconstructInputs, ReconstructParameters
 from deeprecon.scar.roles import ROLES, role_of
@@ -40,7 +40,9 @@ def read_case(inputs: ReconstructInputs, parameters: ReconstructParameters) -> C
         InputError: something is missing or contradicts itself; the message names the file and the way out.
     """
     labels = parse_labels(parameters.labels)
-    myocardium = inputs.myocardium or tuple(path for path in inputs.scar if is_segmentation_file(path))
+    myocardium = inputs.myocardium or tuple(
+        path for path in inputs.scar if is_segmentation_file(path) or _names_role(path, "myocardium", labels)
+    )
     if not myocardium:
         raise InputError("The wall is missing: no myocardium was given.", "Give --myocardium, one file per stack.")
     scar = inputs.scar
@@ -57,7 +59,7 @@ def read_case(inputs: ReconstructInputs, parameters: ReconstructParameters) -> C
     warnings: list[str] = []
     stacks, images = [], []
     for index, path in enumerate(myocardium):
-        image = _canonical(read_volume(inputs.lge[index])) if inputs.lge else None
+        image = _read_image(inputs.lge[index]) if inputs.lge else None
         stack = _read_stack(
             path,
             scar[index] if scar else None,
@@ -70,6 +72,12 @@ def read_case(inputs: ReconstructInputs, parameters: ReconstructParameters) -> C
         stacks.append(stack)
         images.append(image)
     return Case(tuple(stacks), tuple(images), tuple(warnings))
+
+
+def _read_image(path: Path) -> Volume:
+    volume = read_volume(path)
+    check_finite(volume)
+    return _canonical(volume)
 
 
 def parse_labels(entries: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
@@ -110,24 +118,38 @@ def _read_stack(
         wall = np.maximum(wall, _on_grid(_region(myocardium_path, "scar", labels), grid))
     if not wall.any():
         raise InputError(f"{myocardium_path.name} shows no myocardium at all.", "Check the file and --labels.")
+    warnings += _gaps(wall, grid.name)
     if scar is not None:
         fraction = _over_wall(scar, wall, f"{scar_path.name if scar_path else ''}", warnings)
     else:
         assert image is not None
+        if remote_path is None and _names_role(myocardium_path, "remote", labels):
+            remote_path = myocardium_path
         remote = None if remote_path is None else _on_grid(_region(remote_path, "remote", labels), grid)
         soft = parameters.observation is Observation.SOFT
         fraction = scar_fraction(image, wall, remote, parameters.threshold, soft)
     if parameters.observation is Observation.BINARY:
         fraction = (fraction >= 0.5).astype(np.float32)
-    return Stack(wall, fraction, grid.ijk_to_ras, _thickness(grid, parameters, warnings), grid.name)
+    stated = grid.slice_thickness or myocardium.slice_thickness
+    return Stack(wall, fraction, grid.ijk_to_ras, _thickness(grid, stated, parameters, warnings), grid.name)
 
 
-def _thickness(grid: Volume, parameters: ReconstructParameters, warnings: list[str]) -> float:
+def _gaps(wall: npt.NDArray[np.float32], name: str) -> list[str]:
+    """A sentence about slices without wall between slices with wall: most likely nobody drew them."""
+    shown = np.flatnonzero(wall.any(axis=(1, 2)))
+    empty = sorted(set(range(shown[0], shown[-1])) - set(shown.tolist()))
+    if not empty:
+        return []
+    numbers = ", ".join(str(index + 1) for index in empty)
+    return [f"{name}: no myocardium is drawn in slice {numbers}, between others that show it; nothing is known there."]
+
+
+def _thickness(grid: Volume, stated: float | None, parameters: ReconstructParameters, warnings: list[str]) -> float:
     spacing = float(grid.spacing[2])
     if parameters.slice_thickness is not None:
         return parameters.slice_thickness
-    if grid.slice_thickness is not None:
-        return grid.slice_thickness
+    if stated is not None:
+        return stated
     warnings.append(
         f"{grid.name} does not state its slice thickness; the slice spacing of {spacing:.3g} mm is taken. "
         "Give --slice-thickness if the slices have gaps or overlap."
@@ -138,8 +160,18 @@ def _thickness(grid: Volume, parameters: ReconstructParameters, warnings: list[s
 def _over_wall(
     scar: npt.NDArray[np.float32], wall: npt.NDArray[np.float32], name: str, warnings: list[str]
 ) -> npt.NDArray[np.float32]:
-    """Scar volume over wall volume of each pixel; scar outside the wall is told and left out."""
+    """Scar volume over wall volume of each pixel; scar outside the wall is told and left out.
+
+    Raises:
+        InputError: most of the scar lies outside, as where wall and scar were drawn side by side.
+    """
     total, outside = float(scar.sum()), float(scar[wall == 0].sum())
+    if outside > 0.5 * total:
+        raise InputError(
+            f"{outside / total:.0%} of the scar in {name} lies outside the myocardium.",
+            "The myocardium must include the scar. If one label map holds both, name both, as in --labels scar=3 "
+            "myocardium=2; else check that the files belong together.",
+        )
     if outside > 0.05 * total:
         warnings.append(f"{outside / total:.0%} of the scar in {name} lies outside the myocardium and is left out.")
     return np.clip(np.divide(scar, wall, out=np.zeros_like(scar), where=wall > 0), 0, 1)
@@ -150,34 +182,45 @@ def _region(path: Path, role: str, labels: dict[str, tuple[str, ...]]) -> Volume
     if is_segmentation_file(path):
         return _canonical(_from_segments(read_segmentation(path), role, labels))
     volume = read_volume(path)
+    check_finite(volume)
     array = np.asarray(volume.array, dtype=np.float32)
-    if not np.isfinite(array).all():
-        count = int((~np.isfinite(array)).sum())
-        raise InputError(f"{volume.name} holds {count} voxels that are NaN or infinite.", "Mend the file.")
     values = np.unique(array)
     whole = bool(np.all(values == np.round(values)))
-    if role in labels:
-        wanted = _label_values(labels[role], role)
+    if names := _label_names(role, labels):
+        wanted = _numbers(names)
         if not whole or not np.isin(wanted, values).any():
-            shown = ", ".join(f"{value:g}" for value in values[:12])
-            raise InputError(f"{volume.name} has none of the labels {role}={','.join(labels[role])}; it holds {shown}.")
+            raise InputError(
+                f"{volume.name} has none of the labels {role}={','.join(names)}; it holds {_few(values)}.",
+                f"Name values that the file has, as in --labels {role}=3; names are for segmentation files.",
+            )
         array = np.isin(array, wanted).astype(np.float32)
     elif whole and len(values) <= 2 and values[0] == 0:
         array = (array > 0).astype(np.float32)
     elif values[0] < 0 or values[-1] > 1:
-        shown = ", ".join(f"{value:g}" for value in values[:8]) + (", ..." if len(values) > 8 else "")
         raise InputError(
-            f"{volume.name} is neither a mask nor fractions between 0 and 1: it holds {shown}.",
+            f"{volume.name} is neither a mask nor fractions between 0 and 1: it holds {_few(values)}.",
             f"For a label map say which label is the {role}, as in --labels {role}=3; images belong to --lge.",
         )
     return _canonical(replace(volume, array=array))
 
 
-def _label_values(names: tuple[str, ...], role: str) -> list[float]:
-    try:
-        return [float(name) for name in names]
-    except ValueError:
-        raise InputError(f"--labels {role}={','.join(names)}: a plain volume needs label values, not names.") from None
+def _few(values: npt.NDArray[np.float32]) -> str:
+    return ", ".join(f"{value:g}" for value in values[:8]) + (", ..." if len(values) > 8 else "")
+
+
+def _parts(role: str) -> tuple[str, ...]:
+    """The roles that make up `role`: no-reflow is scar that the contrast agent does not reach."""
+    return ("scar", "no-reflow") if role == "scar" else (role,)
+
+
+def _label_names(role: str, labels: dict[str, tuple[str, ...]]) -> list[str]:
+    """What --labels says that a role is called; nothing where it does not name the role."""
+    return [name for part in _parts(role) for name in labels.get(part, ())]
+
+
+def _numbers(names: list[str]) -> list[float]:
+    """The label values among names; what is no number is the name of a segment."""
+    return [float(name) for name in names if name.removeprefix("-").replace(".", "", 1).isdecimal()]
 
 
 def _from_segments(segmentation: Segmentation, role: str, labels: dict[str, tuple[str, ...]]) -> Volume:
@@ -193,17 +236,18 @@ def _from_segments(segmentation: Segmentation, role: str, labels: dict[str, tupl
 
 
 def _segment_names(segmentation: Segmentation, role: str, labels: dict[str, tuple[str, ...]]) -> list[str]:
-    if role in labels:
-        return [name for name in segmentation.names if name in labels[role]]
-    roles = ("scar", "no-reflow") if role == "scar" else (role,)  # no-reflow is scar without contrast agent
-    return [name for name in segmentation.names if role_of(name) in roles]
+    def belongs(name: str, part: str) -> bool:
+        return name in labels[part] if part in labels else role_of(name) == part
+
+    return [name for name in segmentation.names if any(belongs(name, part) for part in _parts(role))]
 
 
 def _names_role(path: Path, role: str, labels: dict[str, tuple[str, ...]]) -> bool:
     """Whether a file that was given for something else also says where `role` is."""
     if is_segmentation_file(path):
         return bool(_segment_names(read_segmentation(path), role, labels))
-    return role in labels and bool(np.isin(_label_values(labels[role], role), np.unique(read_volume(path).array)).any())
+    wanted = _numbers(_label_names(role, labels))
+    return bool(wanted) and bool(np.isin(wanted, np.unique(read_volume(path).array)).any())
 
 
 def _canonical(volume: Volume) -> Volume:

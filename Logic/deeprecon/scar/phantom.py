@@ -128,7 +128,7 @@ A synthetic patient, made by formulas. No measurement of a person is in these fi
 lge.nrrd                    late gadolinium enhancement, slices {thickness:g} mm thick, {spacing:g} mm apart
 {dicom}segmentation.seg.nrrd       contours drawn pixel by pixel: wall, scar, blood pools, remote (healthy) wall
 myocardium_fraction.nii.gz  share of each pixel that is wall
-scar_fraction.nii.gz        share of each pixel's wall that is scar
+scar_fraction.nii.gz        share of each pixel that is scar
                             (NIfTI cannot state the thickness of the slices: give it by hand)
 mesh.vtu                    the wall, {nodes} nodes, mm, LPS axes as Slicer writes them
 landmarks.mrk.json          named points
@@ -157,7 +157,7 @@ def write_case(phantom: Phantom, folder: Path | str, dicom: bool = False) -> dic
     write_volume(paths["lge"], image)
     write_segmentation(paths["segmentation"], _contours(phantom))
     write_fraction(paths["myocardium"], Volume(stack.wall, stack.ijk_to_ras))
-    write_fraction(paths["scar"], Volume(stack.scar, stack.ijk_to_ras))
+    write_fraction(paths["scar"], Volume(phantom.scans[0].scar, stack.ijk_to_ras))
     write_mesh(paths["mesh"], phantom.mesh, "mm", "lps")
     truth = phantom.mesh.with_point_arrays({"scar_truth": phantom.truth.astype(np.float32)})
     write_mesh(paths["truth"], truth, "mm", "lps")

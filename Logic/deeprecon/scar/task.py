@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from vtkmodules.util.numpy_support import vtk_to_numpy
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.mesh import Inside, Mesh, open_edges, voxel_mesh
 from deeprecon.data.mesh_io import find_placement, place, read_mesh, write_mesh
+from deeprecon.data.opencarp import TAG
 from deeprecon.data.segmentation import write_segmentation
 from deeprecon.data.tables import write_table
 from deeprecon.data.volume import Volume
@@ -30,6 +33,9 @@ from deeprecon.scar.report import Result, write_report
 
 if TYPE_CHECKING:
     from deeprecon.scar.train import FieldFit
+
+HEART_SIZES = (10.0, 1000.0)
+"""Diagonal in mm of the box around a heart, from a mouse's to far above any human's."""
 
 
 def reconstruct(inputs: ReconstructInputs, parameters: ReconstructParameters, run: Run) -> Outcome:
@@ -70,6 +76,7 @@ def reconstruct(inputs: ReconstructInputs, parameters: ReconstructParameters, ru
     means = group_means(predict, points)
     outputs = {"mesh": run.output / f"mesh{suffix}", "table": run.output / "table.csv"}
     write_mesh(outputs["mesh"], mesh, unit.value, frame.value)
+    outputs |= _beside(outputs["mesh"])
     write_table(outputs["table"], burden)
     if inside is not None:
         outputs["segmentation"] = run.output / "segmentation.seg.nrrd"
@@ -81,7 +88,13 @@ def reconstruct(inputs: ReconstructInputs, parameters: ReconstructParameters, ru
         burden=burden,
         slices=slice_rows(observations, points, means),
         history=history,
-        settings={"inputs": to_json(inputs), "parameters": to_json(parameters), "seed": run.seed, "device": run.device},
+        settings={
+            "inputs": _names(inputs),
+            "parameters": to_json(parameters),
+            "seed": run.seed,
+            "device": run.device,
+            "threads": run.threads,
+        },
         warnings=warnings,
     )
     outputs["slices"] = run.output / "slices.csv"
@@ -176,15 +189,19 @@ def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters,
     the elements already have are kept where there is no scar.
     """
     mesh = _result_mesh(inputs.mesh)
+    old = mesh.dataset.GetCellData().GetArray(TAG)
     opencarp = parameters.format is MeshFormat.OPENCARP
     unit = parameters.unit if parameters.unit is not Unit.AUTO else Unit.UM if opencarp else Unit.MM
     frame = parameters.frame if parameters.frame is not Frame.AUTO else Frame.LPS
     tags = element_tags(
-        mesh, np.asarray(mesh.point_array("scar_probability"), np.float64), (parameters.cutoff, parameters.core_cutoff)
+        mesh,
+        np.asarray(mesh.point_array("scar_probability"), np.float64),
+        (parameters.cutoff, parameters.core_cutoff),
+        1 if old is None else vtk_to_numpy(old).astype(np.int64),
     )
     path = run.output / ("mesh.pts" if opencarp else f"mesh.{parameters.format.value}")
     write_mesh(path, mesh, unit.value, frame.value, element_tags=tags)
-    outputs = {file.name.replace(".", "_"): file for file in sorted(run.output.iterdir())}
+    outputs = {"mesh": path} | _beside(path)
     counts = {"border_elements": int((tags == 100).sum()), "core_elements": int((tags == 101).sum())}
     return Outcome(outputs, {"nodes": mesh.n_points, "elements": len(tags)} | counts)
 
@@ -198,6 +215,10 @@ def resolve(parameters: ReconstructParameters, device: str, threads: int, precis
     return replace(parameters, steps=steps_for_budget(parameters.budget, device))
 
 
+def _never(parameters: Any) -> bool:
+    return False
+
+
 VERBS = {
     "reconstruct": Verb(
         "scar probability at every mesh node, from slices",
@@ -205,16 +226,35 @@ VERBS = {
         ReconstructParameters,
         reconstruct,
         resolve,
+        needs_torch=lambda parameters: parameters.method is Method.FIELD,
     ),
     "prepare": Verb(
-        "read and check a case, and write its observations", ReconstructInputs, ReconstructParameters, prepare
+        "read and check a case, and write its observations",
+        ReconstructInputs,
+        ReconstructParameters,
+        prepare,
+        needs_torch=_never,
     ),
     "phantom": Verb(
-        "make a case whose scar is known everywhere", settings.PhantomInputs, settings.PhantomParameters, phantom
+        "make a case whose scar is known everywhere",
+        settings.PhantomInputs,
+        settings.PhantomParameters,
+        phantom,
+        needs_torch=_never,
     ),
-    "evaluate": Verb("hold a result against the truth", settings.EvaluateInputs, settings.EvaluateParameters, evaluate),
+    "evaluate": Verb(
+        "hold a result against the truth",
+        settings.EvaluateInputs,
+        settings.EvaluateParameters,
+        evaluate,
+        needs_torch=_never,
+    ),
     "export": Verb(
-        "write a result for simulators and other programs", settings.ExportInputs, settings.ExportParameters, export
+        "write a result for simulators and other programs",
+        settings.ExportInputs,
+        settings.ExportParameters,
+        export,
+        needs_torch=_never,
     ),
 }
 
@@ -261,11 +301,44 @@ def _fit(
 
 
 def _result_mesh(path: Path) -> Mesh:
-    """A mesh that this software wrote: it states its axes, and its unit is mm."""
+    """A mesh that this software wrote. Its unit and axes stand in the result.json beside it; else it is in mm.
+
+    Raises:
+        InputError: its axes are not known, or it is no heart in mm.
+    """
     file = read_mesh(path)
-    if file.frame is None:
-        raise InputError(f"{path.name} does not say in which patient axes it is.", "Give a result of scar reconstruct.")
-    return place(file, Unit.MM.value, file.frame)
+    found = _written_result(path)
+    unit, frame = found.get("mesh_unit") or file.unit or Unit.MM.value, found.get("mesh_frame") or file.frame
+    hint = "Keep the mesh in the folder that scar reconstruct wrote, beside its result.json."
+    if frame is None:
+        raise InputError(f"{path.name} does not say in which patient axes it is.", hint)
+    mesh = place(file, unit, frame)
+    size = float(np.linalg.norm(np.ptp(mesh.points, axis=0)))
+    if not HEART_SIZES[0] <= size <= HEART_SIZES[1]:
+        raise InputError(f"{path.name}, read in {unit}, is {size:.3g} mm large, which no heart is.", hint)
+    return mesh
+
+
+def _written_result(path: Path) -> Mapping[str, Any]:
+    """The figures of the run that wrote a mesh, empty where there is no result.json of such a run beside it."""
+    try:
+        result = json.loads((path.parent / "result.json").read_text(encoding="utf-8"))
+        figures = result["metrics"] if result["outputs"]["mesh"]["path"] == path.name else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return figures if isinstance(figures, dict) else {}
+
+
+def _beside(path: Path) -> dict[str, Path]:
+    """The other files of a mesh that is spread over several, as openCARP's are, by role."""
+    files = sorted(file for file in path.parent.glob(f"{path.stem}.*") if file != path)
+    return {file.name.replace(".", "_"): file for file in files}
+
+
+def _names(inputs: ReconstructInputs) -> dict[str, list[str]]:
+    """The names of the input files; where they lie may tell who the patient is."""
+    given = {name: paths if isinstance(paths, tuple) else (paths,) for name, paths in vars(inputs).items() if paths}
+    return {name: [path.name for path in paths] for name, paths in given.items()}
 
 
 def _lead(burden: Sequence[Mapping[str, Any]]) -> str:

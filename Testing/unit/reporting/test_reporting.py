@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import io
+import time
 from pathlib import Path
 
 import numpy as np
@@ -74,3 +75,34 @@ def test_montage_draws_any_number_of_slices(count: int) -> None:
 def test_curves_have_one_line_a_series() -> None:
     picture = pixels(curves({"training": [1.0, 0.1], "held out": [1.0, 0.2]}, [0, 10], "loss"))
     assert len(np.unique(picture.reshape(-1, 3).round(2), axis=0)) > 10
+
+
+def sphere(rings: int) -> tuple[np.ndarray, np.ndarray]:
+    """Points and triangles of a heart-sized ellipsoid, about 2 x rings^2 triangles."""
+    turn, height = np.meshgrid(
+        np.linspace(0, 2 * np.pi, rings, endpoint=False), np.linspace(0.01, np.pi - 0.01, rings), indexing="ij"
+    )
+    points = np.stack([40 * np.cos(turn) * np.sin(height), 40 * np.sin(turn) * np.sin(height), 60 * np.cos(height)], -1)
+    i, j = (index.ravel() for index in np.indices((rings, rings - 1)))
+    first, next_ = i * rings + j, (i + 1) % rings * rings + j
+    triangles = [np.stack([first, next_, next_ + 1], -1), np.stack([first, next_ + 1, first + 1], -1)]
+    return points.reshape(-1, 3), np.concatenate(triangles)
+
+
+def test_surface_pictures_have_no_holes_whatever_the_size_of_the_triangles() -> None:
+    view = views_along(np.array([0.0, 0.0, 1.0]))[:1]
+    for rings in (6, 60, 240):
+        points, triangles = sphere(rings)
+        image = pixels(surface_views(points, triangles, np.ones(len(points)), view, "scar"))
+        row = image[image.shape[0] // 2, : image.shape[1] // 2]
+        surface = np.flatnonzero(row.min(axis=-1) < 0.5)
+        assert len(surface) > 60
+        assert len(surface) == surface[-1] - surface[0] + 1
+
+
+def test_surface_pictures_of_a_fine_mesh_take_seconds() -> None:
+    points, triangles = sphere(390)
+    assert len(triangles) > 300_000
+    start = time.process_time()
+    surface_views(points, triangles, np.zeros(len(points)), views_along(np.array([0.0, 0.0, 1.0])), "scar")
+    assert time.process_time() - start < 8

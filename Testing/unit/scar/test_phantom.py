@@ -328,7 +328,8 @@ def test_files_read_back_as_written(case: Phantom, folder: Path) -> None:
     image = read_volume(folder / "lge.nrrd")
     assert np.array_equal(image.array, case.lge[0].array)
     assert image.slice_thickness == 8
-    for name, expected in (("myocardium_fraction.nii.gz", stack.wall), ("scar_fraction.nii.gz", stack.scar)):
+    scar = case.scans[0].scar
+    for name, expected in (("myocardium_fraction.nii.gz", stack.wall), ("scar_fraction.nii.gz", scar)):
         fraction = read_volume(folder / name)
         assert np.array_equal(fraction.array, expected)
         assert fraction.ijk_to_ras == pytest.approx(stack.ijk_to_ras, abs=1e-4)
