@@ -118,6 +118,17 @@ def test_connections_of_a_deleted_sender_are_forgotten(host: Any) -> None:
     assert len(pythonqt._connections) == before
 
 
+def test_a_deleted_widget_leaves_its_class_usable(host: Any) -> None:
+    import qt
+
+    label = qt.QLabel("a")
+    label.connect("linkActivated(QString)", lambda link: None)
+    assert label.className() == "QLabel"
+    label.delete()
+    assert qt.QLabel.staticMetaObject.indexOfProperty("text") >= 0
+    assert qt.QLabel("b").className() == "QLabel"
+
+
 def test_an_exception_in_a_slot_is_recorded(host: Any) -> None:
     import qt
 
