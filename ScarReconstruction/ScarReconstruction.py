@@ -4,12 +4,12 @@
 import enum
 import logging
 import sys
-import tempfile
 import unittest
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
+import qt
 import slicer
 from slicer import vtkMRMLModelNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode, vtkMRMLTableNode
 from slicer.i18n import tr as _
@@ -17,7 +17,6 @@ from slicer.i18n import translate
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
-    ScriptedLoadableModuleLogic,
     ScriptedLoadableModuleTest,
 )
 
@@ -28,10 +27,9 @@ except ImportError:
 
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.parameters import from_json
-from deeprecon.jobs.process import child_environment
-from deeprecon.jobs.runner import JobRunner
 from deeprecon.panels.device_panel import userOverlay
 from deeprecon.panels.installation import torchVersion
+from deeprecon.panels.method_logic import MethodLogic
 from deeprecon.panels.method_widget import MethodWidget
 from deeprecon.panels.result_panel import ResultPanel
 from deeprecon.panels.run_panel import inWords
@@ -54,6 +52,7 @@ from deeprecon.scene.scar_sample import load_sample_case
 from deeprecon.scene.segmentations import find_segments
 from deeprecon.scene.views import show_in_views
 
+USUAL_SECONDS = 15.0  # beside training, before a run on this computer told better
 SAMPLE = "Synthetic heart with scar"
 Settings = parameter_pack(ReconstructParameters)
 
@@ -181,10 +180,8 @@ class ScarReconstructionWidget(MethodWidget):
         settings = to_dataclass(node.settings)
         self._updateSettings(node, settings)
         mesh = node.outputMesh
-        isResult = mesh is not None and is_result(mesh)
-        self.resultPanel.setResult(
-            [output for output in outputsOf(node).values() if output] if isResult else [], node.outputTable
-        )
+        made = list(filter(None, outputsOf(node).values())) if mesh is not None and is_result(mesh) else []
+        self.resultPanel.setResult(made, node.outputTable)
         reasons = (nodesOf(node).missing(), *settings.validate(), self.ui.questionLabel.text)
         return next((reason for reason in reasons if reason), "")
 
@@ -219,23 +216,28 @@ class ScarReconstructionWidget(MethodWidget):
         ui.thicknessSpinBox.value = settings.slice_thickness or 0.0
         question = self._question(node)
         ui.questionLabel.text = question
-        ui.questionFrame.visible = bool(question) or (settings.mesh_unit, settings.mesh_frame) != (
-            Unit.AUTO,
-            Frame.AUTO,
-        )
-        seconds = 15 + (settings.budget if field else 0)
-        self.runPanel.setEstimate(_("A run takes about {time} on this computer.").format(time=inWords(seconds)))
+        answered = settings.mesh_unit is not Unit.AUTO or settings.mesh_frame is not Frame.AUTO
+        ui.questionFrame.visible = bool(question) or answered
+        self.runPanel.setEstimate(self._estimate(settings))
+
+    def _estimate(self, settings):
+        """Training time plus what the other steps took in the last run with this method and device."""
+        if settings.method is Method.FIELD and settings.steps > 0:
+            return _("A run takes {steps} training steps; the time left is shown then.").format(steps=settings.steps)
+        rest = float(slicer.util.settingsValue(self._timeSetting(settings), USUAL_SECONDS))
+        time = inWords(rest + trainingSeconds(settings))
+        return _("A run takes about {time} on this computer.").format(time=time)
+
+    def _timeSetting(self, settings):
+        return f"DeepRecon/ScarReconstruction/Seconds-{settings.method.value}-{self.devicePanel.device}"
 
     def _question(self, node):
         """A question about unit and axes of the mesh, or what is wrong with the wall."""
         nodes = nodesOf(node)
         if node.mesh is None or nodes.missing():
             return ""
-        key = (
-            nodes.segmentation.GetID(),
-            nodes.segments["myocardium"],
-            nodes.segmentation.GetSegmentation().GetMTime(),
-        )
+        segmentation = nodes.segmentation
+        key = segmentation.GetID(), nodes.segments["myocardium"], segmentation.GetSegmentation().GetMTime()
         try:
             if self._wall[0] != key:
                 self._wall = key, wall_bounds(nodes)
@@ -248,11 +250,10 @@ class ScarReconstructionWidget(MethodWidget):
     def prepare(self):
         """Write the job folder."""
         node = self._parameterNode
-        folder = newJobFolder()
+        folder = self.logic.newJobFolder()
         self.jobNodes = nodesOf(node)  # other nodes may be chosen while the job runs
-        self.runPanel.fileNames = write_job(
-            folder, self.jobNodes, to_dataclass(node.settings), self.devicePanel.device, node.seed
-        )
+        settings, device = to_dataclass(node.settings), self.devicePanel.device
+        self.runPanel.fileNames = write_job(folder, self.jobNodes, settings, device, node.seed)
         return folder
 
     def load(self, folder):
@@ -263,6 +264,10 @@ class ScarReconstructionWidget(MethodWidget):
             for name, role in OUTPUTS.items():
                 setattr(node, name, loaded.nodes.get(role))
         self.resultPanel.report = folder / OUTPUT / "report.html"
+        settings = to_dataclass(node.settings)
+        if not (settings.method is Method.FIELD and settings.steps):
+            rest = max(1.0, self.runPanel.seconds - trainingSeconds(settings))
+            qt.QSettings().setValue(self._timeSetting(settings), rest)
         hidden = [node.mesh, node.segmentation if node.outputSegmentation else None]
         for covered in filter(None, hidden):
             covered.SetDisplayVisibility(False)  # the result lies exactly on it
@@ -330,15 +335,14 @@ class ScarReconstructionWidget(MethodWidget):
             show_in_views(node.inputVolume, node.outputSegmentation, node.outputMesh)
 
 
-SEGMENTS = {
-    "myocardiumSegment": "myocardium",
-    "scarSegment": "scar",
-    "noReflowSegment": "no-reflow",
-    "remoteSegment": "remote",
-}
-
-
+SEGMENTS = {"myocardiumSegment": "myocardium", "scarSegment": "scar",
+            "noReflowSegment": "no-reflow", "remoteSegment": "remote"}  # fmt: skip
 OUTPUTS = {"outputMesh": "mesh", "outputSegmentation": "segmentation", "outputTable": "table", "outputSlices": "slices"}
+
+
+def trainingSeconds(settings):
+    """Seconds that the settings give to training."""
+    return settings.budget if settings.method is Method.FIELD else 0.0
 
 
 def show(visible, *widgets):
@@ -358,15 +362,8 @@ def segmentNames(segmentation):
 def nodesOf(node):
     """The nodes that a parameter node names."""
     segments = {role: getattr(node, name) for name, role in SEGMENTS.items() if getattr(node, name)}
-    return ScarNodes(
-        node.segmentation,
-        segments,
-        node.inputVolume,
-        node.mesh,
-        node.scarSource is ScarSource.INTENSITIES,
-        node.settings.mesh_unit,
-        node.settings.mesh_frame,
-    )
+    inputs = node.segmentation, segments, node.inputVolume, node.mesh, node.scarSource is ScarSource.INTENSITIES
+    return ScarNodes(*inputs, node.settings.mesh_unit, node.settings.mesh_frame)
 
 
 def outputsOf(node):
@@ -374,17 +371,10 @@ def outputsOf(node):
     return {role: getattr(node, name) for name, role in OUTPUTS.items()}
 
 
-def newJobFolder():
-    """A new folder for a job; it stays for diagnosis and resuming until temporary files are deleted."""
-    return Path(tempfile.mkdtemp(prefix="DeepRecon-", dir=slicer.app.temporaryPath))
+class ScarReconstructionLogic(MethodLogic):
+    """Nodes in, nodes out."""
 
-
-class ScarReconstructionLogic(ScriptedLoadableModuleLogic):
-    """Nodes in, nodes out; needs no panel and shows no dialogs."""
-
-    def getParameterNode(self):
-        """The scene's parameter node."""
-        return ScarReconstructionParameterNode(super().getParameterNode())
+    parameterNodeClass = ScarReconstructionParameterNode
 
     def reconstruct(self, nodes, parameters=None, *, device="auto", seed=0, outputs=None, wait=True, onEvent=None):
         """Reconstruct scar.
@@ -404,18 +394,10 @@ class ScarReconstructionLogic(ScriptedLoadableModuleLogic):
         Raises:
             InputError: bad input. RuntimeError: the computation failed; the text says why and what to do.
         """
-        folder = newJobFolder()
+        folder = self.newJobFolder()
         write_job(folder, nodes, parameters or ReconstructParameters(), device, seed)
-        runner = JobRunner(folder, environment=child_environment(userOverlay().folder))
-        runner.start()
-        if not wait:
-            return runner
-        runner.wait(on_event=onEvent)
-        failure = runner.failure()
-        if failure is not None:
-            error = InputError if failure["kind"] == "input" else RuntimeError
-            raise error(f"{failure['message']} {failure['hint']}".strip())
-        return load_outputs(folder, nodes, outputs)
+        runner = self.run(folder, wait, onEvent)
+        return load_outputs(folder, nodes, outputs) if wait else runner
 
 
 class ScarReconstructionTest(ScriptedLoadableModuleTest):

@@ -56,7 +56,7 @@ def fake_worker(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
         command = [sys.executable, str(HERE / "fake_worker.py"), mode]
 
-        def make(folder: Path, environment: dict[str, str] | None = None) -> JobRunner:
+        def make(folder: Path, _command: list[str], environment: dict[str, str]) -> JobRunner:
             return JobRunner(folder, command, environment)
 
         monkeypatch.setattr("deeprecon.panels.run_panel.JobRunner", make)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "Logic"), str(ROOT / "Testing" / "host")]
@@ -31,7 +32,7 @@ def main(seconds: float) -> None:
     widget.ui.thicknessSpinBox.value = 8.0
     host.process(0.2)
     host.screenshot(FOLDER / "ScarReconstruction-inputs.png")
-    host.desktop(FOLDER / "ScarReconstruction-sample.png")
+    picture(host, "sample")
 
     run.apply()
     host.waitFor(lambda: not run.busy or run.ui.progressBar.value > 550, 600)
@@ -42,10 +43,23 @@ def main(seconds: float) -> None:
         raise SystemExit(run.error)
     host.process(0.3)
     host.screenshot(FOLDER / "ScarReconstruction-panel.png")
-    host.desktop(FOLDER / "ScarReconstruction-result.png")
+    for button in (widget.ui.inputsCollapsibleButton, widget.ui.observationCollapsibleButton):
+        button.collapsed = True
+    run.ui.curvesCollapsibleButton.collapsed = True
+    picture(host, "result")
     widget.resultPanel.ui.showCombo.currentIndex = 1
-    host.desktop(FOLDER / "ScarReconstruction-uncertainty.png")
+    picture(host, "uncertainty")
     host.close()
+
+
+def picture(host: Any, name: str) -> None:
+    """The whole window, its views fitted to the size that they have in the picture."""
+    import slicer
+
+    path = FOLDER / f"ScarReconstruction-{name}.png"
+    host.desktop(path)  # gives the views their size
+    slicer.util.resetSliceViews()
+    host.desktop(path)
 
 
 if __name__ == "__main__":

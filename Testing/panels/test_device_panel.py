@@ -77,13 +77,25 @@ def test_a_failed_check_is_said(host: Any, device: Any, monkeypatch: pytest.Monk
     import sys
 
     monkeypatch.setattr(
-        "deeprecon.panels.device_panel.python_command", lambda: [sys.executable, "-c", "raise SystemExit('no module')"]
+        "deeprecon.panels.device_panel.userCommand", lambda: [sys.executable, "-c", "raise SystemExit('no module')"]
     )
     answers: list[str] = []
     device.ensureChecked(answers.append)
     host.waitFor(lambda: not device.working, 20)
     assert answers == ["The check of this computer failed: no module"]
     assert device.ui.statusLabel.text == answers[0]
+
+
+def test_an_interpreter_that_is_not_there_is_said(host: Any, device: Any) -> None:
+    import qt
+
+    from deeprecon.panels.device_panel import INTERPRETER_SETTING
+
+    qt.QSettings().setValue(INTERPRETER_SETTING, "/no/such/python")
+    answers: list[str] = []
+    device.ensureChecked(answers.append)
+    assert "Cannot start /no/such/python" in answers[0]
+    assert not device.working
 
 
 def test_missing_packages_come_with_buttons(host: Any, device: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,6 +108,7 @@ def test_clicked_through_from_the_sample_to_the_result(host: Any, widget: Any, t
     widget.resultPanel.ui.tablePathEdit.currentPath = str(tmp_path / "table.csv")
     widget.resultPanel.ui.saveTableButton.click()
     assert "scar" in (tmp_path / "table.csv").read_text(encoding="utf-8")
+    assert json.loads((tmp_path / "table.csv.json").read_text(encoding="utf-8"))["parameters"]["steps"] == 40
 
     ids = [node.outputMesh.GetID(), node.outputTable.GetID()]
     widget.resultPanel.ui.discardButton.click()

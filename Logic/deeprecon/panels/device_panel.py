@@ -22,6 +22,7 @@ from deeprecon.resources import resource_path
 
 DEVICE_SETTING = "DeepRecon/Device"
 OVERLAY_SETTING = "DeepRecon/PackagesFolder"
+INTERPRETER_SETTING = "DeepRecon/Interpreter"
 AUTOMATIC = "auto"
 
 
@@ -29,6 +30,15 @@ def userOverlay() -> Overlay:
     """The overlay in the folder that the user set, else in the default one."""
     folder = slicer.util.settingsValue(OVERLAY_SETTING, "")
     return Overlay(Path(folder) if folder else None)
+
+
+def userCommand() -> list[str]:
+    """The command that runs the worker, with the Python interpreter that the user set, else the usual one.
+
+    Raises:
+        InputError: no interpreter was found.
+    """
+    return python_command(slicer.util.settingsValue(INTERPRETER_SETTING, "") or None)
 
 
 class DevicePanel:
@@ -106,8 +116,13 @@ class DevicePanel:
         if self.working:
             return
         self.ui.statusLabel.text = "Checking this computer…"
-        runner = ProcessRunner([*python_command(), "--probe"], child_environment(self.overlay.folder))
-        runner.start()
+        try:
+            runner = ProcessRunner([*userCommand(), "--probe"], child_environment(self.overlay.folder))
+            runner.start()
+        except InputError as error:
+            self.error = str(error)
+            self._tellWaiting()
+            return
         self._watch(runner, self._onProbed)
 
     def _onProbed(self, runner: ProcessRunner, lines: list[str]) -> None:
@@ -123,6 +138,9 @@ class DevicePanel:
         if runner.exit_code != 0 or self.probe is None:
             last = next((line for line in reversed(lines) if line.strip()), "no answer")
             self.error = f"The check of this computer failed: {last}"
+        self._tellWaiting()
+
+    def _tellWaiting(self) -> None:
         self.show()
         waiting, self._waiting = self._waiting, []
         for then in waiting:

@@ -11,6 +11,7 @@ import slicer
 
 from deeprecon.data.errors import InputError
 from deeprecon.resources import resource_path
+from deeprecon.scene.provenance import write_sidecar
 from deeprecon.scene.results import discard
 
 
@@ -86,3 +87,4 @@ class ResultPanel:
                 raise InputError("No file is chosen.", "Choose one beside the button.")
             if not slicer.util.exportNode(self._table, path, {}):
                 raise InputError(f"{path} cannot be written.", "Choose another folder.")
+            write_sidecar(path, self._table)

@@ -18,7 +18,7 @@ import slicer
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.process import child_environment
 from deeprecon.jobs.runner import JobRunner
-from deeprecon.panels.device_panel import DevicePanel
+from deeprecon.panels.device_panel import DevicePanel, userCommand
 from deeprecon.panels.report import diagnosticReport
 from deeprecon.resources import resource_path
 from deeprecon.scene.plots import CurvePlot
@@ -104,6 +104,11 @@ class RunPanel:
         """True while a job runs or is being cancelled."""
         return self.state in (RunState.RUNNING, RunState.CANCELLING)
 
+    @property
+    def seconds(self) -> float:
+        """Since the last start."""
+        return time.monotonic() - self._started
+
     def cleanup(self) -> None:
         """End the running job and let go of the application. To be called from the module's cleanup."""
         self.abort()
@@ -151,7 +156,7 @@ class RunPanel:
         self.ui.stageLabel.text = "Preparing the data…"
         try:
             self.folder = self._callbacks.prepare()
-            self.runner = JobRunner(self.folder, environment=child_environment(self._device.overlay.folder))
+            self.runner = JobRunner(self.folder, userCommand(), child_environment(self._device.overlay.folder))
             self.runner.start()
         except InputError as error:
             self._fail(error.message, error.hint)
@@ -218,8 +223,7 @@ class RunPanel:
             except Exception as error:
                 self._fail(f"The result could not be loaded: {error}", "Copy the report and ask.")
                 raise
-            seconds = time.monotonic() - self._started
-            self._finish(f"{text} Took {inWords(seconds)}.".strip(), RunState.DONE)
+            self._finish(f"{text} Took {inWords(self.seconds)}.".strip(), RunState.DONE)
         elif failure is not None and failure.get("kind") == "cancelled":
             self._finish("Cancelled. Nothing was changed.", RunState.IDLE)
         elif failure is not None:

@@ -23,9 +23,9 @@ except ImportError:
     sys.path.append(str(Path(__file__).resolve().parents[3] / "Logic"))  # in the source tree
 
 from deeprecon.data.errors import InputError
-from deeprecon.jobs.process import child_environment, python_command
+from deeprecon.jobs.process import child_environment
 from deeprecon.jobs.runner import ProcessRunner
-from deeprecon.panels.device_panel import userOverlay
+from deeprecon.panels.device_panel import userCommand, userOverlay
 from deeprecon.scene.results import load_results
 
 DAY = 86_400.0
@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--time-limit", type=float, default=DAY)
     parser.add_argument("--scene", type=Path)
     own, options = parser.parse_known_args(arguments)
-    command = [*python_command()[:-1], "deeprecon", "scar", "reconstruct", *options]
+    command = [*userCommand()[:-1], "deeprecon", "scar", "reconstruct", *options]
     runner = ProcessRunner(command, child_environment(userOverlay().folder))
     runner.start()
     code = runner.wait(own.time_limit, lambda event: print(event.get("text", event), flush=True))
