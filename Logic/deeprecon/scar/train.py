@@ -178,10 +178,15 @@ def fit_field(
     first = 0
     if path.exists():
         state = load_checkpoint(path)
-        if state["steps"] != steps or state["groups"] != len(fitting.y):
-            raise InputError(f"The checkpoint {path} belongs to another run.", "Delete it to start anew.")
-        fitting.field.load_state_dict(state["field"])
-        fitting.optimizer.load_state_dict(state["optimizer"])
+        other = InputError(f"The checkpoint {path} belongs to another run.", "Delete it to start anew.")
+        if (state.get("steps"), state.get("groups")) != (steps, len(fitting.y)):
+            raise other
+        try:
+            fitting.field.load_state_dict(state["best_weights"])
+            fitting.field.load_state_dict(state["field"])
+            fitting.optimizer.load_state_dict(state["optimizer"])
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:  # of another network
+            raise other from error
         history, first = state["history"], state["step"]
         best, best_step, best_weights = state["best"], state["best_step"], state["best_weights"]
     every = max(1, steps // settings.checks)
