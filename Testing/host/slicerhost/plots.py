@@ -172,7 +172,10 @@ class qMRMLTableView(QtWidgets.QTableView, Observing):
         columns, rows = table.GetNumberOfColumns(), table.GetNumberOfRows()
         model.setRowCount(rows)
         model.setColumnCount(columns)
-        model.setHorizontalHeaderLabels([table.GetColumnName(c) or "" for c in range(columns)])
+        names = [table.GetColumnName(c) or "" for c in range(columns)]
+        if self._h_table.GetUseColumnTitleAsColumnHeader():
+            names = [self._h_table.GetColumnTitle(name) or name for name in names]
+        model.setHorizontalHeaderLabels(names)
         for c in range(columns):
             for r in range(rows):
                 value = table.GetValue(r, c)
