@@ -331,7 +331,9 @@ class ScarReconstructionWidget(MethodWidget):
         """Mesh in 3D colored by an array with its legend, outlines on the slices."""
         node = self._parameterNode
         if node and node.outputMesh is not None:
-            show_scalars(node.outputMesh, name, title=SHOWN[name])
+            uncertain = name == "scar_uncertainty"  # a standard deviation of probabilities: 0.5 at most
+            ramp, top = ("uncertainty", 0.5) if uncertain else ("scar", 1.0)
+            show_scalars(node.outputMesh, name, ramp, (0.0, top), SHOWN[name])
             show_in_views(node.inputVolume, node.outputSegmentation, node.outputMesh)
 
 

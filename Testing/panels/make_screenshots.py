@@ -4,6 +4,7 @@
 
 The module runs in the stand-in application on the sample case; SECONDS is the training time (default 60).
 """
+
 from __future__ import annotations
 
 import sys
@@ -43,9 +44,12 @@ def main(seconds: float) -> None:
         raise SystemExit(run.error)
     host.process(0.3)
     host.screenshot(FOLDER / "ScarReconstruction-panel.png")
-    for button in (widget.ui.inputsCollapsibleButton, widget.ui.observationCollapsibleButton):
+    for button in (
+        widget.ui.inputsCollapsibleButton,
+        widget.ui.observationCollapsibleButton,
+        widget.ui.settingsCollapsibleButton,
+    ):
         button.collapsed = True
-    run.ui.curvesCollapsibleButton.collapsed = True
     picture(host, "result")
     widget.resultPanel.ui.showCombo.currentIndex = 1
     picture(host, "uncertainty")

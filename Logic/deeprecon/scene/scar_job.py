@@ -33,6 +33,20 @@ OUTPUT = "output"
 MILLIMETRES = {Unit.MM: 1.0, Unit.CM: 10.0, Unit.M: 1000.0, Unit.UM: 0.001}
 UNIT_NAMES = {Unit.MM: "millimetres", Unit.CM: "centimetres", Unit.M: "metres", Unit.UM: "micrometres"}
 AXES = {Frame.RAS: np.array([1.0, 1.0, 1.0]), Frame.LPS: np.array([-1.0, -1.0, 1.0])}
+TITLES = {
+    "volume_ml": "ml",
+    "area_cm2": "cm²",
+    "mass_g": "g",
+    "percent_of_wall": "% of wall",
+    "low_ml": "from ml",
+    "high_ml": "to ml",
+    "low_cm2": "from cm²",
+    "high_cm2": "to cm²",
+    "largest_piece_ml": "largest ml",
+    "largest_piece_cm2": "largest cm²",
+}
+"""Columns of the burden table and their titles in the panel."""
+
 ENOUGH_OVERLAP = 0.15
 """Share of the larger box that both boxes have in common where a mesh and a wall plainly belong together."""
 
@@ -154,6 +168,9 @@ def load_outputs(folder: Path, nodes: ScarNodes, reuse: Mapping[str, Any] | None
     source = nodes.volume if nodes.volume is not None else nodes.segmentation
     made = load_results(folder / OUTPUT, f"{source.GetName()} scar", source, reuse)
     remember(made["mesh"], nodes)
+    for column, title in TITLES.items():
+        if "table" in made and made["table"].GetTable().GetColumnByName(column):
+            made["table"].SetColumnTitle(column, title)
     return ScarResult(made, _sentence(read_result(folder / OUTPUT).get("metrics", {})))
 
 
