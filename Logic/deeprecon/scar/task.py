@@ -12,12 +12,13 @@ import numpy as np
 from vtkmodules.util.numpy_support import vtk_to_numpy
 
 from deeprecon.data.errors import InputError
-from deeprecon.data.mesh import Inside, Mesh, open_edges, voxel_mesh
+from deeprecon.data.mesh import Inside, Mesh, open_edges
 from deeprecon.data.mesh_io import find_placement, place, read_mesh, write_mesh
 from deeprecon.data.opencarp import TAG
 from deeprecon.data.segmentation import write_segmentation
 from deeprecon.data.tables import write_table
 from deeprecon.data.volume import Volume
+from deeprecon.data.voxel_mesh import voxel_mesh
 from deeprecon.jobs.parameters import to_json
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.jobs.verbs import Verb
