@@ -87,7 +87,7 @@ def _parse_header(text: str) -> tuple[dict[str, str], dict[str, str]]:
         if not colon:
             raise ValueError(f"line {line!r}")
         if value.startswith("="):
-            keys[key] = value[1:].replace("\\n", "\n").replace("\\\\", "\\")
+            keys[key] = _unescape(value[1:])
         else:
             fields[key.strip().lower().replace(" ", "")] = value.strip()
     return fields, keys
@@ -212,3 +212,7 @@ def _vector_text(values: npt.NDArray[np.float64]) -> str:
 
 def _escape(value: str) -> str:
     return value.replace("\\", "\\\\").replace("\n", "\\n")
+
+
+def _unescape(value: str) -> str:
+    return re.sub(r"\\([n\\])", lambda found: "\n" if found[1] == "n" else "\\", value)

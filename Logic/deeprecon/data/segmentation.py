@@ -85,13 +85,6 @@ def is_label(volume: Volume) -> bool:
     return bool(array.min() >= 0 and array.max() <= 255 and np.unique(array).size <= 64)
 
 
-def is_fraction(volume: Volume) -> bool:
-    """True when a volume holds shares of a voxel: floating numbers from 0 to 1, some of them in between."""
-    array = volume.array
-    return bool(array.dtype.kind == "f" and np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1
-                and not is_label(volume))
-
-
 def is_segmentation_file(path: Path | str) -> bool:
     """True for Slicer's segmentation files, whose regions have names; told by the ending, as Slicer does."""
     return str(path).lower().endswith((".seg.nrrd", ".seg.nhdr"))

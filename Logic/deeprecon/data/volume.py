@@ -50,13 +50,6 @@ class Volume:
         """(..., 3) RAS mm to (..., 3) voxel indices (i, j, k), not rounded."""
         return (np.asarray(ras, float) - self.ijk_to_ras[:3, 3]) @ np.linalg.inv(self.ijk_to_ras[:3, :3]).T
 
-    def same_grid(self, other: Volume, tolerance: float = 0.01) -> bool:
-        """True when both have the same shape and no corner differs by more than `tolerance` mm."""
-        if self.array.shape != other.array.shape:
-            return False
-        corners = np.array(np.meshgrid(*[(0, count - 1) for count in self.n])).reshape(3, -1).T
-        return bool(np.abs(self.to_ras(corners) - other.to_ras(corners)).max() <= tolerance)
-
 
 def slice_axis(volume: Volume) -> int:
     """The array axis (0, 1 or 2) that runs across the slices.

@@ -129,13 +129,6 @@ def seed_generators(seed: int) -> None:
     _torch().manual_seed(seed)
 
 
-def free_memory(device: str) -> int | None:
-    """Bytes that can still be allocated on the device; None where it cannot be told."""
-    if device == "cpu":
-        return memory()[1]
-    return _device_memory(_torch(), device)[1]
-
-
 # ---- telling
 
 

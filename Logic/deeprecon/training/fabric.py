@@ -127,9 +127,6 @@ class SingleDevice:
         self._dtype = AUTOCAST.get(precision)
         self.scaler = torch.amp.GradScaler(self.device.type) if precision == "fp16" else None
 
-    def launch(self) -> None:
-        """Nothing to start."""
-
     def setup(self, module: nn.Module, *optimizers: torch.optim.Optimizer) -> Any:
         """The module and optimizers as they are to be called in training."""
         wrapped = _Autocast(module.to(self.device), self)

@@ -10,7 +10,6 @@ from deeprecon.data.nrrd import read_nrrd
 from deeprecon.data.segmentation import (
     Segment,
     Segmentation,
-    is_fraction,
     is_label,
     read_segmentation,
     write_segmentation,
@@ -167,25 +166,31 @@ def test_a_name_given_twice_is_refused():
         twice.volume("Myocardium")
 
 
-@pytest.mark.parametrize(("array", "label", "fraction"), [
-    (np.array([[[0, 1, 3]]], np.int16), True, False),
-    (np.array([[[0.0, 1.0, 3.0]]], np.float32), True, False),
-    (np.array([[[False, True]]]), True, False),
-    (np.array([[[0.0, 0.25, 1.0]]], np.float32), False, True),
-    (np.array([[[0.0, 0.25, 1.5]]], np.float32), False, False),
-    (np.arange(500, dtype=np.int16).reshape(5, 10, 10), False, False),
-    (np.array([[[-3, 0, 1]]], np.int16), False, False),
-    (np.array([[[0.0, 1.0, np.nan]]], np.float32), False, False),
+@pytest.mark.parametrize(("array", "label"), [
+    (np.array([[[0, 1, 3]]], np.int16), True),
+    (np.array([[[0.0, 1.0, 3.0]]], np.float32), True),
+    (np.array([[[False, True]]]), True),
+    (np.array([[[0.0, 0.25, 1.0]]], np.float32), False),
+    (np.array([[[0.0, 0.25, 1.5]]], np.float32), False),
+    (np.arange(500, dtype=np.int16).reshape(5, 10, 10), False),
+    (np.array([[[-3, 0, 1]]], np.int16), False),
+    (np.array([[[0.0, 1.0, np.nan]]], np.float32), False),
 ])
-def test_labels_fractions_and_intensities_are_told_apart(array, label, fraction):
+def test_labels_are_told_from_fractions_and_intensities(array, label):
     assert is_label(Volume(array, np.eye(4))) == label
-    assert is_fraction(Volume(array, np.eye(4))) == fraction
 
 
 def test_intensities_are_no_segmentation(tmp_path):
     write_volume(tmp_path / "v.nrrd", image(shape=(8, 40, 40)))
     with pytest.raises(InputError, match="not a segmentation"):
         read_segmentation(tmp_path / "v.nrrd")
+
+
+def test_names_with_backslashes_and_line_breaks_survive(tmp_path):
+    name = "D:\\new\\\\n\nsecond line \\"
+    segment = Segment(name, np.ones((2, 2, 2), bool))
+    write_segmentation(tmp_path / "s.seg.nrrd", Segmentation((segment,), np.eye(4)))
+    assert read_segmentation(tmp_path / "s.seg.nrrd").names == (name,)
 
 
 def test_damaged_keys_are_named(tmp_path):
