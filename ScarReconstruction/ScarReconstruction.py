@@ -129,15 +129,15 @@ class ScarReconstructionParameterNode:
     outputSlices: vtkMRMLTableNode
 
 
-THRESHOLD_RULES = {"nsd": ("standard deviations above healthy", 5.0), "fwhm": ("half of the maximum", 50.0),
-                   "max": ("percent of the maximum", 60.0), "otsu": ("found by itself (Otsu)", 0.0)}  # fmt: skip
+THRESHOLD_RULES = {"nsd": ("SD above healthy wall", 5.0), "fwhm": ("half of the maximum (FWHM)", 50.0),
+                   "max": ("% of the maximum", 60.0), "otsu": ("found by itself (Otsu)", 0.0)}  # fmt: skip
 LABELS = {  # in the order of the enums
     "methodCombo": ("Neural field (smooth, with uncertainty)", "Interpolation (instant)"),
     "interpolationCombo": ("Nearest slice", "Linear", "Signed distance (shape-based)", "Log-odds"),
     "observationCombo": ("Keep partial pixels", "Round to scar or healthy"),
     "scarSourceCombo": ("The scar segment", "Intensities of the LGE volume"),
-    "meshUnitCombo": ("Found by itself", "Millimetres", "Centimetres", "Metres", "Micrometres"),
-    "meshFrameCombo": ("Found by itself", "Right, anterior, superior (RAS)", "Left, posterior, superior (LPS)"),
+    "meshUnitCombo": ("As the scene: millimetres", "Millimetres", "Centimetres", "Metres", "Micrometres"),
+    "meshFrameCombo": ("As the scene: RAS", "Right, anterior, superior (RAS)", "Left, posterior, superior (LPS)"),
 }
 SHOWN = {"scar_probability": "Scar probability", "scar_uncertainty": "Uncertainty", "scar_binary": "Scar or healthy"}
 

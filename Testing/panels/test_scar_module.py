@@ -76,7 +76,8 @@ def test_clicked_through_from_the_sample_to_the_result(host: Any, widget: Any, t
     # watch and cancel
     run.ui.applyButton.click()
     folder = run.folder
-    host.waitFor(lambda: run.ui.progressBar.value > 0, 120)
+    host.waitFor(lambda: run.ui.progressBar.value > 0 or not run.busy, 120)
+    assert run.busy, run.error
     process = run.runner._process.pid
     run.ui.applyButton.click()
     host.waitFor(lambda: not run.busy, 60)

@@ -160,7 +160,8 @@ class DevicePanel:
         for event in runner.poll():
             line = str(event.get("text") or "") if event.get("type") == "log" else json.dumps(event, ensure_ascii=False)
             self._lines.append(line)
-            self.ui.installLog.appendPlainText(line)
+            if event.get("type") == "log":
+                self.ui.installLog.appendPlainText(line)
         if runner.running:
             return
         self._timer.stop()

@@ -256,10 +256,9 @@ def wall_bounds(nodes: ScarNodes) -> npt.NDArray[np.float64]:
     indices = np.argwhere(volume.array)
     if len(indices) == 0:
         raise InputError("The segment of the myocardium is empty.", "Draw it, or choose another segment.")
-    low, high = indices.min(axis=0) - 0.5, indices.max(axis=0) + 0.5
-    ijk = np.array(list(itertools.product(*zip(low[::-1], high[::-1], strict=True))))
-    corners = ijk @ volume.ijk_to_ras[:3, :3].T + volume.ijk_to_ras[:3, 3]
-    return np.stack([corners.min(axis=0), corners.max(axis=0)])
+    centers = indices[:, ::-1] @ volume.ijk_to_ras[:3, :3].T + volume.ijk_to_ras[:3, 3]
+    reach = np.abs(volume.ijk_to_ras[:3, :3]).sum(axis=1) / 2  # of a voxel around its center
+    return np.stack([centers.min(axis=0) - reach, centers.max(axis=0) + reach])
 
 
 def overlap(mesh: npt.NDArray[np.float64], wall: npt.NDArray[np.float64]) -> float:
