@@ -3,9 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
-from vtkmodules.vtkCommonDataModel import VTK_HEXAHEDRON, vtkImageData
-from vtkmodules.vtkImagingGeneral import vtkImageEuclideanDistance
+from vtkmodules.vtkCommonDataModel import VTK_HEXAHEDRON
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.mesh import Mesh, unstructured_grid
@@ -77,18 +75,16 @@ def _signed_distance(wall: npt.NDArray[np.bool_], size: Floats) -> Floats:
 
 
 def _distance_to_false(mask: npt.NDArray[np.bool_], size: Floats) -> Floats:
-    image = vtkImageData()
-    image.SetDimensions(*mask.shape[::-1])
-    image.SetSpacing(*size[::-1])
-    image.GetPointData().SetScalars(numpy_to_vtk(mask.astype(np.float64).ravel(), deep=True))
-    distance = vtkImageEuclideanDistance()
-    distance.SetInputData(image)
-    distance.SetDimensionality(2)
-    distance.ConsiderAnisotropyOn()
-    distance.Update()
-    squared = vtk_to_numpy(distance.GetOutput().GetPointData().GetScalars())
-    root: Floats = np.sqrt(squared.reshape(mask.shape))
-    return root
+    """(k, j, i) in-plane distance in mm to the nearest pixel centre outside the mask, 0 outside it."""
+    import SimpleITK as sitk  # vtkImageEuclideanDistance does not heed the pixel size along rows
+
+    result = np.zeros(mask.shape)
+    for k, plane in enumerate(mask):
+        image = sitk.GetImageFromArray((~plane).astype(np.uint8))
+        image.SetSpacing((float(size[2]), float(size[1])))
+        signed = sitk.SignedMaurerDistanceMap(image, squaredDistance=False, useImageSpacing=True)
+        result[k] = np.maximum(sitk.GetArrayFromImage(signed), 0)
+    return result
 
 
 def _resample(values: Floats, places: Floats, axis: int) -> Floats:

@@ -317,7 +317,21 @@ def _result_mesh(path: Path) -> Mesh:
     size = float(np.linalg.norm(np.ptp(mesh.points, axis=0)))
     if not HEART_SIZES[0] <= size <= HEART_SIZES[1]:
         raise InputError(f"{path.name}, read in {unit}, is {size:.3g} mm large, which no heart is.", hint)
+    values = {name: path.with_suffix(f".{name}.dat") for name in ("scar_probability", "scar_uncertainty")}
+    if file.path.suffix.lower() in (".pts", ".elem"):  # values at nodes lie beside the mesh
+        return mesh.with_point_arrays({name: _numbers(at, mesh.n_points) for name, at in values.items() if at.exists()})
     return mesh
+
+
+def _numbers(path: Path, count: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """(count,) numbers of a text file with one a line."""
+    try:
+        values = np.array(path.read_text(encoding="utf-8").split(), np.float64)
+    except ValueError as error:  # UnicodeDecodeError is one too
+        raise InputError(f"{path} holds what is no number.", "Make the result again.") from error
+    if len(values) != count:
+        raise InputError(f"{path} has {len(values)} values for {count} nodes.", "Make the result again.")
+    return values
 
 
 def _written_result(path: Path) -> Mapping[str, Any]:

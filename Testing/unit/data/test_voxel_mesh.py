@@ -81,3 +81,18 @@ def test_fractions_above_one_half_are_wall():
     stack = ring_stack(slices=3)
     soft = Volume(np.where(stack.array, 0.9, 0.2).astype(np.float32), stack.ijk_to_ras)
     assert voxel_mesh(soft, 2.0).n_cells == voxel_mesh(stack, 2.0).n_cells
+
+
+def test_elements_of_the_size_of_the_pixels_are_the_pixels_that_were_drawn():
+    for size in ((3.0, 3.0), (1.4, 1.4), (0.8, 2.5), (2.5, 0.8)):
+        j, i = np.indices((30, 40))
+        radius = np.hypot((j - 15) * size[1], (i - 20) * size[0])
+        ring = (radius > 0.25 * 30 * min(size)) & (radius < 0.45 * 30 * min(size))
+        affine = np.diag([size[0], size[1], 8.0, 1.0])
+        mask = Volume(np.stack([ring, ring]), affine)
+        connectivity, _, _ = (mesh := voxel_mesh(mask, min(size))).cells()
+        centres = mask.to_ijk(mesh.points[connectivity.reshape(-1, 8)].mean(axis=1)[:, :])
+        drawn = {(a, b) for b, a in np.argwhere(ring).tolist()}
+        found = {tuple(place) for place in np.rint(centres[:, :2]).astype(int).tolist()}
+        assert drawn <= found
+        assert len(found - drawn) < 0.35 * len(drawn)

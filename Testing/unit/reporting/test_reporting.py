@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from deeprecon.reporting.figures import Slice, curves, montage, surface_views, views_along
 from deeprecon.reporting.html import RESEARCH_ONLY, Report
 
@@ -49,7 +50,7 @@ def test_surface_picture_shows_high_values_in_red_and_low_values_light() -> None
 
 def test_nearer_triangles_hide_farther_ones() -> None:
     square = np.array([[-10, 0, -10], [10, 0, -10], [10, 0, 10], [-10, 0, 10.0]])
-    points = np.concatenate([square + [0, 5, 0], square - [0, 5, 0]])
+    points = np.concatenate([np.add(square, [0, 5, 0]), np.subtract(square, [0, 5, 0])])
     triangles = np.array([[0, 1, 2], [0, 2, 3], [4, 5, 6], [4, 6, 7]])
     values = np.array([1.0] * 4 + [0.0] * 4)
     views = {view.name: view for view in views_along(np.array([0.0, 0.0, 1.0]))}
