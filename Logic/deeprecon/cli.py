@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import re
@@ -15,10 +14,9 @@ from deeprecon.cases import run_cases
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.command import JOB_FOLDER, Command, renew
 from deeprecon.jobs.console import Console, on_interrupt, plain_figures
-from deeprecon.jobs.events import EventLog
 from deeprecon.jobs.failures import explain_exception
-from deeprecon.jobs.job import VERSION, Job
-from deeprecon.jobs.options import add_options, given_values, option_name
+from deeprecon.jobs.job import LARGEST_SEED, MOST_THREADS, VERSION, Job
+from deeprecon.jobs.options import BadValue, add_options, given_values, option_name
 from deeprecon.jobs.verbs import METHODS, Verb, load_verb, load_verbs
 from deeprecon.worker import BAD_INPUT, CANCELLED, DONE, INTERNAL, run_job
 
@@ -35,10 +33,11 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console()
     try:
         return _main(sys.argv[1:] if arguments is None else arguments, console)
-    except (InputError, OSError) as error:
+    except (InputError, OSError, KeyboardInterrupt) as error:
         failure = explain_exception(error)
+        console.finish()
         console.show_error(failure.message, failure.hint)
-        return BAD_INPUT if failure.kind == "input" else INTERNAL
+        return {"input": BAD_INPUT, "cancelled": CANCELLED}.get(failure.kind, INTERNAL)
 
 
 def _main(arguments: list[str], console: Console) -> int:
@@ -51,6 +50,8 @@ def _main(arguments: list[str], console: Console) -> int:
         print(_list_help("METHOD VERB [options]", "methods and their verbs", summaries))
         return DONE if arguments else BAD_INPUT
     method = arguments[0]
+    if method.startswith("-"):
+        raise InputError(f"There is no option {method} in this place.", f"Options follow after: {PROGRAM} METHOD VERB")
     verbs = load_verbs(method)
     if len(arguments) == 1 or arguments[1] in asks_help:
         summaries = {name: verb.summary for name, verb in verbs.items()}
@@ -103,9 +104,9 @@ def _parser(method: str, name: str, verb: Verb) -> argparse.ArgumentParser:
     run.add_argument("--output", metavar="DIR", help="folder of the results (required)")
     run.add_argument("--resume", metavar="DIR", help="go on with the run in DIR that was cut off, with its settings")
     run.add_argument("--device", metavar="NAME", help="auto, cpu, cuda:0 or mps (default: auto)")
-    run.add_argument("--threads", type=_count, metavar="N", help="CPU threads (default: what is fastest)")
-    run.add_argument("--precision", choices=["auto", "fp32", "bf16", "fp16"], help="of the numbers (default: auto)")
-    run.add_argument("--seed", type=_count, metavar="N", help="of all random numbers (default: 0)")
+    run.add_argument("--threads", type=_threads, metavar="N", help="CPU threads (default: what is fastest)")
+    run.add_argument("--precision", choices=["auto", "fp32", "bf16", "fp16"], help="of the computation (default: auto)")
+    run.add_argument("--seed", type=_seed, metavar="N", help="of all random numbers (default: 0)")
     run.add_argument(
         "--cases",
         metavar="FILE",
@@ -113,21 +114,32 @@ def _parser(method: str, name: str, verb: Verb) -> argparse.ArgumentParser:
         "dashes in front, several values apart by ';', paths relative to the file; goes on after a failure",
     )
     run.add_argument("--shard", type=_shard, metavar="I/N", help="run only the I-th of N parts of the cases")
-    run.add_argument("--config", action="config", metavar="FILE", help="YAML or JSON file with options")
+    run.add_argument(
+        "--config", action="config", metavar="FILE", help="YAML or JSON file with options, several values as a list"
+    )
     run.add_argument("--verbose", action="store_true", default=None, help="also show the log")
     return parser
 
 
-def _count(text: str) -> int:
-    if not str(text).isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+def _threads(text: str) -> int:
+    return _count(text, 1, MOST_THREADS)
+
+
+def _seed(text: str) -> int:
+    return _count(text, 0, LARGEST_SEED)
+
+
+def _count(text: str, least: int, most: int) -> int:
+    text = str(text)  # a file of options gives numbers
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise BadValue(f"{text!r} is not a whole number from {least} to {most}")
     return int(text)
 
 
 def _shard(text: str) -> str:
-    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    match = re.fullmatch(r"(\d+)/(\d+)", str(text))
     if not match or not 1 <= int(match[1]) <= int(match[2]):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a part such as 1/4 to 4/4")
+        raise BadValue(f"{text!r} is not a part such as 1/4 to 4/4")
     return text
 
 
@@ -152,14 +164,13 @@ def _resume(method: str, name: str, options: Any, console: Console) -> int:
 def _run_here(folder: Path, output: Path, console: Console) -> int:
     """Run a job in this process."""
     (folder / "stop").unlink(missing_ok=True)
-    log = EventLog(folder, console.show)
 
     def stop() -> None:
         (folder / "stop").touch()
         console.show({"type": "status", "text": "Stopping; press Ctrl+C again to end at once"})
 
-    with contextlib.closing(log), on_interrupt(stop) as interrupted:
-        code = run_job(folder, log)
+    with on_interrupt(stop) as interrupted:
+        code = run_job(folder, console.show)
     console.finish()
     if console.error is not None:
         console.show_error(console.error["message"], console.error["hint"], _details(console))

@@ -10,6 +10,7 @@ import shutil
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,8 +21,8 @@ from typing import Any
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import sha256, write_json
 from deeprecon.jobs.check import check_job, check_output, input_paths
-from deeprecon.jobs.events import EventLog, print_event, to_plain
-from deeprecon.jobs.failures import explain_exception
+from deeprecon.jobs.events import Event, EventLog, print_event, to_plain
+from deeprecon.jobs.failures import Failure, explain_exception
 from deeprecon.jobs.job import VERSION, Job
 from deeprecon.jobs.parameters import to_json
 from deeprecon.jobs.process import die_with_parent
@@ -34,14 +35,14 @@ LITTLE_SPACE = 200e6
 """Free bytes below which a run warns before it starts."""
 
 
-def run_job(folder: Path, log: EventLog | None = None) -> int:
+def run_job(folder: Path, show: Callable[[Event], None] = print_event) -> int:
     """Run, or resume, the job in `folder`; never raises.
 
     What the task writes is staged and moved to the job's output only when all went well; result.json comes last.
 
     Args:
         folder: the job folder, with job.json.
-        log: where events go; events.jsonl and stdout where left out.
+        show: what is done with each event besides writing it to events.jsonl.
 
     Returns:
         The exit code: 0 done, 1 internal, 2 bad input, 3 cancelled.
@@ -49,12 +50,11 @@ def run_job(folder: Path, log: EventLog | None = None) -> int:
     started = time.monotonic()
     folder = Path(folder).absolute()
     staging = folder / ".staging"
-    own_log = log is None
+    log: EventLog | None = None
     try:
-        if log is None:
-            if not folder.is_dir():
-                raise InputError(f"There is no job folder {folder}.")
-            log = EventLog(folder)
+        if not folder.is_dir():
+            raise InputError(f"There is no job folder {folder}.", "Check the path.")
+        log = EventLog(folder, show)
         _run(folder, staging, log, started)
         return DONE
     except (Exception, KeyboardInterrupt) as error:
@@ -62,16 +62,16 @@ def run_job(folder: Path, log: EventLog | None = None) -> int:
         details = traceback.format_exc() if failure.kind in ("internal", "memory", "disk") else ""
         if log is not None:
             log.error(failure.kind, failure.message, failure.hint, details)
-        else:  # the folder itself cannot be written to
-            kind, message = failure.kind, failure.message
-            if isinstance(error, OSError) and kind == "internal":
-                kind, message = "input", f"Cannot write to the job folder {folder}: {error.strerror or error}."
-            print_event({"type": "error", "time": 0.0, "kind": kind, "message": message, "hint": failure.hint})
-            return BAD_INPUT if kind == "input" else INTERNAL
+        else:  # the folder is missing, in use, or cannot be written to
+            if isinstance(error, OSError) and failure.kind == "internal":
+                message = f"Cannot write to the job folder {folder}: {error.strerror or error}."
+                failure = Failure("input", message, "Choose another folder.")
+            said = {"kind": failure.kind, "message": failure.message, "hint": failure.hint, "details": details}
+            show({"type": "error", "time": 0.0, **said})
         return {"input": BAD_INPUT, "cancelled": CANCELLED}.get(failure.kind, INTERNAL)
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
-        if own_log and log is not None:
+        if log is not None:  # else the staged files are another run's
+            shutil.rmtree(staging, ignore_errors=True)
             log.close()
 
 

@@ -112,6 +112,8 @@ def test_bad_input_ends_with_words_and_code_2(
         (["--wings", "2"], "--wings"),
         (["--step", "2"], "--step"),
         (["--seed", "-1"], "not a whole number"),
+        (["--seed", "1" + 30 * "0"], "not a whole number from 0 to"),
+        (["--threads", "0"], "not a whole number from 1 to"),
         (["--shard", "3/2"], "'3/2' is not a part"),
     ],
 )
@@ -122,6 +124,47 @@ def test_options_that_cannot_be_read_end_with_code_2(
         cli.main(["fake", "work", *arguments, "--output", str(tmp_path / "out")])
     assert caught.value.code == cli.BAD_INPUT
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("steps: many", "'many' is not a whole number"),
+        ("steps: 3.5", "'3.5' is not a whole number"),
+        ("seed: -1", "'-1' is not a whole number"),
+        ("mode: fast", "'fast' is not one of"),
+        ("wings: 2", "wings"),
+        ("{{{", "config"),
+    ],
+)
+def test_a_file_of_options_that_cannot_be_read_ends_with_code_2(
+    text: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "settings.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["fake", "work", "--config", str(tmp_path / "settings.yaml"), "--output", str(tmp_path / "out")])
+    assert caught.value.code == cli.BAD_INPUT
+    assert words in capsys.readouterr().err
+
+
+def test_an_option_before_the_method_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--verison"]) == cli.BAD_INPUT
+    assert "no option --verison" in capsys.readouterr().err
+
+
+def test_a_second_run_in_a_folder_that_is_in_use_is_refused_and_harms_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell = start_shell(["fake", "work", "--steps", "60", "--delay", "0.05", "--output", str(tmp_path)])
+    wait_for((tmp_path / ".job" / "checkpoint" / "state.json").exists)
+    assert cli.main(["fake", "pack", "--output", str(tmp_path)]) == cli.BAD_INPUT
+    assert "Another run is working" in capsys.readouterr().err
+    assert cli.main(["fake", "work", "--resume", str(tmp_path)]) == cli.BAD_INPUT
+    assert "Another run is working" in capsys.readouterr().err
+    output, _ = shell.communicate(timeout=20)
+    assert shell.returncode == cli.DONE, output
+    assert result(tmp_path)["metrics"]["steps"] == 60
+    assert "error" not in (tmp_path / ".job" / "events.jsonl").read_text(encoding="utf-8")
 
 
 def test_a_bug_shows_its_traceback_and_ends_with_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -310,6 +353,21 @@ def test_ctrl_c_ends_the_running_case_and_starts_no_other(tmp_path: Path) -> Non
     assert shell.returncode == cli.CANCELLED, output
     assert [row["status"] for row in summary(tmp_path / "out" / "summary.csv")] == ["cancelled"]
     assert not (tmp_path / "out" / "b").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
+def test_a_second_ctrl_c_ends_a_deaf_case_at_once_and_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "cases.csv").write_text("case,mode\na,deaf\n", encoding="utf-8")
+    shell = start_shell(["fake", "work", "--cases", str(tmp_path / "cases.csv"), "--output", str(tmp_path / "out")])
+    events = tmp_path / "out" / "a" / ".job" / "events.jsonl"
+    wait_for(lambda: events.exists() and "started" in events.read_text(encoding="utf-8"))
+    shell.send_signal(signal.SIGINT)
+    wait_for((tmp_path / "out" / "a" / ".job" / "stop").exists)
+    shell.send_signal(signal.SIGINT)
+    output, _ = shell.communicate(timeout=20)
+    assert shell.returncode == cli.CANCELLED, output
+    assert "Traceback" not in output
+    assert "cancelled" in output
 
 
 def test_the_device_found_for_one_case_serves_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

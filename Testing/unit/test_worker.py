@@ -123,6 +123,7 @@ def test_resolve_fills_the_parameters_before_the_run(tmp_path: Path, monkeypatch
         ('{"format": 1, "method": "fake"}', "lacks verb"),
         ('{"format": 1, "method": "fake", "verb": "work", "inputs": 5}', "expected dict"),
         ('{"format": 1, "method": "fake", "verb": "work", "threads": "many"}', "expected int"),
+        ('{"format": 1, "method": "fake", "verb": "work", "seed": -1}', "seed is -1, expected 0 to"),
         ('{"format": 1, "method": "os", "verb": "system"}', "no method 'os'"),
         ('{"format": 1, "method": "fake", "verb": "fly"}', "no verb 'fly'"),
         ('{"format": 1, "method": "fake", "verb": "work", "parameters": {"speed": 1}}', "Unknown parameter: speed"),

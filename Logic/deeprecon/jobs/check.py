@@ -25,7 +25,7 @@ def check_job(job: Job, folder: Path) -> tuple[Verb, Any, Any]:
         found = tuple(Path(os.path.abspath(folder / path)) for path in paths)
         for path in found:
             if not path.exists():
-                raise InputError(f"The {name} input {path} does not exist.")
+                raise InputError(f"The {name} input {path} does not exist.", "Check the path.")
         located[name] = found if isinstance(getattr(inputs, name), tuple) else found[0]
     parameters: Any = from_json(verb.parameters, job.parameters)
     if reasons := parameters.validate():

@@ -9,7 +9,9 @@ from typing import Any
 
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.check import check_job, check_output
+from deeprecon.jobs.events import EVENTS
 from deeprecon.jobs.job import VERSION, Job
+from deeprecon.jobs.lock import lock
 from deeprecon.jobs.options import check_required
 from deeprecon.jobs.parameters import fields_of
 from deeprecon.jobs.verbs import Verb, load_verb
@@ -84,11 +86,17 @@ class Command:
 
 
 def renew(folder: Path, job: Job) -> None:
-    """Make the job folder; what an earlier run left for resuming does not belong to the new job."""
+    """Make the job folder; what an earlier run left for resuming does not belong to the new job.
+
+    Raises:
+        InputError: the folder cannot be written to, or another run is working there.
+    """
     check_output(folder)
-    shutil.rmtree(folder / "checkpoint", ignore_errors=True)
-    (folder / "events.jsonl").unlink(missing_ok=True)
-    job.save(folder)
+    with open(folder / EVENTS, "ab") as events:
+        lock(events, folder)
+        shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+        events.truncate(0)
+        job.save(folder)
 
 
 def _relative(path: str, folder: Path) -> str:

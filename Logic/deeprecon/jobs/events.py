@@ -11,8 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from deeprecon.jobs.lock import lock
+
 Event = dict[str, Any]
 
+EVENTS = "events.jsonl"
+"""Name of the file of events in a job folder."""
 PROGRESS_INTERVAL = 0.1
 """Least time between two progress events, in seconds."""
 
@@ -45,11 +49,14 @@ class EventLog:
 
     Safe to be used from several threads. An event is shown first and written second, so that even a full disk is told.
 
+    Only one log at a time can be open in a folder, and so only one run at a time work there.
+
     Args:
         folder: the job folder; it must exist.
         show: what is done with an event besides writing it.
 
     Raises:
+        InputError: another run is working in the folder.
         OSError: events.jsonl cannot be written (here and from the methods).
     """
 
@@ -59,8 +66,13 @@ class EventLog:
         self._start = time.monotonic()
         self._first_progress: tuple[float, float] | None = None
         self._last_progress = -math.inf
-        self._file = open(folder / "events.jsonl", "a+b", buffering=0)  # noqa: SIM115
-        self._end_torn_line()
+        self._file = open(folder / EVENTS, "a+b", buffering=0)  # noqa: SIM115
+        try:
+            lock(self._file, folder)
+            self._end_torn_line()
+        except BaseException:
+            self._file.close()
+            raise
 
     def close(self) -> None:
         """Close events.jsonl."""

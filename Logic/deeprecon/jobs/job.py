@@ -15,6 +15,11 @@ VERSION = "0.1.0"
 """Version of the library, the same as in pyproject.toml; Slicer runs it without installing it as a package."""
 
 
+MOST_THREADS = 4096
+LARGEST_SEED = 2**63 - 1
+"""What torch takes."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One run of one verb of one method. Paths in `inputs` and `output` are relative to the job folder.
@@ -29,6 +34,8 @@ class Job:
         threads: CPU threads of torch, 0 until resolved.
         precision: "fp32", "bf16" or "fp16", or "auto" until resolved.
         seed: of every random number of the run.
+        version: of the library that made the job.
+        format: of job.json.
     """
 
     method: str
@@ -58,7 +65,7 @@ class Job:
         """Read `folder`/job.json.
 
         Raises:
-            InputError: no such file, broken JSON, unknown keys or another format.
+            InputError: no such file, broken JSON, unknown or impossible entries, or another format.
         """
         path = folder / "job.json"
         try:
@@ -79,4 +86,7 @@ class Job:
             kind = kinds.get(name, str)
             if not isinstance(value, kind) or isinstance(value, bool):
                 raise InputError(f"{path}: {name} is {value!r}, expected {kind.__name__}.")
+        for name, most in (("threads", MOST_THREADS), ("seed", LARGEST_SEED)):
+            if not 0 <= values.get(name, 0) <= most:
+                raise InputError(f"{path}: {name} is {values[name]}, expected 0 to {most}.")
         return cls(**values)

@@ -16,6 +16,10 @@ SEPARATOR = ";"
 TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
+class BadValue(argparse.ArgumentTypeError, ValueError):
+    """A value that an option cannot take: argparse knows it by the first name, jsonargparse by the second."""
+
+
 def add_options(parser: argparse.ArgumentParser, verb: Verb) -> None:
     """One option for each input and parameter of a verb.
 
@@ -60,7 +64,7 @@ def values_of_cell(field: Field, text: str) -> Any:
         if field.many:
             return [convert(part.strip()) for part in text.split(SEPARATOR) if part.strip()]
         return convert(text.strip())
-    except argparse.ArgumentTypeError as error:
+    except BadValue as error:
         raise InputError(f"{option_name(field.name)}: {error}.") from None
 
 
@@ -80,24 +84,25 @@ def _add_option(group: Any, field: Field) -> None:
 
 
 def _converter(field: Field) -> Callable[[str], Any]:
-    """Text to the JSON value of a field; raises ArgumentTypeError in words."""
+    """Text to the JSON value of a field; raises BadValue in words."""
 
-    def convert(text: str) -> Any:
+    def convert(text: Any) -> Any:
+        text = str(text)  # a file of options gives numbers too: 3.5 steps are no more whole there than in a shell
         if issubclass(field.type, enum.Enum):
             choices = {str(entry.value): entry.value for entry in field.type}
             if text not in choices:
-                raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(choices)}")
+                raise BadValue(f"{text!r} is not one of {', '.join(choices)}")
             return choices[text]
         if field.type is bool:
             if text.lower() not in TRUE + FALSE:
-                raise argparse.ArgumentTypeError(f"{text!r} is neither yes nor no")
+                raise BadValue(f"{text!r} is neither yes nor no")
             return text.lower() in TRUE
         if field.type in (int, float):
             try:
                 return field.type(text)
             except ValueError:
                 kind = "a whole number" if field.type is int else "a number"
-                raise argparse.ArgumentTypeError(f"{text!r} is not {kind}") from None
+                raise BadValue(f"{text!r} is not {kind}") from None
         return text
 
     convert.__name__ = field.type.__name__
