@@ -32,10 +32,12 @@ def main() -> None:
     arguments = parser.parse_args()
     started = time.monotonic()
     folder = arguments.case or arguments.output / "case"
+    rule = []
     if arguments.case is None:
         print("Making the sample case ...", flush=True)
         deeprecon("phantom", "--output", folder)
-    options = case_options(folder)
+        rule = ["--threshold", "fwhm"]  # half of the maximum: the usual rule for a chronic infarct
+    options = case_options(folder) + rule
     print("Reconstructing the scar ...", flush=True)
     result = arguments.output / "field"
     deeprecon("reconstruct", *options, "--output", result)
