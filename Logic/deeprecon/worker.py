@@ -144,7 +144,8 @@ def _resolve(job: Job, verb: Verb, parameters: Any, log: EventLog) -> tuple[Job,
 def _publish(outcome: Outcome, staging: Path, output: Path, provenance: dict[str, Any], inputs: Any) -> None:
     """Move the staged files to the output folder and write result.json.
 
-    While there is no result.json the folder is not to be trusted: the old one goes first, the new one comes last.
+    While there is no result.json the folder is not to be trusted: the old one goes first, the new one comes last. An
+    earlier result of the same verb is replaced as a whole, so that no old picture lies beside new numbers.
     """
     staged = sorted(path.relative_to(staging) for path in staging.rglob("*") if path.is_file())
     taken = {os.path.realpath(path) for paths in input_paths(inputs).values() for path in paths}
@@ -160,7 +161,7 @@ def _publish(outcome: Outcome, staging: Path, output: Path, provenance: dict[str
         "metrics": to_plain(outcome.metrics),
         "provenance": to_plain(provenance),
     }
-    _remove_old(output, outputs)
+    _remove_old(output, provenance, taken | {os.path.realpath(output / name) for name in staged})
     for name in staged:
         target = output / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -178,19 +179,27 @@ def _entry(staging: Path, path: Path) -> dict[str, Any]:
     return {"path": name, "sha256": sha256(full)}
 
 
-def _remove_old(output: Path, outputs: dict[str, Any]) -> None:
-    """Remove the old result.json, and from folders that are written anew the files that it lists as its own."""
+def _remove_old(output: Path, provenance: dict[str, Any], keep: set[str]) -> None:
+    """Remove the old result.json and, where it is of the same verb, the outputs that it lists.
+
+    Files that were changed since, that lie elsewhere, or whose real path is in `keep` stay.
+    """
     old_result = output / "result.json"
     try:
-        old = json.loads(old_result.read_text(encoding="utf-8"))["outputs"]
-    except (OSError, ValueError, KeyError, TypeError):
-        old = {}
+        old = json.loads(old_result.read_text(encoding="utf-8"))
+        same = all(old["provenance"][name] == provenance[name] for name in ("method", "verb"))
+        entries = list(old["outputs"].values()) if same else []
+        listed = {entry["path"]: entry["sha256"] for entry in entries if "sha256" in entry}
+        for entry in entries:
+            listed |= {f"{entry['path']}/{name}": checksum for name, checksum in entry.get("files", {}).items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none, or not ours
+        listed = {}
     old_result.unlink(missing_ok=True)
-    for role, entry in outputs.items():
-        earlier = old.get(role, {})
-        if "files" in entry and earlier.get("path") == entry["path"]:
-            for name in earlier.get("files", {}):
-                (output / entry["path"] / name).unlink(missing_ok=True)
+    inside = os.path.join(os.path.realpath(output), "")
+    for name, checksum in listed.items():
+        path = os.path.realpath(output / name)
+        if path.startswith(inside) and path not in keep and os.path.isfile(path) and sha256(path) == checksum:
+            os.unlink(path)
 
 
 def _move(source: Path, target: Path) -> None:

@@ -216,6 +216,31 @@ def test_a_folder_written_anew_keeps_no_file_of_the_earlier_run_and_all_others(t
     assert entry["files"] == {name: sha256(tmp_path / "series" / name) for name in ("0.txt", "1.txt")}
 
 
+def test_a_new_result_leaves_no_file_of_the_old_one_of_its_verb_but_for_those_that_were_changed(tmp_path: Path) -> None:
+    folder = make(tmp_path / "job", output="..")
+    old = {name: f"old {name}" for name in ("a.txt", "edited.txt", "input.txt", "chain.txt")}
+    for name, text in old.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    outside = tmp_path.parent / f"{tmp_path.name}.txt"
+    outside.write_text("outside", encoding="utf-8")
+
+    def leave(verb: str) -> None:
+        outputs = {name: {"path": name, "sha256": sha256(tmp_path / name)} for name in (*old, f"../{outside.name}")}
+        values = {"outputs": outputs, "provenance": {"method": "fake", "verb": verb}}
+        (tmp_path / "result.json").write_text(json.dumps(values), encoding="utf-8")
+
+    leave("pack")
+    assert worker.run_job(folder) == worker.DONE
+    assert all((tmp_path / name).exists() for name in old)
+    leave("work")
+    (tmp_path / "edited.txt").write_text("mine", encoding="utf-8")
+    make(folder, output="..", inputs={"image": "../input.txt"})
+    assert worker.run_job(folder) == worker.DONE
+    assert not (tmp_path / "a.txt").exists()
+    assert all(path.exists() for path in (tmp_path / "edited.txt", tmp_path / "input.txt", outside))
+    assert (tmp_path / "chain.txt").read_text(encoding="utf-8") != old["chain.txt"]
+
+
 def test_results_are_copied_whole_between_disks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.replace
 
