@@ -35,16 +35,17 @@ def read_table(path: Path | str) -> list[dict[str, str]]:
     except UnicodeDecodeError as error:
         raise InputError(f"The table {path} is not UTF-8 text.", "Save it as CSV UTF-8.") from error
     try:
-        lines = [line for line in csv.reader(io.StringIO(text, newline=""), strict=True) if line]
+        numbered = enumerate(csv.reader(io.StringIO(text, newline=""), strict=True), start=1)
+        lines = [(number, line) for number, line in numbered if line]
     except csv.Error as error:
         raise InputError(f"The table {path} is not valid CSV ({error}).") from error
     if not lines:
         raise InputError(f"The table {path} is empty.", "Its first line must name the columns.")
-    header = [name.strip() for name in lines[0]]
+    header = [name.strip() for name in lines[0][1]]
     if len(set(header)) != len(header):
         raise InputError(f"The table {path} names a column twice: {', '.join(header)}.")
-    for number, line in enumerate(lines[1:], start=2):
+    for number, line in lines[1:]:
         if len(line) != len(header):
             raise InputError(f"The table {path}, row {number}: {len(line)} values for {len(header)} columns.",
                              "Values with commas need quotes; columns are separated by commas.")
-    return [dict(zip(header, line, strict=True)) for line in lines[1:]]
+    return [dict(zip(header, line, strict=True)) for _, line in lines[1:]]

@@ -21,6 +21,7 @@ def test_a_byte_order_mark_and_windows_line_ends_are_tolerated(tmp_path):
 
 @pytest.mark.parametrize(("content", "words"), [
     (b"", "empty"), (b"a,a\n1,2\n", "twice"), (b"a,b\n1\n", "row 2: 1 values for 2 columns"),
+    (b"a,b\n1,2\n\n3\n", "row 4: 1 values"),
     (b"a,b\n1,\xff\n", "not UTF-8"), (b'a,b\n1,"x\n', "not valid CSV"),
 ])
 def test_broken_tables_are_refused_in_words(tmp_path, content, words):
