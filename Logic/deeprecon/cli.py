@@ -191,6 +191,9 @@ def _print_result(output: Path) -> None:
     rows["result"] = "result.json"
     rows.update(plain_figures(result["metrics"]))
     width = max(map(len, rows))
-    print(f"Done in {result['provenance']['seconds']:.1f} s. Results in {output}")
+    stopped = result["provenance"]["stopped_early"]
+    print(f"{'Stopped after' if stopped else 'Done in'} {result['provenance']['seconds']:.1f} s. Results in {output}")
     for name, value in rows.items():
         print(f"  {name.ljust(width)}  {value:.6g}" if isinstance(value, float) else f"  {name.ljust(width)}  {value}")
+    if stopped:
+        print("Give --resume with the same folder to go on.")

@@ -262,7 +262,8 @@ def main(arguments: list[str] | None = None) -> int:
         print_event({"type": "probe", **to_plain(probe())})
         return DONE
     if not has_parent:  # started by hand: an old request to stop is not meant for this run
-        (options.folder / "stop").unlink(missing_ok=True)
+        with suppress(OSError):
+            (options.folder / "stop").unlink()
     return run_job(options.folder)
 
 

@@ -250,6 +250,8 @@ def test_ctrl_c_keeps_the_best_ends_with_code_3_and_can_be_resumed(tmp_path: Pat
     output, _ = shell.communicate(timeout=20)
     assert shell.returncode == cli.CANCELLED, output
     assert "stopped early" in output
+    assert "Stopped after" in output
+    assert "--resume" in output
     assert 0 < result(tmp_path)["metrics"]["steps"] < 300
     assert (tmp_path / ".job" / "checkpoint" / "state.json").exists()
 

@@ -147,6 +147,12 @@ def test_a_missing_job_folder_is_bad_input(tmp_path: Path, capsys: pytest.Captur
     assert "no job folder" in json.loads(capsys.readouterr().out)["message"]
 
 
+def test_a_file_instead_of_a_job_folder_is_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "job.json").write_text("{}", encoding="utf-8")
+    assert worker.main([str(tmp_path / "job.json")]) == worker.BAD_INPUT
+    assert "no job folder" in json.loads(capsys.readouterr().out)["message"]
+
+
 def test_an_output_that_cannot_be_written_is_found_before_computing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     folder = make(tmp_path / "job", output="../file/below", delay=60.0)
