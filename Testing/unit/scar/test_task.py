@@ -198,6 +198,16 @@ def test_no_scar_at_all_is_an_answer_and_is_told(tmp_path, files, patient, done,
         assert Mesh(read_mesh(output / "mesh.vtu").dataset).point_array("scar_probability").max() < 0.5
 
 
+def test_an_interpolation_works_where_torch_is_not_installed(tmp_path, files):
+    code = ("import sys; sys.modules['torch'] = None; from deeprecon.cli import main; sys.exit(main(sys.argv[1:]))")
+    options = ["--myocardium", files["segmentation"], "--mesh", files["mesh"], "--output", tmp_path / "out", "--method",
+               "interpolation"]
+    done = subprocess.run([sys.executable, "-c", code, "scar", "reconstruct", *map(str, options)],
+                          env=child_environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "report.html").exists()
+
+
 # the same result whatever the order of the axes, whenever it is run, and however often it is broken off
 
 
