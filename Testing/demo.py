@@ -35,7 +35,7 @@ def main() -> None:
     rule = []
     if arguments.case is None:
         print("Making the sample case ...", flush=True)
-        deeprecon("phantom", "--output", folder)
+        deeprecon("phantom", "--output", folder, quiet=True)
         rule = ["--threshold", "fwhm"]  # half of the maximum: the usual rule for a chronic infarct
     options = case_options(folder) + rule
     print("Reconstructing the scar ...", flush=True)
@@ -74,18 +74,17 @@ def case_options(folder: Path) -> list[str | Path]:
 
 def compare(folder: Path, options: list[str | Path], output: Path, field: Path) -> None:
     """The field beside every interpolation, all against the known truth."""
+    print("Interpolating for comparison ...", flush=True)
     results = {"field": field}
     for kind in BASELINES:
         results[kind] = output / kind
-        deeprecon(
-            "reconstruct", *options, "--method", "interpolation", "--interpolation", kind, "--output", results[kind]
-        )
+        choice = ("--method", "interpolation", "--interpolation", kind)
+        deeprecon("reconstruct", *options, *choice, "--output", results[kind], quiet=True)
     rows = []
     for name, result in results.items():
         figures_folder = output / "evaluation" / name
-        deeprecon(
-            "evaluate", "--mesh", result / "mesh.vtu", "--truth", folder / "truth.vtu", "--output", figures_folder
-        )
+        meshes = ("--mesh", result / "mesh.vtu", "--truth", folder / "truth.vtu")
+        deeprecon("evaluate", *meshes, "--output", figures_folder, quiet=True)
         with open(figures_folder / "evaluation.csv", encoding="utf-8", newline="") as file:
             figures = {row["figure"]: float(row["value"]) for row in csv.DictReader(file)}
         seconds = json.loads((result / "result.json").read_text(encoding="utf-8"))["provenance"]["seconds"]

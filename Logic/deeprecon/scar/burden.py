@@ -16,6 +16,7 @@ from deeprecon.data.mesh import Mesh, cell_means, node_volumes
 Floats = npt.NDArray[np.floating]
 Integers = npt.NDArray[np.int64]
 
+SMALLEST_PIECE = 0.05  # ml (cm2 on a surface); specks below are not counted as pieces
 Z_95 = 1.959964  # 97.5 % point of the normal distribution
 
 
@@ -58,7 +59,7 @@ def scar_burden(mesh: Mesh, probability: Floats, uncertainty: Floats, cutoff: fl
     Returns:
         A dictionary a region with the keys region, volume_ml, mass_g, percent_of_wall, low_ml, high_ml, pieces and
         largest_piece_ml. A surface mesh has no volume: area_cm2, low_cm2, high_cm2 and largest_piece_cm2 stand
-        instead, without a mass. Numbers have three decimals.
+        instead, without a mass. Specks below SMALLEST_PIECE are not counted as pieces. Numbers have three decimals.
     """
     sizes = node_sizes(mesh) / (1000.0 if mesh.is_volume else 100.0)
     measure, unit = ("volume", "ml") if mesh.is_volume else ("area", "cm2")
@@ -80,10 +81,9 @@ def scar_burden(mesh: Mesh, probability: Floats, uncertainty: Floats, cutoff: fl
             row["mass_g"] = size * density
         row["percent_of_wall"] = 100 * size / float(sizes.sum())
         row[f"low_{unit}"], row[f"high_{unit}"] = min(extremes), max(extremes)
-        pieces = _pieces(edges, mask)
-        row["pieces"] = int(pieces.max()) + 1
-        row[f"largest_piece_{unit}"] = float(
-            np.bincount(pieces[mask], weights=sizes[mask], minlength=1).max() if mask.any() else 0.0)
+        pieces = np.bincount(_pieces(edges, mask)[mask], weights=sizes[mask], minlength=1)
+        row["pieces"] = int((pieces >= SMALLEST_PIECE).sum())
+        row[f"largest_piece_{unit}"] = float(pieces.max())
         rows.append({key: round(value, 3) if isinstance(value, float) else value for key, value in row.items()})
     return rows
 
