@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,11 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no test data at {folder}; set DEEPRECON_DATA to their folder")
     return folder
+
+
+def in_slicer() -> bool:
+    """Whether the tests run inside the real application (Testing/run_in_slicer.py), whose own scene they then use."""
+    return "slicerhost" not in sys.modules and getattr(sys.modules.get("slicer"), "app", None) is not None
 
 
 @pytest.fixture(scope="session")
@@ -40,8 +46,16 @@ def _slicer_host(_slicer_core: Any) -> Iterator[Any]:
 
 
 @pytest.fixture
-def scene(_slicer_core: Any, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def scene(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The empty MRML scene (`slicer.mrmlScene`) with Slicer's logics, without the application (no `slicer.app`)."""
+    if in_slicer():
+        import slicer
+
+        slicer.mrmlScene.Clear()
+        yield slicer.mrmlScene
+        slicer.mrmlScene.Clear()
+        return
+    _slicer_core = request.getfixturevalue("_slicer_core")
     import slicer
 
     if "host" not in request.fixturenames:
