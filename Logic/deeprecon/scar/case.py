@@ -111,13 +111,13 @@ def _read_stack(
     myocardium = _region(myocardium_path, "myocardium", labels)
     grid = image or myocardium
     wall = _on_grid(myocardium, grid)
+    if not wall.any():
+        raise InputError(f"{myocardium_path.name} shows no myocardium at all.", "Check the file and --labels.")
     scar = None
     if scar_path is not None:
         scar = _on_grid(_region(scar_path, "scar", labels), grid)
     if _names_role(myocardium_path, "scar", labels):  # a label map paints scar over the wall: it is wall too
         wall = np.maximum(wall, _on_grid(_region(myocardium_path, "scar", labels), grid))
-    if not wall.any():
-        raise InputError(f"{myocardium_path.name} shows no myocardium at all.", "Check the file and --labels.")
     warnings += _gaps(wall, grid.name)
     if scar is not None:
         fraction = _over_wall(scar, wall, f"{scar_path.name if scar_path else ''}", warnings)

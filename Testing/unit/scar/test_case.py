@@ -210,3 +210,9 @@ def test_labels_are_understood_or_refused():
     for wrong in ("scar", "scar=", "wall=2", "=3"):
         with pytest.raises(InputError, match="the roles are"):
             parse_labels((wrong,))
+
+
+def test_an_empty_myocardium_is_refused_even_where_scar_is_drawn(tmp_path, wall, scar):
+    path = segmentation(tmp_path / "s.seg.nrrd", Myocardium=np.zeros_like(wall), Scar=scar)
+    with pytest.raises(InputError, match=r"s\.seg\.nrrd shows no myocardium at all"):
+        read({"myocardium": path})
