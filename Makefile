@@ -12,6 +12,7 @@ demo:
 test:
 	@$(PYTHON) Testing/setup_environment.py test
 	@.venv/bin/ruff check --config Logic/pyproject.toml --quiet Logic ScarReconstruction Testing
+	@.venv/bin/ruff format --config Logic/pyproject.toml --check --quiet Logic ScarReconstruction Testing
 	@cd Logic && ../.venv/bin/mypy deeprecon
 	@cd Logic && ../.venv/bin/lint-imports
 	@cd Testing && ../.venv/bin/python -m pytest $(PYTEST)

@@ -1,4 +1,5 @@
 """`python -m deeprecon METHOD VERB`."""
+
 import sys
 
 from deeprecon.cli import main

@@ -1,4 +1,5 @@
 """Many cases in one call: cases.csv in, a folder for each case and summary.csv out."""
+
 from __future__ import annotations
 
 import csv

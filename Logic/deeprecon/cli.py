@@ -1,4 +1,5 @@
 """The command line: `python -m deeprecon METHOD VERB ...`, made from the dataclasses of the verbs."""
+
 from __future__ import annotations
 
 import argparse

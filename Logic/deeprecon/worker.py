@@ -1,4 +1,5 @@
 """Runs one job: `python -m deeprecon.worker JOBDIR`. Panel, batch script and shell all come through `run_job`."""
+
 from __future__ import annotations
 
 import argparse
@@ -119,6 +120,17 @@ def _run(folder: Path, staging: Path, log: EventLog, started: float) -> None:
     log.result(Path(os.path.normpath(Path(job.output) / "result.json")), outcome.metrics)
 
 
+def _resolve_precision(job: Job, verb: Verb, device: str) -> str:
+    from deeprecon.training import devices
+
+    if job.precision != "auto" and job.precision not in verb.precisions:
+        raise InputError(
+            f"{job.method} {job.verb} cannot compute in {job.precision}.", f"It can in {', '.join(verb.precisions)}."
+        )
+    only = verb.precisions[0] if len(verb.precisions) == 1 else None
+    return only or devices.resolve_precision(device, job.precision)
+
+
 def _resolve(job: Job, verb: Verb, parameters: Any, log: EventLog) -> tuple[Job, Any]:
     """Settle device, threads, precision and step counts; a job that has them all is not probed again."""
     if verb.needs_torch(parameters):
@@ -129,7 +141,7 @@ def _resolve(job: Job, verb: Verb, parameters: Any, log: EventLog) -> tuple[Job,
         if job.device == "auto" and (reason := devices.fallback_reason(device)):
             log.warning(reason)
         threads = job.threads or devices.resolve_threads(device)
-        precision = job.precision if job.resolved else devices.resolve_precision(device, job.precision)
+        precision = job.precision if job.resolved else _resolve_precision(job, verb, device)
         devices.set_up(device, threads, job.seed)
     else:
         device, threads, precision = "cpu", 1, "fp32"

@@ -5,6 +5,7 @@
 Every method sees the same slices of 8 mm with gaps of 2 mm. They are read in four ways: the true share of scar in
 each pixel ("soft"), that share rounded ("binary"), and shares out of the noisy image ("lge", by 5 SD and by FWHM).
 """
+
 from __future__ import annotations
 
 import argparse

@@ -1,4 +1,5 @@
 """What the tests of the panels share."""
+
 from __future__ import annotations
 
 import os

@@ -1,4 +1,5 @@
 """Without a window: the batch script always ends with a code, and panel, batch and shell give the same bits."""
+
 from __future__ import annotations
 
 import json

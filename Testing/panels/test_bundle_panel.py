@@ -1,4 +1,5 @@
 """The bundle panel shows the card of a model, and why a folder cannot be used."""
+
 from __future__ import annotations
 
 from pathlib import Path

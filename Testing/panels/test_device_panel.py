@@ -1,4 +1,5 @@
 """The device panel: what computes in plain words, problems with their one action, packages."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -124,7 +125,12 @@ def test_missing_packages_come_with_buttons(host: Any, device: Any, monkeypatch:
 
 
 def test_packages_are_installed_exported_and_removed_from_the_panel(
-    host: Any, device: Any, overlay: Any, wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+    host: Any,
+    device: Any,
+    overlay: Any,  # noqa: F811
+    wheels: Path,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     start = overlay.start_install
     monkeypatch.setattr(overlay, "start_install", lambda: start(wheels))

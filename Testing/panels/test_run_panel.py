@@ -1,4 +1,5 @@
 """The run panel with a child process that is told what to do: progress, curves, cancel, failures in words."""
+
 from __future__ import annotations
 
 import itertools

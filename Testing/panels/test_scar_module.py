@@ -1,4 +1,5 @@
 """ScarReconstruction as a user meets it: the very module file of the extension, clicked through."""
+
 from __future__ import annotations
 
 import importlib

@@ -1,4 +1,5 @@
 """The panels' .ui files and the code agree, and use only names that Slicer has."""
+
 from __future__ import annotations
 
 import ast

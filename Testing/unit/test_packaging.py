@@ -1,4 +1,5 @@
-"""What no other test would notice: a file that is not installed, an import that breaks Slicer's start, a stale lock file."""
+"""What no other test would notice: a file not installed, an import that breaks Slicer's start, a stale lock file."""
+
 from __future__ import annotations
 
 import json
@@ -71,7 +72,10 @@ for name in sys.argv[2:]:
 """
     result = subprocess.run(
         [sys.executable, "-c", script, ",".join(INSTALLED_LATER), *names],
-        capture_output=True, text=True, env={"PYTHONPATH": str(LIBRARY.parent)}, check=True,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(LIBRARY.parent)},
+        check=True,
     )
     assert result.stdout.splitlines() == [f"{name}: clean" for name in names], result.stderr
 
@@ -94,7 +98,10 @@ def test_pictures_named_in_the_metadata_exist(name: str) -> None:
 
 
 def test_icons_are_128_pixels_wide() -> None:
-    icons = [ROOT / "Resources" / "DeepRecon.png", *(module / f"Resources/Icons/{module.name}.png" for module in MODULES)]
+    icons = [
+        ROOT / "Resources" / "DeepRecon.png",
+        *(module / f"Resources/Icons/{module.name}.png" for module in MODULES),
+    ]
     for icon in icons:
         assert struct.unpack(">II", icon.read_bytes()[16:24]) == (128, 128), icon
 

@@ -1,4 +1,5 @@
 """The worker in this process: checks, resolving, staging, result.json."""
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,5 @@
 """DICOM series: one image out of the files of a folder."""
+
 from __future__ import annotations
 
 import re
@@ -69,18 +70,24 @@ def read_dicom(path: Path) -> Volume:
             mixed orientation, size or thickness, multi-frame files.
     """
     folder = path if path.is_dir() else path.parent
-    files = sorted(file for file in folder.iterdir() if file.is_file() and file.name != "DICOMDIR" and is_dicom(file)
-                   and not _holds_no_image(file))
+    files = sorted(
+        file
+        for file in folder.iterdir()
+        if file.is_file() and file.name != "DICOMDIR" and is_dicom(file) and not _holds_no_image(file)
+    )
     slices = [entry for entry in map(_read_header, files) if entry is not None]
     if path.is_file():
         own = next((entry.series for entry in slices if entry.path == path), None)
         if own is None:
-            raise InputError(f"{path} is not a DICOM image with a place in the patient.",
-                             "Give a file of the image series.")
+            raise InputError(
+                f"{path} is not a DICOM image with a place in the patient.", "Give a file of the image series."
+            )
         slices = [entry for entry in slices if entry.series == own]
     if not slices:
-        raise InputError(f"The folder {folder} holds no DICOM image.",
-                         "Give the folder whose files are the slices; folders below it are not searched.")
+        raise InputError(
+            f"The folder {folder} holds no DICOM image.",
+            "Give the folder whose files are the slices; folders below it are not searched.",
+        )
     _check_one_series(folder, slices)
     normal = slices[0].normal  # a list is empty while it is sorted
     slices.sort(key=lambda entry: float(entry.position @ normal))
@@ -122,25 +129,38 @@ def _read_header(path: Path) -> _Slice | None:
         except ValueError:
             values = []
         if len(values) != count or not np.isfinite(values).all():
-            raise InputError(f"{path}: the DICOM entry ({tag.replace('|', ',')}) reads {text(tag)!r}, "
-                             f"expected {count} numbers.", "Export the series again.")
+            raise InputError(
+                f"{path}: the DICOM entry ({tag.replace('|', ',')}) reads {text(tag)!r}, expected {count} numbers.",
+                "Export the series again.",
+            )
         return values
 
     if (reader.GetSize()[2] if len(reader.GetSize()) > 2 else 1) > 1:
-        raise InputError(f"{path} is a multi-frame DICOM file, which is not read directly.",
-                         "Load it into Slicer and save it as .nrrd, or convert it with dcm2niix.")
+        raise InputError(
+            f"{path} is a multi-frame DICOM file, which is not read directly.",
+            "Load it into Slicer and save it as .nrrd, or convert it with dcm2niix.",
+        )
     if not text("0020|0032") or not text("0020|0037"):
         return None
     orientation = np.array(numbers("0020|0037", 6))
     row_spacing, column_spacing = numbers("0028|0030", 2)
     row, column = orientation[:3], orientation[3:]
     if abs(np.linalg.norm(row) - 1) > 0.01 or abs(np.linalg.norm(column) - 1) > 0.01 or abs(row @ column) > 0.01:
-        raise InputError(f"{path}: its ImageOrientationPatient is not two unit vectors at right angles.",
-                         "Export the series again.")
+        raise InputError(
+            f"{path}: its ImageOrientationPatient is not two unit vectors at right angles.", "Export the series again."
+        )
     return _Slice(
-        path, text("0020|000e"), text("0008|103e"), text("0020|0011"), (reader.GetSize()[1], reader.GetSize()[0]),
-        np.array(numbers("0020|0032", 3)), row / np.linalg.norm(row), column / np.linalg.norm(column),
-        (column_spacing, row_spacing), numbers("0018|0050", 1)[0] if text("0018|0050") else None)
+        path,
+        text("0020|000e"),
+        text("0008|103e"),
+        text("0020|0011"),
+        (reader.GetSize()[1], reader.GetSize()[0]),
+        np.array(numbers("0020|0032", 3)),
+        row / np.linalg.norm(row),
+        column / np.linalg.norm(column),
+        (column_spacing, row_spacing),
+        numbers("0018|0050", 1)[0] if text("0018|0050") else None,
+    )
 
 
 def _check_one_series(folder: Path, slices: Sequence[_Slice]) -> None:
@@ -150,25 +170,37 @@ def _check_one_series(folder: Path, slices: Sequence[_Slice]) -> None:
     if len(series) > 1:
         listing = "; ".join(
             f"{entries[0].number or '?'} {entries[0].description or 'without name'!r}, {len(entries)} images, such as "
-            f"{entries[0].path.name}" for entries in series.values())
-        raise InputError(f"The folder {folder} holds {len(series)} DICOM series: {listing}.",
-                         "Give one file of the series that is meant, or a folder of its own.")
+            f"{entries[0].path.name}"
+            for entries in series.values()
+        )
+        raise InputError(
+            f"The folder {folder} holds {len(series)} DICOM series: {listing}.",
+            "Give one file of the series that is meant, or a folder of its own.",
+        )
 
 
 def _check_alike(folder: Path, slices: Sequence[_Slice]) -> None:
     first = slices[0]
     for entry in slices[1:]:
         if max(np.abs(entry.row - first.row).max(), np.abs(entry.column - first.column).max()) > 1e-3:
-            raise InputError(f"The series in {folder} mixes orientations: {first.path.name} and {entry.path.name} are "
-                             "not parallel.", "Move each orientation into a folder of its own (scouts too).")
+            raise InputError(
+                f"The series in {folder} mixes orientations: {first.path.name} and {entry.path.name} are not parallel.",
+                "Move each orientation into a folder of its own (scouts too).",
+            )
         if entry.rows_columns != first.rows_columns or not np.allclose(entry.spacing, first.spacing, rtol=1e-3):
-            raise InputError(f"The series in {folder} mixes sizes: {first.path.name} and {entry.path.name} differ in "
-                             "matrix or pixel spacing.", "Move each into a folder of its own.")
+            raise InputError(
+                f"The series in {folder} mixes sizes: {first.path.name} and {entry.path.name} differ in "
+                "matrix or pixel spacing.",
+                "Move each into a folder of its own.",
+            )
         if (entry.thickness is None) != (first.thickness is None) or (
-                entry.thickness is not None and abs(entry.thickness - first.thickness) > 0.01):  # type: ignore[operator]
-            raise InputError(f"The series in {folder} mixes slice thicknesses: {first.path.name} says "
-                             f"{first.thickness} mm, {entry.path.name} {entry.thickness} mm.",
-                             "Move each into a folder of its own.")
+            entry.thickness is not None and abs(entry.thickness - first.thickness) > 0.01
+        ):  # type: ignore[operator]
+            raise InputError(
+                f"The series in {folder} mixes slice thicknesses: {first.path.name} says "
+                f"{first.thickness} mm, {entry.path.name} {entry.thickness} mm.",
+                "Move each into a folder of its own.",
+            )
 
 
 def _step(folder: Path, slices: Sequence[_Slice]) -> Array:
@@ -176,8 +208,9 @@ def _step(folder: Path, slices: Sequence[_Slice]) -> Array:
     first = slices[0]
     if len(slices) == 1:
         if not first.thickness:
-            raise InputError(f"{first.path} is a single slice that does not say how thick it is.",
-                             "Give the whole series.")
+            raise InputError(
+                f"{first.path} is a single slice that does not say how thick it is.", "Give the whole series."
+            )
         return first.normal * first.thickness
     places = np.array([entry.position @ first.normal for entry in slices])
     gaps = np.diff(places)
@@ -187,7 +220,8 @@ def _step(folder: Path, slices: Sequence[_Slice]) -> Array:
         raise InputError(
             f"The series in {folder} has several images at one place ({int((gaps < 0.01).sum())} too many, such as "
             f"{slices[same].path.name} and {slices[same + 1].path.name}).",
-            "Keep one image per place: remove repeats, other time points, or the phase images of a PSIR series.")
+            "Keep one image per place: remove repeats, other time points, or the phase images of a PSIR series.",
+        )
     off = np.abs(gaps - spacing)
     if off.max() > max(POSITION_TOLERANCE * spacing, 0.02):
         worst = int(off.argmax())
@@ -196,13 +230,16 @@ def _step(folder: Path, slices: Sequence[_Slice]) -> Array:
         raise InputError(
             f"The series in {folder} {kind}: {gaps[worst]:.2f} mm between {slices[worst].path.name} and "
             f"{slices[worst + 1].path.name}, {spacing:.2f} mm elsewhere.",
-            "Add the missing files, or give the parts as stacks of their own.")
+            "Add the missing files, or give the parts as stacks of their own.",
+        )
     step = (slices[-1].position - first.position) / (len(slices) - 1)
     expected = first.position + np.arange(len(slices))[:, None] * step
     shift = np.linalg.norm(np.stack([entry.position for entry in slices]) - expected, axis=1)
     if shift.max() > max(POSITION_TOLERANCE * spacing, 0.02):
-        raise InputError(f"The slices of the series in {folder} are shifted sideways by up to {shift.max():.2f} mm.",
-                         "Resample the series onto a square grid first.")
+        raise InputError(
+            f"The slices of the series in {folder} are shifted sideways by up to {shift.max():.2f} mm.",
+            "Resample the series onto a square grid first.",
+        )
     return step
 
 
@@ -212,10 +249,12 @@ def _read_pixels(path: Path) -> npt.NDArray[np.generic]:
     try:
         image = _reader(path).Execute()
     except RuntimeError as error:
-        raise InputError(f"{path} is cut off or damaged, or its compression is not supported.",
-                         "Copy or export the series again.") from error
+        raise InputError(
+            f"{path} is cut off or damaged, or its compression is not supported.", "Copy or export the series again."
+        ) from error
     if image.GetNumberOfComponentsPerPixel() != 1:
-        raise InputError(f"{path} is a color image, expected gray values.",
-                         "Give the original series, not screenshots.")
+        raise InputError(
+            f"{path} is a color image, expected gray values.", "Give the original series, not screenshots."
+        )
     array: npt.NDArray[np.generic] = sitk.GetArrayFromImage(image)
     return array.reshape(array.shape[-2:])

@@ -1,4 +1,5 @@
 """Errors that a person can mend."""
+
 from __future__ import annotations
 
 

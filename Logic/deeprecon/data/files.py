@@ -1,4 +1,5 @@
 """Writing files so that a reader never meets half a file, and their checksums."""
+
 from __future__ import annotations
 
 import hashlib

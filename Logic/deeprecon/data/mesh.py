@@ -1,4 +1,5 @@
 """Meshes in RAS millimetres, around VTK datasets."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -83,8 +84,9 @@ class Mesh:
         """
         array = self.dataset.GetPointData().GetArray(name)
         if array is None:
-            raise InputError(f"{self.name} has no array {name!r} at its nodes.",
-                             f"It has: {', '.join(self.array_names) or 'none'}.")
+            raise InputError(
+                f"{self.name} has no array {name!r} at its nodes.", f"It has: {', '.join(self.array_names) or 'none'}."
+            )
         values: npt.NDArray[np.generic] = vtk_to_numpy(array).copy()
         return values
 
@@ -127,14 +129,17 @@ class Mesh:
         return connectivity, offsets, types
 
 
-def unstructured_grid(points: npt.ArrayLike, connectivity: npt.ArrayLike, offsets: npt.ArrayLike,
-                      types: npt.ArrayLike) -> vtkUnstructuredGrid:
+def unstructured_grid(
+    points: npt.ArrayLike, connectivity: npt.ArrayLike, offsets: npt.ArrayLike, types: npt.ArrayLike
+) -> vtkUnstructuredGrid:
     """A VTK grid out of (N, 3) points and cells as `Mesh.cells` gives them."""
     grid = vtkUnstructuredGrid()
     grid.SetPoints(_vtk_points(points))
     cells = vtkCellArray()
-    cells.SetData(numpy_to_vtkIdTypeArray(np.ascontiguousarray(offsets, np.int64), deep=True),
-                  numpy_to_vtkIdTypeArray(np.ascontiguousarray(connectivity, np.int64), deep=True))
+    cells.SetData(
+        numpy_to_vtkIdTypeArray(np.ascontiguousarray(offsets, np.int64), deep=True),
+        numpy_to_vtkIdTypeArray(np.ascontiguousarray(connectivity, np.int64), deep=True),
+    )
     grid.SetCells(numpy_to_vtk(np.ascontiguousarray(types, np.uint8), deep=True), cells)
     return grid
 
@@ -321,6 +326,8 @@ def _closed_triangles(mesh: Mesh) -> vtkPolyData:
         raise InputError(f"{mesh.name} has no faces.", "Give a closed surface or a volume mesh.")
     count = _count_open_edges(triangles)
     if count:
-        raise InputError(f"{mesh.name} is an open surface: {count} open edges.",
-                         "Close its holes, or give a volume mesh: the wall must have an inside.")
+        raise InputError(
+            f"{mesh.name} is an open surface: {count} open edges.",
+            "Close its holes, or give a volume mesh: the wall must have an inside.",
+        )
     return triangles

@@ -1,4 +1,5 @@
 """Mesh files: raw coordinates first, then their place in the patient, which a file seldom states."""
+
 from __future__ import annotations
 
 import errno
@@ -112,8 +113,12 @@ def read_mesh(path: Path | str) -> MeshFile:
 
 
 def _read_vtk(path: Path, suffix: str) -> vtkPointSet:
-    reader: Any = {".vtk": vtkGenericDataObjectReader, ".vtu": vtkXMLUnstructuredGridReader,
-                   ".vtp": vtkXMLPolyDataReader, ".stl": vtkSTLReader}[suffix]()
+    reader: Any = {
+        ".vtk": vtkGenericDataObjectReader,
+        ".vtu": vtkXMLUnstructuredGridReader,
+        ".vtp": vtkXMLPolyDataReader,
+        ".stl": vtkSTLReader,
+    }[suffix]()
     if suffix == ".vtk":
         for kind in ("Scalars", "Vectors", "Normals", "Tensors", "ColorScalars", "TCoords", "Fields"):
             getattr(reader, f"ReadAll{kind}On")()
@@ -261,8 +266,10 @@ def find_placement(file: MeshFile, wall_points: npt.ArrayLike, unit: str = "auto
         problem = "no unit and axes lay it onto the wall seen in the images"
     else:
         problem = "more than one choice of unit and axes lays it onto the wall seen in the images"
-    raise InputError(f"{file.path}: {problem}. Share of the wall in the mesh: {listing}.",
-                     "State the right ones with --mesh-unit and --mesh-frame, or check that both belong together.")
+    raise InputError(
+        f"{file.path}: {problem}. Share of the wall in the mesh: {listing}.",
+        "State the right ones with --mesh-unit and --mesh-frame, or check that both belong together.",
+    )
 
 
 def _near(mesh: Mesh, points: npt.NDArray[np.float64], reach: float) -> npt.NDArray[np.bool_]:
@@ -275,8 +282,9 @@ def _near(mesh: Mesh, points: npt.NDArray[np.float64], reach: float) -> npt.NDAr
     return near
 
 
-def write_mesh(path: Path | str, mesh: Mesh, unit: str = "mm", frame: str = "ras",
-               element_tags: npt.ArrayLike | None = None) -> None:
+def write_mesh(
+    path: Path | str, mesh: Mesh, unit: str = "mm", frame: str = "ras", element_tags: npt.ArrayLike | None = None
+) -> None:
     """Write a mesh in the class of the path's ending, in a unit and axes of its own; order and number of nodes stay.
 
     The axes are noted as SPACE where the format has room (all but openCARP), as Slicer does.
@@ -298,10 +306,14 @@ def write_mesh(path: Path | str, mesh: Mesh, unit: str = "mm", frame: str = "ras
         return
     comment = f"DeepRecon output. SPACE={frame.upper()}"
     is_surface = isinstance(mesh.dataset, vtkPolyData)
-    if suffix not in SUFFIXES or (suffix in (".vtp", ".ply", ".stl") and not is_surface) or (
-            suffix == ".vtu" and is_surface):
-        raise InputError(f"Cannot write {mesh.name} as {path.name}.",
-                         f"Use the ending {'.vtp' if is_surface else '.vtu'}.")
+    if (
+        suffix not in SUFFIXES
+        or (suffix in (".vtp", ".ply", ".stl") and not is_surface)
+        or (suffix == ".vtu" and is_surface)
+    ):
+        raise InputError(
+            f"Cannot write {mesh.name} as {path.name}.", f"Use the ending {'.vtp' if is_surface else '.vtu'}."
+        )
     if suffix == ".stl" and mesh.array_names:
         raise InputError(f"Cannot write {path.name}: STL has no room for values at the nodes.", "Use the ending .vtp.")
     if suffix == ".ply":

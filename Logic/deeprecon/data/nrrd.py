@@ -3,6 +3,7 @@
 Format: https://teem.sourceforge.net/nrrd/format.html. An own reader, since it shows shear, cut-off data and the
 keys and list axes of Slicer's segmentations as they stand in the file.
 """
+
 from __future__ import annotations
 
 import bz2
@@ -33,9 +34,12 @@ _TYPES = {
 }
 _DTYPES = {name: np.dtype(dtype) for dtype, names in _TYPES.items() for name in names}
 _TO_RAS = {
-    "left-posterior-superior": (-1, -1, 1), "lps": (-1, -1, 1),
-    "right-anterior-superior": (1, 1, 1), "ras": (1, 1, 1),
-    "left-anterior-superior": (-1, 1, 1), "las": (-1, 1, 1),
+    "left-posterior-superior": (-1, -1, 1),
+    "lps": (-1, -1, 1),
+    "right-anterior-superior": (1, 1, 1),
+    "ras": (1, 1, 1),
+    "left-anterior-superior": (-1, 1, 1),
+    "las": (-1, 1, 1),
 }
 _RESAVE = "Save it again from Slicer as NRRD."
 
@@ -70,7 +74,7 @@ def read_nrrd(path: Path) -> Nrrd:
     header = content[: end.start()] if end else content
     try:
         fields, keys = _parse_header(header.decode("utf-8", "replace"))
-        return _decode(path, fields, keys, content[end.end():] if end else b"")
+        return _decode(path, fields, keys, content[end.end() :] if end else b"")
     except (KeyError, IndexError, ValueError) as error:
         if isinstance(error, InputError):
             raise

@@ -4,6 +4,7 @@ Format: https://opencarp.org/manual/opencarp-manual-latest.pdf, "File formats". 
 like VTK's but for hexahedra and prisms, whose upper face runs the other way round. Programs differ in that, so a
 mesh is read the way in which its elements are not twisted and written back as it came.
 """
+
 from __future__ import annotations
 
 import re
@@ -31,8 +32,15 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.files import atomic_path
 from deeprecon.data.mesh import Mesh, unstructured_grid
 
-_KINDS = {"Ln": VTK_LINE, "Tr": VTK_TRIANGLE, "Qd": VTK_QUAD, "Tt": VTK_TETRA, "Py": VTK_PYRAMID, "Pr": VTK_WEDGE,
-          "Hx": VTK_HEXAHEDRON}
+_KINDS = {
+    "Ln": VTK_LINE,
+    "Tr": VTK_TRIANGLE,
+    "Qd": VTK_QUAD,
+    "Tt": VTK_TETRA,
+    "Py": VTK_PYRAMID,
+    "Pr": VTK_WEDGE,
+    "Hx": VTK_HEXAHEDRON,
+}
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 _CORNERS = {"Ln": 2, "Tr": 3, "Qd": 4, "Tt": 4, "Py": 5, "Pr": 6, "Hx": 8}
 _TURNED = {"Hx": [0, 1, 2, 3, 4, 7, 6, 5], "Pr": [0, 1, 2, 3, 5, 4]}
@@ -70,11 +78,13 @@ def _lines(path: Path) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
-        raise InputError(f"Cannot read {path}: {error.strerror}.",
-                         "openCARP meshes need NAME.pts and NAME.elem.") from error
+        raise InputError(
+            f"Cannot read {path}: {error.strerror}.", "openCARP meshes need NAME.pts and NAME.elem."
+        ) from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not a text file.",
-                         "openCARP's binary meshes must be converted to text.") from error
+        raise InputError(
+            f"{path} is not a text file.", "openCARP's binary meshes must be converted to text."
+        ) from error
     return [line for line in lines if line.strip()]
 
 
@@ -86,8 +96,10 @@ def _counted(path: Path) -> list[str]:
     except (IndexError, ValueError) as error:
         raise InputError(f"{path}: the first line must be a count.", "Export the mesh again.") from error
     if count < 1 or len(lines) - 1 != count:
-        raise InputError(f"{path} is cut off or damaged: it announces {count} lines and has {len(lines) - 1}.",
-                         "Export the mesh again.")
+        raise InputError(
+            f"{path} is cut off or damaged: it announces {count} lines and has {len(lines) - 1}.",
+            "Export the mesh again.",
+        )
     return lines[1:]
 
 
@@ -110,14 +122,16 @@ def _parse(lines: list[str], dtype: type) -> npt.NDArray[Any]:
             raise ValueError(str(error)) from error
 
 
-def _read_elements(path: Path, points: npt.NDArray[np.float64]) -> tuple[
-        npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.uint8], npt.NDArray[np.int32], bool]:
+def _read_elements(
+    path: Path, points: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.uint8], npt.NDArray[np.int32], bool]:
     lines = _counted(path)
     names = np.array([line.split(maxsplit=1)[0] for line in lines])
     unknown = sorted(set(names.tolist()) - set(_KINDS))
     if unknown:
-        raise InputError(f"{path} has elements of an unknown kind: {', '.join(unknown[:5])}.",
-                         f"Known are {', '.join(_KINDS)}.")
+        raise InputError(
+            f"{path} has elements of an unknown kind: {', '.join(unknown[:5])}.", f"Known are {', '.join(_KINDS)}."
+        )
     sizes = np.zeros(len(lines), np.int64)
     for name, corners in _CORNERS.items():
         sizes[names == name] = corners
@@ -128,18 +142,25 @@ def _read_elements(path: Path, points: npt.NDArray[np.float64]) -> tuple[
     for name in sorted(set(names.tolist())):
         where = np.flatnonzero(names == name)
         corners = _CORNERS[name]
-        rows = [lines[index].lstrip()[len(name):] for index in where]
+        rows = [lines[index].lstrip()[len(name) :] for index in where]
         try:
             if len({len(row.split()) for row in rows}) != 1:
                 raise ValueError("a line is short or long")
             table = _parse(rows, np.int64).reshape(len(where), -1)
         except ValueError as error:
-            raise InputError(f"{path}: the lines of {name} elements do not all hold {corners} node numbers and a tag.",
-                             "Export the mesh again.") from error
-        if table.shape[1] not in (corners, corners + 1) or table[:, :corners].min() < 0 or (
-                table[:, :corners].max() >= len(points)):
-            raise InputError(f"{path}: {name} elements need {corners} node numbers from 0 to {len(points) - 1} "
-                             "and a tag.", "The .pts and .elem files may belong to different meshes.")
+            raise InputError(
+                f"{path}: the lines of {name} elements do not all hold {corners} node numbers and a tag.",
+                "Export the mesh again.",
+            ) from error
+        if (
+            table.shape[1] not in (corners, corners + 1)
+            or table[:, :corners].min() < 0
+            or (table[:, :corners].max() >= len(points))
+        ):
+            raise InputError(
+                f"{path}: {name} elements need {corners} node numbers from 0 to {len(points) - 1} and a tag.",
+                "The .pts and .elem files may belong to different meshes.",
+            )
         if table.shape[1] > corners:
             tags[where] = table[:, corners]
         nodes = table[:, :corners]
@@ -164,16 +185,19 @@ def _is_turned(points: npt.NDArray[np.float64], nodes: npt.NDArray[np.int64], or
 def _read_fibers(path: Path, count: int) -> npt.NDArray[np.float64]:
     lines = _lines(path)
     if not lines or lines[0].strip() not in ("1", "2"):
-        raise InputError(f"{path}: the first line must be 1 (fibers) or 2 (fibers and sheets).",
-                         "Export the mesh again.")
+        raise InputError(
+            f"{path}: the first line must be 1 (fibers) or 2 (fibers and sheets).", "Export the mesh again."
+        )
     if len(lines) - 1 != count:
-        raise InputError(f"{path} is cut off or damaged: {len(lines) - 1} lines for {count} elements.",
-                         "Export the mesh again.")
+        raise InputError(
+            f"{path} is cut off or damaged: {len(lines) - 1} lines for {count} elements.", "Export the mesh again."
+        )
     return _table(path, lines[1:], 3 * int(lines[0]))
 
 
-def write_opencarp(path: Path, dataset: vtkPointSet, points: npt.NDArray[np.float64],
-                   element_tags: npt.ArrayLike | None = None) -> None:
+def write_opencarp(
+    path: Path, dataset: vtkPointSet, points: npt.NDArray[np.float64], element_tags: npt.ArrayLike | None = None
+) -> None:
     """Write NAME.pts and NAME.elem, NAME.lon where the cells have "fiber", and NAME.ARRAY.dat for each node array.
 
     Args:
@@ -189,8 +213,10 @@ def write_opencarp(path: Path, dataset: vtkPointSet, points: npt.NDArray[np.floa
     connectivity, offsets, types = mesh.cells()
     unknown = set(np.unique(types).tolist()) - set(_NAMES)
     if unknown or len(types) != mesh.n_cells:
-        raise InputError(f"Cannot write {path.name}: openCARP has no cells of VTK type {sorted(unknown) or 'vertex'}.",
-                         "Write .vtu instead.")
+        raise InputError(
+            f"Cannot write {path.name}: openCARP has no cells of VTK type {sorted(unknown) or 'vertex'}.",
+            "Write .vtu instead.",
+        )
     cell_data = dataset.GetCellData()
     if element_tags is not None:
         tags = np.asarray(element_tags, np.int64)

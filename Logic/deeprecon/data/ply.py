@@ -3,6 +3,7 @@
 Format: G. Turk, "The PLY polygon file format", Stanford 1994. VTK's own reader and writer leave the values out and
 do not survive damaged files.
 """
+
 from __future__ import annotations
 
 import re
@@ -19,9 +20,24 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.files import atomic_path
 from deeprecon.data.mesh import Mesh, with_points
 
-_TYPES = {"char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2",
-          "uint16": "u2", "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4", "float": "f4", "float32": "f4",
-          "double": "f8", "float64": "f8"}
+_TYPES = {
+    "char": "i1",
+    "int8": "i1",
+    "uchar": "u1",
+    "uint8": "u1",
+    "short": "i2",
+    "int16": "i2",
+    "ushort": "u2",
+    "uint16": "u2",
+    "int": "i4",
+    "int32": "i4",
+    "uint": "u4",
+    "uint32": "u4",
+    "float": "f4",
+    "float32": "f4",
+    "double": "f8",
+    "float64": "f8",
+}
 _ENDIAN = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": ""}
 
 
@@ -45,7 +61,7 @@ def read_ply(path: Path) -> vtkPolyData:
         raise InputError(f"{path} is not a PLY file, or its header is cut off.", "Export the mesh again.")
     try:
         endian, elements = _header(path, content[: end.start()].decode("latin-1"))
-        vertices, faces = _body(content[end.end():], endian, elements)
+        vertices, faces = _body(content[end.end() :], endian, elements)
         points = np.column_stack([vertices.pop(axis) for axis in "xyz"])
     except InputError:
         raise
@@ -53,9 +69,12 @@ def read_ply(path: Path) -> vtkPolyData:
         raise InputError(f"{path} is cut off or damaged.", "Export the mesh again.") from error
     sizes = np.array([len(face) for face in faces], np.int64)
     cells = vtkCellArray()
-    cells.SetData(numpy_to_vtkIdTypeArray(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64), deep=True),
-                  numpy_to_vtkIdTypeArray(np.concatenate(faces).astype(np.int64) if len(faces) else
-                                          np.zeros(0, np.int64), deep=True))
+    cells.SetData(
+        numpy_to_vtkIdTypeArray(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64), deep=True),
+        numpy_to_vtkIdTypeArray(
+            np.concatenate(faces).astype(np.int64) if len(faces) else np.zeros(0, np.int64), deep=True
+        ),
+    )
     dataset: vtkPolyData = with_points(vtkPolyData(), points)
     dataset.SetPolys(cells)
     for name, values in vertices.items():
@@ -103,14 +122,14 @@ def _body(data: bytes, endian: str, elements: list[_Element]) -> tuple[Columns, 
         lists: Faces = []
         if endian == "" and element.listed is None:
             width = len(element.scalars)
-            table = np.array(tokens[place:place + element.count * width], np.float64).reshape(element.count, width)
+            table = np.array(tokens[place : place + element.count * width], np.float64).reshape(element.count, width)
             place += element.count * width
             columns = {name: table[:, index].astype(kind) for index, (name, kind) in enumerate(element.scalars)}
         elif endian == "":
             lists = []
             for _ in range(element.count):
                 size = int(tokens[place])
-                lists.append(np.array(tokens[place + 1:place + 1 + size], np.int64))
+                lists.append(np.array(tokens[place + 1 : place + 1 + size], np.int64))
                 place += 1 + size
             if place > len(tokens):
                 raise ValueError("cut off")
@@ -120,8 +139,9 @@ def _body(data: bytes, endian: str, elements: list[_Element]) -> tuple[Columns, 
             place += records.nbytes
             columns = {name: records[name].astype(kind) for name, kind in element.scalars}
         else:
-            lists, place = _binary_lists(data, place, element.count, endian + element.listed[0],
-                                         endian + element.listed[1])
+            lists, place = _binary_lists(
+                data, place, element.count, endian + element.listed[0], endian + element.listed[1]
+            )
         if element.name == "vertex":
             vertices = columns
         elif element.name == "face":
@@ -167,10 +187,19 @@ def write_ply(path: Path, mesh: Mesh, points: npt.NDArray[np.float64], comment: 
         table["size"], table["nodes"] = 3, connectivity.reshape(-1, 3)
         faces = table.tobytes()
     else:
-        faces = b"".join(bytes([end - start]) + connectivity[start:end].astype("<i4").tobytes()
-                         for start, end in pairwise(offsets.tolist()))
-    header = ["ply", "format binary_little_endian 1.0", f"comment {comment}", f"element vertex {mesh.n_points}",
-              *(f"property float {name}" for name in columns), f"element face {len(sizes)}",
-              "property list uchar int vertex_indices", "end_header"]
+        faces = b"".join(
+            bytes([end - start]) + connectivity[start:end].astype("<i4").tobytes()
+            for start, end in pairwise(offsets.tolist())
+        )
+    header = [
+        "ply",
+        "format binary_little_endian 1.0",
+        f"comment {comment}",
+        f"element vertex {mesh.n_points}",
+        *(f"property float {name}" for name in columns),
+        f"element face {len(sizes)}",
+        "property list uchar int vertex_indices",
+        "end_header",
+    ]
     with atomic_path(path) as part:
         part.write_bytes(("\n".join(header) + "\n").encode() + vertices.tobytes() + faces)

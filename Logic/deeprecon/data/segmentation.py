@@ -1,4 +1,5 @@
 """Segmentations: named regions on one grid, as Slicer's .seg.nrrd holds them."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -15,8 +16,16 @@ from deeprecon.data.volume_io import read_volume
 Color = tuple[float, float, float]
 
 _COLORS: tuple[Color, ...] = (
-    (0.50, 0.68, 0.50), (0.95, 0.84, 0.57), (0.69, 0.48, 0.40), (0.44, 0.72, 0.82), (0.85, 0.40, 0.31),
-    (0.87, 0.51, 0.40), (0.57, 0.36, 0.43), (0.86, 0.96, 0.08), (0.31, 0.25, 0.00), (0.20, 0.55, 0.90),
+    (0.50, 0.68, 0.50),
+    (0.95, 0.84, 0.57),
+    (0.69, 0.48, 0.40),
+    (0.44, 0.72, 0.82),
+    (0.85, 0.40, 0.31),
+    (0.87, 0.51, 0.40),
+    (0.57, 0.36, 0.43),
+    (0.86, 0.96, 0.08),
+    (0.31, 0.25, 0.00),
+    (0.20, 0.55, 0.90),
 )
 
 
@@ -65,10 +74,13 @@ class Segmentation:
             InputError: no segment, or several, of that name; lists the names there are.
         """
         found = [segment for segment in self.segments if segment.name == name] or [
-            segment for segment in self.segments if segment.name.casefold() == name.casefold()]
+            segment for segment in self.segments if segment.name.casefold() == name.casefold()
+        ]
         if len(found) != 1:
-            raise InputError(f"{self.name} has {'no segment' if not found else 'several segments'} named {name!r}.",
-                             f"It has: {', '.join(self.names) or 'none'}.")
+            raise InputError(
+                f"{self.name} has {'no segment' if not found else 'several segments'} named {name!r}.",
+                f"It has: {', '.join(self.names) or 'none'}.",
+            )
         return Volume(found[0].mask, self.ijk_to_ras, f"{self.name} ({found[0].name})", self.slice_thickness)
 
 
@@ -104,11 +116,14 @@ def read_segmentation(path: Path | str) -> Segmentation:
     volume = read_volume(path)
     check_finite(volume)
     if not is_label(volume):
-        raise InputError(f"{path} is not a segmentation: its values are not a few whole numbers from 0 to 255.",
-                         "Give a label volume or a .seg.nrrd file.")
+        raise InputError(
+            f"{path} is not a segmentation: its values are not a few whole numbers from 0 to 255.",
+            "Give a label volume or a .seg.nrrd file.",
+        )
     values = [int(value) for value in np.unique(volume.array) if value != 0]
-    segments = tuple(Segment(str(value), volume.array == value, _COLORS[(value - 1) % len(_COLORS)])
-                     for value in values)
+    segments = tuple(
+        Segment(str(value), volume.array == value, _COLORS[(value - 1) % len(_COLORS)]) for value in values
+    )
     return Segmentation(segments, volume.ijk_to_ras, volume.name, volume.slice_thickness)
 
 
@@ -117,7 +132,7 @@ def _from_nrrd(path: Path, nrrd: Nrrd) -> Segmentation:
     layers = nrrd.array if nrrd.array.ndim == 4 else nrrd.array[None]
     segments: list[Segment] = []
     while (prefix := f"Segment{len(segments)}_") + "ID" in nrrd.keys or prefix + "Name" in nrrd.keys:
-        keys = {key[len(prefix):]: value for key, value in nrrd.keys.items() if key.startswith(prefix)}
+        keys = {key[len(prefix) :]: value for key, value in nrrd.keys.items() if key.startswith(prefix)}
         number = len(segments)
         try:
             # Files of Slicer 4.10 and before have one layer a segment, and neither of these keys.
@@ -125,8 +140,10 @@ def _from_nrrd(path: Path, nrrd: Nrrd) -> Segmentation:
             red, green, blue = (float(part) for part in keys.get("Color", "0.5 0.5 0.5").split())
             mask = layers[layer] == value
         except (ValueError, IndexError) as error:
-            raise InputError(f"{path}: the keys of segment {number} are damaged ({error}).",
-                             "Save the segmentation again from Slicer.") from error
+            raise InputError(
+                f"{path}: the keys of segment {number} are damaged ({error}).",
+                "Save the segmentation again from Slicer.",
+            ) from error
         tags = dict(tag.partition(":")[::2] for tag in keys.get("Tags", "").split("|"))
         name = keys.get("Name", keys.get("ID", ""))
         segments.append(Segment(name, mask, (red, green, blue), tags.get("TerminologyEntry", "")))

@@ -1,4 +1,5 @@
 """Tables as CSV files: UTF-8, comma, one header line."""
+
 from __future__ import annotations
 
 import csv
@@ -46,6 +47,8 @@ def read_table(path: Path | str) -> list[dict[str, str]]:
         raise InputError(f"The table {path} names a column twice: {', '.join(header)}.")
     for number, line in lines[1:]:
         if len(line) != len(header):
-            raise InputError(f"The table {path}, row {number}: {len(line)} values for {len(header)} columns.",
-                             "Values with commas need quotes; columns are separated by commas.")
+            raise InputError(
+                f"The table {path}, row {number}: {len(line)} values for {len(header)} columns.",
+                "Values with commas need quotes; columns are separated by commas.",
+            )
     return [dict(zip(header, line, strict=True)) for _, line in lines[1:]]

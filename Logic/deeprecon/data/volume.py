@@ -1,4 +1,5 @@
 """Volumes: an array and where it lies in the patient."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -137,23 +138,29 @@ def check_affine(ijk_to_ras: Array, name: str) -> None:
     columns = ijk_to_ras[:3, :3]
     spacing = np.linalg.norm(columns, axis=0)
     if spacing.min() < 1e-6:
-        raise InputError(f"{name}: the geometry is singular, an axis has no length (spacing {_text(spacing)} mm).",
-                         "Export the image again.")
+        raise InputError(
+            f"{name}: the geometry is singular, an axis has no length (spacing {_text(spacing)} mm).",
+            "Export the image again.",
+        )
     unit = columns / spacing
     cosines = np.abs((unit.T @ unit)[np.triu_indices(3, 1)])
     if cosines.max() > MAX_SHEAR:
         pair = ("i and j", "i and k", "j and k")[int(cosines.argmax())]
         degrees = np.degrees(np.arcsin(min(1.0, cosines.max())))
-        raise InputError(f"{name}: the grid is sheared, axes {pair} miss the right angle by {degrees:.2f} degrees.",
-                         "Resample the image onto a square grid first (Slicer: Resample Scalar/Vector/DWI Volume).")
+        raise InputError(
+            f"{name}: the grid is sheared, axes {pair} miss the right angle by {degrees:.2f} degrees.",
+            "Resample the image onto a square grid first (Slicer: Resample Scalar/Vector/DWI Volume).",
+        )
 
 
 def check_finite(volume: Volume) -> None:
     """Raise InputError, with their number, where voxels are NaN or infinite."""
     bad = 0 if volume.array.dtype.kind != "f" else int(np.count_nonzero(~np.isfinite(volume.array)))
     if bad:
-        raise InputError(f"{volume.name}: {bad} of {volume.array.size} voxels are NaN or infinite.",
-                         "Replace them by numbers, or export the image again.")
+        raise InputError(
+            f"{volume.name}: {bad} of {volume.array.size} voxels are NaN or infinite.",
+            "Replace them by numbers, or export the image again.",
+        )
 
 
 def _text(values: Array) -> str:

@@ -1,4 +1,5 @@
 """Reading and writing volumes: NIfTI, NRRD, MetaImage, DICOM series."""
+
 from __future__ import annotations
 
 import errno
@@ -101,21 +102,33 @@ def _read_nifti(path: Path) -> Volume:
         from nibabel.filebasedimages import ImageFileError
         from nibabel.spatialimages import HeaderDataError
     except ModuleNotFoundError as error:
-        raise InputError(f"Reading {path.name} needs nibabel, which is not installed.",
-                         "Load it into Slicer and save it as .nrrd, or install the packages first.") from error
+        raise InputError(
+            f"Reading {path.name} needs nibabel, which is not installed.",
+            "Load it into Slicer and save it as .nrrd, or install the packages first.",
+        ) from error
     try:
         image = nibabel.load(path, mmap=False)
         stored = np.asanyarray(image.dataobj)
-    except (ImageFileError, HeaderDataError, EOFError, OSError, OverflowError, TypeError, ValueError,
-            zlib.error) as error:
+    except (
+        ImageFileError,
+        HeaderDataError,
+        EOFError,
+        OSError,
+        OverflowError,
+        TypeError,
+        ValueError,
+        zlib.error,
+    ) as error:
         raise _damaged(path, error) from error
     if not isinstance(image, nibabel.Nifti1Image):
         raise InputError(f"{path} is not a NIfTI file.", f"Give {_FORMATS}.")
     while stored.ndim > 3 and stored.shape[-1] == 1:
         stored = stored[..., 0]
     if stored.ndim != 3:
-        raise InputError(f"{path} is {stored.ndim}D (shape {' x '.join(map(str, stored.shape))}), expected 3D.",
-                         "Give a single volume of it.")
+        raise InputError(
+            f"{path} is {stored.ndim}D (shape {' x '.join(map(str, stored.shape))}), expected 3D.",
+            "Give a single volume of it.",
+        )
     if stored.dtype.kind not in "iuf":
         raise InputError(f"{path} holds {stored.dtype} values, expected whole or floating numbers.")
     _check_nifti_geometry(path, image)
@@ -128,8 +141,10 @@ def _check_nifti_geometry(path: Path, image: Any) -> None:
     """Refuse a header that says two things, or nothing, about where the image lies."""
     header, affine = image.header, np.asarray(image.affine, float)
     if not header["sform_code"] and not header["qform_code"]:
-        raise InputError(f"{path} does not say where the image lies in the patient (sform and qform codes are 0).",
-                         "Set its orientation, or convert the DICOM files again.")
+        raise InputError(
+            f"{path} does not say where the image lies in the patient (sform and qform codes are 0).",
+            "Set its orientation, or convert the DICOM files again.",
+        )
     unit = header.get_xyzt_units()[0]
     if unit not in ("mm", "unknown"):
         raise InputError(f"{path} is in {unit}, expected mm.", "Convert it to millimetres.")
@@ -140,14 +155,17 @@ def _check_nifti_geometry(path: Path, image: Any) -> None:
         raise InputError(
             f"{path} contradicts itself: its affine says voxels of {_size(sizes)} mm, its pixdim says "
             f"{_size(zooms)} mm.",
-            "Find out which is right (often pixdim) and correct the header, or convert the DICOM files again.")
+            "Find out which is right (often pixdim) and correct the header, or convert the DICOM files again.",
+        )
     if header["sform_code"] and header["qform_code"]:
         corners = np.array(np.meshgrid(*[(0, count - 1) for count in image.shape[:3]])).reshape(3, -1)
         sform, qform = header.get_sform(), header.get_qform()
         gap = np.abs((sform - qform)[:3, :3] @ corners + (sform - qform)[:3, 3:]).max()
         if not gap <= 0.5 * zooms.min():
-            raise InputError(f"{path} contradicts itself: its sform and qform differ by up to {gap:.1f} mm.",
-                             "Keep the right one in both, or convert the DICOM files again.")
+            raise InputError(
+                f"{path} contradicts itself: its sform and qform differ by up to {gap:.1f} mm.",
+                "Keep the right one in both, or convert the DICOM files again.",
+            )
 
 
 def _size(values: Any) -> str:
@@ -158,8 +176,9 @@ def _write_nifti(path: Path, array: Any, affine: Any) -> None:
     try:
         import nibabel
     except ModuleNotFoundError as error:
-        raise InputError(f"Writing {path.name} needs nibabel, which is not installed.",
-                         "Write .nrrd instead.") from error
+        raise InputError(
+            f"Writing {path.name} needs nibabel, which is not installed.", "Write .nrrd instead."
+        ) from error
     image = nibabel.Nifti1Image(array.T, affine, dtype=array.dtype)
     image.set_sform(affine, 1)
     image.set_qform(affine, 1)
@@ -180,8 +199,11 @@ def _read_meta(path: Path) -> Volume:
         raise _damaged(path, error) from error
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         size = " x ".join(map(str, image.GetSize()))
-        raise InputError(f"{path} is {image.GetDimension()}D ({size}, {image.GetNumberOfComponentsPerPixel()} values a "
-                         "voxel), expected one 3D image.", "Give a single volume of it.")
+        raise InputError(
+            f"{path} is {image.GetDimension()}D ({size}, {image.GetNumberOfComponentsPerPixel()} values a "
+            "voxel), expected one 3D image.",
+            "Give a single volume of it.",
+        )
     affine = np.eye(4)
     affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * image.GetSpacing()
     affine[:3, 3] = image.GetOrigin()

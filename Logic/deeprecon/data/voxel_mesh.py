@@ -1,4 +1,5 @@
 """A mesh of voxel hexahedra made out of a segmented stack of slices."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -57,8 +58,9 @@ def voxel_mesh(mask: Volume, spacing: float, thickness: float | None = None) -> 
     ids, connectivity = np.unique(nodes, return_inverse=True)
     kji = np.stack([edges[axis][place] / size[axis] for axis, place in enumerate(np.unravel_index(ids, shape))], axis=1)
     points = stack.to_ras((kji + first)[:, ::-1])
-    grid = unstructured_grid(points, connectivity.ravel(), np.arange(len(cells) + 1) * 8,
-                             np.full(len(cells), VTK_HEXAHEDRON))
+    grid = unstructured_grid(
+        points, connectivity.ravel(), np.arange(len(cells) + 1) * 8, np.full(len(cells), VTK_HEXAHEDRON)
+    )
     return Mesh(grid, f"mesh of {mask.name}")
 
 

@@ -1,4 +1,5 @@
 """Finding out what is wrong with a job before anything is computed."""
+
 from __future__ import annotations
 
 import os

@@ -1,4 +1,5 @@
 """From what was asked for in a shell to a job folder."""
+
 from __future__ import annotations
 
 import os

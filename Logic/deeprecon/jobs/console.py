@@ -1,4 +1,5 @@
 """A job's events as a person in a shell wants to see them: on stderr, in one updating line on a terminal."""
+
 from __future__ import annotations
 
 import contextlib

@@ -1,4 +1,5 @@
 """What a running job says: one JSON object a line, in events.jsonl and on stdout."""
+
 from __future__ import annotations
 
 import contextlib

@@ -1,4 +1,5 @@
 """What went wrong, told apart and said in plain words: from an exception inside the job, or from how it ended."""
+
 from __future__ import annotations
 
 import errno

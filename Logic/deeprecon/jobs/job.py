@@ -1,4 +1,5 @@
 """What a job is: job.json in a folder of its own (format 1)."""
+
 from __future__ import annotations
 
 import dataclasses

@@ -1,4 +1,5 @@
 """One run at a time in a job folder."""
+
 from __future__ import annotations
 
 import errno

@@ -1,4 +1,5 @@
 """Command-line options out of a verb's dataclasses, and back."""
+
 from __future__ import annotations
 
 import argparse

@@ -1,9 +1,10 @@
 """What a parameter is: plain frozen dataclasses that the command line, the panels and the documentation are made from.
 
-    @dataclass(frozen=True)
-    class Parameters:
-        steps: Annotated[int, Range(1, 100_000), "optimizer steps"] = 1000
+@dataclass(frozen=True)
+class Parameters:
+    steps: Annotated[int, Range(1, 100_000), "optimizer steps"] = 1000
 """
+
 from __future__ import annotations
 
 import dataclasses

@@ -2,6 +2,7 @@
 
 `python -m deeprecon.jobs.process MODULE ARGUMENTS` runs a module that knows nothing of this, such as pip, like that.
 """
+
 from __future__ import annotations
 
 import os

@@ -1,4 +1,5 @@
 """What a task is given: its folder, its device and its voice."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field

@@ -1,4 +1,5 @@
 """Starting a job in a child process and watching it, without Qt and without ever blocking."""
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,5 @@
 """What the Logic of all methods has in common: running a job without a panel."""
+
 from __future__ import annotations
 
 import tempfile

@@ -1,4 +1,5 @@
 """How much scar there is, in how many pieces, and the element tags that simulators read."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -33,12 +34,18 @@ def node_sizes(mesh: Mesh) -> npt.NDArray[np.float64]:
     first = 0  # vtkPolyData counts its vertices and lines before the polygons
     if isinstance(mesh.dataset, vtkPolyData):
         first = mesh.dataset.GetNumberOfVerts() + mesh.dataset.GetNumberOfLines()
-    share = np.repeat(area[first:first + len(counts)] / np.maximum(counts, 1), counts)
+    share = np.repeat(area[first : first + len(counts)] / np.maximum(counts, 1), counts)
     return np.bincount(connectivity, weights=share, minlength=mesh.n_points).astype(np.float64)
 
 
-def scar_burden(mesh: Mesh, probability: Floats, uncertainty: Floats, cutoff: float = 0.5, core_cutoff: float = 0.75,
-                density: float = 1.05) -> list[dict[str, str | float]]:
+def scar_burden(
+    mesh: Mesh,
+    probability: Floats,
+    uncertainty: Floats,
+    cutoff: float = 0.5,
+    core_cutoff: float = 0.75,
+    density: float = 1.05,
+) -> list[dict[str, str | float]]:
     """Rows of the burden table: wall, scar, scar core and border zone.
 
     A node is scar where its probability exceeds `cutoff`, core where it exceeds `core_cutoff` too, else border zone.
@@ -138,8 +145,13 @@ def element_probability(mesh: Mesh, probability: Floats) -> npt.NDArray[np.float
     return cell_means(mesh, probability)
 
 
-def element_tags(mesh: Mesh, probability: Floats, cutoffs: tuple[float, float] = (0.5, 0.75),
-                 base_tag: int | Integers = 1, scar_tag: int = 100) -> Integers:
+def element_tags(
+    mesh: Mesh,
+    probability: Floats,
+    cutoffs: tuple[float, float] = (0.5, 0.75),
+    base_tag: int | Integers = 1,
+    scar_tag: int = 100,
+) -> Integers:
     """(M,) region tag of each element, for openCARP and its kin.
 
     Elements whose mean probability (`element_probability`) does not exceed the first cutoff keep their tag; those

@@ -1,4 +1,5 @@
 """Carrying pixel values beyond the pixels that have one."""
+
 from __future__ import annotations
 
 import numpy as np

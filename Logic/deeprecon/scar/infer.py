@@ -1,4 +1,5 @@
 """Reading the field at mesh nodes."""
+
 from __future__ import annotations
 
 import numpy as np

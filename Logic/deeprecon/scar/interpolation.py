@@ -1,4 +1,5 @@
 """The classical way: scar carried from slice to slice by interpolation, at once and without training."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -3,6 +3,7 @@
 Half of them are drawn in the wall's own coordinates and half in space, so that a method gains nothing by working in
 the coordinates in which the truth was made. None of them is aligned with the slices.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -46,8 +47,9 @@ def wedge(ventricle: Ventricle) -> Lesion:
 
     def lesion(points: Points) -> npt.NDArray[np.bool_]:
         x, y, z = (ventricle.to_local(points) / ventricle.cavity_radius).T
-        inside: npt.NDArray[np.bool_] = (x < -0.2) & (np.abs(y + 0.35 * z + 0.3) < 0.5 - 0.1 * x) & (
-            np.abs(z + 0.25 * y + 0.6) < 0.9)
+        inside: npt.NDArray[np.bool_] = (
+            (x < -0.2) & (np.abs(y + 0.35 * z + 0.3) < 0.5 - 0.1 * x) & (np.abs(z + 0.25 * y + 0.6) < 0.9)
+        )
         return inside
 
     return lesion
@@ -60,7 +62,8 @@ def isthmus(ventricle: Ventricle, width: float = 4.0) -> Lesion:
         x, y, z = ventricle.to_local(points).T
         size = ventricle.cavity_radius / 24
         bowl = ((x + 4 * size) / (23 * size)) ** 2 + ((y + 30 * size) / (18 * size)) ** 2 + (
-            (z + 12 * size) / (26 * size)) ** 2 < 1
+            (z + 12 * size) / (26 * size)
+        ) ** 2 < 1
         channel = np.abs(0.80 * (x + 4 * size) + 0.60 * (z + 12 * size)) < width / 2
         inside: npt.NDArray[np.bool_] = bowl & ~channel
         return inside
@@ -98,8 +101,14 @@ def none(ventricle: Ventricle) -> Lesion:
 
 
 LESIONS: dict[str, Callable[[Ventricle], Lesion]] = {
-    "infarct": infarct, "subendocardial": subendocardial, "midwall": midwall, "wedge": wedge, "isthmus": isthmus,
-    "apical": apical, "patchy": patchy, "none": none,
+    "infarct": infarct,
+    "subendocardial": subendocardial,
+    "midwall": midwall,
+    "wedge": wedge,
+    "isthmus": isthmus,
+    "apical": apical,
+    "patchy": patchy,
+    "none": none,
 }
 
 
@@ -111,6 +120,7 @@ def ellipsoid(center: Points, axes: Points, halves: tuple[float, float, float]) 
         axes: (3, 3), rows are its unit axes in RAS.
         halves: half-lengths along them in mm.
     """
+
     def lesion(points: Points) -> npt.NDArray[np.bool_]:
         inside: npt.NDArray[np.bool_] = ((((points - center) @ axes.T) / np.array(halves)) ** 2).sum(axis=1) < 1
         return inside
@@ -118,8 +128,17 @@ def ellipsoid(center: Points, axes: Points, halves: tuple[float, float, float]) 
     return lesion
 
 
-def _patch(ventricle: Ventricle, *, angle: float, height: float, width: float, length: float, slant: float,
-           depth: float, ragged: float) -> Lesion:
+def _patch(
+    ventricle: Ventricle,
+    *,
+    angle: float,
+    height: float,
+    width: float,
+    length: float,
+    slant: float,
+    depth: float,
+    ragged: float,
+) -> Lesion:
     """Scar from the endocardium outwards over an elliptical patch of the wall.
 
     Args:

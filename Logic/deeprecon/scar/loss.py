@@ -1,4 +1,5 @@
 """What the slices ask of the field: the mean over each pixel's prism, not any single point."""
+
 from __future__ import annotations
 
 import torch

@@ -3,6 +3,7 @@
 All averages over nodes are weighted by the volume that each node stands for, never by node counts: a fine mesh region
 would otherwise count more than a coarse one.
 """
+
 from __future__ import annotations
 
 import math

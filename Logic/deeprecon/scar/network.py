@@ -1,4 +1,5 @@
 """The field: scar probability as a function of place, learned by an ensemble of small coordinate networks."""
+
 from __future__ import annotations
 
 import itertools

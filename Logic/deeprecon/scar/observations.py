@@ -1,4 +1,5 @@
 """What the slices say, pixel by pixel: the groups that a field is fitted to, and points spread over their prisms."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence

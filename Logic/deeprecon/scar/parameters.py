@@ -82,7 +82,9 @@ class ReconstructInputs:
     scar: Annotated[tuple[Path, ...], "scar: label or fraction volume, segmentation or DICOM folder"] = ()
     lge: Annotated[tuple[Path, ...], "LGE volume, read by --threshold instead of --scar"] = ()
     myocardium: Annotated[tuple[Path, ...], "myocardium: label or fraction volume, or segmentation"] = ()
-    remote: Annotated[tuple[Path, ...], "healthy region for --threshold nsd; if left out, a segment of that name, else estimated"] = ()
+    remote: Annotated[
+        tuple[Path, ...], "healthy region for --threshold nsd; if left out, a segment of that name, else estimated"
+    ] = ()
 
 
 @dataclass(frozen=True)

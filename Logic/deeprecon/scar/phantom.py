@@ -2,6 +2,7 @@
 
 Importable inside Slicer before anything is installed: standard library, numpy and vtk only.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -68,9 +69,18 @@ class Phantom:
         return result
 
 
-def sample_case(seed: int = 0, lesion: str = "infarct", ventricle: Ventricle | None = None, *, spacing: float = 10.0,
-                thickness: float = 8.0, pixel: float = 1.4, node_spacing: float = 1.4, shift: float = 0.0,
-                noise: float = 18.0) -> Phantom:
+def sample_case(
+    seed: int = 0,
+    lesion: str = "infarct",
+    ventricle: Ventricle | None = None,
+    *,
+    spacing: float = 10.0,
+    thickness: float = 8.0,
+    pixel: float = 1.4,
+    node_spacing: float = 1.4,
+    shift: float = 0.0,
+    noise: float = 18.0,
+) -> Phantom:
     """A left ventricle in an oblique pose with an analytic scar, imaged in thick short-axis slices.
 
     Args:
@@ -93,9 +103,19 @@ def sample_case(seed: int = 0, lesion: str = "infarct", ventricle: Ventricle | N
     return _phantom(mesh, heart.tissue, LESIONS[lesion](heart), landmarks, matrix, shape, thickness, shift, noise, seed)
 
 
-def from_surface(mesh: Mesh, lesion: Lesion | None = None, *, endocardium: Points | None = None, seed: int = 0,
-                 spacing: float = 10.0, thickness: float = 8.0, pixel: float = 1.4, node_spacing: float = 1.2,
-                 shift: float = 0.0, noise: float = 18.0) -> Phantom:
+def from_surface(
+    mesh: Mesh,
+    lesion: Lesion | None = None,
+    *,
+    endocardium: Points | None = None,
+    seed: int = 0,
+    spacing: float = 10.0,
+    thickness: float = 8.0,
+    pixel: float = 1.4,
+    node_spacing: float = 1.2,
+    shift: float = 0.0,
+    noise: float = 18.0,
+) -> Phantom:
     """The same from a real heart: a closed surface around the wall, RAS mm.
 
     Args:
@@ -106,16 +126,32 @@ def from_surface(mesh: Mesh, lesion: Lesion | None = None, *, endocardium: Point
     """
     heart = SurfaceHeart(mesh, endocardium)
     matrix, shape = slices(mesh.points, heart.axes[2], -heart.axes[1], spacing=spacing, pixel=pixel)
-    return _phantom(heart.mesh(node_spacing), heart.tissue, lesion or heart.side_wall_scar(), heart.landmarks(), matrix,
-                    shape, thickness, shift, noise, seed)
+    return _phantom(
+        heart.mesh(node_spacing),
+        heart.tissue,
+        lesion or heart.side_wall_scar(),
+        heart.landmarks(),
+        matrix,
+        shape,
+        thickness,
+        shift,
+        noise,
+        seed,
+    )
 
 
 def shift_slices(phantom: Phantom, shift: float, seed: int = 0) -> Phantom:
     """The same heart, imaged again with each slice displaced in its plane by N(0, shift mm) along both axes."""
     rng = np.random.default_rng(seed)
     scans = tuple(
-        scan(phantom.tissue, phantom.lesion, old.ijk_to_ras, old.scar.shape, old.thickness,
-             rng.normal(0, shift, size=(len(old.scar), 2)))
+        scan(
+            phantom.tissue,
+            phantom.lesion,
+            old.ijk_to_ras,
+            old.scar.shape,
+            old.thickness,
+            rng.normal(0, shift, size=(len(old.scar), 2)),
+        )
         for old in phantom.scans
     )
     lge = tuple(new.lge(rng, phantom.noise, old.name) for new, old in zip(scans, phantom.lge, strict=True))
@@ -149,9 +185,16 @@ def write_case(phantom: Phantom, folder: Path | str, dicom: bool = False) -> dic
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    names = {"lge": "lge.nrrd", "segmentation": "segmentation.seg.nrrd", "myocardium": "myocardium_fraction.nii.gz",
-             "scar": "scar_fraction.nii.gz", "mesh": "mesh.vtu", "truth": "truth.vtu",
-             "landmarks": "landmarks.mrk.json", "readme": "README.txt"}
+    names = {
+        "lge": "lge.nrrd",
+        "segmentation": "segmentation.seg.nrrd",
+        "myocardium": "myocardium_fraction.nii.gz",
+        "scar": "scar_fraction.nii.gz",
+        "mesh": "mesh.vtu",
+        "truth": "truth.vtu",
+        "landmarks": "landmarks.mrk.json",
+        "readme": "README.txt",
+    }
     paths = {name: folder / file for name, file in names.items()}
     image, stack = phantom.lge[0], phantom.stacks[0]
     write_volume(paths["lge"], image)
@@ -164,9 +207,15 @@ def write_case(phantom: Phantom, folder: Path | str, dicom: bool = False) -> dic
     write_json(paths["landmarks"], _markups(phantom.landmarks))
     if dicom:
         paths["dicom"] = write_dicom(folder / "dicom", image)
-    write_text(paths["readme"], README.format(
-        thickness=stack.thickness, spacing=image.spacing[2], nodes=phantom.mesh.n_points,
-        dicom="dicom/                      the same as a DICOM series\n" if dicom else ""))
+    write_text(
+        paths["readme"],
+        README.format(
+            thickness=stack.thickness,
+            spacing=image.spacing[2],
+            nodes=phantom.mesh.n_points,
+            dicom="dicom/                      the same as a DICOM series\n" if dicom else "",
+        ),
+    )
     return paths
 
 
@@ -199,14 +248,23 @@ def _markups(landmarks: dict[str, npt.NDArray[np.float64]]) -> dict[str, Any]:
     ]
     return {
         "@schema": "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/"
-                   "markups-schema-v1.0.3.json#",
+        "markups-schema-v1.0.3.json#",
         "markups": [{"type": "Fiducial", "coordinateSystem": "LPS", "coordinateUnits": "mm", "controlPoints": points}],
     }
 
 
-def _phantom(mesh: Mesh, tissue: Callable[[Points], npt.NDArray[np.uint8]], lesion: Lesion,
-             landmarks: dict[str, npt.NDArray[np.float64]], matrix: npt.NDArray[np.float64],
-             shape: tuple[int, int, int], thickness: float, shift: float, noise: float, seed: int) -> Phantom:
+def _phantom(
+    mesh: Mesh,
+    tissue: Callable[[Points], npt.NDArray[np.uint8]],
+    lesion: Lesion,
+    landmarks: dict[str, npt.NDArray[np.float64]],
+    matrix: npt.NDArray[np.float64],
+    shape: tuple[int, int, int],
+    thickness: float,
+    shift: float,
+    noise: float,
+    seed: int,
+) -> Phantom:
     """Image a heart in one stack."""
     rng = np.random.default_rng(seed)
     only = scan(tissue, lesion, matrix, shape, thickness, rng.normal(0, shift, size=(shape[0], 2)))

@@ -1,4 +1,5 @@
 """Image files of phantoms that need SimpleITK alone, which Slicer ships: NIfTI and a DICOM series."""
+
 from __future__ import annotations
 
 import hashlib
@@ -37,14 +38,27 @@ def write_dicom(folder: Path, volume: Volume) -> Path:
     writer = sitk.ImageFileWriter()
     writer.KeepOriginalImageUIDOn()
     for k in range(volume.array.shape[0]):
-        part = image[:, :, k:k + 1]
+        part = image[:, :, k : k + 1]
         tags = {
-            "0008|0016": "1.2.840.10008.5.1.4.1.1.4", "0008|0018": uid(k + 1), "0008|0060": "MR",
-            "0008|0008": "DERIVED\\SECONDARY", "0008|103e": "Synthetic LGE short axis", "0008|0070": "DeepRecon",
-            "0008|0020": "20000101", "0008|0030": "000000", "0010|0010": "SYNTHETIC^PHANTOM", "0010|0020": "PHANTOM",
+            "0008|0016": "1.2.840.10008.5.1.4.1.1.4",
+            "0008|0018": uid(k + 1),
+            "0008|0060": "MR",
+            "0008|0008": "DERIVED\\SECONDARY",
+            "0008|103e": "Synthetic LGE short axis",
+            "0008|0070": "DeepRecon",
+            "0008|0020": "20000101",
+            "0008|0030": "000000",
+            "0010|0010": "SYNTHETIC^PHANTOM",
+            "0010|0020": "PHANTOM",
             "0018|0050": f"{volume.slice_thickness or volume.spacing[2]:g}",
-            "0020|000d": uid(1000), "0020|000e": uid(1001), "0020|0052": uid(1002), "0020|0011": "1",
-            "0020|0013": str(k + 1), "0028|1052": "0", "0028|1053": "1", "0028|1054": "US",
+            "0020|000d": uid(1000),
+            "0020|000e": uid(1001),
+            "0020|0052": uid(1002),
+            "0020|0011": "1",
+            "0020|0013": str(k + 1),
+            "0028|1052": "0",
+            "0028|1053": "1",
+            "0028|1054": "US",
         }
         for key, value in tags.items():
             part.SetMetaData(key, value)

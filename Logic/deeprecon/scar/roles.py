@@ -1,4 +1,5 @@
 """What a segment's name says it is."""
+
 from __future__ import annotations
 
 import re

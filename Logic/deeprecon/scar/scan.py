@@ -1,4 +1,5 @@
 """Images of an analytic heart as a scanner would make them: thick slices, partial volume, noise."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -62,8 +63,9 @@ class Scan:
         return Volume(image, self.ijk_to_ras, name, self.thickness)
 
 
-def slices(points: Points, normal: Points, down: Points, *, spacing: float, pixel: float,
-           margin: float = 12.0) -> tuple[npt.NDArray[np.float64], tuple[int, int, int]]:
+def slices(
+    points: Points, normal: Points, down: Points, *, spacing: float, pixel: float, margin: float = 12.0
+) -> tuple[npt.NDArray[np.float64], tuple[int, int, int]]:
     """Grid of parallel slices that covers points, as short-axis slices are planned.
 
     Args:
@@ -92,8 +94,14 @@ def slices(points: Points, normal: Points, down: Points, *, spacing: float, pixe
     return matrix, (int(counts[2]), int(counts[1]), int(counts[0]))
 
 
-def scan(tissue: Callable[[Points], npt.NDArray[np.uint8]], lesion: Lesion, ijk_to_ras: npt.NDArray[np.float64],
-         shape: tuple[int, int, int], thickness: float, shifts: Points | None = None) -> Scan:
+def scan(
+    tissue: Callable[[Points], npt.NDArray[np.uint8]],
+    lesion: Lesion,
+    ijk_to_ras: npt.NDArray[np.float64],
+    shape: tuple[int, int, int],
+    thickness: float,
+    shifts: Points | None = None,
+) -> Scan:
     """Average tissues over each pixel's prism at 4 x 4 x 8 points, which know nothing of any mesh.
 
     Args:

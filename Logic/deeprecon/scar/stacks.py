@@ -1,4 +1,5 @@
 """Stacks of slices: what the images say about the wall and the scar."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

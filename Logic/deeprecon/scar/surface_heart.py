@@ -1,4 +1,5 @@
 """A real heart known by the closed surface around its wall: tissues, axes and a mesh of cubes."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -68,8 +69,11 @@ class SurfaceHeart:
     def landmarks(self) -> dict[str, npt.NDArray[np.float64]]:
         """Named places, each (3,) RAS mm: apex and base of the left cavity, and its middle."""
         along = self.endocardium @ self.axes[2]
-        return {"apex": self.center + along.min() * self.axes[2], "base": self.center + along.max() * self.axes[2],
-                "left ventricle": self.center}
+        return {
+            "apex": self.center + along.min() * self.axes[2],
+            "base": self.center + along.max() * self.axes[2],
+            "left ventricle": self.center,
+        }
 
     def side_wall_scar(self) -> Lesion:
         """A slanted ellipsoid through the left ventricle's wall, away from the septum and somewhat in front."""

@@ -228,6 +228,7 @@ VERBS = {
         reconstruct,
         resolve,
         needs_torch=lambda parameters: parameters.method is Method.FIELD,
+        precisions=("fp32",),
     ),
     "prepare": Verb(
         "read and check a case, and write its observations",
@@ -297,7 +298,8 @@ def _fit(
     run.reporter.status("Fitting the field")
     fit: FieldFit = fit_field(observations, points, parameters.steps, run)
     curves = {name: [entry[name] for entry in fit.history] for name in fit.history[0]} if fit.history else {}
-    figures = {"steps": parameters.steps, "best_step": fit.best_step, "held_out_error": fit.held_out_error}
+    steps = parameters.steps if fit.finished or not fit.history else int(fit.history[-1]["step"])
+    figures = {"steps": steps, "best_step": fit.best_step, "held_out_error": fit.held_out_error}
     return (lambda places: predict(fit.field, places)), curves, figures
 
 

@@ -1,4 +1,5 @@
 """From intensities to scar: the thresholds of the clinical literature, hard or with partial volume."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

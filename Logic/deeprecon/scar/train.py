@@ -1,4 +1,5 @@
 """Fitting the field to the slices: a loop as tight as so small a network needs."""
+
 from __future__ import annotations
 
 import math

@@ -1,4 +1,5 @@
 """An analytic left ventricle: its wall, both blood pools, landmarks and a hexahedral mesh."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -179,8 +180,8 @@ class Ventricle:
         top = np.arccos(-self.base_height / (self.cavity_length + depth * self.apex_thickness))
         angle = np.arange(around) * (2 * np.pi / around)
         d, a, p = (
-            grid.ravel() for grid in np.broadcast_arrays(
-                depth[None, None], angle[None, :, None], share[1:, None, None] * top)
+            grid.ravel()
+            for grid in np.broadcast_arrays(depth[None, None], angle[None, :, None], share[1:, None, None] * top)
         )
         axis = self.surface_point(depth, np.zeros(layers + 1), np.zeros(layers + 1))
         nodes = np.concatenate([axis, self.surface_point(d, a, p)])

@@ -1,4 +1,5 @@
 """Model nodes to meshes and back, and meshes colored by their arrays."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -145,8 +146,11 @@ def _legend(node: Any, title: str) -> Any:
     legend = logic.GetColorLegendDisplayNode(node)
     if legend is None:
         legend = logic.AddDefaultColorLegendDisplayNode(node)
-        taken = [other.GetPosition() for other in slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
-                 if other is not legend and other.GetVisibility()]
+        taken = [
+            other.GetPosition()
+            for other in slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
+            if other is not legend and other.GetVisibility()
+        ]
         free = [place for place in _LEGEND_PLACES if place not in taken]
         legend.SetPosition(*(free or _LEGEND_PLACES)[0])
         legend.SetSize(*_LEGEND_SIZE)

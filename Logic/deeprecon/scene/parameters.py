@@ -13,6 +13,7 @@ How the types travel:
 | `T | None`                   | `Optional[T]`; no widget can be connected to it       |
 | `tuple[T, ...]`              | `list[T]`; no widget can be connected to it           |
 """
+
 from __future__ import annotations
 
 from typing import Annotated, Any, Optional

@@ -1,4 +1,5 @@
 """Training curves: metrics as they arrive, drawn in a plot chart."""
+
 from __future__ import annotations
 
 import math
@@ -12,7 +13,12 @@ _ATTRIBUTE = "DeepRecon.CurvePlot"
 
 # Okabe and Ito's palette, told apart by color-blind people too.
 _COLORS = (
-    (0.0, 0.45, 0.70), (0.84, 0.37, 0.0), (0.0, 0.62, 0.45), (0.80, 0.47, 0.65), (0.90, 0.62, 0.0), (0.34, 0.71, 0.91),
+    (0.0, 0.45, 0.70),
+    (0.84, 0.37, 0.0),
+    (0.0, 0.62, 0.45),
+    (0.80, 0.47, 0.65),
+    (0.90, 0.62, 0.0),
+    (0.34, 0.71, 0.91),
 )
 
 

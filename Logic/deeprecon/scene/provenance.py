@@ -1,4 +1,5 @@
 """Where a result came from: written on its node, and beside its file."""
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,5 @@
 """The results of a job, loaded into the scene: all of them or none."""
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,5 @@
 """Segmentation nodes to segmentations and back."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -162,8 +163,10 @@ class _Labelmaps:
         text = self._segmentation.DetermineCommonLabelmapGeometry(mode, None)
         grid = slicer.vtkOrientedImageData()
         if not text or not slicer.vtkSegmentationConverter.DeserializeImageGeometry(text, grid, True) or grid.IsEmpty():
-            raise InputError(f"The segmentation {self._name} is empty and names no image that it was drawn on.",
-                             "Choose the volume too, or set the source geometry in the Segment Editor.")
+            raise InputError(
+                f"The segmentation {self._name} is empty and names no image that it was drawn on.",
+                "Choose the volume too, or set the source geometry in the Segment Editor.",
+            )
         _start_at_zero(grid)
         _move(grid, self._to_world)
         return grid
@@ -194,7 +197,8 @@ def _oriented_image(array: npt.NDArray[np.uint8], ijk_to_ras: npt.NDArray[np.flo
 def _set_reference_geometry(segmentation: Any, image: Any) -> None:
     converter = slicer.vtkSegmentationConverter
     segmentation.SetConversionParameter(
-        converter.GetReferenceImageGeometryParameterName(), converter.SerializeImageGeometry(image))
+        converter.GetReferenceImageGeometryParameterName(), converter.SerializeImageGeometry(image)
+    )
 
 
 def _matrix(image: Any) -> npt.NDArray[np.float64]:

@@ -1,4 +1,5 @@
 """Tables as nodes, with typed columns."""
+
 from __future__ import annotations
 
 import math

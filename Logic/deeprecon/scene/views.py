@@ -1,4 +1,5 @@
 """What the views show; nothing is done where there are none, as in batch mode."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,4 +1,5 @@
 """Volume nodes to volumes and back."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -78,8 +79,10 @@ def matrix_to_world(node: Any) -> npt.NDArray[np.float64]:
     if parent is None:
         return np.eye(4)
     if not parent.IsTransformToWorldLinear():
-        raise InputError(f"{node.GetName()} lies under the non-linear transform {parent.GetName()}.",
-                         "Harden the transform first (Transforms module), or take the node out of it.")
+        raise InputError(
+            f"{node.GetName()} lies under the non-linear transform {parent.GetName()}.",
+            "Harden the transform first (Transforms module), or take the node out of it.",
+        )
     matrix = vtk.vtkMatrix4x4()
     parent.GetMatrixTransformToWorld(matrix)
     return np.array(slicer.util.arrayFromVTKMatrix(matrix))

@@ -1,4 +1,5 @@
 """Which samples make up which batch, as a pure function of seed, epoch and process: nothing to save for resuming."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator

@@ -6,6 +6,7 @@
 
 Reading and checking a bundle needs neither PyTorch nor safetensors.
 """
+
 from __future__ import annotations
 
 import hashlib

@@ -3,6 +3,7 @@
 A checkpoint is a safetensors file. Its tensors are the state's tensors; everything else of the state stands as JSON in
 the file's header, with a checksum over both.
 """
+
 from __future__ import annotations
 
 import hashlib

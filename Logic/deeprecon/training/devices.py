@@ -2,6 +2,7 @@
 
 PyTorch is imported inside the functions, so that importing this file is cheap.
 """
+
 from __future__ import annotations
 
 import importlib.metadata

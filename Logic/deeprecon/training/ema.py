@@ -1,4 +1,5 @@
 """A moving average of the weights, smoother and often better than the last ones (Polyak and Juditsky 1992)."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

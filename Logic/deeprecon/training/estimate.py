@@ -1,4 +1,5 @@
 """How long a step takes on this machine, so that a time budget becomes a number of steps before the run starts."""
+
 from __future__ import annotations
 
 import time

@@ -2,6 +2,7 @@
 
 `fit` uses only the methods of the protocol `Fabric` below, and both give the same numbers.
 """
+
 from __future__ import annotations
 
 import importlib

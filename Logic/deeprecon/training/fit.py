@@ -5,6 +5,7 @@
 It reads from top to bottom: set up, go on where a checkpoint stands, then epoch after epoch train, validate, report and
 save; at the end the model has its best weights. What `train_batches`, `loss` and `validate` must be is said at `fit`.
 """
+
 from __future__ import annotations
 
 import math
@@ -232,9 +233,7 @@ def fit(
 def _optimizer(model: nn.Module, settings: FitSettings) -> torch.optim.Optimizer:
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if settings.optimizer is OptimizerName.SGD:
-        return torch.optim.SGD(
-            parameters, lr=settings.learning_rate, momentum=0.9, weight_decay=settings.weight_decay
-        )
+        return torch.optim.SGD(parameters, lr=settings.learning_rate, momentum=0.9, weight_decay=settings.weight_decay)
     return torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
 
 

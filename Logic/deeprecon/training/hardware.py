@@ -1,4 +1,5 @@
 """What this computer has, told without PyTorch: processor cores, memory, NVIDIA cards."""
+
 from __future__ import annotations
 
 import ctypes

@@ -1,4 +1,5 @@
 """Learning rates: constant, cosine, one-cycle and reduce-on-plateau behind one interface."""
+
 from __future__ import annotations
 
 import math

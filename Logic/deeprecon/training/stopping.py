@@ -1,4 +1,5 @@
 """Early stopping: keeps the best weights, and says when patience is at its end."""
+
 from __future__ import annotations
 
 import math

@@ -1,4 +1,5 @@
 """Made-up meshes: shared by the tests of this folder."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -61,8 +62,9 @@ def box(cells: str, size=(6.0, 4.0, 2.0), origin=(10.0, -20.0, 30.0)) -> Mesh:
         nodes = np.hstack([nodes, len(points) + place.reshape(-1, 6)])
         points = np.vstack([points, points[unique].mean(axis=1)])
         kind = vtk.VTK_QUADRATIC_TETRA
-    grid = unstructured_grid(points, nodes.ravel(), np.arange(len(nodes) + 1) * nodes.shape[1],
-                             np.full(len(nodes), kind))
+    grid = unstructured_grid(
+        points, nodes.ravel(), np.arange(len(nodes) + 1) * nodes.shape[1], np.full(len(nodes), kind)
+    )
     return Mesh(grid, cells)
 
 
@@ -76,8 +78,9 @@ def read_tetgen_surface(stem) -> Mesh:
         rows = [line.split()[1:4] for line in file.readlines()[1:] if line.strip() and not line.startswith("#")]
     faces = np.array(rows, np.int64)
     used, place = np.unique(faces, return_inverse=True)
-    source = unstructured_grid(nodes[used], place.ravel(), np.arange(len(faces) + 1) * 3,
-                               np.full(len(faces), vtk.VTK_TRIANGLE))
+    source = unstructured_grid(
+        nodes[used], place.ravel(), np.arange(len(faces) + 1) * 3, np.full(len(faces), vtk.VTK_TRIANGLE)
+    )
     surface = vtk.vtkDataSetSurfaceFilter()
     surface.SetInputData(source)
     surface.Update()

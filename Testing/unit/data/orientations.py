@@ -1,4 +1,5 @@
 """One image in every order of its axes: shared by the tests of this folder."""
+
 from __future__ import annotations
 
 from itertools import permutations, product

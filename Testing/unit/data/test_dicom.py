@@ -1,4 +1,5 @@
 """DICOM series, written here with pydicom."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -16,8 +17,9 @@ from .orientations import rotation
 SERIES = generate_uid(entropy_srcs=["series"])
 
 
-def write_slice(path, pixels, position, axes, spacing=(1.4, 1.2), thickness=8.0, series=SERIES, slope=1.0,
-                intercept=0.0, **extra):
+def write_slice(
+    path, pixels, position, axes, spacing=(1.4, 1.2), thickness=8.0, series=SERIES, slope=1.0, intercept=0.0, **extra
+):
     """One MR slice; `axes` (3, 3) columns row direction, column direction, normal; `spacing` along i and j."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = MRImageStorage
@@ -102,11 +104,14 @@ def test_other_files_in_the_folder_do_not_matter(tmp_path):
     assert read_volume(tmp_path / "s").array.shape[0] == 5
 
 
-@pytest.mark.parametrize(("places", "words"), [
-    ([0, 10, 20, 40, 50], "misses slices: 20.00 mm"),
-    ([0, 10, 20, 30, 43], "spaced unevenly: 13.00 mm"),
-    ([0, 10, 10, 20, 30], "several images at one place .1 too many"),
-])
+@pytest.mark.parametrize(
+    ("places", "words"),
+    [
+        ([0, 10, 20, 40, 50], "misses slices: 20.00 mm"),
+        ([0, 10, 20, 30, 43], "spaced unevenly: 13.00 mm"),
+        ([0, 10, 10, 20, 30], "several images at one place .1 too many"),
+    ],
+)
 def test_slices_at_wrong_places_are_refused_in_words(tmp_path, places, words):
     write_series(tmp_path / "s", places=places)
     with pytest.raises(InputError, match=words) as error:
@@ -121,12 +126,15 @@ def test_slices_shifted_sideways_are_refused(tmp_path):
         read_volume(tmp_path / "s")
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    ({"axes": rotation((90, 0, 0))}, "mixes orientations"),
-    ({"spacing": (1.4, 1.3)}, "mixes sizes"),
-    ({"pixels": np.zeros((5, 7))}, "mixes sizes"),
-    ({"thickness": 6.0}, "mixes slice thicknesses"),
-])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"axes": rotation((90, 0, 0))}, "mixes orientations"),
+        ({"spacing": (1.4, 1.3)}, "mixes sizes"),
+        ({"pixels": np.zeros((5, 7))}, "mixes sizes"),
+        ({"thickness": 6.0}, "mixes slice thicknesses"),
+    ],
+)
 def test_a_slice_unlike_the_others_is_refused(tmp_path, change, words):
     write_series(tmp_path / "s", angles=(0, 0, 0))
     settings = {"pixels": np.zeros((6, 7)), "position": (-40, 12, 25.0), "axes": np.eye(3)} | change

@@ -1,4 +1,5 @@
 """A disk that is full, or a folder that is not there: an error in time, nothing half-written."""
+
 from __future__ import annotations
 
 import os
@@ -48,7 +49,12 @@ for name, write in writers.items():
 @pytest.mark.parametrize("fault", ["full", "missing folder"])
 def test_what_cannot_be_written_raises_and_leaves_nothing(tmp_path, fault):
     folder = tmp_path if fault == "full" else tmp_path / "not there"
-    done = subprocess.run([sys.executable, "-c", SCRIPT, str(folder), str(LOGIC)], capture_output=True, text=True,
-                          env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(folder), str(LOGIC)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        check=False,
+    )
     assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
     assert not list(tmp_path.iterdir())

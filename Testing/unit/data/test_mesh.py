@@ -1,4 +1,5 @@
 """Meshes: measures, boundary, inside."""
+
 from __future__ import annotations
 
 import time
@@ -54,11 +55,18 @@ def with_faces(mesh: Mesh) -> Mesh:
     connectivity, offsets, types = mesh.cells()
     boundary = surface(mesh)
     ids = boundary.GetPointData().GetArray("vtkOriginalPointIds")
-    faces = [[int(ids.GetValue(boundary.GetCell(c).GetPointId(p))) for p in range(3)]
-             for c in range(boundary.GetNumberOfCells())]
-    return Mesh(unstructured_grid(mesh.points, np.concatenate([connectivity, np.ravel(faces)]),
-                                  np.concatenate([offsets, offsets[-1] + 3 * np.arange(1, len(faces) + 1)]),
-                                  np.concatenate([types, np.full(len(faces), vtk.VTK_TRIANGLE)])))
+    faces = [
+        [int(ids.GetValue(boundary.GetCell(c).GetPointId(p))) for p in range(3)]
+        for c in range(boundary.GetNumberOfCells())
+    ]
+    return Mesh(
+        unstructured_grid(
+            mesh.points,
+            np.concatenate([connectivity, np.ravel(faces)]),
+            np.concatenate([offsets, offsets[-1] + 3 * np.arange(1, len(faces) + 1)]),
+            np.concatenate([types, np.full(len(faces), vtk.VTK_TRIANGLE)]),
+        )
+    )
 
 
 @pytest.mark.parametrize("cells", VOLUME_CELLS)
@@ -128,8 +136,9 @@ def test_an_open_surface_is_refused_with_its_open_edges():
 def test_a_triangle_soup_counts_as_closed_where_its_corners_meet():
     shell = sphere_shell()
     connectivity, _, types = shell.cells()
-    soup = unstructured_grid(shell.points[connectivity], np.arange(len(connectivity)),
-                             np.arange(len(types) + 1) * 3, types)
+    soup = unstructured_grid(
+        shell.points[connectivity], np.arange(len(connectivity)), np.arange(len(types) + 1) * 3, types
+    )
     assert open_edges(Mesh(soup)) == 0
 
 

@@ -1,4 +1,5 @@
 """Mesh files and their place in the patient."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -65,10 +66,16 @@ def test_stl_has_no_room_for_results(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("mesh", "suffix", "better"), [
-    (box("tetra"), ".vtp", ".vtu"), (box("tetra"), ".ply", ".vtu"), (box("tetra"), ".stl", ".vtu"),
-    (sphere_shell(), ".vtu", ".vtp"), (sphere_shell(), ".obj", ".vtp"),
-])
+@pytest.mark.parametrize(
+    ("mesh", "suffix", "better"),
+    [
+        (box("tetra"), ".vtp", ".vtu"),
+        (box("tetra"), ".ply", ".vtu"),
+        (box("tetra"), ".stl", ".vtu"),
+        (sphere_shell(), ".vtu", ".vtp"),
+        (sphere_shell(), ".obj", ".vtp"),
+    ],
+)
 def test_a_format_that_cannot_hold_the_mesh_is_refused(tmp_path, mesh, suffix, better):
     with pytest.raises(InputError) as error:
         write_mesh(tmp_path / f"m{suffix}", mesh)
@@ -146,10 +153,13 @@ def test_other_data_in_a_vtk_file_are_no_mesh(tmp_path):
         read_mesh(tmp_path / "m.vtk")
 
 
-@pytest.mark.parametrize(("text", "words"), [
-    ("POINTS 3 float\n0 0 0 1 0 0 0 1 0\nPOLYGONS 1 4\n3 0 1 7\n", "nodes that it does not have"),
-    ("POINTS 3 float\n0 0 0 1 0 0 0 1 0\n", "holds no mesh"),
-])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("POINTS 3 float\n0 0 0 1 0 0 0 1 0\nPOLYGONS 1 4\n3 0 1 7\n", "nodes that it does not have"),
+        ("POINTS 3 float\n0 0 0 1 0 0 0 1 0\n", "holds no mesh"),
+    ],
+)
 def test_inconsistent_files_are_refused(tmp_path, text, words):
     (tmp_path / "m.vtk").write_text(f"# vtk DataFile Version 3.0\ntitle\nASCII\nDATASET POLYDATA\n{text}")
     with pytest.raises(InputError, match=words):
@@ -170,7 +180,8 @@ def test_ascii_ply_is_read(tmp_path, faces):
     (tmp_path / "m.ply").write_text(
         "ply\nformat ascii 1.0\ncomment made by hand\nelement vertex 4\nproperty float x\nproperty float y\n"
         "property float z\nproperty uchar quality\nelement face 2\nproperty list uchar int vertex_indices\nend_header\n"
-        "0 0 0 1\n1 0 0 2\n0 1 0 3\n0 0 1 4\n" + faces)
+        "0 0 0 1\n1 0 0 2\n0 1 0 3\n0 0 1 4\n" + faces
+    )
     mesh = Mesh(read_mesh(tmp_path / "m.ply").dataset)
     assert mesh.points[3].tolist() == [0, 0, 1]
     assert mesh.cells()[0].tolist() == [int(word) for line in faces.splitlines() for word in line.split()[1:]]

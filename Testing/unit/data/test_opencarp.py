@@ -1,4 +1,5 @@
 """openCARP meshes."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -95,20 +96,23 @@ def test_cells_that_opencarp_has_not_are_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    ({"pts": PTS[:-10]}, "heart.pts"),
-    ({"pts": PTS.replace("1000 0 0", "1000 0")}, "expected 3 numbers"),
-    ({"pts": PTS.replace("2000", "nan")}, "not finite"),
-    ({"pts": "hello\n"}, "first line must be a count"),
-    ({"pts": ""}, "first line must be a count"),
-    ({"elem": ELEM[:-14]}, "announces 4 lines and has 3"),
-    ({"elem": ELEM.replace("0 5 3", "0 6 3")}, "node numbers from 0 to 5"),
-    ({"elem": ELEM.replace("Tt 0 1", "Xx 0 1")}, "unknown kind: Xx"),
-    ({"elem": ELEM.replace("Tt 0 1 2 3 7", "Tt 0 1 2")}, "Tt elements do not all"),
-    ({"lon": LON[:-10]}, "heart.lon"),
-    ({"lon": "3\n"}, "must be 1 .* or 2"),
-    ({"lon": "1\n1 0 0\n"}, "1 lines for 4 elements"),
-])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"pts": PTS[:-10]}, "heart.pts"),
+        ({"pts": PTS.replace("1000 0 0", "1000 0")}, "expected 3 numbers"),
+        ({"pts": PTS.replace("2000", "nan")}, "not finite"),
+        ({"pts": "hello\n"}, "first line must be a count"),
+        ({"pts": ""}, "first line must be a count"),
+        ({"elem": ELEM[:-14]}, "announces 4 lines and has 3"),
+        ({"elem": ELEM.replace("0 5 3", "0 6 3")}, "node numbers from 0 to 5"),
+        ({"elem": ELEM.replace("Tt 0 1", "Xx 0 1")}, "unknown kind: Xx"),
+        ({"elem": ELEM.replace("Tt 0 1 2 3 7", "Tt 0 1 2")}, "Tt elements do not all"),
+        ({"lon": LON[:-10]}, "heart.lon"),
+        ({"lon": "3\n"}, "must be 1 .* or 2"),
+        ({"lon": "1\n1 0 0\n"}, "1 lines for 4 elements"),
+    ],
+)
 def test_broken_files_are_refused_in_words(tmp_path, change, words):
     with pytest.raises(InputError, match=words):
         read_mesh(written(tmp_path, **change))

@@ -1,4 +1,5 @@
 """Segmentations, with Slicer's own storage node as the other reader and writer."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -19,8 +20,10 @@ from deeprecon.data.volume_io import write_volume
 
 from .orientations import image
 
-TERMINOLOGY = ("Segmentation category and type - 3D Slicer General Anatomy list~SCT^85756007^Tissue~"
-               "SCT^30756007^Scar~^^~Anatomic codes - DICOM master list~^^~^^")
+TERMINOLOGY = (
+    "Segmentation category and type - 3D Slicer General Anatomy list~SCT^85756007^Tissue~"
+    "SCT^30756007^Scar~^^~Anatomic codes - DICOM master list~^^~^^"
+)
 
 
 def heart(overlap: bool = True) -> Segmentation:
@@ -31,9 +34,16 @@ def heart(overlap: bool = True) -> Segmentation:
     pool = np.zeros_like(wall)
     pool[0, 0, :2] = True
     myocardium = wall if overlap else wall & ~scar
-    return Segmentation((Segment("Myocardium", myocardium, (0.8, 0.2, 0.4)),
-                         Segment("Narbe é", scar, (1.0, 1.0, 0.0), TERMINOLOGY), Segment("blood pool", pool)),
-                        image(angles=(25, -40, 65)).ijk_to_ras, "heart", 6.5)
+    return Segmentation(
+        (
+            Segment("Myocardium", myocardium, (0.8, 0.2, 0.4)),
+            Segment("Narbe é", scar, (1.0, 1.0, 0.0), TERMINOLOGY),
+            Segment("blood pool", pool),
+        ),
+        image(angles=(25, -40, 65)).ijk_to_ras,
+        "heart",
+        6.5,
+    )
 
 
 def assert_same(found: Segmentation, expected: Segmentation) -> None:
@@ -124,7 +134,8 @@ def test_we_read_what_slicer_writes_cropped_to_the_segments(tmp_path, scene, ove
     found = read_segmentation(tmp_path / "slicer.seg.nrrd")
     assert found.names == expected.names
     assert found.segments[0].mask.shape != expected.segments[0].mask.shape or not hasattr(
-        storage, "SetCropToMinimumExtent")
+        storage, "SetCropToMinimumExtent"
+    )
     assert "30756007" in found.segments[1].terminology
     for one, other in zip(found.segments, expected.segments, strict=True):
         assert own_points(one, found.ijk_to_ras) == own_points(other, expected.ijk_to_ras)
@@ -133,10 +144,12 @@ def test_we_read_what_slicer_writes_cropped_to_the_segments(tmp_path, scene, ove
 def test_files_of_old_slicers_have_a_layer_a_segment(tmp_path):
     layers = np.zeros((2, 2, 3, 4), np.uint8)
     layers[0, 0, 1, 2] = layers[1, 1, 2, 3] = 1
-    header = ("NRRD0004\ntype: unsigned char\ndimension: 4\nspace: left-posterior-superior\nsizes: 2 4 3 2\n"
-              "space directions: none (-1,0,0) (0,-1,0) (0,0,8)\nkinds: list domain domain domain\nencoding: raw\n"
-              "space origin: (0,0,0)\nSegment0_ID:=a\nSegment0_Name:=wall\nSegment0_Color:=1 0 0\n"
-              "Segment1_ID:=b\nSegment1_Name:=scar\nSegment1_Color:=0 1 0\n\n")
+    header = (
+        "NRRD0004\ntype: unsigned char\ndimension: 4\nspace: left-posterior-superior\nsizes: 2 4 3 2\n"
+        "space directions: none (-1,0,0) (0,-1,0) (0,0,8)\nkinds: list domain domain domain\nencoding: raw\n"
+        "space origin: (0,0,0)\nSegment0_ID:=a\nSegment0_Name:=wall\nSegment0_Color:=1 0 0\n"
+        "Segment1_ID:=b\nSegment1_Name:=scar\nSegment1_Color:=0 1 0\n\n"
+    )
     (tmp_path / "s.seg.nrrd").write_bytes(header.encode() + np.moveaxis(layers, 0, 3).tobytes())
     found = read_segmentation(tmp_path / "s.seg.nrrd")
     assert np.argwhere(found.volume("wall").array).tolist() == [[0, 1, 2]]
@@ -166,16 +179,19 @@ def test_a_name_given_twice_is_refused():
         twice.volume("Myocardium")
 
 
-@pytest.mark.parametrize(("array", "label"), [
-    (np.array([[[0, 1, 3]]], np.int16), True),
-    (np.array([[[0.0, 1.0, 3.0]]], np.float32), True),
-    (np.array([[[False, True]]]), True),
-    (np.array([[[0.0, 0.25, 1.0]]], np.float32), False),
-    (np.array([[[0.0, 0.25, 1.5]]], np.float32), False),
-    (np.arange(500, dtype=np.int16).reshape(5, 10, 10), False),
-    (np.array([[[-3, 0, 1]]], np.int16), False),
-    (np.array([[[0.0, 1.0, np.nan]]], np.float32), False),
-])
+@pytest.mark.parametrize(
+    ("array", "label"),
+    [
+        (np.array([[[0, 1, 3]]], np.int16), True),
+        (np.array([[[0.0, 1.0, 3.0]]], np.float32), True),
+        (np.array([[[False, True]]]), True),
+        (np.array([[[0.0, 0.25, 1.0]]], np.float32), False),
+        (np.array([[[0.0, 0.25, 1.5]]], np.float32), False),
+        (np.arange(500, dtype=np.int16).reshape(5, 10, 10), False),
+        (np.array([[[-3, 0, 1]]], np.int16), False),
+        (np.array([[[0.0, 1.0, np.nan]]], np.float32), False),
+    ],
+)
 def test_labels_are_told_from_fractions_and_intensities(array, label):
     assert is_label(Volume(array, np.eye(4))) == label
 

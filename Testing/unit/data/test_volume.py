@@ -1,4 +1,5 @@
 """Geometry of volumes."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -66,13 +67,16 @@ def sheared(amount: float) -> np.ndarray:
     return affine
 
 
-@pytest.mark.parametrize(("affine", "words"), [
-    (np.diag([1, 1, np.nan, 1.0]), "not finite"),
-    (np.diag([1, np.inf, 1, 1.0]), "not finite"),
-    (np.diag([1, 1, 0, 1.0]), "singular"),
-    (np.array([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]]), "90.00 degrees"),
-    (sheared(5), "i and k miss the right angle by 5.00 degrees"),
-])
+@pytest.mark.parametrize(
+    ("affine", "words"),
+    [
+        (np.diag([1, 1, np.nan, 1.0]), "not finite"),
+        (np.diag([1, np.inf, 1, 1.0]), "not finite"),
+        (np.diag([1, 1, 0, 1.0]), "singular"),
+        (np.array([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]]), "90.00 degrees"),
+        (sheared(5), "i and k miss the right angle by 5.00 degrees"),
+    ],
+)
 def test_a_broken_affine_is_refused_in_words(affine, words):
     with pytest.raises(InputError, match=words) as error:
         check_geometry(Volume(np.zeros((2, 2, 2)), affine, "patient.nrrd"))
@@ -84,8 +88,16 @@ def test_a_rounding_error_of_a_header_is_no_shear():
     check_geometry(Volume(np.zeros((2, 2, 2)), sheared(0.05)))
 
 
-@pytest.mark.parametrize("array", [np.zeros((2, 2)), np.zeros((2, 2, 2, 2)), np.zeros((0, 2, 2)),
-                                   np.zeros((2, 2, 2), complex), np.full((2, 2, 2), "a")])
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((2, 2)),
+        np.zeros((2, 2, 2, 2)),
+        np.zeros((0, 2, 2)),
+        np.zeros((2, 2, 2), complex),
+        np.full((2, 2, 2), "a"),
+    ],
+)
 def test_an_array_that_is_no_3d_image_is_refused(array):
     with pytest.raises(InputError):
         check_geometry(Volume(array, np.eye(4)))

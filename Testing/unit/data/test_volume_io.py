@@ -1,4 +1,5 @@
 """Volume files."""
+
 from __future__ import annotations
 
 import gzip
@@ -100,15 +101,21 @@ def test_nrrd_of_other_writers(tmp_path, encoding):
     import bz2
 
     values = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
-    data = {"raw": values.tobytes(), "ascii": " ".join(map(str, values.ravel())).encode(),
-            "bzip2": bz2.compress(values.tobytes()), "big endian": values.astype(">i2").tobytes(),
-            "ras": values.tobytes()}[encoding]
+    data = {
+        "raw": values.tobytes(),
+        "ascii": " ".join(map(str, values.ravel())).encode(),
+        "bzip2": bz2.compress(values.tobytes()),
+        "big endian": values.astype(">i2").tobytes(),
+        "ras": values.tobytes(),
+    }[encoding]
     space, origin = ("RAS", "(1,2,3)") if encoding == "ras" else ("left-posterior-superior", "(-1,-2,3)")
     turn = 1 if encoding == "ras" else -1
-    header = (f"NRRD0004\n# a comment\ntype: short\ndimension: 3\nspace: {space}\nsizes: 4 3 2\n"
-              f"space directions: ({turn},0,0) (0,{turn},0) (0,0,8)\nspace origin: {origin}\n"
-              f"endian: {'big' if encoding == 'big endian' else 'little'}\n"
-              f"encoding: {encoding if encoding in ('ascii', 'bzip2') else 'raw'}\n\n")
+    header = (
+        f"NRRD0004\n# a comment\ntype: short\ndimension: 3\nspace: {space}\nsizes: 4 3 2\n"
+        f"space directions: ({turn},0,0) (0,{turn},0) (0,0,8)\nspace origin: {origin}\n"
+        f"endian: {'big' if encoding == 'big endian' else 'little'}\n"
+        f"encoding: {encoding if encoding in ('ascii', 'bzip2') else 'raw'}\n\n"
+    )
     (tmp_path / "v.nrrd").write_bytes(header.encode() + data)
     result = read_volume(tmp_path / "v.nrrd")
     assert np.array_equal(result.array, values)
@@ -192,12 +199,15 @@ def test_nifti_zooms_within_a_percent_are_fine(tmp_path):
     assert read_volume(path).spacing == pytest.approx((1.4, 1.4, 8))
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    ({"affine": np.array([[1, 0.3, 0, 0], [0, 1, 0, 0], [0, 0, 8, 0], [0, 0, 0, 1.0]])}, "degrees"),
-    ({"codes": (0, 0)}, "sform and qform codes are 0"),
-    ({"unit": "meter"}, "meter"),
-    ({"affine": np.array([[1, 0, 0, np.nan], [0, 1, 0, 0], [0, 0, 8, 0], [0, 0, 0, 1.0]])}, "not finite"),
-])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"affine": np.array([[1, 0.3, 0, 0], [0, 1, 0, 0], [0, 0, 8, 0], [0, 0, 0, 1.0]])}, "degrees"),
+        ({"codes": (0, 0)}, "sform and qform codes are 0"),
+        ({"unit": "meter"}, "meter"),
+        ({"affine": np.array([[1, 0, 0, np.nan], [0, 1, 0, 0], [0, 0, 8, 0], [0, 0, 0, 1.0]])}, "not finite"),
+    ],
+)
 def test_nifti_geometry_that_cannot_be_trusted_is_refused(tmp_path, change, words):
     settings = {"affine": np.diag([1.4, 1.4, 8.0, 1])} | change
     with pytest.raises(InputError, match=words):
@@ -215,13 +225,22 @@ def test_nifti_forms_that_differ_are_refused(tmp_path):
         read_volume(tmp_path / "v.nii")
 
 
-@pytest.mark.parametrize(("ending", "header"), [
-    (".nrrd", "NRRD0004\ntype: short\ndimension: 3\nspace: LPS\nsizes: 5 4 3\n"
-              "space directions: (1,0,0) (0.3,1,0) (0,0,8)\nencoding: raw\nendian: little\nspace origin: (0,0,0)\n\n"),
-    (".mha", "ObjectType = Image\nNDims = 3\nBinaryData = True\nBinaryDataByteOrderMSB = False\n"
-             "TransformMatrix = 1 0 0 0.3 0.954 0 0 0 1\nOffset = 0 0 0\nElementSpacing = 1 1 8\nDimSize = 5 4 3\n"
-             "ElementType = MET_SHORT\nElementDataFile = LOCAL\n"),
-])
+@pytest.mark.parametrize(
+    ("ending", "header"),
+    [
+        (
+            ".nrrd",
+            "NRRD0004\ntype: short\ndimension: 3\nspace: LPS\nsizes: 5 4 3\n"
+            "space directions: (1,0,0) (0.3,1,0) (0,0,8)\nencoding: raw\nendian: little\nspace origin: (0,0,0)\n\n",
+        ),
+        (
+            ".mha",
+            "ObjectType = Image\nNDims = 3\nBinaryData = True\nBinaryDataByteOrderMSB = False\n"
+            "TransformMatrix = 1 0 0 0.3 0.954 0 0 0 1\nOffset = 0 0 0\nElementSpacing = 1 1 8\nDimSize = 5 4 3\n"
+            "ElementType = MET_SHORT\nElementDataFile = LOCAL\n",
+        ),
+    ],
+)
 def test_shear_is_measured(tmp_path, ending, header):
     path = tmp_path / f"v{ending}"
     path.write_bytes(header.encode() + bytes(120))
@@ -229,13 +248,16 @@ def test_shear_is_measured(tmp_path, ending, header):
         read_volume(path)
 
 
-@pytest.mark.parametrize(("line", "words"), [
-    ("space: left-posterior-superior\n", "where the image lies"),
-    ("space: 3D-right-handed\nspace directions: (1,0,0) (0,1,0) (0,0,8)\n", "tell left from right"),
-    ("space: LPS\nspace directions: (1,0,0) (0,1,0) (0,0,nan)\n", "not finite"),
-    ("space: LPS\nspace directions: (1,0,0) (0,1,0) (0,x,8)\n", "damaged NRRD header"),
-    ('space: LPS\nspace directions: (1,0,0) (0,1,0) (0,0,8)\nspace units: "m" "m" "m"\n', "expected mm"),
-])
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("space: left-posterior-superior\n", "where the image lies"),
+        ("space: 3D-right-handed\nspace directions: (1,0,0) (0,1,0) (0,0,8)\n", "tell left from right"),
+        ("space: LPS\nspace directions: (1,0,0) (0,1,0) (0,0,nan)\n", "not finite"),
+        ("space: LPS\nspace directions: (1,0,0) (0,1,0) (0,x,8)\n", "damaged NRRD header"),
+        ('space: LPS\nspace directions: (1,0,0) (0,1,0) (0,0,8)\nspace units: "m" "m" "m"\n', "expected mm"),
+    ],
+)
 def test_nrrd_without_a_place_in_the_patient_is_refused(tmp_path, line, words):
     header = f"NRRD0004\ntype: short\ndimension: 3\n{line}sizes: 5 4 3\nencoding: raw\nendian: little\n\n"
     (tmp_path / "v.nrrd").write_bytes(header.encode() + bytes(120))

@@ -1,4 +1,5 @@
 """Hexahedra out of a segmented stack of slices."""
+
 from __future__ import annotations
 
 import numpy as np

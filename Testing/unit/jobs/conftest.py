@@ -1,4 +1,5 @@
 """Jobs of the fake method, run by real child processes."""
+
 from __future__ import annotations
 
 import sys

@@ -1,4 +1,5 @@
 """A method made for the tests: tasks that work, fail, crash and hang in every way. Run as a script it is a worker."""
+
 from __future__ import annotations
 
 import hashlib

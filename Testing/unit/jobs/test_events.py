@@ -1,4 +1,5 @@
 """What a job says."""
+
 from __future__ import annotations
 
 import enum

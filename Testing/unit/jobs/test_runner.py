@@ -1,4 +1,5 @@
 """Real children: watched, cancelled, killed, crashed."""
+
 from __future__ import annotations
 
 import json

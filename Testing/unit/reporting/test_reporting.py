@@ -1,4 +1,5 @@
 """The report page and its pictures."""
+
 from __future__ import annotations
 
 import io

@@ -1,4 +1,5 @@
 """A small patient and a way to run jobs on it."""
+
 from __future__ import annotations
 
 import json
@@ -31,8 +32,10 @@ def start(tmp_path: Path) -> Callable[..., tuple[int, Path]]:
 
     def run(verb: str, name: str = "out", seed: int = 0, inputs: Any = None, **parameters: Any) -> tuple[int, Path]:
         folder = tmp_path / name / ".job"
-        given = {key: [str(path) for path in value] if isinstance(value, list | tuple) else str(value)
-                 for key, value in (inputs or {}).items()}
+        given = {
+            key: [str(path) for path in value] if isinstance(value, list | tuple) else str(value)
+            for key, value in (inputs or {}).items()
+        }
         Job("scar", verb, given, parameters, "..", "cpu", 1, "fp32", seed).save(folder)
         return run_job(folder), tmp_path / name
 

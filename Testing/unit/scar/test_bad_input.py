@@ -1,4 +1,5 @@
 """Whatever is wrong with the input: a clear error and nothing left behind, or the right answer."""
+
 from __future__ import annotations
 
 import json
@@ -55,8 +56,11 @@ class Given:
     def good(self, **other: Path | str | None) -> list[str]:
         """Options of a run that works, but for what is replaced (None: left out)."""
         options: dict[str, Path | str | None] = {
-            "myocardium": self.files["myocardium"], "scar": self.files["scar"], "mesh": self.files["mesh"],
-            "slice_thickness": "12"}
+            "myocardium": self.files["myocardium"],
+            "scar": self.files["scar"],
+            "mesh": self.files["mesh"],
+            "slice_thickness": "12",
+        }
         options |= other
         pairs = [(f"--{name.replace('_', '-')}", str(value)) for name, value in options.items() if value is not None]
         return [*INSTANT, *(text for pair in pairs for text in pair)]
@@ -66,8 +70,13 @@ class Given:
 def given(tmp_path: Path, files: dict[str, Path], patient) -> Given:
     (tmp_path / "in").mkdir()
     stack = patient.stacks[0]
-    return Given(tmp_path / "in", files, Volume(stack.wall, stack.ijk_to_ras),
-                 Volume(stack.scar * stack.wall, stack.ijk_to_ras), patient.mesh)
+    return Given(
+        tmp_path / "in",
+        files,
+        Volume(stack.wall, stack.ijk_to_ras),
+        Volume(stack.scar * stack.wall, stack.ijk_to_ras),
+        patient.mesh,
+    )
 
 
 def children() -> set[int]:
@@ -165,8 +174,9 @@ def lge(given: Given, array: np.ndarray | None = None) -> Path:
     return given.write("lge.nrrd", Volume(values.astype(np.float32), given.wall.ijk_to_ras))
 
 
-def intensity(given: Given, remote: np.ndarray | None = None, threshold: str = "nsd:5",
-              image: np.ndarray | None = None) -> list[str]:
+def intensity(
+    given: Given, remote: np.ndarray | None = None, threshold: str = "nsd:5", image: np.ndarray | None = None
+) -> list[str]:
     rest = {} if remote is None else {"remote": masks(given, "remote.seg.nrrd", remote=remote)}
     wall = masks(given, "wall.seg.nrrd", myocardium=given.wall.array > 0.5)
     return given.good(myocardium=wall, scar=None, lge=lge(given, image), threshold=threshold, **rest)
@@ -199,40 +209,84 @@ CASES: list[tuple[str, Callable[[Given], list[str]], str]] = [
     ("neither scar nor images", lambda g: g.good(scar=None), "Neither scar nor LGE.* Give --scar, or --lge"),
     ("missing file", lambda g: g.good(scar=g.folder / "gone.nii.gz"), r"scar input .*gone\.nii\.gz does not exist"),
     ("missing mesh", lambda g: g.good(mesh=g.folder / "gone.vtu"), r"mesh input .*gone\.vtu does not exist"),
-    ("scar on another grid", lambda g: g.good(scar=g.write("scar.nrrd", moved(g.scar, at(shift=0.8)))),
-     r"scar\.nrrd and .* do not lie on the same voxel grid.*Resample"),
-    ("scar turned against the wall", lambda g: g.good(scar=g.write("scar.nrrd", moved(g.scar, at(turn=0.05)))),
-     r"scar\.nrrd and .* do not lie on the same voxel grid.*Resample"),
-    ("images on another grid", lambda g: g.good(lge=g.write("l.nrrd", moved(g.scar, at(shift=5.3)))),
-     r"l\.nrrd do not lie on the same voxel grid.*Resample"),
-    ("scar in another place", lambda g: g.good(scar=g.write("scar.nrrd", Volume(np.roll(g.scar.array, 9, 2),
-                                                                             g.scar.ijk_to_ras))),
-     r"of the scar in scar\.nrrd lies outside the myocardium.*check that the files belong together"),
-    ("NaN in the wall", lambda g: g.good(myocardium=g.write("wall.nii.gz", nan(g, g.wall))),
-     r"wall\.nii\.gz: 3 of \d+ voxels are NaN.*Replace"),
-    ("NaN in the scar", lambda g: g.good(scar=g.write("scar.nrrd", nan(g, g.scar))),
-     r"scar\.nrrd: 3 of \d+ voxels are NaN"),
-    ("NaN in the images", lambda g: [*g.good(scar=None, lge=lge(g, nan(g, g.scar).array))],
-     r"lge\.nrrd: 3 of \d+ voxels are NaN"),
-    ("wall of nothing", lambda g: g.good(myocardium=masks(g, "w.seg.nrrd", myocardium=empty(g))),
-     r"w\.seg\.nrrd shows no myocardium"),
+    (
+        "scar on another grid",
+        lambda g: g.good(scar=g.write("scar.nrrd", moved(g.scar, at(shift=0.8)))),
+        r"scar\.nrrd and .* do not lie on the same voxel grid.*Resample",
+    ),
+    (
+        "scar turned against the wall",
+        lambda g: g.good(scar=g.write("scar.nrrd", moved(g.scar, at(turn=0.05)))),
+        r"scar\.nrrd and .* do not lie on the same voxel grid.*Resample",
+    ),
+    (
+        "images on another grid",
+        lambda g: g.good(lge=g.write("l.nrrd", moved(g.scar, at(shift=5.3)))),
+        r"l\.nrrd do not lie on the same voxel grid.*Resample",
+    ),
+    (
+        "scar in another place",
+        lambda g: g.good(scar=g.write("scar.nrrd", Volume(np.roll(g.scar.array, 9, 2), g.scar.ijk_to_ras))),
+        r"of the scar in scar\.nrrd lies outside the myocardium.*check that the files belong together",
+    ),
+    (
+        "NaN in the wall",
+        lambda g: g.good(myocardium=g.write("wall.nii.gz", nan(g, g.wall))),
+        r"wall\.nii\.gz: 3 of \d+ voxels are NaN.*Replace",
+    ),
+    (
+        "NaN in the scar",
+        lambda g: g.good(scar=g.write("scar.nrrd", nan(g, g.scar))),
+        r"scar\.nrrd: 3 of \d+ voxels are NaN",
+    ),
+    (
+        "NaN in the images",
+        lambda g: [*g.good(scar=None, lge=lge(g, nan(g, g.scar).array))],
+        r"lge\.nrrd: 3 of \d+ voxels are NaN",
+    ),
+    (
+        "wall of nothing",
+        lambda g: g.good(myocardium=masks(g, "w.seg.nrrd", myocardium=empty(g))),
+        r"w\.seg\.nrrd shows no myocardium",
+    ),
     ("wrong unit stated", lambda g: g.good(mesh_unit="cm"), r"mesh\.vtu: read as cm/lps.*State the right ones with"),
     ("wrong axes stated", lambda g: g.good(mesh_frame="ras"), r"mesh\.vtu: read as \w+/ras.*--mesh-frame|no unit and"),
-    ("mesh of no known unit", lambda g: g.good(mesh=scaled_mesh(g, "inch.vtu", 1 / 25.4)),
-     r"inch\.vtu: no unit and axes lay it onto the wall.*--mesh-unit"),
-    ("mesh in another place", lambda g: g.good(mesh=scaled_mesh(g, "far.vtu", 1, 400)),
-     r"far\.vtu: no unit and axes lay it onto the wall.*belong together"),
-    ("mesh with the wrong axes noted", lambda g: g.good(mesh=mirrored_mesh(g)),
-     r"mirrored\.vtu: .*State the right ones with"),
-    ("sheared NIfTI", lambda g: g.good(myocardium=g.nifti("wall.nii", sheared)),
-     r"wall\.nii: the grid is sheared.*Resample"),
+    (
+        "mesh of no known unit",
+        lambda g: g.good(mesh=scaled_mesh(g, "inch.vtu", 1 / 25.4)),
+        r"inch\.vtu: no unit and axes lay it onto the wall.*--mesh-unit",
+    ),
+    (
+        "mesh in another place",
+        lambda g: g.good(mesh=scaled_mesh(g, "far.vtu", 1, 400)),
+        r"far\.vtu: no unit and axes lay it onto the wall.*belong together",
+    ),
+    (
+        "mesh with the wrong axes noted",
+        lambda g: g.good(mesh=mirrored_mesh(g)),
+        r"mirrored\.vtu: .*State the right ones with",
+    ),
+    (
+        "sheared NIfTI",
+        lambda g: g.good(myocardium=g.nifti("wall.nii", sheared)),
+        r"wall\.nii: the grid is sheared.*Resample",
+    ),
     ("sheared NRRD", lambda g: g.good(myocardium=sheared_nrrd(g)), r"sheared\.nrrd: the grid is sheared.*Resample"),
-    ("zooms against the affine", lambda g: g.good(myocardium=g.nifti("wall.nii.gz", wrong_zooms)),
-     r"wall\.nii\.gz contradicts itself: its affine says voxels of .* its pixdim says .*correct the header"),
-    ("no place in the patient", lambda g: g.good(myocardium=without_codes(g)),
-     r"wall\.nii does not say where the image lies.*Set its orientation"),
-    ("sform against qform", lambda g: g.good(myocardium=g.nifti("wall.nii.gz", sform_against_qform)),
-     r"wall\.nii\.gz contradicts itself: its sform and qform differ.*Keep the right one"),
+    (
+        "zooms against the affine",
+        lambda g: g.good(myocardium=g.nifti("wall.nii.gz", wrong_zooms)),
+        r"wall\.nii\.gz contradicts itself: its affine says voxels of .* its pixdim says .*correct the header",
+    ),
+    (
+        "no place in the patient",
+        lambda g: g.good(myocardium=without_codes(g)),
+        r"wall\.nii does not say where the image lies.*Set its orientation",
+    ),
+    (
+        "sform against qform",
+        lambda g: g.good(myocardium=g.nifti("wall.nii.gz", sform_against_qform)),
+        r"wall\.nii\.gz contradicts itself: its sform and qform differ.*Keep the right one",
+    ),
     ("text named NIfTI", lambda g: g.good(myocardium=text(g, "wall.nii.gz")), r"wall\.nii\.gz is cut off or damaged"),
     ("text named NRRD", lambda g: g.good(scar=text(g, "scar.nrrd")), r"scar\.nrrd is not a NRRD file"),
     ("text named segmentation", lambda g: g.good(scar=text(g, "s.seg.nrrd")), r"s\.seg\.nrrd is not a NRRD file"),
@@ -241,29 +295,52 @@ CASES: list[tuple[str, Callable[[Given], list[str]], str]] = [
     ("unknown kind of mesh", lambda g: g.good(mesh=text(g, "heart.obj")), r"heart\.obj is not a mesh file.*\.vtu"),
     ("empty folder", lambda g: g.good(scar=None, lge=empty_folder(g)), "empty holds no DICOM image.*Give the folder"),
     ("DICOM series with a gap", lambda g: g.good(scar=None, lge=wrong_dicom(g)), "series misses slices.*missing files"),
-    ("unknown label", lambda g: [*g.good(scar=labels(g), myocardium=labels(g)), "--labels", "scar=9", "myocardium=2"],
-     r"labels\.nii\.gz has none of the labels scar=9; it holds 0, 2, 3\..*--labels"),
-    ("labels without their names", lambda g: g.good(scar=labels(g), myocardium=labels(g)),
-     r"labels\.nii\.gz is neither a mask nor fractions.*--labels"),
+    (
+        "unknown label",
+        lambda g: [*g.good(scar=labels(g), myocardium=labels(g)), "--labels", "scar=9", "myocardium=2"],
+        r"labels\.nii\.gz has none of the labels scar=9; it holds 0, 2, 3\..*--labels",
+    ),
+    (
+        "labels without their names",
+        lambda g: g.good(scar=labels(g), myocardium=labels(g)),
+        r"labels\.nii\.gz is neither a mask nor fractions.*--labels",
+    ),
     ("unknown role", lambda g: [*g.good(), "--labels", "muscle=2"], "muscle=2.*the roles are .*scar.*myocardium"),
-    ("segments without known names", lambda g: g.good(scar=masks(g, "s.seg.nrrd", Segment_1=g.scar.array > 0.5)),
-     r"s\.seg\.nrrd has no segment for the scar; it has Segment 1.*--labels"),
-    ("intensities given as scar", lambda g: g.good(scar=lge(g)),
-     r"lge\.nrrd is neither a mask nor fractions.*belong to --lge"),
-    ("healthy wall drawn beside the scar",
-     lambda g: g.good(myocardium=masks(g, "w.seg.nrrd", myocardium=(g.wall.array > 0.5) & (g.scar.array == 0))),
-     "The myocardium must include the scar"),
+    (
+        "segments without known names",
+        lambda g: g.good(scar=masks(g, "s.seg.nrrd", Segment_1=g.scar.array > 0.5)),
+        r"s\.seg\.nrrd has no segment for the scar; it has Segment 1.*--labels",
+    ),
+    (
+        "intensities given as scar",
+        lambda g: g.good(scar=lge(g)),
+        r"lge\.nrrd is neither a mask nor fractions.*belong to --lge",
+    ),
+    (
+        "healthy wall drawn beside the scar",
+        lambda g: g.good(myocardium=masks(g, "w.seg.nrrd", myocardium=(g.wall.array > 0.5) & (g.scar.array == 0))),
+        "The myocardium must include the scar",
+    ),
     ("threshold typo", lambda g: intensity(g, threshold="nds:5"), "Unknown threshold 'nds:5'.*nsd:N"),
     ("threshold without number", lambda g: intensity(g, threshold="nsd"), "'nsd' needs a number"),
-    ("constant images", lambda g: intensity(g, image=np.full(g.wall.array.shape, 7.0)),
-     r"lge\.nrrd: all wall pixels have the intensity 7.*Is this the LGE"),
+    (
+        "constant images",
+        lambda g: intensity(g, image=np.full(g.wall.array.shape, 7.0)),
+        r"lge\.nrrd: all wall pixels have the intensity 7.*Is this the LGE",
+    ),
     ("empty remote region", lambda g: intensity(g, remote=empty(g)), "remote region holds 0 pixels.*Draw it larger"),
-    ("more images than walls", lambda g: [*g.good(), "--scar", str(g.files["scar"])],
-     "2 scar files but 1 myocardium files.*same order"),
+    (
+        "more images than walls",
+        lambda g: [*g.good(), "--scar", str(g.files["scar"])],
+        "2 scar files but 1 myocardium files.*same order",
+    ),
     ("parameter out of range", lambda g: g.good(slice_thickness="99"), "slice.thickness.*30"),
     ("parameter that is no number", lambda g: g.good(node_spacing="fine"), "node-spacing"),
-    ("parameters that contradict each other", lambda g: [*g.good(), "--cutoff", "0.8", "--core-cutoff", "0.6"],
-     "core_cutoff must not lie below cutoff"),
+    (
+        "parameters that contradict each other",
+        lambda g: [*g.good(), "--cutoff", "0.8", "--core-cutoff", "0.6"],
+        "core_cutoff must not lie below cutoff",
+    ),
     ("unknown method", lambda g: [*g.good(), "--method", "magic"], "interpolation"),
 ]
 
@@ -277,7 +354,10 @@ def check(arguments: list[str], words: str, output: Path, capsys: pytest.Capture
     assert re.search(words, said), said
     assert "Traceback" not in said
     assert {path.relative_to(output).as_posix() for path in output.rglob("*")} <= {
-        ".job", ".job/job.json", ".job/events.jsonl"}
+        ".job",
+        ".job/job.json",
+        ".job/events.jsonl",
+    }
     assert children() <= before
 
 
@@ -290,8 +370,21 @@ def test_the_good_case_of_this_table_is_good(given, tmp_path):
     assert call(["prepare", *given.good(), "--output", str(tmp_path / "out")]) == 0
 
 
-KINDS = ["wall.nii.gz", "wall.nii", "wall.nrrd", "wall.mha", "scar.seg.nrrd", "dicom", "mesh.vtu", "mesh.vtk",
-         "mesh.vtp", "mesh.ply", "mesh.stl", "mesh.pts", "mesh.elem"]
+KINDS = [
+    "wall.nii.gz",
+    "wall.nii",
+    "wall.nrrd",
+    "wall.mha",
+    "scar.seg.nrrd",
+    "dicom",
+    "mesh.vtu",
+    "mesh.vtk",
+    "mesh.vtp",
+    "mesh.ply",
+    "mesh.stl",
+    "mesh.pts",
+    "mesh.elem",
+]
 
 
 @pytest.mark.parametrize("spoiled", ["cut off", "random", "empty"])
@@ -386,11 +479,15 @@ class Trap:
 
 
 @pytest.mark.parametrize(
-    "kind", ["pickle", "torch pickle", "damaged", "another network", "another run", "nothing of ours"])
+    "kind", ["pickle", "torch pickle", "damaged", "another network", "another run", "nothing of ours"]
+)
 def test_a_checkpoint_that_is_none_is_told_and_never_run(kind, given, tmp_path, capsys):
     folder, trap = tmp_path / "out" / ".job", tmp_path / "sprung"
-    inputs = {"myocardium": [str(given.files["myocardium"])], "scar": [str(given.files["scar"])],
-              "mesh": str(given.files["mesh"])}
+    inputs = {
+        "myocardium": [str(given.files["myocardium"])],
+        "scar": [str(given.files["scar"])],
+        "mesh": str(given.files["mesh"]),
+    }
     parameters = {"method": "field", "steps": 4, "slice_thickness": 12.0}
     Job("scar", "reconstruct", inputs, parameters, "..", "cpu", 1, "fp32").save(folder)
     path = folder / "checkpoint" / "field.safetensors"
@@ -407,8 +504,20 @@ def test_a_checkpoint_that_is_none_is_told_and_never_run(kind, given, tmp_path, 
     elif kind == "another network":
         groups = int(np.count_nonzero(given.wall.array))
         field = {"weight": torch.ones(5)}
-        save_checkpoint(path, {"steps": 4, "groups": groups, "step": 2, "field": field, "optimizer": {}, "history": [],
-                               "best": 1.0, "best_step": 1, "best_weights": field})
+        save_checkpoint(
+            path,
+            {
+                "steps": 4,
+                "groups": groups,
+                "step": 2,
+                "field": field,
+                "optimizer": {},
+                "history": [],
+                "best": 1.0,
+                "best_step": 1,
+                "best_weights": field,
+            },
+        )
     else:
         save_checkpoint(path, {"weights": torch.ones(3)})
     assert run_job(folder) == 2
@@ -428,8 +537,10 @@ def test_results_that_cannot_be_evaluated_or_exported_are_told(given, tmp_path, 
         (["export", "--mesh", str(bare)], "has no array 'scar_probability'"),
         (["export", "--mesh", str(huge)], "huge.vtu, read in mm, is .* no heart is"),
         (["export", "--mesh", str(text(given, "result.vtu"))], "result.vtu is cut off or damaged"),
-        (["evaluate", "--mesh", str(bare), "--truth", str(scaled_mesh(given, "other.vtu", 1.0, 3.0))],
-         "do not have the same nodes"),
+        (
+            ["evaluate", "--mesh", str(bare), "--truth", str(scaled_mesh(given, "other.vtu", 1.0, 3.0))],
+            "do not have the same nodes",
+        ),
         (["phantom", "--surface", str(bare)], "no array 'class'"),
         (["phantom", "--thickness", "12", "--spacing", "9"], "thickness exceeds spacing"),
     ):

@@ -82,8 +82,10 @@ def test_surface_burden_is_an_area_without_mass() -> None:
 
 
 def test_node_sizes_add_up_for_mixed_cells() -> None:
-    nodes = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1],
-                      [0.5, 0.5, 4]], dtype=float)
+    nodes = np.array(
+        [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1], [0.5, 0.5, 4]],
+        dtype=float,
+    )
     mesh = grid_mesh(nodes, [(VTK_HEXAHEDRON, np.arange(8)[None]), (VTK_TETRA, np.array([[4, 5, 6, 8]]))], "mixed")
     sizes = node_sizes(mesh)
     assert sizes.sum() == pytest.approx(1 + 0.5)

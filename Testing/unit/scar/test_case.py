@@ -1,4 +1,5 @@
 """Reading one patient's files into stacks."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -76,8 +77,13 @@ def test_a_label_map_is_read_by_its_labels_and_no_reflow_is_scar(tmp_path, label
 
 
 def test_segments_are_found_by_their_names_in_any_order(tmp_path, labels, wall, scar):
-    path = segmentation(tmp_path / "s.seg.nrrd", No_reflow=labels == 4, Blood_pool=labels == 1,
-                        LV_scar=labels == 3, Myocardium=labels == 2)
+    path = segmentation(
+        tmp_path / "s.seg.nrrd",
+        No_reflow=labels == 4,
+        Blood_pool=labels == 1,
+        LV_scar=labels == 3,
+        Myocardium=labels == 2,
+    )
     for inputs in ({"myocardium": path, "scar": path}, {"myocardium": path}, {"scar": path}):
         (stack,) = read(inputs).stacks
         np.testing.assert_array_equal(stack.wall > 0, wall)
@@ -102,8 +108,10 @@ def test_names_of_segments_do_not_disturb_plain_volumes(tmp_path, wall, scar):
 def test_the_observation_is_scar_over_wall_or_that_rounded(tmp_path, wall):
     share = np.where(wall, np.float32(0.8), np.float32(0))
     share[:, :, 12] *= 0.5
-    inputs = {"myocardium": saved(tmp_path / "wall.nii.gz", share),
-              "scar": saved(tmp_path / "scar.nii.gz", (share * np.float32(0.6)).astype(np.float32))}
+    inputs = {
+        "myocardium": saved(tmp_path / "wall.nii.gz", share),
+        "scar": saved(tmp_path / "scar.nii.gz", (share * np.float32(0.6)).astype(np.float32)),
+    }
     (soft,) = read(inputs).stacks
     np.testing.assert_allclose(soft.wall, share)
     np.testing.assert_allclose(soft.scar[wall], 0.6, atol=1e-6)
@@ -141,8 +149,10 @@ def test_lge_gives_scar_by_threshold_and_the_segment_of_remote_wall_is_used(tmp_
 def test_two_stacks_keep_their_own_grids(tmp_path, wall, scar):
     turned = AFFINE[:, [2, 0, 1, 3]] @ np.diag([1 / 6, 1, 6, 1])
     (tmp_path / "long").mkdir()
-    paths = [segmentation(tmp_path / "short.seg.nrrd", myocardium=wall, scar=scar),
-             segmentation(tmp_path / "long" / "long.seg.nrrd", affine=turned, myocardium=wall, scar=scar)]
+    paths = [
+        segmentation(tmp_path / "short.seg.nrrd", myocardium=wall, scar=scar),
+        segmentation(tmp_path / "long" / "long.seg.nrrd", affine=turned, myocardium=wall, scar=scar),
+    ]
     case = read({"myocardium": tuple(paths)})
     assert len(case.stacks) == 2
     normals = [np.cross(*stack.ijk_to_ras[:3, :2].T) for stack in case.stacks]

@@ -1,4 +1,5 @@
 """The field: network, loss, fitting and reading it at nodes."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace

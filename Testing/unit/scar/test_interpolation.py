@@ -1,4 +1,5 @@
 """The classical interpolations between slices."""
+
 from __future__ import annotations
 
 from dataclasses import replace

@@ -1,4 +1,5 @@
 """Groups and their prisms: what is observed where."""
+
 from __future__ import annotations
 
 from dataclasses import replace

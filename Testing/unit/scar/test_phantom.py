@@ -348,8 +348,13 @@ def test_mesh_files_are_lps_and_hold_the_truth_only_in_truth(case: Phantom, fold
 def test_segments_are_named_nested_and_healthy_where_remote(case: Phantom, folder: Path) -> None:
     found = read_segmentation(folder / "segmentation.seg.nrrd")
     masks = {segment.name: segment.mask for segment in found.segments}
-    assert set(masks) == {"myocardium", "scar", "left ventricular blood pool", "right ventricular blood pool",
-                          "remote myocardium"}
+    assert set(masks) == {
+        "myocardium",
+        "scar",
+        "left ventricular blood pool",
+        "right ventricular blood pool",
+        "remote myocardium",
+    }
     assert not (masks["scar"] & ~masks["myocardium"]).any()
     assert not (masks["remote myocardium"] & (~masks["myocardium"] | masks["scar"])).any()
     assert masks["remote myocardium"].sum() > 100

@@ -1,4 +1,5 @@
 """The verbs of the scar method, run by the worker on a small patient."""
+
 from __future__ import annotations
 
 import csv
@@ -35,8 +36,11 @@ Files = dict[str, Path]
 
 
 def images(files: Files, mesh: Path | None = None) -> dict[str, Any]:
-    inputs: dict[str, Any] = {"lge": [files["lge"]], "myocardium": [files["segmentation"]],
-                              "scar": [files["segmentation"]]}
+    inputs: dict[str, Any] = {
+        "lge": [files["lge"]],
+        "myocardium": [files["segmentation"]],
+        "scar": [files["segmentation"]],
+    }
     return inputs | ({"mesh": mesh} if mesh else {})
 
 
@@ -75,8 +79,16 @@ def test_reconstruct_leaves_everything_that_people_open(method, files, patient, 
 
     output = done("reconstruct", inputs=images(files, files["mesh"]), **method)
     result = result_of(output)
-    names = {"mesh.vtu", "table.csv", "slices.csv", "segmentation.seg.nrrd", "report.html", "mesh.png",
-             "uncertainty.png", "slices.png"} | ({"curves.png"} if method is FIELD else set())
+    names = {
+        "mesh.vtu",
+        "table.csv",
+        "slices.csv",
+        "segmentation.seg.nrrd",
+        "report.html",
+        "mesh.png",
+        "uncertainty.png",
+        "slices.png",
+    } | ({"curves.png"} if method is FIELD else set())
     assert {entry["path"] for entry in result["outputs"].values()} == names
     assert {path.name for path in output.iterdir()} == names | {"result.json", ".job"}
     for entry in result["outputs"].values():
@@ -87,7 +99,8 @@ def test_reconstruct_leaves_everything_that_people_open(method, files, patient, 
     mesh = place(file, "mm", "lps")
     np.testing.assert_allclose(mesh.points, patient.mesh.points, atol=1e-3)  # in the same order
     probability, uncertainty, binary = (
-        mesh.point_array(name) for name in ("scar_probability", "scar_uncertainty", "scar_binary"))
+        mesh.point_array(name) for name in ("scar_probability", "scar_uncertainty", "scar_binary")
+    )
     assert 0 <= probability.min() < 0.2
     assert 0.5 < probability.max() <= 1
     assert uncertainty.min() >= 0
@@ -101,7 +114,10 @@ def test_reconstruct_leaves_everything_that_people_open(method, files, patient, 
     storage.SetFileName(str(output / "segmentation.seg.nrrd"))
     assert storage.ReadData(node)
     assert [node.GetSegmentation().GetNthSegment(n).GetName() for n in range(3)] == [
-        "Healthy myocardium", "Scar border zone", "Scar core"]
+        "Healthy myocardium",
+        "Scar border zone",
+        "Scar core",
+    ]
     volume = sum(int(segment.mask.sum()) for segment in read_segmentation(output / "segmentation.seg.nrrd").segments)
     with open(output / "table.csv", encoding="utf-8-sig", newline="") as table:
         rows = {row["region"]: row for row in csv.DictReader(table)}
@@ -122,12 +138,20 @@ def test_every_interpolation_finds_the_scar(kind, files, done, result_of, quick)
     assert figures["metrics"]["dice"] > 0.75
 
 
-@pytest.mark.parametrize(("suffix", "unit", "frame", "stated"), [
-    (".vtu", "m", "lps", {}), (".vtk", "cm", "ras", {}), (".vtp", "mm", "lps", {}), (".ply", "cm", "lps", {}),
-    (".pts", "um", "ras", {}), (".pts", "mm", "lps", {"mesh_unit": "mm", "mesh_frame": "lps"}),
-])
+@pytest.mark.parametrize(
+    ("suffix", "unit", "frame", "stated"),
+    [
+        (".vtu", "m", "lps", {}),
+        (".vtk", "cm", "ras", {}),
+        (".vtp", "mm", "lps", {}),
+        (".ply", "cm", "lps", {}),
+        (".pts", "um", "ras", {}),
+        (".pts", "mm", "lps", {"mesh_unit": "mm", "mesh_frame": "lps"}),
+    ],
+)
 def test_the_mesh_comes_back_in_its_class_unit_axes_and_order(
-        suffix, unit, frame, stated, tmp_path, files, patient, done, result_of, quick):
+    suffix, unit, frame, stated, tmp_path, files, patient, done, result_of, quick
+):
     mesh = triangles(patient.mesh) if suffix in (".vtp", ".ply") else patient.mesh
     write_mesh(tmp_path / f"heart{suffix}", mesh, unit, frame)
     output = done("reconstruct", inputs=images(files, tmp_path / f"heart{suffix}"), **INSTANT, **stated)
@@ -138,7 +162,9 @@ def test_the_mesh_comes_back_in_its_class_unit_axes_and_order(
     for mine, theirs in zip(Mesh(found.dataset).cells(), Mesh(given.dataset).cells(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
     assert {key: result_of(output)["metrics"][key] for key in ("mesh_unit", "mesh_frame")} == {
-        "mesh_unit": unit, "mesh_frame": frame}
+        "mesh_unit": unit,
+        "mesh_frame": frame,
+    }
     assert ("volume_ml" if mesh is patient.mesh else "area_cm2") in result_of(output)["metrics"]
     if suffix == ".pts":
         values = np.loadtxt(output / "mesh.scar_probability.dat")
@@ -199,11 +225,24 @@ def test_no_scar_at_all_is_an_answer_and_is_told(tmp_path, files, patient, done,
 
 
 def test_an_interpolation_works_where_torch_is_not_installed(tmp_path, files):
-    code = ("import sys; sys.modules['torch'] = None; from deeprecon.cli import main; sys.exit(main(sys.argv[1:]))")
-    options = ["--myocardium", files["segmentation"], "--mesh", files["mesh"], "--output", tmp_path / "out", "--method",
-               "interpolation"]
-    done = subprocess.run([sys.executable, "-c", code, "scar", "reconstruct", *map(str, options)],
-                          env=child_environment(), capture_output=True, text=True, check=False)
+    code = "import sys; sys.modules['torch'] = None; from deeprecon.cli import main; sys.exit(main(sys.argv[1:]))"
+    options = [
+        "--myocardium",
+        files["segmentation"],
+        "--mesh",
+        files["mesh"],
+        "--output",
+        tmp_path / "out",
+        "--method",
+        "interpolation",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", code, "scar", "reconstruct", *map(str, options)],
+        env=child_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "report.html").exists()
 
@@ -254,8 +293,12 @@ def test_orders_of_the_axes_in_nifti_and_of_the_images_alone_give_the_same_resul
     wall = orders(Volume(stack.wall, stack.ijk_to_ras))
     image = orders(patient.lge[0])
     write_mesh(tmp_path / "mesh.vtu", patient.mesh, "mm", "lps")
-    inputs = {"mesh": tmp_path / "mesh.vtu", "myocardium": [tmp_path / "wall.nii.gz"],
-              "scar": [tmp_path / "scar.nii.gz"], "lge": [tmp_path / "lge.nii.gz"]}
+    inputs = {
+        "mesh": tmp_path / "mesh.vtu",
+        "myocardium": [tmp_path / "wall.nii.gz"],
+        "scar": [tmp_path / "scar.nii.gz"],
+        "lge": [tmp_path / "lge.nii.gz"],
+    }
     expected = None
     for number in (0, 7, 22, 37, 41):
         write_volume(inputs["myocardium"][0], wall[number])
@@ -278,8 +321,10 @@ def test_the_same_job_twice_gives_the_same_bits(files, done):
 def test_a_killed_run_resumes_to_the_same_bits(tmp_path, files, done):
     whole = done("reconstruct", "whole", inputs=images(files, files["mesh"]), method="field", steps=40)
     folder = tmp_path / "killed" / ".job"
-    inputs = {name: str(value) if isinstance(value, Path) else [str(path) for path in value]
-              for name, value in images(files, files["mesh"]).items()}
+    inputs = {
+        name: str(value) if isinstance(value, Path) else [str(path) for path in value]
+        for name, value in images(files, files["mesh"]).items()
+    }
     Job("scar", "reconstruct", inputs, {"method": "field", "steps": 40}, "..", "cpu", 1, "fp32").save(folder)
     command = [sys.executable, "-m", "deeprecon.worker", str(folder)]
     child = subprocess.Popen(command, env=child_environment(), stdout=subprocess.DEVNULL)
@@ -305,8 +350,9 @@ def test_prepare_writes_the_observations(files, done, result_of):
         assert len(data["y"]) == result_of(output)["metrics"]["groups"]
         assert data["centers"].shape == (len(data["y"]), 3)
     with open(output / "slices.csv", encoding="utf-8-sig", newline="") as table:
-        assert len(list(csv.DictReader(table))) == len(set(read_segmentation(files["segmentation"]).volume(
-            "myocardium").array.any(axis=(1, 2)).nonzero()[0]))
+        assert len(list(csv.DictReader(table))) == len(
+            set(read_segmentation(files["segmentation"]).volume("myocardium").array.any(axis=(1, 2)).nonzero()[0])
+        )
 
 
 def test_phantom_makes_a_case_that_can_be_reconstructed_from_dicom(done, result_of, quick):
@@ -326,8 +372,11 @@ def test_a_real_heart_is_imaged_and_reconstructed(shared_data, done, result_of, 
     if not heart.exists():
         pytest.skip(f"no {heart}")
     made = done("phantom", "made", inputs={"surface": heart}, spacing=14.0, thickness=12.0, pixel=2.5, node_spacing=4.0)
-    inputs = {"scar": [made / "scar_fraction.nii.gz"], "myocardium": [made / "myocardium_fraction.nii.gz"],
-              "mesh": made / "mesh.vtu"}
+    inputs = {
+        "scar": [made / "scar_fraction.nii.gz"],
+        "myocardium": [made / "myocardium_fraction.nii.gz"],
+        "mesh": made / "mesh.vtu",
+    }
     output = done("reconstruct", inputs=inputs, slice_thickness=12.0, **INSTANT)
     score = done("evaluate", "score", inputs={"mesh": output / "mesh.vtu", "truth": made / "truth.vtu"})
     assert result_of(score)["metrics"]["dice"] > 0.8

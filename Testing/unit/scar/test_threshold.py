@@ -1,4 +1,5 @@
 """From intensities to scar."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,4 +1,5 @@
 """A small result folder, as a job leaves it."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -45,7 +46,11 @@ RESULT: dict[str, Any] = {
     "format": 1,
     "metrics": {"dice": 0.93, "text": 'quotes " and ; : = % signs, ä 心'},
     "provenance": {
-        "method": "scar", "verb": "reconstruct", "date": "2026-01-02T03:04:05+00:00", "device": "cpu", "seed": 7,
+        "method": "scar",
+        "verb": "reconstruct",
+        "date": "2026-01-02T03:04:05+00:00",
+        "device": "cpu",
+        "seed": 7,
         "parameters": {"method": "field", "steps": 100, "labels": ["scar=3,4"], "slice_thickness": None},
         "inputs": {"lge.nrrd": "0" * 64},
     },
@@ -69,11 +74,17 @@ def make_results(tmp_path: Path) -> Callable[..., Path]:
         (folder / "report.html").write_text("<p>report</p>", encoding="utf-8")
         (folder / "model").mkdir()
         (folder / "model" / "weights.safetensors").write_bytes(b"weights")
-        files = {"mesh": "mesh.vtu", "segmentation": "segmentation.seg.nrrd", "image": "image.nii.gz",
-                 "table": "table.csv", "report": "report.html"}
+        files = {
+            "mesh": "mesh.vtu",
+            "segmentation": "segmentation.seg.nrrd",
+            "image": "image.nii.gz",
+            "table": "table.csv",
+            "report": "report.html",
+        }
         outputs: dict[str, Any] = {
             role: {"path": file, "sha256": sha256(folder / file)}
-            for role, file in files.items() if role not in leave_out
+            for role, file in files.items()
+            if role not in leave_out
         }
         weights = {"weights.safetensors": sha256(folder / "model" / "weights.safetensors")}
         outputs["model"] = {"path": "model", "files": weights}

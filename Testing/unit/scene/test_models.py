@@ -1,4 +1,5 @@
 """Model nodes and meshes, and how results are colored."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,4 +1,5 @@
 """Parameter packs: the dataclass's fields, defaults and ranges, stored in a parameter node and back."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
@@ -38,7 +39,8 @@ def wrapped(cls: type) -> Any:
 
     wrapper = parameterNodeWrapper(type("Node", (), {"__annotations__": {"settings": parameter_pack(cls)}}))
     node = slicer.util.getFirstNodeByName("settings") or slicer.mrmlScene.AddNewNodeByClass(
-        "vtkMRMLScriptedModuleNode", "settings")
+        "vtkMRMLScriptedModuleNode", "settings"
+    )
     return wrapper(node)
 
 

@@ -1,4 +1,5 @@
 """Training curves: each metric a curve, in one chart that the next run uses again."""
+
 from __future__ import annotations
 
 import math
@@ -13,8 +14,11 @@ from deeprecon.scene.plots import CurvePlot
 
 def curve(plot: CurvePlot, name: str) -> list[tuple[float, float]]:
     """The points of a curve as the plot view takes them from the table."""
-    series = next(plot.chart.GetNthPlotSeriesNode(i) for i in range(plot.chart.GetNumberOfPlotSeriesNodes())
-                  if plot.chart.GetNthPlotSeriesNode(i).GetName() == name)
+    series = next(
+        plot.chart.GetNthPlotSeriesNode(i)
+        for i in range(plot.chart.GetNumberOfPlotSeriesNodes())
+        if plot.chart.GetNthPlotSeriesNode(i).GetName() == name
+    )
     table = series.GetTableNode().GetTable()
     x, y = (table.GetColumnByName(column) for column in (series.GetXColumnName(), series.GetYColumnName()))
     points = [(x.GetValue(row), y.GetValue(row)) for row in range(table.GetNumberOfRows())]

@@ -1,4 +1,5 @@
 """What a result node says about its origin, also after the scene was saved."""
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,5 @@
 """Results in the scene: all of them or none, checked, named, filed, and replaced by the next run."""
+
 from __future__ import annotations
 
 import json
@@ -100,10 +101,15 @@ def test_a_failure_in_the_scene_removes_what_was_added(
     assert counts(scene) == before
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("{", "damaged"), ("[]", "not the result of a job"), ('{"outputs": {"mesh": "mesh.vtu"}}', "damaged at 'mesh'"),
-    ('{"outputs": {"mesh": {"path": "../secret", "sha256": ""}}}', "outside of its folder"),
-])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "damaged"),
+        ("[]", "not the result of a job"),
+        ('{"outputs": {"mesh": "mesh.vtu"}}', "damaged at 'mesh'"),
+        ('{"outputs": {"mesh": {"path": "../secret", "sha256": ""}}}', "outside of its folder"),
+    ],
+)
 def test_a_damaged_result_file_is_refused(scene: Any, tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "result.json").write_text(text)
     with pytest.raises(InputError, match=message):

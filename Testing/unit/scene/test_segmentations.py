@@ -1,4 +1,5 @@
 """Segmentation nodes: masks, names, colors and terminology, on the grid that is asked for."""
+
 from __future__ import annotations
 
 import itertools
@@ -29,10 +30,15 @@ def segmentation(affine: np.ndarray = AFFINE) -> Segmentation:
     wall[1:3, 1:5, 1:6] = True
     scar[2, 2, 2:4] = True
     empty = np.zeros((4, 6, 7), bool)
-    return Segmentation((
-        Segment("LV Myocardium", wall, (0.7, 0.35, 0.3), TERMINOLOGY), Segment("Scar", scar, (1.0, 0.8, 0.0)),
-        Segment("No-reflow", empty, (0.2, 0.2, 0.6)),
-    ), affine, "given")
+    return Segmentation(
+        (
+            Segment("LV Myocardium", wall, (0.7, 0.35, 0.3), TERMINOLOGY),
+            Segment("Scar", scar, (1.0, 0.8, 0.0)),
+            Segment("No-reflow", empty, (0.2, 0.2, 0.6)),
+        ),
+        affine,
+        "given",
+    )
 
 
 def assert_same(back: Segmentation, given: Segmentation) -> None:
@@ -78,7 +84,9 @@ def test_a_file_written_by_the_scene_is_read_by_the_library(scene: Any, tmp_path
     volume, wanted = back.volume("LV Myocardium"), segmentation().volume("LV Myocardium")
     np.testing.assert_allclose(
         sorted(map(tuple, volume.to_ras(np.argwhere(volume.array)[:, ::-1]))),
-        sorted(map(tuple, wanted.to_ras(np.argwhere(wanted.array)[:, ::-1]))), atol=1e-4)
+        sorted(map(tuple, wanted.to_ras(np.argwhere(wanted.array)[:, ::-1]))),
+        atol=1e-4,
+    )
     assert back.segments[0].terminology == TERMINOLOGY
 
 
@@ -159,7 +167,8 @@ def test_a_surface_becomes_voxels_without_changing_the_node(scene: Any) -> None:
 def test_a_segmentation_without_reference_gets_the_box_around_its_segments(scene: Any) -> None:
     node = node_from_segmentation(segmentation(), "heart")
     node.GetSegmentation().SetConversionParameter(
-        slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName(), "")
+        slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName(), ""
+    )
     wall = segment_volume(node, find_segments(node)["myocardium"])
     assert wall.array.shape == (2, 4, 5)
     np.testing.assert_allclose(wall.to_ras((0, 0, 0)), segmentation().volume("LV Myocardium").to_ras((1, 1, 1)))
@@ -199,16 +208,33 @@ def test_the_reference_volume_is_noted_on_the_node(scene: Any) -> None:
     assert node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole()) is image
 
 
-@pytest.mark.parametrize(("name", "role"), [
-    ("Myocardium", "myocardium"), ("LV_wall", "myocardium"), ("LV Myo", "myocardium"),
-    ("healthy myocardium", "myocardium"),
-    ("Scar (5 SD)", "scar"), ("INFARCT", "scar"), ("myocardial fibrosis", "scar"), ("LGE", "scar"),
-    ("no-reflow", "no-reflow"), ("MVO", "no-reflow"), ("NoReflow", "no-reflow"),
-    ("microvascular obstruction", "no-reflow"),
-    ("Blood pool", "blood-pool"), ("BloodPool", "blood-pool"), ("LV cavity", "blood-pool"),
-    ("Remote", "remote"), ("remote myocardium", "remote"),
-    ("Scarlet", None), ("RV wall", None), ("Segment_1", None), ("", None), ("wallpaper", None),
-])
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [
+        ("Myocardium", "myocardium"),
+        ("LV_wall", "myocardium"),
+        ("LV Myo", "myocardium"),
+        ("healthy myocardium", "myocardium"),
+        ("Scar (5 SD)", "scar"),
+        ("INFARCT", "scar"),
+        ("myocardial fibrosis", "scar"),
+        ("LGE", "scar"),
+        ("no-reflow", "no-reflow"),
+        ("MVO", "no-reflow"),
+        ("NoReflow", "no-reflow"),
+        ("microvascular obstruction", "no-reflow"),
+        ("Blood pool", "blood-pool"),
+        ("BloodPool", "blood-pool"),
+        ("LV cavity", "blood-pool"),
+        ("Remote", "remote"),
+        ("remote myocardium", "remote"),
+        ("Scarlet", None),
+        ("RV wall", None),
+        ("Segment_1", None),
+        ("", None),
+        ("wallpaper", None),
+    ],
+)
 def test_names_tell_roles(name: str, role: str | None) -> None:
     assert role_of(name) == role
 

@@ -1,4 +1,5 @@
 """Tables as nodes: typed columns that survive saving."""
+
 from __future__ import annotations
 
 import math
@@ -18,8 +19,13 @@ ROWS = [
     {"region": "böse", "segments": 4, "ml": None, "note": "5"},
     {"region": "12", "segments": 5, "ml": 7, "extra": "late"},
 ]
-TYPES = {"region": vtk.VTK_STRING, "segments": vtk.VTK_INT, "ml": vtk.VTK_DOUBLE, "note": vtk.VTK_STRING,
-         "extra": vtk.VTK_STRING}
+TYPES = {
+    "region": vtk.VTK_STRING,
+    "segments": vtk.VTK_INT,
+    "ml": vtk.VTK_DOUBLE,
+    "note": vtk.VTK_STRING,
+    "extra": vtk.VTK_STRING,
+}
 
 
 def content(node: Any) -> dict[str, list[Any]]:
@@ -35,8 +41,13 @@ def test_columns_get_the_type_of_their_values(scene: Any) -> None:
     assert {name: node.GetTable().GetColumnByName(name).GetDataType() for name in content(node)} == TYPES
     got = content(node)
     assert math.isnan(got["ml"].pop(1))
-    assert got == {"region": ["scar, core", "böse", "12"], "segments": [3, 4, 5], "ml": [1.25, 7.0],
-                   "note": ["", "5", ""], "extra": ["", "", "late"]}
+    assert got == {
+        "region": ["scar, core", "böse", "12"],
+        "segments": [3, 4, 5],
+        "ml": [1.25, 7.0],
+        "note": ["", "5", ""],
+        "extra": ["", "", "late"],
+    }
 
 
 def test_a_csv_file_becomes_numbers_and_text(scene: Any, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 """Views: set up where there are some, left alone where there are none."""
+
 from __future__ import annotations
 
 from typing import Any

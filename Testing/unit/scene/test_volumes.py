@@ -1,4 +1,5 @@
 """Volume nodes and volumes: the same voxels at the same places, whatever the axes."""
+
 from __future__ import annotations
 
 import itertools

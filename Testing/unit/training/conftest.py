@@ -1,4 +1,5 @@
 """A tiny regression problem and a run that writes down what it is told."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator

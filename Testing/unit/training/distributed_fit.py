@@ -1,7 +1,9 @@
 """Trains a little network, in as many processes as started it: `distributed_fit.py FOLDER BATCH ACCUMULATE`."""
+
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -49,3 +51,5 @@ def main(folder: Path, size: int, accumulate: int) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    sys.stdout.flush()
+    os._exit(0)  # gloo's threads now and then abort at the interpreter's end, when all is done and written

@@ -1,4 +1,5 @@
 """Which samples come in which batch."""
+
 from __future__ import annotations
 
 from itertools import chain

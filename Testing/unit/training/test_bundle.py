@@ -1,4 +1,5 @@
 """Model bundles."""
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,5 @@
 """Checkpoints and foreign weight files."""
+
 from __future__ import annotations
 
 import math

@@ -1,4 +1,5 @@
 """Devices, threads and precision. Hardware that is not here is played by PyTorch functions that are replaced."""
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,5 @@
 """Several processes."""
+
 from __future__ import annotations
 
 import json

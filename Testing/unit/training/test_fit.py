@@ -1,4 +1,5 @@
 """The training loop."""
+
 from __future__ import annotations
 
 import math
@@ -148,9 +149,7 @@ def test_the_stand_in_gives_the_numbers_of_fabric(problem: Any, make_run: Make, 
     fabric = make_fabric("cpu", precision)
     assert not isinstance(fabric, SingleDevice)
     first, expected = train(problem, make_run("fabric", precision), settings, fabric=fabric)
-    second, result = train(
-        problem, make_run("stand-in", precision), settings, fabric=SingleDevice("cpu", precision)
-    )
+    second, result = train(problem, make_run("stand-in", precision), settings, fabric=SingleDevice("cpu", precision))
     assert result == expected
     assert same_weights(first, second)
 

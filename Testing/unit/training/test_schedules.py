@@ -1,4 +1,5 @@
 """Learning rates against PyTorch's own schedulers."""
+
 from __future__ import annotations
 
 from typing import Any
