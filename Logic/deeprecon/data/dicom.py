@@ -193,9 +193,8 @@ def _check_alike(folder: Path, slices: Sequence[_Slice]) -> None:
                 "matrix or pixel spacing.",
                 "Move each into a folder of its own.",
             )
-        if (entry.thickness is None) != (first.thickness is None) or (
-            entry.thickness is not None and abs(entry.thickness - first.thickness) > 0.01
-        ):  # type: ignore[operator]
+        thicknesses = [side.thickness for side in (entry, first) if side.thickness is not None]
+        if len(thicknesses) == 1 or np.ptp(thicknesses or [0.0]) > 0.01:
             raise InputError(
                 f"The series in {folder} mixes slice thicknesses: {first.path.name} says "
                 f"{first.thickness} mm, {entry.path.name} {entry.thickness} mm.",
