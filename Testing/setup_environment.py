@@ -41,7 +41,8 @@ def main(level: str) -> None:
         return
     if not PYTHON.exists():
         venv.create(VENV, with_pip=True)
-    pip("install", "--require-hashes", "-r", str(LOCKS / f"{level}.lock"))
+    # The lock names every package there is to install; torch, which some ask for, follows.
+    pip("install", "--require-hashes", "--no-deps", "-r", str(LOCKS / f"{level}.lock"))
     install_torch()
     pip("install", "--no-deps", "--no-build-isolation", "-e", str(ROOT / "Logic"))
     stamp.touch()
