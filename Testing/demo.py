@@ -50,13 +50,18 @@ def main() -> None:
     print(f"  pictures {result / 'mesh.png'}, {result / 'slices.png'}")
 
 
-def deeprecon(verb: str, *arguments: str | Path) -> None:
-    """Run the command line as its users do; end here with its code if it fails."""
-    code = subprocess.run(
-        [sys.executable, "-m", "deeprecon", "scar", verb, *map(str, arguments)], check=False
-    ).returncode
-    if code:
-        sys.exit(code)
+def deeprecon(verb: str, *arguments: str | Path, quiet: bool = False) -> None:
+    """Run the command line as its users do; end here with its code if it fails.
+
+    Args:
+        quiet: show what it prints only where it fails.
+    """
+    command = [sys.executable, "-m", "deeprecon", "scar", verb, *map(str, arguments)]
+    done = subprocess.run(command, check=False, capture_output=quiet, text=True, encoding="utf-8")
+    if done.returncode:
+        if quiet:
+            print(done.stdout, done.stderr, sep="", file=sys.stderr)
+        sys.exit(done.returncode)
 
 
 def case_options(folder: Path) -> list[str | Path]:
