@@ -51,15 +51,18 @@ def surface_distances(mesh: Mesh, prediction: Floats, truth: Floats) -> tuple[Fl
     return np.concatenate([there, back]), np.concatenate([share, rest])
 
 
-def hd95(mesh: Mesh, prediction: Floats, truth: Floats) -> float:
+def hd95(distances: Floats, shares: Floats) -> float:
     """95th percentile of `surface_distances` in mm; NaN if a field has no border."""
-    return _quantile(*surface_distances(mesh, prediction, truth), 0.95)
+    if not len(distances):
+        return math.nan
+    order = np.argsort(distances)
+    total = np.cumsum(shares[order])
+    return float(distances[order][min(np.searchsorted(total, 0.95 * total[-1]), len(distances) - 1)])
 
 
-def assd(mesh: Mesh, prediction: Floats, truth: Floats) -> float:
+def assd(distances: Floats, shares: Floats) -> float:
     """Average symmetric surface distance, the mean of `surface_distances` in mm; NaN if a field has no border."""
-    distances, sizes = surface_distances(mesh, prediction, truth)
-    return float(distances @ sizes) if len(distances) else math.nan
+    return float(distances @ shares) if len(distances) else math.nan
 
 
 def brier(probability: Floats, truth: Bools, weights: Floats) -> float:
@@ -130,15 +133,15 @@ def evaluate(
     true = float(sizes[truth].sum())
     # the surface lies at 0.5 by definition: move the cutoff there
     shifted = np.where(prediction, 0.5 + 0.5 * (probability - cutoff) / (1 - cutoff), 0.5 * probability / cutoff)
-    distances, shares = surface_distances(mesh, shifted, truth.astype(np.float64))
+    distances = surface_distances(mesh, shifted, truth.astype(np.float64))
     figures = {
         "dice": dice(prediction, truth, sizes),
         f"{measure}_error_{unit}": error / scale,
         f"{measure}_error_percent": 100 * error / true if true else math.nan,
         f"true_{unit}": true / scale,
         f"predicted_{unit}": float(sizes[prediction].sum()) / scale,
-        "hd95_mm": _quantile(distances, shares, 0.95),
-        "assd_mm": float(distances @ shares) if len(distances) else math.nan,
+        "hd95_mm": hd95(*distances),
+        "assd_mm": assd(*distances),
         "brier": brier(probability, truth, sizes),
         "ece": expected_calibration_error(probability, truth, sizes),
         "uncertainty_auroc": auroc(uncertainty, prediction != truth, sizes),
@@ -183,12 +186,3 @@ def _distances(pieces: vtkPolyData, target: vtkPolyData) -> tuple[Floats, Floats
         locator.FindClosestPoint(point, nearest, cell, part, squared)
         distances[number] = math.sqrt(squared)
     return distances, sizes / (2 * sizes.sum())
-
-
-def _quantile(values: Floats, weights: Floats, share: float) -> float:
-    """Smallest value with at least `share` of all weight at or below it; NaN without values."""
-    if not len(values):
-        return math.nan
-    order = np.argsort(values)
-    total = np.cumsum(weights[order])
-    return float(values[order][min(np.searchsorted(total, share * total[-1]), len(values) - 1)])

@@ -117,7 +117,7 @@ class ReconstructParameters:
         """Reasons why these settings cannot be used, in words; empty when they can."""
         reasons = check_ranges(self)
         if self.core_cutoff < self.cutoff:
-            reasons.append("core_cutoff must not lie below cutoff: the core is a part of the scar")
+            reasons.append("the probability for scar core lies below that for scar: the core is a part of the scar")
         return reasons
 
 
@@ -125,7 +125,10 @@ class ReconstructParameters:
 class PhantomInputs:
     """A phantom needs no files; a heart surface may be given in place of the analytic ventricle."""
 
-    surface: Annotated[Path | None, "closed heart surface to image instead of the analytic ventricle"] = None
+    surface: Annotated[
+        Path | None,
+        "closed heart surface to image instead of the analytic ventricle; the array class is 3 on its left endocardium",
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,7 @@ class PhantomParameters:
         """Reasons why these settings cannot be used, in words; empty when they can."""
         reasons = check_ranges(self)
         if self.thickness > self.spacing:
-            reasons.append("thickness exceeds spacing: the slabs of one stack must not overlap")
+            reasons.append("the thickness exceeds the spacing: the slabs of one stack must not overlap")
         return reasons
 
 
@@ -189,5 +192,5 @@ class ExportParameters:
         """Reasons why these settings cannot be used, in words; empty when they can."""
         reasons = check_ranges(self)
         if self.core_cutoff < self.cutoff:
-            reasons.append("core_cutoff must not lie below cutoff: the core is a part of the scar")
+            reasons.append("the probability for scar core lies below that for scar: the core is a part of the scar")
         return reasons

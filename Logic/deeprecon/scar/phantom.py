@@ -6,7 +6,7 @@ Importable inside Slicer before anything is installed: standard library, numpy a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,6 @@ class Phantom:
         landmarks: name to (3,) RAS mm.
         tissue: (M, 3) RAS mm to (M,) `Tissue`.
         lesion: (M, 3) RAS mm wall points to (M,) bool.
-        noise: standard deviation of the noise in `lge`.
     """
 
     mesh: Mesh
@@ -50,7 +49,6 @@ class Phantom:
     landmarks: dict[str, npt.NDArray[np.float64]]
     tissue: Callable[[Points], npt.NDArray[np.uint8]]
     lesion: Lesion
-    noise: float
 
     @cached_property
     def stacks(self) -> tuple[Stack, ...]:
@@ -138,24 +136,6 @@ def from_surface(
         noise,
         seed,
     )
-
-
-def shift_slices(phantom: Phantom, shift: float, seed: int = 0) -> Phantom:
-    """The same heart, imaged again with each slice displaced in its plane by N(0, shift mm) along both axes."""
-    rng = np.random.default_rng(seed)
-    scans = tuple(
-        scan(
-            phantom.tissue,
-            phantom.lesion,
-            old.ijk_to_ras,
-            old.scar.shape,
-            old.thickness,
-            rng.normal(0, shift, size=(len(old.scar), 2)),
-        )
-        for old in phantom.scans
-    )
-    lge = tuple(new.lge(rng, phantom.noise, old.name) for new, old in zip(scans, phantom.lge, strict=True))
-    return replace(phantom, scans=scans, lge=lge)
 
 
 README = """\
@@ -268,4 +248,4 @@ def _phantom(
     """Image a heart in one stack."""
     rng = np.random.default_rng(seed)
     only = scan(tissue, lesion, matrix, shape, thickness, rng.normal(0, shift, size=(shape[0], 2)))
-    return Phantom(mesh, lesion(mesh.points), (only,), (only.lge(rng, noise, "LGE"),), landmarks, tissue, lesion, noise)
+    return Phantom(mesh, lesion(mesh.points), (only,), (only.lge(rng, noise, "LGE"),), landmarks, tissue, lesion)

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from vtkmodules.vtkCommonDataModel import VTK_HEXAHEDRON
 
-from deeprecon.data.mesh import Inside, Mesh
+from deeprecon.data.errors import InputError
+from deeprecon.data.mesh import Inside, Mesh, open_edges
 from deeprecon.scar.lesions import Lesion, ellipsoid
 from deeprecon.scar.ventricle import Points, Tissue, grid_mesh
 
@@ -21,16 +22,26 @@ class SurfaceHeart:
         endocardium: (M, 3) RAS mm points of the left ventricle's endocardium, whose longest axis is the heart's axis.
             By default the points with 3 in the point array `class`, as the hearts of Cobiveco mark them.
 
+    Raises:
+        InputError: the surface is not closed, or does not say where the endocardium is.
+
     Attributes:
         axes: (3, 3) rows: to the septum, to the front and from apex to base, in RAS.
         center: (3,) RAS mm, the middle of the left ventricle.
     """
 
     def __init__(self, surface: Mesh, endocardium: Points | None = None) -> None:
+        if open_edges(surface):
+            raise InputError(f"{surface.name} is not a closed surface.", "Close its holes first.")
         self.inside = Inside(surface)
         self.points = surface.points
         if endocardium is None:
             endocardium = self.points[np.asarray(surface.point_array("class")).ravel() == 3]
+        if len(endocardium) < 3:
+            raise InputError(
+                f"{surface.name} does not mark the left ventricle's endocardium.",
+                "Give its points the value 3 in the point array class.",
+            )
         self.center = endocardium.mean(axis=0)
         self.endocardium = endocardium - self.center
         base = np.linalg.svd(self.endocardium, full_matrices=False)[2][0]

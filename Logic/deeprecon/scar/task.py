@@ -145,7 +145,11 @@ def prepare(inputs: ReconstructInputs, parameters: ReconstructParameters, run: R
 
 
 def phantom(inputs: settings.PhantomInputs, parameters: settings.PhantomParameters, run: Run) -> Outcome:
-    """Make a case whose scar is known everywhere, in clinical file formats."""
+    """Make a case whose scar is known everywhere, in clinical file formats.
+
+    Raises:
+        InputError: the surface cannot be used, or a lesion was chosen for it.
+    """
     from deeprecon.scar.phantom import from_surface, sample_case, write_case
 
     geometry = {name: getattr(parameters, name) for name in ("spacing", "thickness", "pixel", "node_spacing")}
@@ -154,8 +158,17 @@ def phantom(inputs: settings.PhantomInputs, parameters: settings.PhantomParamete
     if inputs.surface is None:
         made = sample_case(run.seed, parameters.lesion.value, **geometry)
     else:
+        if parameters.lesion is not settings.PhantomParameters.lesion:
+            raise InputError(
+                f"The lesion {parameters.lesion.value} is drawn in the analytic ventricle alone; a surface gets a scar "
+                "in its side wall.",
+                "Leave out --lesion or --surface.",
+            )
         file = read_mesh(inputs.surface)
-        heart = place(file, Unit.MM.value, file.frame or Frame.RAS.value)
+        if file.frame is None:
+            run.reporter.warning(f"{inputs.surface.name} does not say in which patient axes it is; RAS are taken.")
+        heart = place(file, file.unit or Unit.MM.value, file.frame or Frame.RAS.value)
+        _check_size(heart, "Scale it to mm.")
         made = from_surface(heart, seed=run.seed, **geometry)
     outputs = write_case(made, run.output, parameters.dicom)
     return Outcome(outputs, {"nodes": made.mesh.n_points, "scar_nodes": int(made.truth.sum())})
@@ -316,13 +329,18 @@ def _result_mesh(path: Path) -> Mesh:
     if frame is None:
         raise InputError(f"{path.name} does not say in which patient axes it is.", hint)
     mesh = place(file, unit, frame)
-    size = float(np.linalg.norm(np.ptp(mesh.points, axis=0)))
-    if not HEART_SIZES[0] <= size <= HEART_SIZES[1]:
-        raise InputError(f"{path.name}, read in {unit}, is {size:.3g} mm large, which no heart is.", hint)
+    _check_size(mesh, hint, f", read in {unit},")
     values = {name: path.with_suffix(f".{name}.dat") for name in ("scar_probability", "scar_uncertainty")}
     if file.path.suffix.lower() in (".pts", ".elem"):  # values at nodes lie beside the mesh
         return mesh.with_point_arrays({name: _numbers(at, mesh.n_points) for name, at in values.items() if at.exists()})
     return mesh
+
+
+def _check_size(mesh: Mesh, hint: str, how: str = "") -> None:
+    """Refuse a mesh that is no heart in mm."""
+    size = float(np.linalg.norm(np.ptp(mesh.points, axis=0)))
+    if not HEART_SIZES[0] <= size <= HEART_SIZES[1]:
+        raise InputError(f"{mesh.name}{how} is {size:.3g} mm large, which no heart is.", hint)
 
 
 def _numbers(path: Path, count: int) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -118,18 +118,7 @@ class Ventricle:
 
     def wall(self, points: Points) -> Mask:
         """(M,) whether (M, 3) RAS mm points lie in the left ventricle's wall."""
-        return self._is(points, Tissue.WALL)
-
-    def left_blood(self, points: Points) -> Mask:
-        """(M,) whether (M, 3) RAS mm points lie in the left ventricle's cavity."""
-        return self._is(points, Tissue.LEFT_BLOOD)
-
-    def right_blood(self, points: Points) -> Mask:
-        """(M,) whether (M, 3) RAS mm points lie in the right ventricle's cavity."""
-        return self._is(points, Tissue.RIGHT_BLOOD)
-
-    def _is(self, points: Points, kind: Tissue) -> Mask:
-        found: Mask = self.tissue(points) == kind
+        found: Mask = self.tissue(points) == Tissue.WALL
         return found
 
     def wall_coordinates(self, points: Points) -> tuple[Points, Points, Points]:

@@ -51,16 +51,6 @@ def provenance_of(node: Any) -> dict[str, Any]:
     return whole
 
 
-def parameters_of(node: Any) -> dict[str, Any]:
-    """The settings a result was made with, for `jobs.parameters.from_json`: "Repeat with these settings".
-
-    Raises:
-        InputError: as `provenance_of`.
-    """
-    parameters: dict[str, Any] = provenance_of(node).get("parameters", {})
-    return parameters
-
-
 def write_sidecar(path: Path | str, node: Any) -> Path:
     """Write a node's provenance beside the file it was saved to, as `path` + ".json"; returns that path.
 

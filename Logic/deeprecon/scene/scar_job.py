@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.mesh import Mesh, with_points
-from deeprecon.data.mesh_io import write_mesh
+from deeprecon.data.mesh_io import FRAMES, SCALES, write_mesh
 from deeprecon.data.segmentation import Segment, Segmentation, write_segmentation
 from deeprecon.data.volume_io import write_volume
 from deeprecon.jobs.job import Job
@@ -30,9 +30,7 @@ CHOICES = "DeepRecon.Choices"
 OUTPUT = "output"
 """Folder of the results below the job folder."""
 
-MILLIMETRES = {Unit.MM: 1.0, Unit.CM: 10.0, Unit.M: 1000.0, Unit.UM: 0.001}
-UNIT_NAMES = {Unit.MM: "millimetres", Unit.CM: "centimetres", Unit.M: "metres", Unit.UM: "micrometres"}
-AXES = {Frame.RAS: np.array([1.0, 1.0, 1.0]), Frame.LPS: np.array([-1.0, -1.0, 1.0])}
+UNIT_NAMES = {"mm": "millimetres", "cm": "centimetres", "m": "metres", "um": "micrometres"}
 TITLES = {
     "volume_ml": "ml",
     "area_cm2": "cm²",
@@ -77,7 +75,8 @@ class ScarNodes:
     def mesh_scale(self) -> npt.NDArray[np.float64]:
         """(3,) factors that bring the mesh's coordinates to RAS mm."""
         unit = Unit.MM if self.mesh_unit is Unit.AUTO else self.mesh_unit
-        return MILLIMETRES[unit] * AXES[Frame.RAS if self.mesh_frame is Frame.AUTO else self.mesh_frame]
+        frame = Frame.RAS if self.mesh_frame is Frame.AUTO else self.mesh_frame
+        return SCALES[unit.value] * FRAMES[frame.value]
 
     def missing(self) -> str:
         """What has to be chosen before a run can start, in words; empty when nothing is missing."""
@@ -234,9 +233,9 @@ def mesh_question(nodes: ScarNodes, wall: npt.NDArray[np.float64]) -> str:
     if overlap(mesh * nodes.mesh_scale, wall) >= ENOUGH_OVERLAP:
         return ""
     fits = [
-        f"{UNIT_NAMES[other]} ({axes.value.upper()})"
-        for other, axes in itertools.product(MILLIMETRES, AXES)
-        if overlap(mesh * MILLIMETRES[other] * AXES[axes], wall) >= ENOUGH_OVERLAP
+        f"{UNIT_NAMES[unit]} ({frame.upper()})"
+        for unit, frame in itertools.product(SCALES, FRAMES)
+        if overlap(mesh * SCALES[unit] * FRAMES[frame], wall) >= ENOUGH_OVERLAP
     ]
     size = " × ".join(f"{length:.3g}" for length in mesh[1] - mesh[0])
     wall_size = " × ".join(f"{length:.3g}" for length in wall[1] - wall[0])

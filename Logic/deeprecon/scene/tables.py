@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import slicer
 import slicer.util
 import vtk
-
-from deeprecon.data.tables import read_table
 
 
 def node_from_rows(rows: Sequence[Mapping[str, Any]], name: str, node: Any = None) -> Any:
@@ -40,15 +37,6 @@ def node_from_rows(rows: Sequence[Mapping[str, Any]], name: str, node: Any = Non
         node.SetLocked(True)
     node.GetTable().Modified()
     return node
-
-
-def node_from_csv(path: Path | str, name: str, node: Any = None) -> Any:
-    """Put a CSV file into a table node; numbers are recognized.
-
-    Raises:
-        InputError: a file that is no table.
-    """
-    return node_from_rows(typed_rows(read_table(path)), name, node)
 
 
 def typed_rows(rows: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:

@@ -339,7 +339,7 @@ CASES: list[tuple[str, Callable[[Given], list[str]], str]] = [
     (
         "parameters that contradict each other",
         lambda g: [*g.good(), "--cutoff", "0.8", "--core-cutoff", "0.6"],
-        "core_cutoff must not lie below cutoff",
+        "probability for scar core lies below that for scar",
     ),
     ("unknown method", lambda g: [*g.good(), "--method", "magic"], "interpolation"),
 ]
@@ -542,7 +542,9 @@ def test_results_that_cannot_be_evaluated_or_exported_are_told(given, tmp_path, 
             "do not have the same nodes",
         ),
         (["phantom", "--surface", str(bare)], "no array 'class'"),
-        (["phantom", "--thickness", "12", "--spacing", "9"], "thickness exceeds spacing"),
+        (["phantom", "--surface", str(bare), "--lesion", "wedge"], "Leave out --lesion or --surface"),
+        (["phantom", "--surface", str(huge)], "no heart is"),
+        (["phantom", "--thickness", "12", "--spacing", "9"], "thickness exceeds the spacing"),
     ):
         assert call([*arguments, "--output", str(tmp_path / "out")]) == 2, arguments
         shown = capsys.readouterr()

@@ -40,9 +40,10 @@ def test_parallel_borders_lie_their_distance_apart() -> None:
     mesh = box(20, 1.5)
     x = mesh.points[:, 0]
     one, other = 1 / (1 + np.exp(x - 10)), 1 / (1 + np.exp(x - 13))
-    assert metrics.hd95(mesh, one, other) == pytest.approx(3, abs=0.05)
-    assert metrics.assd(mesh, one, other) == pytest.approx(3, abs=0.05)
-    assert metrics.hd95(mesh, one, one) == pytest.approx(0, abs=1e-6)
+    apart = metrics.surface_distances(mesh, one, other)
+    assert metrics.hd95(*apart) == pytest.approx(3, abs=0.05)
+    assert metrics.assd(*apart) == pytest.approx(3, abs=0.05)
+    assert metrics.hd95(*metrics.surface_distances(mesh, one, one)) == pytest.approx(0, abs=1e-6)
 
 
 def test_surface_distances_weigh_by_area_not_by_mesh_density() -> None:
@@ -57,8 +58,9 @@ def test_surface_distances_weigh_by_area_not_by_mesh_density() -> None:
 def test_one_missing_border_gives_no_distance() -> None:
     mesh = box(6, 1.0)
     half = (mesh.points[:, 0] > 3).astype(float)
-    assert math.isnan(metrics.hd95(mesh, half, np.zeros(mesh.n_points)))
-    assert math.isnan(metrics.assd(mesh, np.zeros(mesh.n_points), np.zeros(mesh.n_points)))
+    nowhere = np.zeros(mesh.n_points)
+    assert math.isnan(metrics.hd95(*metrics.surface_distances(mesh, half, nowhere)))
+    assert math.isnan(metrics.assd(*metrics.surface_distances(mesh, nowhere, nowhere)))
 
 
 def test_brier_is_the_weighted_mean_square() -> None:

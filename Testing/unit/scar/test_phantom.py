@@ -18,7 +18,7 @@ from deeprecon.data.volume_io import read_volume
 from deeprecon.scar import phantom as phantoms
 from deeprecon.scar.burden import components
 from deeprecon.scar.lesions import LESIONS
-from deeprecon.scar.phantom import Phantom, from_surface, sample_case, shift_slices, write_case
+from deeprecon.scar.phantom import Phantom, from_surface, sample_case, write_case
 from deeprecon.scar.scan import scan, slices
 from deeprecon.scar.ventricle import Tissue, Ventricle
 
@@ -115,16 +115,16 @@ def test_insertions_lie_where_wall_right_blood_and_outside_meet() -> None:
         around = mark + np.random.default_rng(5).normal(0, 1.5, (4000, 3))
         assert {Tissue.WALL, Tissue.RIGHT_BLOOD, Tissue.RIGHT_WALL} <= set(heart.tissue(around).tolist())
     beside_septum = heart.to_ras(np.array([[36.0, 0.0, 0.0], [33.0, 0.0, -30.0]]))
-    assert heart.right_blood(beside_septum).all()
+    assert (heart.tissue(beside_septum) == Tissue.RIGHT_BLOOD).all()
 
 
 def test_tissues_exclude_each_other_and_end_at_the_valves() -> None:
     heart = Ventricle()
     points = heart.to_ras(np.random.default_rng(6).uniform(-90, 90, (50_000, 3)))
-    kinds = np.stack([heart.wall(points), heart.left_blood(points), heart.right_blood(points)])
-    assert (kinds.sum(axis=0) <= 1).all()
-    assert kinds.any(axis=1).all()
-    assert not kinds[:, heart.to_local(points)[:, 2] > heart.base_height].any()
+    kinds = heart.tissue(points)
+    assert set(kinds.tolist()) == set(Tissue)
+    assert np.array_equal(heart.wall(points), kinds == Tissue.WALL)
+    assert (kinds[heart.to_local(points)[:, 2] > heart.base_height] == Tissue.OUTSIDE).all()
 
 
 # The scars
@@ -236,8 +236,8 @@ def test_a_shift_moves_the_slice_and_nothing_else(coarse: Phantom) -> None:
     assert np.array_equal(np.delete(moved.scar, 3, axis=0), np.delete(old.scar, 3, axis=0))
 
 
-def test_shift_slices_has_the_asked_spread_and_keeps_the_truth(coarse: Phantom) -> None:
-    shifted = shift_slices(coarse, 2.0, seed=5)
+def test_shifted_slices_have_the_asked_spread_and_keep_the_truth(coarse: Phantom) -> None:
+    shifted = quick(shift=2.0, seed=5)
     rows, columns = np.indices(coarse.stacks[0].wall.shape[1:])
 
     def middles(phantom: Phantom) -> np.ndarray:
@@ -247,7 +247,7 @@ def test_shift_slices_has_the_asked_spread_and_keeps_the_truth(coarse: Phantom) 
     spread = np.sqrt(((middles(shifted) - middles(coarse)) ** 2).mean())
     assert 1.2 < spread < 3.0
     assert (shifted.truth == coarse.truth).all()
-    again = shift_slices(coarse, 2.0, seed=5)
+    again = quick(shift=2.0, seed=5)
     assert np.array_equal(shifted.lge[0].array, again.lge[0].array)
 
 

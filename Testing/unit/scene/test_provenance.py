@@ -12,7 +12,7 @@ import slicer
 
 from deeprecon.data.errors import InputError
 from deeprecon.scene.models import node_from_mesh
-from deeprecon.scene.provenance import attach, parameters_of, provenance_of, write_sidecar
+from deeprecon.scene.provenance import attach, provenance_of, write_sidecar
 from deeprecon.scene.results import load_results
 
 from .conftest import RESULT, tetrahedra
@@ -29,7 +29,7 @@ def test_provenance_comes_back_whole(scene: Any) -> None:
 
 
 def test_parameters_come_back_for_a_repeat(scene: Any) -> None:
-    assert parameters_of(result_node()) == RESULT["provenance"]["parameters"]
+    assert provenance_of(result_node())["parameters"] == RESULT["provenance"]["parameters"]
 
 
 def test_short_entries_stand_singly_for_people(scene: Any) -> None:

@@ -11,8 +11,8 @@ import slicer
 import vtk
 
 from deeprecon.data.errors import InputError
-from deeprecon.data.tables import write_table
-from deeprecon.scene.tables import node_from_csv, node_from_rows
+from deeprecon.data.tables import read_table, write_table
+from deeprecon.scene.tables import node_from_rows, typed_rows
 
 ROWS = [
     {"region": "scar, core", "segments": 3, "ml": 1.25, "note": None},
@@ -52,7 +52,7 @@ def test_columns_get_the_type_of_their_values(scene: Any) -> None:
 
 def test_a_csv_file_becomes_numbers_and_text(scene: Any, tmp_path: Path) -> None:
     write_table(tmp_path / "t.csv", [{"name": "a", "n": 1, "x": 1.5}, {"name": "2", "n": 2, "x": ""}])
-    got = content(node_from_csv(tmp_path / "t.csv", "table"))
+    got = content(node_from_rows(typed_rows(read_table(tmp_path / "t.csv")), "table"))
     assert math.isnan(got["x"].pop())
     assert got == {"name": ["a", "2"], "n": [1, 2], "x": [1.5]}
 
@@ -60,7 +60,7 @@ def test_a_csv_file_becomes_numbers_and_text(scene: Any, tmp_path: Path) -> None
 def test_a_file_that_is_no_table_adds_nothing(scene: Any, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,b\n1\n")
     with pytest.raises(InputError):
-        node_from_csv(tmp_path / "t.csv", "table")
+        node_from_rows(typed_rows(read_table(tmp_path / "t.csv")), "table")
     assert scene.GetNumberOfNodesByClass("vtkMRMLTableNode") == 0
 
 
