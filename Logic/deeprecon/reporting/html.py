@@ -52,12 +52,13 @@ class Report:
         )
 
     def table(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Rows with the same keys; the keys are the header. Numbers are set to the right."""
+        """Rows with the same keys, which make the header, underscores as blanks. Numbers are set to the right."""
         if not rows:
             return
         numeric = {key: all(isinstance(row[key], int | float) for row in rows) for key in rows[0]}
         kinds = {key: " class='number'" if number else "" for key, number in numeric.items()}
-        head = "".join(f"<th{kinds[key]}>{html.escape(str(key))}</th>" for key in rows[0])
+        titles = {key: html.escape(key.replace("_", " ")) for key in rows[0]}
+        head = "".join(f"<th{kinds[key]}>{titles[key]}</th>" for key in rows[0])
         body = "".join(
             "<tr>" + "".join(f"<td{kinds[key]}>{html.escape(_text(row[key]))}</td>" for key in rows[0]) + "</tr>"
             for row in rows
