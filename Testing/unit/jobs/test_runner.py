@@ -74,14 +74,14 @@ def test_a_runner_runs_once(make_job: Callable[..., JobRunner]) -> None:
 def test_killed_at_many_points_a_job_resumes_to_the_same_result(
     make_job: Callable[..., JobRunner], tmp_path: Path
 ) -> None:
-    whole = make_job(tmp_path / "whole", steps=30, seed=3)
+    whole = make_job(tmp_path / "whole", steps=60, seed=3)
     run(whole)
     folder = tmp_path / "broken"
     for stop_at in (0, 1, 2, 5, 6, 11, 17, 26):  # 0: before the first step
-        job = make_job(folder, steps=30, delay=0.01, seed=3)
+        job = make_job(folder, steps=60, delay=0.05, seed=3)
         job.start()
         steps: list[int] = []
-        while job.running and not (stop_at == 0 and job.pid) and stop_at not in steps:
+        while job.running and not (stop_at == 0 and job.pid) and max(steps, default=0) < stop_at:
             steps += [event["step"] for event in job.poll() if event["type"] == "metric"]
             time.sleep(0.002)
         job.kill()
@@ -90,7 +90,7 @@ def test_killed_at_many_points_a_job_resumes_to_the_same_result(
         failure = job.failure()
         assert failure is not None
         assert failure["kind"] == "crash"
-    last = make_job(folder, steps=30, seed=3)
+    last = make_job(folder, steps=60, seed=3)
     events = run(last)
     assert last.failure() is None
     assert any(event.get("text", "").startswith("Resumed at step") for event in events)
