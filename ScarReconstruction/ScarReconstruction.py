@@ -9,16 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-import qt
 import slicer
 from slicer import vtkMRMLModelNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode, vtkMRMLTableNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
-from slicer.ScriptedLoadableModule import (
-    ScriptedLoadableModule,
-    ScriptedLoadableModuleTest,
-)
+from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest
 
 try:
     import deeprecon  # noqa: F401  beside this file in a build and in an installed extension
@@ -32,28 +28,17 @@ from deeprecon.panels.installation import torchVersion
 from deeprecon.panels.method_logic import MethodLogic
 from deeprecon.panels.method_widget import MethodWidget
 from deeprecon.panels.result_panel import ResultPanel
-from deeprecon.panels.run_panel import inWords
+from deeprecon.panels.run_times import RunTimes
 from deeprecon.scar.parameters import Frame, Method, ReconstructParameters, Unit
-from deeprecon.scar.roles import role_of
 from deeprecon.scene.models import show_scalars
 from deeprecon.scene.parameters import from_dataclass, parameter_pack, to_dataclass
 from deeprecon.scene.provenance import provenance_of
-from deeprecon.scene.scar_job import (
-    OUTPUT,
-    ScarNodes,
-    is_result,
-    load_outputs,
-    mesh_question,
-    recall,
-    wall_bounds,
-    write_job,
-)
+from deeprecon.scene.results import run_of
+from deeprecon.scene.scar_job import MeshQuestion, ScarNodes, is_result, load_outputs, recall, write_job
 from deeprecon.scene.scar_sample import load_sample_case
-from deeprecon.scene.segmentations import find_segments
+from deeprecon.scene.segmentations import find_segments, segment_names
 from deeprecon.scene.views import show_in_views
 
-USUAL_SECONDS = 15.0  # beside training, before a run on this computer told better
-SAMPLE = "Synthetic heart with scar"
 Settings = parameter_pack(ReconstructParameters)
 
 
@@ -81,7 +66,7 @@ def registerSampleData():
 
     SampleData.SampleDataLogic.registerCustomSampleDataSource(
         category="DeepRecon",
-        sampleName=SAMPLE,
+        sampleName="Synthetic heart with scar",
         uris=["generated"],
         fileNames=["sample"],
         nodeNames=["Sample LGE"],
@@ -130,13 +115,13 @@ class ScarReconstructionParameterNode:
 
 
 THRESHOLD_RULES = {"nsd": ("SD above healthy wall", 5.0), "fwhm": ("half of the maximum (FWHM)", 50.0),
-                   "max": ("% of the maximum", 60.0), "otsu": ("found by itself (Otsu)", 0.0)}  # fmt: skip
+                   "max": ("% of the maximum", 60.0), "otsu": ("automatic (Otsu)", 0.0)}  # fmt: skip
 LABELS = {  # in the order of the enums
     "methodCombo": ("Neural field (smooth, with uncertainty)", "Interpolation (instant)"),
     "interpolationCombo": ("Nearest slice", "Linear", "Signed distance (shape-based)", "Log-odds"),
     "observationCombo": ("Keep partial pixels", "Round to scar or healthy"),
     "scarSourceCombo": ("The scar segment", "Intensities of the LGE volume"),
-    "meshUnitCombo": ("As the scene: millimetres", "Millimetres", "Centimetres", "Metres", "Micrometres"),
+    "meshUnitCombo": ("As the scene: millimeters", "Millimeters", "Centimeters", "Meters", "Micrometers"),
     "meshFrameCombo": ("As the scene: RAS", "Right, anterior, superior (RAS)", "Left, posterior, superior (LPS)"),
 }
 SHOWN = {"scar_probability": "Scar probability", "scar_uncertainty": "Uncertainty", "scar_binary": "Scar or healthy"}
@@ -149,8 +134,10 @@ class ScarReconstructionWidget(MethodWidget):
 
     def __init__(self, parent=None):
         self.resultPanel = None
-        self.jobNodes = None
-        self._wall = None, None
+        self.times = RunTimes("ScarReconstruction")
+        self.question = MeshQuestion()
+        self.job = None  # nodes, settings and device of the last run; others may be chosen while it runs
+        self.reported = None, None  # result mesh and report of the last run
         self.labels = LABELS
         self.logicClass = ScarReconstructionLogic
         MethodWidget.__init__(self, parent)
@@ -179,20 +166,30 @@ class ScarReconstructionWidget(MethodWidget):
         self._updateSegments(node)
         settings = to_dataclass(node.settings)
         self._updateSettings(node, settings)
-        mesh = node.outputMesh
-        made = list(filter(None, outputsOf(node).values())) if mesh is not None and is_result(mesh) else []
-        self.resultPanel.setResult(made, node.outputTable)
-        reasons = (nodesOf(node).missing(), *settings.validate(), self.ui.questionLabel.text)
+        reasons = (self._updateResult(node), nodesOf(node).missing(), *settings.validate(), self.ui.questionLabel.text)
         return next((reason for reason in reasons if reason), "")
 
+    def _updateResult(self, node):
+        """Table and segmentation go with the chosen mesh; returns why that cannot be the result."""
+        mesh = node.outputMesh
+        made = run_of(mesh) if mesh is not None and is_result(mesh) else {}
+        for name, role in OUTPUTS.items():
+            if name != "outputMesh":
+                setattr(node, name, made.get(role))
+        reportedMesh, report = self.reported
+        self.resultPanel.setResult(list(made.values()), node.outputTable, report if mesh is reportedMesh else None)
+        if mesh is not None and not made:
+            return f"{mesh.GetName()} is no result and would be overwritten: choose another result mesh, or create one."
+        return ""
+
     def _updateSegments(self, node):
-        segments = segmentNames(node.segmentation)
+        segments = segment_names(node.segmentation)
         areNew = list(node.knownSegments) != list(segments)
         if areNew:
             node.knownSegments = list(segments)
         for (name, role), combo in zip(SEGMENTS.items(), self._segmentCombos(), strict=True):
-            if areNew and getattr(node, name) not in segments:  # take the segment with a well-known name
-                setattr(node, name, next((key for key, text in segments.items() if role_of(text) == role), ""))
+            if areNew and getattr(node, name) not in segments:
+                setattr(node, name, find_segments(node.segmentation).get(role, ""))
             wasBlocked = combo.blockSignals(True)
             combo.clear()
             for key, text in {"": _("None"), **segments}.items():
@@ -209,41 +206,18 @@ class ScarReconstructionWidget(MethodWidget):
         show(field, ui.budgetSpinBox, ui.budgetSpinBoxLabel)
         show(not field, ui.interpolationCombo, ui.interpolationComboLabel)
         rule, _colon, number = settings.threshold.partition(":")
-        ui.thresholdRuleCombo.currentIndex = list(THRESHOLD_RULES).index(rule)
+        if rule in THRESHOLD_RULES:  # else a script set it, and the run says what is wrong
+            ui.thresholdRuleCombo.currentIndex = list(THRESHOLD_RULES).index(rule)
         ui.thresholdSpinBox.visible = rule in ("nsd", "max")
-        if number:
+        if number.replace(".", "", 1).isdecimal():
             ui.thresholdSpinBox.value = float(number)
         ui.thicknessSpinBox.value = settings.slice_thickness or 0.0
-        question = self._question(node)
+        question = self.question.ask(nodesOf(node))
         ui.questionLabel.text = question
         answered = settings.mesh_unit is not Unit.AUTO or settings.mesh_frame is not Frame.AUTO
         ui.questionFrame.visible = bool(question) or answered
-        self.runPanel.setEstimate(self._estimate(settings))
-
-    def _estimate(self, settings):
-        """Training time plus what the other steps took in the last run with this method and device."""
-        if settings.method is Method.FIELD and settings.steps > 0:
-            return _("A run takes {steps} training steps; the time left is shown then.").format(steps=settings.steps)
-        rest = float(slicer.util.settingsValue(self._timeSetting(settings), USUAL_SECONDS))
-        time = inWords(rest + trainingSeconds(settings))
-        return _("A run takes about {time} on this computer.").format(time=time)
-
-    def _timeSetting(self, settings):
-        return f"DeepRecon/ScarReconstruction/Seconds-{settings.method.value}-{self.devicePanel.device}"
-
-    def _question(self, node):
-        """A question about unit and axes of the mesh, or what is wrong with the wall."""
-        nodes = nodesOf(node)
-        if node.mesh is None or nodes.missing():
-            return ""
-        segmentation = nodes.segmentation
-        key = segmentation.GetID(), nodes.segments["myocardium"], segmentation.GetSegmentation().GetMTime()
-        try:
-            if self._wall[0] != key:
-                self._wall = key, wall_bounds(nodes)
-            return mesh_question(nodes, self._wall[1])
-        except InputError as error:
-            return str(error)
+        kind = settings.method.value, self.devicePanel.device
+        self.runPanel.setEstimate(self.times.sentence(*kind, trainingSeconds(settings)))
 
     # -- what the run panel asks for
 
@@ -251,26 +225,22 @@ class ScarReconstructionWidget(MethodWidget):
         """Write the job folder."""
         node = self._parameterNode
         folder = self.logic.newJobFolder()
-        self.jobNodes = nodesOf(node)  # other nodes may be chosen while the job runs
-        settings, device = to_dataclass(node.settings), self.devicePanel.device
-        self.runPanel.fileNames = write_job(folder, self.jobNodes, settings, device, node.seed)
+        self.job = nodes, settings, device = nodesOf(node), to_dataclass(node.settings), self.devicePanel.device
+        self.runPanel.fileNames = write_job(folder, nodes, settings, device, node.seed)
         return folder
 
     def load(self, folder):
         """Load the results of a job."""
-        node = self._parameterNode
-        loaded = load_outputs(folder, self.jobNodes, outputsOf(node))
+        node, (nodes, settings, device) = self._parameterNode, self.job
+        loaded = load_outputs(folder, nodes, outputsOf(node))
+        self.reported = loaded.nodes["mesh"], loaded.report
         with slicer.util.NodeModify(node):
             for name, role in OUTPUTS.items():
                 setattr(node, name, loaded.nodes.get(role))
-        self.resultPanel.report = folder / OUTPUT / "report.html"
-        settings = to_dataclass(node.settings)
-        if not (settings.method is Method.FIELD and settings.steps):
-            rest = max(1.0, self.runPanel.seconds - trainingSeconds(settings))
-            qt.QSettings().setValue(self._timeSetting(settings), rest)
-        hidden = [node.mesh, node.segmentation if node.outputSegmentation else None]
-        for covered in filter(None, hidden):
-            covered.SetDisplayVisibility(False)  # the result lies exactly on it
+        self.times.learn(settings.method.value, device, trainingSeconds(settings), self.runPanel.seconds)
+        for covered in (nodes.mesh, nodes.segmentation if "segmentation" in loaded.nodes else None):
+            if covered is not None:
+                covered.SetDisplayVisibility(False)  # the result lies exactly on it
         self.showResult(self.resultPanel.shown)
         self.ui.resultsCollapsibleButton.collapsed = False
         return loaded.sentence
@@ -334,7 +304,7 @@ class ScarReconstructionWidget(MethodWidget):
             uncertain = name == "scar_uncertainty"  # a standard deviation of probabilities: 0.5 at most
             ramp, top = ("uncertainty", 0.5) if uncertain else ("scar", 1.0)
             show_scalars(node.outputMesh, name, ramp, (0.0, top), SHOWN[name])
-            show_in_views(node.inputVolume, node.outputSegmentation, node.outputMesh)
+            show_in_views(recall(node.outputMesh).volume, node.outputSegmentation, node.outputMesh)
 
 
 SEGMENTS = {"myocardiumSegment": "myocardium", "scarSegment": "scar",
@@ -343,22 +313,16 @@ OUTPUTS = {"outputMesh": "mesh", "outputSegmentation": "segmentation", "outputTa
 
 
 def trainingSeconds(settings):
-    """Seconds that the settings give to training."""
-    return settings.budget if settings.method is Method.FIELD else 0.0
+    """Seconds that the settings give to training; None where steps are given instead."""
+    if settings.method is not Method.FIELD:
+        return 0.0
+    return None if settings.steps else settings.budget
 
 
 def show(visible, *widgets):
     """Show or hide widgets."""
     for widget in widgets:
         widget.visible = visible
-
-
-def segmentNames(segmentation):
-    """Segment IDs and names of a segmentation node, none for None."""
-    if segmentation is None:
-        return {}
-    held = segmentation.GetSegmentation()
-    return {key: held.GetSegment(key).GetName() for key in held.GetSegmentIDs()}
 
 
 def nodesOf(node):

@@ -151,3 +151,22 @@ def test_packages_are_installed_exported_and_removed_from_the_panel(
     device.ui.importButton.click()
     assert "All packages are installed" in device.ui.packagesLabel.text
     assert device.changes
+
+
+def test_packages_folder_and_python_are_chosen_in_the_panel(host: Any, device: Any, tmp_path: Path) -> None:
+    import sys
+
+    from deeprecon.panels.device_panel import userCommand, userOverlay
+
+    usual, command = device.overlay.folder, userCommand()
+    device.ui.packagesFolderEdit.currentPath = str(tmp_path)
+    assert device.overlay.folder.parent == tmp_path / "DeepRecon"  # what is removed with the packages is ours alone
+    assert userOverlay().folder == device.overlay.folder
+    device.ui.packagesFolderEdit.currentPath = ""
+    assert device.overlay.folder == usual
+    device.ui.interpreterEdit.currentPath = sys.executable
+    assert userCommand()[0] == sys.executable
+    assert "has not been checked" in device.ui.statusLabel.text
+    assert not device.ui.problemsFrame.visible
+    device.ui.interpreterEdit.currentPath = ""
+    assert userCommand() == command

@@ -226,7 +226,7 @@ def test_a_mesh_elsewhere_or_in_other_units_is_asked_about(host: Any, ready: Any
     sphere.SetCenter(-2.3, -2.3, 1.6)  # the tube lies at positive coordinates of the scene
     sphere.Update()
     node.mesh = slicer.modules.models.logic().AddModel(sphere.GetOutput())
-    assert "centimetres (LPS)" in ui.questionLabel.text
+    assert "centimeters (LPS)" in ui.questionLabel.text
     assert ui.questionFrame.visible
     assert not ready.runPanel.ui.applyButton.enabled
     ui.meshUnitCombo.currentIndex = 2
@@ -341,3 +341,29 @@ def test_the_logic_works_without_a_panel(host: Any, ready: Any) -> None:
 
 def test_the_modules_own_test_passes(host: Any, widget: Any) -> None:
     host.runTests("ScarReconstruction")
+
+
+def test_another_result_comes_with_its_own_table_and_an_input_is_never_overwritten(host: Any, ready: Any) -> None:
+    import slicer
+
+    from deeprecon.scar.parameters import Method
+
+    node = ready._parameterNode
+    node.settings.method = Method.INTERPOLATION
+    node.settings.node_spacing = 3.0
+    apply(host, ready)
+    first, table = node.outputMesh, node.outputTable
+    node.outputMesh = None
+    assert node.outputTable is None
+    apply(host, ready)
+    assert node.outputMesh is not first
+    assert node.outputTable is not table
+    assert ready.resultPanel.ui.reportButton.enabled
+    node.outputMesh = first
+    assert node.outputTable is table
+    assert ready.resultPanel.ui.burdenTable.mrmlTableNode() is table
+    assert not ready.resultPanel.ui.reportButton.enabled  # that of the other run
+    assert ready.runPanel.ui.applyButton.enabled
+    node.outputMesh = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", "Heart")
+    assert not ready.runPanel.ui.applyButton.enabled
+    assert "Heart is no result" in ready.runPanel.ui.applyButton.toolTip

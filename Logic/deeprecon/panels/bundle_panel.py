@@ -31,9 +31,13 @@ class BundlePanel:
         self._method = method
         self._changed = changed
         self.ui.folderEdit.connect("currentPathChanged(QString)", self._onFolder)
-        self._show("Choose the folder of a model.", "")
+        self._read(self.ui.folderEdit.currentPath)  # the field remembers the last session's folder
 
     def _onFolder(self, path: str) -> None:
+        self._read(path)
+        self._changed()
+
+    def _read(self, path: str) -> None:
         self.bundle = None
         if not path:
             self._show("Choose the folder of a model.", "")
@@ -48,7 +52,6 @@ class BundlePanel:
                 self._show("", _card(bundle))
             except InputError as error:
                 self._show(str(error), "")
-        self._changed()
 
     def _show(self, message: str, card: str) -> None:
         self.ui.messageLabel.text = html.escape(message)

@@ -16,7 +16,7 @@ from deeprecon.jobs.process import child_environment, python_command
 from deeprecon.jobs.runner import ProcessRunner
 from deeprecon.panels.device_words import deviceChoices, deviceProblems, deviceStatus, memoryText
 from deeprecon.panels.installation import Problem, installTorch, problems, torchVersion
-from deeprecon.panels.overlay import Overlay
+from deeprecon.panels.overlay import Overlay, default_folder
 from deeprecon.panels.report import diagnosticReport
 from deeprecon.resources import resource_path
 
@@ -27,9 +27,17 @@ AUTOMATIC = "auto"
 
 
 def userOverlay() -> Overlay:
-    """The overlay in the folder that the user set, else in the default one."""
+    """The overlay below the folder that the user set, else in the default one.
+
+    It has a subfolder of its own there, since removing packages deletes the whole overlay.
+    """
     folder = slicer.util.settingsValue(OVERLAY_SETTING, "")
-    return Overlay(Path(folder) if folder else None)
+    return Overlay(Path(folder) / "DeepRecon" / default_folder().name if folder else None)
+
+
+def userInterpreter() -> str:
+    """The Python interpreter that the user set, empty for the usual one."""
+    return str(slicer.util.settingsValue(INTERPRETER_SETTING, ""))
 
 
 def userCommand() -> list[str]:
@@ -38,7 +46,7 @@ def userCommand() -> list[str]:
     Raises:
         InputError: no interpreter was found.
     """
-    return python_command(slicer.util.settingsValue(INTERPRETER_SETTING, "") or None)
+    return python_command(userInterpreter() or None)
 
 
 class DevicePanel:
@@ -75,11 +83,18 @@ class DevicePanel:
         self.ui.importButton.connect("clicked(bool)", self._onImport)
         self.ui.exportButton.connect("clicked(bool)", self._onExport)
         self.ui.deviceCombo.connect("currentIndexChanged(int)", self._onDevice)
+        self.ui.packagesFolderEdit.currentPath = slicer.util.settingsValue(OVERLAY_SETTING, "")
+        self.ui.interpreterEdit.currentPath = userInterpreter()
+        for edit in (self.ui.packagesFolderEdit, self.ui.interpreterEdit):
+            edit.connect("currentPathChanged(QString)", self._onPlaces)
+            edit.connect("validInputChanged(bool)", self._onPlaces)  # an emptied field has no path that changed
         self.show()
 
     @property
     def torch(self) -> str | None:
-        """Version of PyTorch that a run would use."""
+        """Version of PyTorch that a run would use; of a Python that the user chose, only a check can tell."""
+        if userInterpreter():
+            return str(self.probe["torch"]["version"]) if self.probe and self.probe["torch"] else None
         return torchVersion(self.overlay.folder)
 
     @property
@@ -101,10 +116,12 @@ class DevicePanel:
 
     def ensureChecked(self, then: Callable[[str], None]) -> None:
         """Check this computer unless that was done, then call `then` with what stands in the way ("" if nothing)."""
-        found = problems(self.overlay, self._onInstallTorch, self._onInstall)
+        found = self._missing()
         if found:
             self.show()
             then(found[0].text)
+        elif self.working and self._onEnded == self._onInstalled:
+            then("The packages are being installed. Apply again when that is done.")
         elif self.probe is not None:
             then("")
         else:
@@ -230,26 +247,41 @@ class DevicePanel:
         self.show()
         self._changed()
 
+    def _missing(self) -> list[Problem]:
+        """What must be installed; a Python that the user chose brings PyTorch and packages along."""
+        return [] if userInterpreter() else problems(self.overlay, self._onInstallTorch, self._onInstall)
+
+    def _onPlaces(self, _value: Any) -> None:
+        qt.QSettings().setValue(OVERLAY_SETTING, self.ui.packagesFolderEdit.currentPath)
+        qt.QSettings().setValue(INTERPRETER_SETTING, self.ui.interpreterEdit.currentPath)
+        self.overlay, self.error, DevicePanel.probed = userOverlay(), "", None
+        self.show()
+        self._changed()
+
     # -- showing
 
     def show(self) -> None:
         """Bring the panel up to date."""
         ui = self.ui
-        self._actions = problems(self.overlay, self._onInstallTorch, self._onInstall)
-        self._actions += deviceProblems(self.probe)
+        self._actions = [*self._missing(), *deviceProblems(self.probe)]
         self._showProblems()
         ui.checkButton.enabled = not self.working
         if not self.working:
-            ui.statusLabel.text = html.escape(self.error) if self.error else deviceStatus(self.probe, self.torch)
+            ui.statusLabel.text = html.escape(self.error or self._status())
         missing, folder = self.overlay.missing(), self.overlay.folder
         where = f"installed in {folder}" if folder.exists() else "part of this Python"
         ui.packagesLabel.text = f"Missing: {', '.join(missing)}." if missing else f"All packages are {where}."
         ui.installButton.text = "Cancel" if self.working else "Install packages"
         ui.uninstallButton.enabled = ui.exportButton.enabled = folder.exists() and not self.working
-        ui.importButton.enabled = not self.working
+        ui.importButton.enabled = ui.packagesFolderEdit.enabled = ui.interpreterEdit.enabled = not self.working
         ui.memoryLabel.text = memoryText(self.probe)
         ui.memoryLabel.visible = bool(ui.memoryLabel.text)
         self._showDevices()
+
+    def _status(self) -> str:
+        if userInterpreter() and self.probe is None:
+            return "The chosen Python has not been checked yet."
+        return deviceStatus(self.probe, self.torch)
 
     def _showProblems(self) -> None:
         layout = self.ui.problemsFrame.layout()

@@ -21,13 +21,13 @@ def scrub(text: str, names: Iterable[str] = ()) -> str:
     """Text without folders, the user's name, and the given names (of nodes, which often are names of patients)."""
     text = text.replace(str(Path.home()), "~")
     text = re.sub(r"(?:[A-Za-z]:)?(?:[\\/][^\\/\s'\":,]+)+[\\/]", "…/", text)
-    private = {getpass_user(), platform.node(), *names}
+    private = {_user(), platform.node(), *names}
     for name in sorted((name for name in private if len(name) > 2), key=len, reverse=True):
         text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "<name>", text)
     return text
 
 
-def getpass_user() -> str:
+def _user() -> str:
     """The user's name, or nothing where the system does not tell."""
     try:
         return getpass.getuser()
@@ -51,7 +51,7 @@ def diagnosticReport(torch: str | None, probe: dict[str, Any] | None, log: Itera
         log: lines of the last run.
         failure: message of the last error.
     """
-    nodes = [slicer.mrmlScene.GetNthNodeByClass(i, "vtkMRMLStorableNode") for i in range(_count())]
+    nodes = slicer.util.getNodesByClass("vtkMRMLStorableNode")
     lines = [
         "DeepRecon diagnostic report",
         f"Slicer: {slicer.app.applicationVersion}   Python: {sys.version.split()[0]}   {platform.platform()}",
@@ -63,7 +63,3 @@ def diagnosticReport(torch: str | None, probe: dict[str, Any] | None, log: Itera
         lines.append(f"Error: {failure}")
     lines += ["Log:", *list(log)[-LOG_LINES:]]
     return scrub("\n".join(lines), [node.GetName() or "" for node in nodes if not node.GetHideFromEditors()])
-
-
-def _count() -> int:
-    return int(slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLStorableNode"))

@@ -31,7 +31,7 @@ class ResultPanel:
         self.widget = slicer.util.loadUI(str(resource_path("UI", "ResultPanel.ui")))
         self.ui = slicer.util.childWidgetVariables(self.widget)
         layout.addWidget(self.widget)
-        self.report: Path | None = None
+        self._report: Path | None = None
         self._nodes: list[Any] = []
         self._table: Any = None
         self._onShowArray = show
@@ -49,9 +49,15 @@ class ResultPanel:
         """Show tables of this scene."""
         self.widget.setMRMLScene(scene)
 
-    def setResult(self, nodes: list[Any], table: Any) -> None:
-        """Show these nodes; an empty list where there is no result. `table` is one of them or None."""
-        self._nodes, self._table = nodes, table
+    def setResult(self, nodes: list[Any], table: Any, report: Path | None = None) -> None:
+        """Show these nodes; an empty list where there is no result.
+
+        Args:
+            nodes: of one run.
+            table: one of them or None.
+            report: the page of that run, where it is still known.
+        """
+        self._nodes, self._table, self._report = nodes, table, report
         ui = self.ui
         ui.messageLabel.text = "" if nodes else "No result yet."
         ui.messageLabel.visible = not nodes
@@ -60,7 +66,7 @@ class ResultPanel:
             widget.visible = table is not None
         for widget in (ui.showCombo, ui.showButton, ui.discardButton):
             widget.enabled = bool(nodes)
-        ui.reportButton.enabled = bool(nodes) and self.report is not None and self.report.exists()
+        ui.reportButton.enabled = report is not None and report.exists()
 
     @property
     def shown(self) -> str:
@@ -72,12 +78,10 @@ class ResultPanel:
             self._onShowArray(self.shown)
 
     def _onReport(self) -> None:
-        if self.report is not None:
-            qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(self.report)))
+        qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(self._report)))
 
     def _onDiscard(self) -> None:
         discard(self._nodes)
-        self.report = None
         self._discarded()
 
     def _onSaveTable(self) -> None:

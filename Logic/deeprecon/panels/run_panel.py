@@ -96,7 +96,7 @@ class RunPanel:
         self.ui.finishButton.connect("clicked(bool)", self.finishNow)
         self.ui.repeatButton.connect("clicked(bool)", self._onRepeat)
         self.ui.copyReportButton.connect("clicked(bool)", self._onCopyReport)
-        slicer.app.connect("aboutToQuit()", self.abort)
+        slicer.app.connect("aboutToQuit()", self._onQuit)
         self._show()
 
     @property
@@ -110,9 +110,9 @@ class RunPanel:
         return time.monotonic() - self._started
 
     def cleanup(self) -> None:
-        """End the running job and let go of the application. To be called from the module's cleanup."""
-        self.abort()
-        slicer.app.disconnect("aboutToQuit()", self.abort)
+        """End everything and let go of the application. To be called from the module's cleanup."""
+        self._onQuit()
+        slicer.app.disconnect("aboutToQuit()", self._onQuit)
 
     def setScene(self, scene: Any) -> None:
         """Show curves of this scene; None before the scene closes."""
@@ -148,7 +148,7 @@ class RunPanel:
         if self.state is RunState.CANCELLING:  # while the computer was being checked
             self._finish("Cancelled. Nothing was changed.", RunState.IDLE)
             return
-        if self.state is not RunState.RUNNING:
+        if self.state is not RunState.RUNNING or self.runner is not None:
             return
         if problem:
             self._fail(problem, "See Device.")
@@ -183,15 +183,21 @@ class RunPanel:
             self.ui.finishButton.enabled = False
 
     def abort(self) -> None:
-        """End the job at once, with all processes it started: the scene, the module or the application closes."""
+        """End the job at once, with all processes it started: the scene, the module or the application closes.
+
+        An installation of packages goes on.
+        """
         self._timer.stop()
-        self._device.abort()
         if self.runner is not None and self.runner.running:
             self.runner.kill()
         self.runner = None
         self._curves = None
         if self.busy:
             self._finish("The run was ended because the scene or the module was closed.", RunState.IDLE)
+
+    def _onQuit(self) -> None:
+        self.abort()
+        self._device.abort()
 
     def _onTimer(self) -> None:
         runner = self.runner

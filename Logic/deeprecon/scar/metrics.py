@@ -41,7 +41,7 @@ def surface_distances(mesh: Mesh, prediction: Floats, truth: Floats) -> tuple[Fl
     The surfaces end where the wall ends: its own boundary is no border of scar. On a surface mesh they are lines.
 
     Returns:
-        (P,) distances in mm, from the centre of each piece of either surface to the nearest point of the other, and
+        (P,) distances in mm, from the center of each piece of either surface to the nearest point of the other, and
         (P,) sizes of the pieces, scaled so that each surface has a total of 1/2. Both are empty when a surface is.
     """
     one, other = _isosurface(mesh, prediction), _isosurface(mesh, truth)
@@ -164,7 +164,7 @@ def _isosurface(mesh: Mesh, field: Floats) -> vtkPolyData:
 
 
 def _distances(pieces: vtkPolyData, target: vtkPolyData) -> tuple[Floats, Floats]:
-    """Distance in mm from the centre of each piece to the target, and the pieces' sizes with a total of 1/2."""
+    """Distance in mm from the center of each piece to the target, and the pieces' sizes with a total of 1/2."""
     centers = vtkCellCenters()
     centers.SetInputData(pieces)
     centers.Update()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 UNIT_MM = 40.0
-"""Millimetres per unit of the network's coordinates, about half a ventricle."""
+"""Millimeters per unit of the network's coordinates, about half a ventricle."""
 
 
 class Field(nn.Module):

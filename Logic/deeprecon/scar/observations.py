@@ -23,7 +23,7 @@ class Plane:
     """One slice where it lies in the patient.
 
     Attributes:
-        origin: (3,) centre of pixel (0, 0) in RAS mm, at half the depth of the slab.
+        origin: (3,) center of pixel (0, 0) in RAS mm, at half the depth of the slab.
         u, v: (3,) steps to the next pixel along array axes i and j in RAS mm; their lengths are the pixel size.
         normal: (3,) unit vector across the slice, towards the next slice.
         thickness: of the imaged slab along the normal in mm.
@@ -50,7 +50,7 @@ class Observations:
         y: (G,) float32, share of the wall in the pixel's prism that is scar; 0 is data.
         wall: (G,) float32, share of the pixel's prism that is wall, above 0.
         slice_id: (G,) int64, index into `planes`.
-        centers: (G, 3) float64, centre of the prism in RAS mm.
+        centers: (G, 3) float64, center of the prism in RAS mm.
         planes: one per slice, slices without wall included.
     """
 
@@ -145,10 +145,10 @@ def _check(stack: Stack) -> None:
 def quadrature(observations: Observations, inside: Inside | None = None) -> Quadrature:
     """Spread points over the prism of every group: the pixel's footprint times the slab's thickness.
 
-    A pixel's footprint reaches half a pixel to either side of its centre and the slab half its thickness to either
+    A pixel's footprint reaches half a pixel to either side of its center and the slab half its thickness to either
     side of the slice, so the gap between slices is left free. The prism is cut into 2 x 2 x 4 equal boxes (4 across
     the slice) and each box is one point. With `inside`, a box counts by how many of its 2 x 2 x 2 inner points lie in
-    the wall, and its point is their centre: the points then stand for the wall alone. (At 16 points, boxes measure the
+    the wall, and its point is their center: the points then stand for the wall alone. (At 16 points, boxes measure the
     scar of a prism with a third less error than quasi-random points do.)
 
     Args:

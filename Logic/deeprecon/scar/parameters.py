@@ -136,7 +136,7 @@ class PhantomParameters:
     """Settings of `scar phantom`."""
 
     lesion: Annotated[Lesion, "scar of the analytic ventricle"] = Lesion.INFARCT
-    spacing: Annotated[float, Range(1, 30, "mm"), "distance of the slices' centres"] = 10.0
+    spacing: Annotated[float, Range(1, 30, "mm"), "distance of the slices' centers"] = 10.0
     thickness: Annotated[float, Range(0.5, 30, "mm"), "thickness of the imaged slabs"] = 8.0
     pixel: Annotated[float, Range(0.3, 5, "mm"), "pixel size in the plane"] = 1.4
     node_spacing: Annotated[float, Range(0.5, 5, "mm"), "distance of the mesh nodes"] = 1.4

@@ -85,7 +85,7 @@ def sample_case(
         seed: of noise and shifts.
         lesion: a key of `lesions.LESIONS`.
         ventricle: its shape and pose; a grown person's if left out.
-        spacing: between slice centres in mm.
+        spacing: between slice centers in mm.
         thickness: of each imaged slab in mm; the rest of the spacing is a gap that nobody sees.
         pixel: size in the plane in mm.
         node_spacing: of the mesh in mm.

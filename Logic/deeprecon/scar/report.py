@@ -30,7 +30,7 @@ class Result:
 
     Attributes:
         mesh: with `scar_probability` and `scar_uncertainty` at its nodes.
-        slice_probability: per stack (k, j, i) float32, reconstructed probability at the pixel centres, 0 off the wall.
+        slice_probability: per stack (k, j, i) float32, reconstructed probability at the pixel centers, 0 off the wall.
         burden: rows of table.csv.
         slices: rows about each slice.
         history: curve name -> values, with the steps under "step"; empty for methods that do not train.

@@ -72,7 +72,7 @@ def slices(
         points: (N, 3) RAS mm to cover.
         normal: (3,) RAS, direction in which the slices are counted.
         down: (3,) RAS, direction of the image columns; its part across `normal` counts.
-        spacing: between slice centres in mm. As many slices as fit whole, centred on the points.
+        spacing: between slice centers in mm. As many slices as fit whole, centered on the points.
         pixel: size in the plane in mm.
         margin: around the points in the plane in mm.
 
@@ -109,7 +109,7 @@ def scan(
         lesion: (M, 3) RAS mm wall points to (M,) bool.
         ijk_to_ras: (4, 4) pixel index to RAS mm.
         shape: (k, j, i).
-        thickness: of the imaged slab in mm; the prism is the pixel's square times this, centred on the slice.
+        thickness: of the imaged slab in mm; the prism is the pixel's square times this, centered on the slice.
         shifts: (k, 2) mm by which the heart lay elsewhere along the image rows (i) and columns (j), as after another
             breath-hold.
     """

@@ -98,7 +98,7 @@ class SurfaceHeart:
         return ellipsoid(center, rows, (12.0, 23.0, 30.0))
 
     def mesh(self, spacing: float) -> Mesh:
-        """Cubes of `spacing` mm, along the RAS axes, all those whose centres lie in the wall."""
+        """Cubes of `spacing` mm, along the RAS axes, all those whose centers lie in the wall."""
         low = self.points.min(axis=0)
         counts = np.ceil((self.points.max(axis=0) - low) / spacing).astype(int)
         cells = np.stack(np.meshgrid(*map(np.arange, counts), indexing="ij"), axis=-1).reshape(-1, 3)
@@ -111,7 +111,7 @@ class SurfaceHeart:
 
 
 def _grown(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """`mask` and its neighbours along the first two axes."""
+    """`mask` and its neighbors along the first two axes."""
     result = mask.copy()
     result[1:] |= mask[:-1]
     result[:-1] |= mask[1:]

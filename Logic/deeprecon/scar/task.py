@@ -291,7 +291,7 @@ def _read(inputs: ReconstructInputs, parameters: ReconstructParameters) -> tuple
 
 
 def _wall_points(case: Case) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """(M, 3) centres of the pixels that are mostly wall, RAS mm."""
+    """(M, 3) centers of the pixels that are mostly wall, RAS mm."""
     centers = [
         Volume(stack.wall, stack.ijk_to_ras).to_ras(np.argwhere(stack.wall > 0.5)[:, ::-1]) for stack in case.stacks
     ]

@@ -165,20 +165,29 @@ def _mesh(path: Path, result: dict[str, Any]) -> Mesh:
     return place(file, unit, frame)
 
 
-def _earlier_run(reuse: Mapping[str, Any]) -> dict[str, Any]:
-    """`reuse` without None, and the other results in the folders where its nodes are."""
+def run_of(node: Any) -> dict[str, Any]:
+    """All results of the run that a result node belongs to, itself included, by role: those in its folder."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    found = {node.GetAttribute(_ROLE_ATTRIBUTE): node} if node.GetAttribute(_ROLE_ATTRIBUTE) else {}
+    folder = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node))
+    if hierarchy.GetItemAttribute(folder, _FOLDER_ATTRIBUTE):
+        children = vtk.vtkIdList()
+        hierarchy.GetItemChildren(folder, children)
+        for index in range(children.GetNumberOfIds()):
+            sibling = hierarchy.GetItemDataNode(children.GetId(index))
+            role = sibling.GetAttribute(_ROLE_ATTRIBUTE) if sibling is not None else None
+            if role:
+                found.setdefault(role, sibling)
+    return found
+
+
+def _earlier_run(reuse: Mapping[str, Any]) -> dict[str, Any]:
+    """`reuse` without None, and the other results of the runs that its nodes belong to."""
     found = {role: node for role, node in reuse.items() if node is not None}
     for node in list(found.values()):
-        folder = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node))
-        if hierarchy.GetItemAttribute(folder, _FOLDER_ATTRIBUTE):
-            children = vtk.vtkIdList()
-            hierarchy.GetItemChildren(folder, children)
-            for index in range(children.GetNumberOfIds()):
-                sibling = hierarchy.GetItemDataNode(children.GetId(index))
-                role = sibling.GetAttribute(_ROLE_ATTRIBUTE) if sibling is not None else None
-                if role and sibling not in found.values():
-                    found.setdefault(role, sibling)
+        for role, sibling in run_of(node).items():
+            if sibling not in found.values():
+                found.setdefault(role, sibling)
     return found
 
 

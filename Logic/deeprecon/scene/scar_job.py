@@ -30,7 +30,7 @@ CHOICES = "DeepRecon.Choices"
 OUTPUT = "output"
 """Folder of the results below the job folder."""
 
-UNIT_NAMES = {"mm": "millimetres", "cm": "centimetres", "m": "metres", "um": "micrometres"}
+UNIT_NAMES = {"mm": "millimeters", "cm": "centimeters", "m": "meters", "um": "micrometers"}
 TITLES = {
     "volume_ml": "ml",
     "area_cm2": "cm²",
@@ -147,10 +147,17 @@ def write_job(
 
 @dataclass(frozen=True)
 class ScarResult:
-    """Result nodes by role ("mesh", "segmentation", "table", "slices") and a sentence about the scar."""
+    """What a run found.
+
+    Attributes:
+        nodes: result nodes by role: "mesh", "table", "slices" and, where the mesh is closed, "segmentation".
+        sentence: about the scar.
+        report: page with pictures.
+    """
 
     nodes: Mapping[str, Any]
     sentence: str
+    report: Path
 
 
 def load_outputs(folder: Path, nodes: ScarNodes, reuse: Mapping[str, Any] | None = None) -> ScarResult:
@@ -170,7 +177,8 @@ def load_outputs(folder: Path, nodes: ScarNodes, reuse: Mapping[str, Any] | None
     for column, title in TITLES.items():
         if "table" in made and made["table"].GetTable().GetColumnByName(column):
             made["table"].SetColumnTitle(column, title)
-    return ScarResult(made, _sentence(read_result(folder / OUTPUT).get("metrics", {})))
+    sentence = _sentence(read_result(folder / OUTPUT).get("metrics", {}))
+    return ScarResult(made, sentence, folder / OUTPUT / "report.html")
 
 
 def _sentence(metrics: Mapping[str, Any]) -> str:
@@ -220,6 +228,27 @@ def recall(result_node: Any) -> ScarNodes:
 def is_result(node: Any) -> bool:
     """Whether a node is a result of a scar reconstruction."""
     return bool(node.GetAttribute(CHOICES))
+
+
+class MeshQuestion:
+    """What the user has to be asked about the mesh before a run; the wall is looked at again only when it changed."""
+
+    def __init__(self) -> None:
+        self._key: tuple[Any, ...] = ()
+        self._wall: npt.NDArray[np.float64] | None = None
+
+    def ask(self, nodes: ScarNodes) -> str:
+        """A question about unit and axes, or what is wrong with the wall; empty when all is clear."""
+        if nodes.mesh is None or nodes.missing():
+            return ""
+        held = nodes.segmentation.GetSegmentation()
+        key = nodes.segmentation.GetID(), nodes.segments["myocardium"], held.GetMTime()
+        try:
+            if self._wall is None or self._key != key:
+                self._wall, self._key = wall_bounds(nodes), key
+            return mesh_question(nodes, self._wall)
+        except InputError as error:
+            return str(error)
 
 
 def mesh_question(nodes: ScarNodes, wall: npt.NDArray[np.float64]) -> str:

@@ -21,12 +21,19 @@ _LABELMAP = "Binary labelmap"
 _TERMINOLOGY = "TerminologyEntry"
 
 
+def segment_names(node: Any) -> dict[str, str]:
+    """Segment ID -> name of each segment of a vtkMRMLSegmentationNode; none for None."""
+    if node is None:
+        return {}
+    segmentation = node.GetSegmentation()
+    return {segment_id: segmentation.GetSegment(segment_id).GetName() for segment_id in segmentation.GetSegmentIDs()}
+
+
 def find_segments(node: Any) -> dict[str, str]:
     """The first segment of each role that the segments' names tell, as role -> segment ID (see `scar.roles`)."""
-    segmentation = node.GetSegmentation()
     found: dict[str, str] = {}
-    for segment_id in segmentation.GetSegmentIDs():
-        role = role_of(segmentation.GetSegment(segment_id).GetName())
+    for segment_id, name in segment_names(node).items():
+        role = role_of(name)
         if role is not None:
             found.setdefault(role, segment_id)
     return found

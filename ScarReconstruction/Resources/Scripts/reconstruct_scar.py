@@ -37,7 +37,12 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--time-limit", type=float, default=DAY)
     parser.add_argument("--scene", type=Path)
+    parser.add_argument("--output", type=Path)
     own, options = parser.parse_known_args(arguments)
+    if own.output is not None:
+        options += ["--output", str(own.output)]
+    elif own.scene is not None:
+        raise InputError("--scene needs the results of --output.", "Give --output DIR too.")
     command = [*userCommand()[:-1], "deeprecon", "scar", "reconstruct", *options]
     runner = ProcessRunner(command, child_environment(userOverlay().folder))
     runner.start()
@@ -46,8 +51,8 @@ def main(arguments: list[str]) -> int:
         runner.kill()
         print(f"Error: not finished after {own.time_limit:g} seconds.", file=sys.stderr)
         return INTERNAL
-    if code == 0 and own.scene is not None and "--output" in options:
-        load_results(Path(options[options.index("--output") + 1]))
+    if code == 0 and own.scene is not None:
+        load_results(own.output)
         if not slicer.util.saveScene(str(own.scene), properties={}):
             raise InputError(f"The scene {own.scene} cannot be written.", "Choose another folder.")
     return code

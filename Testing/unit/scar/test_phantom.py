@@ -206,14 +206,14 @@ def test_fractions_agree_with_a_fine_count(case: Phantom) -> None:
     assert (stack.wall[k] * stack.scar[k]).sum() / pixels == pytest.approx(case.scar(points).mean(), rel=0.03)
 
 
-def test_slab_is_as_thick_as_said_and_centred_on_the_slice() -> None:
+def test_slab_is_as_thick_as_said_and_centered_on_the_slice() -> None:
     matrix = np.diag([1.0, 1.0, 10.0, 1.0])
     for height, expected in ((0.0, 0.5), (3.0, 0.125), (-3.0, 0.875), (5.0, 0.0), (-5.0, 1.0)):
         found = scan(everywhere, lambda points, height=height: points[:, 2] > height, matrix, (1, 2, 2), 8.0)
         assert found.scar == pytest.approx(np.full((1, 2, 2), expected))
 
 
-def test_pixels_are_centred_on_their_index() -> None:
+def test_pixels_are_centered_on_their_index() -> None:
     matrix = np.diag([1.0, 1.0, 10.0, 1.0])
     found = scan(everywhere, lambda points: points[:, 0] > 1.25, matrix, (1, 1, 4), 8.0)
     assert found.scar[0, 0] == pytest.approx([0, 0.25, 1, 1])

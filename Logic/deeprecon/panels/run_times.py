@@ -1,0 +1,43 @@
+"""How long a run takes on this computer, learned from the runs before."""
+
+from __future__ import annotations
+
+import qt
+import slicer
+
+from deeprecon.panels.run_panel import inWords
+
+USUAL_SECONDS = 15.0
+"""What a run takes beside training, before one on this computer told better."""
+
+
+class RunTimes:
+    """Remembers, in the application's settings, what the last run of each kind took beside training.
+
+    Args:
+        module: name of the module.
+    """
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+
+    def sentence(self, method: str, device: str, training: float | None) -> str:
+        """How long a run will take, in words.
+
+        Args:
+            method: how it computes.
+            device: where it computes.
+            training: seconds that the settings give to training; None where they give a number of steps.
+        """
+        if training is None:
+            return "The number of training steps is set; the time left is shown once they run."
+        rest = float(slicer.util.settingsValue(self._key(method, device), USUAL_SECONDS))
+        return f"A run takes about {inWords(training + rest)} on this computer."
+
+    def learn(self, method: str, device: str, training: float | None, seconds: float) -> None:
+        """A run of `seconds` is over; the other arguments are those of `sentence`."""
+        if training is not None:
+            qt.QSettings().setValue(self._key(method, device), max(1.0, seconds - training))
+
+    def _key(self, method: str, device: str) -> str:
+        return f"DeepRecon/{self._module}/Seconds-{method}-{device}"
