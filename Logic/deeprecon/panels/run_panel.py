@@ -72,6 +72,9 @@ class RunPanel:
         self.widget = slicer.util.loadUI(str(resource_path("UI", "RunPanel.ui")))
         self.ui = slicer.util.childWidgetVariables(self.widget)
         layout.addWidget(self.widget)
+        self.plotView = slicer.qMRMLPlotView()  # .ui files cannot hold one: Slicer has no designer plugin for it
+        self.plotView.setMinimumHeight(240)
+        self.ui.curvesCollapsibleButton.layout().addWidget(self.plotView)
         self.state = RunState.IDLE
         self.runner: JobRunner | None = None
         self.folder: Path | None = None
@@ -116,7 +119,7 @@ class RunPanel:
 
     def setScene(self, scene: Any) -> None:
         """Show curves of this scene; None before the scene closes."""
-        self.widget.setMRMLScene(scene)
+        self.plotView.setMRMLScene(scene)
 
     def setReady(self, ready: bool, whyNot: str = "") -> None:
         """Enable Apply, or say in its tool tip what is missing."""
@@ -292,7 +295,7 @@ class RunPanel:
             self._plotViewNode.SetLayoutName(f"{self._title} view")
             self._plotViewNode.SetHideFromEditors(True)
             self._plotViewNode.SetSaveWithScene(False)
-            self.ui.plotView.setMRMLPlotViewNode(self._plotViewNode)
+            self.plotView.setMRMLPlotViewNode(self._plotViewNode)
         self._plotViewNode.SetPlotChartNodeID(curves.chart.GetID())
 
     def log(self, text: str) -> None:
