@@ -35,7 +35,7 @@ def python_command(interpreter: str | None = None, module: str = "deeprecon.work
     """
     found = interpreter or shutil.which("PythonSlicer") or _python_slicer() or _own_python()
     if not found:
-        raise InputError("No Python interpreter was found to compute with.", "Set one in the settings of the module.")
+        raise InputError("No Python interpreter was found to compute with.", "Choose one in the panel, under Device.")
     return [found, "-X", "utf8", "-u", "-m", module]
 
 

@@ -7,7 +7,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
+from deeprecon.data.errors import InputError
 from deeprecon.jobs.parameters import Range, check_ranges
+from deeprecon.scar.threshold import parse_threshold
 
 
 class Method(Enum):
@@ -118,6 +120,10 @@ class ReconstructParameters:
         reasons = check_ranges(self)
         if self.core_cutoff < self.cutoff:
             reasons.append("the probability for scar core lies below that for scar: the core is a part of the scar")
+        try:
+            parse_threshold(self.threshold)
+        except InputError as error:
+            reasons.append(str(error))
         return reasons
 
 
