@@ -110,6 +110,48 @@ def test_panel_batch_and_shell_give_the_same_bits(host: Any, probed: Any, case: 
     assert sums["panel"] == sums["shell"]
 
 
+def test_panel_and_shell_agree_on_oblique_images_segmentation_and_mesh(host: Any, probed: Any, tmp_path: Path) -> None:
+    import qt
+    import slicer
+
+    from deeprecon.data.mesh_io import read_mesh
+    from deeprecon.panels.device_panel import DEVICE_SETTING
+    from deeprecon.scar.phantom import sample_case, write_case
+
+    from .conftest import MODULE
+    from .test_scar_module import apply
+
+    files = write_case(sample_case(spacing=14, thickness=12, pixel=3, node_spacing=4), tmp_path / "case")
+    qt.QSettings().setValue(DEVICE_SETTING, "cpu")
+    widget = host.loadModule(MODULE)
+    node = widget._parameterNode
+    node.inputVolume = slicer.util.loadVolume(str(files["lge"]), properties={})
+    node.segmentation = slicer.util.loadSegmentation(str(files["segmentation"]), properties={})
+    node.mesh = slicer.util.loadModel(str(files["mesh"]))
+    node.settings.steps = 30
+    widget.ui.scarSourceCombo.currentIndex = 1
+    node.settings.threshold = "fwhm"
+    node.settings.slice_thickness = 12.0
+    apply(host, widget)
+    panel = widget.runPanel.folder / "output"
+    job = json.loads((widget.runPanel.folder / "job.json").read_text(encoding="utf-8"))
+
+    options = [
+        "--lge", str(files["lge"]), "--myocardium", str(files["segmentation"]), "--mesh", str(files["mesh"]),
+        "--threshold", "fwhm", "--steps", "30", "--slice-thickness", "12", "--device", "cpu",
+        "--threads", str(job["threads"]), "--output", str(tmp_path / "shell"),
+    ]  # fmt: skip
+    command = [sys.executable, "-m", "deeprecon", "scar", "reconstruct", *options]
+    subprocess.run(command, env=environment(ROOT / "Logic"), check=True, capture_output=True, timeout=240)
+
+    values = [read_mesh(folder / "mesh.vtu").dataset.GetPointData() for folder in (panel, tmp_path / "shell")]
+    for name in ("scar_probability", "scar_uncertainty"):
+        one, other = (np.asarray(arrays.GetArray(name)) for arrays in values)
+        assert one.tobytes() == other.tobytes(), name
+    assert (panel / "table.csv").read_bytes() == (tmp_path / "shell" / "table.csv").read_bytes()
+    assert hashes(panel)["segmentation"] == hashes(tmp_path / "shell")["segmentation"]
+
+
 def hashes(folder: Path) -> dict[str, str]:
     """Checksums of the results that hold numbers."""
     outputs = json.loads((folder / "result.json").read_text(encoding="utf-8"))["outputs"]

@@ -105,7 +105,7 @@ def reconstruct(inputs: ReconstructInputs, parameters: ReconstructParameters, ru
         outputs[f"picture_{picture.stem}"] = picture
     residual = float(np.sqrt(np.nanmean((means - observations.y) ** 2)))
     scar = burden[1]
-    figures |= {key: value for key, value in scar.items() if key != "region" and value != ""}
+    figures |= {key: value for key, value in scar.items() if key != "region"}
     figures |= {"mesh_unit": unit.value, "mesh_frame": frame.value}
     return Outcome(outputs, {"nodes": mesh.n_points, "groups": len(observations), "residual_rms": residual} | figures)
 
