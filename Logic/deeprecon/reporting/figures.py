@@ -63,7 +63,7 @@ def surface_views(
         low, high = seen[..., :2].min(axis=(0, 1)), seen[..., :2].max(axis=(0, 1))
         pixel = max(float((high - low).max()) / PIXELS, 1e-9)
         seen[..., :2] = (seen[..., :2] - low) / pixel
-        nearest, shown = _render(seen, values[triangles], tuple(seen[..., 1::-1].max(axis=(0, 1)).astype(int) + 1))
+        nearest, shown = _render(seen, values[triangles])
         picture = palette(np.clip(shown, 0, 1))
         picture[..., :3] *= (0.35 + 0.65 * np.abs(normals @ forward))[nearest][..., None]
         picture[nearest < 0] = 0
@@ -76,23 +76,21 @@ def surface_views(
     return _png(figure)
 
 
-def _render(
-    corners: FloatArray, values: FloatArray, shape: tuple[int, int]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+def _render(corners: FloatArray, values: FloatArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Which triangle is nearest in each pixel, and its value there.
 
     Triangles are cut into pieces no longer than a pixel and the middle of each piece is a dot, so that the time
     depends on the picture's size more than on the number of triangles.
 
     Args:
-        corners: (T, 3, 3) x and y in pixels and nearness of each corner.
+        corners: (T, 3, 3) x and y in pixels, not negative, and nearness of each corner.
         values: (T, 3) at the corners.
-        shape: (rows, columns) of the picture.
 
     Returns:
         (rows, columns) index of the triangle, -1 where there is none, and its value, 0 where there is none.
     """
-    depth = np.full(shape[0] * shape[1], -np.inf)
+    columns, rows = (int(largest) + 2 for largest in corners[..., :2].max(axis=(0, 1)))  # one to spare for rounding
+    depth = np.full(rows * columns, -np.inf)
     nearest, shown = np.full(depth.shape, -1, np.int64), np.zeros(depth.shape)
     edges = np.linalg.norm(corners[..., :2] - np.roll(corners[..., :2], 1, axis=1), axis=-1).max(axis=1)
     cuts = np.maximum(1, np.ceil(edges / PIECE)).astype(int)
@@ -102,12 +100,12 @@ def _render(
         for part in np.array_split(chosen, -(-len(chosen) * len(weights) // 500_000)):
             dots = weights @ np.concatenate([corners[part], values[part][..., None]], axis=-1)
             x, y, z, value = dots.reshape(-1, 4).T
-            place = y.astype(np.int64) * shape[1] + x.astype(np.int64)
+            place = y.astype(np.int64) * columns + x.astype(np.int64)
             np.maximum.at(depth, place, z)
             front = np.flatnonzero(z == depth[place])
             nearest[place[front]] = np.repeat(part, len(weights))[front]
             shown[place[front]] = value[front]
-    return nearest.reshape(shape), shown.reshape(shape)
+    return nearest.reshape(rows, columns), shown.reshape(rows, columns)
 
 
 def _pieces(count: int) -> FloatArray:

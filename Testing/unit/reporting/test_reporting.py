@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deeprecon.reporting.figures import Slice, curves, montage, surface_views, views_along
+from deeprecon.reporting.figures import Slice, _render, curves, montage, surface_views, views_along
 from deeprecon.reporting.html import RESEARCH_ONLY, Report
 
 
@@ -108,3 +108,11 @@ def test_surface_pictures_of_a_fine_mesh_take_seconds() -> None:
     start = time.process_time()
     surface_views(points, triangles, np.zeros(len(points)), views_along(np.array([0.0, 0.0, 1.0])), "scar")
     assert time.process_time() - start < 8
+
+
+def test_corners_a_rounding_error_below_the_next_pixel_stay_in_the_picture() -> None:
+    for edge in range(2, 60):
+        last = np.nextafter(edge, 0)
+        corners = np.array([[[0, 0, 0], [last, last, 1], [last, last, 2]], [[last, last, 0]] * 3])
+        nearest, _ = _render(corners, np.ones((2, 3)))
+        assert (nearest >= 0).any(axis=1).sum() >= edge - 1
