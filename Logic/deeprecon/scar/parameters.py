@@ -110,7 +110,7 @@ class ReconstructParameters:
     mesh_unit: Annotated[Unit, "length unit of the mesh file; auto: the only one that fits"] = Unit.AUTO
     mesh_frame: Annotated[Frame, "patient axes of the mesh file; auto: the only ones that fit"] = Frame.AUTO
     steps: Annotated[int, Range(0, 1_000_000), "training steps of the field; 0 lets the budget decide"] = 0
-    budget: Annotated[float, Range(1, 36_000, "s"), "training time of the field, turned into steps"] = 60.0
+    budget: Annotated[float, Range(1, 36_000, "s"), "training time of the field at most, turned into steps"] = 60.0
     cutoff: Annotated[float, Range(0.01, 0.99), "probability above which a node counts as scar"] = 0.5
     core_cutoff: Annotated[float, Range(0.01, 1.0), "probability above which scar is core, else border zone"] = 0.75
     density: Annotated[float, Range(0.9, 1.2, "g/ml"), "density of myocardium, for the mass"] = 1.05

@@ -18,7 +18,7 @@ from deeprecon.scar.network import Field
 from deeprecon.scar.observations import Observations, Quadrature, observe, quadrature
 from deeprecon.scar.parameters import Interpolation
 from deeprecon.scar.stacks import Stack
-from deeprecon.scar.train import FieldSettings, fit_field, steps_for_budget
+from deeprecon.scar.train import ENOUGH_STEPS, FieldSettings, fit_field, steps_for_budget
 
 SMALL = FieldSettings(members=2, features=16, width=32, batch=64, checks=10)
 
@@ -276,8 +276,9 @@ def test_a_mesh_elsewhere_is_refused(tmp_path):
 
 def test_a_budget_becomes_steps():
     torch.set_num_threads(1)
-    few, many = (steps_for_budget(seconds, "cpu", settings=SMALL) for seconds in (1.0, 20.0))
-    assert 100 <= few < many
+    few, many = (steps_for_budget(seconds, "cpu", settings=SMALL) for seconds in (0.5, 3.0))
+    assert 100 <= few < many <= ENOUGH_STEPS
+    assert steps_for_budget(3600.0, "cpu", settings=SMALL) == ENOUGH_STEPS
 
 
 @pytest.mark.gpu
