@@ -51,9 +51,9 @@ def scar_burden(
     A node is scar where its probability exceeds `cutoff`, core where it exceeds `core_cutoff` too, else border zone.
 
     The 95 % interval (`low_*`, `high_*`) is what comes out when every probability is lowered or raised by 1.96 of its
-    uncertainty at once. Errors of neighboring nodes go together, so that adding
-    them as if independent would make the interval far too narrow; taking them as one makes it cautious. It says
-    nothing of errors that the method does not know of, such as a wrong contour.
+    uncertainty at once. Errors of neighboring nodes go together, so that adding them as if independent would make
+    the interval far too narrow; taking them as one makes it cautious. It says nothing of errors that the method
+    does not know of, such as a wrong contour.
 
     Args:
         mesh: wall, RAS mm.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,9 +53,9 @@ def write_report(path: Path, case: Case, result: Result, lead: str) -> list[Path
     pictures: list[Path] = []
 
     def add(name: str, png: bytes, caption: str) -> None:
-        picture = path.with_name(f"{name}.png")
-        picture.write_bytes(png)
-        pictures.append(picture)
+        file = path.with_name(f"{name}.png")
+        file.write_bytes(png)
+        pictures.append(file)
         report.picture(png, caption)
 
     for warning in result.warnings:
@@ -63,8 +63,9 @@ def write_report(path: Path, case: Case, result: Result, lead: str) -> list[Path
     report.heading("Burden")
     report.table(result.burden)
     report.heading("Scar in three dimensions")
-    add("mesh", _surface(case, result, "scar_probability"), "Scar probability on the surface of the mesh.")
-    add("uncertainty", _surface(case, result, "scar_uncertainty"), "Uncertainty on the surface of the mesh.")
+    picture = _surface(case, result.mesh)
+    add("mesh", picture("scar_probability"), "Scar probability on the surface of the mesh.")
+    add("uncertainty", picture("scar_uncertainty"), "Uncertainty on the surface of the mesh.")
     report.heading("Slices")
     add("slices", montage(_slices(case, result)), "The slices with the wall, the observed and the reconstructed scar.")
     report.table(result.slices)
@@ -79,20 +80,25 @@ def write_report(path: Path, case: Case, result: Result, lead: str) -> list[Path
     return pictures
 
 
-def _surface(case: Case, result: Result, array: str) -> bytes:
+def _surface(case: Case, mesh: Mesh) -> Callable[[str], bytes]:
+    """Draws the mesh's surface as a PNG, colored by the array at its nodes that is named."""
     triangles = vtkTriangleFilter()
-    triangles.SetInputData(surface(result.mesh))
+    triangles.SetInputData(surface(mesh))
     triangles.PassVertsOff()
     triangles.PassLinesOff()
     triangles.Update()
     output = triangles.GetOutput()
     points = vtk_to_numpy(output.GetPoints().GetData()).astype(np.float64)
     corners = vtk_to_numpy(output.GetPolys().GetConnectivityArray()).reshape(-1, 3)
-    values = vtk_to_numpy(output.GetPointData().GetArray(array))
     # The heart's base lies above its apex in every patient, so the end of the axis that points up is the base.
     axis = np.cross(case.stacks[0].ijk_to_ras[:3, 0], case.stacks[0].ijk_to_ras[:3, 1])
-    axis = axis if axis[2] >= 0 else -axis
-    return surface_views(points, corners, values, views_along(axis), array.replace("_", " "))
+    views = views_along(axis if axis[2] >= 0 else -axis)
+
+    def picture(array: str) -> bytes:
+        values = vtk_to_numpy(output.GetPointData().GetArray(array))
+        return surface_views(points, corners, values, views, array.replace("_", " "))
+
+    return picture
 
 
 def _slices(case: Case, result: Result) -> list[Slice]:
