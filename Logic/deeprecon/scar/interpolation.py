@@ -77,18 +77,25 @@ def _one_stack(stack: Stack, nodes: Floats, kind: Interpolation) -> tuple[Floats
     to_ijk = np.linalg.inv(stack.ijk_to_ras)
     i, j, k = (nodes @ to_ijk[:3, :3].T + to_ijk[:3, 3]).T
     pixel = np.linalg.norm(stack.ijk_to_ras[:3, :3], axis=0)
-    i, j = i - columns[0], j - rows[0]
-    inner_i, inner_j = np.clip(i, 0, maps.shape[2] - 1), np.clip(j, 0, maps.shape[1] - 1)
     above = np.clip(np.searchsorted(slices, k), 1, max(len(slices) - 1, 1))
     below = above - 1
     above = np.minimum(above, len(slices) - 1)
     gap = np.maximum(slices[above] - slices[below], 1)
     share = np.clip((k - slices[below]) / gap, 0, 1)
     apart = np.minimum(np.abs(k - slices[below]), np.abs(k - slices[above])) * pixel[2]
-    distance = np.sqrt(apart**2 + ((i - inner_i) * pixel[0]) ** 2 + ((j - inner_j) * pixel[1]) ** 2)
+    moved = np.zeros((len(stack.wall), 2)) if stack.shifts is None else stack.shifts / pixel[:2]
+
+    def within(neighbor: npt.NDArray[np.intp]) -> tuple[Floats, Floats, Floats]:
+        """Place (j, i) of the nodes within a neighboring slice, and how far beside its pixels they lie in mm."""
+        beside_i, beside_j = i - columns[0] - moved[slices[neighbor], 0], j - rows[0] - moved[slices[neighbor], 1]
+        inner_i, inner_j = np.clip(beside_i, 0, maps.shape[2] - 1), np.clip(beside_j, 0, maps.shape[1] - 1)
+        return inner_j, inner_i, np.hypot((beside_i - inner_i) * pixel[0], (beside_j - inner_j) * pixel[1])
+
+    (*place_below, out_below), (*place_above, out_above) = within(below), within(above)
+    distance = np.hypot(apart, np.minimum(out_below, out_above))
 
     if kind in (Interpolation.NEAREST, Interpolation.LINEAR):
-        low, high = _bilinear(maps, below, inner_j, inner_i), _bilinear(maps, above, inner_j, inner_i)
+        low, high = _bilinear(maps, below, *place_below), _bilinear(maps, above, *place_above)
         way = np.round(share) if kind is Interpolation.NEAREST else share
         return low + way * (high - low), low, high, share, distance
     in_plane = float(np.sqrt(pixel[0] * pixel[1]))
@@ -96,8 +103,8 @@ def _one_stack(stack: Stack, nodes: Floats, kind: Interpolation) -> tuple[Floats
     distances = _signed_distances(fine, pixel[1] / step_j, pixel[0] / step_i)
     if kind is Interpolation.LOG_ODDS:
         distances = np.clip(distances / in_plane, -_SATURATED, _SATURATED)
-    low = _bilinear(distances, below, inner_j * step_j, inner_i * step_i)
-    high = _bilinear(distances, above, inner_j * step_j, inner_i * step_i)
+    low = _bilinear(distances, below, place_below[0] * step_j, place_below[1] * step_i)
+    high = _bilinear(distances, above, place_above[0] * step_j, place_above[1] * step_i)
 
     def probability(value: Floats) -> Floats:
         if kind is Interpolation.LOG_ODDS:

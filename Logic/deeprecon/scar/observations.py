@@ -52,6 +52,7 @@ class Observations:
         slice_id: (G,) int64, index into `planes`.
         centers: (G, 3) float64, center of the prism in RAS mm.
         planes: one per slice, slices without wall included.
+        core: (G,) float32, share of that wall that is scar core, never above `y`; None where no stack tells.
     """
 
     y: npt.NDArray[np.float32]
@@ -59,6 +60,7 @@ class Observations:
     slice_id: npt.NDArray[np.int64]
     centers: npt.NDArray[np.float64]
     planes: tuple[Plane, ...]
+    core: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -88,13 +90,9 @@ class Quadrature:
 def planes_of(stack: Stack, number: int = 0) -> tuple[Plane, ...]:
     """The slices of a stack; `number` is the stack's place among the others."""
     u, v, step = stack.ijk_to_ras[:3, :3].T.astype(np.float64)
-    normal = np.cross(u, v)
-    normal /= np.linalg.norm(normal)
-    if normal @ step < 0:
-        normal = -normal
-    origin = stack.ijk_to_ras[:3, 3].astype(np.float64)
+    origins = stack.ijk_to_ras[:3, 3] + np.arange(len(stack.wall))[:, None] * step + stack.offsets
     return tuple(
-        Plane(origin + k * step, u, v, normal, float(stack.thickness), number, k) for k in range(len(stack.wall))
+        Plane(origin, u, v, stack.normal, float(stack.thickness), number, k) for k, origin in enumerate(origins)
     )
 
 
@@ -110,14 +108,17 @@ def observe(stacks: Sequence[Stack]) -> Observations:
     if not stacks:
         raise InputError("There are no slices to reconstruct from.", "Give a scar volume or an LGE volume.")
     planes: list[Plane] = []
-    y, wall, slice_id, centers = [], [], [], []
+    y, core, wall, slice_id, centers = [], [], [], [], []
     for number, stack in enumerate(stacks):
         _check(stack)
         k, j, i = np.nonzero(stack.wall > 0)
         y.append(stack.scar[k, j, i])
+        if stack.core is not None:
+            core.append(np.minimum(stack.core, stack.scar)[k, j, i])
         wall.append(stack.wall[k, j, i])
         slice_id.append(len(planes) + k)
-        centers.append(np.stack([i, j, k], axis=1) @ stack.ijk_to_ras[:3, :3].T + stack.ijk_to_ras[:3, 3])
+        placed = np.stack([i, j, k], axis=1) @ stack.ijk_to_ras[:3, :3].T + stack.ijk_to_ras[:3, 3]
+        centers.append(placed + stack.offsets[k])
         planes.extend(planes_of(stack, number))
     return Observations(
         np.concatenate(y).astype(np.float32),
@@ -125,6 +126,7 @@ def observe(stacks: Sequence[Stack]) -> Observations:
         np.concatenate(slice_id).astype(np.int64),
         np.concatenate(centers).astype(np.float64),
         tuple(planes),
+        np.concatenate(core).astype(np.float32) if len(core) == len(stacks) else None,
     )
 
 

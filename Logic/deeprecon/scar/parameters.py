@@ -16,6 +16,7 @@ class Method(Enum):
     """How scar is carried from the slices to the nodes."""
 
     FIELD = "field"
+    MLP = "mlp"
     INTERPOLATION = "interpolation"
 
 
@@ -26,6 +27,29 @@ class Interpolation(Enum):
     LINEAR = "linear"
     SIGNED_DISTANCE = "signed-distance"
     LOG_ODDS = "log-odds"
+    ANATOMICAL_LINEAR = "anatomical-linear"
+    ANATOMICAL_SIGNED_DISTANCE = "anatomical-signed-distance"
+
+
+class Alignment(Enum):
+    """Whether slices that lie beside the heart are brought back onto it."""
+
+    WALL = "wall"
+    OFF = "off"
+
+
+class Projection(Enum):
+    """Whether the nodes in each pixel are made to agree with it at the end."""
+
+    EXACT = "exact"
+    OFF = "off"
+
+
+class MlpSize(Enum):
+    """Hidden layers times their width of the coordinate network."""
+
+    SMALL = "4x128"
+    LARGE = "6x256"
 
 
 class Observation(Enum):
@@ -87,6 +111,10 @@ class ReconstructInputs:
     remote: Annotated[
         tuple[Path, ...], "healthy region for --threshold nsd; if left out, a segment of that name, else estimated"
     ] = ()
+    landmarks: Annotated[
+        Path | None,
+        "markups file (.mrk.json, .fcsv) with points named apex, base, anterior insertion and inferior insertion",
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -95,8 +123,14 @@ class ReconstructParameters:
 
     method: Annotated[Method, "how scar is carried between the slices"] = Method.FIELD
     interpolation: Annotated[Interpolation, "which one, for --method interpolation"] = Interpolation.LINEAR
+    network: Annotated[MlpSize, "layers and width of --method mlp"] = MlpSize.SMALL
     observation: Annotated[Observation, "keep partial pixels, or round them to 0 or 1"] = Observation.SOFT
     threshold: Annotated[str, "scar from intensities: nsd:N, fwhm, max:PERCENT or otsu"] = "nsd:5"
+    core_threshold: Annotated[
+        str, "scar core from intensities by a second, higher threshold, such as max:60; left out, by probability"
+    ] = ""
+    alignment: Annotated[Alignment, "bring shifted slices back onto the wall of the given mesh"] = Alignment.WALL
+    projection: Annotated[Projection, "make the nodes in each pixel agree with it at the end"] = Projection.EXACT
     labels: Annotated[
         tuple[str, ...],
         "label values or segment names, such as scar=3,4 myocardium=2; well-known names are found without it",
@@ -109,8 +143,10 @@ class ReconstructParameters:
     node_spacing: Annotated[float, Range(0.3, 10, "mm"), "element size of the mesh made when none is given"] = 1.5
     mesh_unit: Annotated[Unit, "length unit of the mesh file; auto: the only one that fits"] = Unit.AUTO
     mesh_frame: Annotated[Frame, "patient axes of the mesh file; auto: the only ones that fit"] = Frame.AUTO
-    steps: Annotated[int, Range(0, 1_000_000), "training steps of the field; 0 lets the budget decide"] = 0
-    budget: Annotated[float, Range(1, 36_000, "s"), "training time of the field at most, turned into steps"] = 60.0
+    steps: Annotated[int, Range(0, 10_000_000), "training steps; 0 lets the budget decide"] = 0
+    budget: Annotated[float, Range(1, 360_000, "s"), "training time at most, turned into steps"] = 60.0
+    patience: Annotated[int, Range(1, 100_000, "epochs"), "the mlp ends early after so long without progress"] = 500
+    samples: Annotated[int, Range(2, 100), "passes of the mlp with dropout behind each probability"] = 20
     cutoff: Annotated[float, Range(0.01, 0.99), "probability above which a node counts as scar"] = 0.5
     core_cutoff: Annotated[float, Range(0.01, 1.0), "probability above which scar is core, else border zone"] = 0.75
     density: Annotated[float, Range(0.9, 1.2, "g/ml"), "density of myocardium, for the mass"] = 1.05
@@ -120,10 +156,11 @@ class ReconstructParameters:
         reasons = check_ranges(self)
         if self.core_cutoff < self.cutoff:
             reasons.append("the probability for scar core lies below that for scar: the core is a part of the scar")
-        try:
-            parse_threshold(self.threshold)
-        except InputError as error:
-            reasons.append(str(error))
+        for text in (self.threshold, *filter(None, (self.core_threshold,))):
+            try:
+                parse_threshold(text)
+            except InputError as error:
+                reasons.append(str(error))
         return reasons
 
 

@@ -25,7 +25,7 @@ from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
 from deeprecon.jobs.job import Job
 from deeprecon.jobs.process import child_environment
-from deeprecon.scar import task
+from deeprecon.scar import reconstruct
 from deeprecon.scar.phantom import Phantom
 
 from ..data.orientations import orders, rotation
@@ -67,7 +67,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         path.write_text("no pictures", encoding="utf-8")
         return []
 
-    monkeypatch.setattr(task, "write_report", write_report)
+    monkeypatch.setattr(reconstruct, "write_report", write_report)
 
 
 # reconstruct
