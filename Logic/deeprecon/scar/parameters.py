@@ -87,6 +87,7 @@ class Lesion(Enum):
     ISTHMUS = "isthmus"
     APICAL = "apical"
     PATCHY = "patchy"
+    TINY = "tiny"
     NONE = "none"
 
 

@@ -20,7 +20,7 @@ from deeprecon.data.mesh_io import write_mesh
 from deeprecon.data.segmentation import Segment, Segmentation, write_segmentation
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
-from deeprecon.scar.lesions import LESIONS, Lesion
+from deeprecon.scar.lesions import AS_DRAWN, LESIONS, Lesion, Variation
 from deeprecon.scar.phantom_files import write_dicom, write_fraction
 from deeprecon.scar.scan import Scan, scan, slices
 from deeprecon.scar.stacks import Stack
@@ -72,6 +72,7 @@ def sample_case(
     lesion: str = "infarct",
     ventricle: Ventricle | None = None,
     *,
+    variation: Variation = AS_DRAWN,
     spacing: float = 10.0,
     thickness: float = 8.0,
     pixel: float = 1.4,
@@ -85,6 +86,7 @@ def sample_case(
         seed: of noise and shifts.
         lesion: a key of `lesions.LESIONS`.
         ventricle: its shape and pose; a grown person's if left out.
+        variation: of the lesion's place and size.
         spacing: between slice centers in mm.
         thickness: of each imaged slab in mm; the rest of the spacing is a gap that nobody sees.
         pixel: size in the plane in mm.
@@ -98,7 +100,9 @@ def sample_case(
     free_wall = 2 * landmarks["right ventricle"] - landmarks["left ventricle"]
     cover = np.vstack([mesh.points, free_wall])
     matrix, shape = slices(cover, heart.axes[2], -heart.axes[1], spacing=spacing, pixel=pixel)
-    return _phantom(mesh, heart.tissue, LESIONS[lesion](heart), landmarks, matrix, shape, thickness, shift, noise, seed)
+    return _phantom(
+        mesh, heart.tissue, LESIONS[lesion](heart, variation), landmarks, matrix, shape, thickness, shift, noise, seed
+    )
 
 
 def from_surface(
