@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkCommonCore import reference
 from vtkmodules.vtkCommonDataModel import vtkPolyData, vtkStaticCellLocator
-from vtkmodules.vtkFiltersCore import vtkCellCenters, vtkContourFilter
-from vtkmodules.vtkFiltersVerdict import vtkCellSizeFilter
+from vtkmodules.vtkFiltersCore import vtkCellCenters
 
 from deeprecon.data.mesh import Mesh
+from deeprecon.scar.border import isosurface, piece_sizes
 from deeprecon.scar.burden import node_sizes
 
 Floats = npt.NDArray[np.floating]
@@ -44,7 +44,7 @@ def surface_distances(mesh: Mesh, prediction: Floats, truth: Floats) -> tuple[Fl
         (P,) distances in mm, from the center of each piece of either surface to the nearest point of the other, and
         (P,) sizes of the pieces, scaled so that each surface has a total of 1/2. Both are empty when a surface is.
     """
-    one, other = _isosurface(mesh, prediction), _isosurface(mesh, truth)
+    one, other = isosurface(mesh, prediction), isosurface(mesh, truth)
     if not one.GetNumberOfCells() or not other.GetNumberOfCells():
         return np.empty(0), np.empty(0)
     (there, share), (back, rest) = _distances(one, other), _distances(other, one)
@@ -149,31 +149,13 @@ def evaluate(
     return {name: value for name, value in figures.items() if not math.isnan(value)}
 
 
-def _isosurface(mesh: Mesh, field: Floats) -> vtkPolyData:
-    """Triangles (lines on a surface mesh) on which a (N,) field is 0.5."""
-    dataset = mesh.dataset.NewInstance()
-    dataset.CopyStructure(mesh.dataset)
-    dataset.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(field, dtype=np.float64), deep=True))
-    contour = vtkContourFilter()
-    contour.SetInputData(dataset)
-    contour.SetValue(0, 0.5)
-    contour.ComputeNormalsOff()
-    contour.Update()
-    surface: vtkPolyData = contour.GetOutput()
-    return surface
-
-
 def _distances(pieces: vtkPolyData, target: vtkPolyData) -> tuple[Floats, Floats]:
     """Distance in mm from the center of each piece to the target, and the pieces' sizes with a total of 1/2."""
     centers = vtkCellCenters()
     centers.SetInputData(pieces)
     centers.Update()
     points = vtk_to_numpy(centers.GetOutput().GetPoints().GetData()).astype(np.float64)
-    measure = vtkCellSizeFilter()
-    measure.SetInputData(pieces)
-    measure.Update()
-    data = measure.GetOutput().GetCellData()
-    sizes = sum(vtk_to_numpy(data.GetArray(name)) for name in ("Length", "Area"))
+    sizes = piece_sizes(pieces)
 
     locator: Any = vtkStaticCellLocator()
     locator.SetDataSet(target)

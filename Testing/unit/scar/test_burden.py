@@ -8,7 +8,14 @@ from vtkmodules.vtkFiltersSources import vtkLineSource, vtkPlaneSource
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.mesh import Mesh
-from deeprecon.scar.burden import components, element_probability, element_tags, node_sizes, scar_burden
+from deeprecon.scar.burden import (
+    components,
+    element_probability,
+    element_tags,
+    node_sizes,
+    scar_burden,
+    student_t,
+)
 from deeprecon.scar.ventricle import grid_mesh
 
 
@@ -153,3 +160,73 @@ def test_curved_cells_and_stray_lines_do_not_disturb() -> None:
         append.AddInputData(source.GetOutput())
     append.Update()
     assert node_sizes(Mesh(append.GetOutput(), "both")).sum() == pytest.approx(900)
+
+
+def test_interval_from_samples_is_where_one_more_would_lie() -> None:
+    mesh = box((40, 10, 10), 2.0)
+    x = mesh.points[:, 0]
+    # volumes of 8, 9.6, 11.2 and 12.8 ml over the share of half a layer: scar from the end to 10, 12, 14 and 16 layers
+    samples = np.stack([(x > 80 - 2 * layers - 1).astype(float) for layers in (10, 12, 14, 16)])
+    volumes = np.array([10.5, 12.5, 14.5, 16.5]) * 0.8
+    mean = samples.mean(axis=0)
+    rows = scar_burden(mesh, mean, np.zeros(mesh.n_points), cutoff=0.4, samples=samples)
+    half = 3.1824 * np.std(volumes, ddof=1) * np.sqrt(1 + 1 / 4)
+    assert row(rows, "scar")["low_ml"] == pytest.approx(volumes.mean() - half, abs=2e-3)
+    assert row(rows, "scar")["high_ml"] == pytest.approx(volumes.mean() + half, abs=2e-3)
+    assert row(rows, "wall")["low_ml"] == row(rows, "wall")["high_ml"] == pytest.approx(32.0)
+
+
+def test_interval_from_samples_stays_within_the_wall_and_holds_the_volume() -> None:
+    mesh = box((40, 10, 10), 2.0)
+    x = mesh.points[:, 0]
+    samples = np.stack([np.zeros(mesh.n_points), (x > 11).astype(float)])
+    scar = row(scar_burden(mesh, samples[1], np.zeros(mesh.n_points), samples=samples), "scar")
+    assert (scar["low_ml"], scar["high_ml"]) == (0, 32)
+    with pytest.raises(ValueError, match="one sample"):
+        scar_burden(mesh, samples[1], np.zeros(mesh.n_points), samples=samples[:1])
+    same = np.stack([samples[0], samples[0]])
+    scar = row(scar_burden(mesh, samples[1], np.ones(mesh.n_points), samples=same), "scar")
+    assert scar["low_ml"] == 0
+    assert scar["high_ml"] == scar["volume_ml"]
+
+
+def test_student_t_has_the_values_of_the_tables() -> None:
+    known = {1: 12.706, 4: 2.776, 10: 2.228, 11: 2.201, 19: 2.093, 30: 2.042, 60: 2.000, 120: 1.980}
+    assert {freedom: student_t(freedom) for freedom in known} == pytest.approx(known, abs=6e-4)
+
+
+def test_a_core_of_its_own_splits_the_scar() -> None:
+    mesh = box((40, 10, 10), 2.0)
+    x = mesh.points[:, 0]
+    probability, core = (x > 39).astype(float), ((x > 59) | (x < 11)).astype(float)
+    still = np.zeros(mesh.n_points)
+    rows = scar_burden(mesh, probability, still, core=core)
+    volumes = {str(row["region"]): float(row["volume_ml"]) for row in rows}
+    assert volumes["scar"] == pytest.approx(20.5 * 0.8)
+    assert volumes["core"] == pytest.approx(10.5 * 0.8)  # core outside the scar does not count
+    assert volumes["border zone"] == pytest.approx(10 * 0.8)
+    moved = np.stack([core, (x > 49).astype(float)])
+    rows = scar_burden(mesh, probability, still, core=core, samples=np.stack([probability] * 2), core_samples=moved)
+    assert row(rows, "scar")["low_ml"] == row(rows, "scar")["high_ml"]
+    assert float(row(rows, "core")["low_ml"]) < 10.5 * 0.8 < float(row(rows, "core")["high_ml"])
+    with pytest.raises(ValueError, match="samples of the core"):
+        scar_burden(mesh, probability, still, core=core, samples=np.stack([probability] * 2))
+
+
+def test_the_border_with_the_living_wall_has_an_area() -> None:
+    mesh = box((40, 10, 10), 2.0)
+    x = mesh.points[:, 0]
+    rows = scar_burden(mesh, np.abs(x - 40) / 40, np.zeros(mesh.n_points))  # scar at both ends of the bar
+    assert row(rows, "scar")["interface_cm2"] == row(rows, "core")["interface_cm2"] == pytest.approx(8.0)
+    assert row(rows, "wall")["interface_cm2"] == row(rows, "border zone")["interface_cm2"] == 0
+    core = row(scar_burden(mesh, np.ones(len(x)), np.zeros(len(x)), core=(x > 39).astype(float)), "core")
+    assert core["interface_cm2"] == pytest.approx(4.0)
+    mesh = plane()
+    assert "interface_cm2" not in scar_burden(mesh, np.zeros(mesh.n_points), np.zeros(mesh.n_points))[1]
+
+
+def test_element_tags_follow_a_core_of_its_own() -> None:
+    mesh = box((3, 1, 1), 1.0)
+    probability = np.interp(mesh.points[:, 0], [0, 1, 2, 3], [0, 0.4, 1, 1])
+    core = np.interp(mesh.points[:, 0], [0, 1, 2, 3], [1, 1, 0.4, 0])
+    assert element_tags(mesh, probability, core=core).tolist() == [1, 101, 100]
