@@ -186,6 +186,9 @@ class PhantomParameters:
     node_spacing: Annotated[float, Range(0.5, 5, "mm"), "distance of the mesh nodes"] = 1.4
     shift: Annotated[float, Range(0, 10, "mm"), "standard deviation of each slice's shift in its plane"] = 0.0
     noise: Annotated[float, Range(0, 200), "noise of the images; healthy wall has 60 and scar 330"] = 18.0
+    long_axis: Annotated[
+        int, Range(0, 3), "long-axis slices beside the short-axis stack: the 2-, the 4- and the 3-chamber view"
+    ] = 0
     dicom: Annotated[bool, "write the LGE images as a DICOM series too"] = False
 
     def validate(self) -> list[str]:

@@ -22,7 +22,7 @@ from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
 from deeprecon.scar.lesions import AS_DRAWN, LESIONS, Lesion, Variation
 from deeprecon.scar.phantom_files import write_dicom, write_fraction
-from deeprecon.scar.scan import Scan, scan, slices
+from deeprecon.scar.scan import LONG_AXIS_ANGLES, Scan, long_axis_slice, scan, slices
 from deeprecon.scar.stacks import Stack
 from deeprecon.scar.surface_heart import SurfaceHeart
 from deeprecon.scar.ventricle import Points, Tissue, Ventricle
@@ -35,11 +35,12 @@ class Phantom:
     Attributes:
         mesh: hexahedra and wedges of the wall, RAS mm.
         truth: (N,) bool, scar at the mesh nodes.
-        scans: what the slices hold, one for each stack.
+        scans: what the slices hold, one for each stack: the short-axis stack, then the long-axis slices.
         lge: late-enhancement images, one for each stack.
         landmarks: name to (3,) RAS mm.
         tissue: (M, 3) RAS mm to (M,) `Tissue`.
         lesion: (M, 3) RAS mm wall points to (M,) bool.
+        shifts: of each stack, (k, 2) mm along the image rows (i) and columns (j) by which the heart lay elsewhere.
     """
 
     mesh: Mesh
@@ -49,6 +50,7 @@ class Phantom:
     landmarks: dict[str, npt.NDArray[np.float64]]
     tissue: Callable[[Points], npt.NDArray[np.uint8]]
     lesion: Lesion
+    shifts: tuple[npt.NDArray[np.float64], ...]
 
     @cached_property
     def stacks(self) -> tuple[Stack, ...]:
@@ -79,6 +81,7 @@ def sample_case(
     node_spacing: float = 1.4,
     shift: float = 0.0,
     noise: float = 18.0,
+    long_axis: int = 0,
 ) -> Phantom:
     """A left ventricle in an oblique pose with an analytic scar, imaged in thick short-axis slices.
 
@@ -93,15 +96,16 @@ def sample_case(
         node_spacing: of the mesh in mm.
         shift: standard deviation of each slice's shift in the plane in mm, along both axes.
         noise: of the late-enhancement image, where healthy wall has 60 and scar 330.
+        long_axis: how many long-axis slices there are beside the stack: of the 2-, the 4- and the 3-chamber view.
     """
     heart = ventricle or Ventricle()
     mesh = heart.mesh(node_spacing)
     landmarks = heart.landmarks()
     free_wall = 2 * landmarks["right ventricle"] - landmarks["left ventricle"]
     cover = np.vstack([mesh.points, free_wall])
-    matrix, shape = slices(cover, heart.axes[2], -heart.axes[1], spacing=spacing, pixel=pixel)
+    grids = _grids(cover, heart.axes, np.array(heart.center), spacing, thickness, pixel, long_axis)
     return _phantom(
-        mesh, heart.tissue, LESIONS[lesion](heart, variation), landmarks, matrix, shape, thickness, shift, noise, seed
+        mesh, heart.tissue, LESIONS[lesion](heart, variation), landmarks, grids, thickness, shift, noise, seed
     )
 
 
@@ -117,6 +121,7 @@ def from_surface(
     node_spacing: float = 1.2,
     shift: float = 0.0,
     noise: float = 18.0,
+    long_axis: int = 0,
 ) -> Phantom:
     """The same from a real heart: a closed surface around the wall, RAS mm.
 
@@ -127,14 +132,12 @@ def from_surface(
         seed: see `sample_case` for this and all others. The mesh is cubes of `node_spacing` mm.
     """
     heart = SurfaceHeart(mesh, endocardium)
-    matrix, shape = slices(mesh.points, heart.axes[2], -heart.axes[1], spacing=spacing, pixel=pixel)
     return _phantom(
         heart.mesh(node_spacing),
         heart.tissue,
         lesion or heart.side_wall_scar(),
         heart.landmarks(),
-        matrix,
-        shape,
+        _grids(mesh.points, heart.axes, heart.center, spacing, thickness, pixel, long_axis),
         thickness,
         shift,
         noise,
@@ -145,83 +148,88 @@ def from_surface(
 README = """\
 A synthetic patient, made by formulas. No measurement of a person is in these files. For research and training only.
 
-lge.nrrd                    late gadolinium enhancement, slices {thickness:g} mm thick, {spacing:g} mm apart
-{dicom}segmentation.seg.nrrd       contours drawn pixel by pixel: wall, scar, blood pools, remote (healthy) wall
-myocardium_fraction.nii.gz  share of each pixel that is wall
-scar_fraction.nii.gz        share of each pixel that is scar
-                            (NIfTI cannot state the thickness of the slices: give it by hand)
-mesh.vtu                    the wall, {nodes} nodes, mm, LPS axes as Slicer writes them
-landmarks.mrk.json          named points
-truth.vtu                   the same mesh with the true scar in the node array scar_truth: for checking results only
+{stacks}                                (NIfTI cannot state the thickness of the slices: give it by hand)
+mesh.vtu                        the wall, {nodes} nodes, mm, LPS axes as Slicer writes them
+landmarks.mrk.json              named points
+truth.vtu                       the same mesh with the true scar in the node array scar_truth: for checking results only
 """
+_FILES = {
+    "lge{}.nrrd": "late gadolinium enhancement, {view}",
+    "dicom{}/": "the same as a DICOM series",
+    "segmentation{}.seg.nrrd": "contours drawn pixel by pixel: wall, scar, blood pools, remote (healthy) wall",
+    "myocardium_fraction{}.nii.gz": "share of each pixel that is wall",
+    "scar_fraction{}.nii.gz": "share of each pixel that is scar",
+}
+"""Files of a stack; the braces in a name hold which long-axis slice it is."""
+_CHAMBERS = (2, 4, 3)
 
 
 def write_case(phantom: Phantom, folder: Path | str, dicom: bool = False) -> dict[str, Path]:
-    """Write the phantom's first stack, mesh and truth in clinical formats; README.txt there says what is what.
+    """Write the phantom's stacks, mesh and truth in clinical formats; README.txt there says what is what.
 
     Args:
         phantom: see there.
         folder: made if missing.
-        dicom: also write the image as a DICOM series, in the folder `dicom`.
+        dicom: also write the images as DICOM series, in the folders `dicom`, `dicom_lax1` and so on.
 
     Returns:
         lge, segmentation, myocardium, scar, mesh, truth, landmarks, readme and, if asked for, dicom: where each lies.
+        Of long-axis slices, the first four and the last with _lax1, _lax2, _lax3 behind the name.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    names = {
-        "lge": "lge.nrrd",
-        "segmentation": "segmentation.seg.nrrd",
-        "myocardium": "myocardium_fraction.nii.gz",
-        "scar": "scar_fraction.nii.gz",
-        "mesh": "mesh.vtu",
-        "truth": "truth.vtu",
-        "landmarks": "landmarks.mrk.json",
-        "readme": "README.txt",
-    }
-    paths = {name: folder / file for name, file in names.items()}
-    image, stack = phantom.lge[0], phantom.stacks[0]
-    write_volume(paths["lge"], image)
-    write_segmentation(paths["segmentation"], _contours(phantom))
-    write_fraction(paths["myocardium"], Volume(stack.wall, stack.ijk_to_ras))
-    write_fraction(paths["scar"], Volume(phantom.scans[0].scar, stack.ijk_to_ras))
+    paths: dict[str, Path] = {}
+    listed: list[str] = []
+    for number, (image, stack, found) in enumerate(zip(phantom.lge, phantom.stacks, phantom.scans, strict=True)):
+        mark = f"_lax{number}" if number else ""
+        names = {"lge": f"lge{mark}.nrrd", "segmentation": f"segmentation{mark}.seg.nrrd"}
+        names |= {"myocardium": f"myocardium_fraction{mark}.nii.gz", "scar": f"scar_fraction{mark}.nii.gz"}
+        places = {name: folder / file for name, file in names.items()}
+        write_volume(places["lge"], image)
+        write_segmentation(places["segmentation"], _contours(found))
+        write_fraction(places["myocardium"], Volume(stack.wall, stack.ijk_to_ras))
+        write_fraction(places["scar"], Volume(found.scar, stack.ijk_to_ras))
+        view = f"slices {stack.thickness:g} mm thick, {image.spacing[2]:g} mm apart"
+        if number:
+            view = f"the {_CHAMBERS[number - 1]}-chamber view, one slice {stack.thickness:g} mm thick"
+        if dicom:
+            kind = f"{_CHAMBERS[number - 1]}-chamber view" if number else "short axis"
+            places["dicom"] = write_dicom(folder / f"dicom{mark}", image, kind)
+        listed += [
+            f"{file.format(mark):<32}{text.format(view=view)}\n"
+            for file, text in _FILES.items()
+            if dicom or not file.startswith("dicom")
+        ]
+        paths |= {f"{name}{mark}": path for name, path in places.items()}
+    names = {"mesh": "mesh.vtu", "truth": "truth.vtu", "landmarks": "landmarks.mrk.json", "readme": "README.txt"}
+    paths |= {name: folder / file for name, file in names.items()}
     write_mesh(paths["mesh"], phantom.mesh, "mm", "lps")
     truth = phantom.mesh.with_point_arrays({"scar_truth": phantom.truth.astype(np.float32)})
     write_mesh(paths["truth"], truth, "mm", "lps")
     write_json(paths["landmarks"], _markups(phantom.landmarks))
-    if dicom:
-        paths["dicom"] = write_dicom(folder / "dicom", image)
-    write_text(
-        paths["readme"],
-        README.format(
-            thickness=stack.thickness,
-            spacing=image.spacing[2],
-            nodes=phantom.mesh.n_points,
-            dicom="dicom/                      the same as a DICOM series\n" if dicom else "",
-        ),
-    )
+    write_text(paths["readme"], README.format(stacks="".join(listed), nodes=phantom.mesh.n_points))
     return paths
 
 
-def _contours(phantom: Phantom) -> Segmentation:
+def _contours(found: Scan) -> Segmentation:
     """What a careful reader would draw: pixels that are mostly wall, mostly scar, mostly blood, and surely healthy."""
-    only, stack = phantom.scans[0], phantom.stacks[0]
+    stack = found.stack("stack")
     wall = stack.wall >= 0.5
     scar = wall & (stack.scar >= 0.5)
     remote = (stack.wall > 0.99) & (stack.scar == 0)
-    if scar.any():  # the third of the healthy wall that lies farthest from scar
-        axes = np.argwhere(scar) * only.spacing, np.argwhere(remote) * only.spacing
+    if scar.any() and remote.any():  # the third of the healthy wall that lies farthest from scar
+        axes = np.argwhere(scar) * found.spacing, np.argwhere(remote) * found.spacing
         distance = np.array([np.linalg.norm(axes[0] - pixel, axis=1).min() for pixel in axes[1]])
         remote[remote] = distance > np.quantile(distance, 2 / 3)
     masks = {
         "myocardium": (wall, (0.78, 0.45, 0.42)),
         "scar": (scar, (1.0, 0.87, 0.35)),
-        "left ventricular blood pool": (only.fractions[Tissue.LEFT_BLOOD] > 0.5, (0.85, 0.24, 0.24)),
-        "right ventricular blood pool": (only.fractions[Tissue.RIGHT_BLOOD] > 0.5, (0.27, 0.45, 0.80)),
+        "left ventricular blood pool": (found.fractions[Tissue.LEFT_BLOOD] > 0.5, (0.85, 0.24, 0.24)),
+        "right ventricular blood pool": (found.fractions[Tissue.RIGHT_BLOOD] > 0.5, (0.27, 0.45, 0.80)),
         "remote myocardium": (remote, (0.45, 0.75, 0.45)),
     }
     segments = tuple(Segment(name, mask, color) for name, (mask, color) in masks.items() if mask.any())
-    return Segmentation(segments, only.ijk_to_ras, "segmentation", only.thickness)
+    return Segmentation(segments, found.ijk_to_ras, "segmentation", found.thickness)
 
 
 def _markups(landmarks: dict[str, npt.NDArray[np.float64]]) -> dict[str, Any]:
@@ -237,19 +245,38 @@ def _markups(landmarks: dict[str, npt.NDArray[np.float64]]) -> dict[str, Any]:
     }
 
 
+_Grid = tuple[npt.NDArray[np.float64], tuple[int, int, int]]
+"""Pixel index to RAS mm (4, 4), and the shape (k, j, i)."""
+
+
+def _grids(
+    points: Points, axes: Points, center: Points, spacing: float, thickness: float, pixel: float, long_axis: int
+) -> list[_Grid]:
+    """The short-axis stack over `points`, and long-axis slices. `axes`: rows to septum, to front, from apex to base."""
+    short = slices(points, axes[2], -axes[1], spacing=spacing, pixel=pixel)
+    return [short] + [
+        long_axis_slice(points, axes, center, angle, depth=thickness, pixel=pixel)
+        for angle in LONG_AXIS_ANGLES[:long_axis]
+    ]
+
+
 def _phantom(
     mesh: Mesh,
     tissue: Callable[[Points], npt.NDArray[np.uint8]],
     lesion: Lesion,
     landmarks: dict[str, npt.NDArray[np.float64]],
-    matrix: npt.NDArray[np.float64],
-    shape: tuple[int, int, int],
+    grids: list[_Grid],
     thickness: float,
     shift: float,
     noise: float,
     seed: int,
 ) -> Phantom:
-    """Image a heart in one stack."""
+    """Image a heart in its stacks."""
     rng = np.random.default_rng(seed)
-    only = scan(tissue, lesion, matrix, shape, thickness, rng.normal(0, shift, size=(shape[0], 2)))
-    return Phantom(mesh, lesion(mesh.points), (only,), (only.lge(rng, noise, "LGE"),), landmarks, tissue, lesion)
+    scans, images, shifts = [], [], []
+    for matrix, shape in grids:
+        shifts.append(rng.normal(0, shift, size=(shape[0], 2)))
+        scans.append(scan(tissue, lesion, matrix, shape, thickness, shifts[-1]))
+        images.append(scans[-1].lge(rng, noise, "LGE"))
+    truth = lesion(mesh.points)
+    return Phantom(mesh, truth, tuple(scans), tuple(images), landmarks, tissue, lesion, tuple(shifts))

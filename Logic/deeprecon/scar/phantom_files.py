@@ -20,7 +20,7 @@ def write_fraction(path: Path, volume: Volume) -> None:
         sitk.WriteImage(_image(volume), str(part))
 
 
-def write_dicom(folder: Path, volume: Volume) -> Path:
+def write_dicom(folder: Path, volume: Volume, view: str = "short axis") -> Path:
     """Write an int16 volume as a series of MR images, one file a slice, and return the folder.
 
     The patient is called SYNTHETIC^PHANTOM; identifiers follow from the pixels, so that the same image gives the same
@@ -44,7 +44,7 @@ def write_dicom(folder: Path, volume: Volume) -> Path:
             "0008|0018": uid(k + 1),
             "0008|0060": "MR",
             "0008|0008": "DERIVED\\SECONDARY",
-            "0008|103e": "Synthetic LGE short axis",
+            "0008|103e": f"Synthetic LGE {view}",
             "0008|0070": "DeepRecon",
             "0008|0020": "20000101",
             "0008|0030": "000000",

@@ -94,6 +94,33 @@ def slices(
     return matrix, (int(counts[2]), int(counts[1]), int(counts[0]))
 
 
+LONG_AXIS_ANGLES = (0.0, 60.0, 120.0)
+"""Degrees from the front, away from the septum, of the 2-, the 4- and the 3-chamber plane around the long axis."""
+
+
+def long_axis_slice(
+    points: Points, axes: Points, center: Points, angle: float, *, depth: float, pixel: float
+) -> tuple[npt.NDArray[np.float64], tuple[int, int, int]]:
+    """Grid of one slice through the heart's long axis; its rows run from base to apex.
+
+    Args:
+        points: (N, 3) RAS mm to cover within the plane.
+        axes: (3, 3) rows in RAS: to the septum, to the front, from apex to base.
+        center: (3,) RAS mm on the long axis.
+        angle: of the plane around the axis, see `LONG_AXIS_ANGLES`.
+        depth: of the slice in mm, which a single slice has for its spacing.
+        pixel: size in the plane in mm.
+
+    Returns:
+        As `slices`.
+    """
+    septum, front, base = axes
+    normal = np.cos(np.radians(angle)) * septum + np.sin(np.radians(angle)) * front
+    matrix, (_, rows, columns) = slices(points, normal, -base, spacing=depth, pixel=pixel)
+    matrix[:3, 3] += normal * ((center - matrix[:3, 3]) @ normal)
+    return matrix, (1, rows, columns)
+
+
 def scan(
     tissue: Callable[[Points], npt.NDArray[np.uint8]],
     lesion: Lesion,

@@ -40,7 +40,7 @@ def phantom(inputs: settings.PhantomInputs, parameters: settings.PhantomParamete
     from deeprecon.scar.phantom import from_surface, sample_case, write_case
 
     geometry = {name: getattr(parameters, name) for name in ("spacing", "thickness", "pixel", "node_spacing")}
-    geometry |= {"shift": parameters.shift, "noise": parameters.noise}
+    geometry |= {"shift": parameters.shift, "noise": parameters.noise, "long_axis": parameters.long_axis}
     run.reporter.status("Imaging the phantom")
     if inputs.surface is None:
         made = sample_case(run.seed, parameters.lesion.value, **geometry)

@@ -58,12 +58,14 @@ class Levels:
         healthy, deviation: mean and standard deviation of healthy wall.
         threshold: above it lies scar.
         plateau: of pixels full of scar.
+        maximum: of the wall; its 99th percentile, as the maximum itself would be one pixel's noise.
     """
 
     healthy: float
     deviation: float
     threshold: float
     plateau: float
+    maximum: float
 
 
 def levels(
@@ -76,8 +78,7 @@ def levels(
     of the highest; its deviation comes from the pixels below it, where no scar is mixed in. The rules are
 
     - nsd:N, N standard deviations above healthy wall (Flett et al. 2011, JACC Cardiovasc Imaging 4:150);
-    - max:P, P percent of the maximum; fwhm is max:50 (Amado et al. 2004, JACC 44:2383). The 99th percentile stands
-      for the maximum, which would be one pixel's noise;
+    - max:P, P percent of the maximum; fwhm is max:50 (Amado et al. 2004, JACC 44:2383);
     - otsu, the split of least variance within both parts (Otsu 1979, IEEE TSMC 9:62).
 
     The plateau is the median of the wall's pixels above the middle between threshold and maximum.
@@ -107,7 +108,7 @@ def levels(
     threshold = max(threshold, np.nextafter(healthy, np.inf))
     above = values[values >= (threshold + maximum) / 2] if maximum > threshold else np.array([])
     plateau = float(np.median(above)) if len(above) else 2 * threshold - healthy
-    return Levels(healthy, deviation, float(threshold), max(plateau, float(np.nextafter(threshold, np.inf))))
+    return Levels(healthy, deviation, float(threshold), max(plateau, float(np.nextafter(threshold, np.inf))), maximum)
 
 
 def scar_fraction(
@@ -137,6 +138,37 @@ def scar_fraction(
         share = (values >= found.threshold).astype(np.float64)
     share = fill(share, wall >= _MOSTLY, wall > 0)
     return np.where(wall > 0, share, 0).astype(np.float32)
+
+
+def scar_and_core(
+    lge: Volume,
+    wall: npt.NDArray[np.floating],
+    remote: npt.NDArray[np.floating] | None,
+    rules: tuple[str, str],
+    soft: bool,
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Shares of each pixel's wall that are scar and scar core, by two thresholds; the core is never the larger one.
+
+    Where the maximum itself does not reach the scar's threshold, as in a slice without scar, there is no core.
+
+    Args:
+        rules: for scar and for core; the others and Raises: see `levels`.
+
+    Raises:
+        InputError: also where the intensity of the core's threshold does not lie above that of the scar's.
+    """
+    first, second = (levels(lge, wall, remote, rule) for rule in rules)
+    low, high = first.threshold, second.threshold
+    if first.maximum <= low:
+        return scar_fraction(lge, wall, remote, rules[0], soft), np.zeros(wall.shape, np.float32)
+    if high <= low:
+        raise InputError(
+            f"{lge.name}: the threshold of the core, {rules[1]}, is an intensity of {high:.4g} and does not lie above "
+            f"that of the scar, {rules[0]}, which is {low:.4g}.",
+            "Raise --core-threshold or lower --threshold.",
+        )
+    scar, core = (scar_fraction(lge, wall, remote, rule, soft) for rule in rules)
+    return scar, np.minimum(core, scar)
 
 
 def _whole_wall(lge: Volume, wall: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:

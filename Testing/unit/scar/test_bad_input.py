@@ -199,6 +199,27 @@ def wrong_dicom(given: Given) -> Path:
     return folder
 
 
+def markups(given: Given, name: str = "landmarks.mrk.json", **points: list[float]) -> Path:
+    listed = [{"label": key, "position": place, "positionStatus": "defined"} for key, place in points.items()]
+    content = {"markups": [{"type": "Fiducial", "coordinateSystem": "LPS", "controlPoints": listed}]}
+    (given.folder / name).write_text(json.dumps(content), encoding="utf-8")
+    return given.folder / name
+
+
+def long_axis(given: Given, shift: float = 0.0) -> list[str]:
+    """A short-axis stack with images and a long-axis slice beside it, whose image may lie elsewhere."""
+    axes = given.wall.ijk_to_ras
+    grid = axes[:, [0, 2, 1, 3]] * [1, 0.3, 2, 1]
+    drawn = np.indices(given.wall.array.shape[:2])[0][None] > 2
+    parts = (Segment("myocardium", drawn), Segment("scar", drawn & False))
+    path = given.folder / "lax.seg.nrrd"
+    write_segmentation(path, Segmentation(parts, grid, slice_thickness=8.0))
+    image = given.write("lax.nrrd", moved(Volume(drawn.astype(np.float32), grid, slice_thickness=8.0), at(shift=shift)))
+    first = given.files["segmentation"]
+    options = given.good(myocardium=first, scar=first, lge=given.files["lge"])
+    return [*options, "--myocardium", str(path), "--scar", str(path), "--lge", str(image)]
+
+
 def empty(given: Given) -> np.ndarray:
     return np.zeros(given.wall.array.shape, bool)
 
@@ -334,6 +355,48 @@ CASES: list[tuple[str, Callable[[Given], list[str]], str]] = [
         lambda g: [*g.good(), "--scar", str(g.files["scar"])],
         "2 scar files but 1 myocardium files.*same order",
     ),
+    (
+        "more remote regions than walls",
+        lambda g: [*intensity(g, remote=g.scar.array == 0), "--remote", str(g.files["segmentation"])],
+        "2 remote files but 1 myocardium files.*same order",
+    ),
+    (
+        "fewer images than walls",
+        lambda g: [*intensity(g), "--myocardium", str(g.files["segmentation"])],
+        "1 lge files but 2 myocardium files.*same order",
+    ),
+    (
+        "long-axis images on another grid",
+        lambda g: long_axis(g, shift=1.3),
+        r"lax\.seg\.nrrd and lax\.nrrd do not lie on the same voxel grid.*same patient and stack",
+    ),
+    (
+        "core threshold below that of the scar",
+        lambda g: [*intensity(g, threshold="max:60"), "--core-threshold", "max:40"],
+        r"lge\.nrrd: the threshold of the core, max:40, is an intensity of .* Raise --core-threshold",
+    ),
+    (
+        "core threshold typo",
+        lambda g: [*intensity(g), "--core-threshold", "max"],
+        "'max' needs a number",
+    ),
+    (
+        "core threshold where the scar is given",
+        lambda g: g.good(core_threshold="max:60"),
+        r"The scar itself was given \(scar_fraction\.nii\.gz\), so that --core-threshold.*Leave it out, or give --lge",
+    ),
+    ("missing landmarks", lambda g: g.good(landmarks=g.folder / "gone.mrk.json"), r"gone\.mrk\.json does not exist"),
+    ("text named markups", lambda g: g.good(landmarks=text(g, "l.mrk.json")), r"l\.mrk\.json is not valid JSON"),
+    (
+        "landmarks without apex",
+        lambda g: g.good(landmarks=markups(g, base=[0, 0, 0], septum=[1, 2, 3])),
+        r"landmarks\.mrk\.json: .*apex",
+    ),
+    (
+        "landmarks at one place",
+        lambda g: g.good(landmarks=markups(g, base=[1, 2, 3], apex=[1, 2, 3])),
+        r"landmarks\.mrk\.json: The landmarks apex and base lie at the same place.*Set both points again",
+    ),
     ("parameter out of range", lambda g: g.good(slice_thickness="99"), "slice.thickness.*30"),
     ("parameter that is no number", lambda g: g.good(node_spacing="fine"), "node-spacing"),
     (
@@ -368,6 +431,38 @@ def test_bad_input_is_told_and_leaves_nothing(options, words, given, tmp_path, c
 
 def test_the_good_case_of_this_table_is_good(given, tmp_path):
     assert call(["prepare", *given.good(), "--output", str(tmp_path / "out")]) == 0
+
+
+def test_the_long_axis_slice_of_this_table_is_good(given, tmp_path):
+    assert call(["prepare", *long_axis(given), "--output", str(tmp_path / "out")]) == 0
+
+
+def warned(arguments: list[str], words: str, output: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Such input is worked on, and said to be strange."""
+    assert call(["reconstruct", *arguments, "--output", str(output)]) == 0
+    shown = capsys.readouterr()
+    assert re.search(words, " ".join((shown.out + shown.err).split())), shown.out + shown.err
+    assert (output / "result.json").exists()
+
+
+def test_core_told_by_one_stack_alone_is_told(given, tmp_path, capsys):
+    wall, scar = given.wall.array > 0.5, (given.scar.array > 0.5) & (given.wall.array > 0.5)
+    half = scar & (np.indices(scar.shape)[0] % 2 == 0)
+    told = masks(given, "told.seg.nrrd", myocardium=wall, border_zone=half, core=scar & ~half)
+    silent = masks(given, "silent.seg.nrrd", myocardium=wall, scar=scar)
+    options = [*given.good(myocardium=told, scar=None), "--myocardium", str(silent)]
+    warned(options, r"silent\.seg\.nrrd shows scar without telling core from border zone", tmp_path / "out", capsys)
+
+
+def test_a_stack_given_twice_is_told(given, tmp_path, capsys):
+    options = given.good() + [f"--{role}={given.files[role]}" for role in ("myocardium", "scar")]
+    warned(options, r"Stack 2 \(\S+\) is the same as stack 1: its slices count twice", tmp_path / "out", capsys)
+
+
+def test_a_stack_far_from_the_mesh_is_told(given, tmp_path, capsys):
+    far = [given.write(f"far_{n}.nrrd", moved(v, at(shift=90))) for n, v in (("w", given.wall), ("s", given.scar))]
+    options = [*given.good(mesh_unit="mm", mesh_frame="lps"), "--myocardium", str(far[0]), "--scar", str(far[1])]
+    warned(options, r"Slice 3 of stack 2: only 0% of its wall meets the mesh", tmp_path / "out", capsys)
 
 
 KINDS = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.segmentation import Segment, Segmentation, write_segmentation
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
-from deeprecon.scar.case import Case, parse_labels, read_case
+from deeprecon.scar import regions
+from deeprecon.scar.case import Case, read_case
 from deeprecon.scar.observations import observe
 from deeprecon.scar.parameters import Observation, ReconstructInputs, ReconstructParameters
+from deeprecon.scar.phantom import Phantom, sample_case, write_case
+from deeprecon.scar.regions import parse_labels
 
 SHAPE = (4, 20, 24)
 AFFINE = np.array([[1.5, 0, 0, -20], [0, 1.5, 0, -14], [0, 0, 9, 5], [0, 0, 0, 1.0]])
@@ -226,3 +230,242 @@ def test_an_empty_myocardium_is_refused_even_where_scar_is_drawn(tmp_path, wall,
     path = segmentation(tmp_path / "s.seg.nrrd", Myocardium=np.zeros_like(wall), Scar=scar)
     with pytest.raises(InputError, match=r"s\.seg\.nrrd shows no myocardium at all"):
         read({"myocardium": path})
+
+
+# Core and border zone
+
+
+@pytest.fixture
+def inner(scar: np.ndarray) -> np.ndarray:
+    """The part of the scar that is core: its upper half."""
+    result = scar.copy()
+    result[:, :10] = False
+    return result
+
+
+def test_scar_is_core_and_border_zone_and_the_wall_is_all_of_it(tmp_path, wall, scar, inner):
+    path = segmentation(
+        tmp_path / "result.seg.nrrd", Healthy_myocardium=wall & ~scar, Scar_border_zone=scar & ~inner, Scar_core=inner
+    )
+    (stack,) = read({"myocardium": path}).stacks
+    np.testing.assert_array_equal(stack.wall > 0, wall)
+    np.testing.assert_array_equal(stack.scar > 0, scar)
+    np.testing.assert_array_equal(stack.core > 0, inner)
+
+
+def test_core_is_what_is_named_or_the_scar_without_its_border_zone(tmp_path, wall, scar, inner, labels):
+    dark = labels == 4  # within the border zone or not, it is core
+    drawn = {
+        "core": {"scar": scar, "infarct_core": inner & ~dark, "no-reflow": dark},
+        "border": {"scar": scar, "gray_zone": scar & ~inner, "no-reflow": dark},
+        "both": {"BZ": scar & ~inner, "dense_scar": inner, "MVO": dark},
+    }
+    for name, masks in drawn.items():
+        (stack,) = read({"scar": segmentation(tmp_path / f"{name}.seg.nrrd", myocardium=wall, **masks)}).stacks
+        np.testing.assert_array_equal(stack.scar > 0, scar)
+        np.testing.assert_array_equal(stack.core > 0, inner | dark, name)
+    plain = segmentation(tmp_path / "plain.seg.nrrd", myocardium=wall, scar=scar, MVO=dark)
+    assert read({"scar": plain}).stacks[0].core is None
+
+
+def test_a_label_map_tells_core_from_border_zone_by_its_labels(tmp_path, wall, scar, inner, labels):
+    path = saved(tmp_path / "labels.nii.gz", np.where(inner, 5, labels).astype(np.uint8))
+    for names in (
+        ("myocardium=2", "core=4,5", "border-zone=3"),
+        ("myocardium=2", "scar=3,4,5", "core=4,5"),
+        ("myocardium=2", "scar=5", "no-reflow=4", "border-zone=3"),
+    ):
+        (stack,) = read({"scar": path}, labels=names).stacks
+        np.testing.assert_array_equal(stack.wall > 0, wall)
+        np.testing.assert_array_equal(stack.scar > 0, scar)
+        np.testing.assert_array_equal(stack.core > 0, inner | (labels == 4))
+    without = saved(tmp_path / "without.nii.gz", np.where(labels == 4, 3, labels).astype(np.uint8))
+    (stack,) = read({"scar": without}, labels=("myocardium=2", "core=5", "border-zone=3")).stacks
+    assert stack.core is not None
+    assert not stack.core.any()
+
+
+def test_core_is_never_more_than_the_scar_of_its_pixel(tmp_path, wall, scar, inner):
+    share = np.where(wall, np.float32(0.8), np.float32(0))
+    path = segmentation(tmp_path / "s.seg.nrrd", scar=scar & inner, core=inner)
+    (stack,) = read({"myocardium": saved(tmp_path / "w.nii.gz", share), "scar": path}).stacks
+    assert (stack.core <= stack.scar).all()
+    (stack,) = read({"myocardium": saved(tmp_path / "w.nii.gz", share), "scar": path}, observation="binary").stacks
+    assert set(np.unique(stack.core)) == {0, 1}
+
+
+def test_core_must_be_told_by_every_stack_that_shows_scar(tmp_path, wall, scar, inner):
+    told = segmentation(tmp_path / "told.seg.nrrd", myocardium=wall, border_zone=scar & ~inner, core=inner)
+    silent = segmentation(tmp_path / "silent.seg.nrrd", myocardium=wall, scar=scar)
+    healthy = segmentation(tmp_path / "healthy.seg.nrrd", myocardium=wall, scar=np.zeros_like(scar))
+    case = read({"myocardium": (told, silent)})
+    assert [stack.core for stack in case.stacks] == [None, None]
+    assert any("silent.seg.nrrd shows scar without telling core" in warning for warning in case.warnings)
+    case = read({"myocardium": (told, healthy)})
+    np.testing.assert_array_equal(case.stacks[0].core > 0, inner)
+    assert not case.stacks[1].core.any()
+    assert not any("core" in warning for warning in case.warnings)
+    assert observe(case.stacks).core is not None
+
+
+def test_a_second_threshold_gives_the_core(tmp_path, wall, scar, inner):
+    rng = np.random.default_rng(0)
+    image = np.where(inner, 400.0, np.where(scar, 200.0, 60.0)) + rng.normal(0, 5, SHAPE)
+    path = segmentation(tmp_path / "s.seg.nrrd", myocardium=wall)
+    inputs = {"myocardium": path, "lge": saved(tmp_path / "lge.nrrd", image.astype(np.float32), thickness=8.0)}
+    for observation in Observation:
+        (stack,) = read(inputs, threshold="nsd:6", core_threshold="max:70", observation=observation).stacks
+        np.testing.assert_array_equal(stack.scar > 0.5, scar)
+        np.testing.assert_array_equal(stack.core > 0.5, inner)
+        assert (stack.core <= stack.scar).all()
+    assert read(inputs).stacks[0].core is None
+
+
+# What else the files tell
+
+
+def test_cavities_lie_on_the_grid_of_the_first_stack_that_shows_them(tmp_path, wall, scar, labels):
+    left = labels == 1
+    right = np.roll(left, 10, axis=2)
+    bare = segmentation(tmp_path / "bare.seg.nrrd", myocardium=wall, scar=scar)
+    turned = AFFINE[[1, 2, 0, 3]]
+    single = segmentation(
+        tmp_path / "lax.seg.nrrd", affine=turned, myocardium=wall[1:2], scar=scar[1:2], LV_blood_pool=left[1:2]
+    )
+    drawn = {"myocardium": wall, "scar": scar, "LV_blood_pool": left, "RV_blood_pool": right}
+    full = segmentation(tmp_path / "full.seg.nrrd", **drawn)
+    case = read({"myocardium": (bare, single, full)})
+    for cavity, mask in zip(case.cavities, (left, right), strict=True):
+        np.testing.assert_array_equal(cavity.array > 0, mask)
+        np.testing.assert_array_equal(cavity.ijk_to_ras, case.stacks[2].ijk_to_ras)
+    case = read({"myocardium": single})
+    np.testing.assert_array_equal(case.cavities[0].array.any(), True)
+    assert case.cavities[1] is None
+    assert read({"myocardium": bare}).cavities == (None, None)
+    path = saved(tmp_path / "labels.nii.gz", np.where(right & (labels == 0), 7, labels).astype(np.uint8))
+    case = read({"scar": path}, labels=("myocardium=2", "scar=3,4", "blood-pool=1", "right-blood-pool=7"))
+    np.testing.assert_array_equal(case.cavities[0].array > 0, left)
+    np.testing.assert_array_equal(case.cavities[1].array > 0, right & (labels == 0))
+
+
+def test_landmarks_are_read_in_ras(files, patient):
+    case = read_case(
+        ReconstructInputs(myocardium=(files["segmentation"],), landmarks=files["landmarks"]), ReconstructParameters()
+    )
+    assert set(case.landmarks) == set(patient.landmarks)
+    for name, place in patient.landmarks.items():
+        np.testing.assert_allclose(case.landmarks[name], place, atol=1e-6)
+    assert read({"myocardium": files["segmentation"]}).landmarks == {}
+
+
+def test_each_file_is_read_once(tmp_path, monkeypatch, labels, wall, scar):
+    opened: list[Path] = []
+    for name in ("read_segmentation", "read_volume"):
+        inner = getattr(regions, name)
+        monkeypatch.setattr(regions, name, lambda path, inner=inner: opened.append(path) or inner(path))
+    drawn = {"myocardium": wall, "scar": scar, "MVO": labels == 4, "LV blood": labels == 1}
+    path = segmentation(tmp_path / "s.seg.nrrd", **drawn)
+    lge = saved(tmp_path / "lge.nrrd", np.where(scar, 300, 60).astype(np.int16), thickness=8.0)
+    read({"myocardium": path, "scar": path, "lge": lge, "remote": path})
+    assert sorted(opened) == sorted([path, lge])
+    opened.clear()
+    path = saved(tmp_path / "labels.nii.gz", labels)
+    read({"scar": path}, labels=("scar=3", "no-reflow=4", "myocardium=2", "blood-pool=1"))
+    assert opened == [path]
+
+
+def test_a_stack_that_shows_no_scar_beside_others_that_do_is_free_of_it(tmp_path, wall, scar, labels):
+    drawn = segmentation(tmp_path / "s.seg.nrrd", myocardium=wall, scar=scar)
+    bare = segmentation(tmp_path / "bare.seg.nrrd", myocardium=wall)
+    maps = [
+        saved(tmp_path / "labels.nii.gz", labels),
+        saved(tmp_path / "bare.nii.gz", np.where(wall, 2, 0).astype(np.uint8)),
+    ]
+    names = ("scar=3,4", "myocardium=2")
+    for case in (read({"myocardium": (drawn, bare)}), read({"scar": tuple(maps)}, labels=names)):
+        np.testing.assert_array_equal(case.stacks[0].scar > 0, scar)
+        assert not case.stacks[1].scar.any()
+        assert any("bare" in warning and "no scar" in warning for warning in case.warnings)
+    # alone it tells nothing, and a file given for its scar must show it
+    with pytest.raises(InputError, match="Neither scar nor LGE"):
+        read({"myocardium": bare})
+    with pytest.raises(InputError, match=r"bare\.nii\.gz has none of the labels scar=3,4"):
+        read({"scar": maps[1]}, labels=names)
+
+
+def test_the_same_stack_twice_is_told(tmp_path, wall, scar):
+    path = segmentation(tmp_path / "s.seg.nrrd", myocardium=wall, scar=scar)
+    case = read({"myocardium": (path, path)})
+    assert "Stack 2 (s.seg.nrrd) is the same as stack 1: its slices count twice." in case.warnings
+    other = segmentation(tmp_path / "other.seg.nrrd", myocardium=wall, scar=wall)
+    assert not any("the same" in warning for warning in read({"myocardium": (path, other)}).warnings)
+
+
+# Long-axis slices
+
+
+@pytest.fixture(scope="module")
+def views() -> Phantom:
+    """A stack and the three long-axis slices."""
+    return sample_case(spacing=20, thickness=8, pixel=2, node_spacing=5, long_axis=3)
+
+
+@pytest.mark.parametrize("kind", ["nifti", "nrrd", "dicom"])
+def test_stack_and_long_axis_slices_agree_with_the_analytic_heart(kind, tmp_path, views):
+    paths = write_case(views, tmp_path, dicom=kind == "dicom")
+    marks = ("", "_lax1", "_lax2", "_lax3")
+
+    def several(name: str) -> tuple[Path, ...]:
+        return tuple(paths[name + mark] for mark in marks)
+
+    if kind == "nrrd":
+        for mark, stack, found in zip(marks, views.stacks, views.scans, strict=True):
+            for name, share in (("myocardium", stack.wall), ("scar", found.scar)):
+                paths[name + mark] = saved(tmp_path / f"{name}{mark}.nrrd", share, stack.ijk_to_ras, stack.thickness)
+    if kind == "dicom":
+        case = read({"myocardium": several("segmentation"), "lge": several("dicom"), "scar": several("segmentation")})
+        assert [image.array.shape for image in case.lge] == [stack.wall.shape for stack in case.stacks]
+    else:
+        case = read(
+            {"myocardium": several("myocardium"), "scar": several("scar")},
+            slice_thickness=8.0 if kind == "nifti" else None,
+        )
+    assert [len(stack.wall) for stack in case.stacks] == [len(stack.wall) for stack in views.stacks]
+    assert {stack.thickness for stack in case.stacks} == {8}
+    found = observe(case.stacks)
+    assert len(found.planes) == sum(len(stack.wall) for stack in views.stacks)
+    steps = np.array([[plane.u, plane.v, plane.normal * plane.thickness] for plane in found.planes])[found.slice_id]
+    inside = np.random.default_rng(1).uniform(-0.5, 0.5, (len(found), 100, 3)) @ steps
+    points = (found.centers[:, None] + inside).reshape(-1, 3)
+    wall = views.wall(points).reshape(len(found), -1).mean(axis=1)
+    scar = views.scar(points).reshape(len(found), -1).mean(axis=1)
+    for index in range(len(found.planes)):
+        of = found.slice_id == index
+        if of.sum() < 30:
+            continue
+        exact = kind != "dicom"  # contours are whole pixels
+        assert np.abs(found.wall - wall)[of].mean() < (0.04 if exact else 0.35)
+        assert (found.wall * found.y)[of].sum() == pytest.approx(
+            scar[of].sum(), rel=0.05 if exact else 0.3, abs=1 if exact else 5
+        )
+        sure = of & (wall > 0.99)
+        assert np.abs(found.y - scar)[sure].mean() < (0.02 if exact else 0.1)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_a_single_slice_is_one_slice_in_every_order_of_its_axes(order, tmp_path, wall, scar):
+    # a voxel deeper than the slice is thick, or thinner than a pixel, changes nothing
+    for depth in (0.5, 9.0):
+        affine = np.eye(4)
+        affine[:3, :3] = (np.array([[0.6, 0.0, 0.8], [0, 1, 0], [-0.8, 0, 0.6]]) * [1.5, 1.5, depth])[:, list(order)]
+        axes = tuple(2 - order[2 - axis] for axis in range(3))
+        given = {
+            name: saved(tmp_path / f"{name}.nii.gz", np.transpose(mask[1:2], axes).astype(np.uint8), affine)
+            for name, mask in (("myocardium", wall), ("scar", scar))
+        }
+        (stack,) = read(given, slice_thickness=8.0).stacks
+        assert len(stack.wall) == 1
+        assert abs(stack.normal @ [0.8, 0, 0.6]) == pytest.approx(1, abs=1e-4)
+        centers = observe([stack]).centers
+        expected = np.argwhere(wall[1:2])[:, ::-1][:, list(order)] @ affine[:3, :3].T
+        np.testing.assert_allclose(sorted(map(tuple, centers)), sorted(map(tuple, expected)), atol=1e-3)

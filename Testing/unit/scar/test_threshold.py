@@ -7,7 +7,7 @@ import pytest
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
-from deeprecon.scar.threshold import Threshold, levels, parse_threshold, scar_fraction
+from deeprecon.scar.threshold import Threshold, levels, parse_threshold, scar_and_core, scar_fraction
 
 SHAPE = (4, 40, 40)
 
@@ -95,6 +95,36 @@ def test_soft_shares_rise_from_healthy_over_the_threshold_to_the_plateau(rule):
     assert share[-1] == 1
     assert np.interp(again.threshold, ramp, share) == pytest.approx(0.5, abs=0.06)  # the ramp has steps
     np.testing.assert_array_equal(scar_fraction(lge, wall, None, rule, soft=False)[0, 0], ramp >= again.threshold)
+
+
+@pytest.mark.parametrize("soft", [True, False])
+def test_a_higher_threshold_gives_the_core_within_the_scar(soft):
+    lge, wall, scar = wall_with_scar()
+    dense = scar.copy()
+    dense[:2] = 0
+    lge.array[:2][scar[:2] > 0] -= 130  # 270 of 400
+    both = scar_and_core(lge, wall, None, ("nsd:5", "max:80"), soft)
+    for share, expected in zip(both, (scar, dense), strict=True):
+        assert (share > 0.5).mean() == pytest.approx(expected.mean(), abs=0.002)
+        np.testing.assert_array_equal((share > 0.5)[:, 4:-4], (expected > 0)[:, 4:-4])
+    assert (both[1] <= both[0]).all()
+    np.testing.assert_array_equal(both[0], scar_fraction(lge, wall, None, "nsd:5", soft))
+
+
+def test_a_core_threshold_that_is_not_above_that_of_the_scar_is_refused_with_both_intensities():
+    lge, wall, _ = wall_with_scar(noise=3)
+    for rules in (("max:60", "nsd:5"), ("fwhm", "fwhm"), ("nsd:5", "nsd:2")):
+        low, high = (levels(lge, wall, None, rule).threshold for rule in rules)
+        words = f"LGE: the threshold of the core, {rules[1]}, is an intensity of {high:.4g} .* which is {low:.4g}"
+        with pytest.raises(InputError, match=words):
+            scar_and_core(lge, wall, None, rules, soft=True)
+
+
+def test_without_scar_there_is_no_core_whatever_share_of_the_maximum_it_has():
+    lge, wall, _ = wall_with_scar(share=0)
+    scar, core = scar_and_core(lge, wall, None, ("nsd:5", "max:80"), soft=True)
+    assert scar.mean() < 0.005
+    assert not core.any()
 
 
 def test_noise_of_healthy_wall_does_not_add_up_to_scar():
