@@ -49,7 +49,7 @@ def surface_views(
         triangles: (T, 3) indices into the points.
         values: (N,) shown from white (0) to dark red (1).
     """
-    plt = _pyplot()
+    plt = pyplot()
     figure, axes = plt.subplots(1, len(views), figsize=(3.4 * len(views), 3.8), layout="constrained", squeeze=False)
     palette = plt.get_cmap("YlOrRd")
     corners = points[triangles]
@@ -73,7 +73,7 @@ def surface_views(
     mappable = plt.cm.ScalarMappable(cmap=palette)
     mappable.set_clim(0, 1)
     figure.colorbar(mappable, ax=axes[0], shrink=0.7, label=title)
-    return _png(figure)
+    return png(figure)
 
 
 def _render(corners: FloatArray, values: FloatArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
@@ -132,7 +132,7 @@ OUTLINE_COLORS = ("#35c4ff", "#ffd23f", "#ff3b30", "#7ddc5a")
 
 def montage(slices: Sequence[Slice], columns: int = 5) -> bytes:
     """PNG of slices side by side, all in the same gray window, with a legend of the outlines."""
-    plt = _pyplot()
+    plt = pyplot()
     from matplotlib.lines import Line2D
 
     columns = min(columns, len(slices))
@@ -151,22 +151,23 @@ def montage(slices: Sequence[Slice], columns: int = 5) -> bytes:
     names = slices[0].outlines
     handles = [Line2D([], [], color=color, label=name) for color, name in zip(OUTLINE_COLORS, names, strict=False)]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
-    return _png(figure)
+    return png(figure)
 
 
 def curves(series: Mapping[str, Sequence[float]], steps: Sequence[int], label: str) -> bytes:
     """PNG of training curves over the step, on a logarithmic axis."""
-    plt = _pyplot()
+    plt = pyplot()
     figure, axis = plt.subplots(figsize=(6.4, 3.2), layout="constrained")
     for name, values in series.items():
         axis.plot(steps, values, label=name)
     axis.set(xlabel="step", ylabel=label, yscale="log")
     axis.grid(alpha=0.3)
     axis.legend(frameon=False)
-    return _png(figure)
+    return png(figure)
 
 
-def _pyplot() -> Any:
+def pyplot() -> Any:
+    """matplotlib.pyplot, drawing without a display."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -175,8 +176,9 @@ def _pyplot() -> Any:
     return plt
 
 
-def _png(figure: Any) -> bytes:
+def png(figure: Any) -> bytes:
+    """A figure as a PNG file; the figure is closed."""
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=110)
-    _pyplot().close(figure)
+    pyplot().close(figure)
     return stream.getvalue()

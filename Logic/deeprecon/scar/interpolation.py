@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,12 @@ from deeprecon.scar.parameters import Interpolation
 from deeprecon.scar.stacks import Stack
 
 Floats = npt.NDArray[np.float64]
+
+SPATIAL = (Interpolation.NEAREST, Interpolation.LINEAR, Interpolation.SIGNED_DISTANCE, Interpolation.LOG_ODDS)
+"""The kinds that read each slice straight across from the node."""
+
+StandIn = Callable[[npt.NDArray[np.intp]], Floats]
+"""(N,) slice of each node -> (N, 3) RAS mm, where that slice is read for the node."""
 
 _FINE_MM = 0.5
 """Pixel size on which the contours of signed distances are drawn, in mm."""
@@ -43,7 +49,7 @@ def interpolate(
     Args:
         stacks: at least one, with wall.
         nodes: (N, 3) RAS mm.
-        kind: which interpolation.
+        kind: one of `SPATIAL`; `anatomical.interpolate_anatomical` has the others.
 
     Returns:
         (N,) probability, and (N,) uncertainty: the standard deviation between the slices that are joined, each read
@@ -52,10 +58,19 @@ def interpolate(
     Raises:
         InputError: see `observe`.
     """
+    if kind not in SPATIAL:
+        raise ValueError(f"{kind.value} needs the coordinates of the wall: use interpolate_anatomical")
+    return join(stacks, nodes, kind, lambda stack: lambda slices: nodes)
+
+
+def join(
+    stacks: Sequence[Stack], nodes: Floats, kind: Interpolation, stand_ins: Callable[[Stack], StandIn]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """`interpolate` with each slice read at the nodes' stand-ins in it, such as the same place of the wall."""
     observe(stacks)  # for its checks
     mean, square, total = np.zeros((3, len(nodes)))
     for stack in stacks:
-        probability, lower, upper, share, distance = _one_stack(stack, nodes, kind)
+        probability, lower, upper, share, distance = _one_stack(stack, nodes, kind, stand_ins(stack))
         weight = 1 / (distance**2 + _NEAR_MM**2)
         spread = share * (1 - share) * (upper - lower) ** 2
         mean += weight * probability
@@ -66,7 +81,9 @@ def interpolate(
     return mean.astype(np.float32), uncertainty.astype(np.float32)
 
 
-def _one_stack(stack: Stack, nodes: Floats, kind: Interpolation) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+def _one_stack(
+    stack: Stack, nodes: Floats, kind: Interpolation, stand_in: StandIn
+) -> tuple[Floats, Floats, Floats, Floats, Floats]:
     """Of one stack, (N,) each: probability, that of the slices below and above, way between them, distance in mm."""
     slices = np.flatnonzero(stack.wall.any(axis=(1, 2)))
     rows, columns = (np.flatnonzero(stack.wall.any(axis=axes)) for axes in ((0, 2), (0, 1)))
@@ -75,7 +92,7 @@ def _one_stack(stack: Stack, nodes: Floats, kind: Interpolation) -> tuple[Floats
     maps = fill(scar, wall > 0, np.ones(wall.shape, bool))
 
     to_ijk = np.linalg.inv(stack.ijk_to_ras)
-    i, j, k = (nodes @ to_ijk[:3, :3].T + to_ijk[:3, 3]).T
+    k = nodes @ to_ijk[2, :3] + to_ijk[2, 3]
     pixel = np.linalg.norm(stack.ijk_to_ras[:3, :3], axis=0)
     above = np.clip(np.searchsorted(slices, k), 1, max(len(slices) - 1, 1))
     below = above - 1
@@ -87,6 +104,7 @@ def _one_stack(stack: Stack, nodes: Floats, kind: Interpolation) -> tuple[Floats
 
     def within(neighbor: npt.NDArray[np.intp]) -> tuple[Floats, Floats, Floats]:
         """Place (j, i) of the nodes within a neighboring slice, and how far beside its pixels they lie in mm."""
+        i, j = (stand_in(slices[neighbor]) @ to_ijk[:2, :3].T + to_ijk[:2, 3]).T
         beside_i, beside_j = i - columns[0] - moved[slices[neighbor], 0], j - rows[0] - moved[slices[neighbor], 1]
         inner_i, inner_j = np.clip(beside_i, 0, maps.shape[2] - 1), np.clip(beside_j, 0, maps.shape[1] - 1)
         return inner_j, inner_i, np.hypot((beside_i - inner_i) * pixel[0], (beside_j - inner_j) * pixel[1])

@@ -8,9 +8,8 @@ import pytest
 from benchmarks.scar_methods import field, stacks_of
 
 from deeprecon.data.mesh_io import place, read_mesh
-from deeprecon.scar.interpolation import interpolate
+from deeprecon.scar.interpolation import SPATIAL, interpolate
 from deeprecon.scar.metrics import evaluate
-from deeprecon.scar.parameters import Interpolation
 from deeprecon.scar.phantom import Phantom, from_surface, sample_case
 
 STEPS = 1200
@@ -19,7 +18,7 @@ TARGET = 0.96
 
 def dice_of_all(phantom: Phantom, observation: str) -> dict[str, float]:
     stacks = stacks_of(phantom, observation)
-    answers = {kind.value: interpolate(stacks, phantom.mesh.points, kind) for kind in Interpolation}
+    answers = {kind.value: interpolate(stacks, phantom.mesh.points, kind) for kind in SPATIAL}
     answers["field"] = field(phantom, stacks, STEPS, "cpu", 1)
     return {name: evaluate(phantom.mesh, *answer, phantom.truth)["dice"] for name, answer in answers.items()}
 

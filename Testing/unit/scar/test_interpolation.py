@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from deeprecon.data.errors import InputError
-from deeprecon.scar.interpolation import interpolate
+from deeprecon.scar.interpolation import SPATIAL, interpolate
 from deeprecon.scar.parameters import Interpolation
 from deeprecon.scar.stacks import Stack
 
@@ -42,7 +42,7 @@ def extent(stack: Stack, k: float, kind: Interpolation) -> float:
     return float((interpolate([stack], line, kind)[0] > 0.5).sum() * (i[1] - i[0]))
 
 
-@pytest.mark.parametrize("kind", Interpolation)
+@pytest.mark.parametrize("kind", SPATIAL)
 def test_scar_everywhere_stays_everywhere(kind):
     """At the wall's edge, in gaps and beyond the last slice there must be no dip: outside the wall is not "no scar"."""
     j, i = np.mgrid[:30, :30]
@@ -85,21 +85,21 @@ def test_shapes_keep_what_linear_loses_of_a_rounded_scar():
     assert extent(stack, 0.4, Interpolation.SIGNED_DISTANCE) == pytest.approx(6.3 + 0.4 * 6.4, abs=0.5)
 
 
-@pytest.mark.parametrize("kind", Interpolation)
+@pytest.mark.parametrize("kind", SPATIAL)
 def test_scar_ends_between_its_last_slice_and_an_empty_one(kind):
     stack = disks([8, 0])
     assert extent(stack, 0.25, kind) > 3
     assert extent(stack, 0.75, kind) == 0
 
 
-@pytest.mark.parametrize("kind", Interpolation)
+@pytest.mark.parametrize("kind", SPATIAL)
 def test_without_any_scar_there_is_none(kind):
     stack = disks([0, 0, 0])
     nodes = ras(stack.ijk_to_ras, np.random.default_rng(0).uniform(-1, [40, 40, 3], (200, 3)))
     assert interpolate([stack], nodes, kind)[0].max() < 0.5
 
 
-@pytest.mark.parametrize("kind", Interpolation)
+@pytest.mark.parametrize("kind", SPATIAL)
 def test_pose_does_not_matter(kind):
     turn = np.linalg.qr(np.random.default_rng(2).normal(size=(3, 3)))[0]
     ijk = np.random.default_rng(0).uniform(-1, [40, 40, 3], (300, 3))
@@ -116,7 +116,7 @@ def test_slices_without_wall_are_skipped():
     np.testing.assert_allclose(interpolate([full], nodes, LINEAR), interpolate([two], nodes, LINEAR), atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", Interpolation)
+@pytest.mark.parametrize("kind", SPATIAL)
 def test_one_slice_is_enough(kind):
     stack = disks([6])
     nodes = ras(stack.ijk_to_ras, [[19.5, 19.5, 3.0], [39, 39, -3.0]])
@@ -144,6 +144,11 @@ def test_uncertainty_lives_between_slices_that_differ():
     nodes = ras(stack.ijk_to_ras, [[27, 19.5, k] for k in (0.0, 0.5, 1.0, 1.4)] + [[39, 19.5, 0.5]])
     uncertainty = interpolate([stack], nodes, LINEAR)[1]
     np.testing.assert_allclose(uncertainty, [0, 0.5, 0, 0, 0], atol=1e-3)
+
+
+def test_kinds_along_the_wall_are_not_answered_here():
+    with pytest.raises(ValueError, match="anatomical-linear needs the coordinates of the wall"):
+        interpolate([disks([6])], np.zeros((1, 3)), Interpolation.ANATOMICAL_LINEAR)
 
 
 def test_bad_stacks_are_refused():
