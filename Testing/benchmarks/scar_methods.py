@@ -28,7 +28,7 @@ from deeprecon.data.mesh import Inside
 from deeprecon.data.mesh_io import place, read_mesh
 from deeprecon.jobs.run import Run
 from deeprecon.scar.infer import predict
-from deeprecon.scar.interpolation import interpolate
+from deeprecon.scar.interpolation import SPATIAL, interpolate
 from deeprecon.scar.lesions import LESIONS
 from deeprecon.scar.metrics import evaluate
 from deeprecon.scar.observations import observe, quadrature
@@ -87,7 +87,7 @@ def field(phantom: Phantom, stacks: tuple[Stack, ...], steps: int, device: str, 
     with tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder), Path(folder), device, threads, "fp32", 0, Quiet())
         fit = fit_field(observations, points, steps, run)
-    return predict(fit.field, phantom.mesh.points)
+    return predict(fit.field, fit.spread, phantom.mesh.points)
 
 
 def main() -> int:
@@ -112,7 +112,7 @@ def main() -> int:
         for observation in arguments.observations:
             stacks = stacks_of(phantom, observation)
             scores = {}
-            for method in [*(kind.value for kind in Interpolation), "field"]:
+            for method in [*(kind.value for kind in SPATIAL), "field"]:
                 start = time.perf_counter()
                 if method == "field":
                     answer = field(phantom, stacks, steps, device, arguments.threads)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,14 @@ import numpy.typing as npt
 
 from deeprecon.data.mesh import Mesh
 from deeprecon.jobs.run import Run
+from deeprecon.scar.anatomical import ANATOMICAL, interpolate_anatomical
 from deeprecon.scar.interpolation import interpolate
+from deeprecon.scar.node_groups import group_nodes
 from deeprecon.scar.observations import Observations, Quadrature
 from deeprecon.scar.outputs import Predict
 from deeprecon.scar.parameters import Method, ReconstructParameters
 from deeprecon.scar.stacks import Stack
+from deeprecon.scar.wall_coordinates import WallCoordinates
 
 Floats = npt.NDArray[np.float64]
 
@@ -38,6 +42,11 @@ class Fitted:
     figures: Mapping[str, Any] = field(default_factory=dict)
 
 
+def is_anatomical(parameters: ReconstructParameters) -> bool:
+    """Whether the method reads the slices along the wall, and so has to know where that is."""
+    return parameters.method is Method.INTERPOLATION and parameters.interpolation in ANATOMICAL
+
+
 def fit(
     stacks: Sequence[Stack],
     observations: Observations,
@@ -45,6 +54,8 @@ def fit(
     mesh: Mesh,
     parameters: ReconstructParameters,
     run: Run,
+    name: str = "field",
+    coordinates: WallCoordinates | None = None,
 ) -> Fitted:
     """Fit the chosen method to the slices.
 
@@ -54,16 +65,54 @@ def fit(
         mesh: RAS mm, whose nodes the mlp is trained on.
         parameters: with `steps` resolved.
         run: see there.
+        name: of this fit, where a run makes several.
+        coordinates: of the wall, for the anatomical interpolations.
     """
     if parameters.method is Method.INTERPOLATION:
         run.reporter.status("Interpolating")
-        return Fitted(lambda places: interpolate(stacks, places, parameters.interpolation))
-    from deeprecon.scar.infer import predict
+        kind = parameters.interpolation
+        if kind not in ANATOMICAL:
+            return Fitted(lambda places: interpolate(stacks, places, kind))
+        assert coordinates is not None
+        wall = coordinates
+        return Fitted(lambda places: interpolate_anatomical(stacks, places, kind, wall))
+    if parameters.method is Method.MLP:
+        return _fit_mlp(stacks, mesh, parameters, run, name)
+    from deeprecon.scar import infer
     from deeprecon.scar.train import fit_field
 
     run.reporter.status("Fitting the field")
-    done = fit_field(observations, points, parameters.steps, run)
+    done = fit_field(observations, points, parameters.steps, run, name=name)
     curves = {name: [entry[name] for entry in done.history] for name in done.history[0]} if done.history else {}
     steps = parameters.steps if done.finished or not done.history else int(done.history[-1]["step"])
-    figures = {"steps": steps, "best_step": done.best_step, "held_out_error": done.held_out_error}
-    return Fitted(lambda places: predict(done.field, places), None, curves, figures)
+    figures = {
+        "steps": steps,
+        "best_step": done.best_step,
+        "held_out_error": done.held_out_error,
+        "uncertainty_factor": done.spread,
+    }
+    return Fitted(
+        partial(infer.predict, done.field, done.spread),
+        partial(infer.samples, done.field, done.spread),
+        curves,
+        figures,
+    )
+
+
+def _fit_mlp(stacks: Sequence[Stack], mesh: Mesh, parameters: ReconstructParameters, run: Run, name: str) -> Fitted:
+    from deeprecon.scar import mlp
+    from deeprecon.scar.mlp_train import fit_mlp
+
+    groups = group_nodes(mesh.points, stacks)
+    assert groups.nodes is not None
+    run.reporter.status("Training the network")
+    done = fit_mlp(groups, parameters.network, parameters.steps, parameters.patience, run, name=name)
+    masks = done.network.draw_masks(parameters.samples, run.seed)
+    figures = {
+        **done.figures,
+        "groups_with_nodes": len(groups),
+        "nodes_in_groups": len(np.unique(groups.nodes)),
+    }
+    return Fitted(
+        partial(mlp.predict, done.network, masks), partial(mlp.samples, done.network, masks), done.curves, figures
+    )

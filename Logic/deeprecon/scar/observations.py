@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ class Plane:
         thickness: of the imaged slab along the normal in mm.
         stack: which stack it belongs to.
         index: which slice of that stack it is.
+        shift: (3,) RAS mm by which it was moved to lie on the heart; `origin` is where it lies after that.
     """
 
     origin: npt.NDArray[np.float64]
@@ -38,6 +39,7 @@ class Plane:
     thickness: float
     stack: int
     index: int
+    shift: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +94,8 @@ def planes_of(stack: Stack, number: int = 0) -> tuple[Plane, ...]:
     u, v, step = stack.ijk_to_ras[:3, :3].T.astype(np.float64)
     origins = stack.ijk_to_ras[:3, 3] + np.arange(len(stack.wall))[:, None] * step + stack.offsets
     return tuple(
-        Plane(origin, u, v, stack.normal, float(stack.thickness), number, k) for k, origin in enumerate(origins)
+        Plane(origin, u, v, stack.normal, float(stack.thickness), number, k, stack.offsets[k])
+        for k, origin in enumerate(origins)
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -66,20 +67,47 @@ def slice_rows(observations: Observations, quadrature: Quadrature, means: Floats
                 "reconstructed scar %": round(100 * float(np.average(mean, weights=share)), 1),
                 "residual RMS": round(float(np.sqrt(np.average((mean - y) ** 2, weights=share))), 3),
                 "wall within the mesh %": round(100 * float(quadrature.overlap[number]), 1),
+                "shift mm": round(float(np.linalg.norm(plane.shift)), 2),
+                **_vector("shift", plane.shift),
+                **_vector("origin", plane.origin),
+                **_vector("normal", plane.normal),
+                "thickness mm": round(plane.thickness, 3),
             }
         )
     return rows
 
 
-def segment(predict: Predict, inside: Inside, stack: Stack, box: Floats, cutoff: float, core: float) -> Segmentation:
-    """Scar core, border zone and healthy wall on an isotropic grid along the axes of a stack.
+def _vector(name: str, vector: Floats) -> dict[str, float]:
+    """Columns for the three parts of a vector in RAS."""
+    return {f"{name} {axis}": round(float(value), 4) for axis, value in zip("RAS", vector, strict=True)}
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """A reconstruction on cubes of SEGMENTATION_SPACING along the axes of a stack.
+
+    Attributes:
+        wall: (k, j, i) bool.
+        scar: (k, j, i) float32 probability, 0 off the wall.
+        core: (k, j, i) float32 probability of scar core, or None where it has none of its own.
+        ijk_to_ras: (4, 4).
+    """
+
+    wall: npt.NDArray[np.bool_]
+    scar: npt.NDArray[np.float32]
+    core: npt.NDArray[np.float32] | None
+    ijk_to_ras: npt.NDArray[np.float64]
+
+
+def on_grid(predict: Predict, core: Predict | None, inside: Inside, stack: Stack, box: Floats) -> Grid:
+    """Read a reconstruction on a grid.
 
     Args:
-        predict: the reconstruction.
+        predict: of scar.
+        core: of scar core, or None.
         inside: tells the wall.
         stack: gives the axes.
         box: (2, 3) RAS corners, or any (M, 3) points that span the wall.
-        cutoff, core: probabilities above which a voxel is scar, and scar core.
     """
     axes = stack.ijk_to_ras[:3, :3] / np.linalg.norm(stack.ijk_to_ras[:3, :3], axis=0)
     local = box @ np.linalg.inv(axes).T
@@ -91,15 +119,31 @@ def segment(predict: Predict, inside: Inside, stack: Stack, box: Floats, cutoff:
     k, j, i = np.indices(shape[::-1])
     points = np.stack([i, j, k], axis=-1).reshape(-1, 3) @ ijk_to_ras[:3, :3].T + ijk_to_ras[:3, 3]
     wall = inside(points)
-    probability = np.zeros(len(points), np.float32)
-    probability[wall] = predict(points[wall])[0]
-    wall, probability = wall.reshape(k.shape), probability.reshape(k.shape)
+
+    def values(of: Predict) -> npt.NDArray[np.float32]:
+        result = np.zeros(len(points), np.float32)
+        result[wall] = of(points[wall])[0]
+        return result.reshape(k.shape)
+
+    return Grid(wall.reshape(k.shape), values(predict), None if core is None else values(core), ijk_to_ras)
+
+
+def segment(grid: Grid, cutoff: float, core_cutoff: float) -> Segmentation:
+    """Scar core, border zone and healthy wall.
+
+    Args:
+        grid: the reconstruction.
+        cutoff: probability above which a voxel is scar.
+        core_cutoff: that above which scar is core, where the core has no probability of its own.
+    """
+    scar = grid.wall & (grid.scar > cutoff)
+    core = scar & (grid.scar > core_cutoff if grid.core is None else grid.core > cutoff)
     return Segmentation(
         (
-            Segment("Healthy myocardium", wall & (probability <= cutoff), (0.87, 0.72, 0.66), MYOCARDIUM),
-            Segment("Scar border zone", (probability > cutoff) & (probability <= core), (1.0, 0.62, 0.2), SCAR),
-            Segment("Scar core", probability > max(cutoff, core), (0.75, 0.05, 0.1), SCAR),
+            Segment("Healthy myocardium", grid.wall & ~scar, (0.87, 0.72, 0.66), MYOCARDIUM),
+            Segment("Scar border zone", scar & ~core, (1.0, 0.62, 0.2), SCAR),
+            Segment("Scar core", core, (0.75, 0.05, 0.1), SCAR),
         ),
-        ijk_to_ras,
+        grid.ijk_to_ras,
         "Scar reconstruction",
     )

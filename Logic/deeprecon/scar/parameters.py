@@ -131,7 +131,7 @@ class ReconstructParameters:
         str, "scar core from intensities by a second, higher threshold, such as max:60; left out, by probability"
     ] = ""
     alignment: Annotated[Alignment, "bring shifted slices back onto the wall of the given mesh"] = Alignment.WALL
-    projection: Annotated[Projection, "make the nodes in each pixel agree with it at the end"] = Projection.EXACT
+    projection: Annotated[Projection, "make the nodes in each pixel agree with it at the end"] = Projection.OFF
     labels: Annotated[
         tuple[str, ...],
         "label values or segment names, such as scar=3,4 myocardium=2; well-known names are found without it",
@@ -241,3 +241,67 @@ class ExportParameters:
         if self.core_cutoff < self.cutoff:
             reasons.append("the probability for scar core lies below that for scar: the core is a part of the scar")
         return reasons
+
+
+@dataclass(frozen=True)
+class TrainInputs:
+    """What the mlp is trained on."""
+
+    data: Annotated[Path, "training_data.npz of scar prepare, or the same of cardioscar"]
+
+
+@dataclass(frozen=True)
+class TrainParameters:
+    """Settings of `scar train`, each as in `scar reconstruct`."""
+
+    network: Annotated[MlpSize, "layers and width"] = MlpSize.SMALL
+    steps: Annotated[int, Range(0, 10_000_000), "training steps; 0 lets the budget decide"] = 0
+    budget: Annotated[float, Range(1, 360_000, "s"), "training time at most, turned into steps"] = 60.0
+    patience: Annotated[int, Range(1, 100_000, "epochs"), "end early after so long without progress"] = 500
+
+    def validate(self) -> list[str]:
+        """Reasons why these settings cannot be used, in words; empty when they can."""
+        return check_ranges(self)
+
+
+@dataclass(frozen=True)
+class ApplyInputs:
+    """A trained mlp, and a mesh of the heart that it was trained on."""
+
+    bundle: Annotated[Path, "model bundle of scar train or scar import-checkpoint"]
+    mesh: Annotated[Path, "mesh of the same heart"]
+
+
+@dataclass(frozen=True)
+class ApplyParameters:
+    """Settings of `scar apply`, each as in `scar reconstruct`."""
+
+    mesh_unit: Annotated[Unit, "length unit of the mesh file; auto: the only one that fits"] = Unit.AUTO
+    mesh_frame: Annotated[Frame, "patient axes of the mesh file; auto: the only ones that fit"] = Frame.AUTO
+    samples: Annotated[int, Range(2, 100), "passes with dropout behind each probability"] = 20
+    cutoff: Annotated[float, Range(0.01, 0.99), "probability above which a node counts as scar"] = 0.5
+    core_cutoff: Annotated[float, Range(0.01, 1.0), "probability above which scar is core, else border zone"] = 0.75
+    density: Annotated[float, Range(0.9, 1.2, "g/ml"), "density of myocardium, for the mass"] = 1.05
+
+    def validate(self) -> list[str]:
+        """Reasons why these settings cannot be used, in words; empty when they can."""
+        reasons = check_ranges(self)
+        if self.core_cutoff < self.cutoff:
+            reasons.append("the probability for scar core lies below that for scar: the core is a part of the scar")
+        return reasons
+
+
+@dataclass(frozen=True)
+class ImportInputs:
+    """A trained network from elsewhere."""
+
+    checkpoint: Annotated[Path, "cardioscar's .pth file"]
+
+
+@dataclass(frozen=True)
+class ImportParameters:
+    """`scar import-checkpoint` has no settings."""
+
+    def validate(self) -> list[str]:
+        """Nothing can be wrong with them."""
+        return []

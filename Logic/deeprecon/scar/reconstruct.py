@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from deeprecon.data.mesh import Inside, Mesh, open_edges
 from deeprecon.data.mesh_io import find_placement, place, read_mesh, write_mesh
@@ -16,13 +18,22 @@ from deeprecon.data.volume import Volume
 from deeprecon.data.voxel_mesh import voxel_mesh
 from deeprecon.jobs.parameters import to_json
 from deeprecon.jobs.run import Outcome, Run
+from deeprecon.scar.alignment import align
+from deeprecon.scar.border import entropy
 from deeprecon.scar.burden import scar_burden
 from deeprecon.scar.case import Case, read_case
-from deeprecon.scar.methods import fit
-from deeprecon.scar.observations import observe, overlap_warnings, quadrature
-from deeprecon.scar.outputs import group_means, on_slices, segment, slice_rows
-from deeprecon.scar.parameters import Frame, ReconstructInputs, ReconstructParameters, Unit
+from deeprecon.scar.channels import Channel, channel_rows, channels_polydata, find_channels
+from deeprecon.scar.findings import anatomy_of, wall_coordinates
+from deeprecon.scar.methods import fit, is_anatomical
+from deeprecon.scar.node_groups import group_nodes, write_npz
+from deeprecon.scar.observations import Observations, observe, overlap_warnings, quadrature
+from deeprecon.scar.outputs import group_means, on_grid, on_slices, segment, slice_rows
+from deeprecon.scar.parameters import Alignment, Frame, Projection, ReconstructInputs, ReconstructParameters, Unit
+from deeprecon.scar.projection import project
 from deeprecon.scar.report import Result, write_report
+
+WORTH_TELLING = 1.0
+"""Shift of a slice in mm from which on the user is told."""
 
 
 def reconstruct(inputs: ReconstructInputs, parameters: ReconstructParameters, run: Run) -> Outcome:
@@ -34,13 +45,7 @@ def reconstruct(inputs: ReconstructInputs, parameters: ReconstructParameters, ru
     reporter = run.reporter
     reporter.status("Reading the images")
     case, suffix, unit, frame, mesh = read_inputs(inputs, parameters)
-    warnings = list(case.warnings)
-    inside = Inside(mesh) if open_edges(mesh) == 0 else None
-    if inside is None:
-        warnings.append(
-            f"The mesh {mesh.name} is an open surface and does not say where the wall is: "
-            "whole pixels count as wall, and no segmentation is made."
-        )
+    case, inside, warnings = _aligned(case, inputs, parameters, mesh)
     observations = observe(case.stacks)
     points = quadrature(observations, inside)
     warnings += overlap_warnings(observations, points)
@@ -49,33 +54,75 @@ def reconstruct(inputs: ReconstructInputs, parameters: ReconstructParameters, ru
     for warning in warnings:
         reporter.warning(warning)
 
-    fitted = fit(case.stacks, observations, points, mesh, parameters, run)
-    predict, figures = fitted.predict, dict(fitted.figures)
+    coordinates = wall_coordinates(case, mesh, inside) if is_anatomical(parameters) else None
+    fitted = fit(case.stacks, observations, points, mesh, parameters, run, coordinates=coordinates)
+    core = None
+    if observations.core is not None:
+        stacks = tuple(replace(stack, scar=stack.core) for stack in case.stacks if stack.core is not None)
+        dense = replace(observations, y=observations.core)
+        core = fit(stacks, dense, points, mesh, parameters, run, "core", coordinates)
+    figures = dict(fitted.figures)
     reporter.status("Writing the results")
-    probability, uncertainty = predict(mesh.points)
+    probability, uncertainty = fitted.predict(mesh.points)
+    if parameters.projection is Projection.EXACT:
+        probability = _projected(probability, case, observations, mesh, figures, warnings)
+    core_probability = None if core is None else np.minimum(core.predict(mesh.points)[0], probability)
+    both = fitted.samples is not None and (core is None or core.samples is not None)
+    burden = scar_burden(
+        mesh,
+        probability,
+        uncertainty,
+        parameters.cutoff,
+        parameters.core_cutoff,
+        parameters.density,
+        core_probability,
+        fitted.samples(mesh.points) if both and fitted.samples else None,
+        core.samples(mesh.points) if both and core is not None and core.samples else None,
+    )
+    anatomy = anatomy_of(case, mesh, inside, probability, uncertainty, parameters)
+    if anatomy.missing:
+        warnings.append(anatomy.missing)
+        reporter.warning(anatomy.missing)
     mesh = mesh.with_point_arrays(
         {
             "scar_probability": probability,
             "scar_uncertainty": uncertainty,
+            "scar_entropy": entropy(probability),
             "scar_binary": probability > parameters.cutoff,
+            **({} if core_probability is None else {"core_probability": core_probability}),
+            **anatomy.arrays,
         }
     )
-    burden = scar_burden(mesh, probability, uncertainty, parameters.cutoff, parameters.core_cutoff, parameters.density)
-    means = group_means(predict, points)
+    means = group_means(fitted.predict, points)
     outputs = {"mesh": run.output / f"mesh{suffix}", "table": run.output / "table.csv"}
     write_mesh(outputs["mesh"], mesh, unit.value, frame.value)
     outputs |= beside(outputs["mesh"])
     write_table(outputs["table"], burden)
+    channels: list[Channel] = []
     if inside is not None:
+        grid = on_grid(fitted.predict, None if core is None else core.predict, inside, case.stacks[0], mesh.points)
         outputs["segmentation"] = run.output / "segmentation.seg.nrrd"
-        cutoffs = parameters.cutoff, parameters.core_cutoff
-        write_segmentation(outputs["segmentation"], segment(predict, inside, case.stacks[0], mesh.points, *cutoffs))
+        write_segmentation(outputs["segmentation"], segment(grid, parameters.cutoff, parameters.core_cutoff))
+        cutoff = parameters.core_cutoff if core is None else parameters.cutoff
+        of = fitted if core is None else core
+        channels = find_channels(
+            grid.scar if grid.core is None else grid.core, grid.scar, grid.wall, grid.ijk_to_ras, cutoff, of.samples
+        )
+    rows = {"aha": anatomy.segments, "transmurality": anatomy.transmurality, "channels": channel_rows(channels)}
+    for name, table in rows.items():
+        if table:
+            outputs[name] = run.output / f"{name}.csv"
+            write_table(outputs[name], table)
+    if channels:
+        outputs["channel_paths"] = run.output / "channels.vtp"
+        write_mesh(outputs["channel_paths"], Mesh(channels_polydata(channels), "channels"), "mm", "lps")
     result = Result(
         mesh=mesh,
         slice_probability=on_slices(case.stacks, means),
         burden=burden,
         slices=slice_rows(observations, points, means),
         history=fitted.history,
+        tables=rows,
         settings={
             "inputs": _names(inputs),
             "parameters": to_json(parameters),
@@ -98,9 +145,10 @@ def reconstruct(inputs: ReconstructInputs, parameters: ReconstructParameters, ru
 
 
 def prepare(inputs: ReconstructInputs, parameters: ReconstructParameters, run: Run) -> Outcome:
-    """Read and check one patient's files without reconstructing: observations.npz and a table of the slices.
+    """Read and check one patient's files without reconstructing: observations, training data, a table.
 
-    observations.npz holds y, wall (G,), slice_id (G,) and centers (G, 3) in RAS mm.
+    observations.npz holds y, wall (G,), slice_id (G,) and centers (G, 3) in RAS mm. training_data.npz is the mesh's
+    nodes in groups, as cardioscar's `train` and `scar train` read them.
 
     Raises:
         InputError: as `reconstruct`.
@@ -111,7 +159,9 @@ def prepare(inputs: ReconstructInputs, parameters: ReconstructParameters, run: R
     points = quadrature(observations, inside)
     for warning in (*case.warnings, *overlap_warnings(observations, points)):
         run.reporter.warning(warning)
-    outputs = {"observations": run.output / "observations.npz", "slices": run.output / "slices.csv"}
+    names = {"observations": "observations.npz", "training_data": "training_data.npz", "slices": "slices.csv"}
+    outputs = {role: run.output / name for role, name in names.items()}
+    write_npz(outputs["training_data"], group_nodes(mesh.points, case.stacks))
     np.savez(
         outputs["observations"],
         y=observations.y,
@@ -129,6 +179,68 @@ def prepare(inputs: ReconstructInputs, parameters: ReconstructParameters, run: R
         "mesh_frame": frame.value,
     }
     return Outcome(outputs, figures)
+
+
+def read_aligned(
+    inputs: ReconstructInputs, parameters: ReconstructParameters
+) -> tuple[Case, Mesh, Inside | None, list[str]]:
+    """The case with its slices in place, the mesh in RAS mm, its wall, and what the user should know.
+
+    Raises:
+        InputError: as `reconstruct`.
+    """
+    case, _, _, _, mesh = read_inputs(inputs, parameters)
+    case, inside, warnings = _aligned(case, inputs, parameters, mesh)
+    return case, mesh, inside, warnings
+
+
+def _aligned(
+    case: Case, inputs: ReconstructInputs, parameters: ReconstructParameters, mesh: Mesh
+) -> tuple[Case, Inside | None, list[str]]:
+    """The case with its slices on the wall of the mesh, where the mesh is one of its own; that wall; and warnings."""
+    warnings = list(case.warnings)
+    if open_edges(mesh):
+        warnings.append(
+            f"The mesh {mesh.name} is an open surface and does not say where the wall is: "
+            "whole pixels count as wall, and no segmentation is made."
+        )
+        return case, None, warnings
+    inside = Inside(mesh)
+    if parameters.alignment is Alignment.OFF or inputs.mesh is None:
+        return case, inside, warnings
+    stacks = align(case.stacks, inside)
+    for number, stack in enumerate(stacks, 1):
+        assert stack.shifts is not None
+        far = np.flatnonzero(np.linalg.norm(stack.shifts, axis=1) > WORTH_TELLING)
+        if len(far):
+            warnings.append(
+                f"Stack {number}: slices {', '.join(str(k + 1) for k in far)} lay up to "
+                f"{np.linalg.norm(stack.shifts, axis=1).max():.1f} mm beside the wall of the mesh and were moved."
+            )
+    return replace(case, stacks=stacks), inside, warnings
+
+
+def _projected(
+    probability: npt.NDArray[np.float32],
+    case: Case,
+    observations: Observations,
+    mesh: Mesh,
+    figures: dict[str, Any],
+    warnings: list[str],
+) -> npt.NDArray[np.float32]:
+    """The probabilities after `project`; what it did goes into the figures."""
+    groups = group_nodes(mesh.points, case.stacks)
+    assert groups.numbers is not None
+    done = project(probability, groups, observations.slice_id[groups.numbers])
+    figures |= {
+        "groups_with_nodes": len(groups),
+        "groups_unmet": int(done.unmet.sum()),
+        "largest_group_error_before": float(done.before.max()),
+        "largest_group_error": float(done.error[~done.unmet].max(initial=0)),
+    }
+    if done.unmet.any():
+        warnings.append(f"{done.unmet.sum()} pixels contradict others that they overlap and could not be met.")
+    return done.probability
 
 
 def read_inputs(inputs: ReconstructInputs, parameters: ReconstructParameters) -> tuple[Case, str, Unit, Frame, Mesh]:

@@ -14,6 +14,7 @@ from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkFiltersCore import vtkTriangleFilter
 
 from deeprecon.data.mesh import Mesh, surface
+from deeprecon.reporting.bullseye import bullseye
 from deeprecon.reporting.figures import Slice, curves, montage, surface_views, views_along
 from deeprecon.reporting.html import Report
 from deeprecon.scar.case import Case
@@ -34,6 +35,7 @@ class Result:
         burden: rows of table.csv.
         slices: rows about each slice.
         history: curve name -> values, with the steps under "step"; empty for methods that do not train.
+        tables: rows of aha.csv, transmurality.csv and channels.csv by name; empty where there are none.
         settings: everything needed to run it again.
         warnings: what the user should know.
     """
@@ -43,6 +45,7 @@ class Result:
     burden: Sequence[Mapping[str, Any]]
     slices: Sequence[Mapping[str, Any]]
     history: Mapping[str, Sequence[float]]
+    tables: Mapping[str, Sequence[Mapping[str, Any]]]
     settings: Mapping[str, Any]
     warnings: Sequence[str]
 
@@ -66,6 +69,17 @@ def write_report(path: Path, case: Case, result: Result, lead: str) -> list[Path
     picture = _surface(case, result.mesh)
     add("mesh", picture("scar_probability"), "Scar probability on the surface of the mesh.")
     add("uncertainty", picture("scar_uncertainty"), "Uncertainty on the surface of the mesh.")
+    if segments := result.tables["aha"]:
+        report.heading("Segments of the left ventricle")
+        shares = [float(row["scar_percent"]) for row in segments]
+        add("bullseye", bullseye(shares, "scar, % of the segment", 100.0), "Scar in the 17 segments of the AHA.")
+        report.table(segments)
+    if result.tables["transmurality"]:
+        report.heading("Transmurality")
+        report.table(result.tables["transmurality"])
+    if result.tables["channels"]:
+        report.heading("Candidate conduction channels")
+        report.table(result.tables["channels"])
     report.heading("Slices")
     add("slices", montage(_slices(case, result)), "The slices with the wall, the observed and the reconstructed scar.")
     report.table(result.slices)

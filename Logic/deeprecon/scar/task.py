@@ -18,8 +18,10 @@ from deeprecon.data.opencarp import TAG
 from deeprecon.data.tables import write_table
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.jobs.verbs import Verb
+from deeprecon.scar import mlp_task
 from deeprecon.scar import parameters as settings
 from deeprecon.scar.burden import element_tags
+from deeprecon.scar.crossvalidation import cross_validate
 from deeprecon.scar.metrics import evaluate as score
 from deeprecon.scar.parameters import Frame, MeshFormat, Method, ReconstructInputs, ReconstructParameters, Unit
 from deeprecon.scar.reconstruct import beside, prepare, reconstruct
@@ -108,9 +110,14 @@ def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters,
 
 
 def resolve(parameters: ReconstructParameters, device: str, threads: int, precision: str) -> ReconstructParameters:
-    """Turn the field's time budget into steps, so that a repeated run does the same work."""
-    if parameters.method is not Method.FIELD or parameters.steps:
+    """Turn the time budget into steps, so that a repeated run does the same work."""
+    if parameters.method is Method.INTERPOLATION or parameters.steps:
         return parameters
+    if parameters.method is Method.MLP:
+        from deeprecon.scar.mlp_train import mlp_steps_for_budget
+
+        steps = mlp_steps_for_budget(parameters.budget, parameters.network, device, precision)
+        return replace(parameters, steps=steps)
     from deeprecon.scar.train import steps_for_budget
 
     return replace(parameters, steps=steps_for_budget(parameters.budget, device))
@@ -120,6 +127,15 @@ def _never(parameters: Any) -> bool:
     return False
 
 
+def _trains(parameters: ReconstructParameters) -> bool:
+    return parameters.method is not Method.INTERPOLATION
+
+
+def _precisions(parameters: ReconstructParameters) -> tuple[str, ...]:
+    """The field's layers are so small that they gain nothing from less than fp32."""
+    return ("fp32", "bf16", "fp16") if parameters.method is Method.MLP else ("fp32",)
+
+
 VERBS = {
     "reconstruct": Verb(
         "scar probability at every mesh node, from slices",
@@ -127,8 +143,17 @@ VERBS = {
         ReconstructParameters,
         reconstruct,
         resolve,
-        needs_torch=lambda parameters: parameters.method is Method.FIELD,
-        precisions=("fp32",),
+        needs_torch=_trains,
+        precisions=_precisions,
+    ),
+    "cross-validate": Verb(
+        "hide each slice in turn and foretell it from the others, beside every interpolation",
+        ReconstructInputs,
+        ReconstructParameters,
+        cross_validate,
+        resolve,
+        needs_torch=_trains,
+        precisions=_precisions,
     ),
     "prepare": Verb(
         "read and check a case, and write its observations",
@@ -149,6 +174,27 @@ VERBS = {
         settings.EvaluateInputs,
         settings.EvaluateParameters,
         evaluate,
+        needs_torch=_never,
+    ),
+    "train": Verb(
+        "train the mlp on prepared data, and keep it as a model bundle",
+        settings.TrainInputs,
+        settings.TrainParameters,
+        mlp_task.train,
+        mlp_task.resolve,
+    ),
+    "apply": Verb(
+        "scar probability at every mesh node, from a trained mlp",
+        settings.ApplyInputs,
+        settings.ApplyParameters,
+        mlp_task.apply,
+        precisions=lambda parameters: ("fp32",),
+    ),
+    "import-checkpoint": Verb(
+        "make a model bundle of a network that cardioscar trained",
+        settings.ImportInputs,
+        settings.ImportParameters,
+        mlp_task.import_checkpoint,
         needs_torch=_never,
     ),
     "export": Verb(

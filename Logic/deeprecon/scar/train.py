@@ -12,13 +12,13 @@ from torch import Tensor
 
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.run import Run
-from deeprecon.scar.loss import group_loss, group_means, rounded
+from deeprecon.scar.loss import group_loss, group_means, indecision, rounded
 from deeprecon.scar.network import Field
 from deeprecon.scar.observations import Observations, Plane, Quadrature, quadrature
 from deeprecon.training import estimate
 from deeprecon.training.checkpoint import load_checkpoint, save_checkpoint
 
-ENOUGH_STEPS = 3000
+ENOUGH_STEPS = 1500
 """Beyond these, masks and noisy images of the phantoms are fitted worse, the noise being fitted too."""
 
 
@@ -32,18 +32,21 @@ class FieldSettings:
         batch: groups a step.
         learning_rate: at its highest; it warms up over the first 3 % of the steps and falls to 0 along a cosine.
         weight_decay: of AdamW on the weight matrices.
+        decision: weight of `indecision` at the end of a fit to masks; it rises from 0 over the second half, since a
+            field that has not found the scar yet would decide that there is none.
         held_out: share of the groups that is never trained on.
         checks: how often the held-out groups are looked at during a run.
     """
 
-    members: int = 4
+    members: int = 8
     features: int = 32
-    scale: float = 2.0
-    width: int = 32
+    scale: float = 1.5
+    width: int = 16
     depth: int = 3
     batch: int = 128
     learning_rate: float = 1e-2
     weight_decay: float = 1e-2
+    decision: float = 0.03
     held_out: float = 0.05
     checks: int = 40
 
@@ -57,6 +60,8 @@ class FieldFit:
         history: one entry per check: step, training_loss, held_out_loss (cross-entropy per group and member).
         best_step: of the weights that were kept.
         held_out_error: root mean square of ensemble mean minus observation over the held-out groups.
+        spread: how much farther the held-out observations are from the ensemble's mean than its members are, 1 to 10:
+            the factor that makes the members' standard deviation an honest error of the pixels that nobody trained on.
         finished: False if the run was asked to stop early.
     """
 
@@ -64,6 +69,7 @@ class FieldFit:
     history: tuple[dict[str, float], ...]
     best_step: int
     held_out_error: float
+    spread: float
     finished: bool
 
 
@@ -122,7 +128,11 @@ class _Fitting:
             shuffled = torch.randperm(len(self.training), generator=generator)
             self.epoch, self.order = epoch, self.training[shuffled.to(self.training.device)]
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self.loss(self.order[place * self.batch : (place + 1) * self.batch])
+        groups = self.order[place * self.batch : (place + 1) * self.batch]
+        logits = self.field(self.x[groups].reshape(-1, 3))
+        loss = self._loss(logits, groups)
+        if self.binary and (risen := max(0.0, 2 * number / total - 1)):
+            loss = loss + self.settings.decision * risen * indecision(logits, self.weights[groups], self.share[groups])
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         return loss.detach()
@@ -133,7 +143,10 @@ class _Fitting:
 
     def loss(self, groups: Tensor) -> Tensor:
         """() loss over the groups, summed over members."""
-        means = self.means(groups)
+        return self._loss(self.field(self.x[groups].reshape(-1, 3)), groups)
+
+    def _loss(self, logits: Tensor, groups: Tensor) -> Tensor:
+        means = group_means(logits, self.weights[groups])
         return group_loss(rounded(means) if self.binary else means, self.y[groups], self.share[groups])
 
     def check(self, loss: float) -> dict[str, float]:
@@ -144,19 +157,37 @@ class _Fitting:
             held_out = float(self.loss(self.held_out)) / self.settings.members
         return {"training_loss": loss, "held_out_loss": held_out}
 
-    def held_out_error(self) -> float:
-        """Root mean square of ensemble mean minus observation; over all groups where none are held out."""
+    def held_out_means(self) -> tuple[Tensor, Tensor]:
+        """(M, G) means of the held-out groups, as they are observed, and (G,) y; of all where none are held out."""
         groups = self.held_out if len(self.held_out) else self.training
         with torch.no_grad():
-            means = torch.cat([self.means(part) for part in torch.split(groups, 4096)], dim=1).mean(dim=0)
-        return float((means - self.y[groups]).square().mean().sqrt())
+            means = torch.cat([self.means(part) for part in torch.split(groups, 4096)], dim=1)
+        return means, self.y[groups]
+
+    def held_out_error(self) -> float:
+        """Root mean square of ensemble mean minus observation over the held-out groups."""
+        means, y = self.held_out_means()
+        return float((means.mean(dim=0) - y).square().mean().sqrt())
+
+    def spread(self) -> float:
+        """See `FieldFit.spread`."""
+        means, y = self.held_out_means()
+        means = rounded(means) if self.binary else means
+        within = float(means.var(dim=0, correction=1).mean()) if len(means) > 1 else 0.0
+        error = float((means.mean(dim=0) - y).square().mean())
+        return min(max(math.sqrt(error / within), 1.0), 10.0) if within > 0 else 1.0
 
     def weights_now(self) -> dict[str, Tensor]:
         return {name: value.detach().clone() for name, value in self.field.state_dict().items()}
 
 
 def fit_field(
-    observations: Observations, points: Quadrature, steps: int, run: Run, settings: FieldSettings | None = None
+    observations: Observations,
+    points: Quadrature,
+    steps: int,
+    run: Run,
+    settings: FieldSettings | None = None,
+    name: str = "field",
 ) -> FieldFit:
     """Fit the field until its prism means agree with the observations.
 
@@ -170,13 +201,14 @@ def fit_field(
         steps: optimizer steps, above 0.
         run: device, seed, reporter and checkpoint folder.
         settings: of the field.
+        name: of the checkpoint, where a run fits several.
 
     Raises:
         InputError: no group meets the mesh, or the checkpoint is damaged or of another run.
     """
     settings = settings or FieldSettings()
     fitting = _Fitting(observations, points, run.device, run.seed, settings)
-    path = run.checkpoint / "field.safetensors"
+    path = run.checkpoint / f"{name}.safetensors"
     history: list[dict[str, float]] = []
     best, best_step, best_weights = math.inf, 0, fitting.weights_now()
     first = 0
@@ -228,7 +260,7 @@ def fit_field(
             },
         )
     fitting.field.load_state_dict(best_weights)
-    return FieldFit(fitting.field, tuple(history), best_step, fitting.held_out_error(), finished)
+    return FieldFit(fitting.field, tuple(history), best_step, fitting.held_out_error(), fitting.spread(), finished)
 
 
 def steps_for_budget(seconds: float, device: str, seed: int = 0, settings: FieldSettings | None = None) -> int:

@@ -11,8 +11,8 @@ import torch
 
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.run import Run
-from deeprecon.scar.infer import predict
-from deeprecon.scar.interpolation import interpolate
+from deeprecon.scar.infer import members, predict
+from deeprecon.scar.interpolation import SPATIAL, interpolate
 from deeprecon.scar.loss import group_loss, group_means, rounded
 from deeprecon.scar.network import Field
 from deeprecon.scar.observations import Observations, Quadrature, observe, quadrature
@@ -164,13 +164,15 @@ def test_coordinates_far_from_the_origin_keep_their_precision():
 def test_reading_in_parts_gives_the_same():
     network = small_field()
     nodes = np.random.default_rng(0).normal(0, 40, (1000, 3))
-    whole, parts = predict(network, nodes), predict(network, nodes, batch=77)
+    whole, parts = members(network, nodes), members(network, nodes, batch=77)
     np.testing.assert_allclose(whole, parts, atol=1e-6)
-    assert whole[0].dtype == whole[1].dtype == np.float32
     with torch.no_grad():
-        members = torch.sigmoid(network(network.coordinates(nodes))).numpy()
-    np.testing.assert_allclose(whole[0], members.mean(axis=0), atol=1e-6)
-    np.testing.assert_allclose(whole[1], members.std(axis=0), atol=1e-6)
+        each = torch.sigmoid(network(network.coordinates(nodes))).numpy()
+    np.testing.assert_allclose(whole, each, atol=1e-6)
+    mean, spread = predict(network, 1.0, nodes)
+    assert mean.dtype == spread.dtype == np.float32
+    np.testing.assert_allclose(mean, each.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(spread, each.std(axis=0), atol=1e-6)
 
 
 # ---- fitting
@@ -182,8 +184,8 @@ def test_the_field_finds_slanted_edges_that_interpolation_cannot(tmp_path):
     run = make_run(tmp_path / "job")
     fit = fit_field(observed, quadrature(observed), 300, run, replace(SMALL, batch=128))
     nodes = slab_nodes()
-    probability, uncertainty = predict(fit.field, nodes)
-    rival = max(dice(interpolate([stack], nodes, kind)[0], truth(nodes)) for kind in Interpolation)
+    probability, uncertainty = predict(fit.field, fit.spread, nodes)
+    rival = max(dice(interpolate([stack], nodes, kind)[0], truth(nodes)) for kind in SPATIAL)
     assert dice(probability, truth(nodes)) > max(rival, 0.97)
     assert fit.finished
     assert fit.held_out_error < 0.06
@@ -196,7 +198,7 @@ def test_rounded_observations_are_fitted_as_such(tmp_path):
     fit = fit_field(observed, quadrature(observed), 300, make_run(tmp_path / "job"), replace(SMALL, batch=128))
     nodes = slab_nodes()
     rival = dice(interpolate([stack], nodes, Interpolation.LINEAR)[0], truth(nodes))
-    assert dice(predict(fit.field, nodes)[0], truth(nodes)) > max(rival, 0.95)
+    assert dice(predict(fit.field, fit.spread, nodes)[0], truth(nodes)) > max(rival, 0.95)
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others(tmp_path):
@@ -252,7 +254,7 @@ def test_no_scar_and_nothing_but_scar_are_answers(tmp_path, value):
     stack.scar[:] = value
     observed = observe([stack])
     fit = fit_field(observed, quadrature(observed), 60, make_run(tmp_path / "job"), SMALL)
-    probability, _ = predict(fit.field, slab_nodes())
+    probability, _ = predict(fit.field, fit.spread, slab_nodes())
     assert np.abs(probability - value).max() < 0.2
 
 
@@ -264,7 +266,7 @@ def test_fewer_groups_than_a_batch_are_enough(tmp_path):
     observed = observe([stack])
     assert len(observed) == 10
     fit = fit_field(observed, quadrature(observed), 12, make_run(tmp_path / "job"), SMALL)
-    assert np.isfinite(predict(fit.field, slab_nodes())[0]).all()
+    assert np.isfinite(predict(fit.field, fit.spread, slab_nodes())[0]).all()
 
 
 def test_a_mesh_elsewhere_is_refused(tmp_path):
@@ -287,4 +289,4 @@ def test_the_gpu_finds_the_same_field(tmp_path):
     observed = observe([slab_stack()])
     run = replace(make_run(tmp_path / "job"), device="cuda:0")
     fit = fit_field(observed, quadrature(observed), 300, run, replace(SMALL, batch=128))
-    assert dice(predict(fit.field, slab_nodes())[0], truth(slab_nodes())) > 0.97
+    assert dice(predict(fit.field, fit.spread, slab_nodes())[0], truth(slab_nodes())) > 0.97

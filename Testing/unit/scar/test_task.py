@@ -82,10 +82,13 @@ def test_reconstruct_leaves_everything_that_people_open(method, files, patient, 
     names = {
         "mesh.vtu",
         "table.csv",
+        "aha.csv",
+        "transmurality.csv",
         "slices.csv",
         "segmentation.seg.nrrd",
         "report.html",
         "mesh.png",
+        "bullseye.png",
         "uncertainty.png",
         "slices.png",
     } | ({"curves.png"} if method is FIELD else set())
