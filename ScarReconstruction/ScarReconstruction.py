@@ -34,7 +34,7 @@ from deeprecon.scene.models import show_scalars
 from deeprecon.scene.parameters import from_dataclass, parameter_pack, to_dataclass
 from deeprecon.scene.provenance import provenance_of
 from deeprecon.scene.results import run_of
-from deeprecon.scene.scar_job import MeshQuestion, ScarNodes, is_result, load_outputs, recall, write_job
+from deeprecon.scene.scar_job import MeshQuestion, ScarNodes, is_result, load_outputs, recall, tells_core, write_job
 from deeprecon.scene.scar_sample import load_sample_case
 from deeprecon.scene.segmentations import find_segments, segment_names
 from deeprecon.scene.views import show_in_views
@@ -117,8 +117,19 @@ class ScarReconstructionParameterNode:
 THRESHOLD_RULES = {"nsd": ("SD above healthy wall", 5.0), "fwhm": ("half of the maximum (FWHM)", 50.0),
                    "max": ("% of the maximum", 60.0), "otsu": ("automatic (Otsu)", 0.0)}  # fmt: skip
 LABELS = {  # in the order of the enums
-    "methodCombo": ("Neural field (smooth, with uncertainty)", "Interpolation (instant)"),
-    "interpolationCombo": ("Nearest slice", "Linear", "Signed distance (shape-based)", "Log-odds"),
+    "methodCombo": (
+        "Neural field (smooth, with uncertainty)",
+        "Coordinate network (dropout uncertainty)",
+        "Interpolation (instant)",
+    ),
+    "interpolationCombo": (
+        "Nearest slice",
+        "Linear",
+        "Signed distance (shape-based)",
+        "Log-odds",
+        "Linear along the wall",
+        "Signed distance along the wall",
+    ),
     "observationCombo": ("Keep partial pixels", "Round to scar or healthy"),
     "scarSourceCombo": ("The scar segment", "Intensities of the LGE volume"),
     "meshUnitCombo": ("As the scene: millimeters", "Millimeters", "Centimeters", "Meters", "Micrometers"),
@@ -202,9 +213,9 @@ class ScarReconstructionWidget(MethodWidget):
         byIntensity = node.scarSource is ScarSource.INTENSITIES
         show(byIntensity, ui.thresholdFrame, ui.thresholdFrameLabel, ui.remoteCombo, ui.remoteComboLabel)
         show(not byIntensity, ui.scarCombo, ui.scarComboLabel, ui.noReflowCombo, ui.noReflowComboLabel)
-        field = settings.method is Method.FIELD
-        show(field, ui.budgetSpinBox, ui.budgetSpinBoxLabel)
-        show(not field, ui.interpolationCombo, ui.interpolationComboLabel)
+        trained = settings.method is not Method.INTERPOLATION
+        show(trained, ui.budgetSpinBox, ui.budgetSpinBoxLabel, ui.stepsSpinBox, ui.stepsSpinBoxLabel)
+        show(not trained, ui.interpolationCombo, ui.interpolationComboLabel)
         rule, _colon, number = settings.threshold.partition(":")
         if rule in THRESHOLD_RULES:  # else a script set it, and the run says what is wrong
             ui.thresholdRuleCombo.currentIndex = list(THRESHOLD_RULES).index(rule)
@@ -217,7 +228,7 @@ class ScarReconstructionWidget(MethodWidget):
         answered = settings.mesh_unit is not Unit.AUTO or settings.mesh_frame is not Frame.AUTO
         ui.questionFrame.visible = bool(question) or answered
         kind = settings.method.value, self.devicePanel.device
-        self.runPanel.setEstimate(self.times.sentence(*kind, trainingSeconds(settings)))
+        self.runPanel.setEstimate(self.times.sentence(*kind, trainingSeconds(settings, nodesOf(node))))
 
     # -- what the run panel asks for
 
@@ -237,7 +248,7 @@ class ScarReconstructionWidget(MethodWidget):
         with slicer.util.NodeModify(node):
             for name, role in OUTPUTS.items():
                 setattr(node, name, loaded.nodes.get(role))
-        self.times.learn(settings.method.value, device, trainingSeconds(settings), self.runPanel.seconds)
+        self.times.learn(settings.method.value, device, trainingSeconds(settings, nodes), self.runPanel.seconds)
         for covered in (nodes.mesh, nodes.segmentation if "segmentation" in loaded.nodes else None):
             if covered is not None:
                 covered.SetDisplayVisibility(False)  # the result lies exactly on it
@@ -312,11 +323,12 @@ SEGMENTS = {"myocardiumSegment": "myocardium", "scarSegment": "scar",
 OUTPUTS = {"outputMesh": "mesh", "outputSegmentation": "segmentation", "outputTable": "table", "outputSlices": "slices"}
 
 
-def trainingSeconds(settings):
+def trainingSeconds(settings, nodes):
     """Seconds that the settings give to training; None where steps are given instead."""
-    if settings.method is not Method.FIELD:
+    if settings.method is Method.INTERPOLATION:
         return 0.0
-    return None if settings.steps else settings.budget
+    fits = 2 if tells_core(nodes, settings) else 1
+    return None if settings.steps else fits * settings.budget
 
 
 def show(visible, *widgets):

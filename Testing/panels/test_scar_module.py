@@ -62,6 +62,7 @@ def apply(host: Any, widget: Any, timeout: float = 180.0) -> str:
 def test_clicked_through_from_the_sample_to_the_result(host: Any, widget: Any, tmp_path: Path) -> None:
     import slicer
 
+    from deeprecon.scene.results import run_of
     from deeprecon.scene.scar_job import is_result
 
     run, node = widget.runPanel, widget._parameterNode
@@ -100,6 +101,10 @@ def test_clicked_through_from_the_sample_to_the_result(host: Any, widget: Any, t
     assert np.array_equal(slicer.util.arrayFromModelPoints(mesh), slicer.util.arrayFromModelPoints(node.mesh))
     assert node.outputSegmentation.GetSegmentation().GetNumberOfSegments() == 3
     assert node.outputTable.GetTable().GetNumberOfRows() == 4
+    border = node.outputTable.GetTable().GetColumnByName("interface_cm2")
+    assert border is not None
+    assert run_of(mesh)["aha"].GetTable().GetNumberOfRows() >= 17  # the sample's segmentation has both blood pools
+    assert run_of(mesh)["transmurality"].GetTable().GetNumberOfRows() > 0
     assert widget.resultPanel.ui.burdenTable.mrmlTableNode() is node.outputTable
     assert widget.resultPanel.ui.reportButton.enabled
     assert mesh.GetDisplayNode().GetActiveScalarName() == "scar_probability"
@@ -152,7 +157,51 @@ def test_an_instant_interpolation_makes_its_own_mesh(host: Any, ready: Any) -> N
     assert any("Patient LGE" in text and '"Slice thickness"' in text for text in ready.runPanel.warnings)
     ready.ui.thicknessSpinBox.value = 8.0
     apply(host, ready)
-    assert ready.runPanel.warnings == []
+    assert not any("thickness" in text for text in ready.runPanel.warnings)
+
+
+def test_a_drawn_core_and_the_blood_pools_are_taken_by_their_names(host: Any, ready: Any) -> None:
+    import slicer
+
+    from deeprecon.data.segmentation import read_segmentation
+    from deeprecon.scar.parameters import Method
+
+    node = ready._parameterNode
+    estimate = ready.runPanel.ui.estimateLabel.text
+    _, j, i = np.indices((5, 24, 24))
+    radius = np.hypot(j - 11.5, i - 11.5)
+    masks = {"Scar core": (radius > 7) & (radius < 9) & (i > 16), "LV blood pool": radius < 6, "RV": i > 22}
+    for name, mask in masks.items():
+        key = node.segmentation.GetSegmentation().AddEmptySegment(name, name)
+        slicer.util.updateSegmentBinaryLabelmapFromArray(
+            mask.astype(np.uint8), node.segmentation, key, node.inputVolume
+        )
+    ready.onChanged()
+    assert ready.runPanel.ui.estimateLabel.text != estimate  # the core is fitted too
+    node.settings.method = Method.INTERPOLATION
+    apply(host, ready)
+    written = read_segmentation(ready.runPanel.folder / "inputs" / "segmentation.seg.nrrd")
+    found = {segment.name: segment.mask for segment in written.segments}
+    assert set(found) == {"myocardium", "scar", "core", "blood-pool", "right-blood-pool"}
+    assert np.array_equal(found["core"], masks["Scar core"])
+    assert np.array_equal(found["right-blood-pool"], masks["RV"])
+    core = slicer.util.arrayFromModelPointData(node.outputMesh, "core_probability")
+    scar = slicer.util.arrayFromModelPointData(node.outputMesh, "scar_probability")
+    assert 0 < core.sum() < scar.sum()
+    ready.ui.scarSourceCombo.currentIndex = 1  # what was drawn of the scar stays away from intensities
+    apply(host, ready)
+    written = read_segmentation(ready.runPanel.folder / "inputs" / "segmentation.seg.nrrd")
+    assert {segment.name for segment in written.segments} == {"myocardium", "blood-pool", "right-blood-pool"}
+
+
+def test_the_coordinate_network_is_trained_and_has_a_budget(host: Any, ready: Any) -> None:
+    ready.ui.methodCombo.currentIndex = 1
+    assert ready.ui.methodCombo.currentText.startswith("Coordinate network")
+    assert ready.ui.budgetSpinBox.visible
+    assert not ready.ui.interpolationCombo.visible
+    ready._parameterNode.settings.steps = 20
+    ready._parameterNode.settings.node_spacing = 3.0
+    assert "Scar volume" in apply(host, ready)
 
 
 def test_scar_from_intensities_follows_the_threshold(host: Any, ready: Any) -> None:
@@ -168,7 +217,7 @@ def test_scar_from_intensities_follows_the_threshold(host: Any, ready: Any) -> N
     ready.ui.thresholdRuleCombo.currentIndex = 1
     assert ready._parameterNode.settings.threshold == "fwhm"
     assert not ready.ui.thresholdSpinBox.visible
-    ready.ui.methodCombo.currentIndex = 1
+    ready.ui.methodCombo.currentIndex = 2
     assert "Scar volume" in apply(host, ready)
     job = json.loads((ready.runPanel.folder / "job.json").read_text(encoding="utf-8"))
     assert job["parameters"]["threshold"] == "fwhm"
@@ -200,7 +249,7 @@ def test_what_is_missing_is_said_where_apply_is(host: Any, ready: Any) -> None:
 
 def test_no_scar_at_all_is_an_answer_in_words(host: Any, ready: Any) -> None:
     ready.ui.scarCombo.currentIndex = ready.ui.scarCombo.findData("empty")
-    ready.ui.methodCombo.currentIndex = 1
+    ready.ui.methodCombo.currentIndex = 2
     assert "No scar was found" in apply(host, ready)
     assert ready.runPanel.state.value == "done"
 

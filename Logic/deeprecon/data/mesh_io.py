@@ -112,6 +112,21 @@ def read_mesh(path: Path | str) -> MeshFile:
     return MeshFile(path, dataset, "um" if suffix in _OPENCARP else None, _declared_frame(path, dataset))
 
 
+def read_lines(path: Path | str) -> MeshFile:
+    """Read lines, such as paths, from a .vtp file; `read_mesh` refuses them, for they are no mesh.
+
+    Raises:
+        InputError: missing or damaged file, no lines.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"There is no file {path}.", "Check the path.")
+    dataset = _read_vtk(path, ".vtp")
+    if not isinstance(dataset, vtkPolyData) or dataset.GetNumberOfLines() == 0:
+        raise InputError(f"{path} holds no lines.", _AGAIN)
+    return MeshFile(path, dataset, None, _declared_frame(path, dataset))
+
+
 def _read_vtk(path: Path, suffix: str) -> vtkPointSet:
     reader: Any = {
         ".vtk": vtkGenericDataObjectReader,

@@ -15,7 +15,7 @@ import vtk
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import sha256
 from deeprecon.data.mesh import Mesh
-from deeprecon.data.mesh_io import FRAMES, SCALES, place, read_mesh
+from deeprecon.data.mesh_io import FRAMES, SCALES, place, read_lines, read_mesh
 from deeprecon.data.segmentation import read_segmentation
 from deeprecon.data.tables import read_table
 from deeprecon.data.volume_io import read_volume
@@ -30,6 +30,9 @@ MakeNode = Callable[[str, Any], Any]
 
 _FOLDER_ATTRIBUTE = "DeepRecon.Results"
 _ROLE_ATTRIBUTE = "DeepRecon.Role"
+_LINES = ("channel_paths",)
+"""Roles of models that are lines, not meshes."""
+_LINE_WIDTH = 4
 
 
 def load_results(
@@ -59,7 +62,7 @@ def load_results(
     result = read_result(folder)
     makers: dict[str, MakeNode] = {}
     for role, path in _checked_files(folder, result).items():
-        maker = _maker(path, result, input_node)
+        maker = _maker(role, path, result, input_node)
         if maker is not None:
             makers[role] = maker
     name = name or _run_name(result)
@@ -137,7 +140,7 @@ def _checked_files(folder: Path, result: dict[str, Any]) -> dict[str, Path]:
     return files
 
 
-def _maker(path: Path, result: dict[str, Any], input_node: Any) -> MakeNode | None:
+def _maker(role: str, path: Path, result: dict[str, Any], input_node: Any) -> MakeNode | None:
     """Read a file, and return what puts its content into the scene; None for what does not belong there."""
     ending = path.name.lower()
     if ending.endswith(".seg.nrrd"):
@@ -146,11 +149,21 @@ def _maker(path: Path, result: dict[str, Any], input_node: Any) -> MakeNode | No
         return lambda name, node: node_from_segmentation(segmentation, name, reference, node)
     if ending.endswith((".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha")):
         return partial(node_from_volume, read_volume(path))
+    if role in _LINES:
+        file = read_lines(path)
+        return partial(_lines_node, place(file, "mm", file.frame or "lps"))
     if ending.endswith((".vtu", ".vtp", ".vtk", ".ply")):
         return partial(node_from_mesh, _mesh(path, result))
     if ending.endswith(".csv"):
         return partial(node_from_rows, typed_rows(read_table(path)))
     return None
+
+
+def _lines_node(lines: Mesh, name: str, node: Any) -> Any:
+    """Lines in the scene, thick enough to be seen in 3D."""
+    node = node_from_mesh(lines, name, node)
+    node.GetDisplayNode().SetLineWidth(_LINE_WIDTH)
+    return node
 
 
 def _mesh(path: Path, result: dict[str, Any]) -> Mesh:

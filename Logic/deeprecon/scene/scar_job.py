@@ -22,7 +22,7 @@ from deeprecon.jobs.parameters import to_json
 from deeprecon.scar.parameters import Frame, ReconstructParameters, Unit
 from deeprecon.scene.models import mesh_from_node
 from deeprecon.scene.results import load_results, read_result
-from deeprecon.scene.segmentations import segment_volume
+from deeprecon.scene.segmentations import find_segments, segment_volume
 from deeprecon.scene.volumes import volume_from_node
 
 REFERENCES = {"segmentation": "DeepRecon.Segmentation", "volume": "DeepRecon.Volume", "mesh": "DeepRecon.Mesh"}
@@ -42,8 +42,24 @@ TITLES = {
     "high_cm2": "to cm²",
     "largest_piece_ml": "largest ml",
     "largest_piece_cm2": "largest cm²",
+    "interface_cm2": "border cm²",
 }
 """Columns of the burden table and their titles in the panel."""
+
+COLORS = {
+    "myocardium": (0.7, 0.35, 0.3),
+    "scar": (0.95, 0.85, 0.2),
+    "core": (0.75, 0.05, 0.1),
+    "border-zone": (1.0, 0.62, 0.2),
+    "no-reflow": (0.3, 0.3, 0.6),
+    "remote": (0.3, 0.7, 0.4),
+    "blood-pool": (0.85, 0.24, 0.24),
+    "right-blood-pool": (0.27, 0.45, 0.8),
+}
+"""Roles whose segments go into a job, and their colors there."""
+
+BY_NAME = ("core", "border-zone", "blood-pool", "right-blood-pool")
+"""Roles whose segments are taken by their names: nobody has to choose them."""
 
 ENOUGH_OVERLAP = 0.15
 """Share of the larger box that both boxes have in common where a mesh and a wall plainly belong together."""
@@ -55,7 +71,8 @@ class ScarNodes:
 
     Attributes:
         segmentation: vtkMRMLSegmentationNode with the wall.
-        segments: role ("myocardium", "scar", "no-reflow", "remote") -> segment ID; roles left out are not there.
+        segments: role ("myocardium", "scar", "no-reflow", "remote") -> segment ID; roles left out are not there, but
+            for those of `BY_NAME`, which are found by the segments' names.
         volume: LGE vtkMRMLScalarVolumeNode or None.
         mesh: vtkMRMLModelNode or None.
         from_intensities: take the scar from the volume's intensities instead of from the scar segment.
@@ -110,22 +127,14 @@ def write_job(
     if nodes.volume is not None:
         write_volume(folder / "inputs" / "lge.nrrd", volume_from_node(nodes.volume))
         inputs["lge"] = ["inputs/lge.nrrd"]
-    roles = ["myocardium", *(("remote",) if nodes.from_intensities else ("scar", "no-reflow"))]
     volumes = {
-        role: segment_volume(nodes.segmentation, nodes.segments[role], nodes.volume)
-        for role in roles
-        if nodes.segments.get(role)
+        role: segment_volume(nodes.segmentation, segment_id, nodes.volume)
+        for role, segment_id in _segments_of(nodes).items()
     }
     if not np.asarray(volumes["myocardium"].array).any():
         name = nodes.segmentation.GetSegmentation().GetSegment(nodes.segments["myocardium"]).GetName()
         raise InputError(f"The segment {name} of the myocardium is empty.", "Draw it, or choose another segment.")
-    colors = {
-        "myocardium": (0.7, 0.35, 0.3),
-        "scar": (0.95, 0.85, 0.2),
-        "no-reflow": (0.3, 0.3, 0.6),
-        "remote": (0.3, 0.7, 0.4),
-    }
-    segments = tuple(Segment(role, np.asarray(volume.array) > 0, colors[role]) for role, volume in volumes.items())
+    segments = tuple(Segment(role, np.asarray(volume.array) > 0, COLORS[role]) for role, volume in volumes.items())
     path = "inputs/segmentation.seg.nrrd"
     write_segmentation(folder / path, Segmentation(segments, volumes["myocardium"].ijk_to_ras, "segmentation"))
     inputs["myocardium"] = [path]
@@ -145,12 +154,30 @@ def write_job(
     return {name: node.GetName() for name, node in made.items() if node is not None}
 
 
+def tells_core(nodes: ScarNodes, parameters: ReconstructParameters) -> bool:
+    """Whether a run fits the scar core by itself, after the scar."""
+    if nodes.from_intensities or nodes.segmentation is None:
+        return bool(parameters.core_threshold)
+    return not {"core", "border-zone"}.isdisjoint(_segments_of(nodes))
+
+
+def _segments_of(nodes: ScarNodes) -> dict[str, str]:
+    """Role -> segment ID of all that a job needs; no segment has two roles."""
+    drawn = {"scar", "core", "border-zone", "no-reflow"}
+    left_out = drawn if nodes.from_intensities else {"remote"}
+    chosen = {role: segment_id for role, segment_id in nodes.segments.items() if segment_id}
+    named = {role: segment_id for role, segment_id in find_segments(nodes.segmentation).items() if role in BY_NAME}
+    found = {role: segment_id for role, segment_id in named.items() if segment_id not in chosen.values()} | chosen
+    return {role: found[role] for role in COLORS if role in found and role not in left_out}
+
+
 @dataclass(frozen=True)
 class ScarResult:
     """What a run found.
 
     Attributes:
-        nodes: result nodes by role: "mesh", "table", "slices" and, where the mesh is closed, "segmentation".
+        nodes: result nodes by role: "mesh", "table", "slices" and, where the mesh is closed, "segmentation"; where they
+            were found, the tables "aha", "transmurality" and "channels" and the lines "channel_paths".
         sentence: about the scar.
         report: page with pictures.
     """

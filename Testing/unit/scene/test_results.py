@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
+import vtk
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import sha256
+from deeprecon.data.mesh import Mesh
+from deeprecon.data.mesh_io import write_mesh
 from deeprecon.data.volume import Volume
 from deeprecon.scene import results
 from deeprecon.scene.models import color_node, mesh_from_node, show_scalars
@@ -23,6 +26,7 @@ from deeprecon.scene.volumes import node_from_volume, volume_from_node
 from .conftest import tetrahedra
 
 Make = Callable[..., Path]
+PATH = [(1.0, 2.0, 3.0), (4.0, 5.0, 6.0), (7.0, 8.0, -9.0)]  # RAS mm
 
 
 def counts(scene: Any) -> dict[str, int]:
@@ -49,6 +53,27 @@ def test_every_output_becomes_a_node_of_its_kind(scene: Any, make_results: Make)
     np.testing.assert_allclose(volume_from_node(nodes["image"]).spacing, (2, 3, 4))
     assert nodes["table"].GetCellText(1, 0) == "core"
     assert provenance_of(nodes["table"])["seed"] == 7
+
+
+def test_channels_become_lines_at_their_place_also_of_a_mesh_in_other_units(scene: Any, make_results: Make) -> None:
+    folder = make_results()
+    points, lines = vtk.vtkPoints(), vtk.vtkCellArray()
+    lines.InsertNextCell(3)
+    for place in PATH:
+        lines.InsertCellPoint(points.InsertNextPoint(place))
+    path = vtk.vtkPolyData()
+    path.SetPoints(points)
+    path.SetLines(lines)
+    write_mesh(folder / "channels.vtp", Mesh(path, "channels"), "mm", "lps")
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    result["outputs"]["channel_paths"] = {"path": "channels.vtp", "sha256": sha256(folder / "channels.vtp")}
+    result["metrics"]["mesh_unit"] = "cm"  # in which the mesh is written, not these
+    (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
+    node = load_results(folder, "Patient")["channel_paths"]
+    assert node.GetPolyData().GetNumberOfLines() == 1
+    np.testing.assert_allclose(slicer.util.arrayFromModelPoints(node), PATH)
+    assert node.GetDisplayNode().GetVisibility()
+    assert node.GetDisplayNode().GetLineWidth() > 1
 
 
 def test_a_run_without_a_name_is_called_after_method_and_date(scene: Any, make_results: Make) -> None:
