@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Annotated
 
 import slicer
-from slicer import vtkMRMLModelNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode, vtkMRMLTableNode
+from slicer import (
+    vtkMRMLMarkupsFiducialNode,
+    vtkMRMLModelNode,
+    vtkMRMLScalarVolumeNode,
+    vtkMRMLSegmentationNode,
+    vtkMRMLTableNode,
+)
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
@@ -91,6 +97,7 @@ class ScarReconstructionParameterNode:
     myocardiumSegment, scarSegment, noReflowSegment, remoteSegment - segment IDs, empty for none.
     knownSegments - segment IDs for which these were chosen.
     mesh - gets the scar at its nodes; made from the myocardium if none.
+    landmarks - named points that tell the ventricle's axis and where the right ventricle meets it.
     scarSource - scar segment or intensities.
     settings - of the method, see ReconstructParameters.
     seed - of every random number.
@@ -105,6 +112,7 @@ class ScarReconstructionParameterNode:
     remoteSegment: str = ""
     knownSegments: list[str]
     mesh: vtkMRMLModelNode
+    landmarks: vtkMRMLMarkupsFiducialNode
     scarSource: ScarSource = ScarSource.SEGMENT
     settings: Settings
     seed: Annotated[int, WithinRange(0, 2**31 - 1)] = 0
@@ -264,6 +272,7 @@ class ScarReconstructionWidget(MethodWidget):
         nodes, provenance = recall(node.outputMesh), provenance_of(node.outputMesh)
         with slicer.util.NodeModify(node):
             node.inputVolume, node.segmentation, node.mesh = nodes.volume, nodes.segmentation, nodes.mesh
+            node.landmarks = nodes.landmarks
             for name, role in SEGMENTS.items():
                 setattr(node, name, nodes.segments.get(role, ""))
             node.scarSource = ScarSource.INTENSITIES if nodes.from_intensities else ScarSource.SEGMENT
@@ -302,10 +311,11 @@ class ScarReconstructionWidget(MethodWidget):
     def onSampleButton(self):
         """Make and load the sample case, and choose it."""
         with slicer.util.tryWithErrorDisplay(_("The sample case could not be made."), waitCursor=True):
-            volume, segmentation, mesh = load_sample_case()
+            volume, segmentation, mesh, landmarks = load_sample_case()
             node = self._parameterNode
             with slicer.util.NodeModify(node):
-                node.inputVolume, node.segmentation, node.mesh = volume, segmentation, mesh
+                node.inputVolume, node.segmentation = volume, segmentation
+                node.mesh, node.landmarks = mesh, landmarks
             show_in_views(volume, segmentation)
 
     def showResult(self, name):
@@ -341,7 +351,7 @@ def nodesOf(node):
     """The nodes that a parameter node names."""
     segments = {role: getattr(node, name) for name, role in SEGMENTS.items() if getattr(node, name)}
     inputs = node.segmentation, segments, node.inputVolume, node.mesh, node.scarSource is ScarSource.INTENSITIES
-    return ScarNodes(*inputs, node.settings.mesh_unit, node.settings.mesh_frame)
+    return ScarNodes(*inputs, node.settings.mesh_unit, node.settings.mesh_frame, node.landmarks)
 
 
 def outputsOf(node):
@@ -403,8 +413,8 @@ class ScarReconstructionTest(ScriptedLoadableModuleTest):
         """Every node of the sample mesh gets a probability, and scar is found."""
         if torchVersion(userOverlay().folder) is None:
             self.skipTest("PyTorch is not installed")
-        volume, segmentation, mesh = load_sample_case()
-        nodes = ScarNodes(segmentation, find_segments(segmentation), volume, mesh)
+        volume, segmentation, mesh, landmarks = load_sample_case()
+        nodes = ScarNodes(segmentation, find_segments(segmentation), volume, mesh, landmarks=landmarks)
         result = ScarReconstructionLogic().reconstruct(nodes, ReconstructParameters(steps=50), device="cpu")
         probability = slicer.util.arrayFromModelPointData(result.nodes["mesh"], "scar_probability")
         self.assertEqual(len(probability), mesh.GetMesh().GetNumberOfPoints())

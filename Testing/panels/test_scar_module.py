@@ -28,6 +28,10 @@ def widget(host: Any, probed: Any) -> Any:
     return host.loadModule(MODULE)
 
 
+SHIFT = [[1, 0, 0, 0], [0, 1, 0, 1], [0, 0, 1, 0], [0, 0, 0, 1]]
+"""A transform to the front by 1 mm."""
+
+
 @pytest.fixture
 def ready(host: Any, widget: Any) -> Any:
     """The open panel with a small hand-made case: a tube of wall with scar on one side; no mesh."""
@@ -158,6 +162,38 @@ def test_an_instant_interpolation_makes_its_own_mesh(host: Any, ready: Any) -> N
     ready.ui.thicknessSpinBox.value = 8.0
     apply(host, ready)
     assert not any("thickness" in text for text in ready.runPanel.warnings)
+
+
+def test_landmarks_go_along_and_come_back_with_repeat(host: Any, ready: Any) -> None:
+    import slicer
+
+    from deeprecon.data.markups import read_markups
+    from deeprecon.scar.parameters import Method
+
+    node = ready._parameterNode
+    node.settings.method = Method.INTERPOLATION
+    node.settings.node_spacing = 3.0
+    node.landmarks = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "Patient points")
+    assert "Patient points has no named point" in apply(host, ready)
+    places = {"apex": (23.0, 23.0, 0.0), "base": (23.0, 23.0, 32.0), "anterior insertion": (33.0, 40.0, 16.0)}
+    for name, place in places.items():
+        node.landmarks.AddControlPoint(*place, name)
+    shift = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    shift.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(np.array(SHIFT)))
+    node.landmarks.SetAndObserveTransformNodeID(shift.GetID())
+    assert "Scar volume" in apply(host, ready)
+    written = read_markups(ready.runPanel.folder / "inputs" / "landmarks.mrk.json")
+    assert {name: tuple(place) for name, place in written.items()} == {
+        name: (x, y + 1, z) for name, (x, y, z) in places.items()
+    }
+    assert slicer.util.arrayFromModelPointData(node.outputMesh, "scar_transmurality").max() > 0.5
+    points, node.landmarks = node.landmarks, None
+    ready.runPanel.ui.repeatButton.click()
+    assert node.landmarks is points
+    points.SetNthControlPointLabel(0, "tip")
+    message = apply(host, ready)
+    assert "Patient points" in message
+    assert "apex" in message
 
 
 def test_a_drawn_core_and_the_blood_pools_are_taken_by_their_names(host: Any, ready: Any) -> None:
@@ -363,11 +399,13 @@ def test_repeating_something_else_is_refused_in_words(host: Any, ready: Any) -> 
 def test_the_sample_is_offered_in_sample_data(host: Any, widget: Any) -> None:
     import SampleData
 
+    from deeprecon.scene.scar_sample import NAMES
+
     host.startupCompleted()
     name = "Synthetic heart with scar"
     assert SampleData.SampleDataLogic().sourceForSampleName(name) is not None
     nodes = host.clickSample(name)
-    assert [node.GetName() for node in nodes] == ["Sample LGE", "Sample segmentation", "Sample mesh"]
+    assert [node.GetName() for node in nodes] == list(NAMES)
     assert all(node.GetStorageNode() is None for node in nodes)
 
 

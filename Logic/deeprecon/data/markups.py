@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.errors import InputError
+from deeprecon.data.files import write_json
 
 _TO_RAS = {"RAS": (1.0, 1.0, 1.0), "0": (1.0, 1.0, 1.0), "LPS": (-1.0, -1.0, 1.0), "1": (-1.0, -1.0, 1.0)}
 _COLUMNS = "id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID"  # as Slicer writes them
 _DEFINED = "2"  # vtkMRMLMarkupsNode::PositionDefined, in a column behind the named ones
+_SCHEMA = (
+    "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/"
+    "markups-schema-v1.0.3.json#"
+)
 _SAVE = "Save it from Slicer as a .mrk.json file."
 
 _Place = tuple[str, Any, Any]
@@ -55,6 +60,16 @@ def read_markups(path: Path | str) -> dict[str, npt.NDArray[np.float64]]:
     if not points:
         raise InputError(f"The markups file {path} has no named point that is placed.", "Place the points in Slicer.")
     return points
+
+
+def write_markups(path: Path | str, points: Mapping[str, npt.NDArray[np.float64]]) -> None:
+    """Write points, label to (3,) RAS mm, as a .mrk.json file in LPS, as Slicer does."""
+    controls = [
+        {"id": str(number), "label": name, "position": [-place[0], -place[1], place[2]], "positionStatus": "defined"}
+        for number, (name, place) in enumerate(points.items(), 1)
+    ]
+    markup = {"type": "Fiducial", "coordinateSystem": "LPS", "coordinateUnits": "mm", "controlPoints": controls}
+    write_json(path, {"@schema": _SCHEMA, "markups": [markup]})
 
 
 def _json(path: Path, text: str) -> Iterator[_Place]:

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from deeprecon.data.files import write_json, write_text
+from deeprecon.data.files import write_text
+from deeprecon.data.markups import write_markups
 from deeprecon.data.mesh import Mesh
 from deeprecon.data.mesh_io import write_mesh
 from deeprecon.data.segmentation import Segment, Segmentation, write_segmentation
@@ -206,7 +206,7 @@ def write_case(phantom: Phantom, folder: Path | str, dicom: bool = False) -> dic
     write_mesh(paths["mesh"], phantom.mesh, "mm", "lps")
     truth = phantom.mesh.with_point_arrays({"scar_truth": phantom.truth.astype(np.float32)})
     write_mesh(paths["truth"], truth, "mm", "lps")
-    write_json(paths["landmarks"], _markups(phantom.landmarks))
+    write_markups(paths["landmarks"], phantom.landmarks)
     write_text(paths["readme"], README.format(stacks="".join(listed), nodes=phantom.mesh.n_points))
     return paths
 
@@ -230,19 +230,6 @@ def _contours(found: Scan) -> Segmentation:
     }
     segments = tuple(Segment(name, mask, color) for name, (mask, color) in masks.items() if mask.any())
     return Segmentation(segments, found.ijk_to_ras, "segmentation", found.thickness)
-
-
-def _markups(landmarks: dict[str, npt.NDArray[np.float64]]) -> dict[str, Any]:
-    """Landmarks, RAS mm, as Slicer's markups file describes points."""
-    points = [
-        {"id": str(number), "label": name, "position": [-place[0], -place[1], place[2]], "positionStatus": "defined"}
-        for number, (name, place) in enumerate(landmarks.items(), 1)
-    ]
-    return {
-        "@schema": "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/"
-        "markups-schema-v1.0.3.json#",
-        "markups": [{"type": "Fiducial", "coordinateSystem": "LPS", "coordinateUnits": "mm", "controlPoints": points}],
-    }
 
 
 _Grid = tuple[npt.NDArray[np.float64], tuple[int, int, int]]

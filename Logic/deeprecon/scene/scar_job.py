@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.errors import InputError
+from deeprecon.data.markups import write_markups
 from deeprecon.data.mesh import Mesh, with_points
 from deeprecon.data.mesh_io import FRAMES, SCALES, write_mesh
 from deeprecon.data.segmentation import Segment, Segmentation, write_segmentation
@@ -20,12 +21,18 @@ from deeprecon.data.volume_io import write_volume
 from deeprecon.jobs.job import Job
 from deeprecon.jobs.parameters import to_json
 from deeprecon.scar.parameters import Frame, ReconstructParameters, Unit
+from deeprecon.scene.markups import points_from_node
 from deeprecon.scene.models import mesh_from_node
 from deeprecon.scene.results import load_results, read_result
 from deeprecon.scene.segmentations import find_segments, segment_volume
 from deeprecon.scene.volumes import volume_from_node
 
-REFERENCES = {"segmentation": "DeepRecon.Segmentation", "volume": "DeepRecon.Volume", "mesh": "DeepRecon.Mesh"}
+REFERENCES = {
+    "segmentation": "DeepRecon.Segmentation",
+    "volume": "DeepRecon.Volume",
+    "mesh": "DeepRecon.Mesh",
+    "landmarks": "DeepRecon.Landmarks",
+}
 CHOICES = "DeepRecon.Choices"
 OUTPUT = "output"
 """Folder of the results below the job folder."""
@@ -78,6 +85,8 @@ class ScarNodes:
         from_intensities: take the scar from the volume's intensities instead of from the scar segment.
         mesh_unit, mesh_frame: what the user answered about the mesh's coordinates; `AUTO` reads them as all of the
             scene, in RAS mm.
+        landmarks: vtkMRMLMarkupsFiducialNode with points named apex and base and, for the 17 segments, anterior
+            insertion and inferior insertion; None where the blood pools have to tell.
     """
 
     segmentation: Any
@@ -87,6 +96,7 @@ class ScarNodes:
     from_intensities: bool = False
     mesh_unit: Unit = Unit.AUTO
     mesh_frame: Frame = Frame.AUTO
+    landmarks: Any = None
 
     @property
     def mesh_scale(self) -> npt.NDArray[np.float64]:
@@ -147,9 +157,13 @@ def write_job(
         inputs["mesh"] = "inputs/mesh.vtu" if mesh.is_volume else "inputs/mesh.vtp"
         placed = Mesh(with_points(mesh.dataset, mesh.points * nodes.mesh_scale), "mesh")
         write_mesh(folder / inputs["mesh"], placed, "mm", "lps")  # the axes that Slicer itself writes
+    if nodes.landmarks is not None:
+        inputs["landmarks"] = "inputs/landmarks.mrk.json"
+        write_markups(folder / inputs["landmarks"], points_from_node(nodes.landmarks))
     parameters = replace(parameters, mesh_unit=Unit.MM, mesh_frame=Frame.LPS)
     Job("scar", "reconstruct", inputs, to_json(parameters), output=OUTPUT, device=device, seed=seed).save(folder)
     made = {"segmentation.seg.nrrd": nodes.segmentation, "lge.nrrd": nodes.volume}
+    made |= {"landmarks.mrk.json": nodes.landmarks}
     made |= {Path(inputs.get("mesh", "mesh")).name: nodes.mesh}
     return {name: node.GetName() for name, node in made.items() if node is not None}
 
