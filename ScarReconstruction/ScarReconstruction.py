@@ -139,11 +139,19 @@ LABELS = {  # in the order of the enums
         "Signed distance along the wall",
     ),
     "observationCombo": ("Keep partial pixels", "Round to scar or healthy"),
+    "alignmentCombo": ("Bring them onto the mesh", "Leave them"),
+    "projectionCombo": ("Make the nodes agree with every pixel", "As the method finds"),
     "scarSourceCombo": ("The scar segment", "Intensities of the LGE volume"),
     "meshUnitCombo": ("As the scene: millimeters", "Millimeters", "Centimeters", "Meters", "Micrometers"),
     "meshFrameCombo": ("As the scene: RAS", "Right, anterior, superior (RAS)", "Left, posterior, superior (LPS)"),
 }
-SHOWN = {"scar_probability": "Scar probability", "scar_uncertainty": "Uncertainty", "scar_binary": "Scar or healthy"}
+SHOWN = {
+    "scar_probability": "Scar probability",
+    "scar_uncertainty": "Uncertainty",
+    "scar_entropy": "Entropy (bits)",
+    "scar_binary": "Scar or healthy",
+    "scar_transmurality": "Transmurality",
+}
 
 
 class ScarReconstructionWidget(MethodWidget):
@@ -183,7 +191,7 @@ class ScarReconstructionWidget(MethodWidget):
     def update(self, node):
         """Segments, settings, results; why a run cannot start."""
         self._updateSegments(node)
-        settings = to_dataclass(node.settings)
+        settings = settingsOf(node)
         self._updateSettings(node, settings)
         reasons = (self._updateResult(node), nodesOf(node).missing(), *settings.validate(), self.ui.questionLabel.text)
         return next((reason for reason in reasons if reason), "")
@@ -197,6 +205,9 @@ class ScarReconstructionWidget(MethodWidget):
                 setattr(node, name, made.get(role))
         reportedMesh, report = self.reported
         self.resultPanel.setResult(list(made.values()), node.outputTable, report if mesh is reportedMesh else None)
+        if made:
+            arrays = mesh.GetMesh().GetPointData()
+            self.resultPanel.offer([name for name in SHOWN if arrays.HasArray(name)])
         if mesh is not None and not made:
             return f"{mesh.GetName()} is no result and would be overwritten: choose another result mesh, or create one."
         return ""
@@ -220,6 +231,7 @@ class ScarReconstructionWidget(MethodWidget):
         ui = self.ui
         byIntensity = node.scarSource is ScarSource.INTENSITIES
         show(byIntensity, ui.thresholdFrame, ui.thresholdFrameLabel, ui.remoteCombo, ui.remoteComboLabel)
+        show(byIntensity, ui.coreThresholdEdit, ui.coreThresholdEditLabel)
         show(not byIntensity, ui.scarCombo, ui.scarComboLabel, ui.noReflowCombo, ui.noReflowComboLabel)
         trained = settings.method is not Method.INTERPOLATION
         show(trained, ui.budgetSpinBox, ui.budgetSpinBoxLabel, ui.stepsSpinBox, ui.stepsSpinBoxLabel)
@@ -244,7 +256,7 @@ class ScarReconstructionWidget(MethodWidget):
         """Write the job folder."""
         node = self._parameterNode
         folder = self.logic.newJobFolder()
-        self.job = nodes, settings, device = nodesOf(node), to_dataclass(node.settings), self.devicePanel.device
+        self.job = nodes, settings, device = nodesOf(node), settingsOf(node), self.devicePanel.device
         self.runPanel.fileNames = write_job(folder, nodes, settings, device, node.seed)
         return folder
 
@@ -322,8 +334,8 @@ class ScarReconstructionWidget(MethodWidget):
         """Mesh in 3D colored by an array with its legend, outlines on the slices."""
         node = self._parameterNode
         if node and node.outputMesh is not None:
-            uncertain = name == "scar_uncertainty"  # a standard deviation of probabilities: 0.5 at most
-            ramp, top = ("uncertainty", 0.5) if uncertain else ("scar", 1.0)
+            ramp = "uncertainty" if name in ("scar_uncertainty", "scar_entropy") else "scar"
+            top = 0.5 if name == "scar_uncertainty" else 1.0  # a standard deviation of probabilities: 0.5 at most
             show_scalars(node.outputMesh, name, ramp, (0.0, top), SHOWN[name])
             show_in_views(recall(node.outputMesh).volume, node.outputSegmentation, node.outputMesh)
 
@@ -352,6 +364,12 @@ def nodesOf(node):
     segments = {role: getattr(node, name) for name, role in SEGMENTS.items() if getattr(node, name)}
     inputs = node.segmentation, segments, node.inputVolume, node.mesh, node.scarSource is ScarSource.INTENSITIES
     return ScarNodes(*inputs, node.settings.mesh_unit, node.settings.mesh_frame, node.landmarks)
+
+
+def settingsOf(node):
+    """The settings that a parameter node names; a scar that was drawn has no intensities for a core threshold."""
+    settings = to_dataclass(node.settings)
+    return settings if node.scarSource is ScarSource.INTENSITIES else replace(settings, core_threshold="")
 
 
 def outputsOf(node):

@@ -116,6 +116,10 @@ def test_clicked_through_from_the_sample_to_the_result(host: Any, widget: Any, t
     assert slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(mesh).GetVisibility()
     widget.resultPanel.ui.showCombo.currentIndex = 1
     assert mesh.GetDisplayNode().GetActiveScalarName() == "scar_uncertainty"
+    offered = [widget.resultPanel.ui.showCombo.itemData(index) for index in range(5)]
+    assert offered[2:] == ["scar_entropy", "scar_binary", "scar_transmurality"]
+    widget.resultPanel.ui.showCombo.currentIndex = 4
+    assert mesh.GetDisplayNode().GetActiveScalarName() == "scar_transmurality"
     widget.resultPanel.ui.tablePathEdit.currentPath = str(tmp_path / "table.csv")
     widget.resultPanel.ui.saveTableButton.click()
     assert "scar" in (tmp_path / "table.csv").read_text(encoding="utf-8")
@@ -259,6 +263,39 @@ def test_scar_from_intensities_follows_the_threshold(host: Any, ready: Any) -> N
     assert job["parameters"]["threshold"] == "fwhm"
     assert "scar" not in job["inputs"]
     assert to_dataclass(ready._parameterNode.settings).slice_thickness is None
+
+
+def test_a_core_threshold_needs_intensities(host: Any, ready: Any) -> None:
+    import slicer
+
+    from deeprecon.scar.parameters import Alignment, Method, Projection
+
+    node, edit = ready._parameterNode, ready.ui.coreThresholdEdit
+    node.settings.method = Method.INTERPOLATION
+    node.settings.node_spacing = 3.0
+    assert not edit.visible
+    ready.ui.scarSourceCombo.currentIndex = 1
+    assert edit.visible
+    node.settings.threshold = "max:50"
+    edit.text = "max"
+    assert not ready.runPanel.ui.applyButton.enabled
+    assert "needs a number" in ready.runPanel.ui.applyButton.toolTip
+    edit.text = "max:95"
+    ready.ui.projectionCombo.currentIndex = 0
+    ready.ui.alignmentCombo.currentIndex = 1
+    assert (node.settings.projection, node.settings.alignment) == (Projection.EXACT, Alignment.OFF)
+    apply(host, ready)
+    job = json.loads((ready.runPanel.folder / "job.json").read_text(encoding="utf-8"))["parameters"]
+    assert (job["core_threshold"], job["projection"], job["alignment"]) == ("max:95", "exact", "off")
+    assert slicer.util.arrayFromModelPointData(node.outputMesh, "core_probability").max() > 0
+    combo = ready.resultPanel.ui.showCombo
+    assert combo.findData("scar_entropy") == 2
+    assert combo.findData("scar_transmurality") == -1  # nothing tells where the axis is
+    ready.ui.scarSourceCombo.currentIndex = 0
+    assert "Scar volume" in apply(host, ready)
+    job = json.loads((ready.runPanel.folder / "job.json").read_text(encoding="utf-8"))["parameters"]
+    assert job["core_threshold"] == ""
+    assert node.settings.core_threshold == "max:95"  # for when it comes from intensities again
 
 
 def test_what_is_missing_is_said_where_apply_is(host: Any, ready: Any) -> None:

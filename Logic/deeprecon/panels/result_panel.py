@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +36,8 @@ class ResultPanel:
         self._table: Any = None
         self._onShowArray = show
         self._discarded = discarded
-        for name, text in choices.items():
-            self.ui.showCombo.addItem(text, name)
+        self._choices = choices
+        self.offer(choices)
         self.ui.showCombo.connect("currentIndexChanged(int)", self._onShow)
         self.ui.showButton.connect("clicked(bool)", self._onShow)
         self.ui.reportButton.connect("clicked(bool)", self._onReport)
@@ -67,6 +67,16 @@ class ResultPanel:
         for widget in (ui.showCombo, ui.showButton, ui.discardButton):
             widget.enabled = bool(nodes)
         ui.reportButton.enabled = report is not None and report.exists()
+
+    def offer(self, names: Iterable[str]) -> None:
+        """Let these arrays be chosen, for not every result has all; the chosen one stays so where it can."""
+        combo, shown = self.ui.showCombo, self.ui.showCombo.currentData
+        wasBlocked = combo.blockSignals(True)
+        combo.clear()
+        for name in names:
+            combo.addItem(self._choices[name], name)
+        combo.currentIndex = max(0, combo.findData(shown))
+        combo.blockSignals(wasBlocked)
 
     @property
     def shown(self) -> str:
