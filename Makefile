@@ -25,6 +25,8 @@ screenshots: setup
 
 benchmark: setup
 	@.venv/bin/python Testing/benchmarks/scar_methods.py
+	@.venv/bin/python Testing/benchmarks/scar_families.py
+	@.venv/bin/python Testing/benchmarks/scar_speed.py
 
 clean:
 	rm -rf .venv out
