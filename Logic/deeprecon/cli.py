@@ -17,7 +17,7 @@ from deeprecon.jobs.command import JOB_FOLDER, Command, renew
 from deeprecon.jobs.console import Console, on_interrupt, plain_figures
 from deeprecon.jobs.failures import explain_exception
 from deeprecon.jobs.job import LARGEST_SEED, MOST_THREADS, VERSION, Job
-from deeprecon.jobs.options import BadValue, add_options, given_values, option_name
+from deeprecon.jobs.options import WITHOUT_NAME, BadValue, add_options, given_values, only_required, option_name
 from deeprecon.jobs.verbs import METHODS, Verb, load_verb, load_verbs
 from deeprecon.worker import BAD_INPUT, CANCELLED, DONE, INTERNAL, run_job
 
@@ -94,7 +94,7 @@ def _parser(method: str, name: str, verb: Verb) -> argparse.ArgumentParser:
     width = min(shutil.get_terminal_size().columns, 110)
     parser: argparse.ArgumentParser = jsonargparse.ArgumentParser(
         prog=f"{PROGRAM} {method} {name}",
-        usage=f"{PROGRAM} {method} {name} [options] --output DIR",
+        usage=f"{PROGRAM} {method} {name} {_needed(verb)}[options] --output DIR",
         description=verb.summary,
         epilog=NOTICE,
         formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=30, width=width),
@@ -120,6 +120,11 @@ def _parser(method: str, name: str, verb: Verb) -> argparse.ArgumentParser:
     )
     run.add_argument("--verbose", action="store_true", default=None, help="also show the log")
     return parser
+
+
+def _needed(verb: Verb) -> str:
+    field = only_required(verb)
+    return "" if field is None else f"{field.name.upper().replace('_', '-')} "
 
 
 def _threads(text: str) -> int:
@@ -151,7 +156,9 @@ def _list_help(usage: str, title: str, entries: dict[str, str]) -> str:
 
 
 def _resume(method: str, name: str, options: Any, console: Console) -> int:
-    given = [option_name(key) for key, value in vars(options).items() if value is not None]
+    given = [
+        value if key == WITHOUT_NAME else option_name(key) for key, value in vars(options).items() if value is not None
+    ]
     if others := sorted(set(given) - {"--resume", "--verbose"}):
         raise InputError(f"--resume takes all settings from the earlier run: leave out {', '.join(others)}.")
     folder = Path(os.path.abspath(options.resume))

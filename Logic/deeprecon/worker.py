@@ -120,14 +120,15 @@ def _run(folder: Path, staging: Path, log: EventLog, started: float) -> None:
     log.result(Path(os.path.normpath(Path(job.output) / "result.json")), outcome.metrics)
 
 
-def _resolve_precision(job: Job, verb: Verb, device: str) -> str:
+def _resolve_precision(job: Job, precisions: tuple[str, ...], device: str) -> str:
     from deeprecon.training import devices
 
-    if job.precision != "auto" and job.precision not in verb.precisions:
+    if job.precision != "auto" and job.precision not in precisions:
         raise InputError(
-            f"{job.method} {job.verb} cannot compute in {job.precision}.", f"It can in {', '.join(verb.precisions)}."
+            f"{job.method} {job.verb} cannot compute in {job.precision} with these settings.",
+            f"It can in {', '.join(precisions)}.",
         )
-    only = verb.precisions[0] if len(verb.precisions) == 1 else None
+    only = precisions[0] if len(precisions) == 1 else None
     return only or devices.resolve_precision(device, job.precision)
 
 
@@ -141,7 +142,7 @@ def _resolve(job: Job, verb: Verb, parameters: Any, log: EventLog) -> tuple[Job,
         if job.device == "auto" and (reason := devices.fallback_reason(device)):
             log.warning(reason)
         threads = job.threads or devices.resolve_threads(device)
-        precision = job.precision if job.resolved else _resolve_precision(job, verb, device)
+        precision = job.precision if job.resolved else _resolve_precision(job, verb.precisions(parameters), device)
         devices.set_up(device, threads, job.seed)
     else:
         device, threads, precision = "cpu", 1, "fp32"

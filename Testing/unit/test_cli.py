@@ -104,6 +104,26 @@ def test_bad_input_ends_with_words_and_code_2(
         assert not (tmp_path / "out").exists(), "a typing error leaves nothing behind"
 
 
+def test_the_one_input_that_a_verb_needs_may_stand_without_its_name(tmp_path: Path) -> None:
+    image = tmp_path / "a b.txt"
+    image.write_text("", encoding="utf-8")
+    for number, arguments in enumerate(([str(image)], ["--image", str(image)], ["--steps", "2", str(image)])):
+        assert cli.main(["fake", "need", *arguments, "--output", str(tmp_path / "out" / str(number))]) == cli.DONE
+        assert Job.load(tmp_path / "out" / str(number) / ".job").inputs["image"] == "../../../a b.txt"
+
+
+def test_an_input_given_twice_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["a.nii", "--image", "b.nii", "--output", str(tmp_path / "out")]
+    assert cli.main(["fake", "need", *arguments]) == cli.BAD_INPUT
+    assert "a.nii and --image are given" in capsys.readouterr().err
+
+
+def test_a_verb_without_a_needed_input_takes_none_without_a_name(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["fake", "work", "a.nii", "--output", str(tmp_path / "out")])
+    assert caught.value.code == cli.BAD_INPUT
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

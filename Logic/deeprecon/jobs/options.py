@@ -14,6 +14,8 @@ from deeprecon.jobs.verbs import Verb
 
 SEPARATOR = ";"
 """Between the values of one cell of cases.csv."""
+WITHOUT_NAME = "input_without_name"
+"""Where the namespace has an input that was given without its name."""
 TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
@@ -24,8 +26,12 @@ class BadValue(argparse.ArgumentTypeError, ValueError):
 def add_options(parser: argparse.ArgumentParser, verb: Verb) -> None:
     """One option for each input and parameter of a verb.
 
-    An option that is not given is None in the namespace, so that defaults live in the dataclasses alone.
+    An option that is not given is None in the namespace, so that defaults live in the dataclasses alone. The one
+    input that a verb needs may also stand without its name.
     """
+    if (field := only_required(verb)) is not None:
+        name = field.name.replace("_", "-")
+        parser.add_argument(WITHOUT_NAME, nargs="?", metavar=name.upper(), help=f"the same as {option_name(name)}")
     for title, cls in (("inputs", verb.inputs), ("settings", verb.parameters)):
         fields = fields_of(cls)
         group = parser.add_argument_group(title) if fields else parser
@@ -34,13 +40,29 @@ def add_options(parser: argparse.ArgumentParser, verb: Verb) -> None:
 
 
 def given_values(verb: Verb, namespace: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What was given on the command line: values of the inputs and of the parameters by field name."""
+    """What was given on the command line: values of the inputs and of the parameters by field name.
+
+    Raises:
+        InputError: an input was given twice, with and without its name.
+    """
 
     def collect(cls: type) -> dict[str, Any]:
         values = {field.name: getattr(namespace, field.name) for field in fields_of(cls)}
         return {name: value for name, value in values.items() if value is not None}
 
-    return collect(verb.inputs), collect(verb.parameters)
+    inputs = collect(verb.inputs)
+    field = only_required(verb)
+    if field is not None and (value := getattr(namespace, WITHOUT_NAME)) is not None:
+        if field.name in inputs:
+            raise InputError(f"{value} and {option_name(field.name)} are given: give one of them.")
+        inputs[field.name] = value
+    return inputs, collect(verb.parameters)
+
+
+def only_required(verb: Verb) -> Field | None:
+    """The input that must be given, of a verb that has exactly one of them, and which takes a single value."""
+    required = [field for field in fields_of(verb.inputs) if field.required]
+    return required[0] if len(required) == 1 and not required[0].many else None
 
 
 def check_required(verb: Verb, values: dict[str, Any]) -> None:

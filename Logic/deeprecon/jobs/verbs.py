@@ -27,7 +27,7 @@ class Verb:
             nothing depends on them. (parameters, device, threads, precision) -> parameters
         needs_torch: whether a run with these parameters computes with torch. Where it does not, nothing is probed
             and the run works without torch, on one CPU thread.
-        precisions: what it can compute in.
+        precisions: what a run with these parameters can compute in; the only one, where there is one, is "auto" too.
     """
 
     summary: str
@@ -36,7 +36,7 @@ class Verb:
     function: Callable[[Any, Any, Run], Outcome]
     resolve: Callable[[Any, str, int, str], Any] | None = None
     needs_torch: Callable[[Any], bool] = lambda parameters: True
-    precisions: tuple[str, ...] = ("fp32", "bf16", "fp16")
+    precisions: Callable[[Any], tuple[str, ...]] = lambda parameters: ("fp32", "bf16", "fp16")
 
 
 def load_verbs(method: str) -> dict[str, Verb]:

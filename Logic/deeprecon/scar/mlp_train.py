@@ -41,7 +41,7 @@ class MlpSettings:
     dropout: float = 0.1
     passes: int = 3
     batch: int = 10_000
-    learning_rate: float = 3e-3
+    learning_rate: float = 1e-3
     held_out: float = 0.05
 
 

@@ -12,6 +12,7 @@ import math
 import os
 import pickle
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.files import atomic_path
 
 FORMAT = "deeprecon-checkpoint-1"
+_SAFER = "Ask its authors for a .safetensors file, or for the weights alone (a state_dict)."
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -93,34 +95,48 @@ def set_random_state(state: dict[str, Any]) -> None:
         torch.mps.set_rng_state(state["mps"])
 
 
-def load_state_dict_safely(path: Path) -> dict[str, Tensor]:
-    """Weights out of a foreign .pth, .pt, .ckpt or .safetensors file, without running anything that it contains.
+def load_foreign(path: Path, allowed: Sequence[Any] = ()) -> Any:
+    """What a foreign .pth, .pt, .ckpt or .safetensors file holds, without running anything that it contains.
+
+    Args:
+        path: the file.
+        allowed: what its pickle may ask for besides tensors and plain values, as `torch.serialization.safe_globals`
+            takes it; nothing that does more than hold numbers.
 
     Raises:
-        InputError: the file is missing, damaged, no set of named tensors, or its pickle asks for more than tensors.
+        InputError: the file is missing or damaged, or its pickle asks for more than is allowed.
     """
-    hint = "Ask its authors for a .safetensors file, or for the weights alone (a state_dict)."
     try:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
         # Older versions can be made to run code in spite of weights_only (CVE-2025-32434, CVE-2026-24747).
         if tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2]) < (2, 10):
             raise InputError(f"PyTorch {torch.__version__} cannot read {path} safely.", "Update it to 2.10 or newer.")
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(list(allowed)):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise InputError(f"There is no file {path}.") from error
     except pickle.UnpicklingError as error:
         reason = "it holds more than weights: loading it could run a program"
-        raise InputError(f"{path} was not loaded: {reason}.", hint) from error
+        raise InputError(f"{path} was not loaded: {reason}.", _SAFER) from error
     except InputError:
         raise
     except Exception as error:  # arbitrary bytes make the readers fail in any way
         reason = str(error).partition("\n")[0]
-        raise InputError(f"{path} is damaged or no file of weights: {reason}.", hint) from error
+        raise InputError(f"{path} is damaged or no file of weights: {reason}.", _SAFER) from error
+
+
+def load_state_dict_safely(path: Path) -> dict[str, Tensor]:
+    """Weights out of a foreign file, see `load_foreign`.
+
+    Raises:
+        InputError: as `load_foreign`, or it holds no set of named tensors.
+    """
+    content = load_foreign(path)
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise InputError(f"{path} holds no named tensors.", hint)
+        raise InputError(f"{path} holds no named tensors.", _SAFER)
     return {str(name): value for name, value in content.items()}
 
 

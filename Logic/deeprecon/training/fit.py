@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import Enum
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.parameters import Range, check_ranges, to_json
 from deeprecon.jobs.run import Run
+from deeprecon.training.batches import Epoch
 from deeprecon.training.checkpoint import load_checkpoint, random_state, save_checkpoint, set_random_state
 from deeprecon.training.devices import seed_generators
 from deeprecon.training.ema import Ema
@@ -89,11 +90,12 @@ class FitResult:
 def fit(
     model: nn.Module,
     loss: Callable[[Any, Any], Tensor],
-    train_batches: Callable[[int, int, int], Collection[Any]],
+    train_batches: Callable[[int, int, int], Epoch],
     validate: Callable[[Any], float],
     settings: FitSettings,
     run: Run,
     fabric: Fabric | None = None,
+    name: str = "fit",
 ) -> FitResult:
     """Train a model and leave it with its best weights, in evaluation mode, on the device.
 
@@ -110,6 +112,7 @@ def fit(
         settings: see `FitSettings`.
         run: device, precision, seed, checkpoint folder and reporter.
         fabric: made from `run` if left out.
+        name: of the checkpoint, where a run makes several fits.
 
     Raises:
         InputError: unusable settings, a checkpoint of another training, or a loss that is not finite from the start.
@@ -136,7 +139,7 @@ def fit(
     # A checkpoint holds whatever has a state, and the place: which epoch, how many of its batches, their summed loss.
     parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "schedule": schedule, "stopping": stopping}
     parts |= {name: part for name, part in (("ema", ema), ("scaler", scaler)) if part is not None}
-    path = run.checkpoint / "fit.safetensors"
+    path = run.checkpoint / f"{name}.safetensors"
     epoch, done, total, history, random = 0, 0, 0.0, [], None
     if path.exists():
         state = _load(path, parts, settings, count)

@@ -161,7 +161,7 @@ def never(parameters: Parameters) -> bool:
 VERBS = {
     "work": Verb("Take steps.", Inputs, Parameters, work, needs_torch=never),
     "pack": Verb("Write a folder.", Inputs, Parameters, pack, needs_torch=never),
-    "need": Verb("Need an image.", Needed, Parameters, work, needs_torch=never),
+    "need": Verb("Need an image.", Needed, Parameters, pack, needs_torch=never),
     "train": Verb("Use a device.", Inputs, Parameters, work),
 }
 
