@@ -164,7 +164,7 @@ def group_error(probability: Tensor, offsets: Tensor, values: Tensor) -> Tensor:
 def segment_mean(values: Tensor, offsets: Tensor) -> Tensor:
     """(G,) mean over each group of (n,) values sorted by group, with torch_scatter where that is installed.
 
-    torch's own `segment_reduce` takes as long and gives the same bits each time, so that nothing depends on a compiled
+    torch's own `segment_reduce` is no slower and gives the same bits each time, so that nothing depends on a compiled
     extra; Apple's GPU does not know it, and sums by `index_add`.
 
     Args:

@@ -261,7 +261,8 @@ def _rebuilt(path: Path, state: Mapping[str, Any], settings: Mapping[str, Any], 
     except InputError as error:
         raise InputError(f"{path}: {error.message}", error.hint) from error
     except RuntimeError as error:  # names or shapes differ
-        raise InputError(f"{path} has other layers than cardioscar's network: {error}.", hint) from error
+        reason = " ".join(str(error).split()).rstrip(". ")
+        raise InputError(f"{path} has other layers than cardioscar's network: {reason}.", hint) from error
     return network
 
 

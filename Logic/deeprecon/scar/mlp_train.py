@@ -112,8 +112,9 @@ def fit_mlp(
 ) -> MlpFit:
     """Train the mlp until the means over its groups agree with their values.
 
-    A twentieth of the groups is held out whole (see `split`); the weights that do best on them are the ones kept, and the training
-    ends once they have not become better for `patience` epochs. Interrupted runs go on to the same numbers.
+    A twentieth of the groups is held out whole (see `split`). The weights that do best on them are the ones kept, and
+    the training ends once they have not become better for `patience` epochs. An interrupted run goes on to the same
+    numbers.
 
     Args:
         groups: at least one.
@@ -170,6 +171,10 @@ def fit_mlp(
         fabric,
         name,
     )
+    if _lost(network, data, groups):
+        run.reporter.warning(
+            "The network has found none of the scar that the slices show: give it more steps, or take the field."
+        )
     history = tuple(
         {
             "step": (entry["epoch"] + 1) * per_epoch,
@@ -189,19 +194,27 @@ def fit_mlp(
     )
 
 
+def _lost(network: Mlp, data: _Data, groups: NodeGroups) -> bool:
+    """Whether there are groups that are mostly scar, and the network sees scar at no node of them."""
+    scar = np.flatnonzero(groups.values > 0.5)
+    some = scar[:: len(scar) // 1000 + 1]
+    with torch.no_grad():
+        return len(some) > 0 and float(network(data.load(some)[0]).max()) < 0.5
+
+
 def split(groups: NodeGroups, held_out: float, seed: int) -> tuple[Indices, Indices]:
     """Numbers of the groups to train on and of those to hold out.
 
     Every twentieth in the order of their values is held out: drawn at random, the pixels of a small scar might all be
-    trained on. Where fewer than `_SCAR_TO_HOLD_OUT` of those held out would show scar although there is some, all groups
-    serve for both: the few would say that a heart without scar is best.
+    trained on. Where fewer than `_SCAR_TO_HOLD_OUT` of those held out would show scar although there is some, all
+    groups serve for both: the few would say that a heart without scar is best.
     """
     ranked = np.lexsort((np.random.default_rng(seed).permutation(len(groups)), groups.values))
     every = round(1 / held_out)
     apart = np.zeros(len(groups), bool)
     apart[ranked[every // 2 :: every]] = True
     scar = groups.values > 0
-    if not apart.any() or scar.any() and scar[apart].sum() < _SCAR_TO_HOLD_OUT:
+    if not apart.any() or (scar.any() and scar[apart].sum() < _SCAR_TO_HOLD_OUT):
         everything = np.arange(len(groups))
         return everything, everything
     return np.flatnonzero(~apart), np.flatnonzero(apart)
