@@ -31,7 +31,7 @@ from deeprecon.scar.phantom import Phantom
 from ..data.orientations import orders, rotation
 
 INSTANT = {"method": "interpolation"}
-FIELD = {"method": "field", "steps": 20}
+FIELD = {"method": "field", "steps": 40}
 Files = dict[str, Path]
 
 
