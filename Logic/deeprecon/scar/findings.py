@@ -51,7 +51,11 @@ def axes_of(case: Case) -> Axes:
             "Neither landmarks nor a segment of the left ventricle's blood pool were given.",
             "Give --landmarks with apex and base, or a segmentation with a segment named blood pool.",
         )
-    grid = next(stack for stack in case.stacks if stack.wall.shape == left.array.shape)
+    grid = next(
+        stack
+        for stack in case.stacks
+        if stack.wall.shape == left.array.shape and np.array_equal(stack.ijk_to_ras, left.ijk_to_ras)
+    )
     return axes_from_cavities(left, right, Volume(grid.wall, grid.ijk_to_ras, grid.name, grid.thickness))
 
 

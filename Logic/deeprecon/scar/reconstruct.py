@@ -64,10 +64,10 @@ def reconstruct(inputs: ReconstructInputs, parameters: ReconstructParameters, ru
     figures = dict(fitted.figures)
     reporter.status("Writing the results")
     probability, uncertainty = fitted.predict(mesh.points)
+    late: list[str] = []
     if parameters.projection is Projection.EXACT:
-        probability = _projected(probability, case, observations, mesh, figures, warnings)
+        probability = _projected(probability, case, observations, mesh, figures, late)
     core_probability = None if core is None else np.minimum(core.predict(mesh.points)[0], probability)
-    both = fitted.samples is not None and (core is None or core.samples is not None)
     burden = scar_burden(
         mesh,
         probability,
@@ -76,13 +76,15 @@ def reconstruct(inputs: ReconstructInputs, parameters: ReconstructParameters, ru
         parameters.core_cutoff,
         parameters.density,
         core_probability,
-        fitted.samples(mesh.points) if both and fitted.samples else None,
-        core.samples(mesh.points) if both and core is not None and core.samples else None,
+        fitted.samples(mesh.points) if fitted.samples else None,
+        core.samples(mesh.points) if core and core.samples else None,
     )
     anatomy = anatomy_of(case, mesh, inside, probability, uncertainty, parameters)
     if anatomy.missing:
-        warnings.append(anatomy.missing)
-        reporter.warning(anatomy.missing)
+        late.append(anatomy.missing)
+    for warning in late:
+        reporter.warning(warning)
+    warnings += late
     mesh = mesh.with_point_arrays(
         {
             "scar_probability": probability,
