@@ -47,7 +47,7 @@ def bullseye(values: Sequence[float], label: str, maximum: float | None = None) 
             bright = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2]
             ink = "#222222" if bright > 0.55 else "white"
             text = f"{value:.0f} %" if isfinite(value) else "–"
-            axis.text(x, y + 0.015, text, ha="center", va="center", color=ink, fontsize=10, weight="bold")
+            axis.text(x, y + 0.015, text, ha="center", va="center", color=ink, fontsize=11)
             axis.text(x, y - 0.075, str(number), ha="center", va="center", color=ink, fontsize=7.5, alpha=0.75)
     for name, x, y, turn in (("anterior", 0, 1.07, 0), ("septal", -1.07, 0, 90), ("inferior", 0, -1.07, 0),
                              ("lateral", 1.07, 0, 270)):  # fmt: skip

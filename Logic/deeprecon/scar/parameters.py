@@ -233,7 +233,9 @@ class ExportParameters:
     frame: Annotated[Frame, "patient axes of the file; auto is LPS, as Slicer writes"] = Frame.AUTO
     unit: Annotated[Unit, "length unit of the file; auto is um for openCARP, else mm"] = Unit.AUTO
     cutoff: Annotated[float, Range(0.01, 0.99), "probability above which an element is border zone"] = 0.5
-    core_cutoff: Annotated[float, Range(0.01, 1.0), "probability above which an element is scar core"] = 0.75
+    core_cutoff: Annotated[
+        float, Range(0.01, 1.0), "probability of scar above which an element is core, if the core has none of its own"
+    ] = 0.75
 
     def validate(self) -> list[str]:
         """Reasons why these settings cannot be used, in words; empty when they can."""

@@ -89,9 +89,11 @@ def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters,
     """Write a result for simulators and other programs, node order kept.
 
     Elements are tagged 1 (healthy), 100 (border zone) and 101 (core) by the mean probability of their nodes; tags that
-    the elements already have are kept where there is no scar.
+    the elements already have are kept where there is no scar. A result that tells the core by itself, in the array
+    core_probability, is tagged by that, as in its table: scar is core where the mean of it exceeds the cutoff of scar.
     """
     mesh = _result_mesh(inputs.mesh)
+    own_core = "core_probability" in mesh.array_names
     old = mesh.dataset.GetCellData().GetArray(TAG)
     opencarp = parameters.format is MeshFormat.OPENCARP
     unit = parameters.unit if parameters.unit is not Unit.AUTO else Unit.UM if opencarp else Unit.MM
@@ -101,6 +103,7 @@ def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters,
         np.asarray(mesh.point_array("scar_probability"), np.float64),
         (parameters.cutoff, parameters.core_cutoff),
         1 if old is None else vtk_to_numpy(old).astype(np.int64),
+        core=np.asarray(mesh.point_array("core_probability"), np.float64) if own_core else None,
     )
     path = run.output / ("mesh.pts" if opencarp else f"mesh.{parameters.format.value}")
     write_mesh(path, mesh, unit.value, frame.value, element_tags=tags)
@@ -221,7 +224,8 @@ def _result_mesh(path: Path) -> Mesh:
         raise InputError(f"{path.name} does not say in which patient axes it is.", hint)
     mesh = place(file, unit, frame)
     _check_size(mesh, hint, f", read in {unit},")
-    values = {name: path.with_suffix(f".{name}.dat") for name in ("scar_probability", "scar_uncertainty")}
+    names = "scar_probability", "scar_uncertainty", "core_probability"
+    values = {name: path.with_suffix(f".{name}.dat") for name in names}
     if file.path.suffix.lower() in (".pts", ".elem"):  # values at nodes lie beside the mesh
         return mesh.with_point_arrays({name: _numbers(at, mesh.n_points) for name, at in values.items() if at.exists()})
     return mesh

@@ -1,0 +1,72 @@
+"""Results written for simulators: the core is that of the result, where the result has one."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from vtkmodules.util.numpy_support import vtk_to_numpy
+
+from deeprecon.data.mesh import cell_means
+from deeprecon.data.mesh_io import read_mesh, write_mesh
+
+
+@pytest.fixture
+def drawn(tmp_path, patient):
+    """Writes a result whose core lies at the right half of its scar, though scar is as sure on the left."""
+
+    def write(ending, own_core=True):
+        x, _, z = patient.mesh.points.T
+        scar = np.where(z > np.median(z), 0.9, 0.0)
+        core = np.where((scar > 0) & (x > np.median(x)), 0.83, 0.0)
+        arrays = {"scar_probability": scar, "scar_uncertainty": 0 * scar} | (
+            {"core_probability": core} if own_core else {}
+        )
+        folder = tmp_path / f"result {ending} {own_core}"
+        folder.mkdir()
+        path = folder / f"mesh.{ending}"
+        unit = "um" if ending == "pts" else "mm"
+        healthy = np.ones(patient.mesh.n_cells, np.int64)
+        write_mesh(path, patient.mesh.with_point_arrays(arrays), unit, "lps", element_tags=healthy)
+        made = {"outputs": {"mesh": {"path": path.name}}, "metrics": {"mesh_unit": unit, "mesh_frame": "lps"}}
+        (folder / "result.json").write_text(json.dumps(made), encoding="utf-8")
+        return path, scar, core
+
+    return write
+
+
+def tags_of(path):
+    return vtk_to_numpy(read_mesh(path).dataset.GetCellData().GetArray("tag"))
+
+
+@pytest.mark.parametrize("ending", ["vtu", "pts"])
+def test_a_core_of_its_own_goes_into_the_tags(ending, drawn, done, result_of, patient):
+    path, scar, core = drawn(ending)
+    exported = done("export", "exported", inputs={"mesh": path})
+    found = tags_of(exported / "mesh.pts")
+    is_scar, is_core = (cell_means(patient.mesh, values) > 0.5 for values in (scar, core))
+    np.testing.assert_array_equal(found, np.where(is_scar, 100 + is_core, 1))
+    assert set(found.tolist()) == {1, 100, 101}
+    figures = result_of(exported)["metrics"]
+    assert (figures["border_elements"], figures["core_elements"]) == ((found == 100).sum(), (found == 101).sum())
+    np.testing.assert_allclose(np.loadtxt(exported / "mesh.core_probability.dat"), core, atol=1e-6)
+
+
+def test_without_a_core_of_its_own_the_probability_of_scar_tells_it(drawn, done):
+    path, _, _ = drawn("vtu", own_core=False)
+    tags = tags_of(done("export", "exported", inputs={"mesh": path}) / "mesh.pts")
+    assert (tags == 101).sum() > (tags == 100).sum()  # all of the scar is sure, but for the edge of the step
+
+
+def test_the_core_of_a_reconstruction_reaches_the_simulator(files, patient, done, result_of):
+    inputs = {"lge": [files["lge"]], "myocardium": [files["segmentation"]], "mesh": files["mesh"]}
+    settings = {"method": "interpolation", "threshold": "nsd:5", "core_threshold": "max:85"}
+    output = done("reconstruct", inputs=inputs, **settings)
+    arrays = read_mesh(output / "mesh.vtu").dataset.GetPointData()
+    core, scar = (vtk_to_numpy(arrays.GetArray(name)) for name in ("core_probability", "scar_probability"))
+    tags = tags_of(done("export", "exported", inputs={"mesh": output / "mesh.vtu"}) / "mesh.pts")
+    inside = (cell_means(patient.mesh, values) > 0.5 for values in (scar, core))
+    both = np.logical_and(*inside)
+    np.testing.assert_array_equal(tags == 101, both)
+    assert 0 < both.sum() < (tags > 1).sum()
