@@ -96,6 +96,7 @@ def fit(
     run: Run,
     fabric: Fabric | None = None,
     name: str = "fit",
+    curve: Callable[[int], float] | None = None,
 ) -> FitResult:
     """Train a model and leave it with its best weights, in evaluation mode, on the device.
 
@@ -113,6 +114,7 @@ def fit(
         run: device, precision, seed, checkpoint folder and reporter.
         fabric: made from `run` if left out.
         name: of the checkpoint, where a run makes several fits.
+        curve: optimizer step -> share of `settings.learning_rate`, for a schedule that is none of `ScheduleName`.
 
     Raises:
         InputError: unusable settings, a checkpoint of another training, or a loss that is not finite from the start.
@@ -130,7 +132,7 @@ def fit(
         raise InputError("There are no training batches.", "Give more training data, or a smaller batch size.")
     steps = settings.epochs * math.ceil(count / settings.accumulate)
     schedule = Schedule(
-        optimizer, settings.schedule, steps, settings.warmup, settings.plateau_patience, settings.plateau_factor
+        optimizer, settings.schedule, steps, settings.warmup, settings.plateau_patience, settings.plateau_factor, curve
     )
     stopping = EarlyStopping(settings.patience)
     ema = Ema(model, settings.ema) if settings.ema else None

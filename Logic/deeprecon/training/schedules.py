@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
@@ -28,6 +29,7 @@ class Schedule:
         warmup: share of the steps over which the rate climbs to its peak (one-cycle has its own climb).
         patience: epochs without a better figure that PLATEAU waits before it lowers the rate.
         factor: what PLATEAU multiplies the rate with.
+        curve: step -> share of the peak rate, in place of `name`'s; what is negative counts as 0.
     """
 
     def __init__(
@@ -38,8 +40,10 @@ class Schedule:
         warmup: float = 0.0,
         patience: int = 10,
         factor: float = 0.5,
+        curve: Callable[[int], float] | None = None,
     ) -> None:
         self._optimizer = optimizer
+        self._curve = curve
         self._peaks = [float(group["lr"]) for group in optimizer.param_groups]
         self._name, self._steps, self._warmup = name, steps, round(warmup * steps)
         self._patience, self._lowering = patience, factor
@@ -88,6 +92,8 @@ class Schedule:
             group["lr"] = peak * self._factor()
 
     def _factor(self) -> float:
+        if self._curve is not None:
+            return max(0.0, self._curve(self._step))
         if self._name is ScheduleName.ONE_CYCLE:
             return one_cycle(self._step, self._steps)
         if self._step < self._warmup:

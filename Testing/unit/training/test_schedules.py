@@ -87,3 +87,8 @@ def test_every_parameter_group_keeps_its_own_peak(name: ScheduleName) -> None:
         schedule.after_step()
         first, second = (group["lr"] for group in both.param_groups)
         assert second == pytest.approx(2 * first)
+
+
+def test_a_curve_of_ones_own_takes_the_place_of_the_name_and_never_goes_below_zero() -> None:
+    found = rates(Schedule(optimizer(), ScheduleName.COSINE, 10, curve=lambda step: 1 - step / 5), 8)
+    assert found == pytest.approx([0.5 * max(0.0, 1 - step / 5) for step in range(8)])
