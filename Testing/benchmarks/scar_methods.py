@@ -19,24 +19,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
 
 import numpy as np
+from benchmarks.scar_shapes import real_shapes
 
 from deeprecon.data.files import write_json
 from deeprecon.data.mesh import Inside
-from deeprecon.data.mesh_io import place, read_mesh
 from deeprecon.jobs.run import Run
 from deeprecon.scar.infer import predict
 from deeprecon.scar.interpolation import SPATIAL, interpolate
 from deeprecon.scar.lesions import LESIONS
 from deeprecon.scar.metrics import evaluate
+from deeprecon.scar.node_groups import group_nodes
 from deeprecon.scar.observations import observe, quadrature
 from deeprecon.scar.parameters import Interpolation
-from deeprecon.scar.phantom import Phantom, from_surface, sample_case
+from deeprecon.scar.phantom import Phantom, sample_case
+from deeprecon.scar.projection import Projected, project
 from deeprecon.scar.stacks import Stack
 from deeprecon.scar.threshold import scar_fraction
-from deeprecon.scar.train import fit_field, steps_for_budget
+from deeprecon.scar.train import FieldFit, fit_field, steps_for_budget
 from deeprecon.training.devices import resolve_device, set_up
 
 COLUMNS = ("dice", "hd95_mm", "volume_error_percent", "ece", "seconds")
@@ -56,14 +59,10 @@ class Quiet:
 
 
 def cases(lesions: list[str], data: Path) -> Iterator[tuple[str, Phantom]]:
-    """The sample case with each lesion, and the real heart where its file is there."""
+    """The sample case with each lesion, and the real hearts."""
     for lesion in lesions:
         yield f"sample {lesion}", sample_case(lesion=lesion)
-    surface = data / "scar" / "cobiveco_geo1" / "heart.vtp"
-    if surface.is_file():
-        yield "cobiveco_geo1", from_surface(place(read_mesh(surface), "mm", "ras"))
-    else:
-        print(f"cobiveco_geo1 is left out: there is no {surface}; set DEEPRECON_DATA")
+    yield from real_shapes(data)
 
 
 def stacks_of(phantom: Phantom, observation: str) -> tuple[Stack, ...]:
@@ -79,15 +78,29 @@ def stacks_of(phantom: Phantom, observation: str) -> tuple[Stack, ...]:
     )
 
 
-def field(phantom: Phantom, stacks: tuple[Stack, ...], steps: int, device: str, threads: int) -> tuple[Any, Any]:
-    """Probability and uncertainty of the field at the nodes."""
+def fitted(phantom: Phantom, stacks: tuple[Stack, ...], steps: int, device: str, threads: int) -> FieldFit:
+    """The field after its fit to the slices."""
     set_up(device, threads, 0)
     observations = observe(stacks)
     points = quadrature(observations, Inside(phantom.mesh))
     with tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder), Path(folder), device, threads, "fp32", 0, Quiet())
-        fit = fit_field(observations, points, steps, run)
-    return predict(fit.field, fit.spread, phantom.mesh.points)
+        return fit_field(observations, points, steps, run)
+
+
+def field(phantom: Phantom, stacks: tuple[Stack, ...], steps: int, device: str, threads: int) -> tuple[Any, Any]:
+    """Probability at the nodes, made to agree with the pixels as by default, and uncertainty."""
+    fit = fitted(phantom, stacks, steps, device, threads)
+    probability, uncertainty = predict(fit.field, fit.spread, phantom.mesh.points)
+    return projected(phantom, stacks, probability).probability, uncertainty
+
+
+def projected(phantom: Phantom, stacks: tuple[Stack, ...], probability: Any) -> Projected:
+    """Probability after the default projection: masks count as rounded shares."""
+    observations, groups = observe(stacks), group_nodes(phantom.mesh.points, stacks)
+    assert groups.numbers is not None
+    masks = bool(np.isin(observations.y, (0, 1)).all())
+    return project(probability, groups, observations.slice_id[groups.numbers], masks)
 
 
 def main() -> int:

@@ -145,7 +145,9 @@ def _place_of(name: str) -> str | None:
     return next((place for place in ("apex", "base") if place in words), None)
 
 
-def axes_from_cavities(left: Volume, right: Volume | None = None, wall: Volume | None = None) -> Axes:
+def axes_from_cavities(
+    left: Volume, right: Volume | None = None, wall: Volume | None = None, offsets: Floats | None = None
+) -> Axes:
     """Axes out of what is drawn on short-axis slices.
 
     The long axis is the line fitted to the middles of the left cavity's slices, each by its area. The apex is at the
@@ -157,6 +159,7 @@ def axes_from_cavities(left: Volume, right: Volume | None = None, wall: Volume |
         left: (k, j, i) shares of each pixel that are blood of the left ventricle, 0 to 1; slices along axis 0.
         right: the same of the right ventricle, on the same grid.
         wall: the same of the left ventricle's wall, on the same grid.
+        offsets: (k, 3) RAS mm by which each slice is to be moved to lie on the heart; None for no move.
 
     Raises:
         InputError: the cavity is on fewer than two slices, or the slices do not cut across it.
@@ -169,7 +172,8 @@ def axes_from_cavities(left: Volume, right: Volume | None = None, wall: Volume |
             f"{left.name}: the left ventricle's cavity is on {len(drawn)} slices; its axis needs two or more.",
             "Place landmarks named apex and base.",
         )
-    middles = np.stack([_middle(share[k], k, left) for k in drawn.tolist()])
+    moved = np.zeros((len(share), 3)) if offsets is None else offsets
+    middles = np.stack([_middle(share[k], k, left) + moved[k] for k in drawn.tolist()])
     if _elongation(share[drawn], left) > _ROUND:
         raise InputError(
             f"{left.name}: the slices do not cut across the left ventricle's cavity.",
@@ -186,7 +190,7 @@ def axes_from_cavities(left: Volume, right: Volume | None = None, wall: Volume |
     if right is None:
         return axes
     third = len(drawn) // 3
-    return _with_insertions(axes, drawn[third : len(drawn) - third], right, wall)
+    return _with_insertions(axes, drawn[third : len(drawn) - third], right, wall, moved)
 
 
 def _middle(share: Floats, k: int, volume: Volume) -> Floats:
@@ -207,7 +211,9 @@ def _elongation(share: Floats, volume: Volume) -> float:
     return float(np.average(found, weights=share.sum(axis=(1, 2))))
 
 
-def _with_insertions(axes: Axes, slices: npt.NDArray[np.int64], right: Volume, wall: Volume | None) -> Axes:
+def _with_insertions(
+    axes: Axes, slices: npt.NDArray[np.int64], right: Volume, wall: Volume | None, moved: Floats
+) -> Axes:
     """`axes` with both insertions, where the right cavity on these slices shows them."""
     blood = np.asarray(right.array) > 0.05
     if wall is not None:
@@ -222,7 +228,7 @@ def _with_insertions(axes: Axes, slices: npt.NDArray[np.int64], right: Volume, w
         j, i = np.nonzero(blood[k])
         if len(i) < 3:
             continue
-        points = right.to_ras(np.stack([i, j, np.full(len(i), k)], axis=1))
+        points = right.to_ras(np.stack([i, j, np.full(len(i), k)], axis=1)) + moved[k]
         beside = points - axes.apex
         beside -= (beside @ z)[:, None] * z
         septum = _across(beside.mean(axis=0), z)

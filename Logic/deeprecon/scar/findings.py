@@ -56,7 +56,8 @@ def axes_of(case: Case) -> Axes:
         for stack in case.stacks
         if stack.wall.shape == left.array.shape and np.array_equal(stack.ijk_to_ras, left.ijk_to_ras)
     )
-    return axes_from_cavities(left, right, Volume(grid.wall, grid.ijk_to_ras, grid.name, grid.thickness))
+    wall = Volume(grid.wall, grid.ijk_to_ras, grid.name, grid.thickness)
+    return axes_from_cavities(left, right, wall, grid.offsets)
 
 
 def wall_coordinates(case: Case, mesh: Mesh, inside: Inside | None) -> WallCoordinates:

@@ -14,7 +14,7 @@ from deeprecon.data.mesh import Mesh
 from deeprecon.jobs.run import Run
 from deeprecon.scar.anatomical import ANATOMICAL, interpolate_anatomical
 from deeprecon.scar.interpolation import interpolate
-from deeprecon.scar.node_groups import group_nodes
+from deeprecon.scar.node_groups import training_groups
 from deeprecon.scar.observations import Observations, Quadrature
 from deeprecon.scar.outputs import Predict
 from deeprecon.scar.parameters import Method, ReconstructParameters
@@ -103,7 +103,7 @@ def _fit_mlp(stacks: Sequence[Stack], mesh: Mesh, parameters: ReconstructParamet
     from deeprecon.scar import mlp
     from deeprecon.scar.mlp_train import fit_mlp
 
-    groups = group_nodes(mesh.points, stacks)
+    groups = training_groups(mesh.points, stacks)
     assert groups.nodes is not None
     run.reporter.status("Training the network")
     done = fit_mlp(groups, parameters.network, parameters.steps, parameters.patience, run, name=name)

@@ -68,8 +68,8 @@ def group_nodes(points: Floats, stacks: Sequence[Stack]) -> NodeGroups:
         points: (M, 3) all nodes of the mesh, RAS mm.
         stacks: checked by `observe`.
 
-    Raises:
-        InputError: no node lies in any prism.
+    Returns:
+        No group at all where no node lies in any prism.
     """
     node, group, values = [np.empty(0, np.int64)], [np.empty(0, np.int64)], []
     first = 0
@@ -94,11 +94,6 @@ def group_nodes(points: Floats, stacks: Sequence[Stack]) -> NodeGroups:
             node.append(within[found >= 0])
             group.append(found[found >= 0])
     nodes, groups = np.concatenate(node), np.concatenate(group)
-    if not len(nodes):
-        raise InputError(
-            "No node of the mesh lies in any pixel of the wall.",
-            "Check that they belong together, and the mesh's unit.",
-        )
     order = np.argsort(groups, kind="stable")
     met, sizes = np.unique(groups, return_counts=True)
     low, high = points.min(axis=0), points.max(axis=0)
@@ -107,6 +102,21 @@ def group_nodes(points: Floats, stacks: Sequence[Stack]) -> NodeGroups:
     offsets = np.concatenate([[0], np.cumsum(sizes)])
     nodes = nodes[order]
     return NodeGroups(points[nodes], np.concatenate(values)[met].astype(np.float32), offsets, box, nodes, met)
+
+
+def training_groups(points: Floats, stacks: Sequence[Stack]) -> NodeGroups:
+    """`group_nodes` where there is something to train on.
+
+    Raises:
+        InputError: no node lies in any prism.
+    """
+    groups = group_nodes(points, stacks)
+    if not len(groups):
+        raise InputError(
+            "No node of the mesh lies in any pixel of the wall.",
+            "Check that they belong together, and the mesh's unit.",
+        )
+    return groups
 
 
 def write_npz(path: Path, groups: NodeGroups) -> None:

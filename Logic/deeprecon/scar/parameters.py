@@ -39,8 +39,14 @@ class Alignment(Enum):
 
 
 class Projection(Enum):
-    """Whether the nodes in each pixel are made to agree with it at the end."""
+    """Whether the nodes in each pixel are made to agree with it at the end.
 
+    AUTO keeps a mean within 0.01 of a share, and on the same side of one half as a mask, which is a share that was
+    rounded; interpolations stay what they are. EXACT keeps any mean within 0.01 of its pixel, a mask's too, as if those
+    were wholly scar or wholly not.
+    """
+
+    AUTO = "auto"
     EXACT = "exact"
     OFF = "off"
 
@@ -131,7 +137,9 @@ class ReconstructParameters:
         str, "scar core from intensities by a second, higher threshold, such as max:60; left out, by probability"
     ] = ""
     alignment: Annotated[Alignment, "bring shifted slices back onto the wall of the given mesh"] = Alignment.WALL
-    projection: Annotated[Projection, "make the nodes in each pixel agree with it at the end"] = Projection.OFF
+    projection: Annotated[
+        Projection, "make the nodes in each pixel agree with it at the end; auto: with a mask up to its rounding"
+    ] = Projection.AUTO
     labels: Annotated[
         tuple[str, ...],
         "label values or segment names, such as scar=3,4 myocardium=2; well-known names are found without it",

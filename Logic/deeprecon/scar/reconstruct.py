@@ -25,11 +25,19 @@ from deeprecon.scar.case import Case, read_case
 from deeprecon.scar.channels import Channel, channel_rows, channels_polydata, find_channels
 from deeprecon.scar.findings import anatomy_of, wall_coordinates
 from deeprecon.scar.methods import fit, is_anatomical
-from deeprecon.scar.node_groups import group_nodes, write_npz
+from deeprecon.scar.node_groups import NodeGroups, group_nodes, training_groups, write_npz
 from deeprecon.scar.observations import Observations, observe, overlap_warnings, quadrature
 from deeprecon.scar.outputs import group_means, on_grid, on_slices, segment, slice_rows
-from deeprecon.scar.parameters import Alignment, Frame, Projection, ReconstructInputs, ReconstructParameters, Unit
-from deeprecon.scar.projection import project
+from deeprecon.scar.parameters import (
+    Alignment,
+    Frame,
+    Method,
+    Projection,
+    ReconstructInputs,
+    ReconstructParameters,
+    Unit,
+)
+from deeprecon.scar.projection import Projected, agreement, node_residuals, project, unmet_rows
 from deeprecon.scar.report import Result, write_report
 
 WORTH_TELLING = 1.0
@@ -65,8 +73,21 @@ def reconstruct(inputs: ReconstructInputs, parameters: ReconstructParameters, ru
     reporter.status("Writing the results")
     probability, uncertainty = fitted.predict(mesh.points)
     late: list[str] = []
-    if parameters.projection is Projection.EXACT:
-        probability = _projected(probability, case, observations, mesh, figures, late)
+    groups = group_nodes(mesh.points, case.stacks)
+    agreed = _agreed(probability, groups, observations, parameters)
+    probability = agreed.probability
+    met = agreed.error[~agreed.unmet] if _projects(parameters) else agreed.error
+    figures |= {
+        "groups_with_nodes": len(groups),
+        "largest_group_error_before": float(agreed.before.max(initial=0)),
+        "largest_group_error": float(met.max(initial=0)),
+    }
+    unmet: list[dict[str, Any]] = []
+    if _projects(parameters):
+        unmet = unmet_rows(agreed, groups, observations)
+        figures["groups_unmet"] = contradicting = int(agreed.unmet.sum())
+        if contradicting:
+            late.append(f"{contradicting} pixels contradict others that they overlap; unmet.csv names them.")
     core_probability = None if core is None else np.minimum(core.predict(mesh.points)[0], probability)
     burden = scar_burden(
         mesh,
@@ -91,6 +112,7 @@ def reconstruct(inputs: ReconstructInputs, parameters: ReconstructParameters, ru
             "scar_uncertainty": uncertainty,
             "scar_entropy": entropy(probability),
             "scar_binary": probability > parameters.cutoff,
+            "group_residual": node_residuals(agreed, groups),
             **({} if core_probability is None else {"core_probability": core_probability}),
             **anatomy.arrays,
         }
@@ -111,7 +133,7 @@ def reconstruct(inputs: ReconstructInputs, parameters: ReconstructParameters, ru
             grid.scar if grid.core is None else grid.core, grid.scar, grid.wall, grid.ijk_to_ras, cutoff, of.samples
         )
     rows = {"aha": anatomy.segments, "transmurality": anatomy.transmurality, "channels": channel_rows(channels)}
-    for name, table in rows.items():
+    for name, table in {**rows, "unmet": unmet}.items():
         if table:
             outputs[name] = run.output / f"{name}.csv"
             write_table(outputs[name], table)
@@ -156,14 +178,14 @@ def prepare(inputs: ReconstructInputs, parameters: ReconstructParameters, run: R
         InputError: as `reconstruct`.
     """
     case, _, unit, frame, mesh = read_inputs(inputs, parameters)
-    inside = Inside(mesh) if open_edges(mesh) == 0 else None
+    case, inside, warnings = _aligned(case, inputs, parameters, mesh)
     observations = observe(case.stacks)
     points = quadrature(observations, inside)
-    for warning in (*case.warnings, *overlap_warnings(observations, points)):
+    for warning in (*warnings, *overlap_warnings(observations, points)):
         run.reporter.warning(warning)
     names = {"observations": "observations.npz", "training_data": "training_data.npz", "slices": "slices.csv"}
     outputs = {role: run.output / name for role, name in names.items()}
-    write_npz(outputs["training_data"], group_nodes(mesh.points, case.stacks))
+    write_npz(outputs["training_data"], training_groups(mesh.points, case.stacks))
     np.savez(
         outputs["observations"],
         y=observations.y,
@@ -222,34 +244,31 @@ def _aligned(
     return replace(case, stacks=stacks), inside, warnings
 
 
-def _projected(
+def _projects(parameters: ReconstructParameters) -> bool:
+    """Whether the nodes are made to agree with the pixels."""
+    plain = parameters.method is Method.INTERPOLATION and parameters.projection is Projection.AUTO
+    return parameters.projection is not Projection.OFF and not plain
+
+
+def _agreed(
     probability: npt.NDArray[np.float32],
-    case: Case,
+    groups: NodeGroups,
     observations: Observations,
-    mesh: Mesh,
-    figures: dict[str, Any],
-    warnings: list[str],
-) -> npt.NDArray[np.float32]:
-    """The probabilities after `project`; what it did goes into the figures."""
-    groups = group_nodes(mesh.points, case.stacks)
+    parameters: ReconstructParameters,
+) -> Projected:
+    """The probabilities as the chosen projection leaves them, and how well they agree with the slices."""
+    rounded = bool(np.isin(observations.y, (0, 1)).all()) and parameters.projection is not Projection.EXACT
+    if not _projects(parameters):
+        return agreement(probability, groups, rounded)
     assert groups.numbers is not None
-    done = project(probability, groups, observations.slice_id[groups.numbers])
-    figures |= {
-        "groups_with_nodes": len(groups),
-        "groups_unmet": int(done.unmet.sum()),
-        "largest_group_error_before": float(done.before.max()),
-        "largest_group_error": float(done.error[~done.unmet].max(initial=0)),
-    }
-    if done.unmet.any():
-        warnings.append(f"{done.unmet.sum()} pixels contradict others that they overlap and could not be met.")
-    return done.probability
+    return project(probability, groups, observations.slice_id[groups.numbers], rounded, parameters.cutoff)
 
 
 def read_inputs(inputs: ReconstructInputs, parameters: ReconstructParameters) -> tuple[Case, str, Unit, Frame, Mesh]:
     """The case, and its mesh in RAS mm with the ending, unit and axes that it is written back with."""
     case = read_case(inputs, parameters)
     if inputs.mesh is None:
-        stack = case.stacks[0]
+        stack = max(case.stacks, key=lambda one: np.count_nonzero(one.wall.any(axis=(1, 2))))  # of the short axis
         wall = Volume(stack.wall, stack.ijk_to_ras, stack.name, stack.thickness)
         return case, ".vtu", Unit.MM, Frame.LPS, voxel_mesh(wall, parameters.node_spacing)
     file = read_mesh(inputs.mesh)

@@ -82,6 +82,15 @@ def test_the_projection_meets_every_pixel_and_says_what_it_did(fractions, done, 
     figures = result_of(output)["metrics"]
     assert figures["groups_unmet"] == 0
     assert figures["largest_group_error"] <= 0.01 < figures["largest_group_error_before"]
+    residual = mesh_of(output).point_array("group_residual")
+    assert 0 < np.abs(residual).max() <= 0.01
+
+
+def test_interpolation_is_left_as_it_is_and_tells_how_far_it_is_from_the_pixels(fractions, done, result_of):
+    output = done("reconstruct", inputs=fractions, **LINEAR)
+    figures = result_of(output)["metrics"]
+    assert "groups_unmet" not in figures
+    assert figures["largest_group_error"] == figures["largest_group_error_before"] > 0.01
 
 
 def test_anatomical_interpolation_needs_to_know_the_anatomy(fractions, files, done, start):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from deeprecon.data.errors import InputError
-from deeprecon.scar.node_groups import NodeGroups, group_nodes, read_npz, write_npz
+from deeprecon.scar.node_groups import NodeGroups, group_nodes, read_npz, training_groups, write_npz
 from deeprecon.scar.observations import observe
 from deeprecon.scar.stacks import Stack
 
@@ -175,7 +175,7 @@ def test_the_box_is_a_cube_around_all_nodes_those_in_gaps_too():
 
 def test_a_mesh_elsewhere_is_refused():
     with pytest.raises(InputError, match="No node of the mesh"):
-        group_nodes(cloud(make_stack())[0] + 1000, [make_stack()])
+        training_groups(cloud(make_stack())[0] + 1000, [make_stack()])
 
 
 # ---- the file

@@ -10,7 +10,7 @@ import pytest
 from deeprecon.scar.node_groups import NodeGroups, group_nodes
 from deeprecon.scar.observations import observe
 from deeprecon.scar.phantom import Phantom, sample_case
-from deeprecon.scar.projection import TOLERANCE, project
+from deeprecon.scar.projection import TOLERANCE, agreement, node_residuals, project, unmet_rows
 
 
 def groups_of(members: list[list[int]], values: list[float]) -> NodeGroups:
@@ -49,6 +49,60 @@ def test_nodes_keep_their_order_within_a_group():
     done = project(probability, groups_of([[0, 1, 2, 3]], [0.8]), np.array([0]))
     assert (np.diff(done.probability) > 0).all()
     assert done.probability.mean() == pytest.approx(0.8, abs=TOLERANCE)
+
+
+def test_nodes_stay_scar_or_not_where_the_pixel_allows_it():
+    probability = np.array([0.95, 0.9, 0.1, 0.05], np.float32)
+    for value in (0.3, 0.7):
+        done = project(probability, groups_of([[0, 1, 2, 3]], [value]), np.array([0]))
+        assert done.probability.mean() == pytest.approx(value, abs=TOLERANCE)
+        np.testing.assert_array_equal(done.probability > 0.5, probability > 0.5)
+
+
+def test_the_least_sure_nodes_change_sides_and_no_more_than_must():
+    probability = np.array([0.95, 0.9, 0.6, 0.05], np.float32)
+    done = project(probability, groups_of([[0, 1, 2, 3]], [0.15]), np.array([0]))
+    np.testing.assert_array_equal(done.probability > 0.5, [True, False, False, False])
+    done = project(probability, groups_of([[0, 1, 2, 3]], [0.95]), np.array([0]))
+    assert (done.probability > 0.5).all()
+
+
+def test_a_lower_cutoff_tells_the_sides_too():
+    probability = np.array([0.4, 0.2, 0.2, 0.1], np.float32)
+    done = project(probability, groups_of([[0, 1, 2, 3]], [0.12]), np.array([0]), cutoff=0.3)
+    np.testing.assert_array_equal(done.probability > 0.3, probability > 0.3)
+    assert done.probability.mean() == pytest.approx(0.12, abs=TOLERANCE)
+
+
+def test_masks_are_met_up_to_their_rounding():
+    probability = np.array([0.8, 0.6, 0.7, 0.9, 0.1, 0.2], np.float32)
+    groups = groups_of([[0, 1], [2, 3], [4, 5]], [1.0, 0.0, 0.0])
+    done = project(probability, groups, np.array([0, 0, 0]), rounded=True)
+    np.testing.assert_array_equal(done.probability[[0, 1, 4, 5]], probability[[0, 1, 4, 5]])
+    assert done.probability[2:4].mean() == pytest.approx(0.5, abs=1e-3)
+    assert done.before[1] == pytest.approx(0.3, abs=1e-6)
+    whole = project(probability, groups, np.array([0, 0, 0]))
+    assert whole.probability[:2].mean() > 0.99 > 0.01 > whole.probability[2:4].mean()
+
+
+def test_residuals_at_nodes_are_those_of_their_pixels():
+    groups = groups_of([[0, 1], [1, 2]], [0.5, 0.2])
+    now = agreement(np.array([0.9, 0.7, 0.1, 0.3], np.float32), groups)
+    np.testing.assert_allclose(node_residuals(now, groups), [0.3, (0.3 + 0.2) / 2, 0.2, 0.0], atol=1e-6)
+
+
+def test_pixels_that_are_not_met_are_listed_with_the_reason():
+    phantom = sample_case(0, "isthmus", pixel=2.0, node_spacing=5.0)
+    observations = observe(phantom.stacks)
+    groups = group_nodes(phantom.mesh.points, phantom.stacks)
+    now = agreement(np.zeros(phantom.mesh.n_points, np.float32), groups)
+    rows = unmet_rows(now, groups, observations)
+    lonely = [row for row in rows if row["nodes"] == 0]
+    assert len(lonely) == len(observations) - len(groups) > 0
+    assert {row["reason"] for row in lonely} == {"no node of the mesh"}
+    others = [row for row in rows if row["nodes"]]
+    assert len(others) == (groups.values > TOLERANCE).sum() > 0
+    assert all(row["mean"] == 0 and row["observed"] > TOLERANCE for row in others)
 
 
 def test_groups_that_overlap_are_met_together():
