@@ -44,6 +44,18 @@ def from_midpoint(data: Complex) -> Complex:
     return _shifted(data, 1)[..., s, (r - s) % n]
 
 
+def by_reciprocity(data: Complex) -> Complex:
+    """(..., N, N) data [midpoint, offset] to (..., N, N / 2 + 1), offsets h from 0 to pi/2: the independent half.
+
+    Exchanging source and receiver turns both by pi: d(m, h) = d(m + pi, -h). The mean of the two halves the noise's
+    power.
+    """
+    n = data.shape[-1]
+    half = n // 2
+    opposite = np.roll(data, -half, axis=-2)[..., -np.arange(half) % n]
+    return np.concatenate([(data[..., :half] + opposite) / 2, data[..., half : half + 1]], axis=-1)
+
+
 def _shifted(data: Complex, sign: int) -> Complex:
     n = data.shape[-1]
     phase = np.exp(sign * 1j * np.pi / n * np.outer(orders(n), orders(n)))

@@ -1,9 +1,9 @@
 """MNN-H and MNN-H2: networks with the structure of hierarchical matrices, for maps between functions on one grid.
 
 MNN-H (Fan, Lin, Ying and Zepeda-Nunez 2019, Multiscale Model Simul 17:1189) sums the scales, each with a restriction
-from and an interpolation to the finest grid. MNN-H2 (Fan, Feliu-Faba, Lin, Ying and Zepeda-Nunez 2019, Res Math Sci 6:21)
-nests them: vectors are restricted from scale to scale and interpolated back the same way, so that its size grows with
-the grid's alone and not with the number of scales as well.
+from and an interpolation to the finest grid. MNN-H2 (Fan, Feliu-Faba, Lin, Ying and Zepeda-Nunez 2019, Res Math Sci
+6:21) nests them: vectors are restricted from scale to scale and interpolated back the same way, so that the work grows
+with the grid alone and not with the number of scales as well.
 """
 
 from __future__ import annotations

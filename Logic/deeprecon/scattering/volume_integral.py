@@ -1,7 +1,8 @@
 """The Lippmann-Schwinger equation: the far field of any contrast image.
 
 u = u_i + k^2 G * (q u), with the free-space Green's function cut off beyond the region's diameter, which makes its
-Fourier transform smooth and the convolution spectrally accurate (Vico, Greengard and Ferrando 2016, J Comput Phys 323:191).
+Fourier transform smooth and the convolution spectrally accurate (Vico, Greengard and Ferrando 2016, J Comput Phys
+323:191).
 """
 
 from __future__ import annotations

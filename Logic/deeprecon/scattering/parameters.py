@@ -1,0 +1,236 @@
+"""Inputs and settings of inverse wave scattering, as the command line and the documentation see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+from deeprecon.data.errors import InputError
+from deeprecon.jobs.parameters import Range, check_ranges
+from deeprecon.scattering.tissue import parse_speeds
+
+K = Range(0.5, 200)
+CONTRAST = Range(-0.95, 5)
+
+
+class Method(Enum):
+    """How a far field becomes an image."""
+
+    BACKPROJECTION = "backprojection"
+    TIKHONOV = "tikhonov"
+    BCRNET = "bcrnet"
+
+
+class Family(Enum):
+    """Objects of the phantoms."""
+
+    DISCS = "discs"
+    ELLIPSES = "ellipses"
+    ANNULUS = "annulus"
+    SHEPP_LOGAN = "shepp-logan"
+
+
+class Quantity(Enum):
+    """What an exported volume holds."""
+
+    CONTRAST = "contrast"
+    SPEED = "speed"
+
+
+class FileFormat(Enum):
+    """Volume formats of the export."""
+
+    NRRD = "nrrd"
+    NIFTI = "nii.gz"
+    META = "mha"
+
+
+@dataclass(frozen=True)
+class PhantomInputs:
+    """A phantom needs no files."""
+
+
+@dataclass(frozen=True)
+class PhantomParameters:
+    """Settings of `scattering phantom`. The measured region is the unit disc; k is the wave number times its radius."""
+
+    family: Annotated[Family, "kind of objects"] = Family.DISCS
+    count: Annotated[int, Range(1, 1_000_000), "objects"] = 1000
+    k: Annotated[float, K, "wave number times the region's radius"] = 8.0
+    angles: Annotated[int, Range(0, 2048), "directions of incidence and of observation; 0 for as many as k needs"] = 0
+    rings: Annotated[int, Range(4, 1024), "rings of the true polar images"] = 32
+    grid: Annotated[int, Range(16, 512), "pixels along a side of the true square images"] = 64
+    contrast_min: Annotated[float, CONTRAST, "smallest contrast n - 1; negative where sound is faster"] = 0.1
+    contrast_max: Annotated[float, CONTRAST, "largest contrast"] = 0.8
+    noise: Annotated[float, Range(0, 200, "%"), "noise added, of each object's root mean square"] = 0.0
+    relative_noise: Annotated[float, Range(0, 200, "%"), "noise of each value, of its own size"] = 0.0
+
+    def validate(self) -> list[str]:
+        """Reasons why these settings cannot be used, in words; empty when they can."""
+        reasons = check_ranges(self)
+        if self.contrast_max < self.contrast_min:
+            reasons.append("contrast_max lies below contrast_min")
+        if self.angles % 2:
+            reasons.append("angles must be even: opposite directions are needed in pairs")
+        return reasons
+
+
+@dataclass(frozen=True)
+class PrepareInputs:
+    """One of the two."""
+
+    data: Annotated[Path | None, "far-field HDF5 file to check and bring onto uniform directions"] = None
+    volume: Annotated[
+        Path | None, "labels (volume or .seg.nrrd) or sound speeds in m/s, whose slices are simulated"
+    ] = None
+
+
+@dataclass(frozen=True)
+class PrepareParameters:
+    """Settings of `scattering prepare`; all but angles and rings are for --volume."""
+
+    angles: Annotated[int, Range(0, 2048), "directions; 0 for as many as k needs"] = 0
+    rings: Annotated[int, Range(4, 1024), "rings of the true polar images"] = 32
+    k: Annotated[float, K, "wave number times the region's radius"] = 8.0
+    speeds: Annotated[
+        tuple[str, ...],
+        "sound speed in m/s of each label or segment, such as 1=1450 Muscle=1580; others are background",
+    ] = ()
+    background: Annotated[float, Range(100, 10_000, "m/s"), "sound speed around the object"] = 1480.0
+    radius: Annotated[
+        float | None, Range(0.1, 10_000, "mm"), "of the measured region; just around the object if left out"
+    ] = None
+    slices: Annotated[
+        tuple[int, ...], Range(1, 100_000), "numbers of the slices, from 1; all that show the object if left out"
+    ] = ()
+    noise: Annotated[float, Range(0, 200, "%"), "noise added, of each slice's root mean square"] = 0.0
+
+    def validate(self) -> list[str]:
+        """Reasons why these settings cannot be used, in words; empty when they can."""
+        reasons = check_ranges(self)
+        if self.angles % 2:
+            reasons.append("angles must be even: opposite directions are needed in pairs")
+        try:
+            parse_speeds(self.speeds)
+        except InputError as error:
+            reasons.append(str(error))
+        return reasons
+
+
+@dataclass(frozen=True)
+class TrainInputs:
+    """What a network is trained on."""
+
+    data: Annotated[Path, "far-field HDF5 file with true images"]
+    initial: Annotated[Path | None, "model bundle whose weights training starts from"] = None
+
+
+@dataclass(frozen=True)
+class TrainParameters:
+    """Settings of `scattering train`; names of the original program in brackets."""
+
+    rank: Annotated[int, Range(1, 512), "channels on each scale (alpha)"] = 24
+    kernels: Annotated[int, Range(1, 20), "nonlinear layers on each scale (n-cnn)"] = 4
+    refinements: Annotated[int, Range(1, 20), "two-dimensional layers behind (n-cnn3)"] = 5
+    levels: Annotated[int, Range(0, 10), "of the wavelet transform"] = 3
+    rings: Annotated[int, Range(4, 1024), "rings of the polar image"] = 32
+    angles: Annotated[int, Range(0, 2048), "directions; 0 for as many as the data's wave number needs"] = 0
+    wavelets: Annotated[bool, "start the wavelet layers as those of Daubechies (db3), else at random"] = True
+    epochs: Annotated[int, Range(2, 100_000), "times that the training data is gone through (epoch)"] = 20
+    second_stage: Annotated[float, Range(0, 0.9), "share of the epochs in which only the refined image is trained"] = (
+        0.2
+    )
+    batch: Annotated[int, Range(1, 4096), "objects a step (batch-size)"] = 32
+    learning_rate: Annotated[float, Range(1e-6, 1), "step size at its peak (lr)"] = 2e-3
+    weight_decay: Annotated[float, Range(0, 1), "pull of the weights towards zero"] = 0.0
+    clip_norm: Annotated[float, Range(0, 1e6), "largest norm of the gradient, 0 for any (grad-clip)"] = 1.0
+    noise: Annotated[float, Range(0, 200, "%"), "noise added in training, of each object's root mean square"] = 0.0
+    relative_noise: Annotated[float, Range(0, 200, "%"), "noise of each value, of its own size (noise)"] = 0.0
+    train_share: Annotated[float, Range(0.1, 0.98), "share of the objects that is trained on (percent)"] = 0.8
+    most: Annotated[int, Range(0, 10_000_000), "objects read at most, 0 for all"] = 0
+    patience: Annotated[
+        int, Range(0, 100_000, "epochs"), "end a stage early after so long without progress, 0 never"
+    ] = 0
+    gradient_checkpointing: Annotated[bool, "less memory, more time: recompute the scales going back"] = False
+
+    def validate(self) -> list[str]:
+        """Reasons why these settings cannot be used, in words; empty when they can."""
+        reasons = check_ranges(self)
+        if self.angles % 2 ** max(self.levels, 1):
+            reasons.append(f"angles must be divisible by {2 ** max(self.levels, 1)} with these levels")
+        return reasons
+
+
+@dataclass(frozen=True)
+class ReconstructInputs:
+    """Data, and a trained network for --method bcrnet."""
+
+    data: Annotated[Path, "far-field HDF5 file"]
+    bundle: Annotated[Path | None, "model bundle of scattering train"] = None
+
+
+@dataclass(frozen=True)
+class ReconstructParameters:
+    """Settings of `scattering reconstruct`."""
+
+    method: Annotated[Method, "how the far field becomes an image"] = Method.TIKHONOV
+    regularization: Annotated[
+        float, Range(1e-6, 1e6), "of --method tikhonov: 0.3 for weak contrast, 3 for contrasts near 0.5 at k = 8"
+    ] = 3.0
+    rings: Annotated[int, Range(4, 1024), "rings of the polar image; a network has its own"] = 32
+    angles: Annotated[int, Range(0, 2048), "directions; 0 for as many as k needs; a network has its own"] = 0
+    grid: Annotated[int, Range(16, 512), "pixels along a side of the square images"] = 64
+    radius: Annotated[
+        float | None, Range(0.1, 10_000, "mm"), "of the measured region, where the data do not state it"
+    ] = None
+    most: Annotated[int, Range(0, 10_000_000), "objects at most, 0 for all"] = 0
+    misfits: Annotated[int, Range(0, 10_000), "objects whose image is held against the data by a full simulation"] = 4
+
+    def validate(self) -> list[str]:
+        """Reasons why these settings cannot be used, in words; empty when they can."""
+        reasons = check_ranges(self)
+        if self.angles % 2:
+            reasons.append("angles must be even: opposite directions are needed in pairs")
+        return reasons
+
+
+@dataclass(frozen=True)
+class EvaluateInputs:
+    """A result and the truth."""
+
+    result: Annotated[Path, "reconstruction.h5 of scattering reconstruct"]
+    truth: Annotated[Path, "far-field HDF5 file with the true images of the same objects, in the same order"]
+
+
+@dataclass(frozen=True)
+class EvaluateParameters:
+    """`scattering evaluate` has no settings."""
+
+    def validate(self) -> list[str]:
+        """Nothing can be wrong with them."""
+        return []
+
+
+@dataclass(frozen=True)
+class ExportInputs:
+    """A result."""
+
+    result: Annotated[Path, "reconstruction.h5 of scattering reconstruct"]
+
+
+@dataclass(frozen=True)
+class ExportParameters:
+    """Settings of `scattering export`."""
+
+    quantity: Annotated[Quantity, "contrast n - 1, or sound speed in m/s"] = Quantity.SPEED
+    format: Annotated[FileFormat, "of the volume"] = FileFormat.NRRD
+    grid: Annotated[int, Range(16, 2048), "pixels along a side of each slice"] = 128
+    background: Annotated[
+        float | None, Range(100, 10_000, "m/s"), "sound speed around the object, where not stated"
+    ] = None
+
+    def validate(self) -> list[str]:
+        """Reasons why these settings cannot be used, in words; empty when they can."""
+        return check_ranges(self)
