@@ -26,7 +26,9 @@ POSITION_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
-class _Slice:
+class DicomSlice:
+    """One file of a series, without its pixels."""
+
     path: Path
     series: str
     description: str
@@ -70,6 +72,16 @@ def read_dicom(path: Path) -> Volume:
             mixed orientation, size or thickness, multi-frame files.
     """
     folder = path if path.is_dir() else path.parent
+    return assemble(folder, read_slices(path))
+
+
+def read_slices(path: Path) -> list[DicomSlice]:
+    """The images of one series, in no particular order.
+
+    Raises:
+        InputError: no DICOM image with a place in the patient, or several series.
+    """
+    folder = path if path.is_dir() else path.parent
     files = sorted(
         file
         for file in folder.iterdir()
@@ -89,8 +101,17 @@ def read_dicom(path: Path) -> Volume:
             "Give the folder whose files are the slices; folders below it are not searched.",
         )
     _check_one_series(folder, slices)
-    normal = slices[0].normal  # a list is empty while it is sorted
-    slices.sort(key=lambda entry: float(entry.position @ normal))
+    return slices
+
+
+def assemble(folder: Path, slices: Sequence[DicomSlice]) -> Volume:
+    """One volume out of slices at different places.
+
+    Raises:
+        InputError: see `read_dicom`.
+    """
+    normal = slices[0].normal
+    slices = sorted(slices, key=lambda entry: float(entry.position @ normal))
     _check_alike(folder, slices)
     step = _step(folder, slices)
 
@@ -112,7 +133,7 @@ def _reader(path: Path) -> Any:
     return reader
 
 
-def _read_header(path: Path) -> _Slice | None:
+def _read_header(path: Path) -> DicomSlice | None:
     """The header of one file; None for an image without a place in the patient (a screenshot, a curve)."""
     reader = _reader(path)
     try:
@@ -149,7 +170,7 @@ def _read_header(path: Path) -> _Slice | None:
         raise InputError(
             f"{path}: its ImageOrientationPatient is not two unit vectors at right angles.", "Export the series again."
         )
-    return _Slice(
+    return DicomSlice(
         path,
         text("0020|000e"),
         text("0008|103e"),
@@ -163,7 +184,7 @@ def _read_header(path: Path) -> _Slice | None:
     )
 
 
-def _check_one_series(folder: Path, slices: Sequence[_Slice]) -> None:
+def _check_one_series(folder: Path, slices: Sequence[DicomSlice]) -> None:
     series = defaultdict(list)
     for entry in slices:
         series[entry.series].append(entry)
@@ -179,7 +200,7 @@ def _check_one_series(folder: Path, slices: Sequence[_Slice]) -> None:
         )
 
 
-def _check_alike(folder: Path, slices: Sequence[_Slice]) -> None:
+def _check_alike(folder: Path, slices: Sequence[DicomSlice]) -> None:
     first = slices[0]
     for entry in slices[1:]:
         if max(np.abs(entry.row - first.row).max(), np.abs(entry.column - first.column).max()) > 1e-3:
@@ -202,7 +223,7 @@ def _check_alike(folder: Path, slices: Sequence[_Slice]) -> None:
             )
 
 
-def _step(folder: Path, slices: Sequence[_Slice]) -> Array:
+def _step(folder: Path, slices: Sequence[DicomSlice]) -> Array:
     """From one slice to the next, LPS mm."""
     first = slices[0]
     if len(slices) == 1:

@@ -53,12 +53,15 @@ class Nrrd:
         ijk_to_ras: (4, 4) float64, RAS mm.
         keys: the `key:=value` lines.
         thickness: of the slab along k in mm, where the file says it.
+        measurement_frame: (3, 3) from the frame of the file's vectors to RAS; the file's own patient axes where
+            it does not say so. None writes none.
     """
 
     array: npt.NDArray[np.generic]
     ijk_to_ras: npt.NDArray[np.float64]
     keys: dict[str, str] = field(default_factory=dict)
     thickness: float | None = None
+    measurement_frame: npt.NDArray[np.float64] | None = None
 
 
 def read_nrrd(path: Path) -> Nrrd:
@@ -119,7 +122,10 @@ def _decode(path: Path, fields: dict[str, str], keys: dict[str, str], attached: 
     if len(sizes) == 4:
         other = next(axis for axis in range(4) if axis not in spatial)
         values = np.moveaxis(values, 3 - other, 0)
-    return Nrrd(np.ascontiguousarray(values), affine + 0.0, keys, _thickness(fields, spatial))
+    frame = np.diag(flip)
+    if vectors := re.findall(r"\([^)]*\)", fields.get("measurementframe", "")):
+        frame = (np.array([_vector(vector) for vector in vectors]) * flip).T
+    return Nrrd(np.ascontiguousarray(values), affine + 0.0, keys, _thickness(fields, spatial), frame)
 
 
 def _vector(text: str) -> list[float]:
@@ -197,6 +203,8 @@ def write_nrrd(path: Path, nrrd: Nrrd) -> None:
     if array.dtype.itemsize > 1:
         lines.append("endian: little")
     lines += ["encoding: gzip", f"space origin: {_vector_text(flip @ nrrd.ijk_to_ras[:3, 3])}"]
+    if nrrd.measurement_frame is not None:
+        lines.append("measurement frame: " + " ".join(map(_vector_text, (flip @ nrrd.measurement_frame).T)))
     values = np.moveaxis(array, 0, 3) if layers else array
     data = gzip.compress(np.ascontiguousarray(values).tobytes(), compresslevel=6, mtime=0)
     if path.suffix.lower() == ".nhdr":

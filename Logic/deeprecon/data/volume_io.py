@@ -131,13 +131,13 @@ def _read_nifti(path: Path) -> Volume:
         )
     if stored.dtype.kind not in "iuf":
         raise InputError(f"{path} holds {stored.dtype} values, expected whole or floating numbers.")
-    _check_nifti_geometry(path, image)
+    check_nifti_geometry(path, image)
     dtype = np.dtype(np.float32) if image.dataobj.slope not in (None, 1) or image.dataobj.inter else stored.dtype
     array = np.ascontiguousarray(stored.T.astype(dtype.newbyteorder("="), copy=False))
     return Volume(array, np.asarray(image.affine, float), path.name)
 
 
-def _check_nifti_geometry(path: Path, image: Any) -> None:
+def check_nifti_geometry(path: Path, image: Any) -> None:
     """Refuse a header that says two things, or nothing, about where the image lies."""
     header, affine = image.header, np.asarray(image.affine, float)
     if not header["sform_code"] and not header["qform_code"]:
