@@ -10,7 +10,11 @@ from typing import Any
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.run import Outcome, Run
 
-METHODS = {"scar": "deeprecon.scar.task", "scattering": "deeprecon.scattering.task"}
+METHODS = {
+    "scar": "deeprecon.scar.task",
+    "seizure": "deeprecon.seizure.task",
+    "scattering": "deeprecon.scattering.task",
+}
 """Method names and the module that holds `VERBS: dict[str, Verb]`. Nothing else is ever imported by name."""
 
 

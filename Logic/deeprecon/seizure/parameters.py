@@ -1,0 +1,203 @@
+"""Inputs and settings of the seizure verbs, as the command line and the documentation see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+from deeprecon.jobs.parameters import Range, check_ranges
+
+
+class Unit(Enum):
+    """Unit of the accelerations in a file."""
+
+    AUTO = "auto"
+    G = "g"
+    MG = "mg"
+    M_S2 = "m/s2"
+
+
+class Part(Enum):
+    """Which users are evaluated."""
+
+    TEST = "test"
+    ALL = "all"
+
+
+class ExportFormat(Enum):
+    """Files that trained networks can be exported to."""
+
+    ONNX = "onnx"
+    KERAS = "keras"
+
+
+@dataclass(frozen=True)
+class PhantomInputs:
+    """A phantom needs no files."""
+
+
+@dataclass(frozen=True)
+class PhantomParameters:
+    """Settings of `seizure phantom`."""
+
+    users: Annotated[int, Range(1, 10_000), "people who wear a watch"] = 30
+    seizures: Annotated[int, Range(0, 100), "tonic-clonic seizures of each"] = 2
+    minutes: Annotated[float, Range(1, 1440, "min"), "of everyday activities of each user beside the seizures"] = 40.0
+    recording: Annotated[float, Range(0, 168, "h"), "length of a plain recording for seizure detect; 0 for none"] = 1.0
+
+    def validate(self) -> list[str]:
+        """Reasons why these settings cannot be used, in words; empty when they can."""
+        return check_ranges(self)
+
+
+@dataclass(frozen=True)
+class PrepareInputs:
+    """Recordings to train or evaluate on."""
+
+    recordings: Annotated[
+        tuple[Path, ...], "OSDB event files (.json, flattened .csv) and plain recordings (.csv: t,x,y,z or t,magnitude)"
+    ]
+    seizures: Annotated[
+        Path | None, "table of the plain recordings' seizures: recording, user, start, end (s from its first sample)"
+    ] = None
+    configuration: Annotated[Path | None, "configuration (JSON), whose eventFilters are applied"] = None
+
+
+@dataclass(frozen=True)
+class PrepareParameters:
+    """Settings of `seizure prepare`."""
+
+    unit: Annotated[Unit, "of plain recordings; auto: the only one in which a resting arm weighs 1 g"] = Unit.AUTO
+
+    def validate(self) -> list[str]:
+        """Nothing can be wrong with them."""
+        return []
+
+
+@dataclass(frozen=True)
+class TrainInputs:
+    """What the ensemble is trained on."""
+
+    data: Annotated[Path, "dataset.npz of seizure prepare"]
+    configuration: Annotated[Path | None, "configuration (JSON); without one, its defaults on PyTorch"] = None
+
+
+@dataclass(frozen=True)
+class TrainParameters:
+    """Settings of `seizure train` and `seizure cross-validate`."""
+
+    models: Annotated[int, Range(1, 100), "networks of the ensemble; each is validated on another part of users"] = 3
+    steps: Annotated[
+        int,
+        Range(0, 10_000_000),
+        "optimizer steps of each network, phases in proportion; 0 as the configuration says",
+    ] = 0
+
+    def validate(self) -> list[str]:
+        """Reasons why these settings cannot be used, in words; empty when they can."""
+        return check_ranges(self)
+
+
+@dataclass(frozen=True)
+class CrossValidateParameters(TrainParameters):
+    """Settings of `seizure cross-validate`."""
+
+    folds: Annotated[int, Range(2, 50), "outer parts of users, each evaluated with an ensemble of the others"] = 3
+
+
+@dataclass(frozen=True)
+class DetectInputs:
+    """A recording and a trained ensemble."""
+
+    recording: Annotated[Path, "plain recording (.csv) or OSDB event file (.json, .csv) with one event"]
+    bundle: Annotated[Path, "model bundle of seizure train"]
+
+
+@dataclass(frozen=True)
+class ScoreParameters:
+    """How the networks' probabilities become alarms."""
+
+    quantile: Annotated[
+        float, Range(0, 1), "of the networks' probabilities: 0.6 asks that 40 % of them are above the threshold"
+    ] = 0.6
+    threshold: Annotated[float, Range(0, 1), "probability above which there is an alarm"] = 0.5
+    merge: Annotated[float, Range(0, 3600, "s"), "alarms closer than this are one event"] = 150.0
+
+    def validate(self) -> list[str]:
+        """Reasons why these settings cannot be used, in words; empty when they can."""
+        return check_ranges(self)
+
+
+@dataclass(frozen=True)
+class DetectParameters(ScoreParameters):
+    """Settings of `seizure detect`."""
+
+    unit: Annotated[Unit, "of the recording; auto: the only one in which a resting arm weighs 1 g"] = Unit.AUTO
+    stride: Annotated[float, Range(0.2, 60, "s"), "time between the windows"] = 5.0
+    osd_threshold: Annotated[float, Range(1, 1e6), "power above which OpenSeizureDetector sees movement"] = 100.0
+
+
+@dataclass(frozen=True)
+class RescoreInputs:
+    """An earlier detection."""
+
+    probability: Annotated[Path, "probability.csv of seizure detect"]
+
+
+@dataclass(frozen=True)
+class EvaluateInputs:
+    """Recordings whose seizures are known, and a trained ensemble."""
+
+    data: Annotated[Path, "dataset.npz of seizure prepare"]
+    bundle: Annotated[Path, "model bundle of seizure train"]
+
+
+@dataclass(frozen=True)
+class EvaluateParameters:
+    """Settings of `seizure evaluate`."""
+
+    quantile: Annotated[float, Range(0, 1), "of the networks' probabilities"] = 0.6
+    threshold: Annotated[float, Range(0, 1), "probability above which there is an alarm"] = 0.5
+    stride: Annotated[float, Range(0.2, 60, "s"), "time between the windows"] = 5.0
+    part: Annotated[Part, "users that training never saw, or all"] = Part.TEST
+    osd_threshold: Annotated[float, Range(1, 1e6), "power above which OpenSeizureDetector sees movement"] = 100.0
+
+    def validate(self) -> list[str]:
+        """Reasons why these settings cannot be used, in words; empty when they can."""
+        return check_ranges(self)
+
+
+@dataclass(frozen=True)
+class ExportInputs:
+    """A trained ensemble."""
+
+    bundle: Annotated[Path, "model bundle of seizure train"]
+
+
+@dataclass(frozen=True)
+class ExportParameters:
+    """Settings of `seizure export`."""
+
+    format: Annotated[ExportFormat, "ONNX files, checked with onnxruntime, or Keras 3 files"] = ExportFormat.ONNX
+
+    def validate(self) -> list[str]:
+        """Nothing can be wrong with them."""
+        return []
+
+
+@dataclass(frozen=True)
+class ConfigureInputs:
+    """A configuration, of this software or of OpenSeizureDetector's nnTraining2."""
+
+    configuration: Annotated[Path | None, "configuration (JSON); the defaults if left out"] = None
+
+
+@dataclass(frozen=True)
+class ConfigureParameters:
+    """`seizure configure` has no settings."""
+
+    def validate(self) -> list[str]:
+        """Nothing can be wrong with them."""
+        return []
