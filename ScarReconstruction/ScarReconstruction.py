@@ -1,7 +1,6 @@
 """Scar at every node of a heart mesh, from a few thick late gadolinium enhancement slices."""
 # ruff: noqa: PT009, PT027  Slicer's self-tests are unittest tests
 
-import enum
 import logging
 import sys
 import unittest
@@ -28,19 +27,33 @@ except ImportError:
     sys.path.append(str(Path(__file__).resolve().parents[1] / "Logic"))  # in the source tree
 
 from deeprecon.data.errors import InputError
-from deeprecon.jobs.parameters import from_json
 from deeprecon.panels.device_panel import userOverlay
 from deeprecon.panels.installation import torchVersion
 from deeprecon.panels.method_logic import MethodLogic
 from deeprecon.panels.method_widget import MethodWidget
 from deeprecon.panels.result_panel import ResultPanel
+from deeprecon.panels.run_panel import OtherRun
 from deeprecon.panels.run_times import RunTimes
+from deeprecon.panels.scar_findings import ScarFindings
+from deeprecon.panels.scar_widgets import LABELS, SegmentChoice, ThresholdChoice
 from deeprecon.scar.parameters import Frame, Method, ReconstructParameters, Unit
-from deeprecon.scene.models import show_scalars
 from deeprecon.scene.parameters import from_dataclass, parameter_pack, to_dataclass
-from deeprecon.scene.provenance import provenance_of
-from deeprecon.scene.results import run_of
-from deeprecon.scene.scar_job import MeshQuestion, ScarNodes, is_result, load_outputs, recall, tells_core, write_job
+from deeprecon.scene.results import discard, run_of
+from deeprecon.scene.scar_check import VERB as CHECK
+from deeprecon.scene.scar_check import load_check, sentence_of
+from deeprecon.scene.scar_choices import (
+    OUTPUTS,
+    SEGMENTS,
+    ScarSource,
+    nodes_of,
+    outputs_of,
+    restore,
+    settings_of,
+    training_seconds,
+)
+from deeprecon.scene.scar_job import ScarNodes, write_job
+from deeprecon.scene.scar_mesh_question import MeshQuestion
+from deeprecon.scene.scar_result import SHOWN, is_result, load_outputs, show_result
 from deeprecon.scene.scar_sample import load_sample_case
 from deeprecon.scene.segmentations import find_segments, segment_names
 from deeprecon.scene.views import show_in_views
@@ -81,13 +94,6 @@ def registerSampleData():
     )
 
 
-class ScarSource(enum.Enum):
-    """What the slices say about the scar."""
-
-    SEGMENT = "segment"
-    INTENSITIES = "intensities"
-
-
 @parameterNodeWrapper
 class ScarReconstructionParameterNode:
     """What the user chose.
@@ -98,10 +104,12 @@ class ScarReconstructionParameterNode:
     knownSegments - segment IDs for which these were chosen.
     mesh - gets the scar at its nodes; made from the myocardium if none.
     landmarks - named points that tell the ventricle's axis and where the right ventricle meets it.
+    segmentation2, inputVolume2, ... - of further stacks, such as long-axis slices.
     scarSource - scar segment or intensities.
     settings - of the method, see ReconstructParameters.
     seed - of every random number.
     outputMesh, outputSegmentation, outputTable, outputSlices - the result, used again by the next run.
+    outputCheck - summary of the last cross-validation.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
@@ -113,6 +121,12 @@ class ScarReconstructionParameterNode:
     knownSegments: list[str]
     mesh: vtkMRMLModelNode
     landmarks: vtkMRMLMarkupsFiducialNode
+    segmentation2: vtkMRMLSegmentationNode
+    inputVolume2: vtkMRMLScalarVolumeNode
+    segmentation3: vtkMRMLSegmentationNode
+    inputVolume3: vtkMRMLScalarVolumeNode
+    segmentation4: vtkMRMLSegmentationNode
+    inputVolume4: vtkMRMLScalarVolumeNode
     scarSource: ScarSource = ScarSource.SEGMENT
     settings: Settings
     seed: Annotated[int, WithinRange(0, 2**31 - 1)] = 0
@@ -120,38 +134,7 @@ class ScarReconstructionParameterNode:
     outputSegmentation: vtkMRMLSegmentationNode
     outputTable: vtkMRMLTableNode
     outputSlices: vtkMRMLTableNode
-
-
-THRESHOLD_RULES = {"nsd": ("SD above healthy wall", 5.0), "fwhm": ("half of the maximum (FWHM)", 50.0),
-                   "max": ("% of the maximum", 60.0), "otsu": ("automatic (Otsu)", 0.0)}  # fmt: skip
-LABELS = {  # in the order of the enums
-    "methodCombo": (
-        "Neural field (smooth, with uncertainty)",
-        "Coordinate network (dropout uncertainty)",
-        "Interpolation (instant)",
-    ),
-    "interpolationCombo": (
-        "Nearest slice",
-        "Linear",
-        "Signed distance (shape-based)",
-        "Log-odds",
-        "Linear along the wall",
-        "Signed distance along the wall",
-    ),
-    "observationCombo": ("Keep partial pixels", "Round to scar or healthy"),
-    "alignmentCombo": ("Bring them onto the mesh", "Leave them"),
-    "projectionCombo": ("Make the nodes agree with every pixel", "As the method finds"),
-    "scarSourceCombo": ("The scar segment", "Intensities of the LGE volume"),
-    "meshUnitCombo": ("As the scene: millimeters", "Millimeters", "Centimeters", "Meters", "Micrometers"),
-    "meshFrameCombo": ("As the scene: RAS", "Right, anterior, superior (RAS)", "Left, posterior, superior (LPS)"),
-}
-SHOWN = {
-    "scar_probability": "Scar probability",
-    "scar_uncertainty": "Uncertainty",
-    "scar_entropy": "Entropy (bits)",
-    "scar_binary": "Scar or healthy",
-    "scar_transmurality": "Transmurality",
-}
+    outputCheck: vtkMRMLTableNode
 
 
 class ScarReconstructionWidget(MethodWidget):
@@ -161,6 +144,9 @@ class ScarReconstructionWidget(MethodWidget):
 
     def __init__(self, parent=None):
         self.resultPanel = None
+        self.findings = None
+        self.segments = None
+        self.threshold = None
         self.times = RunTimes("ScarReconstruction")
         self.question = MeshQuestion()
         self.job = None  # nodes, settings and device of the last run; others may be chosen while it runs
@@ -172,39 +158,42 @@ class ScarReconstructionWidget(MethodWidget):
     def connectWidgets(self):
         """Buttons, and choices that no parameter link covers."""
         ui = self.ui
-        for text, _number in THRESHOLD_RULES.values():
-            ui.thresholdRuleCombo.addItem(text)
-        self.resultPanel = ResultPanel(ui.resultFrame.layout(), SHOWN, self.showResult, self.onChanged)
+        combos = ui.myocardiumCombo, ui.scarCombo, ui.noReflowCombo, ui.remoteCombo
+        self.segments = SegmentChoice(dict(zip(SEGMENTS, combos, strict=True)), self.onSegments)
+        self.threshold = ThresholdChoice(ui.thresholdRuleCombo, ui.thresholdSpinBox, self.onThreshold)
+        layout = ui.resultFrame.layout()
+        self.resultPanel = ResultPanel(layout, SHOWN, self.showResult, self.onChanged)
+        self.findings = ScarFindings(layout, self.onDiscardCheck)
         self.resultPanel.setScene(slicer.mrmlScene)
+        self.findings.setScene(slicer.mrmlScene)
         ui.sampleButton.connect("clicked(bool)", self.onSampleButton)
-        ui.thresholdRuleCombo.connect("currentIndexChanged(int)", self.onThresholdRule)
-        ui.thresholdSpinBox.connect("valueChanged(double)", self.onThresholdNumber)
         ui.thicknessSpinBox.connect("valueChanged(double)", self.onThickness)
-        for combo in self._segmentCombos():
-            combo.connect("currentIndexChanged(int)", self.onSegment)
-
-    def _segmentCombos(self):
-        return self.ui.myocardiumCombo, self.ui.scarCombo, self.ui.noReflowCombo, self.ui.remoteCombo
 
     # -- bringing the panel up to date
 
     def update(self, node):
         """Segments, settings, results; why a run cannot start."""
         self._updateSegments(node)
-        settings = settingsOf(node)
+        settings = settings_of(node)
         self._updateSettings(node, settings)
-        reasons = (self._updateResult(node), nodesOf(node).missing(), *settings.validate(), self.ui.questionLabel.text)
+        reasons = (self._updateResult(node), nodes_of(node).missing(), *settings.validate(), self.ui.questionLabel.text)
         return next((reason for reason in reasons if reason), "")
 
     def _updateResult(self, node):
-        """Table and segmentation go with the chosen mesh; returns why that cannot be the result."""
+        """Tables and segmentation go with the chosen mesh; returns why that cannot be the result."""
         mesh = node.outputMesh
         made = run_of(mesh) if mesh is not None and is_result(mesh) else {}
         for name, role in OUTPUTS.items():
             if name != "outputMesh":
                 setattr(node, name, made.get(role))
         reportedMesh, report = self.reported
-        self.resultPanel.setResult(list(made.values()), node.outputTable, report if mesh is reportedMesh else None)
+        report = report if mesh is reportedMesh else None
+        check = run_of(node.outputCheck) if node.outputCheck is not None else {}
+        tables = [each for each in (*made.values(), *check.values()) if each.IsA("vtkMRMLTableNode")]
+        others = [each for each in tables if each is not node.outputTable]
+        self.resultPanel.setResult(list(made.values()), node.outputTable, report, others)
+        self.findings.setResult(made, report.with_name("bullseye.png") if report else None)
+        self.findings.setCheck(check, sentence_of(node.outputCheck) if check else "")
         if made:
             arrays = mesh.GetMesh().GetPointData()
             self.resultPanel.offer([name for name in SHOWN if arrays.HasArray(name)])
@@ -214,18 +203,12 @@ class ScarReconstructionWidget(MethodWidget):
 
     def _updateSegments(self, node):
         segments = segment_names(node.segmentation)
-        areNew = list(node.knownSegments) != list(segments)
-        if areNew:
+        if list(node.knownSegments) != list(segments):
             node.knownSegments = list(segments)
-        for (name, role), combo in zip(SEGMENTS.items(), self._segmentCombos(), strict=True):
-            if areNew and getattr(node, name) not in segments:
-                setattr(node, name, find_segments(node.segmentation).get(role, ""))
-            wasBlocked = combo.blockSignals(True)
-            combo.clear()
-            for key, text in {"": _("None"), **segments}.items():
-                combo.addItem(text, key)
-            combo.currentIndex = combo.findData(getattr(node, name))
-            combo.blockSignals(wasBlocked)
+            for name, role in SEGMENTS.items():
+                if getattr(node, name) not in segments:
+                    setattr(node, name, find_segments(node.segmentation).get(role, ""))
+        self.segments.show(segments, {name: getattr(node, name) for name in SEGMENTS})
 
     def _updateSettings(self, node, settings):
         ui = self.ui
@@ -233,42 +216,42 @@ class ScarReconstructionWidget(MethodWidget):
         show(byIntensity, ui.thresholdFrame, ui.thresholdFrameLabel, ui.remoteCombo, ui.remoteComboLabel)
         show(byIntensity, ui.coreThresholdEdit, ui.coreThresholdEditLabel)
         show(not byIntensity, ui.scarCombo, ui.scarComboLabel, ui.noReflowCombo, ui.noReflowComboLabel)
-        trained = settings.method is not Method.INTERPOLATION
+        trained, isNetwork = settings.method is not Method.INTERPOLATION, settings.method is Method.MLP
         show(trained, ui.budgetSpinBox, ui.budgetSpinBoxLabel, ui.stepsSpinBox, ui.stepsSpinBoxLabel)
+        show(isNetwork, ui.networkCombo, ui.networkComboLabel, ui.samplesSpinBox, ui.samplesSpinBoxLabel)
         show(not trained, ui.interpolationCombo, ui.interpolationComboLabel)
-        rule, _colon, number = settings.threshold.partition(":")
-        if rule in THRESHOLD_RULES:  # else a script set it, and the run says what is wrong
-            ui.thresholdRuleCombo.currentIndex = list(THRESHOLD_RULES).index(rule)
-        ui.thresholdSpinBox.visible = rule in ("nsd", "max")
-        if number.replace(".", "", 1).isdecimal():
-            ui.thresholdSpinBox.value = float(number)
+        self.threshold.show(settings.threshold)
         ui.thicknessSpinBox.value = settings.slice_thickness or 0.0
-        question = self.question.ask(nodesOf(node))
+        nodes = nodes_of(node)
+        question = self.question.ask(nodes)
         ui.questionLabel.text = question
         answered = settings.mesh_unit is not Unit.AUTO or settings.mesh_frame is not Frame.AUTO
         ui.questionFrame.visible = bool(question) or answered
         kind = settings.method.value, self.devicePanel.device
-        self.runPanel.setEstimate(self.times.sentence(*kind, trainingSeconds(settings, nodesOf(node))))
+        self.runPanel.setEstimate(self.times.sentence(*kind, training_seconds(settings, nodes)))
 
     # -- what the run panel asks for
 
     def prepare(self):
         """Write the job folder."""
+        return self._prepare("reconstruct")
+
+    def _prepare(self, verb):
         node = self._parameterNode
         folder = self.logic.newJobFolder()
-        self.job = nodes, settings, device = nodesOf(node), settingsOf(node), self.devicePanel.device
-        self.runPanel.fileNames = write_job(folder, nodes, settings, device, node.seed)
+        self.job = nodes, settings, device = nodes_of(node), settings_of(node), self.devicePanel.device
+        self.runPanel.fileNames = write_job(folder, nodes, settings, device, node.seed, verb)
         return folder
 
     def load(self, folder):
         """Load the results of a job."""
         node, (nodes, settings, device) = self._parameterNode, self.job
-        loaded = load_outputs(folder, nodes, outputsOf(node))
+        loaded = load_outputs(folder, nodes, outputs_of(node))
         self.reported = loaded.nodes["mesh"], loaded.report
         with slicer.util.NodeModify(node):
             for name, role in OUTPUTS.items():
                 setattr(node, name, loaded.nodes.get(role))
-        self.times.learn(settings.method.value, device, trainingSeconds(settings, nodes), self.runPanel.seconds)
+        self.times.learn(settings.method.value, device, training_seconds(settings, nodes), self.runPanel.seconds)
         for covered in (nodes.mesh, nodes.segmentation if "segmentation" in loaded.nodes else None):
             if covered is not None:
                 covered.SetDisplayVisibility(False)  # the result lies exactly on it
@@ -276,43 +259,39 @@ class ScarReconstructionWidget(MethodWidget):
         self.ui.resultsCollapsibleButton.collapsed = False
         return loaded.sentence
 
+    def otherRun(self):
+        """Cross-validation."""
+        tip = _("Hide each slice in turn, foretell it from the others with this method and with every interpolation, "
+                "and compare. Takes about as long as one run for each slice.")  # fmt: skip
+        return OtherRun(_("Cross-validate"), tip, lambda: self._prepare(CHECK), self.loadCheck)
+
+    def loadCheck(self, folder):
+        """Load the tables of a cross-validation."""
+        node = self._parameterNode
+        loaded = load_check(folder, self.job[0], node.outputCheck)
+        node.outputCheck = loaded.nodes["summary"]
+        self.findings.openCheck()
+        self.ui.resultsCollapsibleButton.collapsed = False
+        return loaded.sentence
+
     def repeat(self):
         """Restore what the selected result was made from and with."""
-        node = self._parameterNode
-        if node.outputMesh is None:
-            raise InputError("No result is selected.", "Choose one under Results.")
-        nodes, provenance = recall(node.outputMesh), provenance_of(node.outputMesh)
-        with slicer.util.NodeModify(node):
-            node.inputVolume, node.segmentation, node.mesh = nodes.volume, nodes.segmentation, nodes.mesh
-            node.landmarks = nodes.landmarks
-            for name, role in SEGMENTS.items():
-                setattr(node, name, nodes.segments.get(role, ""))
-            node.scarSource = ScarSource.INTENSITIES if nodes.from_intensities else ScarSource.SEGMENT
-            node.seed = provenance.get("seed", 0)
-            settings = from_json(ReconstructParameters, provenance["parameters"])
-            settings = replace(settings, mesh_unit=nodes.mesh_unit, mesh_frame=nodes.mesh_frame)
-            from_dataclass(node.settings, settings)
+        with slicer.util.NodeModify(self._parameterNode):
+            restore(self._parameterNode, self._parameterNode.outputMesh)
 
     # -- buttons and choices that no parameter link covers
 
-    def onSegment(self, index):
+    def onSegments(self, chosen):
         """Another segment was chosen."""
         if self._parameterNode and not self._updating:
-            for combo, name in zip(self._segmentCombos(), SEGMENTS, strict=True):
-                setattr(self._parameterNode, name, combo.currentData or "")
+            with slicer.util.NodeModify(self._parameterNode):
+                for name, key in chosen.items():
+                    setattr(self._parameterNode, name, key)
 
-    def onThresholdRule(self, index):
-        """Another threshold rule was chosen: begin with its usual number."""
+    def onThreshold(self, threshold):
+        """Another threshold was chosen."""
         if self._parameterNode and not self._updating:
-            rule = list(THRESHOLD_RULES)[index]
-            number = THRESHOLD_RULES[rule][1]
-            self._parameterNode.settings.threshold = f"{rule}:{number:g}" if rule in ("nsd", "max") else rule
-
-    def onThresholdNumber(self, value):
-        """Another number for the threshold rule."""
-        if self._parameterNode and not self._updating:
-            rule = list(THRESHOLD_RULES)[self.ui.thresholdRuleCombo.currentIndex]
-            self._parameterNode.settings.threshold = f"{rule}:{value:g}"
+            self._parameterNode.settings.threshold = threshold
 
     def onThickness(self, value):
         """Another slice thickness; 0 leaves it to the images."""
@@ -330,51 +309,21 @@ class ScarReconstructionWidget(MethodWidget):
                 node.mesh, node.landmarks = mesh, landmarks
             show_in_views(volume, segmentation)
 
+    def onDiscardCheck(self):
+        """The cross-validation is not wanted any more."""
+        discard(run_of(self._parameterNode.outputCheck).values())
+        self.onChanged()
+
     def showResult(self, name):
         """Mesh in 3D colored by an array with its legend, outlines on the slices."""
-        node = self._parameterNode
-        if node and node.outputMesh is not None:
-            ramp = "uncertainty" if name in ("scar_uncertainty", "scar_entropy") else "scar"
-            top = 0.5 if name == "scar_uncertainty" else 1.0  # a standard deviation of probabilities: 0.5 at most
-            show_scalars(node.outputMesh, name, ramp, (0.0, top), SHOWN[name])
-            show_in_views(recall(node.outputMesh).volume, node.outputSegmentation, node.outputMesh)
-
-
-SEGMENTS = {"myocardiumSegment": "myocardium", "scarSegment": "scar",
-            "noReflowSegment": "no-reflow", "remoteSegment": "remote"}  # fmt: skip
-OUTPUTS = {"outputMesh": "mesh", "outputSegmentation": "segmentation", "outputTable": "table", "outputSlices": "slices"}
-
-
-def trainingSeconds(settings, nodes):
-    """Seconds that the settings give to training; None where steps are given instead."""
-    if settings.method is Method.INTERPOLATION:
-        return 0.0
-    fits = 2 if tells_core(nodes, settings) else 1
-    return None if settings.steps else fits * settings.budget
+        if self._parameterNode and self._parameterNode.outputMesh is not None:
+            show_result(self._parameterNode.outputMesh, name)
 
 
 def show(visible, *widgets):
     """Show or hide widgets."""
     for widget in widgets:
         widget.visible = visible
-
-
-def nodesOf(node):
-    """The nodes that a parameter node names."""
-    segments = {role: getattr(node, name) for name, role in SEGMENTS.items() if getattr(node, name)}
-    inputs = node.segmentation, segments, node.inputVolume, node.mesh, node.scarSource is ScarSource.INTENSITIES
-    return ScarNodes(*inputs, node.settings.mesh_unit, node.settings.mesh_frame, node.landmarks)
-
-
-def settingsOf(node):
-    """The settings that a parameter node names; a scar that was drawn has no intensities for a core threshold."""
-    settings = to_dataclass(node.settings)
-    return settings if node.scarSource is ScarSource.INTENSITIES else replace(settings, core_threshold="")
-
-
-def outputsOf(node):
-    """The result nodes that a parameter node names, by role in result.json."""
-    return {role: getattr(node, name) for name, role in OUTPUTS.items()}
 
 
 class ScarReconstructionLogic(MethodLogic):
@@ -404,6 +353,17 @@ class ScarReconstructionLogic(MethodLogic):
         write_job(folder, nodes, parameters or ReconstructParameters(), device, seed)
         runner = self.run(folder, wait, onEvent)
         return load_outputs(folder, nodes, outputs) if wait else runner
+
+    def crossValidate(self, nodes, parameters=None, *, device="auto", seed=0, summary=None, wait=True, onEvent=None):
+        """Hide each slice in turn and foretell it from the others; every interpolation beside the chosen method.
+
+        Args, returns and raises as `reconstruct`, with ScarCheck and `load_check` in place of ScarResult and
+        `load_outputs`; `summary` is the table of an earlier cross-validation to write into.
+        """
+        folder = self.newJobFolder()
+        write_job(folder, nodes, parameters or ReconstructParameters(), device, seed, CHECK)
+        runner = self.run(folder, wait, onEvent)
+        return load_check(folder, nodes, summary) if wait else runner
 
 
 class ScarReconstructionTest(ScriptedLoadableModuleTest):

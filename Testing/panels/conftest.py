@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 HERE = Path(__file__).resolve().parent
@@ -98,6 +99,48 @@ def panel(host: Any, probed: Any, tmp_path: Path) -> Iterator[Any]:
     yield made
     made.cleanup()
     window.close()
+
+
+@pytest.fixture
+def widget(host: Any, probed: Any) -> Any:
+    """The open panel, everything on the CPU."""
+    import qt
+
+    from deeprecon.panels.device_panel import DEVICE_SETTING
+
+    qt.QSettings().setValue(DEVICE_SETTING, "cpu")
+    return host.loadModule(MODULE)
+
+
+@pytest.fixture
+def ready(host: Any, widget: Any) -> Any:
+    """The open panel with a small hand-made case: a tube of wall with scar on one side; no mesh."""
+    import slicer
+
+    _, j, i = np.indices((5, 24, 24))
+    radius = np.hypot(j - 11.5, i - 11.5)
+    wall = (radius > 6) & (radius < 10)
+    scar = wall & (i > 14)
+    volume = slicer.util.addVolumeFromArray(np.where(scar, 300, np.where(wall, 80, 200)).astype(np.int16))
+    volume.SetName("Patient LGE")
+    volume.SetSpacing(2, 2, 8)
+    segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Patient segmentation")
+    segmentation.CreateDefaultDisplayNodes()
+    segmentation.SetReferenceImageGeometryParameterFromVolumeNode(volume)
+    for name, mask in (("LV Myocardium", wall), ("Scar", scar), ("empty", wall & False)):
+        key = segmentation.GetSegmentation().AddEmptySegment(name, name)
+        slicer.util.updateSegmentBinaryLabelmapFromArray(mask.astype(np.uint8), segmentation, key, volume)
+    node = widget._parameterNode
+    node.inputVolume, node.segmentation = volume, segmentation
+    return widget
+
+
+def apply(host: Any, widget: Any, timeout: float = 180.0) -> str:
+    """Press Apply, wait for the end, return the message."""
+    assert widget.runPanel.ui.applyButton.enabled, widget.runPanel.ui.applyButton.toolTip
+    widget.runPanel.ui.applyButton.click()
+    host.waitFor(lambda: not widget.runPanel.busy, timeout)
+    return str(widget.runPanel.ui.messageLabel.text)
 
 
 def wait_until_gone(pids: list[int], timeout: float = 10.0) -> list[int]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from .conftest import ROOT
+from .conftest import MODULE, ROOT, apply
 
 SCRIPT = ROOT / "ScarReconstruction" / "Resources" / "Scripts" / "reconstruct_scar.py"
 HOST = [sys.executable, "-m", "slicerhost", "--no-splash", "--no-main-window", "--python-script", str(SCRIPT)]
@@ -70,9 +70,6 @@ def test_panel_batch_and_shell_give_the_same_bits(host: Any, probed: Any, case: 
 
     from deeprecon.panels.device_panel import DEVICE_SETTING
 
-    from .conftest import MODULE
-    from .test_scar_module import apply
-
     # the panel
     qt.QSettings().setValue(DEVICE_SETTING, "cpu")
     widget = host.loadModule(MODULE)
@@ -117,9 +114,6 @@ def test_panel_and_shell_agree_on_oblique_images_segmentation_and_mesh(host: Any
     from deeprecon.data.mesh_io import read_mesh
     from deeprecon.panels.device_panel import DEVICE_SETTING
     from deeprecon.scar.phantom import sample_case, write_case
-
-    from .conftest import MODULE
-    from .test_scar_module import apply
 
     files = write_case(sample_case(spacing=14, thickness=12, pixel=3, node_spacing=4), tmp_path / "case")
     qt.QSettings().setValue(DEVICE_SETTING, "cpu")

@@ -10,64 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
-from .conftest import MODULE, wait_until_gone
+from .conftest import apply, wait_until_gone
 
 Use = Callable[[str], None]
-
-
-@pytest.fixture
-def widget(host: Any, probed: Any) -> Any:
-    """The open panel, everything on the CPU."""
-    import qt
-
-    from deeprecon.panels.device_panel import DEVICE_SETTING
-
-    qt.QSettings().setValue(DEVICE_SETTING, "cpu")
-    return host.loadModule(MODULE)
 
 
 SHIFT = [[1, 0, 0, 0], [0, 1, 0, 1], [0, 0, 1, 0], [0, 0, 0, 1]]
 """A transform to the front by 1 mm."""
 
 
-@pytest.fixture
-def ready(host: Any, widget: Any) -> Any:
-    """The open panel with a small hand-made case: a tube of wall with scar on one side; no mesh."""
-    import slicer
-
-    _, j, i = np.indices((5, 24, 24))
-    radius = np.hypot(j - 11.5, i - 11.5)
-    wall = (radius > 6) & (radius < 10)
-    scar = wall & (i > 14)
-    volume = slicer.util.addVolumeFromArray(np.where(scar, 300, np.where(wall, 80, 200)).astype(np.int16))
-    volume.SetName("Patient LGE")
-    volume.SetSpacing(2, 2, 8)
-    segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Patient segmentation")
-    segmentation.CreateDefaultDisplayNodes()
-    segmentation.SetReferenceImageGeometryParameterFromVolumeNode(volume)
-    for name, mask in (("LV Myocardium", wall), ("Scar", scar), ("empty", wall & False)):
-        key = segmentation.GetSegmentation().AddEmptySegment(name, name)
-        slicer.util.updateSegmentBinaryLabelmapFromArray(mask.astype(np.uint8), segmentation, key, volume)
-    node = widget._parameterNode
-    node.inputVolume, node.segmentation = volume, segmentation
-    return widget
-
-
-def apply(host: Any, widget: Any, timeout: float = 180.0) -> str:
-    """Press Apply, wait for the end, return the message."""
-    assert widget.runPanel.ui.applyButton.enabled, widget.runPanel.ui.applyButton.toolTip
-    widget.runPanel.ui.applyButton.click()
-    host.waitFor(lambda: not widget.runPanel.busy, timeout)
-    return str(widget.runPanel.ui.messageLabel.text)
-
-
 def test_clicked_through_from_the_sample_to_the_result(host: Any, widget: Any, tmp_path: Path) -> None:
     import slicer
 
     from deeprecon.scene.results import run_of
-    from deeprecon.scene.scar_job import is_result
+    from deeprecon.scene.scar_result import is_result
 
     run, node = widget.runPanel, widget._parameterNode
     assert not run.ui.applyButton.enabled
@@ -107,8 +64,18 @@ def test_clicked_through_from_the_sample_to_the_result(host: Any, widget: Any, t
     assert node.outputTable.GetTable().GetNumberOfRows() == 4
     border = node.outputTable.GetTable().GetColumnByName("interface_cm2")
     assert border is not None
-    assert run_of(mesh)["aha"].GetTable().GetNumberOfRows() >= 17  # the sample's segmentation has both blood pools
-    assert run_of(mesh)["transmurality"].GetTable().GetNumberOfRows() > 0
+    findings = widget.findings.ui  # the sample has landmarks
+    segments = findings.segmentsTable.mrmlTableNode()
+    assert segments is run_of(mesh)["aha"]
+    assert segments.GetTable().GetNumberOfRows() == 17
+    assert segments.GetColumnTitle("scar_percent") == "scar %"
+    assert findings.segmentsCollapsibleButton.visible
+    assert not findings.segmentsCollapsibleButton.collapsed
+    assert findings.bullseyeLabel.visible
+    assert findings.bullseyeLabel.pixmap.width() > 400
+    assert findings.transmuralityTable.mrmlTableNode().GetTable().GetNumberOfRows() == 5
+    assert findings.slicesTable.mrmlTableNode() is node.outputSlices
+    assert not findings.channelsCollapsibleButton.visible  # the infarct of the sample has none
     assert widget.resultPanel.ui.burdenTable.mrmlTableNode() is node.outputTable
     assert widget.resultPanel.ui.reportButton.enabled
     assert mesh.GetDisplayNode().GetActiveScalarName() == "scar_probability"
@@ -124,12 +91,19 @@ def test_clicked_through_from_the_sample_to_the_result(host: Any, widget: Any, t
     widget.resultPanel.ui.saveTableButton.click()
     assert "scar" in (tmp_path / "table.csv").read_text(encoding="utf-8")
     assert json.loads((tmp_path / "table.csv.json").read_text(encoding="utf-8"))["parameters"]["steps"] == 40
+    combo = widget.resultPanel.ui.tableCombo
+    combo.currentIndex = combo.findText(segments.GetName())
+    widget.resultPanel.ui.tablePathEdit.currentPath = str(tmp_path / "aha.csv")
+    widget.resultPanel.ui.saveTableButton.click()
+    assert "basal anterior" in (tmp_path / "aha.csv").read_text(encoding="utf-8")
 
     ids = [node.outputMesh.GetID(), node.outputTable.GetID()]
     widget.resultPanel.ui.discardButton.click()
     assert node.outputMesh is None
     assert node.outputTable is None
     assert not widget.resultPanel.ui.discardButton.enabled
+    assert not findings.bullseyeLabel.visible
+    assert not findings.segmentsCollapsibleButton.visible
     assert [slicer.mrmlScene.GetNodeByID(key) for key in ids] == [None, None]
 
 
@@ -281,7 +255,7 @@ def test_a_core_threshold_needs_intensities(host: Any, ready: Any) -> None:
     assert not ready.runPanel.ui.applyButton.enabled
     assert "needs a number" in ready.runPanel.ui.applyButton.toolTip
     edit.text = "max:95"
-    ready.ui.projectionCombo.currentIndex = 0
+    ready.ui.projectionCombo.currentIndex = ready.ui.projectionCombo.findText("Make the nodes agree with every pixel")
     ready.ui.alignmentCombo.currentIndex = 1
     assert (node.settings.projection, node.settings.alignment) == (Projection.EXACT, Alignment.OFF)
     apply(host, ready)

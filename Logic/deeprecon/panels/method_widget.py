@@ -11,7 +11,7 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 
 from deeprecon.panels.device_panel import DevicePanel
-from deeprecon.panels.run_panel import RunCallbacks, RunPanel
+from deeprecon.panels.run_panel import OtherRun, RunCallbacks, RunPanel
 
 
 class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: ignore[misc]
@@ -23,12 +23,12 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
 
     Attributes:
         title: of the training curves.
-        labels: combo box -> texts of its enum, in the enum's order.
+        labels: combo box -> name of its enum's member -> text.
         logicClass: the module's Logic.
     """
 
     title: ClassVar[str]
-    labels: ClassVar[dict[str, tuple[str, ...]]]
+    labels: ClassVar[dict[str, dict[str, str]]]
     logicClass: ClassVar[type]
 
     def __init__(self, parent: Any = None) -> None:
@@ -51,7 +51,7 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
         widget.setMRMLScene(slicer.mrmlScene)
         self.logic = self.logicClass()
         self.devicePanel = DevicePanel(self.ui.deviceCollapsibleButton.layout(), self.onChanged)
-        callbacks = RunCallbacks(self.prepare, self.load, self.repeat, self.onChanged)
+        callbacks = RunCallbacks(self.prepare, self.load, self.repeat, self.onChanged, self.otherRun())
         self.runPanel = RunPanel(self.ui.runCollapsibleButton.layout(), callbacks, self.devicePanel, self.title)
         self.runPanel.setScene(slicer.mrmlScene)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
@@ -79,6 +79,10 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
     def repeat(self) -> None:
         """Restore inputs and settings of the selected result."""
         raise NotImplementedError
+
+    def otherRun(self) -> OtherRun | None:
+        """A second kind of run, where a module has one."""
+        return None
 
     # -- life with the scene
 
@@ -119,8 +123,9 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
         if node:
             self._guiTag = node.connectGui(self.ui)
             for name, texts in self.labels.items():  # the connection fills in the names of the enums
-                for index, text in enumerate(texts):
-                    getattr(self.ui, name).setItemText(index, text)
+                combo = getattr(self.ui, name)
+                for index in range(combo.count):
+                    combo.setItemText(index, texts.get(combo.itemText(index), combo.itemText(index)))
             self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self.onChanged)
         self.onChanged()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ class ResultPanel:
         layout.addWidget(self.widget)
         self._report: Path | None = None
         self._nodes: list[Any] = []
-        self._table: Any = None
+        self._tables: list[Any] = []
         self._onShowArray = show
         self._discarded = discarded
         self._choices = choices
@@ -49,21 +49,28 @@ class ResultPanel:
         """Show tables of this scene."""
         self.widget.setMRMLScene(scene)
 
-    def setResult(self, nodes: list[Any], table: Any, report: Path | None = None) -> None:
+    def setResult(self, nodes: list[Any], table: Any, report: Path | None = None, others: Sequence[Any] = ()) -> None:
         """Show these nodes; an empty list where there is no result.
 
         Args:
             nodes: of one run.
             table: one of them or None.
             report: the page of that run, where it is still known.
+            others: tables that can be saved too.
         """
-        self._nodes, self._table, self._report = nodes, table, report
+        self._nodes, self._report = nodes, report
+        self._tables = [each for each in (table, *others) if each is not None]
         ui = self.ui
         ui.messageLabel.text = "" if nodes else "No result yet."
         ui.messageLabel.visible = not nodes
         ui.burdenTable.setMRMLTableNode(table)
-        for widget in (ui.burdenTable, ui.tablePathEdit, ui.tablePathEditLabel, ui.saveTableButton):
-            widget.visible = table is not None
+        ui.burdenTable.visible = table is not None
+        chosen = ui.tableCombo.currentText
+        ui.tableCombo.clear()
+        for each in self._tables:
+            ui.tableCombo.addItem(each.GetName())
+        ui.tableCombo.currentIndex = max(0, ui.tableCombo.findText(chosen)) if self._tables else -1
+        ui.saveFrame.visible = bool(self._tables)
         for widget in (ui.showCombo, ui.showButton, ui.discardButton):
             widget.enabled = bool(nodes)
         ui.reportButton.enabled = report is not None and report.exists()
@@ -99,6 +106,7 @@ class ResultPanel:
             path = self.ui.tablePathEdit.currentPath
             if not path:
                 raise InputError("No file is chosen.", "Choose one beside the button.")
-            if not slicer.util.exportNode(self._table, path, {}):
+            table = self._tables[self.ui.tableCombo.currentIndex]
+            if not slicer.util.exportNode(table, path, {}):
                 raise InputError(f"{path} cannot be written.", "Choose another folder.")
-            write_sidecar(path, self._table)
+            write_sidecar(path, table)

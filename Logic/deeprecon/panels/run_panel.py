@@ -20,6 +20,7 @@ from deeprecon.jobs.process import child_environment
 from deeprecon.jobs.runner import JobRunner
 from deeprecon.panels.device_panel import DevicePanel, userCommand
 from deeprecon.panels.report import diagnosticReport
+from deeprecon.panels.run_times import inWords
 from deeprecon.resources import resource_path
 from deeprecon.scene.plots import CurvePlot
 
@@ -39,6 +40,21 @@ class RunState(enum.Enum):
 
 
 @dataclass(frozen=True)
+class OtherRun:
+    """A second kind of run on the same inputs, with a button beside Apply.
+
+    Attributes:
+        text, toolTip: of the button.
+        prepare, load: as those of `RunCallbacks`.
+    """
+
+    text: str
+    toolTip: str
+    prepare: Callable[[], Path]
+    load: Callable[[Path], str]
+
+
+@dataclass(frozen=True)
 class RunCallbacks:
     """What the module does for the panel.
 
@@ -47,12 +63,14 @@ class RunCallbacks:
         load: loads the results of a finished job folder and returns a sentence about them.
         repeat: restores inputs and settings of the selected result.
         changed: called after each change of state.
+        other: a second kind of run, where the module has one.
     """
 
     prepare: Callable[[], Path]
     load: Callable[[Path], str]
     repeat: Callable[[], None]
     changed: Callable[[], None]
+    other: OtherRun | None = None
 
 
 class RunPanel:
@@ -84,6 +102,7 @@ class RunPanel:
         self._newLines: list[str] = []
         self.fileNames: dict[str, str] = {}
         self._callbacks = callbacks
+        self._current: RunCallbacks | OtherRun = callbacks
         self._device = devicePanel
         self._title = title
         self._ready = False
@@ -96,10 +115,13 @@ class RunPanel:
         self._timer.setInterval(POLL_MS)
         self._timer.connect("timeout()", self._onTimer)
         self.ui.applyButton.connect("clicked(bool)", self._onApply)
+        self.ui.otherButton.connect("clicked(bool)", self._onOther)
         self.ui.finishButton.connect("clicked(bool)", self.finishNow)
         self.ui.repeatButton.connect("clicked(bool)", self._onRepeat)
         self.ui.copyReportButton.connect("clicked(bool)", self._onCopyReport)
         slicer.app.connect("aboutToQuit()", self._onQuit)
+        self.ui.otherButton.visible = callbacks.other is not None
+        self.ui.otherButton.text = callbacks.other.text if callbacks.other else ""
         self._show()
 
     @property
@@ -134,8 +156,12 @@ class RunPanel:
 
     def apply(self) -> None:
         """Start a run: check the computer the first time, write the job folder, start the child process."""
+        self._start(self._callbacks)
+
+    def _start(self, kind: RunCallbacks | OtherRun) -> None:
         if self.busy or not self._ready:
             return
+        self._current = kind
         self.warnings, self.error, self.folder, self.runner = [], "", None, None
         self.logLines.clear()
         self.ui.logText.clear()
@@ -158,7 +184,7 @@ class RunPanel:
             return
         self.ui.stageLabel.text = "Preparing the data…"
         try:
-            self.folder = self._callbacks.prepare()
+            self.folder = self._current.prepare()
             self.runner = JobRunner(self.folder, userCommand(), child_environment(self._device.overlay.folder))
             self.runner.start()
         except InputError as error:
@@ -225,7 +251,7 @@ class RunPanel:
                 return
             self.ui.stageLabel.text = "Loading the result…"
             try:
-                text = self._callbacks.load(self.folder)
+                text = self._current.load(self.folder)
             except InputError as error:
                 self._fail(error.message, error.hint)
                 return
@@ -320,6 +346,9 @@ class RunPanel:
         ui.applyButton.text = {RunState.RUNNING: "Cancel", RunState.CANCELLING: "Cancelling…"}.get(self.state, "Apply")
         ui.applyButton.enabled = self.state is RunState.RUNNING or (self._ready and not self.busy)
         ui.applyButton.toolTip = "Stop the run; nothing is changed." if self.busy else self._whyNot or "Start the run."
+        if other := self._callbacks.other:
+            ui.otherButton.enabled = self._ready and not self.busy
+            ui.otherButton.toolTip = self._whyNot or other.toolTip
         ui.runningFrame.visible = self.busy
         ui.estimateLabel.visible = not self.busy
         ui.finishButton.enabled = self.state is RunState.RUNNING
@@ -349,6 +378,10 @@ class RunPanel:
         else:
             self.apply()
 
+    def _onOther(self) -> None:
+        if self._callbacks.other is not None:
+            self._start(self._callbacks.other)
+
     def _onRepeat(self) -> None:
         try:
             self._callbacks.repeat()
@@ -362,11 +395,3 @@ class RunPanel:
     def report(self) -> str:
         """Diagnostic report of the last run."""
         return diagnosticReport(self._device.torch, self._device.probe, self.logLines, self.error)
-
-
-def inWords(seconds: float) -> str:
-    """A duration for people: 8 s, 3 min, 1 h 20 min."""
-    if seconds < 90:
-        return f"{round(seconds)} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

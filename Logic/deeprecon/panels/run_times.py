@@ -5,8 +5,6 @@ from __future__ import annotations
 import qt
 import slicer
 
-from deeprecon.panels.run_panel import inWords
-
 USUAL_SECONDS = 15.0
 """What a run takes beside training, before one on this computer told better."""
 
@@ -41,3 +39,11 @@ class RunTimes:
 
     def _key(self, method: str, device: str) -> str:
         return f"DeepRecon/{self._module}/Seconds-{method}-{device}"
+
+
+def inWords(seconds: float) -> str:
+    """A duration for people: 8 s, 3 min, 1 h 20 min."""
+    if seconds < 90:
+        return f"{round(seconds)} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,122 @@
+"""Words and widgets of the scar panel that no parameter link brings: choices, segments by name, the threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+LABELS = {
+    "methodCombo": {
+        "FIELD": "Neural field (smooth, with uncertainty)",
+        "MLP": "Coordinate network (dropout uncertainty)",
+        "INTERPOLATION": "Interpolation (instant)",
+    },
+    "interpolationCombo": {
+        "NEAREST": "Nearest slice",
+        "LINEAR": "Linear",
+        "SIGNED_DISTANCE": "Signed distance (shape-based)",
+        "LOG_ODDS": "Log-odds",
+        "ANATOMICAL_LINEAR": "Linear along the wall",
+        "ANATOMICAL_SIGNED_DISTANCE": "Signed distance along the wall",
+    },
+    "networkCombo": {"SMALL": "4 layers of 128", "LARGE": "6 layers of 256"},
+    "observationCombo": {"SOFT": "Keep partial pixels", "BINARY": "Round to scar or healthy"},
+    "alignmentCombo": {"WALL": "Bring them onto the mesh", "OFF": "Leave them"},
+    "projectionCombo": {
+        "AUTO": "Automatic: as far as pixels are exact",
+        "EXACT": "Make the nodes agree with every pixel",
+        "OFF": "As the method finds",
+    },
+    "scarSourceCombo": {"SEGMENT": "The scar segment", "INTENSITIES": "Intensities of the LGE volume"},
+    "meshUnitCombo": {
+        "AUTO": "As the scene: millimeters",
+        "MM": "Millimeters",
+        "CM": "Centimeters",
+        "M": "Meters",
+        "UM": "Micrometers",
+    },
+    "meshFrameCombo": {
+        "AUTO": "As the scene: RAS",
+        "RAS": "Right, anterior, superior (RAS)",
+        "LPS": "Left, posterior, superior (LPS)",
+    },
+}
+"""Combo box -> name of its enum's member -> text."""
+
+NONE = "None"
+RULES = {
+    "nsd": ("SD above healthy wall", 5.0),
+    "fwhm": ("half of the maximum (FWHM)", 50.0),
+    "max": ("% of the maximum", 60.0),
+    "otsu": ("automatic (Otsu)", 0.0),
+}
+"""Rule of a threshold -> its label and its usual number."""
+NUMBERED = ("nsd", "max")
+"""Rules that need a number."""
+
+
+class SegmentChoice:
+    """Combo boxes that choose a segment each.
+
+    Args:
+        combos: role -> combo box.
+        changed: called with role -> segment ID, empty for none, after the user chose.
+    """
+
+    def __init__(self, combos: Mapping[str, Any], changed: Callable[[dict[str, str]], None]) -> None:
+        self._combos = combos
+        self._changed = changed
+        for combo in combos.values():
+            combo.connect("currentIndexChanged(int)", self._onChosen)
+
+    def show(self, names: Mapping[str, str], chosen: Mapping[str, str]) -> None:
+        """Offer segments, as ID -> name, and show the ones chosen, as role -> ID."""
+        for role, combo in self._combos.items():
+            wasBlocked = combo.blockSignals(True)
+            combo.clear()
+            for key, text in {"": NONE, **names}.items():
+                combo.addItem(text, key)
+            combo.currentIndex = combo.findData(chosen.get(role, ""))
+            combo.blockSignals(wasBlocked)
+
+    def _onChosen(self, *_arguments: Any) -> None:
+        self._changed({role: combo.currentData or "" for role, combo in self._combos.items()})
+
+
+class ThresholdChoice:
+    """The rule and the number of a threshold, which together are a text such as nsd:5.
+
+    Args:
+        combo: of the rules.
+        spinBox: of the number, shown where the rule needs one.
+        changed: called with the text after the user chose.
+    """
+
+    def __init__(self, combo: Any, spinBox: Any, changed: Callable[[str], None]) -> None:
+        self._combo = combo
+        self._spinBox = spinBox
+        self._changed = changed
+        for text, _number in RULES.values():
+            combo.addItem(text)
+        combo.connect("currentIndexChanged(int)", self._onRule)
+        spinBox.connect("valueChanged(double)", self._onNumber)
+
+    def show(self, threshold: str) -> None:
+        """Show a threshold; a rule that a script made up is left to the run, which says what is wrong."""
+        rule, _colon, number = threshold.partition(":")
+        blocked = [(widget, widget.blockSignals(True)) for widget in (self._combo, self._spinBox)]
+        if rule in RULES:
+            self._combo.currentIndex = list(RULES).index(rule)
+        self._spinBox.visible = rule in NUMBERED
+        if number.replace(".", "", 1).isdecimal():
+            self._spinBox.value = float(number)
+        for widget, wasBlocked in blocked:
+            widget.blockSignals(wasBlocked)
+
+    def _onRule(self, index: int) -> None:
+        """Another rule begins with its usual number."""
+        rule = list(RULES)[index]
+        self._changed(f"{rule}:{RULES[rule][1]:g}" if rule in NUMBERED else rule)
+
+    def _onNumber(self, value: float) -> None:
+        self._changed(f"{list(RULES)[self._combo.currentIndex]}:{value:g}")

@@ -1,0 +1,155 @@
+"""Nodes to job folders and back: several stacks, roles by name, what is missing, and what a result remembers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+
+from deeprecon.data.errors import InputError
+from deeprecon.data.segmentation import read_segmentation
+from deeprecon.data.volume import Volume
+from deeprecon.data.volume_io import read_volume
+from deeprecon.scar.parameters import Interpolation, Method, ReconstructParameters
+from deeprecon.scene.provenance import attach
+from deeprecon.scene.scar_check import sentence_of
+from deeprecon.scene.scar_job import ScarNodes, ScarStack, write_job
+from deeprecon.scene.scar_result import recall, remember
+from deeprecon.scene.volumes import node_from_volume
+
+SHORT = np.array([[2.0, 0, 0, -7], [0, 2, 0, -9], [0, 0, 8, 5], [0, 0, 0, 1]])
+LONG = np.array([[2.0, 0, 0, -7], [0, 0, 6, -3], [0, 2, 0, 5], [0, 0, 0, 1]])
+"""Rows to the right in both; columns to the front and to the head."""
+
+
+def stack(number: int, ijk_to_ras: Any, names: dict[str, str], shape: tuple[int, int, int]) -> ScarStack:
+    """A volume and a segmentation on its grid: role -> segment name; each role fills other columns of the image."""
+    array = np.full(shape, number, np.int16)
+    volume = node_from_volume(Volume(array, ijk_to_ras, slice_thickness=6.0 + number), f"LGE {number}")
+    segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"Drawn {number}")
+    segmentation.SetReferenceImageGeometryParameterFromVolumeNode(volume)
+    for column, name in enumerate(names.values(), 1):
+        mask = np.zeros(shape, np.uint8)
+        mask[..., 1 : column + 1] = 1
+        key = segmentation.GetSegmentation().AddEmptySegment(f"{number}{name}", name)
+        slicer.util.updateSegmentBinaryLabelmapFromArray(mask, segmentation, key, volume)
+    return ScarStack(segmentation, volume)
+
+
+@pytest.fixture
+def nodes(scene: Any) -> ScarNodes:
+    """A short-axis stack whose chosen segments have names that tell nothing, and one long-axis slice."""
+    first = stack(1, SHORT, {"scar": "Bright", "myocardium": "Muscle"}, (3, 8, 6))
+    second = stack(2, LONG, {"scar": "Bright", "other": "Scar", "myocardium": "LV wall"}, (1, 7, 6))
+    chosen = {"scar": "1Bright", "myocardium": "1Muscle"}
+    return ScarNodes(first.segmentation, chosen, first.volume, stacks=(second,))
+
+
+def written(folder: Path) -> dict[str, Any]:
+    job: dict[str, Any] = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    return job
+
+
+def test_every_stack_is_written_with_its_own_grid_and_thickness(nodes: ScarNodes, tmp_path: Path) -> None:
+    names = write_job(tmp_path, nodes, ReconstructParameters(), verb="cross-validate")
+    job = written(tmp_path)
+    assert job["verb"] == "cross-validate"
+    assert job["inputs"] == {
+        "myocardium": ["inputs/segmentation.seg.nrrd", "inputs/segmentation2.seg.nrrd"],
+        "scar": ["inputs/segmentation.seg.nrrd", "inputs/segmentation2.seg.nrrd"],
+        "lge": ["inputs/lge.nrrd", "inputs/lge2.nrrd"],
+    }
+    assert names == {
+        "lge.nrrd": "LGE 1",
+        "segmentation.seg.nrrd": "Drawn 1",
+        "lge2.nrrd": "LGE 2",
+        "segmentation2.seg.nrrd": "Drawn 2",
+    }
+    for number, grid in ((1, SHORT), (2, LONG)):
+        mark = "" if number == 1 else "2"
+        image = read_volume(tmp_path / "inputs" / f"lge{mark}.nrrd")
+        drawn = read_segmentation(tmp_path / "inputs" / f"segmentation{mark}.seg.nrrd")
+        np.testing.assert_allclose(image.ijk_to_ras, grid, atol=1e-9)
+        np.testing.assert_allclose(drawn.ijk_to_ras, grid, atol=1e-9)
+        assert set(np.unique(image.array)) == {number}
+        assert (image.slice_thickness, drawn.slice_thickness) == (6.0 + number, 6.0 + number)
+
+
+def test_segments_of_another_stack_are_those_of_the_same_name_then_those_whose_names_tell(
+    nodes: ScarNodes, tmp_path: Path
+) -> None:
+    write_job(tmp_path, nodes, ReconstructParameters())
+    drawn = read_segmentation(tmp_path / "inputs" / "segmentation2.seg.nrrd")
+    masks = {segment.name: segment.mask for segment in drawn.segments}
+    assert set(masks) == {"scar", "myocardium"}
+    assert masks["scar"][0, 0].tolist() == [0, 1, 0, 0, 0, 0]  # "Bright" as in the first stack, not "Scar"
+    assert masks["myocardium"][0, 0].tolist() == [0, 1, 1, 1, 0, 0]
+
+
+def test_what_a_stack_lacks_is_said(nodes: ScarNodes, tmp_path: Path) -> None:
+    (second,) = nodes.stacks
+
+    def missing(**changes: Any) -> str:
+        return ScarNodes(nodes.segmentation, nodes.segments, changes.pop("volume", nodes.volume), **changes).missing()
+
+    assert missing(stacks=(second,)) == ""
+    assert missing(stacks=(second, ScarStack(None, second.volume))) == "Choose the segmentation of stack 3."
+    assert "LGE volume of stack 2 too" in missing(stacks=(ScarStack(second.segmentation),))
+    assert "LGE volume of the first stack too" in missing(volume=None, stacks=(second,))
+    assert missing(volume=None, stacks=(ScarStack(second.segmentation),)) == ""
+    second.segmentation.GetSegmentation().GetSegment("2LV wall").SetName("A")
+    assert "Drawn 2 has no segment whose name tells the myocardium" in missing(stacks=(second,))
+    second.segmentation.GetSegmentation().GetSegment("2LV wall").SetName("Muscle")
+    assert missing(stacks=(second,)) == ""
+    second.segmentation.GetSegmentation().RemoveSegment("2LV wall")
+    second.segmentation.GetSegmentation().AddEmptySegment("x", "Muscle")
+    with pytest.raises(InputError, match="The segment Muscle of the myocardium is empty"):
+        write_job(tmp_path, nodes, ReconstructParameters())
+    assert not (tmp_path / "job.json").exists()
+
+
+def test_a_result_remembers_its_stacks_and_forgets_those_of_an_earlier_run(nodes: ScarNodes) -> None:
+    result = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode")
+    remember(result, nodes)
+    assert recall(result) == nodes
+    alone = ScarNodes(nodes.segmentation, nodes.segments, nodes.volume)
+    remember(result, alone)
+    assert recall(result) == alone
+    remember(result, nodes)
+    slicer.mrmlScene.RemoveNode(nodes.stacks[0].segmentation)
+    assert recall(result).stacks == (ScarStack(None, nodes.stacks[0].volume),)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (
+            {"method": "field", "interpolation": "linear"},
+            "the neural field foretells them with a mean Dice of 0.91, the best interpolation (log-odds) with 0.88",
+        ),
+        (
+            {"method": "interpolation", "interpolation": "linear"},
+            "interpolation (linear) foretells them with a mean Dice of 0.70, the best other interpolation (log-odds) "
+            "with 0.88",
+        ),
+    ],
+)
+def test_a_check_is_put_into_a_sentence(scene: Any, settings: dict[str, str], words: str) -> None:
+    figures = {"slices": 8, "dice_linear": 0.7, "dice_log-odds": 0.881, "dice_nearest": 0.6}
+    if settings["method"] == "field":
+        figures["dice_field"] = 0.912
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode")
+    attach(node, {"provenance": {"parameters": settings}, "metrics": figures})
+    assert words in sentence_of(node)
+    assert "Each of 8 slices" in sentence_of(node)
+
+
+def test_every_method_has_a_name_in_that_sentence() -> None:
+    from deeprecon.scene.scar_check import INTERPOLATIONS, TRAINED
+
+    assert set(INTERPOLATIONS) == {kind.value for kind in Interpolation}
+    assert set(TRAINED) == {method.value for method in Method if method is not Method.INTERPOLATION}
