@@ -74,7 +74,7 @@ def read_dataset(path: Path) -> list[Recording]:
         ]
     except OSError as error:
         raise InputError(f"Cannot read {path}: {error.strerror or error}.", hint) from error
-    except (ValueError, KeyError, TypeError, BadZipFile) as error:
+    except (ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} is no data set of recordings.", hint) from error

@@ -47,9 +47,10 @@ def probabilities(
     """
     count = len(window_ends(len(magnitude), window, stride))
     result = np.full(count, np.nan)
-    device = next(network.parameters()).device
+    weights = next(network.parameters())
+    device = weights.device
     good = window_starts(valid, window, stride) // stride
-    signal = torch.from_numpy(np.ascontiguousarray(magnitude))
+    signal = torch.from_numpy(np.ascontiguousarray(magnitude)).to(weights.dtype)
     chunk = CHUNK.get(device.type, 1024)
     with torch.inference_mode():
         for first in range(0, count, chunk):
@@ -78,7 +79,7 @@ def _means(network: DeepEpi, signal: Tensor, starts: Sequence[int], window: int)
     for phase, total in sums.items():
         numbers = [number for number, start in enumerate(starts) if start % step == phase]
         first = torch.tensor([(starts[number] - phase) // step for number in numbers], device=signal.device)
-        means = ((total[:, first + length] - total[:, first]) / length).T.float()
+        means = ((total[:, first + length] - total[:, first]) / length).T.to(signal.dtype)
         for number, mean in zip(numbers, means, strict=True):
             rows[number] = mean
     return torch.stack([row for row in rows if row is not None])
@@ -102,11 +103,11 @@ def by_window(
 ) -> npt.NDArray[np.float64]:
     """The same window by window, gaps ignored: what `probabilities` is held against."""
     ends = window_ends(len(magnitude), window, stride)
-    device = next(network.parameters()).device
+    weights = next(network.parameters())
     found = []
     with torch.inference_mode():
         for first in range(0, len(ends), batch):
             rows = np.stack([magnitude[end - window : end] for end in ends[first : first + batch]])
-            logits = network(torch.from_numpy(rows).to(device))
+            logits = network(torch.from_numpy(rows).to(weights))
             found.append(torch.softmax(logits, dim=1)[:, 1].double().cpu().numpy())
     return np.concatenate(found) if found else np.empty(0)

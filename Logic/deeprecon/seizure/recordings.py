@@ -302,7 +302,7 @@ def _read_slowly(path: Path, body: str, columns: list[int]) -> tuple[Floats, dat
             raise InputError(f"{path}, line {line}, has too few values.") from None
         except (ValueError, TypeError):
             raise InputError(
-                f"{path}, line {line}: {', '.join(cells)[:80]!r} holds what is no number or no time."
+                f"{path}, line {line}: {','.join(cells)[:80]!r} holds what is no number or no time."
             ) from None
     return np.array(rows, np.float64).reshape(-1, len(columns)), start
 

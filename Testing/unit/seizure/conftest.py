@@ -1,0 +1,149 @@
+"""A few simulated users, and a way to run jobs on them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deeprecon.jobs.job import Job
+from deeprecon.jobs.run import Run
+from deeprecon.seizure.dataset import write_dataset
+from deeprecon.seizure.phantom import make_recordings
+from deeprecon.seizure.recordings import Recording
+from deeprecon.worker import run_job
+
+TINY: dict[str, Any] = {
+    "modelConfig": {
+        "framework": "pytorch",
+        "bufferSeconds": 5,
+        "batchSize": 8,
+        "warmupSteps": 1,
+        "mainSteps": 4,
+        "cooldownSteps": 1,
+        "evalEverySteps": 2,
+    },
+}
+"""A configuration whose training takes a second: windows of 5 s and six steps."""
+
+
+@dataclass
+class Notes:
+    """A reporter that remembers; asks for a stop once it has heard `stop_after` metrics."""
+
+    folder: Path
+    stop_after: int = 10**9
+    metrics: list[dict[str, float]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def status(self, text: str) -> None: ...
+
+    def warning(self, message: str) -> None:
+        self.warnings.append(message)
+
+    def progress(self, fraction: float, seconds_left: float | None = None) -> None: ...
+
+    def metric(self, step: int, **values: float) -> None:
+        self.metrics.append({"step": step, **values})
+        if len(self.metrics) >= self.stop_after:
+            (self.folder / "stop").touch()
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> Callable[..., Run]:
+    """A run on one CPU thread, in a folder of its own."""
+    import torch
+
+    torch.set_num_threads(1)
+
+    def make(name: str = "run", stop_after: int = 10**9, seed: int = 0) -> Run:
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        (folder / "stop").unlink(missing_ok=True)
+        return Run(folder, folder, "cpu", 1, "fp32", seed, Notes(folder, stop_after))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def people() -> list[Recording]:
+    """Eight users with a seizure and four minutes of everyday life each."""
+    return make_recordings(8, 1, 4.0, 0)
+
+
+@pytest.fixture(scope="session")
+def dataset(people: list[Recording], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as dataset.npz; nobody writes there."""
+    path = tmp_path_factory.mktemp("data") / "dataset.npz"
+    write_dataset(path, people)
+    return path
+
+
+@pytest.fixture
+def configuration(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a configuration: that of `TINY` with other values in its sections, or a text as it is."""
+
+    def write(text: str | None = None, **sections: dict[str, Any]) -> Path:
+        path = tmp_path / "configuration.json"
+        values = {name: {**TINY.get(name, {}), **sections.get(name, {})} for name in {*TINY, *sections}}
+        path.write_text(json.dumps(values) if text is None else text, encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Callable[..., tuple[int, Path]]:
+    """Runs a verb through the worker on one CPU thread: exit code and output folder."""
+
+    def run(verb: str, name: str = "out", seed: int = 0, inputs: Any = None, **parameters: Any) -> tuple[int, Path]:
+        folder = tmp_path / name / ".job"
+        given = {
+            key: [str(path) for path in value] if isinstance(value, list | tuple) else str(value)
+            for key, value in (inputs or {}).items()
+        }
+        Job("seizure", verb, given, parameters, "..", "cpu", 1, "fp32", seed).save(folder)
+        return run_job(folder), tmp_path / name
+
+    return run
+
+
+@pytest.fixture
+def done(start: Callable[..., tuple[int, Path]]) -> Callable[..., Path]:
+    """The same for runs that must succeed: the output folder."""
+
+    def run(verb: str, name: str = "out", **values: Any) -> Path:
+        code, output = start(verb, name, **values)
+        assert code == 0, (output / ".job" / "events.jsonl").read_text(encoding="utf-8")
+        return output
+
+    return run
+
+
+@pytest.fixture
+def refused(start: Callable[..., tuple[int, Path]]) -> Callable[..., str]:
+    """The same for runs that must be refused as bad input, leaving nothing behind: what the error says."""
+
+    def run(verb: str, **values: Any) -> str:
+        code, output = start(verb, "refused", **values)
+        events = [json.loads(line) for line in (output / ".job" / "events.jsonl").read_text("utf-8").splitlines()]
+        assert code == 2, events[-1]
+        assert {path.name for path in output.iterdir()} == {".job"}
+        return f"{events[-1]['message']} {events[-1]['hint']}"
+
+    return run
+
+
+@pytest.fixture
+def result_of() -> Callable[[Path], dict[str, Any]]:
+    """Reads the result.json of an output folder."""
+
+    def read(folder: Path) -> dict[str, Any]:
+        values: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        return values
+
+    return read

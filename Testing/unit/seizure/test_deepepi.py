@@ -1,0 +1,147 @@
+"""The network: its size, its receptive field, and one pass over a recording against window by window."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from deeprecon.data.errors import InputError
+from deeprecon.seizure.config import CODE_STRIDES, receptive_field
+from deeprecon.seizure.infer import by_window, probabilities, window_ends
+from deeprecon.seizure.network import PARAMETERS, DeepEpi, new_network
+
+SEED_STRIDES = (1, 1, 1, 1, 2, 1, 1, 1, 1, 2, 1, 1, 1, 2)
+
+
+def living_network(strides: tuple[int, ...] = CODE_STRIDES) -> DeepEpi:
+    """A network whose batch norms know movements of every strength, so that its answers differ."""
+    network = new_network(3, strides)
+    windows = torch.from_numpy(signal(16 * 750)).view(16, 750)
+    with torch.no_grad():
+        for _ in range(30):
+            network(windows)
+    return network.eval()
+
+
+def signal(samples: int) -> np.ndarray:
+    """Movement whose strength and frequency change every ten seconds or so."""
+    rng = np.random.default_rng(0)
+    place = np.arange(samples) / 25
+    knots = np.arange(0, place[-1] + 7, 7)
+    strength, frequency = (np.interp(place, knots, rng.uniform(0, high, len(knots))) for high in (1.2, 6))
+    wave = strength * np.sin(2 * np.pi * np.cumsum(frequency) / 25)
+    return np.abs(1 + wave + rng.normal(0, 0.02, samples)).astype(np.float32)
+
+
+@pytest.mark.parametrize("strides", [CODE_STRIDES, SEED_STRIDES])
+def test_it_has_97362_trainable_parameters_whatever_the_strides(strides):
+    network = DeepEpi(strides)
+    assert sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad) == PARAMETERS
+    assert PARAMETERS == 97_362
+    statistics = [value for name, value in network.named_buffers() if name.endswith(("mean", "var"))]
+    assert sum(value.numel() for value in statistics) == 1_344
+    assert sum(isinstance(layer, nn.Conv1d) for layer in network.modules()) == 14
+
+
+@pytest.mark.parametrize(("strides", "length"), [(CODE_STRIDES, 157), (SEED_STRIDES, 79)])
+def test_thirty_seconds_give_as_many_features_as_the_published_code(strides, length):
+    network = DeepEpi(strides)
+    assert network.convolutions(torch.zeros(1, 1, 750)).shape == (1, 64, length)
+
+
+@pytest.mark.parametrize("strides", [CODE_STRIDES, SEED_STRIDES, (2,) * 5 + (1,) * 9])
+def test_a_feature_sees_exactly_its_receptive_field(strides):
+    reach = receptive_field(strides)
+    network = DeepEpi(strides).eval()
+    for layer in network.convolutions.modules():
+        if isinstance(layer, nn.Conv1d):  # nothing is cut off by a ReLU
+            layer.weight.data.abs_()
+            layer.bias.data.zero_()
+    x = torch.ones(1, 1, reach + 50, requires_grad=True)
+    network.convolutions(x)[0, :, 0].sum().backward()
+    seen = x.grad[0, 0].nonzero().ravel()
+    assert (seen[0], seen[-1]) == (0, reach - 1)
+
+
+def test_five_seconds_are_the_least_and_less_is_said_in_words():
+    network = living_network()
+    assert network.minimum == 125
+    assert network(torch.ones(2, 125)).shape == (2, 2)
+    with pytest.raises(InputError, match=r"needs 125 samples, the signal has 124"):
+        network(torch.ones(2, 124))
+
+
+def test_every_parameter_is_trained():
+    network = new_network(0)
+    before = [parameter.detach().clone() for parameter in network.parameters()]
+    optimizer = torch.optim.AdamW(network.parameters(), 1e-3, weight_decay=0)
+    nn.functional.cross_entropy(network(torch.from_numpy(signal(8 * 250)).view(8, 250)), torch.arange(8) % 2).backward()
+    optimizer.step()
+    for old, new in zip(before, network.parameters(), strict=True):
+        assert not torch.equal(old, new)
+
+
+def test_a_seed_gives_the_same_weights_and_leaves_other_random_numbers_alone():
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    one, other = new_network(1), new_network(1)
+    torch.testing.assert_close(torch.rand(3), expected)
+    for a, b in zip(one.parameters(), other.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert not torch.equal(one.dense[4].weight, new_network(2).dense[4].weight)
+
+
+@pytest.mark.parametrize(
+    ("strides", "stride"),
+    [(CODE_STRIDES, 125), (CODE_STRIDES, 128), (CODE_STRIDES, 6), (SEED_STRIDES, 125), ((3, 2) + (1,) * 12, 25)],
+)
+def test_one_pass_over_a_recording_equals_window_by_window(strides, stride):
+    network = living_network(strides).double()
+    samples = signal(3000 if stride < 100 else 9001)
+    window = max(750, network.minimum)
+    found = probabilities(network, samples, np.ones(len(samples), bool), window, stride)
+    expected = by_window(network, samples, window, stride)
+    assert len(found) == len(window_ends(len(samples), window, stride)) == len(expected)
+    assert expected.std() > 1e-2  # else anything would agree
+    assert np.abs(found - expected).max() < 1e-12
+
+
+def test_chunks_do_not_show(monkeypatch):
+    network, samples = living_network().double(), signal(10_000)
+    whole = probabilities(network, samples, np.ones(len(samples), bool), 750, 125)
+    monkeypatch.setitem(__import__("deeprecon.seizure.infer", fromlist=["CHUNK"]).CHUNK, "cpu", 7)
+    np.testing.assert_allclose(
+        probabilities(network, samples, np.ones(len(samples), bool), 750, 125), whole, atol=1e-12
+    )
+
+
+def test_windows_that_touch_a_gap_have_no_probability_and_the_others_do_not_change():
+    network, samples = living_network().double(), signal(6000)
+    valid = np.ones(len(samples), bool)
+    valid[2000:2010] = False
+    found = probabilities(network, samples, valid, 750, 125)
+    touched = [not valid[end - 750 : end].all() for end in window_ends(len(samples), 750, 125)]
+    np.testing.assert_array_equal(np.isnan(found), touched)
+    whole = by_window(network, samples, 750, 125)
+    np.testing.assert_allclose(found[~np.isnan(found)], whole[~np.isnan(found)], atol=1e-12)
+
+
+def test_a_recording_shorter_than_a_window_has_no_windows():
+    assert len(probabilities(living_network(), signal(700), np.ones(700, bool), 750, 125)) == 0
+
+
+def test_a_window_depends_on_nothing_outside_of_it():
+    network, samples = living_network(), signal(3000)
+    valid = np.ones(len(samples), bool)
+    before = probabilities(network, samples, valid, 750, 125)
+    changed = samples.copy()
+    changed[1500:] = 5.0
+    after = probabilities(network, changed, valid, 750, 125)
+    ends = window_ends(len(samples), 750, 125)
+    np.testing.assert_allclose(after[ends <= 1500], before[ends <= 1500], atol=1e-7)
+    assert all(a != b for a, b in itertools.islice(zip(after[ends > 1600], before[ends > 1600], strict=True), 3))

@@ -1,0 +1,126 @@
+"""Training: the same bits again, also after an interruption; what it learns; and the parts of users it looks at."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from deeprecon.data.errors import InputError
+from deeprecon.seizure.config import Config, read_config
+from deeprecon.seizure.dataset import split_users
+from deeprecon.seizure.phantom import Stretch, Wearer, make_recordings, simulate
+from deeprecon.seizure.recordings import Recording
+from deeprecon.seizure.train import fit_network, train_ensemble
+from deeprecon.seizure.training_data import TrainingData, selection
+
+
+@pytest.fixture
+def tiny(configuration) -> Config:
+    return read_config(configuration())
+
+
+@pytest.fixture
+def split(people):
+    return split_users(people, 2, 0.25, 0.5, 0)
+
+
+def weights(trained) -> list[torch.Tensor]:
+    return [value for network in trained.networks for value in network.state_dict().values()]
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_does_not(people, split, tiny, make_run):
+    first, second = (train_ensemble(people, split, tiny, make_run(name)) for name in ("a", "b"))
+    assert all(torch.equal(a, b) for a, b in zip(weights(first), weights(second), strict=True))
+    other = train_ensemble(people, split, tiny, make_run("c", seed=1))
+    assert not all(torch.equal(a, b) for a, b in zip(weights(first), weights(other), strict=True))
+
+
+@pytest.mark.parametrize("stop_after", [1, 3, 4, 5])
+def test_an_interrupted_training_goes_on_to_the_same_bits(stop_after, people, split, tiny, make_run):
+    whole = train_ensemble(people, split, tiny, make_run("whole"))
+    stopped = train_ensemble(people, split, tiny, make_run("broken", stop_after=stop_after))
+    assert not stopped.finished
+    assert len(stopped.networks) == (1 if stop_after < 3 else 2)
+    resumed = train_ensemble(people, split, tiny, make_run("broken"))
+    assert resumed.finished
+    assert all(torch.equal(a, b) for a, b in zip(weights(whole), weights(resumed), strict=True))
+    assert [one.history for one in resumed.results] == [one.history for one in whole.results]
+
+
+def test_the_networks_differ_and_are_ready_to_use(people, split, tiny, make_run):
+    trained = train_ensemble(people, split, tiny, make_run())
+    assert not any(network.training for network in trained.networks)
+    one, other = (network.state_dict()["convolutions.0.linear.weight"] for network in trained.networks)
+    assert not torch.equal(one, other)
+
+
+def test_the_rate_is_that_of_the_configuration(people, split, tiny, make_run):
+    trained = train_ensemble(people, split, tiny, make_run())
+    model = tiny.modelConfig
+    found = [entry["learning_rate"] for entry in trained.results[0].history]
+    assert found == pytest.approx([model.rate(step) for step in (2, 4, 6)])
+    assert found[-1] == 0
+
+
+def test_training_looks_at_its_users_alone(people, split, tiny, make_run):
+    """A change in the recordings of a test user changes nothing."""
+    changed = [
+        replace(one, magnitude=np.flip(one.magnitude).copy()) if one.user in split.test else one for one in people
+    ]
+    before, after = (
+        train_ensemble(data, split, tiny, make_run(name)) for name, data in (("a", people), ("b", changed))
+    )
+    assert all(torch.equal(a, b) for a, b in zip(weights(before), weights(after), strict=True))
+
+
+def test_the_weights_that_do_best_are_kept(people, split, tiny, make_run):
+    model = tiny.modelConfig
+    data = TrainingData.make(people, split.training[0], split.validation[0], tiny, 0)
+    network, result = fit_network(data, model, make_run(), 0, "n")
+    with torch.no_grad():
+        probability = torch.softmax(network(torch.from_numpy(data.validation)), 1)[:, 1].numpy()
+    assert selection(probability, data.validation_label, model) == pytest.approx(result.best, rel=1e-5)
+    assert result.best == min(entry["validation"] for entry in result.history)
+
+
+def test_a_checkpoint_of_other_settings_is_refused(people, split, tiny, make_run):
+    train_ensemble(people, split, tiny, make_run("a", stop_after=1))
+    other = Config(replace(tiny.modelConfig, weightDecay=0.1), tiny.dataProcessing)
+    with pytest.raises(InputError, match="weight_decay"):
+        train_ensemble(people, split, other, make_run("a"))
+
+
+def test_without_seizures_there_is_nothing_to_learn(split, tiny, make_run):
+    calm = make_recordings(8, 0, 2.0, 0)
+    with pytest.raises(InputError, match="too few"):
+        split_users(calm, 2, 0.25, 0.5, 0)
+    with pytest.raises(InputError, match="no window of 5 s in a seizure"):
+        train_ensemble(calm, split, tiny, make_run())
+
+
+def test_it_learns_to_tell_seizures_from_rest_and_walking(make_run, tiny):
+    """Eighty steps are enough for what is easily told apart, on users that were never seen."""
+    plan = [
+        Stretch("rest", 80),
+        Stretch("walking", 80),
+        Stretch("rest", 40),
+        Stretch("seizure", 80),
+        Stretch("rest", 40),
+    ]
+    people = []
+    for number in range(10):
+        axes, times = simulate(Wearer.draw(number, 3), plan, np.random.default_rng(number))
+        magnitude = np.linalg.norm(axes, axis=1).astype(np.float32)
+        people.append(Recording(str(number), str(number), magnitude, np.ones(len(magnitude), bool), None, times))
+    split = split_users(people, 1, 0.25, 0.25, 0)
+    model = replace(tiny.modelConfig, batchSize=16, warmupSteps=4, mainSteps=72, cooldownSteps=4, evalEverySteps=20)
+    config = Config(replace(model, bufferSeconds=15.0), tiny.dataProcessing)
+    trained = train_ensemble(people, split, config, make_run())
+    data = TrainingData.make(people, split.training[0], split.test, config, 0)
+    with torch.no_grad():
+        said = trained.networks[0](torch.from_numpy(data.validation)).argmax(dim=1).numpy()
+    assert (said[data.validation_label == 1] == 1).mean() > 0.85
+    assert (said[data.validation_label == 0] == 0).mean() > 0.95

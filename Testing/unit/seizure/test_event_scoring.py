@@ -1,0 +1,132 @@
+"""Alarms and the rules by which they are counted, on intervals made by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import chi2
+
+from deeprecon.seizure.scoring import (
+    Score,
+    Track,
+    alarms,
+    operating_points,
+    poisson,
+    rate_at,
+    score,
+    score_tracks,
+    sensitivity_at,
+    total,
+    wilson,
+)
+
+TIMES = np.arange(30.0, 3631.0, 5.0)  # an hour
+KNOWN = np.ones(len(TIMES), bool)
+
+
+def positive(*intervals: tuple[float, float]) -> np.ndarray:
+    return np.any([(first <= TIMES) & (last >= TIMES) for first, last in intervals] or [np.zeros(len(TIMES), bool)], 0)
+
+
+def judged(*alarmed: tuple[float, float], seizures: list[tuple[float, float]] | None = None) -> Score:
+    return score(TIMES, positive(*alarmed), KNOWN, seizures or [], 5.0)
+
+
+@pytest.mark.parametrize(
+    ("at", "detected", "false"),
+    [(880, 1, 0), (875, 0, 1), (1000, 1, 0), (1060, 1, 0), (1070, 1, 0), (1075, 0, 1)],
+)
+def test_an_alarm_belongs_to_a_seizure_from_120_s_before_to_10_s_after_it(at, detected, false):
+    found = judged((at, at), seizures=[(1000.0, 1060.0)])
+    assert (found.seizures, found.detected, found.false_alarms) == (1, detected, false)
+    assert found.latencies == ((at - 1000.0,) if detected else ())
+
+
+def test_many_alarms_in_one_seizure_are_one_detection():
+    found = judged((900, 905), (1000, 1010), (1040, 1050), seizures=[(1000.0, 1060.0)])
+    assert (found.detected, found.false_alarms, found.latencies) == (1, 0, (-100.0,))
+
+
+@pytest.mark.parametrize(("seconds", "pieces"), [(0, 1), (145, 1), (150, 2), (295, 2), (300, 3), (595, 4)])
+def test_a_long_false_alarm_counts_once_for_each_150_s(seconds, pieces):
+    assert judged((2000, 2000 + seconds)).false_alarms == pieces
+
+
+def test_false_alarms_apart_are_counted_apart():
+    assert judged((500, 510), (530, 530), (2000, 2000)).false_alarms == 3
+
+
+def test_an_alarm_that_goes_on_beyond_the_time_of_a_seizure_is_a_false_one_there():
+    found = judged((1050, 1300), seizures=[(1000.0, 1060.0)])
+    assert (found.detected, found.false_alarms) == (1, 2)  # 1075 to 1300 s
+
+
+def test_hours_are_those_of_windows_outside_of_seizures():
+    assert judged().hours == pytest.approx(len(TIMES) * 5 / 3600)
+    less = judged(seizures=[(1000.0, 1060.0)])
+    assert judged().hours - less.hours == pytest.approx((120 + 60 + 10 + 5) / 3600)
+    assert judged((2000, 2000)).false_alarms_per_day == pytest.approx(24 / judged().hours)
+
+
+def test_a_seizure_without_any_window_is_reported_and_not_counted():
+    known = KNOWN & ~positive((880, 1070))
+    found = score(TIMES, positive(), known, [(1000.0, 1060.0), (2000.0, 2050.0)], 5.0)
+    assert (found.uncovered, found.seizures, found.detected) == (1, 1, 0)
+
+
+def test_a_recording_with_a_seizure_at_an_unknown_time_is_not_scored():
+    assert score(TIMES, positive((500, 900)), KNOWN, [], 5.0, uncertain=True) == Score()
+
+
+def test_what_is_not_defined_is_left_out_of_the_figures():
+    assert "sensitivity" not in Score(hours=1.0).figures()
+    assert "false_alarms_per_day" not in Score(seizures=1).figures()
+
+
+def test_alarms_close_together_are_one_event_where_wanted():
+    values = np.where(positive((500, 520), (600, 610), (1000, 1000)), 0.9, 0.1)
+    assert [(one.begin, one.end) for one in alarms(TIMES, values, 0.5, merge=100)] == [(500, 610), (1000, 1000)]
+    assert len(alarms(TIMES, values, 0.5)) == 3
+    values[TIMES == 505] = np.nan
+    assert next(one.end for one in alarms(TIMES, values, 0.5)) == 500
+    assert alarms(TIMES, values, 0.95) == []
+
+
+def test_scores_of_users_add_up():
+    tracks = [
+        Track(user, TIMES, np.where(positive((at, at)), 0.9, 0.1), ((1000.0, 1060.0),), False, 5.0)
+        for user, at in (("b", 1000), ("a", 2000), ("a", 1020))
+    ]
+    by_user = score_tracks(tracks, 0.5)
+    assert list(by_user) == ["a", "b"]
+    assert (by_user["a"].seizures, by_user["a"].detected, by_user["a"].false_alarms) == (2, 1, 1)
+    assert total(by_user.values()).sensitivity == pytest.approx(2 / 3)
+
+
+def test_operating_points_trade_sensitivity_for_false_alarms():
+    values = np.full(len(TIMES), 0.1)
+    values[TIMES == 1000] = 0.6
+    values[TIMES == 2000] = 0.7  # a false alarm above the first seizure's peak, below the second's
+    values[TIMES == 3000] = 0.8
+    track = Track("a", TIMES, values, ((1000.0, 1060.0), (3000.0, 3050.0)), False, 5.0)
+    points = operating_points([track])
+    assert sensitivity_at(points, 0.0) == 0.5
+    assert rate_at(points, 0.5) == 0.0
+    assert rate_at(points, 1.0) == pytest.approx(24 / judged(seizures=list(track.seizures)).hours)
+    assert rate_at([], 0.5) == math.inf
+
+
+def test_wilsons_interval_is_the_known_one():
+    assert wilson(47, 49) == pytest.approx((0.8629, 0.9887), abs=1e-4)
+    assert wilson(0, 10)[0] == 0
+    assert wilson(10, 10)[1] == pytest.approx(1)
+    assert all(math.isnan(bound) for bound in wilson(0, 0))
+
+
+@pytest.mark.parametrize("count", [1, 4, 20, 164])
+def test_the_interval_of_a_count_is_close_to_the_exact_one(count):
+    exact = chi2.ppf(0.025, 2 * count) / 2, chi2.ppf(0.975, 2 * count + 2) / 2
+    assert poisson(count) == pytest.approx(exact, abs=0.05)
+    assert poisson(0)[0] == 0

@@ -1,0 +1,300 @@
+"""The verbs from file to file, and input that is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deeprecon.cli import main
+from deeprecon.data.tables import read_table, write_table
+from deeprecon.seizure.config import Config, read_config
+from deeprecon.seizure.dataset import read_dataset
+from deeprecon.seizure.models import read_ensemble, write_ensemble
+from deeprecon.seizure.network import new_network
+from deeprecon.seizure.phantom import write_phantom
+
+
+@pytest.fixture(scope="session")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Eight users in an event file, and a plain recording of 12 minutes with its seizure."""
+    return write_phantom(tmp_path_factory.mktemp("phantom"), 8, 1, 4.0, 0.2, 0)
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three untrained networks; users 1 to 4 count as trained on."""
+    folder = tmp_path_factory.mktemp("model") / "bundle"
+    states = [new_network(seed).state_dict() for seed in range(3)]
+    write_ensemble(folder, states, Config(), ["1", "2", "3", "4"], ["5"], "nothing")
+    return folder
+
+
+def figures(output: Path) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads((output / "result.json").read_text(encoding="utf-8"))["metrics"]
+    return values
+
+
+def test_everything_from_files_to_files(done, result_of, configuration, tmp_path):
+    made = done("phantom", "phantom", users=8, seizures=1, minutes=4.0, recording=0.2)
+    inputs = {
+        "recordings": [made / "events.json", made / "recording.csv"],
+        "seizures": made / "seizures.csv",
+        "configuration": configuration(),
+    }
+    data = done("prepare", "data", inputs=inputs)
+    assert figures(data)["users"] == 9
+    assert figures(data)["seizures"] == 9
+    assert len(read_table(data / "recordings.csv")) == figures(data)["recordings"]
+
+    trained = done("train", "train", inputs={"data": data / "dataset.npz", "configuration": configuration()}, models=2)
+    assert {path.name for path in trained.iterdir()} == {
+        "bundle",
+        "history.csv",
+        "config.json",
+        "users.csv",
+        "curves.png",
+        "result.json",
+        ".job",
+    }
+    assert figures(trained)["network_parameters"] == 97_362
+    assert read_config(trained / "config.json") == read_config(configuration())
+    roles = {row["user"]: row["network_00"] for row in read_table(trained / "users.csv")}
+    assert set(roles.values()) == {"training", "validation", "test"}
+    ensemble = read_ensemble(trained / "bundle")
+    assert len(ensemble.networks) == 2
+    assert set(ensemble.split["test"]) == {user for user, role in roles.items() if role == "test"}
+    assert len(read_table(trained / "history.csv")) == 6
+
+    found = done("detect", "detect", inputs={"recording": made / "recording.csv", "bundle": trained / "bundle"})
+    assert {path.name for path in found.iterdir()} == {
+        "probability.csv",
+        "events.csv",
+        "plot.png",
+        "result.json",
+        ".job",
+    }
+    rows = read_table(found / "probability.csv")
+    assert float(rows[0]["time_s"]) == 5.0  # windows of 5 s in this configuration
+    assert len(rows) == figures(found)["windows"] == round(figures(found)["hours"] * 720)
+    assert (found / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+    judged = done("evaluate", "evaluate", inputs={"data": data / "dataset.npz", "bundle": trained / "bundle"})
+    table = read_table(judged / "evaluation.csv")
+    assert [row["method"] for row in table] == ["DeepEpi", "OpenSeizureDetector"]
+    assert table[0]["hours"] == table[1]["hours"]  # the same windows
+    assert table[0]["seizures"] == table[1]["seizures"]
+    users = {row["user"] for row in read_table(judged / "users.csv")}
+    assert users == set(ensemble.split["test"])
+    assert len(read_table(judged / "quantiles.csv")) == 9
+
+
+def test_the_shell_offers_the_verbs(tmp_path, capsys, phantom):
+    assert main(["seizure"]) == 2
+    assert main(["seizure", "prepare", "--recordings", str(phantom["events"]), "--output", str(tmp_path / "a")]) == 0
+    assert "seizures" in capsys.readouterr().out
+    assert main(["seizure", "configure", "--output", str(tmp_path / "b")]) == 0
+    assert read_config(tmp_path / "b" / "config.json") == Config()
+
+
+def test_quantile_and_threshold_change_without_the_networks(done, bundle, phantom, monkeypatch):
+    inputs = {"recording": phantom["recording"], "bundle": bundle}
+    direct = done("detect", "direct", inputs=inputs, quantile=0.9, threshold=0.4, merge=20.0)
+    first = done("detect", "first", inputs=inputs)
+    monkeypatch.setattr("deeprecon.seizure.infer.probabilities", None)  # would not work any more
+    again = done(
+        "rescore", "again", inputs={"probability": first / "probability.csv"}, quantile=0.9, threshold=0.4, merge=20.0
+    )
+    one, other = (read_table(folder / "probability.csv") for folder in (direct, again))
+    for a, b in zip(one, other, strict=True):
+        assert float(a["probability"]) == pytest.approx(float(b["probability"]), abs=1e-8)
+    assert len(read_table(direct / "events.csv")) == len(read_table(again / "events.csv"))
+    assert figures(again)["networks"] == 3
+
+
+def test_gaps_are_empty_cells(done, bundle, tmp_path):
+    times = np.arange(5000) / 25
+    keep = (times < 80) | (times > 90)
+    lines = [f"{t:.2f},0,0,1" for t in times[keep]]
+    path = tmp_path / "gap.csv"
+    path.write_text("t,x,y,z\n" + "\n".join(lines) + "\n")
+    output = done("detect", inputs={"recording": path, "bundle": bundle})
+    rows = read_table(output / "probability.csv")
+    empty = [float(row["time_s"]) for row in rows if row["probability"] == ""]
+    assert (min(empty), max(empty)) == (85.0, 120.0)
+    assert figures(output)["windows_in_gaps"] == len(empty)
+    again = done("rescore", "again", inputs={"probability": output / "probability.csv"})
+    assert figures(again)["windows_in_gaps"] == len(empty)
+
+
+def test_nested_parts_of_users_score_everybody_once(done, dataset, configuration):
+    output = done("cross-validate", inputs={"data": dataset, "configuration": configuration()}, models=1, folds=2)
+    assert len(read_table(output / "folds.csv")) == 2
+    assert len(read_table(output / "users.csv")) == 8
+    assert figures(output)["seizures"] + figures(output)["uncovered"] == 8
+
+
+def test_a_training_that_was_cut_off_goes_on_to_the_same_bundle(done, dataset, configuration, tmp_path, monkeypatch):
+    inputs = {"data": dataset, "configuration": configuration()}
+    whole = done("train", "whole", inputs=inputs, models=2)
+
+    from deeprecon.jobs.events import EventLog
+    from deeprecon.worker import run_job
+
+    broken = tmp_path / "broken"
+    told = EventLog.metric
+
+    def stop(self: EventLog, step: int, **values: float) -> None:
+        told(self, step, **values)
+        (broken / ".job" / "stop").touch()
+
+    monkeypatch.setattr(EventLog, "metric", stop)
+    done("train", "broken", inputs=inputs, models=2)
+    assert figures(broken)["networks"] == 1
+    monkeypatch.undo()
+    (broken / ".job" / "stop").unlink()
+    assert run_job(broken / ".job") == 0
+    for name in ("model_00", "model_01"):
+        path = f"bundle/models/{name}.safetensors"
+        assert (broken / path).read_bytes() == (whole / path).read_bytes()
+
+
+def test_onnx_files_compute_what_the_networks_do(done, bundle):
+    pytest.importorskip("onnxscript")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    import torch
+
+    output = done("export", inputs={"bundle": bundle})
+    assert figures(output)["largest_difference"] < 1e-5
+    signal = np.abs(1 + np.random.default_rng(0).normal(0, 0.5, (3, 750))).astype(np.float32)
+    for number, network in enumerate(read_ensemble(bundle).networks):
+        session = onnxruntime.InferenceSession(str(output / f"deepepi_{number:02d}.onnx"))
+        (found,) = session.run(None, {"magnitude": signal})
+        with torch.no_grad():
+            expected = torch.softmax(network(torch.from_numpy(signal)), dim=1)[:, 1].numpy()
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_old_configurations_are_written_out_under_todays_names(done, configuration):
+    old = configuration(modelConfig={"modelType": "pytorch", "modelClass": "deepEpi", "nLayers": 14})
+    output = done("configure", inputs={"configuration": old})
+    written = json.loads((output / "config.json").read_text())
+    assert written["modelConfig"]["framework"] == "pytorch"
+    assert "modelType" not in written["modelConfig"]
+    assert json.loads((output / "config.schema.json").read_text())["additionalProperties"] is False
+
+
+def test_filters_leave_out_users_and_types(done, phantom, configuration):
+    filters = {"excludeUserIds": [1, "2"], "includeTypes": ["Seizure"]}
+    output = done(
+        "prepare", inputs={"recordings": [phantom["events"]], "configuration": configuration(eventFilters=filters)}
+    )
+    found = read_dataset(output / "dataset.npz")
+    assert {one.user for one in found} == {str(number) for number in range(3, 9)}
+    assert all(one.seizures for one in found)
+
+
+def test_only_users_that_were_not_trained_on_are_evaluated(done, refused, dataset, bundle, tmp_path, people):
+    from deeprecon.seizure.dataset import write_dataset
+
+    output = done("evaluate", inputs={"data": dataset, "bundle": bundle})
+    assert {row["user"] for row in read_table(output / "users.csv")} == {"5", "6", "7", "8"}
+    seen = tmp_path / "seen.npz"
+    write_dataset(seen, [one for one in people if one.user in "1234"])
+    assert "Every user of" in refused("evaluate", inputs={"data": seen, "bundle": bundle})
+    everybody = done("evaluate", "all", inputs={"data": seen, "bundle": bundle}, part="all")
+    assert "the figures flatter" in (everybody / ".job" / "events.jsonl").read_text(encoding="utf-8")
+
+
+def test_the_tensorflow_framework_is_asked_for_in_words_where_it_is_not_installed(refused, dataset, configuration):
+    import importlib.util
+
+    if importlib.util.find_spec("tensorflow"):
+        pytest.skip("TensorFlow is installed")
+    chosen = configuration(modelConfig={"framework": "tensorflow"})
+    said = refused("train", inputs={"data": dataset, "configuration": chosen}, models=1)
+    assert "pip install 'deeprecon[tensorflow]'" in said
+
+
+def plain(path: Path, seconds: float, value: float = 1.0) -> Path:
+    lines = [f"{n / 25:.2f},{value}" for n in range(round(25 * seconds))]
+    path.write_text("t,magnitude\n" + "\n".join(lines) + "\n")
+    return path
+
+
+def test_a_recording_that_cannot_be_judged_is_refused(refused, bundle, tmp_path, phantom):
+    def said(path: Path) -> str:
+        return refused("detect", inputs={"recording": path, "bundle": bundle})
+
+    assert "shorter than a window of 30 s" in said(plain(tmp_path / "short.csv", 20))
+    assert "fits no unit" in said(plain(tmp_path / "unit.csv", 60, 64.0))
+    assert "holds 16 events" in said(phantom["events"])
+    gaps = tmp_path / "gaps.csv"
+    gaps.write_text("t,magnitude\n" + "\n".join(f"{n / 25 + 10 * (n // 250):.2f},1" for n in range(3000)) + "\n")
+    assert "has no 30 s without a gap" in said(gaps)
+    (tmp_path / "a.txt").write_text("x")
+    assert "neither .json nor .csv" in said(tmp_path / "a.txt")
+
+
+def test_a_bundle_that_does_not_fit_is_refused(refused, phantom, tmp_path):
+    def said(change: Any) -> str:
+        folder = tmp_path / "odd"
+        states = [new_network(0).state_dict()]
+        from deeprecon.training.bundle import Card, write_bundle
+
+        card = Card("n", "0.1.0", "d", "v", "t", "Apache-2.0", "a", "t", {}, {})
+        parameters = {"strides": [1] * 14, "window": 750, "sample_rate": 25, "unit": "g"} | change
+        write_bundle(folder, card, "seizure", change.get("network", "deepEpi"), parameters, states, "readme")
+        try:
+            return refused("detect", inputs={"recording": phantom["recording"], "bundle": folder})
+        finally:
+            import shutil
+
+            shutil.rmtree(folder)
+            shutil.rmtree(tmp_path / "refused")
+
+    assert "is for sample_rate 32, not 25" in said({"sample_rate": 32})
+    assert "is for unit 'mg'" in said({"unit": "mg"})
+    assert "holds a network 'cnn'" in said({"network": "cnn"})
+    assert "card and weights do not fit" in said({"strides": [1, 2]})
+
+
+def test_tables_of_seizures_with_faults_are_refused(refused, phantom, tmp_path):
+    def said(*rows: dict[str, Any]) -> str:
+        write_table(tmp_path / "s.csv", rows)
+        return refused("prepare", inputs={"recordings": [phantom["recording"]], "seizures": tmp_path / "s.csv"})
+
+    row = {"recording": "recording.csv", "user": "a", "start": 10, "end": 60}
+    assert "lacks the columns end" in said({"recording": "r", "user": "a", "start": 1})
+    assert "must be numbers of seconds" in said(row | {"end": "late"})
+    assert "has two users" in said(row, row | {"user": "b", "start": 100, "end": 150})
+    assert "overlap" in said(row, row | {"start": 50})
+    assert "has no seizure from" in said(row | {"end": 1e6})
+    assert "names recordings that were not given: other" in said(row | {"recording": "other"})
+
+
+def test_recordings_of_the_same_name_are_refused(refused, phantom):
+    inputs = {"recordings": [phantom["events"], phantom["events"]]}
+    assert "have the same name" in refused("prepare", inputs=inputs)
+
+
+def test_nothing_left_after_the_filters_is_refused(refused, phantom, configuration):
+    chosen = configuration(eventFilters={"includeUserIds": ["nobody"]})
+    inputs = {"recordings": [phantom["events"]], "configuration": chosen}
+    assert "No recording is left" in refused("prepare", inputs=inputs)
+
+
+@pytest.mark.parametrize(
+    "text", ["a,b\n1,2\n", "time_s,model_00,osd_state,osd_roi_power,osd_ratio,movement_g\n5,x,0,0,0,0\n"]
+)
+def test_what_is_no_probability_table_is_refused(text, refused, tmp_path):
+    (tmp_path / "p.csv").write_text(text)
+    assert "Give the probability.csv" in refused("rescore", inputs={"probability": tmp_path / "p.csv"})
+
+
+def test_settings_out_of_range_are_refused(refused, phantom, bundle):
+    inputs = {"recording": phantom["recording"], "bundle": bundle}
+    assert "quantile is 1.5, expected 0 to 1" in refused("detect", inputs=inputs, quantile=1.5)
