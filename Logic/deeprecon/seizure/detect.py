@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,78 +11,19 @@ import numpy.typing as npt
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import write_text
-from deeprecon.data.tables import read_table, write_table
+from deeprecon.data.tables import write_table
 from deeprecon.jobs.run import Run, Stopped
 from deeprecon.seizure import osd
 from deeprecon.seizure.config import SAMPLE_RATE
-from deeprecon.seizure.quantiles import harrell_davis
+from deeprecon.seizure.detection import EVENT_COLUMNS, Detection
 from deeprecon.seizure.recordings import Recording
-from deeprecon.seizure.scoring import alarms
 
 if TYPE_CHECKING:
     from deeprecon.seizure.network import DeepEpi
 
 Floats = npt.NDArray[np.float64]
 
-MODEL = "model_"
-"""What the columns of the single networks are called, with a number."""
-
-
-@dataclass(frozen=True, eq=False)
-class Detection:
-    """What was found in a recording, window by window.
-
-    Attributes:
-        times: (W,) s from the first sample to each window's end.
-        models: (M, W) probability of each network, NaN in gaps.
-        osd: (W,) state of OpenSeizureDetector at that time, NaN in gaps.
-        roi_power, ratio: (W,) its figures, NaN in gaps.
-        movement: (W,) standard deviation of the magnitude in the last 5 s, g.
-    """
-
-    times: Floats
-    models: Floats
-    osd: Floats
-    roi_power: Floats
-    ratio: Floats
-    movement: Floats
-
-    def probability(self, quantile: float) -> Floats:
-        """(W,) quantile over the networks."""
-        return harrell_davis(self.models, quantile)
-
-    def events(self, quantile: float, threshold: float, merge: float) -> list[dict[str, Any]]:
-        """A row for each alarm."""
-        return [
-            {
-                "onset_s": alarm.begin,
-                "end_s": alarm.end,
-                "duration_s": alarm.end - alarm.begin,
-                "peak_probability": alarm.peak,
-                "osd_alarm": int(self._osd_between(alarm.begin, alarm.end)),
-            }
-            for alarm in alarms(self.times, self.probability(quantile), threshold, merge)
-        ]
-
-    def _osd_between(self, begin: float, end: float) -> bool:
-        return bool((self.osd[(self.times >= begin) & (self.times <= end)] == osd.ALARM).any())
-
-    def rows(self, quantile: float) -> list[dict[str, Any]]:
-        """The rows of probability.csv; empty cells in gaps."""
-        columns: dict[str, Floats] = {
-            "time_s": self.times,
-            "probability": self.probability(quantile),
-            **{f"{MODEL}{number:02d}": values for number, values in enumerate(self.models)},
-            "osd_state": self.osd,
-            "osd_roi_power": self.roi_power,
-            "osd_ratio": self.ratio,
-            "movement_g": self.movement,
-        }
-        cells = {
-            name: ["" if math.isnan(value) else _short(value) for value in values.tolist()]
-            for name, values in columns.items()
-        }
-        return [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
+FILES = {"probability": "probability.csv", "events": "events.csv", "plot": "plot.png"}
 
 
 def detect(
@@ -169,43 +108,6 @@ def write_detection(
     }
 
 
-FILES = {"probability": "probability.csv", "events": "events.csv", "plot": "plot.png"}
-EVENT_COLUMNS = ("onset_s", "end_s", "duration_s", "peak_probability", "osd_alarm")
-
-
-def read_detection(path: Path) -> Detection:
-    """Read probability.csv, to score it at another quantile or threshold without the networks.
-
-    Raises:
-        InputError: no such table, or what it holds.
-    """
-    return detection_of(read_table(path), str(path))
-
-
-def detection_of(rows: Sequence[Mapping[str, Any]], name: str) -> Detection:
-    """The detection in the rows of probability.csv.
-
-    Raises:
-        InputError: columns are missing, or a cell is no number.
-    """
-    hint = "Give the probability.csv that seizure detect wrote."
-    if not rows:
-        raise InputError(f"{name} has no rows.", hint)
-    models = sorted(column for column in rows[0] if column.startswith(MODEL))
-    wanted = ["time_s", *models, "osd_state", "osd_roi_power", "osd_ratio", "movement_g"]
-    missing = [column for column in wanted if column not in rows[0]] + ([] if models else [f"{MODEL}00"])
-    if missing:
-        raise InputError(f"{name} lacks the columns {', '.join(missing)}.", hint)
-    try:
-        table = np.array([[float("nan" if row[key] in ("", None) else row[key]) for key in wanted] for row in rows])
-    except ValueError as error:
-        raise InputError(f"{name} holds what is no number: {error}.", hint) from error
-    values = table[:, 1 : 1 + len(models)]
-    if np.isnan(table[:, 0]).any() or (np.diff(table[:, 0]) <= 0).any() or (np.nan_to_num(values) > 1).any():
-        raise InputError(f"{name} is damaged: its times or probabilities make no sense.", hint)
-    return Detection(table[:, 0], values.T, *table[:, 1 + len(models) :].T)
-
-
 def picture(
     detection: Detection, quantile: float, threshold: float, events: Sequence[Mapping[str, Any]], title: str
 ) -> bytes:
@@ -233,7 +135,3 @@ def picture(
     lower.plot(times, detection.movement, color="#555555", lw=0.8)
     lower.set(ylabel="movement, g", xlabel=f"time, {unit}")
     return png(figure)
-
-
-def _short(value: float) -> float | int:
-    return int(value) if value == int(value) else float(f"{value:.9g}")

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from deeprecon.seizure.network import DeepEpi
 from deeprecon.seizure.windows import window_starts
 
-CHUNK = {"cpu": 48, "cuda": 4096, "mps": 1024}
+CHUNK = {"cpu": 128, "cuda": 4096, "mps": 1024}
 """Windows at a time: on a CPU the features of a chunk should stay in its cache."""
 
 

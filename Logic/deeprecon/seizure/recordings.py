@@ -272,13 +272,13 @@ def _read_columns(path: Path) -> tuple[Floats, Floats, datetime | None]:
             f"{path} has the columns {', '.join(names)[:200]}.",
             "Expected are t,x,y,z or t,magnitude in the first line.",
         )
+    if not body.strip():
+        raise InputError(f"{path} has no samples.")
     try:
         numbers = np.loadtxt(io.StringIO(body), delimiter=",", usecols=columns, ndmin=2, dtype=np.float64)
         start = None
     except ValueError:
         numbers, start = _read_slowly(path, body, columns)
-    if not len(numbers):
-        raise InputError(f"{path} has no samples.")
     if not np.isfinite(numbers).all():
         line = int(np.argmax(~np.isfinite(numbers).all(axis=1))) + 2
         raise InputError(f"{path}, line {line}: a value is not finite.", "Leave the line out: that makes a gap.")

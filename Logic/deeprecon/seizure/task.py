@@ -13,7 +13,9 @@ from deeprecon.jobs.verbs import Verb
 from deeprecon.seizure import parameters as settings
 from deeprecon.seizure.config import Config, read_config, schema
 from deeprecon.seizure.dataset import write_dataset
-from deeprecon.seizure.detect import read_detection, write_detection
+from deeprecon.seizure.detect import detect as run_detection
+from deeprecon.seizure.detect import write_detection
+from deeprecon.seizure.detection import read_detection
 from deeprecon.seizure.osdb import read_flat, read_json
 from deeprecon.seizure.parameters import ExportFormat, Unit
 from deeprecon.seizure.recordings import Recording, from_event, read_recordings, with_seizures
@@ -133,7 +135,6 @@ def detect(inputs: settings.DetectInputs, parameters: settings.DetectParameters,
     Raises:
         InputError: the recording or the bundle cannot be used.
     """
-    from deeprecon.seizure import detect as detection
     from deeprecon.seizure.models import read_ensemble
 
     run.reporter.status("Reading the recording and the model")
@@ -145,7 +146,7 @@ def detect(inputs: settings.DetectInputs, parameters: settings.DetectParameters,
     for note in recording.notes:
         run.reporter.status(f"{inputs.recording.name}: {note}")
     ensemble = read_ensemble(inputs.bundle)
-    found = detection.detect(
+    found = run_detection(
         ensemble.networks, ensemble.window, recording, parameters.stride, parameters.osd_threshold, run
     )
     run.reporter.status("Writing the results")
