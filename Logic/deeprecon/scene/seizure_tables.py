@@ -91,13 +91,7 @@ def write_recording(node: Any, path: Path) -> None:
     """
     table = node.GetTable()
     names = {table.GetColumnName(index).strip().lower(): index for index in range(table.GetNumberOfColumns())}
-    for wanted in (
-        (TIME, "magnitude_g"),
-        ("t", "magnitude"),
-        ("time", "magnitude"),
-        ("t", "x", "y", "z"),
-        ("time", "x", "y", "z"),
-    ):
+    for wanted in _COLUMNS:
         if all(name in names for name in wanted):
             break
     else:

@@ -15,12 +15,10 @@ from typing import Annotated, Any
 
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.parameters import Field, Range, check_ranges, fields_of, from_json, to_json
+from deeprecon.seizure.architecture import CODE_STRIDES, receptive_field
 
 SAMPLE_RATE = 25
 """Hz; recordings of another rate are resampled."""
-
-CODE_STRIDES = (1, 1, 1, 1, 2, 1, 1, 1, 1, 2, 1, 1, 1, 1)
-"""Strides of the published code; its documentation has a third 2 in the last place, the paper gives none."""
 
 
 class Framework(Enum):
@@ -274,15 +272,6 @@ def check(config: Config) -> list[str]:
     if not model.lrStart <= model.lrPeak >= model.lrMainEnd:
         reasons.append("lrPeak must be the largest learning rate")
     return reasons
-
-
-def receptive_field(strides: tuple[int, ...], kernel: int = 5) -> int:
-    """Samples that one feature of the last convolution sees: the shortest signal that the network takes."""
-    field_, step = 1, 1
-    for stride in strides:
-        field_ += (kernel - 1) * step
-        step *= stride
-    return field_
 
 
 def schema() -> dict[str, Any]:

@@ -12,14 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.errors import InputError
-from deeprecon.seizure.config import CODE_STRIDES
+from deeprecon.seizure.architecture import CHANNELS, CODE_STRIDES, DENSE, EPSILON, KERNEL, MOMENTUM
 
 Weights = dict[str, npt.NDArray[np.float32]]
-
-CHANNELS = (16, *(32,) * 11, 64, 64)
-DENSE = (64, 64, 32, 16)
-EPSILON, MOMENTUM = 1e-3, 0.9
-"""Of the batch norms, as Keras counts them: torch's momentum is 1 minus this."""
 
 
 def import_keras() -> Any:
@@ -50,18 +45,19 @@ def keras_model(
     """
     keras = import_keras()
     layers = keras.layers
+    norm = {"epsilon": EPSILON, "momentum": 1 - MOMENTUM}  # what Keras calls momentum is the rest
     signal = keras.Input((window, 1), name="magnitude")
     x = signal
     for index, (width, stride) in enumerate(zip(CHANNELS, strides, strict=True)):
-        x = layers.Conv1D(width, 5, strides=stride, padding="valid", name=f"conv_{index:02d}")(x)
-        x = layers.BatchNormalization(epsilon=EPSILON, momentum=MOMENTUM, name=f"conv_norm_{index:02d}")(x)
+        x = layers.Conv1D(width, KERNEL, strides=stride, padding="valid", name=f"conv_{index:02d}")(x)
+        x = layers.BatchNormalization(name=f"conv_norm_{index:02d}", **norm)(x)
         x = layers.ReLU(name=f"conv_relu_{index:02d}")(x)
         if conv_dropout:
             x = layers.SpatialDropout1D(conv_dropout, name=f"conv_dropout_{index:02d}")(x)
     x = layers.GlobalAveragePooling1D(name="mean")(x)
     for index, width in enumerate(DENSE):
         x = layers.Dense(width, name=f"dense_{index}")(x)
-        x = layers.BatchNormalization(epsilon=EPSILON, momentum=MOMENTUM, name=f"dense_norm_{index}")(x)
+        x = layers.BatchNormalization(name=f"dense_norm_{index}", **norm)(x)
         x = layers.ReLU(name=f"dense_relu_{index}")(x)
         if index == 0:
             x = layers.Dropout(dense_dropout, name="dense_dropout")(x)

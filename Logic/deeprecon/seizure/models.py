@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deeprecon.data.errors import InputError
-from deeprecon.seizure.config import CODE_STRIDES, SAMPLE_RATE, Config
+from deeprecon.seizure.architecture import CODE_STRIDES
+from deeprecon.seizure.config import SAMPLE_RATE, Config
 from deeprecon.training.bundle import Bundle, Card, load_weights, read_bundle, write_bundle
 
 if TYPE_CHECKING:

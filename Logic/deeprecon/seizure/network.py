@@ -9,17 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from deeprecon.data.errors import InputError
-from deeprecon.seizure.config import CODE_STRIDES, receptive_field
-
-CHANNELS = (16, *(32,) * 11, 64, 64)
-DENSE = (64, 64, 32, 16)
-KERNEL = 5
-PARAMETERS = 97_362
-"""Trainable parameters with one input channel and two classes, whatever the strides."""
-
-EPSILON, MOMENTUM = 1e-3, 0.1
-"""Of the batch norms, in both frameworks. The first is that of Keras; its momentum (0.01 in these terms) is not: after
-a hundred steps the running means would still be those of the untrained network."""
+from deeprecon.seizure.architecture import (
+    CHANNELS,
+    CODE_STRIDES,
+    DENSE,
+    EPSILON,
+    KERNEL,
+    MOMENTUM,
+    receptive_field,
+)
 
 
 class DeepEpi(nn.Module):
@@ -36,7 +34,7 @@ class DeepEpi(nn.Module):
     ) -> None:
         super().__init__()
         self.strides = tuple(strides)
-        self.minimum = receptive_field(self.strides, KERNEL)
+        self.minimum = receptive_field(self.strides)
         widths = (1, *CHANNELS)
         self.convolutions = nn.Sequential(
             *(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -74,7 +73,7 @@ def fit_network(data: TrainingData, model: ModelConfig, run: Run, seed: int, nam
 
     def batches(epoch: int, rank: int, processes: int) -> Epoch:
         steps = np.arange(epoch * every, (epoch + 1) * every) * processes + rank
-        return _Drawn([np.array([step]) for step in steps], lambda numbers: _tensors(data.sampler, int(numbers[0])))
+        return Epoch([np.array([step]) for step in steps], lambda numbers: _tensors(data.sampler, int(numbers[0])))
 
     def loss(wrapped: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
         return nn.functional.cross_entropy(wrapped(batch[0]), batch[1])
@@ -95,13 +94,6 @@ def fit_network(data: TrainingData, model: ModelConfig, run: Run, seed: int, nam
         network, loss, batches, validate, settings, run, name=name, curve=lambda step: model.rate(step) / model.lrPeak
     )
     return network, result
-
-
-class _Drawn(Epoch):
-    """The batches of an epoch, each drawn by its step."""
-
-    def __iter__(self) -> Iterator[Any]:
-        return (self.load(step) for step in self.batches)
 
 
 def _tensors(sampler: Sampler, step: int) -> tuple[Tensor, Tensor]:

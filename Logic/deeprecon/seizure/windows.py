@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -131,11 +132,13 @@ class Sampler:
                     f"There is no window of {self.windows.length / SAMPLE_RATE:g} s {name} to train on.",
                     "Give more recordings, or lower bufferSeconds or borderSeconds.",
                 )
-        pools: dict[tuple[int, int], Indices] = {}
-        for label in (0, 1):
-            for user in np.unique(self.windows.user[self.windows.label == label]).tolist():
-                pools[label, user] = np.flatnonzero((self.windows.label == label) & (self.windows.user == user))
-        object.__setattr__(self, "_pools", pools)
+
+    @cached_property
+    def _pools(self) -> dict[tuple[int, int], Indices]:
+        """Windows of each label and user that there are."""
+        label, user = self.windows.label, self.windows.user
+        pairs = sorted(set(zip(label.tolist(), user.tolist(), strict=True)))
+        return {(one, who): np.flatnonzero((label == one) & (user == who)) for one, who in pairs}
 
     def batch(self, step: int) -> Batch:
         """The batch of a step."""
@@ -153,13 +156,12 @@ class Sampler:
         return Batch(with_noise(magnitude, self.noise, rng) if self.noise else magnitude, self.windows.label[numbers])
 
     def _draw(self, rng: np.random.Generator, label: int, count: int) -> Indices:
-        pools: dict[tuple[int, int], Indices] = self._pools  # type: ignore[attr-defined]
         if not self.by_user:
             chosen: Indices = rng.choice(np.flatnonzero(self.windows.label == label), count)
             return chosen
-        users = [user for known, user in pools if known == label]
+        users = [user for known, user in self._pools if known == label]
         drawn = rng.integers(0, len(users), count)
-        return np.array([rng.choice(pools[label, users[one]]) for one in drawn], np.int64)
+        return np.array([rng.choice(self._pools[label, users[one]]) for one in drawn], np.int64)
 
 
 def with_noise(magnitude: Floats, deviation: float, rng: np.random.Generator) -> Floats:

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from deeprecon.data.errors import InputError
-from deeprecon.seizure.config import CODE_STRIDES, receptive_field
+from deeprecon.seizure.architecture import CODE_STRIDES, PARAMETERS, receptive_field
 from deeprecon.seizure.infer import by_window, probabilities, window_ends
-from deeprecon.seizure.network import PARAMETERS, DeepEpi, new_network
+from deeprecon.seizure.network import DeepEpi, new_network
 
 SEED_STRIDES = (1, 1, 1, 1, 2, 1, 1, 1, 1, 2, 1, 1, 1, 2)
 

@@ -14,7 +14,8 @@ import torch
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.process import child_environment
 from deeprecon.jobs.run import Stopped
-from deeprecon.seizure.config import CODE_STRIDES, read_config
+from deeprecon.seizure.architecture import CODE_STRIDES
+from deeprecon.seizure.config import read_config
 from deeprecon.seizure.dataset import split_users
 from deeprecon.seizure.network import DeepEpi, new_network
 

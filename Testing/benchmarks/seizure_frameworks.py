@@ -1,0 +1,152 @@
+"""The same network, batches, rates and validation in PyTorch and in Keras: time, memory, and what is learned.
+
+    python Testing/benchmarks/seizure_frameworks.py [--steps 60] [--tensorflow-python PYTHON] [--json FILE]
+
+Each training has a process of its own. Keras runs on its torch backend, and on TensorFlow where this Python, or the one
+given, has it. Memory is the largest resident set of the process. The last column is the largest difference between the
+probabilities that Keras and PyTorch compute from the Keras weights. Exits with 1 if that exceeds 1e-6.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
+
+import numpy as np
+
+from deeprecon.data.files import write_json
+from deeprecon.seizure.config import Config, Framework, ModelConfig
+from deeprecon.seizure.dataset import split_users
+from deeprecon.seizure.phantom import make_recordings
+from deeprecon.seizure.training_data import TrainingData
+
+LIBRARY = Path(__file__).resolve().parents[2] / "Logic"
+LARGEST_DIFFERENCE = 1e-6
+
+
+def task(steps: int) -> tuple[TrainingData, ModelConfig]:
+    """Twelve simulated users; the same in every process."""
+    people = make_recordings(12, 2, 10.0, 7)
+    model = replace(ModelConfig(Framework.PYTORCH, batchSize=32).with_steps(steps), evalEverySteps=steps // 2)
+    model = replace(model, warmupSteps=steps // 10, mainSteps=steps - 2 * (steps // 10), cooldownSteps=steps // 10)
+    config = Config(model)
+    split = split_users(people, 1, 0.25, 0.25, 0)
+    return TrainingData.make(people, split.training[0], split.validation[0], config, 0), model
+
+
+def one(framework: str, steps: int, folder: Path) -> None:
+    """In a process of its own: train, write the weights with the network's answers, print the figures."""
+    data, model = task(steps)
+    signal = data.validation[:64]
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.perf_counter()
+    if framework == "pytorch":
+        import torch
+
+        from deeprecon.jobs.run import Run
+        from deeprecon.seizure.train import fit_network
+
+        class Quiet:
+            def __getattr__(self, name: str) -> Any:
+                return lambda *values, **named: None
+
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+        imported = time.perf_counter()
+        network, result = fit_network(data, model, Run(folder, folder, "cpu", 1, "fp32", 0, Quiet()), 0, "n")
+        seconds, best = time.perf_counter() - imported, result.best
+        with torch.no_grad():
+            answers = torch.softmax(network(torch.from_numpy(signal)), dim=1)[:, 1].numpy()
+        weights = {name: value.numpy() for name, value in network.state_dict().items()}
+    else:
+        from deeprecon.seizure.keras_model import import_keras, keras_model, set_weights
+        from deeprecon.seizure.keras_train import fit_keras
+
+        import_keras()
+        imported = time.perf_counter()
+        weights, history = fit_keras(data, model, 0, lambda values, share: None)
+        seconds, best = time.perf_counter() - imported, min(entry["validation"] for entry in history)
+        keras = keras_model(model.window)
+        set_weights(keras, weights)
+        answers = np.asarray(keras.predict_on_batch(signal[..., None]))[:, 1]
+    np.savez(folder / "weights.npz", signal=signal, answers=answers, **weights)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    figures = {"import_s": imported - start, "training_s": seconds, "peak_mb": peak / 1024, "data_mb": before / 1024}
+    print("RESULT " + json.dumps({**figures, "validation": best}), flush=True)
+
+
+def run(framework: str, python: str, steps: int, threads: int) -> dict[str, Any]:
+    """Start `one`, and compute its answers once more in PyTorch from its weights."""
+    import torch
+
+    from deeprecon.seizure.network import DeepEpi
+
+    environment = {**os.environ, "PYTHONPATH": str(LIBRARY), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment |= dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"), str(threads))
+    environment["TF_NUM_INTEROP_THREADS"] = "1"
+    environment["KERAS_BACKEND"] = "tensorflow" if framework == "keras on tensorflow" else "torch"
+    with tempfile.TemporaryDirectory() as name:
+        command = [python, __file__, "--one", framework, "--steps", str(steps), "--folder", name]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+        if not lines:
+            raise SystemExit(f"{framework} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        figures: dict[str, Any] = json.loads(lines[0].removeprefix("RESULT "))
+        with np.load(Path(name) / "weights.npz") as file:
+            values = {key: file[key] for key in file.files}
+    network = DeepEpi()
+    signal, answers = values.pop("signal"), values.pop("answers")
+    network.load_state_dict({key: torch.from_numpy(value) for key, value in values.items()})
+    with torch.no_grad():
+        expected = torch.softmax(network.eval()(torch.from_numpy(signal)), dim=1)[:, 1].numpy()
+    return {"framework": framework, **figures, "difference": float(np.abs(answers - expected).max())}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--tensorflow-python", help="interpreter that has TensorFlow, where this one has not")
+    parser.add_argument("--json", type=Path, default=Path("out/seizure_frameworks.json"))
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        one(arguments.one, arguments.steps, arguments.folder)
+        return 0
+    pairs = [("pytorch", sys.executable), ("keras on torch", sys.executable)]
+    tensorflow = arguments.tensorflow_python or sys.executable
+    probe = subprocess.run([tensorflow, "-c", "import tensorflow"], capture_output=True, check=False)
+    if probe.returncode == 0:
+        pairs.append(("keras on tensorflow", tensorflow))
+    rows = []
+    print(f"{arguments.steps} steps of 32 windows of 30 s, {arguments.threads} thread(s)")
+    print(f"{'framework':<20} training s  import s  peak MB  validation loss  difference")
+    for framework, python in pairs:
+        rows.append(run(framework, python, arguments.steps, arguments.threads))
+        row = rows[-1]
+        print(f"{framework:<20} {row['training_s']:10.1f} {row['import_s']:9.1f} {row['peak_mb']:8.0f} "
+              f"{row['validation']:16.4f} {row['difference']:11.1e}", flush=True)  # fmt: skip
+    if len(pairs) == 2:
+        print("TensorFlow is not installed here: --tensorflow-python names a Python that has it.")
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    write_json(arguments.json, {"platform": platform.platform(), "threads": arguments.threads, "rows": rows})
+    worst = max(row["difference"] for row in rows)
+    held = worst <= LARGEST_DIFFERENCE
+    print("Every gate holds." if held else f"The frameworks differ by {worst:.1e} from the same weights.")
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
