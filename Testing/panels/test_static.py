@@ -22,6 +22,18 @@ PAIRS = [
     (PANELS / "result_panel.py", SHARED_UI / "ResultPanel.ui"),
     (PANELS / "scar_findings.py", SHARED_UI / "ScarFindings.ui"),
 ]
+BY_VARIABLE = {
+    PANELS / "method_widget.py": {"combo": "QComboBox"},
+    PANELS / "result_panel.py": {"combo": "QComboBox"},
+    PANELS / "scar_findings.py": {"section": "ctkCollapsibleButton", "table": "qMRMLTableView"},
+    PANELS / "scar_widgets.py": {
+        "combo": "QComboBox",
+        "_combo": "QComboBox",
+        "spinBox": "QDoubleSpinBox",
+        "_spinBox": "QDoubleSpinBox",
+    },
+}
+"""Variables that hold widgets out of a .ui file, and their classes."""
 NO_DESIGNER_PLUGIN = {"qMRMLPlotView", "qMRMLThreeDWidget", "qMRMLTableWidget"}
 """Classes that Slicer's loader of .ui files does not know: they have to be made in code."""
 NAMES: dict[str, list[str]] = json.loads(
@@ -68,6 +80,19 @@ def test_every_attribute_used_on_a_widget_exists_in_slicer_or_qt(host: Any, code
             kind = classes[name]
             known = set(NAMES.get(kind, ())) | qt_names(bases.get(kind) or kind)
             assert attribute in known, f"{kind} {name} has no {attribute}"
+
+
+@pytest.mark.parametrize("code", BY_VARIABLE, ids=lambda path: path.name)
+def test_every_attribute_used_on_a_variable_that_holds_a_widget_exists_in_slicer_or_qt(host: Any, code: Path) -> None:
+    found = set()
+    for node in ast.walk(ast.parse(code.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name | ast.Attribute):
+            variable = node.value.id if isinstance(node.value, ast.Name) else node.value.attr
+            if kind := BY_VARIABLE[code].get(variable):
+                found.add(variable)
+                base = "QTableView" if kind == "qMRMLTableView" else kind if kind.startswith("Q") else "QWidget"
+                assert node.attr in set(NAMES.get(kind, ())) | qt_names(base), f"{kind} {variable} has no {node.attr}"
+    assert found == set(BY_VARIABLE[code])
 
 
 def qt_names(kind: str) -> set[str]:

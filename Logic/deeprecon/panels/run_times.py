@@ -30,7 +30,8 @@ class RunTimes:
         if training is None:
             return "The number of training steps is set; the time left is shown once they run."
         rest = float(slicer.util.settingsValue(self._key(method, device), USUAL_SECONDS))
-        return f"A run takes about {inWords(training + rest)} on this computer."
+        most = "at most " if training else ""  # a method that is done sooner does not use up its time
+        return f"A run takes {most}about {inWords(training + rest)} on this computer."
 
     def learn(self, method: str, device: str, training: float | None, seconds: float) -> None:
         """A run of `seconds` is over; the other arguments are those of `sentence`."""

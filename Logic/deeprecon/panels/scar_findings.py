@@ -30,7 +30,8 @@ class ScarFindings:
             "channels": (ui.channelsCollapsibleButton, ui.channelsTable),
             "slices": (ui.slicesCollapsibleButton, ui.slicesTable),
         }
-        ui.discardCheckButton.connect("clicked(bool)", lambda _checked: discardCheck())
+        self._discardCheck = discardCheck
+        ui.discardCheckButton.connect("clicked(bool)", self._onDiscardCheck)
         self.setResult({})
         self.setCheck({}, "")
 
@@ -62,3 +63,6 @@ class ScarFindings:
     def openCheck(self) -> None:
         """Unfold the cross-validation."""
         self.ui.checkCollapsibleButton.collapsed = False
+
+    def _onDiscardCheck(self) -> None:
+        self._discardCheck()

@@ -82,7 +82,8 @@ def write_report(path: Path, case: Case, result: Result, lead: str) -> list[Path
         report.table(result.tables["channels"])
     report.heading("Slices")
     add("slices", montage(_slices(case, result)), "The slices with the wall, the observed and the reconstructed scar.")
-    report.table(result.slices)
+    places = " R", " A", " S"  # where each slice lies is in slices.csv; it would make the page too wide
+    report.table([{name: row[name] for name in row if not name.endswith(places)} for row in result.slices])
     if result.history.get("step"):
         report.heading("Training")
         steps = [int(step) for step in result.history["step"]]

@@ -32,7 +32,9 @@ _FOLDER_ATTRIBUTE = "DeepRecon.Results"
 _ROLE_ATTRIBUTE = "DeepRecon.Role"
 _LINES = ("channel_paths",)
 """Roles of models that are lines, not meshes."""
-_LINE_WIDTH = 4
+_LINE_WIDTH = 6  # pixels
+_LINE_COLOR = (0.1, 0.95, 0.45)
+"""Neither scar nor wall has it, on the mesh or in images."""
 
 
 def load_results(
@@ -160,9 +162,13 @@ def _maker(role: str, path: Path, result: dict[str, Any], input_node: Any) -> Ma
 
 
 def _lines_node(lines: Mesh, name: str, node: Any) -> Any:
-    """Lines in the scene, thick enough to be seen in 3D."""
+    """Lines in the scene, to be seen in 3D also inside of a half transparent mesh."""
     node = node_from_mesh(lines, name, node)
-    node.GetDisplayNode().SetLineWidth(_LINE_WIDTH)
+    display = node.GetDisplayNode()
+    with slicer.util.NodeModify(display):
+        display.SetLineWidth(_LINE_WIDTH)
+        display.SetColor(*_LINE_COLOR)
+        display.SetLighting(False)
     return node
 
 

@@ -25,7 +25,7 @@ STACK_REFERENCES = {"segmentation": REFERENCES["segmentation"], "volume": REFERE
 """The same of further stacks; their numbers, from 2, stand behind."""
 MOST_STACKS = 4
 CHOICES = "DeepRecon.Choices"
-SEE_THROUGH = 0.5
+SEE_THROUGH = 0.4
 """Opacity of a mesh that has something inside."""
 
 TITLES = {
