@@ -152,3 +152,26 @@ def test_settings_of_the_network_are_there_for_it_alone(host: Any, ready: Any) -
     ui.samplesSpinBox.value = 12
     settings = ready._parameterNode.settings
     assert (settings.network, settings.samples) == (MlpSize.LARGE, 12)
+
+
+def test_each_table_of_a_run_opens_its_section_and_a_picture_that_is_gone_is_left_out(
+    host: Any, widget: Any, tmp_path: Path
+) -> None:
+    import slicer
+
+    findings = widget.findings
+    ui = findings.ui
+    sections = {
+        "aha": ui.segmentsCollapsibleButton,
+        "transmurality": ui.transmuralityCollapsibleButton,
+        "channels": ui.channelsCollapsibleButton,
+        "slices": ui.slicesCollapsibleButton,
+        "unmet": ui.unmetCollapsibleButton,
+    }
+    table = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode")
+    for role in sections:
+        findings.setResult({role: table, "mesh": None}, tmp_path / "gone.png")
+        assert [name for name, section in sections.items() if section.visible] == [role]
+        assert not ui.bullseyeLabel.visible
+    findings.setResult({})
+    assert not any(section.visible for section in sections.values())

@@ -87,6 +87,9 @@ def test_clicked_through_from_the_sample_to_the_result(host: Any, widget: Any, t
     assert offered[2:] == ["scar_entropy", "scar_binary", "scar_transmurality"]
     widget.resultPanel.ui.showCombo.currentIndex = 4
     assert mesh.GetDisplayNode().GetActiveScalarName() == "scar_transmurality"
+    widget.resultPanel.ui.showCombo.currentIndex = 5
+    assert mesh.GetDisplayNode().GetActiveScalarName() == "group_residual"
+    assert tuple(mesh.GetDisplayNode().GetScalarRange()) == (-0.5, 0.5)
     widget.resultPanel.ui.tablePathEdit.currentPath = str(tmp_path / "table.csv")
     widget.resultPanel.ui.saveTableButton.click()
     assert "scar" in (tmp_path / "table.csv").read_text(encoding="utf-8")
@@ -370,6 +373,7 @@ def test_a_saved_scene_brings_the_choices_back_but_no_run(host: Any, ready: Any,
     node.settings.interpolation = Interpolation.SIGNED_DISTANCE
     node.settings.node_spacing = 2.5
     node.seed = 11
+    node.segmentation2, node.inputVolume2 = node.segmentation, node.inputVolume
     ready.ui.thicknessSpinBox.value = 6.0
     path = str(tmp_path / "Szene 场景.mrb")
     assert slicer.util.saveScene(path, properties={})
@@ -383,6 +387,8 @@ def test_a_saved_scene_brings_the_choices_back_but_no_run(host: Any, ready: Any,
     assert node.settings.interpolation is Interpolation.SIGNED_DISTANCE
     assert (node.settings.node_spacing, node.seed, node.settings.slice_thickness) == (2.5, 11, 6.0)
     assert node.segmentation.GetName() == "Patient segmentation"
+    assert node.segmentation2 is node.segmentation
+    assert node.inputVolume2.GetName() == "Patient LGE"
     assert ready.ui.scarCombo.currentText == "Scar"
     assert ready.runPanel.state.value == "idle"
 

@@ -13,7 +13,7 @@ from deeprecon.resources import resource_path
 
 
 class ScarFindings:
-    """Shows the 17 segments with their bullseye, transmurality, channels, slices and the cross-validation.
+    """Shows the 17 segments with their bullseye, transmurality, channels, slices, unmet pixels and cross-validation.
 
     Args:
         layout: where the panel is put.
@@ -29,6 +29,7 @@ class ScarFindings:
             "transmurality": (ui.transmuralityCollapsibleButton, ui.transmuralityTable),
             "channels": (ui.channelsCollapsibleButton, ui.channelsTable),
             "slices": (ui.slicesCollapsibleButton, ui.slicesTable),
+            "unmet": (ui.unmetCollapsibleButton, ui.unmetTable),
         }
         self._discardCheck = discardCheck
         ui.discardCheckButton.connect("clicked(bool)", self._onDiscardCheck)

@@ -16,8 +16,16 @@ Ramp = tuple[tuple[float, tuple[float, float, float]], ...]
 RAMPS: dict[str, Ramp] = {
     "scar": ((0.0, (0.93, 0.91, 0.88)), (0.5, (0.95, 0.55, 0.33)), (1.0, (0.60, 0.0, 0.05))),
     "uncertainty": ((0.0, (0.93, 0.91, 0.88)), (0.5, (0.45, 0.66, 0.81)), (1.0, (0.03, 0.19, 0.42))),
+    "residual": (
+        (0.0, (0.03, 0.19, 0.42)),
+        (0.25, (0.45, 0.66, 0.81)),
+        (0.5, (0.93, 0.91, 0.88)),
+        (0.75, (0.95, 0.55, 0.33)),
+        (1.0, (0.60, 0.0, 0.05)),
+    ),
 }
-"""Color ramps, position -> red, green, blue; their lightness falls steadily, so they also read in gray."""
+"""Color ramps, position -> red, green, blue. Their lightness falls steadily, so they also read in gray; that of
+"residual" falls to both sides of its middle."""
 
 _RAMP_ATTRIBUTE = "DeepRecon.Ramp"
 _STEPS = 256

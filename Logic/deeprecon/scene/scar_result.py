@@ -65,8 +65,15 @@ SHOWN = {
     "scar_binary": "Scar or healthy",
     "core_probability": "Core probability",
     "scar_transmurality": "Transmurality",
+    "group_residual": "Mean of a pixel minus its observation",
 }
 """Arrays at the nodes that a mesh can be colored by, and their names."""
+SCALES = {
+    "scar_uncertainty": ("uncertainty", (0.0, 0.5)),  # a standard deviation of probabilities: 0.5 at most
+    "scar_entropy": ("uncertainty", (0.0, 1.0)),
+    "group_residual": ("residual", (-0.5, 0.5)),
+}
+"""Ramps and ranges of those that are no share of scar."""
 
 
 @dataclass(frozen=True)
@@ -175,9 +182,8 @@ def show_result(mesh: Any, name: str) -> None:
 
     Where channels were found, the mesh is half transparent, for they lie inside the wall.
     """
-    ramp = "uncertainty" if name in ("scar_uncertainty", "scar_entropy") else "scar"
-    top = 0.5 if name == "scar_uncertainty" else 1.0  # a standard deviation of probabilities: 0.5 at most
-    show_scalars(mesh, name, ramp, (0.0, top), SHOWN[name])
+    ramp, ends = SCALES.get(name, ("scar", (0.0, 1.0)))
+    show_scalars(mesh, name, ramp, ends, SHOWN[name])
     run = run_of(mesh)
     mesh.GetDisplayNode().SetOpacity(SEE_THROUGH if "channel_paths" in run else 1.0)
     show_in_views(recall(mesh).volume, run.get("segmentation"), mesh)
