@@ -45,7 +45,7 @@ def evaluate(
     """
     table = clean.gradients
     weighted, b0 = ~table.b0, table.b0
-    truth = clean.array.astype(np.float32)
+    truth, result = clean.array.astype(np.float32), np.asarray(result, np.float32)
     error = (result - truth)[mask]
     figures: dict[str, float] = {}
     for name, chosen in (("psnr_dwi", weighted), ("psnr_b0", b0)):

@@ -9,40 +9,60 @@ that favor simple ones (Manjon et al. 2013, PLoS ONE 8:e73021).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
+T = TypeVar("T")
 
 NUMBERS_A_BATCH = 4_000_000
 """Matrix entries that are worked on at a time: 16 MB."""
 
 
-def noise_map(array: npt.NDArray[np.float32], mask: Mask, radius: int, stride: int, device: str) -> npt.NDArray[Any]:
-    """(k, j, i) float32 noise level of (k, j, i, V) from each window's smallest singular values; 0 where none looked.
+def noise_map(array: Floats, mask: Mask, radius: int, stride: int, device: str, threads: int = 1) -> Floats:
+    """(k, j, i) noise level of (k, j, i, V) from each window's smallest singular values; 0 where none looked.
 
-    Only windows that lie within the mask count: where there is no signal, magnitudes vary less than the noise.
+    Only voxels in the mask count: where there is no signal, magnitudes vary less than the noise. Windows of which less
+    than half lies in the mask are left out.
     """
-    data = torch.from_numpy(array).to(device)
-    total = torch.zeros(data[..., 0].numel(), device=device)
-    weight = torch.zeros_like(total)
-    for index in _windows(mask, radius, stride, array.shape[-1], device, whole=True):
-        values, _ = _spectrum(_centered(data, index)[0])
-        rows, columns = _sizes(index.shape[1], array.shape[-1])
-        sigma = _marchenko_pastur(values, rows, columns).sqrt()
-        spread = sigma[:, None].expand(index.shape).reshape(-1)
-        total.index_add_(0, index.reshape(-1), spread)
-        weight.index_add_(0, index.reshape(-1), torch.ones_like(spread))
+    data = torch.from_numpy(np.ascontiguousarray(array)).to(device)
+    flat, within = data.reshape(-1, array.shape[-1]), torch.from_numpy(mask.reshape(-1)).to(device)
+
+    def measure(index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        index = index[within[index].float().mean(dim=1) >= 0.5]
+        inside = within[index]
+        count = inside.sum(dim=1, keepdim=True)
+        matrix = torch.where(inside[..., None], flat[index], 0.0)
+        matrix = torch.where(inside[..., None], matrix - matrix.sum(dim=1, keepdim=True) / count[..., None], 0.0)
+        sigma = _marchenko_pastur(_spectrum(matrix)[0], count - 1, flat.shape[1]).sqrt()
+        return index.reshape(-1), (sigma * inside).reshape(-1), inside.float().reshape(-1)
+
+    total, weight = torch.zeros(len(flat), device=device), torch.zeros(len(flat), device=device)
+    for places, values, shares in _each(measure, _windows(mask, radius, stride, flat.shape[1], device), threads):
+        total.index_add_(0, places, values)
+        weight.index_add_(0, places, shares)
     return (total / weight.clamp_min(1)).reshape(mask.shape).cpu().numpy()
 
 
-def shrink(array: npt.NDArray[np.float32], mask: Mask, radius: int, stride: int, device: str) -> npt.NDArray[Any]:
-    """(k, j, i, V) float32 denoised scan.
+def shrink(
+    array: Floats,
+    mask: Mask,
+    radius: int,
+    stride: int,
+    device: str,
+    threads: int = 1,
+    pilot: Floats | None = None,
+    similar: int = 48,
+) -> Floats:
+    """(k, j, i, V) denoised scan.
 
     Args:
         array: (k, j, i, V) in units of the noise: its standard deviation is 1 everywhere.
@@ -50,30 +70,73 @@ def shrink(array: npt.NDArray[np.float32], mask: Mask, radius: int, stride: int,
         radius: of the windows in voxels, smaller along axes that have fewer.
         stride: voxels from one window to the next.
         device: to compute on.
+        threads: batches that are worked on at a time on a CPU.
+        pilot: (k, j, i, V) a first result. Of each window only the voxels count that are most like its middle there, so
+            that edges do not mix tissues (Manjon et al. 2015, Med. Image Anal. 22:35).
+        similar: how many these are.
     """
     data = torch.from_numpy(np.ascontiguousarray(array)).to(device)
     volumes = array.shape[-1]
-    total = torch.zeros((data[..., 0].numel(), volumes), device=device)
-    weight = torch.zeros((len(total), 1), device=device)
-    for index in _windows(mask, radius, stride, volumes, device):
-        matrix, mean = _centered(data, index)
-        rows, columns = _sizes(index.shape[1], volumes)
+    flat = data.reshape(-1, volumes)
+    guide = None if pilot is None else torch.from_numpy(np.ascontiguousarray(pilot)).to(device).reshape(-1, volumes)
+
+    def denoise(index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        if guide is not None:
+            middle = guide[index[:, index.shape[1] // 2]]
+            distance = ((guide[index] - middle[:, None]) ** 2).sum(dim=-1)
+            nearest = distance.topk(min(similar, index.shape[1]), largest=False).indices
+            index = index.gather(1, nearest)
+        matrix, mean = _centered(flat, index)
         values, vectors = _spectrum(matrix)
-        kept = _shrinkage(values, rows, columns)
+        kept = _shrinkage(values, *_sizes(index.shape[1], volumes))
         if matrix.shape[2] <= matrix.shape[1]:
             clean = (matrix @ (vectors * kept[:, None, :])) @ vectors.transpose(1, 2)
         else:
             clean = vectors @ (kept[:, :, None] * (vectors.transpose(1, 2) @ matrix))
         share = 1 / (1 + kept.sum(dim=1))
-        flat = index.reshape(-1)
-        total.index_add_(0, flat, ((clean + mean) * share[:, None, None]).reshape(-1, volumes))
-        weight.index_add_(0, flat, share[:, None].expand(index.shape).reshape(-1, 1))
-    flat = data.reshape(-1, volumes)
-    return torch.where(weight > 0, total / weight.clamp_min(1e-12), flat).reshape(array.shape).cpu().numpy()
+        weighted = ((clean + mean) * share[:, None, None]).reshape(-1, volumes)
+        return index.reshape(-1), weighted, share[:, None].expand(index.shape).reshape(-1, 1)
+
+    total, weight = torch.zeros_like(flat), torch.zeros((len(flat), 1), device=device)
+    for places, values, shares in _each(denoise, _windows(mask, radius, stride, volumes, device), threads):
+        total.index_add_(0, places, values)
+        weight.index_add_(0, places, shares)
+    result = torch.where(weight > 0, total.div_(weight.clamp_min(1e-12)), flat)
+    return result.reshape(array.shape).cpu().numpy()
 
 
-def _windows(mask: Mask, radius: int, stride: int, volumes: int, device: str, whole: bool = False) -> Iterator[Tensor]:
-    """(B, n) flat voxel numbers of the windows that touch the mask, or lie in it as a whole, batch after batch."""
+def _each(work: Callable[[Tensor], T], batches: Iterable[Tensor], threads: int) -> Iterator[T]:
+    """`work` on each batch, several at a time, in order.
+
+    Each batch is computed on one thread: the solver's own threads wait for each other on matrices this small.
+    """
+    if threads == 1:
+        yield from map(_alone(work), batches)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        running: deque[Future[T]] = deque()
+        for batch in batches:
+            running.append(pool.submit(_alone(work), batch))
+            if len(running) > threads:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
+
+
+def _alone(work: Callable[[Tensor], T]) -> Callable[[Tensor], T]:
+    def run(batch: Tensor) -> T:
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            return work(batch)
+        finally:
+            torch.set_num_threads(before)
+
+    return run
+
+
+def _windows(mask: Mask, radius: int, stride: int, volumes: int, device: str) -> Iterator[Tensor]:
+    """(B, n) flat voxel numbers of the windows that touch the mask, batch after batch."""
     shape = mask.shape
     radii = [min(radius, (count - 1) // 2) for count in shape]
     starts = [
@@ -82,8 +145,7 @@ def _windows(mask: Mask, radius: int, stride: int, volumes: int, device: str, wh
     ]
     chosen: npt.NDArray[Any] = mask
     for axis, r in enumerate(radii):
-        along = np.lib.stride_tricks.sliding_window_view(chosen, 2 * r + 1, axis)
-        chosen = np.asarray(along.all(axis=-1) if whole else along.any(axis=-1))
+        chosen = np.asarray(np.lib.stride_tricks.sliding_window_view(chosen, 2 * r + 1, axis).any(axis=-1))
     grid = np.stack(np.meshgrid(*starts, indexing="ij"), axis=-1).reshape(-1, 3)
     grid = grid[chosen[tuple(grid.T)]]
     offsets = np.stack(np.meshgrid(*[np.arange(2 * r + 1) for r in radii], indexing="ij"), axis=-1).reshape(-1, 3)
@@ -95,8 +157,8 @@ def _windows(mask: Mask, radius: int, stride: int, volumes: int, device: str, wh
 
 
 def _centered(data: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, n, V) windows with the mean over their voxels taken off, and that mean."""
-    matrix = data.reshape(-1, data.shape[-1])[index]
+    """(B, n, V) windows of the voxels (N, V) with the mean over their voxels taken off, and that mean."""
+    matrix = data[index]
     mean = matrix.mean(dim=1, keepdim=True)
     return matrix - mean, mean
 
@@ -115,18 +177,24 @@ def _spectrum(matrix: Tensor) -> tuple[Tensor, Tensor]:
     return values.clamp_min(0).flip(-1), vectors.flip(-1)
 
 
-def _marchenko_pastur(values: Tensor, rows: int, columns: int) -> Tensor:
-    """(B,) noise variance: the mean of the smallest eigenvalues that together are as wide as noise alone can be.
+def _marchenko_pastur(values: Tensor, voxels: Tensor, volumes: int) -> Tensor:
+    """(B, 1) noise variance: the mean of the smallest eigenvalues that together are as wide as noise alone can be.
 
     Each signal component takes a row and a column of noise with it (Cordero-Grande et al. 2019, NeuroImage 200:391).
+
+    Args:
+        values: (B, M) squared singular values, from the largest down.
+        voxels: (B, 1) of each window, less one for its mean.
+        volumes: number of them.
     """
-    places = torch.arange(rows, device=values.device, dtype=values.dtype)
-    values = values[:, :rows]
-    left = columns - places
-    tail = values.flip(-1).cumsum(-1).flip(-1) / ((rows - places) * left)
-    width = (values - values[:, -1:]) / (4 * torch.sqrt((rows - places) * left))
-    first = (width < tail).to(torch.uint8).argmax(dim=-1, keepdim=True)
-    return tail.gather(1, first)[:, 0]
+    rows, columns = voxels.clamp(1, volumes), voxels.clamp_min(volumes)
+    places = torch.arange(values.shape[1], device=values.device)[None]
+    noisy = (rows - places).clamp_min(1) * (columns - places).clamp_min(1)
+    valid = places < rows
+    tail = torch.where(valid, values, 0.0).flip(-1).cumsum(-1).flip(-1) / noisy
+    width = (values - values.gather(1, rows - 1)) / (4 * noisy.to(values.dtype).sqrt())
+    first = ((width <= tail) & valid).to(torch.uint8).argmax(dim=-1, keepdim=True)
+    return tail.gather(1, first)
 
 
 def _shrinkage(values: Tensor, rows: int, columns: int) -> Tensor:

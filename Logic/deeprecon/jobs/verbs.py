@@ -12,6 +12,7 @@ from deeprecon.jobs.run import Outcome, Run
 
 METHODS = {
     "scar": "deeprecon.scar.task",
+    "dwmri": "deeprecon.dwmri.task",
     "seizure": "deeprecon.seizure.task",
     "scattering": "deeprecon.scattering.task",
 }

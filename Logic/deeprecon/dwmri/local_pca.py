@@ -1,0 +1,46 @@
+"""The fast method: three local PCAs that see different windows, averaged."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from deeprecon.dwmri.pca import shrink
+
+Floats = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+
+MOST_COMPONENTS = 32
+"""Components of the whole scan that are looked at: what lies beyond is noise in scans of more volumes."""
+LARGE = 60_000
+"""Voxels in the mask from which on every second window is left out: it costs 0.1 dB and saves most of the time."""
+RESULTS = 3
+
+
+def principal_axes(array: Floats, mask: Mask, most: int) -> Floats:
+    """(V, C) orthonormal axes along which the volumes (k, j, i, V) vary most in the mask, at most `most` of them."""
+    values = array[mask].astype(np.float64)
+    _, vectors = np.linalg.eigh(values.T @ values)
+    return np.ascontiguousarray(vectors[:, ::-1][:, :most]).astype(np.float32)
+
+
+def local_pcas(array: Floats, mask: Mask, device: str, threads: int, stride: int | None = None) -> list[Floats]:
+    """Three results (k, j, i, V) in units of the noise: windows of 3^3 and of 5^3 voxels, and of the 48 most alike.
+
+    Small windows keep edges, large ones average more noise out, and those of similar voxels do both where the first two
+    already tell what is similar; their errors differ, so that the mean is better than each.
+
+    Args:
+        array: (k, j, i, V) in units of the noise.
+        mask: (k, j, i).
+        device, threads: see `shrink`.
+        stride: of the windows; by the size of the mask if left out.
+    """
+    large = mask.sum() > LARGE
+    small_stride, large_stride = (1, 2 if large else 1) if stride is None else (stride, stride)
+    axes = principal_axes(array, mask, MOST_COMPONENTS) if array.shape[-1] > MOST_COMPONENTS else None
+    data = array if axes is None else array @ axes
+    small = shrink(data, mask, 1, small_stride, device, threads)
+    wide = shrink(data, mask, 2, large_stride, device, threads)
+    alike = shrink(data, mask, 2, large_stride, device, threads, pilot=0.5 * (small + wide))
+    return [part if axes is None else part @ axes.T for part in (small, wide, alike)]

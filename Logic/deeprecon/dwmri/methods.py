@@ -1,0 +1,104 @@
+"""The methods by name, all given the same scan, mask and noise map, and the same correction of the bias."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deeprecon.data.gradients import GradientTable
+from deeprecon.dwmri import classical
+from deeprecon.dwmri.filters import gaussian
+from deeprecon.dwmri.local_pca import LARGE, local_pcas
+from deeprecon.dwmri.mask import bounding_box
+from deeprecon.dwmri.parameters import Method
+from deeprecon.dwmri.rician import correct_bias
+from deeprecon.dwmri.selfsupervised import noise_taps, refine, simulate
+from deeprecon.jobs.run import Run
+
+Floats = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+
+MARGIN = 4
+"""Voxels around the mask that are looked at: the network sees three far."""
+
+CLASSICAL: dict[Method, classical.Denoiser] = {
+    Method.MPPCA: classical.mppca,
+    Method.LOCAL_PCA: classical.local_pca,
+    Method.NLMEANS: classical.non_local_means,
+    Method.PATCH2SELF: classical.patch2self,
+    Method.PATCH2SELF_DIPY_1: classical.patch2self_version(1),
+    Method.PATCH2SELF_DIPY_3: classical.patch2self_version(3),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Denoised:
+    """A method's result.
+
+    Attributes:
+        array: (k, j, i, V); outside of the mask the scan as it was.
+        uncertainty: (k, j, i) standard error of a voxel, root mean square over the volumes, in units of the image; 0
+            outside of the mask. It comes from one or more simulated repeats, and so knows noise and blur, but not
+            what the model of the noise leaves out.
+        history: curve name -> values, with the steps under "step"; empty for methods that do not train.
+        figures: about the method, for the result.
+    """
+
+    array: Floats
+    uncertainty: Floats
+    history: dict[str, list[float]] = field(default_factory=dict)
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+def denoise(
+    array: Floats, table: GradientTable, mask: Mask, sigma: Floats, method: Method, rician: bool, steps: int, run: Run
+) -> Denoised:
+    """Take the noise off a scan.
+
+    Args:
+        array: (k, j, i, V) finite.
+        table: of the V volumes.
+        mask: (k, j, i), not empty.
+        sigma: (k, j, i) noise, above 0.
+        method: which.
+        rician: whether the bias of magnitudes is taken off.
+        steps: training steps of the network.
+        run: device, threads, seed, checkpoint folder and reporter.
+
+    Raises:
+        InputError: a package that the method needs is missing.
+    """
+    box = bounding_box(mask, MARGIN)
+    inside, level = mask[box], sigma[box]
+    scaled = np.ascontiguousarray(array[box] / level[..., None])
+    history: dict[str, list[float]] = {}
+    figures: dict[str, Any] = {}
+    if method is Method.NETWORK:
+        refined = refine(scaled, inside, rician, steps, run)
+        found, error, history, figures = refined.array, refined.error, refined.history, refined.figures
+    else:
+        stride = 2 if inside.sum() > LARGE else None
+
+        def once(values: Floats, again: bool = False) -> Floats:
+            if method is Method.PCA:
+                parts = local_pcas(values, inside, run.device, run.threads, stride if again else None)
+                clean = np.asarray(np.mean(parts, axis=0), np.float32)
+            else:
+                noise = level if not again else np.ones_like(level)
+                clean = CLASSICAL[method](values * noise[..., None], table, inside, noise) / noise[..., None]
+            return correct_bias(clean, np.ones_like(level)) if rician else clean
+
+        found = once(scaled)
+        taps = noise_taps(scaled - found, inside)
+        run.reporter.progress(0.6)
+        run.reporter.status("Measuring the uncertainty on a simulated repeat")
+        repeat = simulate(found, rician, taps, np.random.default_rng([run.seed, 1]))
+        wrong = once(repeat, again=True) - found
+        error = np.sqrt(gaussian(np.mean(wrong**2, axis=-1), 1.0)).astype(np.float32)
+    result, uncertainty = array.copy(), np.zeros(mask.shape, np.float32)
+    result[mask] = (found * level[..., None])[inside]
+    uncertainty[mask] = (error * level)[inside]
+    return Denoised(result, uncertainty, history, figures)

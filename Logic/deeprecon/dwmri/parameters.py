@@ -1,0 +1,150 @@
+"""Inputs and settings of the diffusion methods, as the command line, the panel and the documentation see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+from deeprecon.jobs.parameters import Range, check_ranges
+
+
+class Method(Enum):
+    """How noise is taken off."""
+
+    NETWORK = "network"
+    PCA = "pca"
+    MPPCA = "mppca"
+    LOCAL_PCA = "local-pca"
+    NLMEANS = "nlmeans"
+    PATCH2SELF = "patch2self"
+    PATCH2SELF_DIPY_1 = "patch2self-dipy-v1"
+    PATCH2SELF_DIPY_3 = "patch2self-dipy-v3"
+
+
+class Background(Enum):
+    """What stands outside of the mask."""
+
+    KEEP = "keep"
+    ZERO = "zero"
+
+
+class Stored(Enum):
+    """Number type of the enhanced scan."""
+
+    FLOAT = "float"
+    INPUT = "as-input"
+
+
+class DwiFormat(Enum):
+    """Files that a phantom is written to."""
+
+    NIFTI = "nifti"
+    NRRD = "nrrd"
+
+
+@dataclass(frozen=True)
+class EnhanceInputs:
+    """One diffusion scan, or a BIDS dataset."""
+
+    dwi: Annotated[Path | None, "scan: NIfTI, DWI NRRD, or a DICOM folder"] = None
+    bval: Annotated[Path | None, "b-values of a NIfTI scan; the file beside it if left out"] = None
+    bvec: Annotated[Path | None, "directions of a NIfTI scan; the file beside it if left out"] = None
+    mask: Annotated[Path | None, "brain mask on the grid of the scan; found if left out"] = None
+    bids: Annotated[Path | None, "BIDS dataset, all of whose *_dwi scans are enhanced, in place of a scan"] = None
+
+
+@dataclass(frozen=True)
+class EnhanceParameters:
+    """Settings of `dwmri enhance`."""
+
+    method: Annotated[Method, "network: trained on the scan itself; pca: fast; the others are dipy's"] = Method.NETWORK
+    bias_correction: Annotated[bool, "take off the bias of magnitudes (Koay and Basser 2006)"] = True
+    steps: Annotated[int, Range(20, 100_000), "training steps of the network"] = 800
+    repair: Annotated[bool, "replace slices that lost their signal by what the other volumes foretell"] = True
+    background: Annotated[Background, "what stands outside of the mask"] = Background.KEEP
+    stored: Annotated[Stored, "number type of the result; as-input rounds integers"] = Stored.FLOAT
+
+    def validate(self) -> list[str]:
+        """Reasons why these settings cannot be used, in words; empty when they can."""
+        return check_ranges(self)
+
+
+@dataclass(frozen=True)
+class PrepareParameters:
+    """`dwmri prepare` has no settings."""
+
+    def validate(self) -> list[str]:
+        """Nothing can be wrong with them."""
+        return []
+
+
+@dataclass(frozen=True)
+class PhantomInputs:
+    """A phantom needs no files."""
+
+
+@dataclass(frozen=True)
+class PhantomParameters:
+    """Settings of `dwmri phantom`."""
+
+    b0: Annotated[int, Range(1, 100), "volumes without diffusion weighting"] = 3
+    shells: Annotated[str, "b-value:directions of each shell, as 1000:32,2500:32"] = "1000:30"
+    columns: Annotated[int, Range(8, 512), "voxels from left to right"] = 48
+    rows: Annotated[int, Range(8, 512), "voxels from back to front"] = 48
+    slices: Annotated[int, Range(4, 512), "voxels from bottom to top"] = 24
+    spacing: Annotated[float, Range(0.2, 20, "mm"), "size of a voxel in the slice"] = 2.0
+    thickness: Annotated[float, Range(0.2, 20, "mm"), "distance of the slices"] = 2.0
+    snr: Annotated[float, Range(0, 10_000), "mean of white matter at b = 0 over the noise; 0 for no noise"] = 20.0
+    varying: Annotated[bool, "more noise in the middle, as with parallel imaging"] = False
+    correlated: Annotated[bool, "neighbors share noise, as where k-space was filled with zeros"] = False
+    format: Annotated[DwiFormat, "files to write"] = DwiFormat.NIFTI
+
+    def validate(self) -> list[str]:
+        """Reasons why these settings cannot be used, in words; empty when they can."""
+        reasons = check_ranges(self)
+        try:
+            parse_shells(self.shells)
+        except ValueError as error:
+            reasons.append(str(error))
+        return reasons
+
+
+@dataclass(frozen=True)
+class EvaluateInputs:
+    """A result and the truth, such as a phantom's."""
+
+    dwi: Annotated[Path, "enhanced scan"]
+    truth: Annotated[Path, "clean scan of the same volumes"]
+    noisy: Annotated[Path | None, "what was enhanced, for the figures about the residual"] = None
+    mask: Annotated[Path | None, "where figures are taken; found if left out"] = None
+    labels: Annotated[Path | None, "labels.nii.gz of dwmri phantom, for lesions and white matter"] = None
+
+
+@dataclass(frozen=True)
+class EvaluateParameters:
+    """`dwmri evaluate` has no settings."""
+
+    def validate(self) -> list[str]:
+        """Nothing can be wrong with them."""
+        return []
+
+
+def parse_shells(text: str) -> list[tuple[float, int]]:
+    """b-value and number of directions of each shell.
+
+    Raises:
+        ValueError: says what is wrong, in words.
+    """
+    shells = []
+    for part in text.split(","):
+        b, colon, count = part.partition(":")
+        try:
+            shell = float(b), int(count)
+        except ValueError:
+            shell = 0.0, 0
+        if not colon or not 50 < shell[0] <= 50_000 or not 1 <= shell[1] <= 1000:
+            raise ValueError(f"shells: {part!r} is not a b-value above 50 and a number of directions, as 1000:30")
+        shells.append(shell)
+    return shells

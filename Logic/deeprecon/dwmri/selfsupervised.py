@@ -1,0 +1,252 @@
+"""The default method: a network that is trained on simulated repeats of the scan itself.
+
+The local PCA result is taken for the truth for once: it gets fresh noise, as strong and as correlated as the scan's
+own, and goes through the same PCAs again. From the noisy repeat and its PCA results a small network learns to foretell
+what was there before; then it is applied to the real scan and its PCA results. The truth of the second round is the
+first one's result. No other scan and no other repeat is needed. It is a parametric bootstrap (Efron and Tibshirani
+1993), and also says how large the errors are.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from deeprecon.dwmri.filters import gaussian
+from deeprecon.dwmri.local_pca import local_pcas, principal_axes
+from deeprecon.dwmri.metrics import lag1
+from deeprecon.dwmri.network import Refiner
+from deeprecon.dwmri.progress import Part
+from deeprecon.dwmri.rician import correct_bias
+from deeprecon.jobs.run import Run
+from deeprecon.training.batches import Epoch, Indices
+from deeprecon.training.devices import seed_generators
+from deeprecon.training.fit import FitSettings, fit
+
+Floats = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Noisy components, PCA results, truth, and mask of some crops."""
+
+COMPONENTS = 14
+"""Leading components that the network refines; the others stay as the PCAs leave them."""
+ROUNDS, REPEATS, EPOCHS = 2, 4, 10
+CROP, CROPS = 20, 2
+"""Edge of a training crop in voxels, and crops in a step."""
+STRIDE = 2
+"""Of the windows in the PCAs of repeats."""
+LEAST_CORRELATION = 0.03
+"""Of neighbors in the residual from which on noise is taken for correlated."""
+_HELD_OUT = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Refined:
+    """What the network makes of a scan, in units of the noise.
+
+    Attributes:
+        array: (k, j, i, V) without bias, where that was asked for.
+        error: (k, j, i) root mean square error over the volumes, from the repeats.
+        history: curve name -> values, with the steps under "step".
+        figures: about the training.
+    """
+
+    array: Floats
+    error: Floats
+    history: dict[str, list[float]]
+    figures: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class _Repeat:
+    """A simulated repeat: components (C, k, j, i) of it, (G C, k, j, i) of its PCA results, and the mean square error
+    (k, j, i) of the components that the network does not see."""
+
+    noisy: Tensor
+    guides: Tensor
+    rest: Floats
+
+
+def refine(array: Floats, mask: Mask, rician: bool, steps: int, run: Run) -> Refined:
+    """Train on repeats of a scan and apply the network to it.
+
+    Args:
+        array: (k, j, i, V) in units of the noise.
+        mask: (k, j, i).
+        rician: whether the scan holds magnitudes whose bias is to be taken off.
+        steps: training steps in all.
+        run: device, threads, seed, checkpoint folder and reporter.
+    """
+    begun = time.monotonic()
+    seed_generators(run.seed)
+    unbiased = _without_bias if rician else np.asarray
+    parts = local_pcas(array, mask, run.device, run.threads)
+    taps = noise_taps(array - _mean(parts), mask)
+    guides = [unbiased(part) for part in parts]
+    del parts
+    truth = first = _mean(guides)
+    axes = principal_axes(truth, mask, COMPONENTS)
+
+    def components(values: Floats) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(np.moveaxis(values @ axes, -1, 0))).to(run.device)
+
+    own, own_guides = components(array), torch.cat([components(guide) for guide in guides])
+    del guides
+    inside = torch.from_numpy(mask).to(run.device)
+    target = components(truth)
+    model = Refiner(axes.shape[1], len(own_guides) // axes.shape[1], target[:, inside].std(dim=1).clamp_min(1.0))
+    history: dict[str, list[float]] = {"step": [], "loss": [], "validation": []}
+    for number in range(ROUNDS):
+        share = number / ROUNDS, (number + 1) / ROUNDS
+        run.reporter.status(f"Simulating repeats of the scan, round {number + 1} of {ROUNDS}")
+        repeats = []
+        for repeat in range(REPEATS):
+            rng = np.random.default_rng([run.seed, number, repeat])
+            simulated = simulate(truth, rician, taps, rng)
+            found = [unbiased(part) for part in local_pcas(simulated, mask, run.device, run.threads, STRIDE)]
+            wrong = _mean(found) - truth
+            rest = np.maximum((wrong**2).sum(axis=-1) - ((wrong @ axes) ** 2).sum(axis=-1), 0) / wrong.shape[-1]
+            stacked = torch.cat([components(part) for part in found])
+            repeats.append(_Repeat(components(simulated), stacked, rest))
+        run.reporter.status(f"Training the network, round {number + 1} of {ROUNDS}")
+        reporter = Part(run.reporter, *share, begun)
+        outcome = _train(model, repeats, target, inside, steps // ROUNDS, replace(run, reporter=reporter), number)
+        for entry in outcome:
+            history["step"].append((number * EPOCHS + entry["epoch"] + 1) * steps / (ROUNDS * EPOCHS))
+            history["loss"].append(entry["loss"])
+            history["validation"].append(entry["validation"])
+        with torch.no_grad():
+            change = (model(own[None], own_guides[None])[0] - components(first)).cpu().numpy()
+        truth = first + np.moveaxis(change, 0, -1) @ axes.T
+        if rician:
+            truth = np.maximum(truth, 0)
+        if number < ROUNDS - 1:
+            target = components(truth)
+        if run.should_stop():
+            break
+    figures = {
+        "network_parameters": sum(weights.numel() for weights in model.parameters()),
+        "training_steps": int(history["step"][-1]) if history["step"] else 0,
+        "noise_lag1": [round(_lag(tap), 3) for tap in taps],
+    }
+    return Refined(truth, _error(model, repeats, target, axes.shape[0]), history, figures)
+
+
+def simulate(clean: Floats, rician: bool, taps: tuple[float, float, float], rng: np.random.Generator) -> Floats:
+    """A repeat of a scan (k, j, i, V) with noise of variance 1: complex and its magnitude taken, or real.
+
+    Args:
+        clean: without noise, in units of the noise.
+        rician: whether the magnitude is taken.
+        taps: weights of the neighbors along k, j and i in the noise, see `noise_taps`.
+        rng: of the noise.
+    """
+    noisy = np.empty_like(clean)
+    for volume in range(clean.shape[-1]):
+        noisy[..., volume] = clean[..., volume] + _noise(clean.shape[:3], taps, rng)
+        if rician:
+            noisy[..., volume] = np.hypot(noisy[..., volume], _noise(clean.shape[:3], taps, rng))
+    return noisy
+
+
+def noise_taps(residual: Floats, mask: Mask) -> tuple[float, float, float]:
+    """Weights a of the filters (a, 1, a) along k, j and i that give white noise the correlation of a residual."""
+    found = []
+    for correlation in lag1(residual, mask):
+        # lag-1 correlation of (a, 1, a) is 2 a / (1 + 2 a^2), at most 1 / sqrt(2)
+        r = min(correlation, 0.6)
+        found.append((1 - np.sqrt(1 - 2 * r * r)) / (2 * r) if r > LEAST_CORRELATION else 0.0)
+    return found[0], found[1], found[2]
+
+
+def _lag(tap: float) -> float:
+    return 2 * tap / (1 + 2 * tap * tap)
+
+
+def _noise(shape: tuple[int, ...], taps: tuple[float, float, float], rng: np.random.Generator) -> Floats:
+    noise = rng.standard_normal(shape, dtype=np.float32)
+    for axis, tap in enumerate(taps):
+        if tap:
+            before, after = np.roll(noise, 1, axis), np.roll(noise, -1, axis)
+            noise = ((noise + tap * (before + after)) / np.sqrt(1 + 2 * tap * tap)).astype(np.float32)
+    return noise
+
+
+def _train(
+    model: Refiner, repeats: list[_Repeat], target: Tensor, inside: Tensor, steps: int, run: Run, number: int
+) -> list[dict[str, float]]:
+    """Fit the network to the repeats; returns the history of `fit`."""
+    shape = tuple(inside.shape)
+    starts = torch.nonzero(inside).cpu().numpy()
+    size = tuple(min(CROP, count) for count in shape)
+
+    def crop(index: int) -> Batch:
+        """The same crop for the same number."""
+        rng = np.random.default_rng([run.seed, number, index])
+        repeat = repeats[int(rng.integers(len(repeats)))]
+        middle = starts[rng.integers(len(starts))]
+        first = [int(np.clip(m - s // 2, 0, count - s)) for m, s, count in zip(middle, size, shape, strict=True)]
+        window = tuple(slice(begin, begin + length) for begin, length in zip(first, size, strict=True))
+        flips = [axis + 1 for axis in range(3) if rng.random() < 0.5]
+
+        def cut(values: Tensor) -> Tensor:
+            return values[(slice(None), *window)].flip(flips)
+
+        return cut(repeat.noisy), cut(repeat.guides), cut(target), cut(inside[None].float())
+
+    def load(indices: Indices) -> Batch:
+        noisy, guides, truth, within = zip(*(crop(int(index)) for index in indices), strict=True)
+        return torch.stack(noisy), torch.stack(guides), torch.stack(truth), torch.stack(within)
+
+    def loss(network: Callable[..., Tensor], batch: Batch) -> Tensor:
+        noisy, guides, truth, within = batch
+        error = (network(noisy, guides) - truth) ** 2 * within
+        return error.sum() / (within.sum() * truth.shape[1]).clamp_min(1)
+
+    per_epoch = max(1, steps // EPOCHS)
+
+    def batches(epoch: int, rank: int = 0, processes: int = 1) -> Epoch:
+        numbers = np.arange(per_epoch * CROPS) + epoch * per_epoch * CROPS
+        return Epoch(list(numbers.reshape(per_epoch, CROPS)), load)
+
+    held_out = [load(np.array([2**31 + index])) for index in range(_HELD_OUT)]
+    settings = FitSettings(epochs=EPOCHS, learning_rate=3e-3, weight_decay=1e-4, warmup=0.05, clip_norm=1.0, patience=0)
+    result = fit(
+        model,
+        loss,
+        batches,
+        lambda network: float(np.mean([float(loss(network, batch)) for batch in held_out])),
+        settings,
+        run,
+        name=f"round{number + 1}",
+    )
+    return result.history
+
+
+def _error(model: Refiner, repeats: list[_Repeat], target: Tensor, volumes: int) -> Floats:
+    """(k, j, i) root mean square error on the repeats, smoothed: so few repeats leave noise in it."""
+    total = np.zeros(repeats[0].rest.shape, np.float32)
+    with torch.no_grad():
+        for repeat in repeats:
+            found = model(repeat.noisy[None], repeat.guides[None])[0]
+            total += ((found - target) ** 2).sum(dim=0).cpu().numpy() / volumes + repeat.rest
+    return np.sqrt(gaussian(total / len(repeats), 1.0)).astype(np.float32)
+
+
+def _mean(parts: list[Floats]) -> Floats:
+    total = parts[0].copy()
+    for part in parts[1:]:
+        total += part
+    total /= len(parts)
+    return total
+
+
+def _without_bias(values: Floats) -> Floats:
+    return correct_bias(values, np.ones(values.shape[:3], np.float32))

@@ -1,0 +1,117 @@
+"""The front door of the method: what `python -m deeprecon dwmri VERB` and the panel run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from deeprecon.data.dwi_io import read_dwi, write_dwi
+from deeprecon.data.dwi_scan import with_finite_values
+from deeprecon.data.errors import InputError
+from deeprecon.data.tables import write_table
+from deeprecon.data.volume_io import read_volume, write_volume
+from deeprecon.dwmri import parameters as settings
+from deeprecon.dwmri.enhance import enhance, prepare
+from deeprecon.dwmri.mask import find_mask, read_mask
+from deeprecon.jobs.run import Outcome, Run
+from deeprecon.jobs.verbs import Verb
+
+LABELS = ("white", "gray", "fluid", "lesions", "crossings")
+"""Of labels.nii.gz: bit n of a voxel's value is label n."""
+
+
+def phantom(inputs: settings.PhantomInputs, parameters: settings.PhantomParameters, run: Run) -> Outcome:
+    """Make a scan whose clean signal is known: dwi (noisy), truth, mask, noise and labels."""
+    from deeprecon.dwmri.phantom import make_phantom
+
+    made = make_phantom(
+        (parameters.slices, parameters.rows, parameters.columns),
+        parameters.b0,
+        settings.parse_shells(parameters.shells),
+        parameters.snr,
+        run.seed,
+        varying=parameters.varying,
+        correlated=parameters.correlated,
+        spacing=(parameters.spacing, parameters.spacing, parameters.thickness),
+    )
+    ending = ".nrrd" if parameters.format is settings.DwiFormat.NRRD else ".nii.gz"
+    outputs = write_dwi(run.output / f"dwi{ending}", made.noisy)
+    truth = write_dwi(run.output / f"truth{ending}", made.clean)
+    outputs |= {f"truth_{role}" if role != "dwi" else "truth": path for role, path in truth.items()}
+    labels = sum((made.labels[name].astype(np.uint8) << bit for bit, name in enumerate(LABELS)), np.uint8(0))
+    for name, volume in (("mask", made.mask.astype(np.uint8)), ("noise", made.sigma), ("labels", labels)):
+        outputs[name] = run.output / f"{name}.nii.gz"
+        write_volume(outputs[name], made.clean.volume(np.asarray(volume)))
+    return Outcome(outputs, {"volumes": len(made.clean.gradients), "mask_voxels": int(made.mask.sum())})
+
+
+def evaluate(inputs: settings.EvaluateInputs, parameters: settings.EvaluateParameters, run: Run) -> Outcome:
+    """Hold a result against the truth.
+
+    Raises:
+        InputError: the scans do not have the same grid and gradients.
+    """
+    from deeprecon.dwmri.metrics import evaluate as score
+
+    truth, _ = with_finite_values(read_dwi(inputs.truth))
+    scans = {"dwi": inputs.dwi, "noisy": inputs.noisy}
+    arrays: dict[str, Any] = {}
+    for name, path in scans.items():
+        if path is None:
+            continue
+        scan, _ = with_finite_values(read_dwi(path))
+        same = scan.array.shape == truth.array.shape and np.allclose(scan.ijk_to_ras, truth.ijk_to_ras, atol=1e-3)
+        if not same or not np.allclose(scan.gradients.bvals, truth.gradients.bvals, atol=1):
+            raise InputError(
+                f"{path.name} and {inputs.truth.name} do not have the same grid and volumes.",
+                "Evaluate against the truth of this scan.",
+            )
+        arrays[name] = scan.array
+    mask = find_mask(truth) if inputs.mask is None else read_mask(inputs.mask, truth)
+    labels = None
+    if inputs.labels is not None:
+        values = np.asarray(read_volume(inputs.labels).array).astype(np.uint8)
+        if values.shape != truth.shape:
+            raise InputError(f"{inputs.labels.name} does not lie on the grid of {inputs.truth.name}.")
+        labels = {name: (values >> bit & 1).astype(bool) for bit, name in enumerate(LABELS)}
+    figures = score(arrays["dwi"], truth, mask, labels, arrays.get("noisy"))
+    outputs = {"table": run.output / "evaluation.csv"}
+    write_table(outputs["table"], [{"figure": name, "value": value} for name, value in figures.items()])
+    return Outcome(outputs, dict(figures))
+
+
+def _never(parameters: Any) -> bool:
+    return False
+
+
+VERBS = {
+    "enhance": Verb(
+        "denoise a diffusion scan, or a BIDS dataset, and show what changed",
+        settings.EnhanceInputs,
+        settings.EnhanceParameters,
+        enhance,
+        precisions=lambda parameters: ("fp32",),
+    ),
+    "prepare": Verb(
+        "read and check a scan: its table of gradients, mask and lost slices",
+        settings.EnhanceInputs,
+        settings.PrepareParameters,
+        prepare,
+        needs_torch=_never,
+    ),
+    "phantom": Verb(
+        "make a scan whose clean signal is known",
+        settings.PhantomInputs,
+        settings.PhantomParameters,
+        phantom,
+        needs_torch=_never,
+    ),
+    "evaluate": Verb(
+        "hold a result against the truth",
+        settings.EvaluateInputs,
+        settings.EvaluateParameters,
+        evaluate,
+        needs_torch=_never,
+    ),
+}

@@ -1,0 +1,376 @@
+"""The verbs of the diffusion method, run by the worker on a small scan."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import nibabel
+import numpy as np
+import pytest
+
+from deeprecon.data.dwi_io import read_dwi, write_dwi
+from deeprecon.data.files import sha256
+from deeprecon.data.gradients import GradientTable, gradient_table
+from deeprecon.data.volume import Volume
+from deeprecon.data.volume_io import read_volume, write_volume
+from deeprecon.dwmri import bids
+from deeprecon.dwmri.metrics import evaluate
+from deeprecon.dwmri.phantom import make_phantom
+
+from ..data.orientations import rotation
+
+FAST = {"method": "pca"}
+NETWORK = {"method": "network", "steps": 40}
+
+
+def inputs(files, kind="dwi"):
+    return {"dwi": files[kind], "mask": files["mask"]}
+
+
+def psnr(path, head):
+    return evaluate(read_dwi(path).array, head.clean, head.mask, head.labels)["psnr_dwi"]
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """No pictures: drawing them takes longer than all the rest."""
+    from deeprecon.dwmri import report
+
+    monkeypatch.setattr(report, "write_report", lambda path, *rest: path.write_text("none", encoding="utf-8") and [])
+
+
+# enhance
+
+
+@pytest.mark.parametrize("settings", [FAST, NETWORK], ids=["pca", "network"])
+def test_enhance_leaves_everything_that_people_open(settings, files, head, done):
+    output = done("enhance", inputs=inputs(files), **settings)
+    result = json.loads((output / "result.json").read_text(encoding="utf-8"))
+    maps = {f"{name}_{when}" for name in ("fa", "md", "color_fa") for when in ("before", "after")}
+    assert {"dwi", "bval", "bvec", "mask", "noise", "residual", "uncertainty", "report", *maps} <= set(
+        result["outputs"]
+    )
+    for entry in result["outputs"].values():
+        assert sha256(output / entry["path"]) == entry["sha256"]
+    found = read_dwi(output / "dwi.nii.gz")
+    noisy = read_dwi(files["dwi"])
+    assert psnr(output / "dwi.nii.gz", head) > psnr(files["dwi"], head) + 5
+    np.testing.assert_allclose(found.ijk_to_ras, noisy.ijk_to_ras)
+    for table in ("bval", "bvec"):
+        assert (output / f"dwi.{table}").read_bytes() == files[table].read_bytes()
+    residual = nibabel.load(output / "residual.nii.gz").get_fdata()
+    change = noisy.array - found.array
+    np.testing.assert_allclose(np.moveaxis(residual.T, 0, -1)[head.mask], change[head.mask], atol=1e-2)
+    np.testing.assert_array_equal(found.array[~head.mask], noisy.array[~head.mask])
+    color = nibabel.load(output / "color_fa_after.nii.gz")
+    assert color.shape == (24, 24, 12, 3)
+    page = (output / "report.html").read_text(encoding="utf-8")
+    assert page.count("<img") == (3 if settings is FAST else 4)
+    figures = result["metrics"]
+    assert 0.9 < figures["noise_level"] / head.sigma.mean() < 1.1
+    assert 0 < figures["mean_fa_after"] < figures["mean_fa_before"]
+
+
+def test_uncertainty_is_as_large_as_the_error(files, head, done, quick):
+    output = done("enhance", inputs=inputs(files), **FAST)
+    said = read_volume(output / "uncertainty.nii.gz").array[head.mask]
+    error = np.sqrt(((read_dwi(output / "dwi.nii.gz").array - head.clean.array) ** 2).mean(axis=-1))[head.mask]
+    assert 0.6 < said.mean() / error.mean() < 1.5
+
+
+def test_nrrd_comes_back_as_nrrd_with_the_same_numbers(files, done, quick):
+    one = done("enhance", "one", inputs=inputs(files, "nrrd"), **FAST)
+    other = done("enhance", "other", inputs=inputs(files), **FAST)
+    assert not list(one.glob("dwi.b*"))
+    found = read_dwi(one / "dwi.nrrd")
+    np.testing.assert_allclose(found.array, read_dwi(other / "dwi.nii.gz").array, atol=0.05)
+    np.testing.assert_allclose(found.gradients.directions, read_dwi(files["nrrd"]).gradients.directions, atol=1e-5)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_one_does_not(done, quick, tmp_path):
+    made = make_phantom((8, 14, 14), 1, [(1000.0, 6)], snr=20)
+    given = {"dwi": write_dwi(tmp_path / "small.nii.gz", made.noisy)["dwi"]}
+    settings = NETWORK | {"steps": 20}
+    runs = [done("enhance", f"run{n}", seed=seed, inputs=given, **settings) for n, seed in enumerate((1, 1, 2))]
+    first, again, other = (read_dwi(run / "dwi.nii.gz").array for run in runs)
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 0
+
+
+def test_scaling_the_scan_scales_the_result(files, head, done, quick, tmp_path):
+    scaled = write_dwi(tmp_path / "big.nii.gz", head.noisy.with_array(head.noisy.array * 1000))["dwi"]
+    one = done("enhance", "one", inputs=inputs(files), **FAST)
+    big = done("enhance", "big", inputs={"dwi": scaled, "mask": files["mask"]}, **FAST)
+    ratio = read_dwi(big / "dwi.nii.gz").array / 1000 - read_dwi(one / "dwi.nii.gz").array
+    assert np.abs(ratio[head.mask]).max() < 0.02 * head.sigma.mean()
+
+
+@pytest.mark.parametrize("bias_correction", [True, False])
+def test_the_bias_of_low_signals_is_taken_off_where_wanted(bias_correction, done, quick, tmp_path):
+    dark = make_phantom((12, 24, 24), 3, [(2500.0, 12)], snr=12)
+    path = write_dwi(tmp_path / "dark.nii.gz", dark.noisy)["dwi"]
+    write_volume(tmp_path / "mask.nii.gz", dark.clean.volume(dark.mask))
+    given = {"dwi": path, "mask": tmp_path / "mask.nii.gz"}
+    output = done("enhance", inputs=given, bias_correction=bias_correction, **FAST)
+    low = dark.mask & (dark.clean.array[..., ~dark.clean.gradients.b0].mean(axis=-1) < 2 * dark.sigma)
+    weighted = ~dark.clean.gradients.b0
+    bias = (read_dwi(output / "dwi.nii.gz").array - dark.clean.array)[low][:, weighted].mean() / dark.sigma.mean()
+    assert abs(bias) < 0.3 if bias_correction else bias > 0.4
+
+
+def test_integers_are_kept_where_wanted(files, head, done, quick, tmp_path):
+    path = write_dwi(tmp_path / "whole.nii.gz", head.noisy.with_array(head.noisy.array.astype(np.uint16)))["dwi"]
+    given = {"dwi": path, "mask": files["mask"]}
+    output = done("enhance", inputs=given, stored="as-input", background="zero", **FAST)
+    found = read_dwi(output / "dwi.nii.gz")
+    assert found.array.dtype == np.uint16
+    assert not found.array[~head.mask].any()
+    assert psnr(output / "dwi.nii.gz", head) > 28
+
+
+@pytest.mark.parametrize("method", ["mppca", "local-pca", "nlmeans", "patch2self", "patch2self-dipy-v3"])
+def test_the_yardsticks_denoise(method, files, head, done, quick):
+    pytest.importorskip("dipy")
+    output = done("enhance", inputs=inputs(files), method=method)
+    worst = {"patch2self": -1.0, "nlmeans": -2.0, "patch2self-dipy-v3": -20.0}.get(method, 1.0)
+    assert psnr(output / "dwi.nii.gz", head) > psnr(files["dwi"], head) + worst
+
+
+@pytest.mark.parametrize(
+    ("shape", "b0", "shells"),
+    [
+        ((1, 24, 24), 1, [(1000.0, 12)]),
+        ((7, 19, 23), 1, [(1000.0, 6)]),
+        ((8, 16, 16), 2, [(1000.0, 20), (3000.0, 20)]),
+        ((8, 20, 20), 1, [(1000.0, 2)]),
+    ],
+    ids=["one slice", "seven volumes, odd", "two shells", "three volumes"],
+)
+def test_scans_of_any_shape_are_enhanced(shape, b0, shells, done, quick, tmp_path, figures_of):
+    made = make_phantom((max(shape[0], 8), *shape[1:]), b0, shells, snr=20)
+    scan = made.noisy if shape[0] > 1 else made.noisy.with_array(made.noisy.array[4:5])
+    path = write_dwi(tmp_path / "dwi.nii.gz", scan)["dwi"]
+    output = done("enhance", inputs={"dwi": path}, **NETWORK)
+    found = read_dwi(output / "dwi.nii.gz").array
+    assert found.shape == scan.array.shape
+    assert np.isfinite(found).all()
+    assert (output / "fa_after.nii.gz").exists() == (shells[0][1] >= 6)
+
+
+def test_nan_and_zero_backgrounds_are_told_and_give_numbers(files, head, done, quick, tmp_path, warnings_of):
+    array = head.noisy.array.copy()
+    array[~head.mask] = 0
+    array[0, 0, 0] = np.nan
+    path = write_dwi(tmp_path / "dwi.nii.gz", head.noisy.with_array(array))["dwi"]
+    output = done("enhance", inputs={"dwi": path, "mask": files["mask"]}, **FAST)
+    assert np.isfinite(read_dwi(output / "dwi.nii.gz").array).all()
+    assert any("15 values were negative or not finite" in text for text in warnings_of(output))
+
+
+def test_an_oblique_scan_has_the_directions_of_the_patient(head, done, quick, tmp_path):
+    """The same head lies turned in the scanner: the principal directions turn with it."""
+    affine = head.clean.ijk_to_ras.copy()
+    turn = rotation((20.0, -30.0, 40.0))
+    affine[:3] = turn @ affine[:3]
+    table = head.clean.gradients
+    scan = head.clean.with_array(head.noisy.array)
+    scan = type(scan)(scan.array, affine, GradientTable(table.bvals, table.directions @ turn.T), "turned")
+    path = write_dwi(tmp_path / "dwi.nii.gz", scan)["dwi"]
+    write_volume(tmp_path / "mask.nii.gz", Volume(head.mask, affine))
+    output = done("enhance", inputs={"dwi": path, "mask": tmp_path / "mask.nii.gz"}, **FAST)
+    maps = nibabel.load(output / "fa_after.nii.gz").get_fdata().T
+    write_dwi(tmp_path / "straight.nii.gz", head.noisy)
+    write_volume(tmp_path / "straight_mask.nii.gz", head.clean.volume(head.mask))
+    given = {"dwi": tmp_path / "straight.nii.gz", "mask": tmp_path / "straight_mask.nii.gz"}
+    straight = done("enhance", "straight", inputs=given, **FAST)
+    np.testing.assert_allclose(maps, nibabel.load(straight / "fa_after.nii.gz").get_fdata().T, atol=1e-3)
+
+
+def test_a_lost_slice_is_found_replaced_and_told(done, quick, tmp_path, warnings_of, figures_of):
+    made = make_phantom((12, 24, 24), 2, [(1000.0, 16)], snr=30)
+    volume = int(np.flatnonzero(~made.clean.gradients.b0)[4])
+    array = made.noisy.array.copy()
+    array[6, :, :, volume] *= 0.3
+    path = write_dwi(tmp_path / "dwi.nii.gz", made.noisy.with_array(array))["dwi"]
+    write_volume(tmp_path / "mask.nii.gz", made.clean.volume(made.mask))
+    given = {"dwi": path, "mask": tmp_path / "mask.nii.gz"}
+    output = done("enhance", inputs=given, **FAST)
+    assert figures_of(output)["repaired_slices"] == 1
+    assert any("lost their signal" in text and str(volume) in text for text in warnings_of(output))
+    truth = made.clean.array[6, :, :, volume][made.mask[6]]
+    found = read_dwi(output / "dwi.nii.gz").array[6, :, :, volume][made.mask[6]]
+    assert np.abs(found - truth).mean() < 0.15 * truth.mean()
+    left = done("enhance", "left", inputs=given, repair=False, **FAST)
+    assert "repaired_slices" not in figures_of(left)
+    table = done("prepare", "table", inputs=given)
+    assert figures_of(table)["lost_slices"] == 1
+
+
+def test_a_flipped_gradient_table_is_told(done, quick, tmp_path, warnings_of):
+    made = make_phantom((16, 32, 32), snr=40)
+    table = made.clean.gradients
+    wrong = type(made.noisy)(
+        made.noisy.array, made.noisy.ijk_to_ras, GradientTable(table.bvals, table.directions * (-1, 1, 1)), "wrong"
+    )
+    write_volume(tmp_path / "mask.nii.gz", made.clean.volume(made.mask))
+    given = {"dwi": write_dwi(tmp_path / "dwi.nii.gz", wrong)["dwi"], "mask": tmp_path / "mask.nii.gz"}
+    output = done("enhance", inputs=given, **FAST)
+    assert any("left-right axis flipped" in text for text in warnings_of(output))
+
+
+# BIDS
+
+
+def dataset(root, files, subjects=("01", "02")):
+    for subject in subjects:
+        folder = root / f"sub-{subject}" / "dwi"
+        folder.mkdir(parents=True)
+        for kind, ending in (("dwi", "nii.gz"), ("bval", "bval"), ("bvec", "bvec")):
+            shutil.copyfile(files[kind], folder / f"sub-{subject}_dwi.{ending}")
+    return root
+
+
+def test_a_dataset_gets_derivatives_and_a_broken_scan_does_not_stop_the_others(
+    files, done, quick, tmp_path, figures_of, warnings_of
+):
+    root = dataset(tmp_path / "data", files)
+    (root / "sub-02" / "dwi" / "sub-02_dwi.bval").write_text("0 1000", encoding="utf-8")
+    output = done("enhance", inputs={"bids": root}, **FAST)
+    assert figures_of(output) == {"scans": 2, "done": 1, "failed": 1}
+    folder = output / "derivatives" / "sub-01" / "dwi"
+    names = {path.name for path in folder.iterdir()}
+    for end in ("desc-denoised_dwi.nii.gz", "desc-denoised_dwi.bval", "desc-denoised_dwi.bvec",
+                "desc-denoised_dwi.json",
+                "desc-brain_mask.nii.gz", "model-tensor_param-fa_desc-after_dwimap.nii.gz"):  # fmt: skip
+        assert f"sub-01_{end}" in names
+    card = json.loads((output / "derivatives" / "dataset_description.json").read_text(encoding="utf-8"))
+    assert card["DatasetType"] == "derivative"
+    side = json.loads((folder / "sub-01_desc-denoised_dwi.json").read_text(encoding="utf-8"))
+    assert side["Sources"] == ["bids:raw:sub-01/dwi/sub-01_dwi.nii.gz"]
+    assert any("2 b-values" in text for text in warnings_of(output))
+
+
+def test_finished_scans_of_a_dataset_are_not_computed_again(files, start, done, quick, tmp_path, monkeypatch):
+    root = dataset(tmp_path / "data", files)
+    computed = []
+    honest = bids.enhance_scan
+
+    def broken(given, parameters, run):
+        computed.append(given.dwi.name)
+        if len(computed) == 2:
+            raise KeyboardInterrupt
+        return honest(given, parameters, run)
+
+    monkeypatch.setattr(bids, "enhance_scan", broken)
+    assert start("enhance", inputs={"bids": root}, **FAST)[0] == 3
+    done("enhance", inputs={"bids": root}, **FAST)
+    assert computed == ["sub-01_dwi.nii.gz", "sub-02_dwi.nii.gz", "sub-02_dwi.nii.gz"]
+
+
+# phantom, prepare, evaluate
+
+
+@pytest.mark.parametrize("kind", ["nifti", "nrrd"])
+def test_a_phantom_is_prepared_and_evaluated(kind, done, figures_of):
+    made = done("phantom", "phantom", columns=24, rows=24, slices=12, shells="1000:12,2500:12", format=kind)
+    ending = "nrrd" if kind == "nrrd" else "nii.gz"
+    scan = made / f"dwi.{ending}"
+    assert read_dwi(scan).array.shape == (12, 24, 24, 27)
+    prepared = done("prepare", "prepared", inputs={"dwi": scan})
+    assert figures_of(prepared)["shells"] == "12 x 1000, 12 x 2500"
+    assert len((prepared / "volumes.csv").read_text(encoding="utf-8").splitlines()) == 28
+    given = {
+        "dwi": scan,
+        "truth": made / f"truth.{ending}",
+        "mask": made / "mask.nii.gz",
+        "labels": made / "labels.nii.gz",
+    }
+    figures = figures_of(done("evaluate", "evaluated", inputs=given))
+    assert 20 < figures["psnr_dwi"] < 30
+    assert "direction_error" in figures
+
+
+# what cannot be
+
+
+def change(files, folder, **tables):
+    """The scan's files with one of them replaced by a text."""
+    for kind, ending in (("dwi", "nii.gz"), ("bval", "bval"), ("bvec", "bvec")):
+        shutil.copyfile(files[kind], folder / f"dwi.{ending}")
+    for kind, text in tables.items():
+        (folder / f"dwi.{kind}").write_text(text, encoding="utf-8")
+    return {"dwi": folder / "dwi.nii.gz"}
+
+
+def test_nothing_and_too_much_are_refused(files, error_of, tmp_path):
+    assert "--dwi" in error_of("enhance", name="nothing")
+    assert "--bids" in error_of("enhance", name="both", inputs={"dwi": files["dwi"], "bids": tmp_path})
+    assert "no diffusion scan" in error_of("enhance", name="empty", inputs={"bids": files["dwi"].parent})
+
+
+def test_wrong_tables_are_refused(files, error_of, tmp_path):
+    good = files["bvec"].read_text(encoding="utf-8").splitlines()
+    short = "\n".join(" ".join(line.split()[:-1]) for line in good)
+    long = "\n".join(" ".join(str(2 * float(value)) for value in line.split()) for line in good)
+    assert "3 x 14 numbers, expected 3 x 15" in error_of("enhance", inputs=change(files, tmp_path, bvec=short))
+    assert "length 2.000, expected 1" in error_of("enhance", name="b", inputs=change(files, tmp_path, bvec=long))
+    zeros = " ".join(["0"] * 15)
+    assert "no diffusion-weighted" in error_of("enhance", name="c", inputs=change(files, tmp_path, bval=zeros))
+
+
+def test_transposed_vectors_are_understood(files, done, quick, tmp_path):
+    rows = [line.split() for line in files["bvec"].read_text(encoding="utf-8").splitlines()]
+    columns = "\n".join(" ".join(vector) for vector in zip(*rows, strict=True))
+    output = done("enhance", inputs=change(files, tmp_path, bvec=columns) | {"mask": files["mask"]}, **FAST)
+    expected = read_dwi(files["dwi"]).gradients.directions
+    np.testing.assert_allclose(read_dwi(output / "dwi.nii.gz").gradients.directions, expected, atol=1e-6)
+
+
+def test_a_scan_without_b0_is_denoised_without_a_tensor(head, done, quick, tmp_path, warnings_of):
+    weighted = ~head.noisy.gradients.b0
+    path = write_dwi(tmp_path / "dwi.nii.gz", head.noisy.volumes(weighted))["dwi"]
+    output = done("enhance", inputs={"dwi": path}, **FAST)
+    assert not (output / "fa_after.nii.gz").exists()
+    assert any("No volume has b = 0" in text for text in warnings_of(output))
+
+
+def test_a_mask_of_another_grid_and_an_empty_one_are_refused(files, head, error_of, tmp_path):
+    moved = head.clean.ijk_to_ras.copy()
+    moved[0, 3] += 5
+    write_volume(tmp_path / "moved.nii.gz", Volume(head.mask, moved))
+    write_volume(tmp_path / "empty.nii.gz", head.clean.volume(np.zeros_like(head.mask)))
+    given = {"dwi": files["dwi"]}
+    assert "does not lie on the grid" in error_of(
+        "enhance", name="a", inputs=given | {"mask": tmp_path / "moved.nii.gz"}
+    )
+    assert "too few" in error_of("enhance", name="b", inputs=given | {"mask": tmp_path / "empty.nii.gz"})
+
+
+def test_a_volume_and_a_constant_are_refused(files, head, error_of, tmp_path):
+    write_volume(tmp_path / "a.nii.gz", head.clean.volume(head.clean.array[..., 0]))
+    tables = {"bval": files["bval"], "bvec": files["bvec"]}
+    assert "is 3D" in error_of("enhance", name="a", inputs={"dwi": tmp_path / "a.nii.gz"} | tables)
+    flat = write_dwi(tmp_path / "b.nii.gz", head.clean.with_array(np.full_like(head.clean.array, 9)))["dwi"]
+    assert "same value everywhere" in error_of("enhance", name="b", inputs={"dwi": flat})
+
+
+def test_scans_of_other_grids_cannot_be_evaluated(files, head, error_of, tmp_path):
+    other = write_dwi(tmp_path / "o.nii.gz", head.clean.volumes(np.arange(14)))["dwi"]
+    assert "same grid and volumes" in error_of("evaluate", inputs={"dwi": other, "truth": files["truth"]})
+
+
+def test_a_damaged_table_in_nrrd_is_refused(head, error_of, tmp_path):
+    path = write_dwi(tmp_path / "a.nrrd", head.noisy)["dwi"]
+    path.write_bytes(path.read_bytes().replace(b"DWMRI_gradient_0003:=", b"DWMRI_gradient_0103:="))
+    assert "DWMRI_gradient_0003 is missing" in error_of("enhance", inputs={"dwi": path})
+
+
+def test_repeated_directions_are_kept(head, done, quick, tmp_path, warnings_of):
+    table = head.noisy.gradients
+    chosen = np.concatenate([np.arange(15), [1, 2, 3]])
+    twice = head.noisy.volumes(chosen)
+    assert isinstance(gradient_table(table.bvals, table.directions), GradientTable)
+    output = done("enhance", inputs={"dwi": write_dwi(tmp_path / "dwi.nii.gz", twice)["dwi"]}, **FAST)
+    assert read_dwi(output / "dwi.nii.gz").array.shape[-1] == 18
+    assert any("repeat a direction" in text for text in warnings_of(output))
