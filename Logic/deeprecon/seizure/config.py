@@ -167,6 +167,7 @@ class DataConfig:
     testProp: Annotated[float, Range(0.0, 0.9), "share of the users that training never sees; 0 for none"] = 0.25
     validationProp: Annotated[float, Range(0.05, 0.5), "share of the other users that selects the weights"] = 0.25
     borderSeconds: Annotated[float, Range(0, 600, "s"), "around a seizure, where no window is taken"] = 30.0
+    wholeEvents: Annotated[bool, "a seizure event without seizureTimes is a seizure from end to end"] = False
     noiseAugmentation: Annotated[bool, "add noise to windows of both classes in training"] = True
     noiseAugmentationValue: Annotated[float, Range(0, 1000, "mg"), "its standard deviation on each axis"] = 20.0
     phaseAugmentation: Annotated[bool, "windows begin at more places in training than in detection"] = True

@@ -89,11 +89,11 @@ def fold_of_users(recordings: Sequence[Recording], folds: int, seed: int) -> dic
     Raises:
         InputError: fewer users with seizures than parts.
     """
-    with_seizures = {recording.user for recording in recordings if recording.seizures}
+    with_seizures = {recording.user for recording in recordings if recording.seizures or recording.uncertain}
     users = sorted({recording.user for recording in recordings})
     if len(with_seizures) < folds:
         raise InputError(
-            f"{len(with_seizures)} users have seizures at known times, too few for {folds} parts of users.",
+            f"{len(with_seizures)} users have seizures, too few for {folds} parts of users.",
             "Give more recordings, or fewer folds; larger validationProp and testProp make fewer parts.",
         )
     shuffled = sorted(users, key=lambda user: hashlib.sha256(f"{seed}/{user}".encode()).digest())

@@ -131,7 +131,7 @@ def picture(
     alarm = np.where(detection.osd == osd.ALARM, 1.03, np.nan)
     upper.plot(times, alarm, ".", color="#009e73", ms=4, label="alarm of OpenSeizureDetector")
     upper.set(ylabel="seizure probability", ylim=(-0.03, 1.08), title=f"{title}. Research only, no alarm device.")
-    upper.legend(loc="upper left", fontsize=8, frameon=False)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     lower.plot(times, detection.movement, color="#555555", lw=0.8)
     lower.set(ylabel="movement, g", xlabel=f"time, {unit}")
     return png(figure)

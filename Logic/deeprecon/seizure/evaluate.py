@@ -127,11 +127,12 @@ def compare(judged: Sequence[Judged], quantile: float, threshold: float) -> Comp
 
 
 def write_comparison(folder: Path, comparison: Comparison, quantile: float, threshold: float) -> dict[str, Path]:
-    """Write evaluation.csv, users.csv, quantiles.csv and roc.png; returns the paths."""
+    """Write evaluation.csv, users.csv, quantiles.csv, thresholds.csv and roc.png; returns the paths."""
     paths = {
         "evaluation": folder / "evaluation.csv",
         "users": folder / "users.csv",
         "quantiles": folder / "quantiles.csv",
+        "thresholds": folder / "thresholds.csv",
         "roc": folder / "roc.png",
     }
     write_table(paths["evaluation"], _rows(comparison))
@@ -143,6 +144,7 @@ def write_comparison(folder: Path, comparison: Comparison, quantile: float, thre
         ],
     )
     write_table(paths["quantiles"], _quantiles(comparison.judged, threshold))
+    write_table(paths["thresholds"], [{"threshold": value, **one.figures()} for value, one in comparison.points])
     paths["roc"].write_bytes(_picture(comparison, quantile))
     return paths
 
@@ -172,8 +174,9 @@ def _picture(comparison: Comparison, quantile: float) -> bytes:
     plt = pyplot()
     theirs = total(comparison.baseline.values())
     figure, axis = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
-    rates = [one.false_alarms_per_day for _, one in comparison.points]
-    axis.plot(rates, [one.sensitivity for _, one in comparison.points], ".-", ms=3, label=f"DeepEpi, q {quantile:g}")
+    rates = sorted({one.false_alarms_per_day for _, one in comparison.points})
+    best = [sensitivity_at(comparison.points, rate) for rate in rates]
+    axis.step(rates, best, where="post", label=f"DeepEpi, quantile {quantile:g}, best threshold for each rate")
     axis.plot([theirs.false_alarms_per_day], [theirs.sensitivity], "s", label="OpenSeizureDetector")
     axis.set(xlabel="false alarms per day", ylabel="sensitivity", ylim=(-0.02, 1.03))
     axis.set_xscale("symlog", linthresh=1)

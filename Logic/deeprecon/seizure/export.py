@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,7 @@ def export_keras(network: DeepEpi, window: int, path: Path) -> float:
     """Write one network as a .keras file; see `export_onnx`. Input is (batch, window, 1), output (batch, 2)."""
     from deeprecon.seizure.keras_model import import_keras, keras_model, set_weights
 
+    os.environ.setdefault("KERAS_BACKEND", "torch")  # which is loaded anyway; the file is the same for all backends
     keras = import_keras()
     model = keras_model(window, network.strides)
     set_weights(model, {name: value.numpy() for name, value in network.state_dict().items()})

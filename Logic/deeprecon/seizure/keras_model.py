@@ -28,8 +28,8 @@ def import_keras() -> Any:
     except ImportError as error:
         missing = error.name or "keras"
         raise InputError(
-            f"framework tensorflow needs Keras 3 and its backend, but {missing} is not installed.",
-            "Install them: pip install 'deeprecon[tensorflow]'. Or set framework to pytorch.",
+            f"Keras 3 with its backend is needed, but {missing} is not installed.",
+            "Install them: pip install 'deeprecon[tensorflow]'. Training also works with framework pytorch.",
         ) from error
     return keras
 

@@ -295,7 +295,10 @@ def write_phantom(folder: Path, users: int, seizures: int, minutes: float, hours
             table = np.column_stack([seconds, axes])
             np.savetxt(part, table, "%.2f,%.3f,%.3f,%.3f", header="t,x,y,z", comments="", encoding="utf-8")
         columns = ("recording", "user", "start", "end")
-        rows = [dict(zip(columns, ("recording", str(users + 1), start, end), strict=True)) for start, end in times]
+        rows = [
+            dict(zip(columns, ("recording", str(users + 1), round(start, 2), round(end, 2)), strict=True))
+            for start, end in times
+        ]
         write_table(paths["seizures"], rows or [dict.fromkeys(columns, "")])
     return paths
 

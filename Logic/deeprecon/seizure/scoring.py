@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,9 @@ class Score:
         false_alarms: outside of the seizures' times, pieces of 150 s at most.
         hours: of windows outside of the seizures' times.
         latencies: s from the seizure's begin to the first alarm, of each detected one.
+        seizure_events, alarmed_seizure_events: recordings with a seizure, at a known time or not, and those of them
+            with any alarm: how nnTraining2 counts, which knows no time of day and no time of the seizure.
+        other_events, alarmed_other_events: the same of recordings without one.
     """
 
     seizures: int = 0
@@ -71,16 +74,13 @@ class Score:
     false_alarms: int = 0
     hours: float = 0.0
     latencies: tuple[float, ...] = ()
+    seizure_events: int = 0
+    alarmed_seizure_events: int = 0
+    other_events: int = 0
+    alarmed_other_events: int = 0
 
     def __add__(self, other: Score) -> Score:
-        return Score(
-            self.seizures + other.seizures,
-            self.detected + other.detected,
-            self.uncovered + other.uncovered,
-            self.false_alarms + other.false_alarms,
-            self.hours + other.hours,
-            self.latencies + other.latencies,
-        )
+        return Score(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
 
     @property
     def sensitivity(self) -> float:
@@ -96,6 +96,7 @@ class Score:
         """All figures by name, with 95 % intervals; what is not defined is left out."""
         low, high = wilson(self.detected, self.seizures)
         fewest, most = (24 * bound / self.hours if self.hours else math.nan for bound in poisson(self.false_alarms))
+        of_events, of_others = self._shares_of_events()
         found: dict[str, Any] = {
             "seizures": self.seizures,
             "detected": self.detected,
@@ -109,8 +110,19 @@ class Score:
             "false_alarms_per_day_low": fewest,
             "false_alarms_per_day_high": most,
             "median_latency_s": float(np.median(self.latencies)) if self.latencies else math.nan,
+            "event_sensitivity": of_events,
+            "event_false_positive_rate": of_others,
         }
         return {name: value for name, value in found.items() if not (isinstance(value, float) and math.isnan(value))}
+
+    def _shares_of_events(self) -> tuple[float, float]:
+        """Alarmed of the events with a seizure and of those without; NaN of none."""
+        pairs = (
+            (self.alarmed_seizure_events, self.seizure_events),
+            (self.alarmed_other_events, self.other_events),
+        )
+        seizures, others = (hits / count if count else math.nan for hits, count in pairs)
+        return seizures, others
 
 
 def score(
@@ -124,10 +136,18 @@ def score(
         known: (W,) windows that could be judged, which have no gap.
         seizures: (start, end) in s.
         stride: s that one window stands for.
-        uncertain: a seizure is somewhere in the recording: nothing in it can be a false alarm, and none is missed.
+        uncertain: a seizure is somewhere in the recording: nothing in it can be a false alarm, and none is missed; only
+            the event counts.
     """
+    if not known.any():
+        return Score(uncovered=len(seizures))
+    alarmed = int((positive & known).any())
+    if seizures or uncertain:
+        event = Score(seizure_events=1, alarmed_seizure_events=alarmed)
+    else:
+        event = Score(other_events=1, alarmed_other_events=alarmed)
     if uncertain:
-        return Score()
+        return event
     extended = [(start - BEFORE, end + AFTER) for start, end in seizures]
     free = known.copy()
     detected, uncovered = 0, 0
@@ -144,7 +164,7 @@ def score(
     false = alarms(times, np.where(free & positive, 1.0, np.where(free, 0.0, np.nan)), 0.5)
     pieces = sum(max(1, math.ceil((alarm.end - alarm.begin + stride) / LONGEST)) for alarm in false)
     count = len(seizures) - uncovered
-    return Score(count, detected, uncovered, pieces, float(free.sum()) * stride / 3600, tuple(latencies))
+    return event + Score(count, detected, uncovered, pieces, float(free.sum()) * stride / 3600, tuple(latencies))
 
 
 @dataclass(frozen=True, eq=False)

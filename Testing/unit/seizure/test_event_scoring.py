@@ -77,7 +77,24 @@ def test_a_seizure_without_any_window_is_reported_and_not_counted():
 
 
 def test_a_recording_with_a_seizure_at_an_unknown_time_is_not_scored():
-    assert score(TIMES, positive((500, 900)), KNOWN, [], 5.0, uncertain=True) == Score()
+    found = score(TIMES, positive((500, 900)), KNOWN, [], 5.0, uncertain=True)
+    assert found == Score(seizure_events=1, alarmed_seizure_events=1)
+    assert (found.seizures, found.false_alarms, found.hours) == (0, 0, 0)
+
+
+def test_events_count_by_any_alarm_in_them():
+    scores = [
+        judged((500, 500), seizures=[(1000.0, 1060.0)]),  # an alarm at another time than the seizure
+        judged(seizures=[(1000.0, 1060.0)]),
+        judged((500, 900)),
+        judged(),
+        judged(),
+        score(TIMES, positive((500, 900)), ~KNOWN, [], 5.0),  # nothing is known of it
+    ]
+    figures = total(scores).figures()
+    assert figures["event_sensitivity"] == 0.5
+    assert figures["event_false_positive_rate"] == pytest.approx(1 / 3)
+    assert figures["sensitivity"] == 0.0
 
 
 def test_what_is_not_defined_is_left_out_of_the_figures():

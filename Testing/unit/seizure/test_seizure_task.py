@@ -33,6 +33,14 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def single(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One untrained network."""
+    folder = tmp_path_factory.mktemp("single") / "bundle"
+    write_ensemble(folder, [new_network(7).state_dict()], Config(), [], [], "nothing")
+    return folder
+
+
 def figures(output: Path) -> dict[str, Any]:
     values: dict[str, Any] = json.loads((output / "result.json").read_text(encoding="utf-8"))["metrics"]
     return values
@@ -90,6 +98,8 @@ def test_everything_from_files_to_files(done, result_of, configuration, tmp_path
     users = {row["user"] for row in read_table(judged / "users.csv")}
     assert users == set(ensemble.split["test"])
     assert len(read_table(judged / "quantiles.csv")) == 9
+    thresholds = [float(row["threshold"]) for row in read_table(judged / "thresholds.csv")]
+    assert thresholds == sorted(set(thresholds))
 
 
 def test_the_shell_offers_the_verbs(tmp_path, capsys, phantom):
@@ -162,20 +172,29 @@ def test_a_training_that_was_cut_off_goes_on_to_the_same_bundle(done, dataset, c
         assert (broken / path).read_bytes() == (whole / path).read_bytes()
 
 
-def test_onnx_files_compute_what_the_networks_do(done, bundle):
+def test_onnx_files_compute_what_the_networks_do(done, single):
     pytest.importorskip("onnxscript")
     onnxruntime = pytest.importorskip("onnxruntime")
     import torch
 
-    output = done("export", inputs={"bundle": bundle})
+    output = done("export", inputs={"bundle": single})
     assert figures(output)["largest_difference"] < 1e-5
     signal = np.abs(1 + np.random.default_rng(0).normal(0, 0.5, (3, 750))).astype(np.float32)
-    for number, network in enumerate(read_ensemble(bundle).networks):
-        session = onnxruntime.InferenceSession(str(output / f"deepepi_{number:02d}.onnx"))
-        (found,) = session.run(None, {"magnitude": signal})
+    (network,) = read_ensemble(single).networks
+    session = onnxruntime.InferenceSession(str(output / "deepepi_00.onnx"))
+    for batch in (1, 3):  # any number of windows at once
+        (found,) = session.run(None, {"magnitude": signal[:batch]})
         with torch.no_grad():
-            expected = torch.softmax(network(torch.from_numpy(signal)), dim=1)[:, 1].numpy()
+            expected = torch.softmax(network(torch.from_numpy(signal[:batch])), dim=1)[:, 1].numpy()
         np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_keras_files_compute_what_the_networks_do(done, bundle, monkeypatch):
+    pytest.importorskip("keras")
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    output = done("export", inputs={"bundle": bundle}, format="keras")
+    assert {path.name for path in output.glob("*.keras")} == {f"deepepi_{number:02d}.keras" for number in range(3)}
+    assert figures(output)["largest_difference"] < 1e-6
 
 
 def test_old_configurations_are_written_out_under_todays_names(done, configuration):
