@@ -72,8 +72,16 @@ def detect(
 def baseline(
     recording: Recording, ends: npt.NDArray[np.int64], threshold: float
 ) -> tuple[Floats, Floats, Floats, Floats]:
-    """OpenSeizureDetector's state, power, ratio, and the movement in g, at samples of a recording: those of the last
-    row of 5 s that is over; (W,) each, NaN where that row has a gap."""
+    """OpenSeizureDetector's state, power and ratio, and the movement in g, at samples of a recording.
+
+    Args:
+        recording: any.
+        ends: (W,) samples; what was found in the last 5 s that were over by then counts.
+        threshold: see `osd.analyze`.
+
+    Returns:
+        Four arrays (W,), NaN where those 5 s have a gap.
+    """
     rows, continuous = recording.rows()
     found = osd.analyze(rows, threshold, continuous=continuous)
     gap = np.isnan(rows).any(axis=1)

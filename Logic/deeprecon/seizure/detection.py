@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,6 @@ Floats = npt.NDArray[np.float64]
 
 MODEL = "model_"
 """What the columns of the single networks are called, with a number."""
-
 
 EVENT_COLUMNS = ("onset_s", "end_s", "duration_s", "peak_probability", "osd_alarm")
 
@@ -87,32 +85,24 @@ def read_detection(path: Path) -> Detection:
     """Read probability.csv, to score it at another quantile or threshold without the networks.
 
     Raises:
-        InputError: no such table, or what it holds.
+        InputError: no such table, columns are missing, or a cell is no number.
     """
-    return detection_of(read_table(path), str(path))
-
-
-def detection_of(rows: Sequence[Mapping[str, Any]], name: str) -> Detection:
-    """The detection in the rows of probability.csv.
-
-    Raises:
-        InputError: columns are missing, or a cell is no number.
-    """
-    hint = "Give the probability.csv that seizure detect wrote."
+    rows, hint = read_table(path), "Give the probability.csv that seizure detect wrote."
     if not rows:
-        raise InputError(f"{name} has no rows.", hint)
+        raise InputError(f"{path} has no rows.", hint)
     models = sorted(column for column in rows[0] if column.startswith(MODEL))
     wanted = ["time_s", *models, "osd_state", "osd_roi_power", "osd_ratio", "movement_g"]
     missing = [column for column in wanted if column not in rows[0]] + ([] if models else [f"{MODEL}00"])
     if missing:
-        raise InputError(f"{name} lacks the columns {', '.join(missing)}.", hint)
+        raise InputError(f"{path} lacks the columns {', '.join(missing)}.", hint)
     try:
-        table = np.array([[float("nan" if row[key] in ("", None) else row[key]) for key in wanted] for row in rows])
+        table = np.array([[float(row[key] or "nan") for key in wanted] for row in rows])
     except ValueError as error:
-        raise InputError(f"{name} holds what is no number: {error}.", hint) from error
+        raise InputError(f"{path} holds what is no number: {error}.", hint) from error
     values = table[:, 1 : 1 + len(models)]
-    if np.isnan(table[:, 0]).any() or (np.diff(table[:, 0]) <= 0).any() or (np.nan_to_num(values) > 1).any():
-        raise InputError(f"{name} is damaged: its times or probabilities make no sense.", hint)
+    outside = (values < 0) | (values > 1)
+    if np.isnan(table[:, 0]).any() or (np.diff(table[:, 0]) <= 0).any() or outside.any():
+        raise InputError(f"{path} is damaged: its times or probabilities make no sense.", hint)
     return Detection(table[:, 0], values.T, *table[:, 1 + len(models) :].T)
 
 

@@ -62,8 +62,8 @@ def prepare(inputs: settings.PrepareInputs, parameters: settings.PrepareParamete
     write_table(outputs["recordings"], [_row(recording) for recording in recordings])
     if uncertain := sum(recording.uncertain for recording in recordings):
         run.reporter.warning(
-            f"{uncertain} recordings have a seizure at an unknown time: they are scored as events alone, and trained on "
-            "only with wholeEvents."
+            f"{uncertain} recordings have a seizure at an unknown time: they are scored as events alone, and trained "
+            "on only with wholeEvents."
         )
     hours = sum(recording.seconds for recording in recordings) / 3600
     figures = {

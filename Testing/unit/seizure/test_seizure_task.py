@@ -125,6 +125,15 @@ def test_quantile_and_threshold_change_without_the_networks(done, bundle, phanto
     assert figures(again)["networks"] == 3
 
 
+def test_the_published_event_is_judged_beside_the_baseline(done, bundle, shared_data):
+    path = shared_data / "epi" / "osdb_event_45781.json"
+    output = done("detect", inputs={"recording": path, "bundle": bundle}, osd_threshold=900.0)
+    rows = read_table(output / "probability.csv")
+    assert [float(row["time_s"]) for row in rows] == [30.0 + 5 * number for number in range(24)]
+    assert figures(output)["start"] == "2023-05-05T06:27:30+00:00"
+    assert figures(output)["osd_alarm_windows"] == 7  # as the watch, whose repeated row is left out
+
+
 def test_gaps_are_empty_cells(done, bundle, tmp_path):
     times = np.arange(5000) / 25
     keep = (times < 80) | (times > 90)
