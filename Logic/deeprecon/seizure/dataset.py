@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from zipfile import BadZipFile
@@ -89,11 +89,11 @@ def fold_of_users(recordings: Sequence[Recording], folds: int, seed: int) -> dic
     Raises:
         InputError: fewer users with seizures than parts.
     """
-    with_seizures = {recording.user for recording in recordings if recording.seizures or recording.uncertain}
+    with_seizures = {recording.user for recording in recordings if recording.seizures}
     users = sorted({recording.user for recording in recordings})
     if len(with_seizures) < folds:
         raise InputError(
-            f"{len(with_seizures)} users have seizures, too few for {folds} parts of users.",
+            f"{len(with_seizures)} users have seizures at known times, too few for {folds} parts of users.",
             "Give more recordings, or fewer folds; larger validationProp and testProp make fewer parts.",
         )
     shuffled = sorted(users, key=lambda user: hashlib.sha256(f"{seed}/{user}".encode()).digest())
@@ -137,6 +137,13 @@ def ensemble_split(
         validation.append(tuple(user for user, number in sorted(of.items()) if number == model % folds))
         training.append(tuple(user for user, number in sorted(of.items()) if number != model % folds))
     return Split(tuple(training), tuple(validation), tuple(sorted(test)))
+
+
+def with_whole_events(recordings: Sequence[Recording]) -> list[Recording]:
+    """The recordings; those with a seizure at an unknown time are seizures from end to end, as in nnTraining2."""
+    return [
+        replace(one, uncertain=False, seizures=((0.0, one.seconds),)) if one.uncertain else one for one in recordings
+    ]
 
 
 def of_users(recordings: Sequence[Recording], users: Sequence[str]) -> list[Recording]:

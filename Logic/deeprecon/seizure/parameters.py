@@ -60,7 +60,8 @@ class PrepareInputs:
         tuple[Path, ...], "OSDB event files (.json, flattened .csv) and plain recordings (.csv: t,x,y,z or t,magnitude)"
     ]
     seizures: Annotated[
-        Path | None, "table of the plain recordings' seizures: recording, user, start, end (s from its first sample)"
+        Path | None,
+        "table of seizures that files do not tell: recording, user, start, end (s from the first sample)",
     ] = None
     configuration: Annotated[Path | None, "configuration (JSON), whose eventFilters are applied"] = None
 

@@ -250,7 +250,7 @@ def with_seizures(recording: Recording, user: str, seizures: list[tuple[float, f
     for (_, end), (start, _) in itertools.pairwise(ordered):
         if start < end:
             raise InputError(f"The recording {recording.name}: the seizures at {start:g} s and before overlap.")
-    return replace(recording, user=user, seizures=tuple(ordered))
+    return replace(recording, user=user, seizures=tuple(ordered), uncertain=False)
 
 
 def _read_columns(path: Path) -> tuple[Floats, Floats, datetime | None]:

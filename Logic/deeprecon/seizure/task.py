@@ -45,10 +45,7 @@ def prepare(inputs: settings.PrepareInputs, parameters: settings.PrepareParamete
     for number, path in enumerate(inputs.recordings):
         run.reporter.status(f"Reading {path.name}")
         found = _filtered(path, parameters.unit, config)
-        if len(found) == 1 and found[0].name in truth:
-            user, seizures = truth.pop(found[0].name)
-            found = [with_seizures(found[0], user, seizures)]
-        recordings += found
+        recordings += [with_seizures(one, *truth.pop(one.name)) if one.name in truth else one for one in found]
         run.reporter.progress((number + 1) / len(inputs.recordings))
     if truth:
         raise InputError(f"{inputs.seizures} names recordings that were not given: {', '.join(sorted(truth))}.")

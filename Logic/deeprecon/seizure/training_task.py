@@ -11,7 +11,15 @@ from deeprecon.data.files import sha256, write_json
 from deeprecon.data.tables import write_table
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.seizure.config import Config, Framework, check, read_config
-from deeprecon.seizure.dataset import Split, ensemble_split, fold_of_users, of_users, read_dataset, split_users
+from deeprecon.seizure.dataset import (
+    Split,
+    ensemble_split,
+    fold_of_users,
+    of_users,
+    read_dataset,
+    split_users,
+    with_whole_events,
+)
 from deeprecon.seizure.parameters import (
     CrossValidateParameters,
     EvaluateInputs,
@@ -56,7 +64,7 @@ def train(inputs: TrainInputs, parameters: TrainParameters, run: Run) -> Outcome
     """
     run.reporter.status("Reading the data")
     config = _config(inputs, parameters)
-    recordings = read_dataset(inputs.data)
+    recordings = _recordings(inputs, config)
     model, data = config.modelConfig, config.dataProcessing
     split = split_users(recordings, parameters.models, data.testProp, data.validationProp, run.seed)
     done = _train(recordings, split, config, run)
@@ -103,7 +111,7 @@ def cross_validate(inputs: TrainInputs, parameters: CrossValidateParameters, run
 
     run.reporter.status("Reading the data")
     config = _config(inputs, parameters)
-    recordings = read_dataset(inputs.data)
+    recordings = _recordings(inputs, config)
     of = fold_of_users(recordings, parameters.folds, run.seed)
     quantile, threshold = EvaluateParameters.quantile, EvaluateParameters.threshold
     rows: list[dict[str, Any]] = []
@@ -180,6 +188,11 @@ def _config(inputs: TrainInputs, parameters: TrainParameters) -> Config:
     if reasons := check(config):
         raise InputError(f"These settings cannot be used: {'; '.join(reasons)}.")
     return config
+
+
+def _recordings(inputs: TrainInputs, config: Config) -> list[Recording]:
+    found = read_dataset(inputs.data)
+    return with_whole_events(found) if config.dataProcessing.wholeEvents else found
 
 
 def _train(recordings: Sequence[Recording], split: Split, config: Config, run: Run, name: str = "") -> _Ensemble:

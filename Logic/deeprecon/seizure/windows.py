@@ -33,17 +33,13 @@ def window_starts(valid: npt.NDArray[np.bool_], length: int, stride: int) -> Ind
     return good
 
 
-def labels(
-    recording: Recording, starts: Indices, length: int, border: float, whole_events: bool = False
-) -> npt.NDArray[np.int64]:
+def labels(recording: Recording, starts: Indices, length: int, border: float) -> npt.NDArray[np.int64]:
     """1 for windows inside a seizure, 0 for those at least `border` s away from all, else NEITHER.
 
-    A recording whose seizure has no known times gives no windows of either class, or seizures alone with
-    `whole_events`.
+    A recording whose seizure has no known times gives no windows of either class.
     """
     begin, end = starts / SAMPLE_RATE, (starts + length) / SAMPLE_RATE
-    unknown = 1 if whole_events else NEITHER
-    label = np.full(len(starts), unknown if recording.uncertain else 0, np.int64)
+    label = np.full(len(starts), NEITHER if recording.uncertain else 0, np.int64)
     for start, stop in recording.seizures:
         label[(end > start - border) & (begin < stop + border)] = NEITHER
     for start, stop in recording.seizures:
@@ -86,7 +82,7 @@ def make_windows(recordings: Sequence[Recording], model: ModelConfig, data: Data
     parts = []
     for number, recording in enumerate(recordings):
         starts = window_starts(recording.valid, model.window, stride)
-        label = labels(recording, starts, model.window, data.borderSeconds, data.wholeEvents)
+        label = labels(recording, starts, model.window, data.borderSeconds)
         starts, label = starts[label != NEITHER], label[label != NEITHER]
         parts.append((np.full(len(starts), number), starts, label, np.full(len(starts), users[recording.user])))
     index, start, label, user = (

@@ -304,6 +304,34 @@ def test_tables_of_seizures_with_faults_are_refused(refused, phantom, tmp_path):
     assert "names recordings that were not given: other" in said(row | {"recording": "other"})
 
 
+def test_times_of_seizures_can_be_given_for_events_too(done, phantom, tmp_path):
+    events = json.loads(phantom["events"].read_text())[:1]
+    del events[0]["seizureTimes"]
+    path = tmp_path / "events.json"
+    path.write_text(json.dumps(events))
+    without = read_dataset(done("prepare", "a", inputs={"recordings": [path]}) / "dataset.npz")
+    assert (without[0].uncertain, without[0].seizures) == (True, ())
+    write_table(tmp_path / "s.csv", [{"recording": events[0]["id"], "user": "a", "start": 70, "end": 120}])
+    inputs = {"recordings": [path], "seizures": tmp_path / "s.csv"}
+    found = read_dataset(done("prepare", "b", inputs=inputs) / "dataset.npz")
+    assert (found[0].uncertain, found[0].seizures, found[0].user) == (False, ((70.0, 120.0),), "a")
+
+
+def test_seizure_events_without_times_can_be_trained_on_whole(done, refused, people, configuration, tmp_path):
+    from dataclasses import replace
+
+    from deeprecon.seizure.dataset import write_dataset
+
+    data = tmp_path / "d.npz"
+    write_dataset(data, [replace(one, seizures=(), uncertain=bool(one.seizures)) for one in people])
+    assert "too few" in refused("train", inputs={"data": data, "configuration": configuration()}, models=1)
+    whole = configuration(dataProcessing={"wholeEvents": True})
+    output = done("train", inputs={"data": data, "configuration": whole}, models=1)
+    judged = done("evaluate", "judged", inputs={"data": data, "bundle": output / "bundle"})
+    assert "sensitivity" not in figures(judged)  # nobody knows when, but
+    assert "event_sensitivity" in figures(judged)
+
+
 def test_recordings_of_the_same_name_are_refused(refused, phantom):
     inputs = {"recordings": [phantom["events"], phantom["events"]]}
     assert "have the same name" in refused("prepare", inputs=inputs)

@@ -9,7 +9,7 @@ import pytest
 
 from deeprecon.data.errors import InputError
 from deeprecon.seizure.config import Config, DataConfig, Framework, Metric, ModelConfig
-from deeprecon.seizure.dataset import fold_of_users, read_dataset, split_users, write_dataset
+from deeprecon.seizure.dataset import fold_of_users, read_dataset, split_users, with_whole_events, write_dataset
 from deeprecon.seizure.recordings import Recording
 from deeprecon.seizure.training_data import selection
 from deeprecon.seizure.windows import NEITHER, Sampler, Windows, labels, make_windows, window_starts, with_noise
@@ -49,7 +49,7 @@ def test_a_seizure_shorter_than_a_window_gives_no_window_of_either_class():
 def test_a_recording_with_a_seizure_at_an_unknown_time_gives_no_windows():
     unknown = recording(seizures=(), uncertain=True)
     assert len(make_windows([unknown], MODEL, DataConfig(), 125)) == 0
-    whole = make_windows([unknown], MODEL, DataConfig(wholeEvents=True), 125)
+    whole = make_windows(with_whole_events([unknown, recording(seizures=())])[:1], MODEL, DataConfig(), 125)
     assert set(whole.label.tolist()) == {1}
 
 
@@ -132,7 +132,7 @@ def test_a_user_is_in_one_part_only_and_seizures_are_spread():
         assert sum(parts[f"u{number}"] == part for number in range(12)) == 3
     assert fold_of_users(people[::-1], 4, 0) == parts
     assert fold_of_users(people, 4, 1) != parts
-    with pytest.raises(InputError, match="2 users have seizures, too few for 3 parts"):
+    with pytest.raises(InputError, match="2 users have seizures at known times, too few for 3 parts"):
         fold_of_users(users(10, 2), 3, 0)
 
 
