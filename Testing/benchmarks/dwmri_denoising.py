@@ -141,15 +141,15 @@ def main() -> int:
             found = measure(setting, seed, missing, arguments.device, arguments.threads)
             rows += [row for row in found if row["method"] not in there]
             write_json(arguments.json, {"machine": machine, "rows": rows})
-            print(
-                f"{setting}, seed {seed}: " + ", ".join(f"{r['method']} {r['psnr_dwi']:.2f}" for r in found), flush=True
-            )
+            told = ", ".join(f"{row['method']} {row['psnr_dwi']:.2f}" for row in found)
+            print(f"{setting}, seed {seed}: {told}", flush=True)
     for setting in arguments.settings:
         print(f"\n{setting:<17} dB dwi  dB b0   FA     MD     deg  edge   r-edge lesion      s")
         for method, mean in summary(rows, setting).items():
             print(f"{method:<16} {mean['psnr_dwi']:6.2f} {mean['psnr_b0']:6.2f} {mean['fa_error']:.4f} "
                   f"{mean['md_error']:6.1f} {mean['direction_error']:5.2f} {mean['edge_ratio']:.4f} "
-                  f"{mean['residual_edge_correlation']:6.3f} {mean['lesion_rmse']:6.2f} {mean['seconds']:6.1f}")  # fmt: skip
+                  f"{mean['residual_edge_correlation']:6.3f} {mean['lesion_rmse']:6.2f} "
+                  f"{mean['seconds']:6.1f}")  # fmt: skip
     print()
     broken = gates(rows, arguments.settings)
     print(f"Written to {arguments.json}")

@@ -53,10 +53,12 @@ def enhance_scan(inputs: EnhanceInputs, parameters: EnhanceParameters, run: Run)
     Raises:
         InputError: see `enhance`.
     """
-    from deeprecon.dwmri.methods import denoise
+    from deeprecon.dwmri.methods import denoise, enhance_with
     from deeprecon.dwmri.noise import estimate_noise, whiteness
     from deeprecon.dwmri.report import Findings, write_report
     from deeprecon.dwmri.rician import rician_mean
+    from deeprecon.dwmri.supervised import read_network, scale_of
+    from deeprecon.training.bundle import read_bundle
 
     run.reporter.status("Reading the scan")
     original, scan, mask, warnings = read_inputs(inputs)
@@ -77,7 +79,17 @@ def enhance_scan(inputs: EnhanceInputs, parameters: EnhanceParameters, run: Run)
     told = len(warnings)
 
     run.reporter.status("Denoising")
-    done = denoise(array, table, mask, sigma, parameters.method, parameters.bias_correction, parameters.steps, run)
+    if inputs.bundle is None:
+        done = denoise(array, table, mask, sigma, parameters.method, parameters.bias_correction, parameters.steps, run)
+    else:
+        bundle = read_bundle(inputs.bundle, "dwmri")
+        scale, network = scale_of(bundle), read_network(bundle)
+        given = scan.with_array(array)
+        done, scan, mask, sigma = enhance_with(network, given, mask, sigma, scale, parameters.bias_correction, run)
+        array = scan.array.astype(np.float32)
+        figures |= {"network": bundle.network, "bundle_sha256": bundle.sha256, "scale": scale}
+        if scale == 2:
+            warnings.append("The voxels are half as large by interpolation: an aid for the eye, no new detail.")
     figures |= done.figures
     run.reporter.status("Writing the results")
     weighted = ~table.b0

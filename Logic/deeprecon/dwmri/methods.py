@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from torch import nn
 
+from deeprecon.data.dwi_scan import DwiScan
 from deeprecon.data.gradients import GradientTable
 from deeprecon.dwmri import classical
 from deeprecon.dwmri.filters import gaussian
@@ -51,6 +53,45 @@ class Denoised:
     uncertainty: Floats
     history: dict[str, list[float]] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
+
+
+def enhance_with(
+    network: nn.Module, scan: DwiScan, mask: Mask, sigma: Floats, scale: int, rician: bool, run: Run
+) -> tuple[Denoised, DwiScan, Mask, Floats]:
+    """Put a scan through a supervised network.
+
+    Args:
+        network: of a bundle.
+        scan: finite.
+        mask, sigma: (k, j, i).
+        scale: 1, or 2 for a network that refines a scan interpolated to half the voxel size.
+        rician: whether the simulated repeat behind the uncertainty has the noise of magnitudes.
+        run: device, seed and reporter.
+
+    Returns:
+        The result; the scan, mask and noise on its grid.
+    """
+    from deeprecon.dwmri.context import downsample, finer_scan
+    from deeprecon.dwmri.supervised import apply
+
+    base, inside, level = scan, mask, sigma
+    if scale == 2:
+        base = finer_scan(scan)
+        inside, level = np.kron(mask, np.ones((2, 2, 2), bool)), np.kron(sigma, np.ones((2, 2, 2), np.float32))
+
+    def once(values: Floats) -> Floats:
+        array = finer_scan(scan.with_array(values)).array if scale == 2 else values
+        return apply(network, np.asarray(array, np.float32), scan.gradients, base.ijk_to_ras, inside, level, run.device)
+
+    found = once(scan.array.astype(np.float32))
+    run.reporter.progress(0.5)
+    coarse = downsample(found) if scale == 2 else found
+    repeat = simulate(coarse / sigma[..., None], rician, (0.0, 0.0, 0.0), np.random.default_rng([run.seed, 1]))
+    wrong = once(repeat * sigma[..., None]) - found
+    error = np.sqrt(gaussian(np.mean(wrong**2, axis=-1), 1.0)).astype(np.float32)
+    result, uncertainty = base.array.astype(np.float32), np.where(inside, error, 0).astype(np.float32)
+    result[inside] = found[inside]
+    return Denoised(result, uncertainty), base, np.asarray(inside), np.asarray(level)
 
 
 def denoise(

@@ -23,6 +23,18 @@ class Method(Enum):
     PATCH2SELF_DIPY_3 = "patch2self-dipy-v3"
 
 
+class Network(Enum):
+    """Supervised networks."""
+
+    BASELINE = "baseline"
+    MULTI_SCALE = "multi-scale"
+    PROGRESSIVE = "progressive"
+    FREQUENCY = "frequency"
+    VOLUME_SPECIFIC = "volume-specific"
+    ADAPTIVE_SKIP = "adaptive-skip"
+    UNET = "unet"
+
+
 class Background(Enum):
     """What stands outside of the mask."""
 
@@ -52,6 +64,7 @@ class EnhanceInputs:
     bval: Annotated[Path | None, "b-values of a NIfTI scan; the file beside it if left out"] = None
     bvec: Annotated[Path | None, "directions of a NIfTI scan; the file beside it if left out"] = None
     mask: Annotated[Path | None, "brain mask on the grid of the scan; found if left out"] = None
+    bundle: Annotated[Path | None, "model bundle of dwmri train, in place of --method"] = None
     bids: Annotated[Path | None, "BIDS dataset, all of whose *_dwi scans are enhanced, in place of a scan"] = None
 
 
@@ -69,6 +82,37 @@ class EnhanceParameters:
     def validate(self) -> list[str]:
         """Reasons why these settings cannot be used, in words; empty when they can."""
         return check_ranges(self)
+
+
+@dataclass(frozen=True)
+class TrainInputs:
+    """Pairs of scans with their .bval and .bvec beside them; one of each per pair, in the same order."""
+
+    noisy: Annotated[tuple[Path, ...], "noisy or coarse scans"] = ()
+    clean: Annotated[tuple[Path, ...], "the same scans, clean, or with voxels of half the size"] = ()
+    mask: Annotated[tuple[Path, ...], "brain masks on the grid of the noisy scans; found if left out"] = ()
+
+
+@dataclass(frozen=True)
+class TrainParameters:
+    """Settings of `dwmri train`."""
+
+    network: Annotated[Network, "which network"] = Network.MULTI_SCALE
+    width: Annotated[int, Range(4, 256), "channels of its layers"] = 24
+    steps: Annotated[int, Range(2, 10_000_000), "optimizer steps"] = 2000
+    batch: Annotated[int, Range(1, 1024), "crops in a batch"] = 4
+    accumulate: Annotated[int, Range(1, 1000), "batches whose gradients make one step"] = 1
+    learning_rate: Annotated[float, Range(1e-6, 0.1), "step size at the peak of the one-cycle schedule"] = 3e-3
+    edge_weight: Annotated[float, Range(0, 100), "of the edges in the loss; 0 for none"] = 0.5
+    in_stages: Annotated[bool, "progressive only: the coarse part alone first"] = False
+    compile: Annotated[bool, "compile the network on a GPU; pays off for long training"] = False
+
+    def validate(self) -> list[str]:
+        """Reasons why these settings cannot be used, in words; empty when they can."""
+        reasons = check_ranges(self)
+        if self.in_stages and self.network is not Network.PROGRESSIVE:
+            reasons.append(f"in_stages: the network {self.network.value} has no stages, only progressive has")
+        return reasons
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,13 @@ def evaluate(inputs: settings.EvaluateInputs, parameters: settings.EvaluateParam
     return Outcome(outputs, dict(figures))
 
 
+def train(inputs: settings.TrainInputs, parameters: settings.TrainParameters, run: Run) -> Outcome:
+    """Train a supervised network, see `deeprecon.dwmri.train`."""
+    from deeprecon.dwmri.train import train as fit_pairs
+
+    return fit_pairs(inputs, parameters, run)
+
+
 def _never(parameters: Any) -> bool:
     return False
 
@@ -92,6 +99,12 @@ VERBS = {
         settings.EnhanceParameters,
         enhance,
         precisions=lambda parameters: ("fp32",),
+    ),
+    "train": Verb(
+        "train a supervised network on pairs of scans, and keep it as a model bundle",
+        settings.TrainInputs,
+        settings.TrainParameters,
+        train,
     ),
     "prepare": Verb(
         "read and check a scan: its table of gradients, mask and lost slices",

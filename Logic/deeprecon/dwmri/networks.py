@@ -1,0 +1,285 @@
+"""The supervised networks by name. Each takes a volume with its context and an encoding of its gradient.
+
+Inputs are (B, CHANNELS, k, j, i): the volume, the mean of its neighbors in direction, the mean of its shell, the mean
+b0, and the noise level; and (B, FEATURES) of `encode`. The first channel of the output (B, 1, k, j, i) is the enhanced
+volume: the input volume plus a correction that is zero before training. Sizes may be odd, and the number of volumes in
+a scan does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool3d, conv3d, interpolate, pad, silu
+
+CHANNELS = 5
+FREQUENCIES = 3
+FEATURES = 2 * FREQUENCIES * 7
+LARGEST_B = 3000.0
+"""s/mm2 that the encoding maps to 1."""
+
+
+def encode(bvals: npt.NDArray[np.float64], directions: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """(V, FEATURES) sines and cosines of b and of g g', which is the same for opposite directions.
+
+    Args:
+        bvals: (V,) in s/mm2.
+        directions: (V, 3) along the axes of the image, zero for b0.
+    """
+    pairs = [(0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2)]
+    values = np.stack([bvals / LARGEST_B, *(directions[:, a] * directions[:, b] for a, b in pairs)], axis=1)
+    angles = values[:, :, None] * np.pi * 2.0 ** np.arange(FREQUENCIES)
+    return np.concatenate([np.sin(angles), np.cos(angles)], axis=2).reshape(len(bvals), -1).astype(np.float32)
+
+
+class Modulated(nn.Module):
+    """A 3^3 convolution whose channels are scaled and shifted by the encoding (FiLM, Perez et al. 2018, AAAI)."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv3d(before, after, 3, padding=1)
+        self.film = nn.Linear(FEATURES, 2 * after)
+        nn.init.zeros_(self.film.weight)
+
+    def forward(self, values: Tensor, code: Tensor) -> Tensor:
+        scale, shift = self.film(code)[:, :, None, None, None].chunk(2, dim=1)
+        return silu(self.conv(values) * (1 + scale) + shift)
+
+
+class Blend(nn.Module):
+    """The last layer: how much of the neighbors, the shell and the smoothed volume goes into each voxel, and a rest.
+
+    It returns the change of the volume, zero at first: an untrained network returns its input volume.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv3d(width, 4, 1)
+        nn.init.zeros_(self.conv.weight)
+        assert self.conv.bias is not None
+        nn.init.zeros_(self.conv.bias)
+
+    def forward(self, features: Tensor, values: Tensor) -> Tensor:
+        own = values[:, :1]
+        others = [values[:, 1:2] - own, values[:, 2:3] - own, low_band(own) - own, torch.ones_like(own)]
+        change: Tensor = (self.conv(features) * torch.cat(others, dim=1)).sum(dim=1, keepdim=True)
+        return change
+
+
+class Factorized(nn.Module):
+    """Convolutions along k, j and i side by side, joined by a 1^3 one."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        kernels = [(3, 1, 1), (1, 3, 1), (1, 1, 3)]
+        self.along = nn.ModuleList(nn.Conv3d(before, after, size, padding="same") for size in kernels)
+        self.join = nn.Conv3d(3 * after, after, 1)
+
+    def forward(self, values: Tensor) -> Tensor:
+        joined: Tensor = self.join(torch.cat([layer(values) for layer in self.along], dim=1))
+        return joined
+
+
+class Attention(nn.Module):
+    """Convolutional block attention: of channels, then of places (CBAM, Woo et al. 2018, ECCV)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.channels = nn.Sequential(
+            nn.Linear(width, max(1, width // 4)), nn.SiLU(), nn.Linear(max(1, width // 4), width)
+        )
+        self.places = nn.Conv3d(2, 1, 7, padding=3)
+
+    def forward(self, values: Tensor) -> Tensor:
+        mean, most = values.mean(dim=(2, 3, 4)), values.amax(dim=(2, 3, 4))
+        values = values * torch.sigmoid(self.channels(mean) + self.channels(most))[:, :, None, None, None]
+        summary = torch.cat([values.mean(dim=1, keepdim=True), values.amax(dim=1, keepdim=True)], dim=1)
+        attended: Tensor = values * torch.sigmoid(self.places(summary))
+        return attended
+
+
+class Baseline(nn.Module):
+    """Factorized convolutions, gated blocks that are gone through twice, attention, and the encoding."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = Factorized(CHANNELS, width)
+        self.film = nn.Linear(FEATURES, 2 * width)
+        nn.init.zeros_(self.film.weight)
+        self.update, self.candidate = Factorized(2 * width, width), Factorized(2 * width, width)
+        self.attention = Attention(width)
+        self.last = Blend(width)
+
+    def forward(self, values: Tensor, code: Tensor) -> Tensor:
+        scale, shift = self.film(code)[:, :, None, None, None].chunk(2, dim=1)
+        start = silu(self.first(values) * (1 + scale) + shift)
+        state = start
+        for _ in range(2):  # a gated recurrent unit over the same input
+            both = torch.cat([state, start], dim=1)
+            gate = torch.sigmoid(self.update(both))
+            state = (1 - gate) * state + gate * silu(self.candidate(both))
+        result: Tensor = values[:, :1] + self.last(self.attention(state), values)
+        return result
+
+
+class MultiScale(nn.Module):
+    """A path at full and one at half resolution; the half one is brought back by interpolation, whatever the size."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.fine_path = nn.ModuleList([Modulated(CHANNELS, width), Modulated(width, width)])
+        self.coarse_path = nn.ModuleList([Modulated(CHANNELS, width), Modulated(width, width)])
+        self.join = Modulated(2 * width, width)
+        self.last = Blend(width)
+
+    def forward(self, values: Tensor, code: Tensor) -> Tensor:
+        fine, coarse = values, avg_pool3d(values, _halves(values))
+        for one, other in zip(self.fine_path, self.coarse_path, strict=True):
+            fine, coarse = one(fine, code), other(coarse, code)
+        coarse = interpolate(coarse, size=values.shape[2:], mode="trilinear", align_corners=False)
+        result: Tensor = values[:, :1] + self.last(self.join(torch.cat([fine, coarse], dim=1), code), values)
+        return result
+
+
+class Progressive(nn.Module):
+    """A coarse stage that is held against the blurred truth, and a detail stage that refines it.
+
+    The output has the coarse result as a second channel.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.coarse = nn.ModuleList([Modulated(CHANNELS, width), Modulated(width, width)])
+        self.detail = nn.ModuleList([Modulated(CHANNELS + 1, width), Modulated(width, width)])
+        self.coarse_last, self.last = Blend(width), Blend(width)
+
+    def forward(self, values: Tensor, code: Tensor) -> Tensor:
+        features = values
+        for layer in self.coarse:
+            features = layer(features, code)
+        coarse = low_band(values[:, :1]) + self.coarse_last(features, values)
+        features = torch.cat([values, coarse], dim=1)
+        for layer in self.detail:
+            features = layer(features, code)
+        detail = values[:, :1] - low_band(values[:, :1]) + self.last(features, values)
+        return torch.cat([coarse + detail, coarse], dim=1)
+
+
+class FrequencyBands(nn.Module):
+    """A low and a high band that add up to the volume exactly, each with layers of its own."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.low = nn.ModuleList([Modulated(CHANNELS, width), Modulated(width, width)])
+        self.high = nn.ModuleList([Modulated(CHANNELS, width), Modulated(width, width)])
+        self.low_last, self.high_last = Blend(width), Blend(width)
+
+    def forward(self, values: Tensor, code: Tensor) -> Tensor:
+        low = low_band(values)
+        high = values - low
+        result = values[:, :1]
+        for band, layers, last in ((low, self.low, self.low_last), (high, self.high, self.high_last)):
+            features = band
+            for layer in layers:
+                features = layer(features, code)
+            change = last(features, band)
+            result = result + (low_band(change) if layers is self.low else change - low_band(change))
+        return result
+
+
+class VolumeSpecific(nn.Module):
+    """The kernels of the first layer are made from the encoding, so that each volume has its own."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+        self.kernels = nn.Linear(FEATURES, width * CHANNELS * 27)
+        nn.init.normal_(self.kernels.weight, std=0.05 / np.sqrt(CHANNELS * 27))
+        nn.init.normal_(self.kernels.bias, std=1 / np.sqrt(CHANNELS * 27))
+        self.layers = nn.ModuleList([Modulated(width, width), Modulated(width, width)])
+        self.last = Blend(width)
+
+    def forward(self, values: Tensor, code: Tensor) -> Tensor:
+        count, shape = len(values), values.shape[2:]
+        kernels = self.kernels(code).view(count * self.width, CHANNELS, 3, 3, 3).to(values.dtype)
+        features = silu(conv3d(values.reshape(1, -1, *shape), kernels, padding=1, groups=count))
+        features = features.view(count, self.width, *shape)
+        for layer in self.layers:
+            features = features + layer(features, code)
+        result: Tensor = values[:, :1] + self.last(features, values)
+        return result
+
+
+class UNet(nn.Module):
+    """Two resolutions with a plain skip connection: what the others are held against."""
+
+    def __init__(self, width: int, adaptive: bool = False) -> None:
+        super().__init__()
+        self.down, self.deep = Modulated(CHANNELS, width), Modulated(width, 2 * width)
+        self.up, self.join = Modulated(2 * width, width), Modulated(2 * width, width)
+        self.gate = nn.Conv3d(2 * width, width, 1) if adaptive else None
+        self.last = Blend(width)
+
+    def forward(self, values: Tensor, code: Tensor) -> Tensor:
+        skip = self.down(values, code)
+        deep = self.up(self.deep(avg_pool3d(skip, _halves(skip)), code), code)
+        deep = interpolate(deep, size=skip.shape[2:], mode="trilinear", align_corners=False)
+        if self.gate is not None:
+            skip = skip * torch.sigmoid(self.gate(torch.cat([deep, skip], dim=1)))
+        result: Tensor = values[:, :1] + self.last(self.join(torch.cat([deep, skip], dim=1), code), values)
+        return result
+
+
+class AdaptiveSkip(UNet):
+    """A U-Net whose skip connection is weighted, channel by channel and place by place, by what both sides show."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, adaptive=True)
+
+
+def low_band(values: Tensor) -> Tensor:
+    """The volume after a binomial filter of 5 voxels along each axis, its rim repeated."""
+    weights = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0], device=values.device, dtype=values.dtype) / 16
+    channels = values.shape[1]
+    for axis in range(3):
+        size, width = [1, 1, 1], [0] * 6
+        size[axis] = 5
+        width[2 * (2 - axis)] = width[2 * (2 - axis) + 1] = 2
+        kernel = weights.view(1, 1, *size).expand(channels, 1, *size)
+        values = conv3d(pad(values, width, mode="replicate"), kernel, groups=channels)
+    return values
+
+
+def _halves(values: Tensor) -> tuple[int, ...]:
+    return tuple(2 if count > 1 else 1 for count in values.shape[2:])
+
+
+NETWORKS: dict[str, Callable[[int], nn.Module]] = {
+    "baseline": Baseline,
+    "multi-scale": MultiScale,
+    "progressive": Progressive,
+    "frequency": FrequencyBands,
+    "volume-specific": VolumeSpecific,
+    "adaptive-skip": AdaptiveSkip,
+    "unet": UNet,
+}
+
+
+def build(name: str, width: int) -> nn.Module:
+    """A network by its name.
+
+    Raises:
+        KeyError: no such name.
+    """
+    return NETWORKS[name](width)
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Weights of a network."""
+    total: Any = sum(weights.numel() for weights in network.parameters())
+    return int(total)

@@ -1,0 +1,206 @@
+"""Supervised networks: trained on pairs of scans, kept as a bundle, applied to a scan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from deeprecon.data.dwi_scan import DwiScan
+from deeprecon.data.errors import InputError
+from deeprecon.data.gradients import GradientTable
+from deeprecon.dwmri.context import Context, make_context
+from deeprecon.dwmri.loss import EdgeAwareLoss
+from deeprecon.dwmri.networks import NETWORKS, Progressive, build, low_band
+from deeprecon.jobs.run import Run
+from deeprecon.training.batches import Epoch, Indices
+from deeprecon.training.bundle import Bundle, load_weights
+from deeprecon.training.devices import seed_generators
+from deeprecon.training.fit import FitResult, FitSettings, fit
+from deeprecon.training.schedules import ScheduleName
+
+Floats = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Inputs, codes, truths and mask of some crops."""
+
+CROP = 24
+"""Edge of a training crop in voxels."""
+HELD_OUT = 8
+"""Crops whose loss says which weights are best."""
+EPOCHS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """A scan as networks see it, and its truth (V, k, j, i) in the same unit, with the voxels (N, 3) of its mask."""
+
+    context: Context
+    truth: Tensor
+    inside: Tensor
+    voxels: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How a network is trained; see `TrainParameters`."""
+
+    network: str
+    width: int
+    steps: int
+    batch: int = 4
+    accumulate: int = 1
+    learning_rate: float = 3e-3
+    edge_weight: float = 0.5
+    in_stages: bool = False
+    compile: bool = False
+
+
+def make_pair(noisy: DwiScan, clean: Floats, mask: Mask, sigma: Floats, device: str) -> Pair:
+    """A pair for training, on the device.
+
+    Args:
+        noisy: finite.
+        clean: (k, j, i, V) on the same grid.
+        mask: (k, j, i).
+        sigma: (k, j, i) noise of the noisy one.
+        device: to train on.
+    """
+    array = noisy.array.astype(np.float32)
+    context = make_context(array, noisy.gradients, noisy.ijk_to_ras, mask, sigma, device)
+    truth = torch.from_numpy(np.ascontiguousarray(np.moveaxis(clean, -1, 0))).to(device) / context.scale
+    return Pair(context, truth, torch.from_numpy(mask).to(device), np.argwhere(mask))
+
+
+def train(pairs: list[Pair], settings: TrainSettings, run: Run) -> tuple[nn.Module, list[FitResult]]:
+    """Train a network on crops of single volumes; returns it with how each stage went.
+
+    In stages, the coarse part of the progressive network is trained alone first, against the blurred truth.
+
+    Raises:
+        InputError: the settings do not fit together.
+    """
+    seed_generators(run.seed)
+    network = build(settings.network, settings.width).to(run.device)
+    if settings.in_stages and not isinstance(network, Progressive):
+        raise InputError(f"The network {settings.network} has no stages.", "Choose progressive, or leave them out.")
+    if settings.compile:
+        network.compile()
+    stages = ("coarse", "all") if settings.in_stages else ("all",)
+    return network, [_stage(network, pairs, settings, stage, run) for stage in stages]
+
+
+def _stage(network: nn.Module, pairs: list[Pair], settings: TrainSettings, stage: str, run: Run) -> FitResult:
+    edge_aware, plain = (EdgeAwareLoss(weight).to(run.device) for weight in (settings.edge_weight, 0.0))
+    progressive = isinstance(network, Progressive)
+
+    def load(indices: Indices) -> Batch:
+        parts = zip(*(_crop(pairs, run.seed, int(index)) for index in indices), strict=True)
+        inputs, codes, truth, within = (torch.stack(part) for part in parts)
+        return inputs, codes, truth, within
+
+    def loss(model: Any, batch: Batch) -> Tensor:
+        inputs, codes, truth, within = batch
+        found = model(inputs, codes)
+        total: Tensor = edge_aware(found[:, :1], truth, within)
+        if progressive:
+            blurred: Tensor = plain(found[:, 1:], low_band(truth), within)
+            total = blurred if stage == "coarse" else 0.5 * blurred + total
+        return total
+
+    steps = settings.steps // 2 if settings.in_stages else settings.steps
+    epochs = min(EPOCHS, steps)
+    batches = max(1, steps // epochs) * settings.accumulate
+
+    def epoch_batches(epoch: int, rank: int = 0, processes: int = 1) -> Epoch:
+        numbers = np.arange(batches * processes * settings.batch) + epoch * batches * processes * settings.batch
+        return Epoch(list(numbers.reshape(batches * processes, -1))[rank::processes], load)
+
+    held_out = [load(np.array([2**31 + number])) for number in range(HELD_OUT)]
+    return fit(
+        network,
+        loss,
+        epoch_batches,
+        lambda model: float(np.mean([float(loss(model, batch)) for batch in held_out])),
+        FitSettings(
+            epochs=epochs,
+            learning_rate=settings.learning_rate,
+            schedule=ScheduleName.ONE_CYCLE,
+            accumulate=settings.accumulate,
+            clip_norm=1.0,
+            patience=0,
+        ),
+        run,
+        name=f"supervised-{stage}",
+    )
+
+
+def _crop(pairs: list[Pair], seed: int, index: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Inputs, code, truth and mask of a crop; the same for the same number."""
+    rng = np.random.default_rng([seed, index])
+    pair = pairs[int(rng.integers(len(pairs)))]
+    volume = int(rng.integers(len(pair.truth)))
+    middle = pair.voxels[rng.integers(len(pair.voxels))]
+    window = []
+    for place, count in zip(middle, pair.inside.shape, strict=True):
+        length = min(CROP, count)
+        first = int(np.clip(place - length // 2, 0, count - length))
+        window.append(slice(first, first + length))
+    cut = tuple(window)
+    inputs = pair.context.inputs(volume, cut)
+    return inputs, pair.context.codes[volume], pair.truth[volume][cut][None], pair.inside[cut][None].float()
+
+
+def apply(
+    network: nn.Module,
+    array: Floats,
+    table: GradientTable,
+    ijk_to_ras: npt.NDArray[np.float64],
+    mask: Mask,
+    sigma: Floats,
+    device: str,
+) -> Floats:
+    """(k, j, i, V) a scan through a network, volume by volume; never below 0."""
+    network.to(device).eval()
+    context = make_context(array, table, ijk_to_ras, mask, sigma, device)
+    result = np.empty_like(array)
+    with torch.no_grad():
+        for volume in range(array.shape[-1]):
+            found = network(context.inputs(volume)[None], context.codes[volume][None])[0, 0]
+            result[..., volume] = (found.clamp_min(0) * context.scale).cpu().numpy()
+    return result
+
+
+def read_network(bundle: Bundle) -> nn.Module:
+    """The network of a bundle, on the CPU.
+
+    Raises:
+        InputError: an unknown network, or weights that do not fit.
+    """
+    if bundle.network not in NETWORKS:
+        raise InputError(f"{bundle.folder} holds an unknown network {bundle.network!r}.", "Choose another bundle.")
+    try:
+        network = build(bundle.network, int(bundle.parameters["width"]))
+        (weights,) = load_weights(bundle)
+        network.load_state_dict(weights)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{bundle.folder}: card and weights do not fit: {error}.", "Choose another bundle.") from error
+    return network
+
+
+def scale_of(bundle: Bundle) -> int:
+    """By how much a bundle's network refines the grid: 1 or 2.
+
+    Raises:
+        InputError: the card says something else.
+    """
+    scale = bundle.parameters.get("scale")
+    if scale not in (1, 2):
+        raise InputError(f"{bundle.folder}: its card says scale {scale!r}, expected 1 or 2.", "Choose another bundle.")
+    return int(scale)

@@ -1,0 +1,121 @@
+"""Time and memory of each method on a whole head, 96 x 96 x 60 voxels and 65 volumes, beside dipy's.
+
+    python Testing/benchmarks/dwmri_speed.py [--threads 2] [--methods network pca mppca ...]
+
+Each method runs in a process of its own: noise map and denoising, without files and pictures. The exit code is 1 when a
+gate fails: at most 5 minutes and 4 GB for the default method, and a fast one that is better than dipy's MP-PCA.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
+
+from deeprecon.data.files import write_json
+from deeprecon.data.gradients import gradient_table
+from deeprecon.dwmri.phantom import make_phantom
+
+SHAPE, B0, SHELLS, SNR = (60, 96, 96), 5, [(1000.0, 60)], 20.0
+MOST_SECONDS, MOST_BYTES = 300.0, 4e9
+METHODS = ("network", "pca", "mppca", "local-pca", "patch2self")
+
+
+def run_one(folder: Path, method: str, device: str, threads: int) -> dict[str, Any]:
+    """Denoise the scan in `folder`; called in a process of its own."""
+    import resource
+
+    import torch
+
+    from deeprecon.dwmri.methods import denoise
+    from deeprecon.dwmri.noise import estimate_noise
+    from deeprecon.dwmri.parameters import EnhanceParameters, Method
+    from deeprecon.jobs.run import Run
+
+    class Silent:
+        def status(self, text: str) -> None: ...
+        def progress(self, fraction: float, seconds_left: float | None = None) -> None: ...
+        def metric(self, step: int, **values: float) -> None: ...
+        def warning(self, message: str) -> None: ...
+
+    torch.set_num_threads(threads)
+    noisy, mask = np.load(folder / "noisy.npy"), np.load(folder / "mask.npy")
+    table = gradient_table(np.load(folder / "bvals.npy"), np.load(folder / "directions.npy"))
+    start, cpu = time.perf_counter(), time.process_time()
+    sigma = estimate_noise(noisy, mask, device, threads)
+    with tempfile.TemporaryDirectory() as job:
+        run = Run(Path(job), Path(job), device, threads, "fp32", 0, Silent())
+        done = denoise(noisy, table, mask, sigma, Method(method), True, EnhanceParameters().steps, run)
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+    clean = np.load(folder / "clean.npy", mmap_mode="r")
+    weighted = ~table.b0
+    error = np.mean([np.mean((done.array[..., v] - clean[..., v])[mask] ** 2) for v in np.flatnonzero(weighted)])
+    peak = np.percentile(clean[..., int(np.flatnonzero(weighted)[0])][mask], 99.9)
+    bytes_used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return {
+        "method": method,
+        "seconds": round(seconds, 1),
+        "cpu_seconds": round(cpu, 1),
+        "peak_gb": round(bytes_used / 1e9, 2),
+        "psnr_dwi": round(float(10 * np.log10(peak**2 / error)), 2),
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--methods", nargs="*", choices=METHODS, default=list(METHODS), metavar="NAME")
+    parser.add_argument("--json", type=Path, default=Path("out/dwmri_speed.json"))
+    parser.add_argument("--one", nargs=2, metavar=("FOLDER", "METHOD"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(run_one(Path(arguments.one[0]), arguments.one[1], arguments.device, arguments.threads)))
+        return 0
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        made = make_phantom(SHAPE, B0, SHELLS, SNR)
+        table = made.clean.gradients
+        for part, array in (("noisy", made.noisy.array), ("clean", made.clean.array), ("mask", made.mask),
+                            ("bvals", table.bvals), ("directions", table.directions)):  # fmt: skip
+            np.save(folder / f"{part}.npy", array)
+        print(f"{made.mask.sum()} voxels in the mask, {len(table)} volumes, {arguments.threads} threads", flush=True)
+        del made
+        for method in arguments.methods:
+            command = [sys.executable, __file__, "--one", name, method, "--device", arguments.device,
+                       "--threads", str(arguments.threads)]  # fmt: skip
+            output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            rows.append(json.loads(output.splitlines()[-1]))
+            row = rows[-1]
+            print(f"{method:<12} {row['seconds']:7.1f} s ({row['cpu_seconds']:.1f} s of CPU time)  "
+                  f"{row['peak_gb']:5.2f} GB  {row['psnr_dwi']:.2f} dB", flush=True)  # fmt: skip
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    machine = {"device": arguments.device, "threads": arguments.threads, "platform": platform.platform()}
+    write_json(arguments.json, {"machine": machine, "rows": rows})
+    found = {row["method"]: row for row in rows}
+    broken = []
+    if (own := found.get("network")) is not None:
+        if own["seconds"] > MOST_SECONDS:
+            broken.append(f"network: {own['seconds']:.0f} s")
+        if own["peak_gb"] * 1e9 > MOST_BYTES:
+            broken.append(f"network: {own['peak_gb']} GB")
+    if {"pca", "mppca"} <= set(found) and found["pca"]["psnr_dwi"] <= found["mppca"]["psnr_dwi"]:
+        broken.append("pca is not better than MP-PCA")
+    print(f"Written to {arguments.json}")
+    print(f"Gates that do not hold: {'; '.join(broken)}." if broken else "Every gate holds.")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,123 @@
+"""The supervised networks on pairs of phantoms, beside a plain U-Net of about equal size.
+
+    python Testing/benchmarks/dwmri_supervised.py [--steps 600] [--networks NAME ...] [--ablation]
+
+Each network is trained on two heads at SNR 20 and tested on a third one. `--ablation` trains the multi-scale network
+without the edge loss, with accumulated gradients, in half precision and, on a GPU, compiled. The exit code is 1 when a
+network does not come out above the noisy scan.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
+
+from deeprecon.data.files import write_json
+from deeprecon.dwmri.metrics import evaluate
+from deeprecon.dwmri.networks import NETWORKS, build, count_parameters
+from deeprecon.dwmri.phantom import Phantom, make_phantom
+from deeprecon.dwmri.supervised import Pair, TrainSettings, apply, make_pair, train
+from deeprecon.jobs.run import Run
+
+SIZE = 45_000
+"""Weights that every network has about."""
+ABLATION: dict[str, dict[str, Any]] = {
+    "without the edge loss": {"edge_weight": 0.0},
+    "accumulation of 2": {"accumulate": 2, "batch": 2},
+    "bf16": {"precision": "bf16"},
+    "compiled": {"compile": True},
+}
+
+
+class Silent:
+    """Says nothing."""
+
+    def status(self, text: str) -> None: ...
+    def progress(self, fraction: float, seconds_left: float | None = None) -> None: ...
+    def metric(self, step: int, **values: float) -> None: ...
+    def warning(self, message: str) -> None: ...
+
+
+def width_of(name: str) -> int:
+    """The width at which a network has about SIZE weights."""
+    return min(range(4, 65), key=lambda width: abs(count_parameters(build(name, width)) - SIZE))
+
+
+def pair_of(made: Phantom, device: str) -> Pair:
+    return make_pair(made.noisy, np.asarray(made.clean.array, np.float32), made.mask, made.sigma, device)
+
+
+def measure(
+    label: str, settings: TrainSettings, pairs: list[Pair], test: Phantom, device: str, precision: str
+) -> dict[str, Any]:
+    """Train and test one network."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(Path(folder), Path(folder), device, torch.get_num_threads(), precision, 0, Silent())
+        start = time.perf_counter()
+        network, _ = train(pairs, settings, run)
+        seconds = time.perf_counter() - start
+    noisy = np.asarray(test.noisy.array, np.float32)
+    found = apply(
+        network, noisy, test.noisy.gradients, test.noisy.ijk_to_ras, test.mask, np.asarray(test.sigma), device
+    )
+    figures = evaluate(found, test.clean, test.mask, test.labels, noisy)
+    return {
+        "network": label,
+        "width": settings.width,
+        "parameters": count_parameters(network),
+        "steps_per_second": round(settings.steps / seconds, 2),
+    } | figures
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--networks", nargs="*", choices=list(NETWORKS), default=list(NETWORKS), metavar="NAME")
+    parser.add_argument("--ablation", action="store_true")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", type=Path, default=Path("out/dwmri_supervised.json"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    device, steps = arguments.device, arguments.steps
+    pairs = [pair_of(make_phantom(seed=seed, noise_seed=seed), device) for seed in (11, 12)]
+    test = make_phantom(seed=0, noise_seed=3)
+    noisy = np.asarray(test.noisy.array, np.float32)
+    rows: list[dict[str, Any]] = [{"network": "noisy"} | evaluate(noisy, test.clean, test.mask, test.labels, noisy)]
+    print("network                   weights  steps/s  dB dwi   dB b0   HFEN    edge    FA")
+    print(f"{'noisy':<41} {rows[0]['psnr_dwi']:7.2f} {rows[0]['psnr_b0']:7.2f} {rows[0]['hfen']:.4f}  "
+          f"{rows[0]['edge_ratio']:.4f} {rows[0]['fa_error']:.4f}")  # fmt: skip
+    plan: list[tuple[str, dict[str, Any]]] = [(name, {"network": name}) for name in arguments.networks]
+    if arguments.ablation:
+        plan += [(f"multi-scale, {label}", {"network": "multi-scale"} | change) for label, change in ABLATION.items()]
+    for label, change in plan:
+        if change.get("compile") and not device.startswith("cuda"):
+            continue
+        options = {"width": width_of(change["network"]), "steps": steps} | change
+        precision = options.pop("precision", "fp32")
+        row = measure(label, TrainSettings(**options), pairs, test, device, precision)
+        rows.append(row)
+        print(f"{label:<24} {row['parameters']:8d} {row['steps_per_second']:8.2f} {row['psnr_dwi']:7.2f} "
+              f"{row['psnr_b0']:7.2f} {row['hfen']:.4f}  {row['edge_ratio']:.4f} "
+              f"{row['fa_error']:.4f}", flush=True)  # fmt: skip
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        machine = {"device": device, "threads": arguments.threads, "platform": platform.platform(), "steps": steps}
+        write_json(arguments.json, {"machine": machine, "rows": rows})
+    broken = [row["network"] for row in rows[1:] if row["psnr_dwi"] <= rows[0]["psnr_dwi"]]
+    print(f"Written to {arguments.json}")
+    print(f"Not above the noisy scan: {', '.join(broken)}." if broken else "Every network is above the noisy scan.")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
