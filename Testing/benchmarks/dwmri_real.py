@@ -3,8 +3,9 @@
     DEEPRECON_DATA=FOLDER python Testing/benchmarks/dwmri_real.py [--methods NAME ...]
 
 The folder has dwi/philips_ax_b1000 and dwi/siemens_sag_b2000 with dwi.nii.gz, dwi.bval and dwi.bvec. The weighted
-volumes are split into two halves with directions that are spread alike, each with all b0; each half is denoised by itself and a
-tensor fitted. Agreement: mean difference of FA and mean angle between the principal directions where FA > 0.3.
+volumes are split into two halves with directions that are spread alike, each with all b0; each half is denoised by
+itself and a tensor fitted. Agreement: mean difference of FA and mean angle between the principal directions where both
+raw halves have FA > 0.3. The exit code is 1 where dipy's best is better.
 """
 
 from __future__ import annotations

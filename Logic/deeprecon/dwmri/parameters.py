@@ -50,7 +50,7 @@ class Stored(Enum):
 
 
 class DwiFormat(Enum):
-    """Files that a phantom is written to."""
+    """Files that a scan is written to."""
 
     NIFTI = "nifti"
     NRRD = "nrrd"
@@ -169,6 +169,26 @@ class EvaluateInputs:
 @dataclass(frozen=True)
 class EvaluateParameters:
     """`dwmri evaluate` has no settings."""
+
+    def validate(self) -> list[str]:
+        """Nothing can be wrong with them."""
+        return []
+
+
+@dataclass(frozen=True)
+class ExportInputs:
+    """A scan, with its .bval and .bvec beside it where it is a NIfTI file."""
+
+    dwi: Annotated[Path, "scan: NIfTI, DWI NRRD, or a DICOM folder"]
+
+
+@dataclass(frozen=True)
+class ExportParameters:
+    """Settings of `dwmri export`."""
+
+    format: Annotated[DwiFormat, "nrrd for Slicer; nifti with .bval and .bvec for FSL, MRtrix and dipy"] = (
+        DwiFormat.NRRD
+    )
 
     def validate(self) -> list[str]:
         """Nothing can be wrong with them."""

@@ -17,6 +17,7 @@ from deeprecon.dwmri.mask import find_mask, read_mask
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.jobs.verbs import Verb
 
+FEWEST_IN_NRRD = 6
 LABELS = ("white", "gray", "fluid", "lesions", "crossings")
 """Of labels.nii.gz: bit n of a voxel's value is label n."""
 
@@ -81,6 +82,20 @@ def evaluate(inputs: settings.EvaluateInputs, parameters: settings.EvaluateParam
     return Outcome(outputs, dict(figures))
 
 
+def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters, run: Run) -> Outcome:
+    """Write a scan in another format; values, geometry and gradients in the patient stay the same.
+
+    Raises:
+        InputError: the scan cannot be read.
+    """
+    scan = read_dwi(inputs.dwi)
+    nrrd = parameters.format is settings.DwiFormat.NRRD
+    if nrrd and len(scan.gradients) <= FEWEST_IN_NRRD:
+        run.reporter.warning(f"Slicer reads a DWI NRRD of {FEWEST_IN_NRRD} or fewer volumes, but cannot save it again.")
+    outputs = write_dwi(run.output / ("dwi.nrrd" if nrrd else "dwi.nii.gz"), scan)
+    return Outcome(outputs, {"volumes": len(scan.gradients), "b0_volumes": int(scan.gradients.b0.sum())})
+
+
 def train(inputs: settings.TrainInputs, parameters: settings.TrainParameters, run: Run) -> Outcome:
     """Train a supervised network, see `deeprecon.dwmri.train`."""
     from deeprecon.dwmri.train import train as fit_pairs
@@ -118,6 +133,13 @@ VERBS = {
         settings.PhantomInputs,
         settings.PhantomParameters,
         phantom,
+        needs_torch=_never,
+    ),
+    "export": Verb(
+        "write a scan as DWI NRRD for Slicer, or as NIfTI with .bval and .bvec",
+        settings.ExportInputs,
+        settings.ExportParameters,
+        export,
         needs_torch=_never,
     ),
     "evaluate": Verb(

@@ -219,7 +219,41 @@ def test_a_flipped_gradient_table_is_told(done, quick, tmp_path, warnings_of):
     assert any("left-right axis flipped" in text for text in warnings_of(output))
 
 
-# BIDS
+def test_a_run_that_was_stopped_goes_on_to_the_same_result(done, start, quick, tmp_path):
+    from deeprecon.worker import run_job
+
+    made = make_phantom((8, 14, 14), 1, [(1000.0, 6)], snr=20)
+    given = {"dwi": write_dwi(tmp_path / "small.nii.gz", made.noisy)["dwi"]}
+    settings = NETWORK | {"steps": 40}
+    whole = done("enhance", "whole", inputs=given, **settings)
+    (tmp_path / "cut" / ".job").mkdir(parents=True)
+    (tmp_path / "cut" / ".job" / "stop").touch()
+    code, output = start("enhance", "cut", inputs=given, **settings)
+    assert code == 0  # the best by then
+    early = read_dwi(output / "dwi.nii.gz").array
+    (output / ".job" / "stop").unlink()
+    assert run_job(output / ".job") == 0
+    resumed, expected = (read_dwi(folder / "dwi.nii.gz").array for folder in (output, whole))
+    np.testing.assert_array_equal(resumed, expected)
+    assert np.abs(early - expected).max() > 0
+
+
+# many scans
+
+
+def test_many_cases_in_one_call(files, head, tmp_path):
+    from deeprecon.cli import main
+
+    (tmp_path / "cases.csv").write_text(
+        f"case,dwi,mask\nfirst,{files['dwi']},{files['mask']}\nsecond,{files['truth']}x,\n", encoding="utf-8"
+    )
+    command = ["dwmri", "enhance", "--cases", str(tmp_path / "cases.csv"), "--method", "pca", "--device", "cpu",
+               "--threads", "1", "--output", str(tmp_path / "out")]  # fmt: skip
+    assert main(command) == 2
+    assert psnr(tmp_path / "out" / "first" / "dwi.nii.gz", head) > 29
+    rows = (tmp_path / "out" / "summary.csv").read_text(encoding="utf-8-sig").splitlines()
+    assert rows[1].startswith("first,done")
+    assert rows[2].startswith("second,input")
 
 
 def dataset(root, files, subjects=("01", "02")):
@@ -289,6 +323,15 @@ def test_a_phantom_is_prepared_and_evaluated(kind, done, figures_of):
     figures = figures_of(done("evaluate", "evaluated", inputs=given))
     assert 20 < figures["psnr_dwi"] < 30
     assert "direction_error" in figures
+
+
+def test_a_scan_is_exported_and_brought_back(files, done, warnings_of):
+    nrrd = done("export", "nrrd", inputs={"dwi": files["dwi"]})
+    back = done("export", "nifti", inputs={"dwi": nrrd / "dwi.nrrd"}, format="nifti")
+    one, other = read_dwi(files["dwi"]), read_dwi(back / "dwi.nii.gz")
+    np.testing.assert_array_equal(one.array, other.array)
+    np.testing.assert_allclose(one.gradients.directions, other.gradients.directions, atol=1e-6)
+    assert not warnings_of(nrrd)
 
 
 # what cannot be
