@@ -31,7 +31,7 @@ _SLAB = 256
 _TWICE = 0.05
 """Relative difference up to which two directions that should coincide do."""
 _UNDERSAMPLED = 1e-2
-_LOSSY = 0.25
+_LOSSY = 0.15
 """Beyond these shares the user is told."""
 
 
@@ -95,7 +95,7 @@ def _read(path: Path, file: Any, angles: int, most: int) -> Measurements:
     if len(samples) < wanted:
         notes.append(f"{wanted - len(samples)} of {wanted} samples are empty and were left out.")
     measured = np.concatenate(parts)
-    notes += _doubts(measured, k * radius, few, min(counts))
+    notes += _doubts(measured, k * radius, few, min(count - again for count, again in zip(counts, twice, strict=True)))
     square = None if image is None else _load(path, file, "image", samples).reshape(-1, image, image)
     rings = None if polar is None else _load(path, file, "polar", samples).reshape(-1, *polar)
     points = None if image is None else np.linspace(-xlim, xlim, image) / radius

@@ -16,9 +16,9 @@ def relative_error(found: Tensor, truth: Tensor, floor: float = 0.0) -> Tensor:
 
     Args:
         found, truth: images.
-        floor: least size that an error is divided by, for objects that are nearly empty.
+        floor: least root mean square that an error is divided by, for objects that are nearly empty.
     """
     weights = torch.from_numpy(ring_weights(truth.shape[-1])).to(truth)
-    error = ((found - truth).square() * weights).sum(dim=(1, 2))
-    size = (truth.square() * weights).sum(dim=(1, 2)).clamp_min(max(floor**2, 1e-20))
+    error = ((found - truth).square() * weights).mean(dim=1).sum(dim=1)
+    size = (truth.square() * weights).mean(dim=1).sum(dim=1).clamp_min(max(floor**2, 1e-20))
     return (error / size + 1e-12).sqrt()

@@ -131,9 +131,9 @@ class TrainInputs:
 class TrainParameters:
     """Settings of `scattering train`; names of the original program in brackets."""
 
-    rank: Annotated[int, Range(1, 512), "channels on each scale (alpha)"] = 24
+    rank: Annotated[int, Range(1, 512), "channels on each scale (alpha)"] = 40
     kernels: Annotated[int, Range(1, 20), "nonlinear layers on each scale (n-cnn)"] = 4
-    refinements: Annotated[int, Range(1, 20), "two-dimensional layers behind (n-cnn3)"] = 5
+    refinements: Annotated[int, Range(1, 20), "two-dimensional layers behind (n-cnn3)"] = 8
     levels: Annotated[int, Range(0, 10), "of the wavelet transform"] = 3
     rings: Annotated[int, Range(4, 1024), "rings of the polar image"] = 32
     angles: Annotated[int, Range(0, 2048), "directions; 0 for as many as the data's wave number needs"] = 0
