@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from deeprecon.dwmri.progress import Part
 from deeprecon.jobs.failures import explain_exception
 from deeprecon.jobs.job import VERSION
 from deeprecon.jobs.parameters import to_json
-from deeprecon.jobs.run import Outcome, Run
+from deeprecon.jobs.run import Outcome, Run, Stopped
 
 NAMES = {
     "dwi": "desc-denoised_dwi",
@@ -41,6 +41,17 @@ NAMES = {
 }
 """Outputs of a scan and the end of their names."""
 DONE = "done.json"
+
+
+@dataclass(frozen=True)
+class _ScanRun(Run):
+    """The surroundings of one scan, which stops when the whole run is asked to."""
+
+    whole: Run
+
+    def should_stop(self) -> bool:
+        """Whether the whole run is to stop."""
+        return self.whole.should_stop()
 
 
 def find_scans(root: Path) -> list[Path]:
@@ -78,7 +89,7 @@ def enhance_dataset(root: Path, parameters: EnhanceParameters, run: Run) -> Outc
     rows: list[dict[str, Any]] = []
     begun = time.monotonic()
     for number, path in enumerate(scans):
-        if run.should_stop() and rows:
+        if run.should_stop():
             break
         name = _stem(path)
         run.reporter.status(f"[{number + 1}/{len(scans)}] {name}")
@@ -89,8 +100,11 @@ def enhance_dataset(root: Path, parameters: EnhanceParameters, run: Run) -> Outc
             if not (folder / DONE).is_file():
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir(parents=True)
-                own = replace(run, folder=kept / f".{name}", output=folder, reporter=reporter)
+                settings = (run.device, run.threads, run.precision, run.seed)
+                own = _ScanRun(kept / f".{name}", folder, *settings, reporter, run)
                 outcome = enhance_scan(scan_inputs(path, _mask(path)), parameters, own)
+                if run.should_stop():  # only the best by then, and to be gone on with
+                    break
                 names = {role: file.name for role, file in outcome.outputs.items()}
                 write_json(folder / DONE, {"outputs": names, "metrics": outcome.metrics})
             row |= _place(folder, path, results / path.parent.relative_to(root), root, parameters)
@@ -99,6 +113,8 @@ def enhance_dataset(root: Path, parameters: EnhanceParameters, run: Run) -> Outc
             row |= {"status": failure.kind, "message": failure.message}
             run.reporter.warning(f"{name}: {failure.message}")
         rows.append(row)
+    if not rows:
+        raise Stopped
     if all(row["status"] != "done" for row in rows):
         raise InputError(f"No scan of {root} could be enhanced: {rows[0]['message']}")
     write_json(

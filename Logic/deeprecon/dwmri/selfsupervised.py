@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor
 
 from deeprecon.dwmri.filters import gaussian
-from deeprecon.dwmri.local_pca import local_pcas, principal_axes
+from deeprecon.dwmri.local_pca import LARGE, local_pcas, principal_axes
 from deeprecon.dwmri.metrics import lag1
 from deeprecon.dwmri.network import Refiner
 from deeprecon.dwmri.progress import Part
@@ -42,6 +43,8 @@ CROP, CROPS = 20, 2
 """Edge of a training crop in voxels, and crops in a step."""
 STRIDE = 2
 """Of the windows in the PCAs of repeats."""
+SLAB_MARGIN = 4
+"""Slices by which the slabs of large scans overlap on each side."""
 LEAST_CORRELATION = 0.03
 """Of neighbors in the residual from which on noise is taken for correlated."""
 _HELD_OUT = 6
@@ -66,11 +69,22 @@ class Refined:
 
 @dataclass(frozen=True, eq=False)
 class _Repeat:
-    """A simulated repeat: components (C, k, j, i) of it, (G C, k, j, i) of its PCA results, and the mean square error
-    (k, j, i) of the components that the network does not see."""
+    """A simulated repeat of some slices.
 
+    Attributes:
+        slices: which, of the whole scan.
+        noisy: (C, k, j, i) components.
+        guides: (G C, k, j, i) components of its PCA results.
+        truth: (C, k, j, i) components of what it was made from.
+        inside: (k, j, i) mask.
+        rest: (k, j, i) mean square error of the components that the network does not see.
+    """
+
+    slices: slice
     noisy: Tensor
     guides: Tensor
+    truth: Tensor
+    inside: Tensor
     rest: Floats
 
 
@@ -99,25 +113,26 @@ def refine(array: Floats, mask: Mask, rician: bool, steps: int, run: Run) -> Ref
 
     own, own_guides = components(array), torch.cat([components(guide) for guide in guides])
     del guides
-    inside = torch.from_numpy(mask).to(run.device)
-    target = components(truth)
-    model = Refiner(axes.shape[1], len(own_guides) // axes.shape[1], target[:, inside].std(dim=1).clamp_min(1.0))
+    spread = components(truth)[:, torch.from_numpy(mask).to(run.device)].std(dim=1)
+    model = Refiner(axes.shape[1], len(own_guides) // axes.shape[1], spread.clamp_min(1.0))
     history: dict[str, list[float]] = {"step": [], "loss": [], "validation": []}
     for number in range(ROUNDS):
         share = number / ROUNDS, (number + 1) / ROUNDS
         run.reporter.status(f"Simulating repeats of the scan, round {number + 1} of {ROUNDS}")
         repeats = []
-        for repeat in range(REPEATS):
+        for repeat, slices in enumerate(slabs(mask)):
             rng = np.random.default_rng([run.seed, number, repeat])
-            simulated = simulate(truth, rician, taps, rng)
-            found = [unbiased(part) for part in local_pcas(simulated, mask, run.device, run.threads, STRIDE)]
-            wrong = _mean(found) - truth
+            clean, inside = truth[slices], mask[slices]
+            simulated = simulate(clean, rician, taps, rng)
+            found = [unbiased(part) for part in local_pcas(simulated, inside, run.device, run.threads, STRIDE)]
+            wrong = _mean(found) - clean
             rest = np.maximum((wrong**2).sum(axis=-1) - ((wrong @ axes) ** 2).sum(axis=-1), 0) / wrong.shape[-1]
             stacked = torch.cat([components(part) for part in found])
-            repeats.append(_Repeat(components(simulated), stacked, rest))
+            within = torch.from_numpy(inside).to(run.device)
+            repeats.append(_Repeat(slices, components(simulated), stacked, components(clean), within, rest))
         run.reporter.status(f"Training the network, round {number + 1} of {ROUNDS}")
         reporter = Part(run.reporter, *share, begun)
-        outcome = _train(model, repeats, target, inside, steps // ROUNDS, replace(run, reporter=reporter), number)
+        outcome = _train(model, repeats, steps // ROUNDS, replace(run, reporter=reporter), number)
         for entry in outcome:
             history["step"].append((number * EPOCHS + entry["epoch"] + 1) * steps / (ROUNDS * EPOCHS))
             history["loss"].append(entry["loss"])
@@ -127,8 +142,6 @@ def refine(array: Floats, mask: Mask, rician: bool, steps: int, run: Run) -> Ref
         truth = first + np.moveaxis(change, 0, -1) @ axes.T
         if rician:
             truth = np.maximum(truth, 0)
-        if number < ROUNDS - 1:
-            target = components(truth)
         if run.should_stop():
             break
     figures = {
@@ -136,7 +149,7 @@ def refine(array: Floats, mask: Mask, rician: bool, steps: int, run: Run) -> Ref
         "training_steps": int(history["step"][-1]) if history["step"] else 0,
         "noise_lag1": [round(_lag(tap), 3) for tap in taps],
     }
-    return Refined(truth, _error(model, repeats, target, axes.shape[0]), history, figures)
+    return Refined(truth, _error(model, repeats, mask.shape, axes.shape[0]), history, figures)
 
 
 def simulate(clean: Floats, rician: bool, taps: tuple[float, float, float], rng: np.random.Generator) -> Floats:
@@ -179,27 +192,42 @@ def _noise(shape: tuple[int, ...], taps: tuple[float, float, float], rng: np.ran
     return noise
 
 
-def _train(
-    model: Refiner, repeats: list[_Repeat], target: Tensor, inside: Tensor, steps: int, run: Run, number: int
-) -> list[dict[str, float]]:
+def slabs(mask: Mask) -> list[slice]:
+    """The slices of each repeat: all of them, or for large scans a part each, which together are all."""
+    if mask.sum() <= LARGE:
+        return [slice(0, len(mask))] * REPEATS
+    filled = np.cumsum(mask.sum(axis=(1, 2))) / mask.sum()
+    ends = [0, *(int(np.searchsorted(filled, part / REPEATS)) + 1 for part in range(1, REPEATS)), len(mask)]
+    least = min(CROP, len(mask))
+    slabs = []
+    for start, end in pairwise(ends):
+        short = max(0, least - (end - start))  # a crop must fit
+        first = max(0, min(start - SLAB_MARGIN - short // 2, len(mask) - least))
+        slabs.append(slice(first, max(min(len(mask), end + SLAB_MARGIN + short // 2), first + least)))
+    return slabs
+
+
+def _train(model: Refiner, repeats: list[_Repeat], steps: int, run: Run, number: int) -> list[dict[str, float]]:
     """Fit the network to the repeats; returns the history of `fit`."""
-    shape = tuple(inside.shape)
-    starts = torch.nonzero(inside).cpu().numpy()
-    size = tuple(min(CROP, count) for count in shape)
+    starts = [torch.nonzero(repeat.inside).cpu().numpy() for repeat in repeats]
+    usable = [n for n, voxels in enumerate(starts) if len(voxels)]
+    size = np.min([[min(CROP, count) for count in repeat.inside.shape] for repeat in repeats], axis=0)
 
     def crop(index: int) -> Batch:
         """The same crop for the same number."""
         rng = np.random.default_rng([run.seed, number, index])
-        repeat = repeats[int(rng.integers(len(repeats)))]
-        middle = starts[rng.integers(len(starts))]
-        first = [int(np.clip(m - s // 2, 0, count - s)) for m, s, count in zip(middle, size, shape, strict=True)]
-        window = tuple(slice(begin, begin + length) for begin, length in zip(first, size, strict=True))
+        chosen = usable[int(rng.integers(len(usable)))]
+        repeat = repeats[chosen]
+        middle = starts[chosen][rng.integers(len(starts[chosen]))]
+        places = zip(middle, size, repeat.inside.shape, strict=True)
+        first = [int(np.clip(m - length // 2, 0, count - length)) for m, length, count in places]
+        window = tuple(slice(begin, begin + int(length)) for begin, length in zip(first, size, strict=True))
         flips = [axis + 1 for axis in range(3) if rng.random() < 0.5]
 
         def cut(values: Tensor) -> Tensor:
             return values[(slice(None), *window)].flip(flips)
 
-        return cut(repeat.noisy), cut(repeat.guides), cut(target), cut(inside[None].float())
+        return cut(repeat.noisy), cut(repeat.guides), cut(repeat.truth), cut(repeat.inside[None].float())
 
     def load(indices: Indices) -> Batch:
         noisy, guides, truth, within = zip(*(crop(int(index)) for index in indices), strict=True)
@@ -230,14 +258,15 @@ def _train(
     return result.history
 
 
-def _error(model: Refiner, repeats: list[_Repeat], target: Tensor, volumes: int) -> Floats:
+def _error(model: Refiner, repeats: list[_Repeat], shape: tuple[int, ...], volumes: int) -> Floats:
     """(k, j, i) root mean square error on the repeats, smoothed: so few repeats leave noise in it."""
-    total = np.zeros(repeats[0].rest.shape, np.float32)
+    total, count = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     with torch.no_grad():
         for repeat in repeats:
             found = model(repeat.noisy[None], repeat.guides[None])[0]
-            total += ((found - target) ** 2).sum(dim=0).cpu().numpy() / volumes + repeat.rest
-    return np.sqrt(gaussian(total / len(repeats), 1.0)).astype(np.float32)
+            total[repeat.slices] += ((found - repeat.truth) ** 2).sum(dim=0).cpu().numpy() / volumes + repeat.rest
+            count[repeat.slices] += 1
+    return np.sqrt(gaussian(total / count, 1.0)).astype(np.float32)
 
 
 def _mean(parts: list[Floats]) -> Floats:

@@ -12,7 +12,7 @@ from deeprecon.dwmri.noise import estimate_noise, whiteness
 from deeprecon.dwmri.pca import noise_map, shrink
 from deeprecon.dwmri.phantom import add_noise, make_phantom
 from deeprecon.dwmri.rician import FLOOR, correct_bias, rician_mean
-from deeprecon.dwmri.selfsupervised import noise_taps, simulate
+from deeprecon.dwmri.selfsupervised import CROP, noise_taps, simulate, slabs
 
 ALL = np.ones((12, 12, 12), bool)
 
@@ -168,6 +168,20 @@ def test_simulated_noise_has_the_correlation_that_was_measured():
     np.testing.assert_allclose(lag1(again, inside), lag1(made, inside), atol=0.03)
     np.testing.assert_allclose(again.std(), made.std(), rtol=0.03)
     assert max(lag1(made, inside)) > 0.15
+
+
+@pytest.mark.parametrize("shape", [(6, 200, 200), (60, 60, 60), (300, 20, 20)])
+def test_the_slabs_of_a_large_scan_cover_it_and_hold_a_crop(shape):
+    mask = np.zeros(shape, bool)
+    mask[1:-1] = True
+    parts = slabs(mask)
+    seen = np.zeros(shape[0], int)
+    for part in parts:
+        seen[part] += 1
+        assert part.stop - part.start >= min(CROP, shape[0])
+        assert 0 <= part.start < part.stop <= shape[0]
+    assert (seen > 0).all()
+    assert [part.stop - part.start for part in slabs(mask[:, :10, :10])] == [shape[0]] * 4
 
 
 def test_the_correlation_of_a_constant_is_nothing():

@@ -285,6 +285,28 @@ def test_a_dataset_gets_derivatives_and_a_broken_scan_does_not_stop_the_others(
     assert any("2 b-values" in text for text in warnings_of(output))
 
 
+def test_a_dataset_that_is_stopped_amid_a_scan_goes_on(done, start, quick, tmp_path, figures_of, monkeypatch):
+    made = make_phantom((8, 14, 14), 1, [(1000.0, 6)], snr=20)
+    root = dataset(tmp_path / "data", write_dwi(tmp_path / "small.nii.gz", made.noisy), ("01",))
+    settings = NETWORK | {"steps": 20}
+    whole = done("enhance", "whole", inputs={"bids": root}, **settings)
+    honest = bids.enhance_scan
+
+    def stopping(given, parameters, run):
+        (run.whole.folder / "stop").touch()
+        return honest(given, parameters, run)
+
+    monkeypatch.setattr(bids, "enhance_scan", stopping)
+    code, output = start("enhance", "cut", inputs={"bids": root}, **settings)
+    assert code == 3
+    assert [path.name for path in output.iterdir()] == [".job"]
+    monkeypatch.setattr(bids, "enhance_scan", honest)
+    (output / ".job" / "stop").unlink()
+    done("enhance", "cut", inputs={"bids": root}, **settings)
+    name = "derivatives/sub-01/dwi/sub-01_desc-denoised_dwi.nii.gz"
+    np.testing.assert_array_equal(read_dwi(whole / name).array, read_dwi(output / name).array)
+
+
 def test_finished_scans_of_a_dataset_are_not_computed_again(files, start, done, quick, tmp_path, monkeypatch):
     root = dataset(tmp_path / "data", files)
     computed = []
