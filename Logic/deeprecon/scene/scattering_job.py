@@ -6,6 +6,7 @@ them. All computing is done in child processes, from job folders as everywhere.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,11 +28,12 @@ from deeprecon.scattering.parameters import Method, PrepareParameters, Reconstru
 from deeprecon.scene.results import load_results, read_result
 from deeprecon.scene.segmentations import segmentation_from_node
 from deeprecon.scene.volumes import volume_from_node
-from deeprecon.training.bundle import read_bundle
 
 SIMULATION, RECONSTRUCTION, OUTPUT = "simulation", "reconstruction", "output"
 """Job folders of the two runs, and the folder of the results below each."""
 DATA = "data.h5"
+CARD = "configs/metadata.json"
+"""Of a model bundle; see `training/bundle.py`."""
 
 
 @dataclass(frozen=True)
@@ -162,8 +164,14 @@ def slice_number(node: Any, ras: npt.ArrayLike) -> int:
 
 
 def _check_wave_number(bundle: Path, k: float) -> None:
-    """Refuse, before anything is simulated, a network that was trained for another wave number."""
-    known = read_bundle(bundle, "scattering").parameters.get("k")
+    """Refuse, before anything is simulated, a network that was trained for another wave number.
+
+    The child checks the whole bundle before it uses it.
+    """
+    try:
+        known = json.loads((bundle / CARD).read_text(encoding="utf-8"))["parameters"]["k"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{bundle} is no model bundle of scattering train.", "Choose a bundle's folder.") from error
     if not isinstance(known, int | float) or abs(known - k) > 1e-3 * k:
         raise InputError(
             f"The network in {bundle} was trained for k = {known} (wave number times radius), not {k:g}.",
