@@ -23,7 +23,7 @@ def views(host: Any, widget: Any, tmp_path: Path) -> Any:
     case = sample_case(spacing=14, thickness=12, pixel=3, node_spacing=5, long_axis=2)
     files = write_case(case, tmp_path / "case")
     node = widget._parameterNode
-    for number, mark in enumerate(("", "_lax1", "_lax2"), 1):
+    for number, mark in enumerate(("", "_two_chamber", "_four_chamber"), 1):
         end = "" if number == 1 else str(number)
         segmentation = slicer.util.loadSegmentation(str(files[f"segmentation{mark}"]), properties={})
         volume = node_from_volume(case.lge[number - 1], f"LGE {number}")

@@ -148,10 +148,10 @@ def from_surface(
 README = """\
 A synthetic patient, made by formulas. No measurement of a person is in these files. For research and training only.
 
-{stacks}                                (NIfTI cannot state the thickness of the slices: give it by hand)
-mesh.vtu                        the wall, {nodes} nodes, mm, LPS axes as Slicer writes them
-landmarks.mrk.json              named points
-truth.vtu                       the same mesh with the true scar in the node array scar_truth: for checking results only
+{stacks}                                  (NIfTI cannot state the thickness of the slices: give it by hand)
+mesh.vtu                                  the wall, {nodes} nodes, mm, LPS axes as Slicer writes them
+landmarks.mrk.json                        named points
+truth.vtu                                 the same mesh with the true scar in the node array scar_truth: for checks only
 """
 _FILES = {
     "lge{}.nrrd": "late gadolinium enhancement, {view}",
@@ -161,7 +161,7 @@ _FILES = {
     "scar_fraction{}.nii.gz": "share of each pixel that is scar",
 }
 """Files of a stack; the braces in a name hold which long-axis slice it is."""
-_CHAMBERS = (2, 4, 3)
+_CHAMBERS = ("two", "four", "three")  # in words: files that differ in a number are read as one series by some
 
 
 def write_case(phantom: Phantom, folder: Path | str, dicom: bool = False) -> dict[str, Path]:
@@ -170,18 +170,18 @@ def write_case(phantom: Phantom, folder: Path | str, dicom: bool = False) -> dic
     Args:
         phantom: see there.
         folder: made if missing.
-        dicom: also write the images as DICOM series, in the folders `dicom`, `dicom_lax1` and so on.
+        dicom: also write the images as DICOM series, in the folders `dicom`, `dicom_two_chamber` and so on.
 
     Returns:
         lge, segmentation, myocardium, scar, mesh, truth, landmarks, readme and, if asked for, dicom: where each lies.
-        Of long-axis slices, the first four and the last with _lax1, _lax2, _lax3 behind the name.
+        Of long-axis slices, the first four and the last with _two_chamber, _four_chamber, _three_chamber behind.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths: dict[str, Path] = {}
     listed: list[str] = []
     for number, (image, stack, found) in enumerate(zip(phantom.lge, phantom.stacks, phantom.scans, strict=True)):
-        mark = f"_lax{number}" if number else ""
+        mark = f"_{_CHAMBERS[number - 1]}_chamber" if number else ""
         names = {"lge": f"lge{mark}.nrrd", "segmentation": f"segmentation{mark}.seg.nrrd"}
         names |= {"myocardium": f"myocardium_fraction{mark}.nii.gz", "scar": f"scar_fraction{mark}.nii.gz"}
         places = {name: folder / file for name, file in names.items()}
@@ -196,7 +196,7 @@ def write_case(phantom: Phantom, folder: Path | str, dicom: bool = False) -> dic
             kind = f"{_CHAMBERS[number - 1]}-chamber view" if number else "short axis"
             places["dicom"] = write_dicom(folder / f"dicom{mark}", image, kind)
         listed += [
-            f"{file.format(mark):<32}{text.format(view=view)}\n"
+            f"{file.format(mark):<42}{text.format(view=view)}\n"
             for file, text in _FILES.items()
             if dicom or not file.startswith("dicom")
         ]

@@ -413,7 +413,7 @@ def views() -> Phantom:
 @pytest.mark.parametrize("kind", ["nifti", "nrrd", "dicom"])
 def test_stack_and_long_axis_slices_agree_with_the_analytic_heart(kind, tmp_path, views):
     paths = write_case(views, tmp_path, dicom=kind == "dicom")
-    marks = ("", "_lax1", "_lax2", "_lax3")
+    marks = ("", "_two_chamber", "_four_chamber", "_three_chamber")
 
     def several(name: str) -> tuple[Path, ...]:
         return tuple(paths[name + mark] for mark in marks)

@@ -452,17 +452,18 @@ def test_long_axis_slices_have_files_of_their_own(tmp_path: Path) -> None:
     paths = write_case(case, tmp_path, dicom=True)
     text = (tmp_path / "README.txt").read_text(encoding="utf-8")
     assert all(path.name in text for path in tmp_path.iterdir() if path.name != "README.txt")
-    assert [text.count(f"{number}-chamber view") for number in (2, 3, 4)] == [1, 1, 1]
-    for number in (1, 2, 3):
-        image, stack = read_volume(paths[f"lge_lax{number}"]), case.stacks[number]
+    views = ("two", "four", "three")
+    assert [text.count(f"{view}-chamber view") for view in views] == [1, 1, 1]
+    for number, view in enumerate(views, 1):
+        image, stack = read_volume(paths[f"lge_{view}_chamber"]), case.stacks[number]
         assert np.array_equal(image.array, case.lge[number].array)
         assert image.slice_thickness == 8
         assert image.ijk_to_ras == pytest.approx(stack.ijk_to_ras, abs=1e-5)
-        series = read_volume(paths[f"dicom_lax{number}"])
+        series = read_volume(paths[f"dicom_{view}_chamber"])
         assert np.array_equal(series.array, image.array)
         assert series.ijk_to_ras == pytest.approx(stack.ijk_to_ras, abs=1e-4)
-        assert np.array_equal(read_volume(paths[f"myocardium_lax{number}"]).array, stack.wall)
-        names = read_segmentation(paths[f"segmentation_lax{number}"]).names
+        assert np.array_equal(read_volume(paths[f"myocardium_{view}_chamber"]).array, stack.wall)
+        names = read_segmentation(paths[f"segmentation_{view}_chamber"]).names
         assert {"myocardium", "left ventricular blood pool"} <= set(names)
 
 
