@@ -102,7 +102,7 @@ def accuracy(users: int, steps: int, models: int, threads: int) -> tuple[dict[st
 
 
 def speed(networks: list[DeepEpi]) -> tuple[dict[str, Any], list[str]]:
-    """24 hours at a stride of 5 s."""
+    """24 hours at a stride of 5 s; CPU time, which on one thread is that of an idle machine's clock."""
     axes, _ = long_recording(24, 1000, 5)
     magnitude = np.linalg.norm(axes, axis=1).astype(np.float32)
     valid = np.ones(len(magnitude), bool)
@@ -120,18 +120,20 @@ def speed(networks: list[DeepEpi]) -> tuple[dict[str, Any], list[str]]:
           f"{max(differences):.1e} at most")  # fmt: skip
     for count, most in DAY_SECONDS.items():
         ensemble = [networks[index % len(networks)] for index in range(count)]
-        start = time.perf_counter()
+        start, begun = time.perf_counter(), time.process_time()
         for one in ensemble:
             probabilities(one, magnitude, valid, WINDOW, STRIDE)
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - begun
         figures[f"seconds_{count}"] = seconds
-        print(f"{count:3d} networks {seconds:7.1f} s (at most {most:g} s)")
+        figures[f"wall_seconds_{count}"] = time.perf_counter() - start
+        print(f"{count:3d} networks {seconds:7.1f} s of CPU (at most {most:g}), "
+              f"{figures[f'wall_seconds_{count}']:.1f} s by the clock", flush=True)  # fmt: skip
         if seconds > most:
             broken.append(f"24 h take {seconds:.0f} s with {count} networks")
-    start = time.perf_counter()
+    begun = time.process_time()
     by_window(networks[0], magnitude, WINDOW, STRIDE)
-    figures["seconds_by_window"] = time.perf_counter() - start
-    print(f"  1 network, window by window {figures['seconds_by_window']:.1f} s")
+    figures["seconds_by_window"] = time.process_time() - begun
+    print(f"  1 network, window by window {figures['seconds_by_window']:.1f} s of CPU", flush=True)
     return figures, broken
 
 
@@ -179,7 +181,7 @@ def main() -> int:
     parser.add_argument("--users", type=int, default=48)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--models", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", choices=["accuracy", "speed", "repeat"], help="one part; speed without training")
     parser.add_argument("--event", type=Path, help="the published event's JSON file, judged for information")
     parser.add_argument("--json", type=Path, default=Path("out/seizure_detection.json"))
