@@ -238,7 +238,7 @@ def run_train(tmp_path):
 def test_a_network_is_trained_kept_and_applied(settings, pairs, files, head, run_train, done, figures_of):
     from deeprecon.dwmri.metrics import evaluate
 
-    code, trained = run_train(pairs, width=8, steps=60, batch=2, learning_rate=0.01, **settings)
+    code, trained = run_train(pairs, width=6, steps=40, batch=2, learning_rate=0.01, **settings)
     assert code == 0
     figures = figures_of(trained)
     assert figures["scale"] == 1
@@ -259,7 +259,7 @@ def test_super_resolution_gives_a_finer_scan_and_calls_it_interpolation(
         "noisy": [write_dwi(tmp_path / "coarse.nii.gz", coarse)["dwi"]],
         "clean": [write_dwi(tmp_path / "fine.nii.gz", head.clean)["dwi"]],
     }
-    code, trained = run_train(given, network="unet", width=8, steps=60, batch=2, learning_rate=0.01)
+    code, trained = run_train(given, network="unet", width=6, steps=40, batch=2, learning_rate=0.01)
     assert code == 0
     assert figures_of(trained)["scale"] == 2
     output = done("enhance", inputs={"dwi": given["noisy"][0], "bundle": trained / "bundle"})

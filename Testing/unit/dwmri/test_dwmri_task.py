@@ -21,7 +21,7 @@ from deeprecon.dwmri.phantom import make_phantom
 from ..data.orientations import rotation
 
 FAST = {"method": "pca"}
-NETWORK = {"method": "network", "steps": 40}
+NETWORK = {"method": "network", "steps": 20}
 
 
 def inputs(files, kind="dwi"):
@@ -142,7 +142,7 @@ def test_the_yardsticks_denoise(method, files, head, done, quick):
     [
         ((1, 24, 24), 1, [(1000.0, 12)]),
         ((7, 19, 23), 1, [(1000.0, 6)]),
-        ((8, 16, 16), 2, [(1000.0, 20), (3000.0, 20)]),
+        ((8, 14, 14), 2, [(1000.0, 16), (3000.0, 16)]),
         ((8, 20, 20), 1, [(1000.0, 2)]),
     ],
     ids=["one slice", "seven volumes, odd", "two shells", "three volumes"],
@@ -224,7 +224,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_result(done, start, quick, t
 
     made = make_phantom((8, 14, 14), 1, [(1000.0, 6)], snr=20)
     given = {"dwi": write_dwi(tmp_path / "small.nii.gz", made.noisy)["dwi"]}
-    settings = NETWORK | {"steps": 40}
+    settings = NETWORK | {"steps": 20}
     whole = done("enhance", "whole", inputs=given, **settings)
     (tmp_path / "cut" / ".job").mkdir(parents=True)
     (tmp_path / "cut" / ".job" / "stop").touch()
