@@ -26,6 +26,8 @@ screenshots: setup
 benchmark: setup
 	@.venv/bin/python Testing/benchmarks/scar_methods.py
 	@.venv/bin/python Testing/benchmarks/scar_families.py
+	@.venv/bin/python Testing/benchmarks/scar_hidden_slices.py
+	@.venv/bin/python Testing/benchmarks/scar_large.py
 	@.venv/bin/python Testing/benchmarks/scar_speed.py
 
 clean:

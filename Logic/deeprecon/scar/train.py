@@ -34,6 +34,8 @@ class FieldSettings:
         weight_decay: of AdamW on the weight matrices.
         decision: weight of `indecision` at the end of a fit to masks; it rises from 0 over the second half, since a
             field that has not found the scar yet would decide that there is none.
+        rare: least share of the training pixels that are mostly scar; where scar is rarer, its pixels are learned from
+            more than once an epoch, or the few of a small scar would drown among the others.
         held_out: share of the groups that is never trained on.
         checks: how often the held-out groups are looked at during a run.
     """
@@ -47,6 +49,7 @@ class FieldSettings:
     learning_rate: float = 1e-2
     weight_decay: float = 1e-2
     decision: float = 0.03
+    rare: float = 0.05
     held_out: float = 0.05
     checks: int = 40
 
@@ -109,7 +112,7 @@ class _Fitting:
         )
         order = torch.randperm(len(y), generator=torch.Generator().manual_seed(seed)).to(device)
         held_out = int(settings.held_out * len(y))
-        self.held_out, self.training = order[:held_out], order[held_out:]
+        self.held_out, self.training = order[:held_out], self._with_rare(order[held_out:])
         self.batch = min(settings.batch, len(self.training))
         self.epoch, self.order = -1, self.training
         self.optimizer = torch.optim.AdamW(
@@ -119,6 +122,12 @@ class _Fitting:
             ],
             betas=(0.9, 0.99),
         )
+
+    def _with_rare(self, groups: Tensor) -> Tensor:
+        """The groups, those of scar as often as `FieldSettings.rare` asks for."""
+        scar = groups[self.y[groups] > 0.5]
+        times = int(self.settings.rare * len(groups) / len(scar)) if len(scar) else 1
+        return torch.cat([groups, scar.repeat(max(times - 1, 0))])
 
     def step(self, number: int, total: int) -> Tensor:
         """One optimizer step on the next groups; what it does depends on `number` and `total` alone."""

@@ -35,6 +35,13 @@ def test_the_field_beats_every_interpolation_on_the_sample_case(observation: str
     check(dice_of_all(sample_case(), observation))
 
 
+def test_a_scar_of_a_few_pixels_is_found() -> None:
+    tiny = sample_case(lesion="tiny", node_spacing=2.0)
+    scores = dice_of_all(tiny, "soft")
+    assert scores.pop("field") > max(scores.values()) + 0.01, scores
+    assert dice_of_all(tiny, "binary")["field"] > 0.6  # twenty pixels of a mask do not say more
+
+
 @pytest.mark.parametrize("observation", ["soft", "binary"])
 def test_the_field_beats_every_interpolation_on_a_real_heart_shape(shared_data: Path, observation: str) -> None:
     heart = place(read_mesh(shared_data / "scar" / "cobiveco_geo1" / "heart.vtp"), "mm", "ras")
