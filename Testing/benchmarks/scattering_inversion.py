@@ -44,7 +44,7 @@ from deeprecon.scattering.train import Read, Samples, Settings, read_channels, t
 from deeprecon.training.devices import set_up
 
 K, ANGLES, RINGS, RANK, LEVELS, KERNELS, REFINEMENTS = 8.0, 64, 32, 40, 3, 4, 8
-TESTED, APART = 500, 24
+TESTED, APART = 500, 12
 GATE, TARGET, LEAST_GAIN, MOST_LOST = 0.30, 0.25, 0.40, 0.02
 NOISE = 0.1
 STRENGTHS = (0.3, 1.0, 2.0, 3.0, 5.0, 10.0)
@@ -131,52 +131,46 @@ def main() -> int:
     tests["discs, 10 % noise"] = tests["discs"].with_noise(NOISE, 0.0, 0)
     for family in (Family.ELLIPSES, Family.ANNULUS, Family.SHEPP_LOGAN):
         tests[family.value] = objects(family, APART, 4)
-    print(f"data made in {time.process_time() - before:.0f} s of processor time")
-
-    settings = Settings(arguments.epochs, noise=0.0)
-    shape = Shape(ANGLES, ANGLES + 2, RINGS, LEVELS, RANK, KERNELS, REFINEMENTS)
-    torch.manual_seed(0)
-    network = BcrNet(shape)
-    network.start_as_wavelets()
-    predict, seconds, steps = fitted(network, read_channels, training, held, settings)
-    methods: dict[str, tuple[Predict, float, int, int]] = {
-        "BCR-Net": (predict, seconds, steps, parameter_count(network))
-    }
-    print(f"BCR-Net: {steps} steps in {seconds:.0f} s of processor time")
-    for name, make, read in (
-        ("U-Net on back-projection", UNet, read_backprojected),
-        ("Fourier neural operator", FourierOperator, read_channels),
-    ):
-        torch.manual_seed(0)
-        other = make()
-        step = cpu_seconds_of_step(other, Samples(training.part(slice(64)), RINGS, read), settings)
-        per_epoch = -(-len(training) // settings.batch)
-        epochs = max(2, round(seconds / (step * per_epoch)))
-        torch.manual_seed(0)
-        other = make()
-        predict, used, steps = fitted(other, read, training, held, Settings(epochs))
-        methods[name] = (predict, used, steps, parameter_count(other))
-        print(f"{name}: {steps} steps in {used:.0f} s of processor time")
-    born = PolarBorn(K, ANGLES, RINGS)
-    methods["back-projection"] = (lambda data: born.backprojection(data.midpoint()), 0.0, 0, 0)
-    known = tests["discs"].truth(RINGS)
-    errors = {s: relative_l2(born.tikhonov(tests["discs"].midpoint(), s), known).mean() for s in STRENGTHS}
-    best = min(errors, key=lambda strength: float(errors[strength]))
-    methods[f"Tikhonov, {best:g}"] = (lambda data: born.tikhonov(data.midpoint(), best), 0.0, 0, 0)
-    methods["empty image"] = (lambda data: np.zeros_like(data.truth(RINGS)), 0.0, 0, 0)
-
-    rows = []
+    print(f"data made in {time.process_time() - before:.0f} s of processor time", flush=True)
+    rows: list[dict[str, Any]] = []
     print(f"\n{'method':<25} {'parameters':>10} {'steps':>6} {'cpu s':>6} " + " ".join(f"{name:>17}" for name in tests))
-    for name, (predict, used, steps, count) in methods.items():
-        row: dict[str, Any] = {"method": name, "parameters": count, "steps": steps, "cpu_seconds": used}
+
+    def score(name: str, predict: Predict, seconds: float = 0.0, steps: int = 0, count: int = 0) -> None:
+        row: dict[str, Any] = {"method": name, "parameters": count, "steps": steps, "cpu_seconds": seconds}
         for test, measured in tests.items():
             found, truth = predict(measured), measured.truth(RINGS)
             row[test] = float(relative_l2(found, truth).mean())
             row[f"{test}, PSNR"] = float(psnr(found, truth).mean())
         rows.append(row)
-        print(f"{name:<25} {count:>10,} {steps:>6} {used:>6.0f} " + " ".join(f"{row[test]:>17.3f}" for test in tests))
-    first = rows[0]
-    linear = min(row["discs"] for row in rows if row["method"].startswith(("Tik", "back")))
+        line = " ".join(f"{row[test]:>17.3f}" for test in tests)
+        print(f"{name:<25} {count:>10,} {steps:>6} {seconds:>6.0f} {line}", flush=True)
+
+    score("empty image", lambda data: np.zeros_like(data.truth(RINGS)))
+    born = PolarBorn(K, ANGLES, RINGS)
+    score("back-projection", lambda data: born.backprojection(data.midpoint()))
+    known, clean = tests["discs"].truth(RINGS), tests["discs"].midpoint()
+    best = min(STRENGTHS, key=lambda strength: float(relative_l2(born.tikhonov(clean, strength), known).mean()))
+    score(f"Tikhonov, {best:g}", lambda data: born.tikhonov(data.midpoint(), best))
+    linear = min(row["discs"] for row in rows[1:])
+
+    settings = Settings(arguments.epochs)
+    shape = Shape(ANGLES, ANGLES + 2, RINGS, LEVELS, RANK, KERNELS, REFINEMENTS)
+    torch.manual_seed(0)
+    network = BcrNet(shape)
+    network.start_as_wavelets()
+    predict, budget, steps = fitted(network, read_channels, training, held, settings)
+    score("BCR-Net", predict, budget, steps, parameter_count(network))
+    first = rows[-1]
+    for name, make, read in (
+        ("U-Net on back-projection", UNet, read_backprojected),
+        ("Fourier neural operator", FourierOperator, read_channels),
+    ):
+        step = cpu_seconds_of_step(make(), Samples(training.part(slice(64)), RINGS, read), settings)
+        epochs = max(2, round(budget / (step * -(-len(training) // settings.batch))))
+        torch.manual_seed(0)
+        other = make()
+        predict, seconds, steps = fitted(other, read, training, held, Settings(epochs))
+        score(name, predict, seconds, steps, parameter_count(other))
     lost = first["discs, 10 % noise"] / first["discs"] - 1
     pace = throughput(shape, Samples(training.part(slice(256)), RINGS, read_channels), settings)
     speed = pace["objects_per_second"]
