@@ -12,7 +12,8 @@ those along the wall ("anatomical") are given the true landmarks.
 
 Figures of the field are those after its nodes were made to agree with the pixels, with Dice and calibration error
 before that beside them. "in 95 %" counts how often the true volume lies in the interval of the burden table; "miss" is
-the most by which a group that is not listed as unmet misses its observation. Exits with 1 if a gate does not hold.
+the most by which a group that is not listed as unmet misses its observation. Patchy and tiny scars are shown apart;
+the gates are on the others. Exits with 1 if a gate does not hold.
 """
 
 from __future__ import annotations
@@ -174,7 +175,7 @@ def main() -> int:
             false = max(one["volume_ml"] for one in scores["field"])
             if family == "none" and false >= LARGEST_FALSE_ML:
                 broken.append(f"{observation}: {false:.2f} ml of scar where there is none")
-            if family != "none" and mean["field"]["dice"] <= mean[best]["dice"]:
+            if family in GATED and mean["field"]["dice"] <= mean[best]["dice"]:
                 broken.append(f"{observation}, {family}: {best} is better")
             if miss > TOLERANCE:
                 broken.append(f"{observation}, {family}: a group misses its observation by {miss:.3f}")
