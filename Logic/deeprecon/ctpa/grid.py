@@ -1,0 +1,144 @@
+"""The one grid that every CT is brought onto: a fixed field of view in millimetres, a fixed range of HU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from deeprecon.data.errors import InputError
+from deeprecon.data.volume import Volume
+
+Array = npt.NDArray[np.float64]
+Hu = npt.NDArray[np.int16]
+
+FIELD = (358.0, 358.0, 365.0)
+"""Field of view in mm from right to left, front to back, and foot to head."""
+AIR = -1000
+LOW, HIGH = -1000, 1000
+"""HU that the networks see; beyond them values are clipped."""
+LEAST_COVER = 0.5
+"""Share of the field of view, along every axis, that a scan must fill; a smaller one is a crop."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Voxels that fill the field of view.
+
+    Attributes:
+        shape: (k, j, i) voxels from foot to head, front to back, right to left: the axes of DICOM.
+        field: see `FIELD`.
+    """
+
+    shape: tuple[int, int, int]
+    field: tuple[float, float, float] = FIELD
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Size of a voxel in mm along i, j, k."""
+        k, j, i = self.shape
+        return self.field[0] / i, self.field[1] / j, self.field[2] / k
+
+    def affine(self, center: npt.ArrayLike = (0.0, 0.0, 0.0)) -> Array:
+        """(4, 4) IJK to RAS with the middle of the field at `center`, RAS mm."""
+        affine = np.diag([-self.spacing[0], -self.spacing[1], self.spacing[2], 1.0])
+        affine[:3, 3] = np.asarray(center, float) - affine[:3, :3] @ (0.5 * (np.array(self.shape[::-1]) - 1))
+        return affine
+
+    def axes(self) -> tuple[Array, Array, Array]:
+        """Voxel centers in mm from the middle: z towards the head (k), y to the back (j), x to the left (i)."""
+        z, y, x = (
+            np.asarray((np.arange(count) + 0.5) * size - 0.5 * count * size, float)
+            for count, size in zip(self.shape, self.spacing[::-1], strict=True)
+        )
+        return z, y, x
+
+    def coarser(self, factor: int) -> Grid:
+        """The grid of a latent, with `factor` times fewer voxels along each axis.
+
+        Raises:
+            ValueError: the voxels do not divide by the factor.
+        """
+        if any(count % factor for count in self.shape):
+            raise ValueError(f"{self.shape} does not divide by {factor}")
+        k, j, i = (count // factor for count in self.shape)
+        return Grid((k, j, i), self.field)
+
+
+FULL = Grid((608, 512, 512))
+PREVIEW = Grid((304, 256, 256))
+SEED = Grid((604, 512, 512))
+"""The grid of the published patch training, for comparison only: 604 does not divide by 8."""
+
+
+def to_network(hu: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """HU to -1 .. 1, the same for every scan: never by the extremes of a volume, which one metal clip changes."""
+    scaled: npt.NDArray[np.float32] = (
+        2 * (np.clip(np.asarray(hu, np.float32), LOW, HIGH) - LOW) / (HIGH - LOW) - 1
+    ).astype(np.float32)
+    return scaled
+
+
+def to_hu(values: npt.ArrayLike) -> Hu:
+    """What `to_network` made, back to HU as int16."""
+    hu = (np.clip(np.asarray(values, np.float32), -1, 1) + 1) * (0.5 * (HIGH - LOW)) + LOW
+    rounded: Hu = np.rint(hu).astype(np.int16)
+    return rounded
+
+
+def resample(volume: Volume, grid: Grid) -> tuple[Hu, Array]:
+    """A CT on the grid, around the middle of its own field; trilinear, smoothed before where it gets coarser.
+
+    What lies outside of the scan is air, as is what scanners mark with values below -1000.
+
+    Returns:
+        HU (k, j, i), and the affine that places it in the patient.
+
+    Raises:
+        InputError: values that are no HU, or a scan that fills too little of the field.
+    """
+    import SimpleITK as sitk
+
+    low, high = float(np.min(volume.array)), float(np.max(volume.array))
+    if not np.isfinite([low, high]).all() or low > -500 or high < 0:
+        raise InputError(
+            f"{volume.name} holds values from {low:g} to {high:g}, not the HU of a CT with air and tissue.",
+            "Give the original scan, not one that was scaled.",
+        )
+    corners = volume.to_ras(np.array(np.meshgrid(*[(-0.5, count - 0.5) for count in volume.n])).reshape(3, -1).T)
+    extent = np.ptp(corners, axis=0)
+    if (extent < LEAST_COVER * np.array(grid.field)).any():
+        size = " x ".join(f"{value:.0f}" for value in extent)
+        raise InputError(
+            f"{volume.name} covers {size} mm of the {grid.field[0]:.0f} x {grid.field[1]:.0f} x {grid.field[2]:.0f} mm "
+            "of a chest: it is a crop.",
+            "Give the whole scan.",
+        )
+    affine = grid.affine(0.5 * (corners.min(axis=0) + corners.max(axis=0)))
+    lps = np.diag([-1.0, -1.0, 1.0, 1.0])
+    image = sitk.GetImageFromArray(np.clip(volume.array, AIR, 32767).astype(np.float32))
+    _place(image, lps @ volume.ijk_to_ras)
+    ratio = np.array(_along(volume.ijk_to_ras, grid.spacing)) / volume.spacing
+    image = sitk.SmoothingRecursiveGaussian(image, (volume.spacing * np.maximum(0.01, _blur(ratio))).tolist())
+    target = sitk.Image([int(count) for count in grid.shape[::-1]], sitk.sitkFloat32)
+    _place(target, lps @ affine)
+    result = sitk.GetArrayFromImage(sitk.Resample(image, target, sitk.Transform(), sitk.sitkLinear, float(AIR)))
+    return np.rint(np.clip(result, max(AIR, low), high)).astype(np.int16), affine
+
+
+def _blur(ratio: Array) -> Array:
+    """Standard deviation in voxels that leaves little above the coarser grid's limit; 0 where it is not coarser."""
+    return np.asarray(0.35 * np.sqrt(np.maximum(ratio**2 - 1, 0)))
+
+
+def _along(ijk_to_ras: Array, spacing: tuple[float, float, float]) -> list[float]:
+    """The grid's spacing along the axis of the body that each axis of a volume is nearest to."""
+    return [spacing[int(np.abs(ijk_to_ras[:3, axis]).argmax())] for axis in range(3)]
+
+
+def _place(image: object, affine: Array) -> None:
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    image.SetSpacing(spacing.tolist())  # type: ignore[attr-defined]
+    image.SetDirection((affine[:3, :3] / spacing).ravel().tolist())  # type: ignore[attr-defined]
+    image.SetOrigin(affine[:3, 3].tolist())  # type: ignore[attr-defined]
