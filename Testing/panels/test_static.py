@@ -14,7 +14,10 @@ from .conftest import MODULE, ROOT
 
 PANELS = ROOT / "Logic" / "deeprecon" / "panels"
 SHARED_UI = ROOT / "Logic" / "Resources" / "UI"
+DWMRI = ROOT / "DWMRIEnhance" / "DWMRIEnhance.py"
 PAIRS = [
+    (DWMRI, DWMRI.parent / "Resources" / "UI" / "DWMRIEnhance.ui"),
+    (PANELS / "compare_panel.py", SHARED_UI / "ComparePanel.ui"),
     (MODULE, MODULE.parent / "Resources" / "UI" / "ScarReconstruction.ui"),
     (PANELS / "run_panel.py", SHARED_UI / "RunPanel.ui"),
     (PANELS / "device_panel.py", SHARED_UI / "DevicePanel.ui"),
@@ -23,6 +26,7 @@ PAIRS = [
     (PANELS / "scar_findings.py", SHARED_UI / "ScarFindings.ui"),
 ]
 BY_VARIABLE = {
+    PANELS / "dwmri_widgets.py": {"_label": "QLabel"},
     PANELS / "method_widget.py": {"combo": "QComboBox"},
     PANELS / "result_panel.py": {"combo": "QComboBox"},
     PANELS / "scar_findings.py": {"section": "ctkCollapsibleButton", "table": "qMRMLTableView"},
@@ -138,7 +142,7 @@ def test_linked_widgets_name_fields_of_the_parameter_node(host: Any) -> None:
     assert direct | by_code | by_run == set(node.allParameters)
 
 
-@pytest.mark.parametrize("path", [MODULE, *sorted(PANELS.glob("*.py"))], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [MODULE, DWMRI, *sorted(PANELS.glob("*.py"))], ids=lambda path: path.name)
 def test_nothing_heavy_is_imported_at_file_scope(path: Path) -> None:
     heavy = {"torch", "nibabel", "SimpleITK", "matplotlib", "jsonargparse", "safetensors", "scipy", "pydicom"}
     for node in ast.parse(path.read_text(encoding="utf-8")).body:

@@ -45,6 +45,12 @@ class ResultPanel:
         self.ui.saveTableButton.connect("clicked(bool)", self._onSaveTable)
         self.setResult([], None)
 
+    def setWords(self, label: str, toolTip: str) -> None:
+        """Say what can be chosen to be shown, and what showing it does."""
+        self.ui.showComboLabel.text = label
+        for widget in (self.ui.showComboLabel, self.ui.showCombo, self.ui.showButton):
+            widget.toolTip = toolTip
+
     def setScene(self, scene: Any) -> None:
         """Show tables of this scene."""
         self.widget.setMRMLScene(scene)

@@ -46,12 +46,14 @@ class OtherRun:
     Attributes:
         text, toolTip: of the button.
         prepare, load: as those of `RunCallbacks`.
+        whyNot: says why it cannot start, empty if it can; None where it can whenever Apply can.
     """
 
     text: str
     toolTip: str
     prepare: Callable[[], Path]
     load: Callable[[Path], str]
+    whyNot: Callable[[], str] | None = None
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,7 @@ class RunPanel:
         self._start(self._callbacks)
 
     def _start(self, kind: RunCallbacks | OtherRun) -> None:
-        if self.busy or not self._ready:
+        if self.busy or self._whyNotStart(kind):
             return
         self._current = kind
         self.warnings, self.error, self.folder, self.runner = [], "", None, None
@@ -172,6 +174,11 @@ class RunPanel:
         self.ui.messageLabel.text = ""
         self._setState(RunState.RUNNING)
         self._device.ensureChecked(self._launch)
+
+    def _whyNotStart(self, kind: RunCallbacks | OtherRun) -> str:
+        if isinstance(kind, OtherRun) and kind.whyNot is not None:
+            return kind.whyNot()
+        return "" if self._ready else self._whyNot or "Not ready."
 
     def _launch(self, problem: str) -> None:
         if self.state is RunState.CANCELLING:  # while the computer was being checked
@@ -347,8 +354,9 @@ class RunPanel:
         ui.applyButton.enabled = self.state is RunState.RUNNING or (self._ready and not self.busy)
         ui.applyButton.toolTip = "Stop the run; nothing is changed." if self.busy else self._whyNot or "Start the run."
         if other := self._callbacks.other:
-            ui.otherButton.enabled = self._ready and not self.busy
-            ui.otherButton.toolTip = self._whyNot or other.toolTip
+            whyNot = self._whyNotStart(other)
+            ui.otherButton.enabled = not whyNot and not self.busy
+            ui.otherButton.toolTip = whyNot or other.toolTip
         ui.runningFrame.visible = self.busy
         ui.estimateLabel.visible = not self.busy
         ui.finishButton.enabled = self.state is RunState.RUNNING

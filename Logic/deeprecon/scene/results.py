@@ -27,6 +27,8 @@ from deeprecon.scene.volumes import node_from_volume
 
 MakeNode = Callable[[str, Any], Any]
 """(name, node to be used again or None) -> node."""
+OwnMakers = Callable[[Mapping[str, Path], Mapping[str, Any]], Mapping[str, MakeNode]]
+"""(role -> file, content of result.json) -> what makes a method's own nodes, by role, in place of the usual ones."""
 
 _FOLDER_ATTRIBUTE = "DeepRecon.Results"
 _ROLE_ATTRIBUTE = "DeepRecon.Role"
@@ -42,6 +44,7 @@ def load_results(
     name: str = "",
     input_node: Any = None,
     reuse: Mapping[str, Any] | None = None,
+    own: OwnMakers | None = None,
 ) -> dict[str, Any]:
     """Load the outputs of a finished job.
 
@@ -53,6 +56,7 @@ def load_results(
         input_node: the results go into a folder under its study in the subject hierarchy, if it has one.
         reuse: role -> node of an earlier run that this one replaces, None where there is none. The other results of
             that run are found by their folder: each node gets the new content of its role, or goes.
+        own: reads what the method writes in files of its own kind; None where it writes none.
 
     Returns:
         Role -> node. Outputs that are no data for the scene (reports, pictures, checkpoints) are left out.
@@ -62,9 +66,10 @@ def load_results(
     """
     folder = Path(folder)
     result = read_result(folder)
-    makers: dict[str, MakeNode] = {}
-    for role, path in _checked_files(folder, result).items():
-        maker = _maker(role, path, result, input_node)
+    files = _checked_files(folder, result)
+    makers: dict[str, MakeNode] = dict(own(files, result)) if own else {}
+    for role, path in files.items():
+        maker = makers.get(role) or _maker(role, path, result, input_node)
         if maker is not None:
             makers[role] = maker
     name = name or _run_name(result)

@@ -1,0 +1,299 @@
+"""DWMRIEnhance as a user meets it: the very module file of the extension, clicked through."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from .conftest import ROOT, apply, wait_until_gone
+
+MODULE = ROOT / "DWMRIEnhance" / "DWMRIEnhance.py"
+
+Use = Callable[[str], None]
+
+
+@pytest.fixture
+def widget(host: Any, probed: Any) -> Any:
+    """The open panel, everything on the CPU."""
+    import qt
+
+    from deeprecon.panels.device_panel import DEVICE_SETTING
+
+    qt.QSettings().setValue(DEVICE_SETTING, "cpu")
+    return host.loadModule(MODULE)
+
+
+@pytest.fixture
+def ready(widget: Any) -> Any:
+    """The open panel with a small scan and the instant method."""
+    from deeprecon.dwmri.parameters import Method
+    from deeprecon.dwmri.phantom import make_phantom
+    from deeprecon.scene.dwmri_nodes import node_from_scan
+
+    node = widget._parameterNode
+    node.inputScan = node_from_scan(make_phantom((8, 16, 18), 2, ((1000.0, 8),), 20.0).noisy, "Patient DWI")
+    node.settings.method = Method.PCA
+    return widget
+
+
+def test_clicked_through_from_the_scan_to_the_result(host: Any, ready: Any, tmp_path: Path) -> None:
+    import slicer
+
+    from deeprecon.scene.dwmri_nodes import scan_from_node
+    from deeprecon.scene.results import run_of
+
+    node, run, compare = ready._parameterNode, ready.runPanel, ready.comparePanel
+    assert not compare.widget.visible
+    assert "b0 volumes" in ready.ui.gradientsLabel.text
+    assert "8 different" in ready.ui.gradientsLabel.text
+    assert "time left" in run.ui.estimateLabel.text
+    message = apply(host, ready)
+    assert run.state.value == "done", message
+    assert "10 volumes" in message
+    made = node.outputScan
+    assert made.GetClassName() == "vtkMRMLDiffusionWeightedVolumeNode"
+    found, before = scan_from_node(made), scan_from_node(node.inputScan)
+    assert np.array_equal(found.gradients.directions, before.gradients.directions)
+    assert not np.array_equal(found.array, before.array)
+    assert "about" in run.ui.estimateLabel.text  # learned
+
+    # the panel shows it
+    panel = ready.resultPanel.ui
+    assert panel.burdenTable.mrmlTableNode() is run_of(made)["figures"]
+    assert panel.reportButton.enabled
+    assert [panel.showCombo.itemData(index) for index in range(panel.showCombo.count)] == [
+        "scan", "residual", "fa", "color_fa", "md", "noise", "uncertainty",
+    ]  # fmt: skip
+    composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+    assert {each.GetBackgroundVolumeID() for each in composites} == {node.inputScan.GetID()}
+    assert {each.GetForegroundVolumeID() for each in composites} == {made.GetID()}
+    assert {each.GetForegroundOpacity() for each in composites} == {1.0}
+    assert all(each.GetLinkedControl() for each in composites)
+
+    # fade, flicker, volume
+    compare.ui.fadeSlider.value = 0.25
+    assert {each.GetForegroundOpacity() for each in composites} == {0.25}
+    compare.ui.flickerButton.click()
+    host.waitFor(lambda: composites[0].GetForegroundOpacity() == 1.0, 10)
+    host.waitFor(lambda: composites[0].GetForegroundOpacity() == 0.0, 10)
+    compare.ui.flickerButton.click()
+    compare.ui.volumeSlider.value = 5
+    assert [each.GetDisplayNode().GetDiffusionComponent() for each in (node.inputScan, made)] == [5, 5]
+    assert "Volume 5: b = 1000" in compare.ui.volumeLabel.text
+    windows = [each.GetDisplayNode().GetWindow() for each in (node.inputScan, made)]
+    assert windows[0] == windows[1]
+
+    # side by side, and back
+    manager = slicer.app.layoutManager()
+    layout = slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView
+    manager.setLayout(layout)
+    compare.ui.besideCheckBox.checked = True
+    shown = [manager.sliceWidget(name).mrmlSliceCompositeNode().GetBackgroundVolumeID() for name in
+             ("Red", "Yellow", "Green")]  # fmt: skip
+    assert shown == [node.inputScan.GetID(), made.GetID(), run_of(made)["residual"].GetID()]
+    assert {manager.sliceWidget(name).mrmlSliceNode().GetOrientation() for name in ("Red", "Yellow", "Green")} == {
+        "Axial"
+    }
+    compare.ui.besideCheckBox.checked = False
+    assert manager.layout == layout
+    assert manager.sliceWidget("Yellow").mrmlSliceNode().GetOrientation() == "Sagittal"
+
+    # the maps
+    for name, pair in (("fa", True), ("residual", False), ("color_fa", True), ("noise", False)):
+        panel.showCombo.currentIndex = panel.showCombo.findData(name)
+        assert compare.ui.fadeSlider.enabled is pair
+    assert not compare.ui.volumeSlider.visible
+    panel.tablePathEdit.currentPath = str(tmp_path / "figures.csv")
+    panel.saveTableButton.click()
+    assert "Mean FA after" in (tmp_path / "figures.csv").read_text(encoding="utf-8")
+    assert json.loads((tmp_path / "figures.csv.json").read_text(encoding="utf-8"))["parameters"]["method"] == "pca"
+
+    # repeating gives the same bits in the same nodes
+    first, key = found.array, made.GetID()
+    node.settings.bias_correction, node.seed = False, 5
+    run.ui.repeatButton.click()
+    assert (node.settings.bias_correction, node.seed) == (True, 0)
+    apply(host, ready)
+    assert node.outputScan.GetID() == key
+    assert np.array_equal(scan_from_node(node.outputScan).array, first)
+
+    panel.discardButton.click()
+    assert node.outputScan is None
+    assert not compare.widget.visible
+    assert slicer.mrmlScene.GetNodeByID(key) is None
+
+
+def test_the_sample_is_chosen_and_its_gradients_are_checked(host: Any, widget: Any) -> None:
+    node = widget._parameterNode
+    assert "diffusion scan" in widget.runPanel.ui.applyButton.toolTip
+    widget.ui.sampleButton.click()
+    assert node.inputScan.GetName() == "Sample DWI"
+    assert "33" in widget.ui.gradientsLabel.text
+    assert widget.runPanel.ui.applyButton.enabled
+    assert widget.ui.methodCombo.currentText.startswith("Best")
+    widget.ui.advancedCollapsibleButton.collapsed = False
+    assert widget.ui.stepsSpinBox.visible
+    widget.ui.methodCombo.currentIndex = 1
+    assert not widget.ui.stepsSpinBox.visible
+
+
+def test_a_file_is_opened_with_the_tables_beside_it(host: Any, widget: Any, tmp_path: Path) -> None:
+    from deeprecon.data.dwi_io import write_dwi
+    from deeprecon.dwmri.phantom import make_phantom
+    from deeprecon.scene.dwmri_nodes import scan_from_node
+
+    scan = make_phantom((6, 10, 12), 1, ((1000.0, 7),), 20.0).noisy
+    write_dwi(tmp_path / "Größe.nii.gz", scan)
+    widget.ui.fileEdit.currentPath = str(tmp_path / "Größe.nii.gz")
+    widget.ui.openButton.click()
+    node = widget._parameterNode
+    assert node.inputScan.GetName() == "Größe"
+    np.testing.assert_allclose(
+        scan_from_node(node.inputScan).gradients.directions, scan.gradients.directions, atol=1e-5
+    )
+
+
+def test_a_table_that_cannot_be_used_is_said_before_a_run(host: Any, ready: Any) -> None:
+    node, button = ready._parameterNode, ready.runPanel.ui.applyButton
+    assert button.enabled
+    node.inputScan.SetDiffusionGradient(3, [0.0, 0.0, 0.0])
+    ready.onChanged()
+    assert not button.enabled
+    assert "volume 3" in button.toolTip
+    assert "✗" in ready.ui.gradientsLabel.text
+
+
+def test_a_mask_of_another_grid_is_named_as_its_node(host: Any, ready: Any) -> None:
+    import slicer
+
+    from deeprecon.data.volume import Volume
+    from deeprecon.scene.dwmri_nodes import node_from_map
+
+    before = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLVolumeNode")
+    ready._parameterNode.mask = node_from_map(Volume(np.ones((4, 5, 6), np.uint8), np.eye(4)), "Other mask")
+    message = apply(host, ready)
+    assert ready.runPanel.state.value == "failed"
+    assert "Other mask" in message
+    assert ready._parameterNode.outputScan is None
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLVolumeNode") == before + 1
+
+
+def test_the_input_is_never_overwritten(host: Any, ready: Any) -> None:
+    ready._parameterNode.outputScan = ready._parameterNode.inputScan
+    assert "would be overwritten" in ready.runPanel.ui.applyButton.toolTip
+    ready.runPanel.ui.repeatButton.click()
+    assert "not a result" in ready.runPanel.ui.messageLabel.text
+
+
+def test_a_model_has_to_be_chosen_before_it_is_used(host: Any, ready: Any) -> None:
+    ready.ui.useModelCheckBox.checked = True
+    assert "trained model" in ready.runPanel.ui.applyButton.toolTip
+    assert not ready.ui.methodCombo.enabled
+    ready.ui.useModelCheckBox.checked = False
+    assert ready.runPanel.ui.applyButton.enabled
+
+
+def test_a_dataset_is_enhanced_beside_itself(host: Any, widget: Any, tmp_path: Path) -> None:
+    from deeprecon.data.dwi_io import write_dwi
+    from deeprecon.dwmri.parameters import Method
+    from deeprecon.dwmri.phantom import make_phantom
+
+    scan = make_phantom((8, 16, 18), 1, ((1000.0, 8),), 20.0).noisy
+    for subject in ("01", "02"):
+        (tmp_path / f"sub-{subject}" / "dwi").mkdir(parents=True)
+        write_dwi(tmp_path / f"sub-{subject}" / "dwi" / f"sub-{subject}_dwi.nii.gz", scan)
+    (tmp_path / "sub-02" / "dwi" / "sub-02_dwi.bvec").write_text("1 0 0\n", encoding="utf-8")
+    run = widget.runPanel
+    assert not run.ui.otherButton.enabled
+    assert "BIDS" in run.ui.otherButton.toolTip
+    widget.ui.folderEdit.currentPath = str(tmp_path)
+    assert run.ui.otherButton.enabled
+    assert not run.ui.applyButton.enabled  # no scan is chosen
+    widget._parameterNode.settings.method = Method.PCA
+    run.ui.otherButton.click()
+    host.waitFor(lambda: not run.busy, 240)
+    assert run.state.value == "done", run.ui.messageLabel.text
+    assert "1 of 2 scans" in run.ui.messageLabel.text
+    results = tmp_path / "derivatives" / "deeprecon"
+    assert (results / "dataset_description.json").is_file()
+    assert (results / "sub-01" / "dwi" / "sub-01_desc-denoised_dwi.nii.gz").is_file()
+    assert not (results / "sub-02").exists()
+    table = widget.ui.folderTable.mrmlTableNode().GetTable()
+    assert [table.GetValue(row, 1).ToString() for row in range(2)] == ["done", "input"]
+
+
+def test_closing_the_scene_ends_the_run_and_the_panel_begins_anew(host: Any, ready: Any, fake_worker: Use) -> None:
+    import slicer
+
+    fake_worker("long")
+    ready.runPanel.ui.applyButton.click()
+    pids = ready.runPanel.folder / "pids"
+    host.waitFor(lambda: pids.exists() and pids.read_text(encoding="utf-8") != "", 20)
+    slicer.mrmlScene.Clear()
+    assert not ready.runPanel.busy
+    assert wait_until_gone([int(word) for word in pids.read_text(encoding="utf-8").split()]) == []
+    assert ready._parameterNode.inputScan is None
+    assert not ready.runPanel.ui.applyButton.enabled
+
+
+def test_a_saved_scene_brings_the_choices_back(host: Any, ready: Any, tmp_path: Path) -> None:
+    import slicer
+
+    from deeprecon.dwmri.parameters import Background, Method
+    from deeprecon.scene.dwmri_nodes import gradients_of
+
+    node = ready._parameterNode
+    node.settings.background, node.seed = Background.ZERO, 11
+    directions = gradients_of(node.inputScan).directions
+    assert slicer.util.saveScene(str(tmp_path / "scan.mrb"), properties={})
+    slicer.mrmlScene.Clear()
+    slicer.util.loadScene(str(tmp_path / "scan.mrb"), properties={})
+    host.process(0.1)
+    ready.enter()
+    node = ready._parameterNode
+    assert (node.settings.method, node.settings.background, node.seed) == (Method.PCA, Background.ZERO, 11)
+    assert node.inputScan.GetName() == "Patient DWI"
+    np.testing.assert_allclose(gradients_of(node.inputScan).directions, directions, atol=1e-5)
+
+
+def test_the_sample_is_offered_in_sample_data(host: Any, widget: Any) -> None:
+    import SampleData
+
+    host.startupCompleted()
+    assert SampleData.SampleDataLogic().sourceForSampleName("Synthetic diffusion scan") is not None
+    assert [node.GetName() for node in host.clickSample("Synthetic diffusion scan")] == ["Sample DWI"]
+
+
+def test_the_modules_own_test_passes(host: Any, widget: Any) -> None:
+    host.runTests("DWMRIEnhance")
+
+
+def test_the_module_has_what_slicer_shows(host: Any) -> None:
+    parent = host.loadModule(MODULE, show=False).parent
+    assert parent.title == "DWI Enhance"
+    assert list(parent.categories) == ["Diffusion"]
+    assert "research use only" in parent.helpText
+    assert parent.acknowledgementText
+    assert len(MODULE.read_text(encoding="utf-8").splitlines()) < 400
+
+
+def test_linked_widgets_name_fields_of_the_parameter_node(host: Any) -> None:
+    import xml.etree.ElementTree as ET
+
+    host.loadModule(MODULE, show=False)
+    node = importlib.import_module("DWMRIEnhance").DWMRIEnhanceParameterNode
+    entries = ET.parse(MODULE.parent / "Resources" / "UI" / "DWMRIEnhance.ui").iter("property")
+    linked = [entry.findtext("string", "") for entry in entries if entry.get("name") == "SlicerParameterName"]
+    assert len(linked) == len(set(linked))
+    for name in linked:
+        assert node.dataType(name)
+    direct = {name for name in linked if "." not in name}
+    assert direct | {"settings", "modelFolder", "outputSummary"} == set(node.allParameters)
+    names = ("method", "bias_correction", "steps", "repair", "background", "stored")
+    assert {f"settings.{name}" for name in names} <= set(linked)
