@@ -57,7 +57,7 @@ class ComparePanel:
     @property
     def volume(self) -> int:
         """Number of the volume that is shown."""
-        return round(self.ui.volumeSlider.value)
+        return round(float(self.ui.volumeSlider.value))
 
     def setImages(self, volumes: int, pair: bool) -> None:
         """Offer what can be done with the images: `volumes` of a series (0 for none), and whether there are two."""
