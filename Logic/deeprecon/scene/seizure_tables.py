@@ -16,7 +16,6 @@ from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import atomic_path
-from deeprecon.scene.provenance import provenance_of
 from deeprecon.scene.results import discard, load_results
 from deeprecon.scene.tables import node_from_rows
 from deeprecon.seizure.config import SAMPLE_RATE
@@ -120,7 +119,6 @@ def load_detection(folder: Path | str, name: str = "") -> SeizureNodes:
         discard(nodes.values())
         raise InputError(f"{folder} is no result of seizure detect.", "Choose another folder.")
     probability, events = nodes["probability"], nodes["events"]
-    _add_threshold(probability, float(_parameter(probability, "threshold", 0.5)))
     return SeizureNodes(probability, events, _chart(probability, name or probability.GetName()))
 
 
@@ -171,15 +169,6 @@ def detection_from_node(node: Any) -> Detection:
     )
 
 
-def _add_threshold(node: Any, threshold: float) -> None:
-    """A column for the threshold's line in the chart."""
-    rows = node.GetTable().GetNumberOfRows()
-    array = numpy_to_vtk(np.full(rows, threshold), deep=True)
-    array.SetName(THRESHOLD)
-    node.AddColumn(array)
-    node.SetColumnType(THRESHOLD, vtk.VTK_DOUBLE)
-
-
 def _chart(table: Any, name: str) -> Any:
     chart = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotChartNode", f"{name} chart")
     chart.SetTitle(f"{name}: {RESEARCH_ONLY}")
@@ -196,10 +185,6 @@ def _chart(table: Any, name: str) -> Any:
         series.SetColor(*_COLORS[column])
         chart.AddAndObservePlotSeriesNodeID(series.GetID())
     return chart
-
-
-def _parameter(node: Any, name: str, default: float) -> Any:
-    return provenance_of(node).get("parameters", {}).get(name, default)
 
 
 def _set_columns(node: Any, columns: Mapping[str, npt.NDArray[np.float64]]) -> None:

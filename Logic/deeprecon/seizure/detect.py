@@ -96,7 +96,7 @@ def write_detection(
 ) -> tuple[dict[str, Path], dict[str, Any]]:
     """Write probability.csv, events.csv and plot.png; returns the paths and the figures."""
     paths = {name: folder / file for name, file in FILES.items()}
-    write_table(paths["probability"], detection.rows(quantile))
+    write_table(paths["probability"], detection.rows(quantile, threshold))
     found = detection.events(quantile, threshold, merge)
     if found:
         write_table(paths["events"], found)

@@ -63,11 +63,12 @@ class Detection:
     def _osd_between(self, begin: float, end: float) -> bool:
         return bool((self.osd[(self.times >= begin) & (self.times <= end)] == osd.ALARM).any())
 
-    def rows(self, quantile: float) -> list[dict[str, Any]]:
+    def rows(self, quantile: float, threshold: float) -> list[dict[str, Any]]:
         """The rows of probability.csv; empty cells in gaps."""
         columns: dict[str, Floats] = {
             "time_s": self.times,
             "probability": self.probability(quantile),
+            "threshold": np.full(len(self.times), threshold),
             **{f"{MODEL}{number:02d}": values for number, values in enumerate(self.models)},
             "osd_state": self.osd,
             "osd_roi_power": self.roi_power,
@@ -81,8 +82,11 @@ class Detection:
         return [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
 
 
-def read_detection(path: Path) -> Detection:
+def read_detection(path: Path) -> tuple[Detection, float]:
     """Read probability.csv, to score it at another quantile or threshold without the networks.
+
+    Returns:
+        What was found, and the threshold that was used.
 
     Raises:
         InputError: no such table, columns are missing, or a cell is no number.
@@ -91,7 +95,7 @@ def read_detection(path: Path) -> Detection:
     if not rows:
         raise InputError(f"{path} has no rows.", hint)
     models = sorted(column for column in rows[0] if column.startswith(MODEL))
-    wanted = ["time_s", *models, "osd_state", "osd_roi_power", "osd_ratio", "movement_g"]
+    wanted = ["time_s", "threshold", *models, "osd_state", "osd_roi_power", "osd_ratio", "movement_g"]
     missing = [column for column in wanted if column not in rows[0]] + ([] if models else [f"{MODEL}00"])
     if missing:
         raise InputError(f"{path} lacks the columns {', '.join(missing)}.", hint)
@@ -99,11 +103,11 @@ def read_detection(path: Path) -> Detection:
         table = np.array([[float(row[key] or "nan") for key in wanted] for row in rows])
     except ValueError as error:
         raise InputError(f"{path} holds what is no number: {error}.", hint) from error
-    values = table[:, 1 : 1 + len(models)]
+    times, threshold, values = table[:, 0], float(table[0, 1]), table[:, 2 : 2 + len(models)]
     outside = (values < 0) | (values > 1)
-    if np.isnan(table[:, 0]).any() or (np.diff(table[:, 0]) <= 0).any() or outside.any():
+    if not 0 <= threshold <= 1 or np.isnan(times).any() or (np.diff(times) <= 0).any() or outside.any():
         raise InputError(f"{path} is damaged: its times or probabilities make no sense.", hint)
-    return Detection(table[:, 0], values.T, *table[:, 1 + len(models) :].T)
+    return Detection(times, values.T, *table[:, 2 + len(models) :].T), threshold
 
 
 def _short(value: float) -> float | int:

@@ -14,10 +14,20 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.tables import write_table
 from deeprecon.seizure import osd
 from deeprecon.seizure.config import SAMPLE_RATE
+from deeprecon.seizure.dataset import of_users
 from deeprecon.seizure.detect import baseline
 from deeprecon.seizure.quantiles import harrell_davis
 from deeprecon.seizure.recordings import Recording
-from deeprecon.seizure.scoring import Score, Track, operating_points, rate_at, score_tracks, sensitivity_at, total
+from deeprecon.seizure.scoring import (
+    Score,
+    Track,
+    best_threshold,
+    operating_points,
+    rate_at,
+    score_tracks,
+    sensitivity_at,
+    total,
+)
 
 if TYPE_CHECKING:
     from deeprecon.seizure.network import DeepEpi
@@ -55,15 +65,15 @@ class Comparison:
     """Both methods on the same windows.
 
     Attributes:
-        judged: each recording.
         ensemble, baseline: score of each user.
         points: (threshold, score) of the ensemble.
+        quantiles: score of the ensemble at each of `QUANTILES`.
     """
 
-    judged: tuple[Judged, ...]
     ensemble: dict[str, Score]
     baseline: dict[str, Score]
     points: list[tuple[float, Score]]
+    quantiles: dict[float, Score]
 
     def figures(self) -> dict[str, Any]:
         """All that is said in one line a figure."""
@@ -82,7 +92,7 @@ def judge(
     window: int,
     recordings: Sequence[Recording],
     stride: float,
-    osd_threshold: float,
+    osd_threshold: float = 100.0,
     told: Callable[[float], None] = lambda share: None,
 ) -> list[Judged]:
     """Run both methods over recordings; those shorter than a window have none.
@@ -119,14 +129,54 @@ def compare(judged: Sequence[Judged], quantile: float, threshold: float) -> Comp
     """
     if not judged:
         raise InputError("No recording is as long as a window.", "Give longer recordings.")
-    tracks = [one.track(harrell_davis(one.models, quantile)) for one in judged]
+    tracks = _tracks(judged, quantile)
     theirs = [one.track(np.where(np.isnan(one.osd), np.nan, (one.osd == osd.ALARM).astype(float))) for one in judged]
     return Comparison(
-        tuple(judged), score_tracks(tracks, threshold), score_tracks(theirs, 0.5), operating_points(tracks)
+        score_tracks(tracks, threshold),
+        score_tracks(theirs, 0.5),
+        operating_points(tracks),
+        {value: total(score_tracks(_tracks(judged, value), threshold).values()) for value in QUANTILES},
     )
 
 
-def write_comparison(folder: Path, comparison: Comparison, quantile: float, threshold: float) -> dict[str, Path]:
+def pool(comparisons: Sequence[Comparison], judged: Sequence[Judged], quantile: float) -> Comparison:
+    """One comparison of several ensembles over different users, each at the threshold of its own."""
+    return Comparison(
+        {user: one for comparison in comparisons for user, one in comparison.ensemble.items()},
+        {user: one for comparison in comparisons for user, one in comparison.baseline.items()},
+        operating_points(_tracks(judged, quantile)),
+        {value: total(comparison.quantiles[value] for comparison in comparisons) for value in QUANTILES},
+    )
+
+
+def choose_threshold(
+    networks: Sequence[DeepEpi],
+    window: int,
+    recordings: Sequence[Recording],
+    validation: Sequence[Sequence[str]],
+    stride: float,
+) -> tuple[float, Score]:
+    """The threshold with the best F1 of events, each network judged on its own validation users, all taken together.
+
+    Args:
+        networks, window, recordings, stride: see `judge`.
+        validation: users of each network, none of whom it was trained on.
+
+    Returns:
+        The threshold, and the score there: a little too good, since the weights were selected on the same users.
+    """
+    tracks = []
+    for network, users in zip(networks, validation, strict=True):
+        found = judge([network], window, of_users(recordings, users), stride)
+        tracks += [one.track(one.models[0]) for one in found]
+    return best_threshold(operating_points(tracks))
+
+
+def _tracks(judged: Sequence[Judged], quantile: float) -> list[Track]:
+    return [one.track(harrell_davis(one.models, quantile)) for one in judged]
+
+
+def write_comparison(folder: Path, comparison: Comparison, quantile: float) -> dict[str, Path]:
     """Write evaluation.csv, users.csv, quantiles.csv, thresholds.csv and roc.png; returns the paths."""
     paths = {
         "evaluation": folder / "evaluation.csv",
@@ -143,7 +193,7 @@ def write_comparison(folder: Path, comparison: Comparison, quantile: float, thre
             for user, score in comparison.ensemble.items()
         ],
     )
-    write_table(paths["quantiles"], _quantiles(comparison.judged, threshold))
+    write_table(paths["quantiles"], [{"quantile": q, **one.figures()} for q, one in comparison.quantiles.items()])
     write_table(paths["thresholds"], [{"threshold": value, **one.figures()} for value, one in comparison.points])
     paths["roc"].write_bytes(_picture(comparison, quantile))
     return paths
@@ -157,14 +207,6 @@ def _rows(comparison: Comparison) -> list[dict[str, Any]]:
 def _named(prefix: str, score: Score) -> dict[str, Any]:
     wanted = ("detected", "sensitivity", "false_alarms", "false_alarms_per_day")
     return {prefix + name: value for name, value in score.figures().items() if name in wanted}
-
-
-def _quantiles(judged: Sequence[Judged], threshold: float) -> list[dict[str, Any]]:
-    rows = []
-    for quantile in QUANTILES:
-        tracks = [one.track(harrell_davis(one.models, quantile)) for one in judged]
-        rows.append({"quantile": quantile, **total(score_tracks(tracks, threshold).values()).figures()})
-    return rows
 
 
 def _picture(comparison: Comparison, quantile: float) -> bytes:

@@ -37,12 +37,14 @@ class Ensemble:
     Attributes:
         networks: in evaluation mode, on the CPU.
         window: samples in a window.
+        threshold: probability above which there is an alarm, chosen on the validation users.
         split: "trained" and "test": users by role; empty where the bundle does not tell.
         bundle: where they came from.
     """
 
     networks: tuple[DeepEpi, ...]
     window: int
+    threshold: float
     split: Mapping[str, Sequence[str]]
     bundle: Bundle
 
@@ -51,6 +53,7 @@ def write_ensemble(
     folder: Path,
     states: Sequence[Mapping[str, Tensor]],
     config: Config,
+    threshold: float,
     trained: Sequence[str],
     test: Sequence[str],
     data: str,
@@ -61,6 +64,7 @@ def write_ensemble(
         folder: to be made.
         states: state_dict of each network, in the names of `DeepEpi`.
         config: they were trained with.
+        threshold: probability above which there is an alarm.
         trained, test: users that training or validation saw, and those that neither did.
         data: what they were trained on, in words.
     """
@@ -71,6 +75,7 @@ def write_ensemble(
         "sample_rate": SAMPLE_RATE,
         "unit": "g",
         "framework": model.framework.value,
+        "threshold": threshold,
         "users": {"trained": sorted(trained), "test": sorted(test)},
     }
     signal = {"type": "signal", "format": "magnitude", "num_channels": 1, "spatial_shape": [model.window]}
@@ -121,12 +126,17 @@ def read_ensemble(folder: Path) -> Ensemble:
         strides, window = tuple(parameters["strides"]), int(parameters["window"])
         if len(strides) != len(CODE_STRIDES):
             raise ValueError(f"{len(strides)} strides")
+        threshold = float(parameters["threshold"])
+        if not 0 <= threshold <= 1:
+            raise ValueError(f"threshold {threshold:g}")
         for state in load_weights(bundle):
             network = DeepEpi(strides)
             network.load_state_dict(state)
             networks.append(network.eval())
     except InputError:
         raise
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except KeyError as error:
+        raise InputError(f"{folder}: the card states no {error.args[0]}.", "Choose another bundle.") from error
+    except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{folder}: card and weights do not fit: {error}.", "Choose another bundle.") from error
-    return Ensemble(tuple(networks), window, parameters.get("users", {}), bundle)
+    return Ensemble(tuple(networks), window, threshold, parameters.get("users", {}), bundle)

@@ -123,7 +123,11 @@ class ScoreParameters:
     quantile: Annotated[
         float, Range(0, 1), "of the networks' probabilities: 0.6 asks that 40 % of them are above the threshold"
     ] = 0.6
-    threshold: Annotated[float, Range(0, 1), "probability above which there is an alarm"] = 0.5
+    threshold: Annotated[
+        float | None,
+        Range(0, 1),
+        "probability above which there is an alarm; the bundle's if left out, or for rescore the table's",
+    ] = None
     merge: Annotated[float, Range(0, 3600, "s"), "alarms closer than this are one event"] = 150.0
 
     def validate(self) -> list[str]:
@@ -160,7 +164,9 @@ class EvaluateParameters:
     """Settings of `seizure evaluate`."""
 
     quantile: Annotated[float, Range(0, 1), "of the networks' probabilities"] = 0.6
-    threshold: Annotated[float, Range(0, 1), "probability above which there is an alarm"] = 0.5
+    threshold: Annotated[
+        float | None, Range(0, 1), "probability above which there is an alarm; the bundle's if left out"
+    ] = None
     stride: Annotated[float, Range(0.2, 60, "s"), "time between the windows"] = 5.0
     part: Annotated[Part, "users that training never saw, or all"] = Part.TEST
     osd_threshold: Annotated[float, Range(1, 1e6), "power above which OpenSeizureDetector sees movement"] = 100.0

@@ -92,6 +92,11 @@ class Score:
         """Of 24 h of windows; NaN without any."""
         return self.false_alarms / self.hours * 24 if self.hours else math.nan
 
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of sensitivity and precision, an alarm that is false counted as one; NaN without seizures."""
+        return 2 * self.detected / (self.seizures + self.detected + self.false_alarms) if self.seizures else math.nan
+
     def figures(self) -> dict[str, Any]:
         """All figures by name, with 95 % intervals; what is not defined is left out."""
         low, high = wilson(self.detected, self.seizures)
@@ -109,6 +114,7 @@ class Score:
             "false_alarms_per_day": self.false_alarms_per_day,
             "false_alarms_per_day_low": fewest,
             "false_alarms_per_day_high": most,
+            "f1": self.f1,
             "median_latency_s": float(np.median(self.latencies)) if self.latencies else math.nan,
             "event_sensitivity": of_events,
             "event_false_positive_rate": of_others,
@@ -212,6 +218,17 @@ def operating_points(tracks: Sequence[Track], count: int = 200) -> list[tuple[fl
     shares = np.unique(np.concatenate([np.linspace(0, 1, count // 2), 1 - np.geomspace(1e-5, 1e-2, count // 2)]))
     thresholds = np.unique(np.quantile(found, shares))
     return [(float(value), total(score_tracks(tracks, float(value)).values())) for value in thresholds]
+
+
+def best_threshold(points: Sequence[tuple[float, Score]]) -> tuple[float, Score]:
+    """The point with the largest F1, the middle one of several.
+
+    Args:
+        points: of `operating_points`, with seizures; at least one.
+    """
+    best = max(one.f1 for _, one in points)
+    tied = [point for point in points if point[1].f1 == best]
+    return tied[len(tied) // 2]
 
 
 def sensitivity_at(points: Sequence[tuple[float, Score]], rate: float) -> float:

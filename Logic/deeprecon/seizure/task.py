@@ -148,8 +148,9 @@ def detect(inputs: settings.DetectInputs, parameters: settings.DetectParameters,
         ensemble.networks, ensemble.window, recording, parameters.stride, parameters.osd_threshold, run
     )
     run.reporter.status("Writing the results")
+    threshold = ensemble.threshold if parameters.threshold is None else parameters.threshold
     outputs, figures = write_detection(
-        run.output, found, parameters.quantile, parameters.threshold, parameters.merge, inputs.recording.name
+        run.output, found, parameters.quantile, threshold, parameters.merge, inputs.recording.name
     )
     start = recording.start.isoformat() if recording.start else None
     figures |= {"hours": recording.seconds / 3600, "notes": list(recording.notes), "start": start}
@@ -162,9 +163,11 @@ def rescore(inputs: settings.RescoreInputs, parameters: settings.ScoreParameters
     Raises:
         InputError: the file is no probability.csv.
     """
-    found = read_detection(inputs.probability)
+    found, threshold = read_detection(inputs.probability)
+    if parameters.threshold is not None:
+        threshold = parameters.threshold
     outputs, figures = write_detection(
-        run.output, found, parameters.quantile, parameters.threshold, parameters.merge, inputs.probability.name
+        run.output, found, parameters.quantile, threshold, parameters.merge, inputs.probability.name
     )
     return Outcome(outputs, figures)
 

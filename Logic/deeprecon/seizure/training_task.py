@@ -29,11 +29,15 @@ from deeprecon.seizure.parameters import (
     TrainParameters,
 )
 from deeprecon.seizure.recordings import Recording
+from deeprecon.seizure.scoring import Score
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from deeprecon.seizure.network import DeepEpi
+
+
+_AT_THRESHOLD = ("sensitivity", "false_alarms_per_day", "f1")
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +91,9 @@ def train(inputs: TrainInputs, parameters: TrainParameters, run: Run) -> Outcome
     )
     from deeprecon.seizure.models import write_ensemble
 
-    write_ensemble(outputs["bundle"], done.states, config, trained, split.test, words)
+    run.reporter.status("Choosing the threshold on the validation users")
+    threshold, there = _threshold(done, split, recordings, config, run)
+    write_ensemble(outputs["bundle"], done.states, config, threshold, trained, split.test, words)
     figures = {
         "networks": len(done.states),
         "trained_users": len(trained),
@@ -97,6 +103,8 @@ def train(inputs: TrainInputs, parameters: TrainParameters, run: Run) -> Outcome
         "network_parameters": sum(parameter.numel() for parameter in done.networks(config)[0].parameters()),
         "worst_validation": max(done.best),
         "best_validation": min(done.best),
+        "threshold": threshold,
+        **{f"validation_{key}": value for key, value in there.figures().items() if key in _AT_THRESHOLD},
     }
     return Outcome(outputs, figures)
 
@@ -107,34 +115,36 @@ def cross_validate(inputs: TrainInputs, parameters: CrossValidateParameters, run
     Raises:
         InputError: as `train`.
     """
-    from deeprecon.seizure.evaluate import Judged, compare, judge, write_comparison
+    from deeprecon.seizure.evaluate import Comparison, Judged, compare, judge, pool, write_comparison
 
     run.reporter.status("Reading the data")
     config = _config(inputs, parameters)
     recordings = _recordings(inputs, config)
     of = fold_of_users(recordings, parameters.folds, run.seed)
-    quantile, threshold = EvaluateParameters.quantile, EvaluateParameters.threshold
+    quantile = EvaluateParameters.quantile
     rows: list[dict[str, Any]] = []
     judged: list[Judged] = []
+    compared: list[Comparison] = []
     for fold in range(parameters.folds):
         test = {user for user, number in of.items() if number == fold}
         inner = [one for one in recordings if one.user not in test]
         split = ensemble_split(inner, parameters.models, config.dataProcessing.validationProp, run.seed, test)
         done = _train(recordings, split, config, run, f"fold-{fold}-")
-        networks = [network.to(run.device) for network in done.networks(config)]
         found = judge(
-            networks,
+            [network.to(run.device) for network in done.networks(config)],
             config.modelConfig.window,
             of_users(recordings, split.test),
             EvaluateParameters.stride,
             EvaluateParameters.osd_threshold,
         )
         judged += found
-        rows.append({"fold": fold, **compare(found, quantile, threshold).figures()})
+        threshold, _ = _threshold(done, split, recordings, config, run)
+        compared.append(compare(found, quantile, threshold))
+        rows.append({"fold": fold, "threshold": threshold, **compared[-1].figures()})
         if not done.finished:
             break
-    comparison = compare(judged, quantile, threshold)
-    outputs = write_comparison(run.output, comparison, quantile, threshold) | {"folds": run.output / "folds.csv"}
+    comparison = pool(compared, judged, quantile)
+    outputs = write_comparison(run.output, comparison, quantile) | {"folds": run.output / "folds.csv"}
     write_table(outputs["folds"], rows)
     return Outcome(outputs, {"folds": len(rows), **comparison.figures()})
 
@@ -171,13 +181,14 @@ def evaluate(inputs: EvaluateInputs, parameters: EvaluateParameters, run: Run) -
         parameters.osd_threshold,
         run.reporter.progress,
     )
-    comparison = compare(judged, parameters.quantile, parameters.threshold)
-    figures = comparison.figures()
+    threshold = ensemble.threshold if parameters.threshold is None else parameters.threshold
+    comparison = compare(judged, parameters.quantile, threshold)
+    figures = {"quantile": parameters.quantile, "threshold": threshold, **comparison.figures()}
     if figures.get("uncovered"):
         run.reporter.warning(f"{figures['uncovered']} seizures have no window in their time and are not counted.")
     if "sensitivity" not in figures:
         run.reporter.warning("There are no seizures at known times: only false alarms are counted.")
-    outputs = write_comparison(run.output, comparison, parameters.quantile, parameters.threshold)
+    outputs = write_comparison(run.output, comparison, parameters.quantile)
     return Outcome(outputs, figures, {"bundle_sha256": ensemble.bundle.sha256})
 
 
@@ -228,6 +239,18 @@ def _train(recordings: Sequence[Recording], split: Split, config: Config, run: R
         tuple(rows),
         done.finished,
     )
+
+
+def _threshold(
+    done: _Ensemble, split: Split, recordings: Sequence[Recording], config: Config, run: Run
+) -> tuple[float, Score]:
+    """The threshold of an ensemble and the score there, on the validation users of its networks."""
+    from deeprecon.seizure.evaluate import choose_threshold
+
+    networks = [network.to(run.device) for network in done.networks(config)]
+    # a run that was stopped has fewer networks than were planned
+    validation = split.validation[: len(networks)]
+    return choose_threshold(networks, config.modelConfig.window, recordings, validation, EvaluateParameters.stride)
 
 
 def _roles(split: Split) -> list[dict[str, Any]]:

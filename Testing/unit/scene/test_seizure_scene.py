@@ -35,7 +35,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from deeprecon.seizure.network import new_network
 
     folder = tmp_path_factory.mktemp("model") / "bundle"
-    write_ensemble(folder, [new_network(seed).state_dict() for seed in range(3)], Config(), ["a"], [], "nothing")
+    write_ensemble(folder, [new_network(seed).state_dict() for seed in range(3)], Config(), 0.5, ["a"], [], "nothing")
     return folder
 
 

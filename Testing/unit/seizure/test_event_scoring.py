@@ -12,6 +12,7 @@ from deeprecon.seizure.scoring import (
     Score,
     Track,
     alarms,
+    best_threshold,
     operating_points,
     poisson,
     rate_at,
@@ -52,6 +53,21 @@ def test_many_alarms_in_one_seizure_are_one_detection():
 @pytest.mark.parametrize(("seconds", "pieces"), [(0, 1), (145, 1), (150, 2), (295, 2), (300, 3), (595, 4)])
 def test_a_long_false_alarm_counts_once_for_each_150_s(seconds, pieces):
     assert judged((2000, 2000 + seconds)).false_alarms == pieces
+
+
+def test_the_threshold_is_that_which_finds_the_seizures_without_false_alarms():
+    values = np.full(len(TIMES), 0.01)
+    values[positive((1010, 1050))] = 0.95  # the seizure
+    values[positive((2000, 2020)) | positive((2500, 2520)) | positive((3000, 3020))] = 0.7  # something like it
+    track = Track("a", TIMES, values, ((1000.0, 1060.0),), False, 5.0)
+    threshold, found = best_threshold(operating_points([track]))
+    assert 0.7 <= threshold < 0.95
+    assert (found.detected, found.false_alarms, found.f1) == (1, 0, 1.0)
+
+
+def test_f1_weighs_missed_seizures_and_false_alarms():
+    assert Score(seizures=4, detected=3, false_alarms=2).f1 == pytest.approx(2 * 0.75 * 0.6 / (0.75 + 0.6))
+    assert math.isnan(Score(false_alarms=2).f1)
 
 
 def test_false_alarms_apart_are_counted_apart():

@@ -29,7 +29,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three untrained networks; users 1 to 4 count as trained on."""
     folder = tmp_path_factory.mktemp("model") / "bundle"
     states = [new_network(seed).state_dict() for seed in range(3)]
-    write_ensemble(folder, states, Config(), ["1", "2", "3", "4"], ["5"], "nothing")
+    write_ensemble(folder, states, Config(), 0.5, ["1", "2", "3", "4"], ["5"], "nothing")
     return folder
 
 
@@ -37,7 +37,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def single(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One untrained network."""
     folder = tmp_path_factory.mktemp("single") / "bundle"
-    write_ensemble(folder, [new_network(7).state_dict()], Config(), [], [], "nothing")
+    write_ensemble(folder, [new_network(7).state_dict()], Config(), 0.5, [], [], "nothing")
     return folder
 
 
@@ -76,6 +76,8 @@ def test_everything_from_files_to_files(done, result_of, configuration, tmp_path
     assert len(ensemble.networks) == 2
     assert set(ensemble.split["test"]) == {user for user, role in roles.items() if role == "test"}
     assert len(read_table(trained / "history.csv")) == 6
+    assert 0 < ensemble.threshold < 1
+    assert figures(trained)["threshold"] == ensemble.threshold
 
     found = done("detect", "detect", inputs={"recording": made / "recording.csv", "bundle": trained / "bundle"})
     assert {path.name for path in found.iterdir()} == {
@@ -87,6 +89,7 @@ def test_everything_from_files_to_files(done, result_of, configuration, tmp_path
     }
     rows = read_table(found / "probability.csv")
     assert float(rows[0]["time_s"]) == 5.0  # windows of 5 s in this configuration
+    assert float(rows[0]["threshold"]) == pytest.approx(ensemble.threshold, abs=1e-8)
     assert len(rows) == figures(found)["windows"] == round(figures(found)["hours"] * 720)
     assert (found / "plot.png").read_bytes().startswith(b"\x89PNG")
 
@@ -98,6 +101,7 @@ def test_everything_from_files_to_files(done, result_of, configuration, tmp_path
     users = {row["user"] for row in read_table(judged / "users.csv")}
     assert users == set(ensemble.split["test"])
     assert len(read_table(judged / "quantiles.csv")) == 9
+    assert figures(judged)["threshold"] == ensemble.threshold
     thresholds = [float(row["threshold"]) for row in read_table(judged / "thresholds.csv")]
     assert thresholds == sorted(set(thresholds))
 
@@ -123,6 +127,9 @@ def test_quantile_and_threshold_change_without_the_networks(done, bundle, phanto
         assert float(a["probability"]) == pytest.approx(float(b["probability"]), abs=1e-8)
     assert len(read_table(direct / "events.csv")) == len(read_table(again / "events.csv"))
     assert figures(again)["networks"] == 3
+    # without one, the threshold stays
+    kept = done("rescore", "kept", inputs={"probability": direct / "probability.csv"}, quantile=0.1)
+    assert figures(kept)["threshold"] == 0.4
 
 
 def test_the_published_event_is_judged_beside_the_baseline(done, bundle, shared_data):
@@ -274,7 +281,8 @@ def test_a_bundle_that_does_not_fit_is_refused(refused, phantom, tmp_path):
         from deeprecon.training.bundle import Card, write_bundle
 
         card = Card("n", "0.1.0", "d", "v", "t", "Apache-2.0", "a", "t", {}, {})
-        parameters = {"strides": [1] * 14, "window": 750, "sample_rate": 25, "unit": "g"} | change
+        parameters = {"strides": [1] * 14, "window": 750, "sample_rate": 25, "unit": "g", "threshold": 0.5}
+        parameters = {name: value for name, value in (parameters | change).items() if value is not None}
         write_bundle(folder, card, "seizure", change.get("network", "deepEpi"), parameters, states, "readme")
         try:
             return refused("detect", inputs={"recording": phantom["recording"], "bundle": folder})
@@ -288,6 +296,8 @@ def test_a_bundle_that_does_not_fit_is_refused(refused, phantom, tmp_path):
     assert "is for unit 'mg'" in said({"unit": "mg"})
     assert "holds a network 'cnn'" in said({"network": "cnn"})
     assert "card and weights do not fit" in said({"strides": [1, 2]})
+    assert "card and weights do not fit: threshold 2" in said({"threshold": 2})
+    assert "states no threshold" in said({"threshold": None})
 
 
 def test_tables_of_seizures_with_faults_are_refused(refused, phantom, tmp_path):
@@ -344,7 +354,7 @@ def test_nothing_left_after_the_filters_is_refused(refused, phantom, configurati
 
 
 @pytest.mark.parametrize(
-    "text", ["a,b\n1,2\n", "time_s,model_00,osd_state,osd_roi_power,osd_ratio,movement_g\n5,x,0,0,0,0\n"]
+    "text", ["a,b\n1,2\n", "time_s,threshold,model_00,osd_state,osd_roi_power,osd_ratio,movement_g\n5,0.5,x,0,0,0,0\n"]
 )
 def test_what_is_no_probability_table_is_refused(text, refused, tmp_path):
     (tmp_path / "p.csv").write_text(text)
