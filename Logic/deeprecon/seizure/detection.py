@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,8 +76,10 @@ class Detection:
             "osd_ratio": self.ratio,
             "movement_g": self.movement,
         }
+        # numbers that may have a fraction keep their point, so that no reader takes a column of ones for integers
+        kinds: dict[str, Callable[[float], float]] = {"osd_state": int}
         cells = {
-            name: ["" if math.isnan(value) else _short(value) for value in values.tolist()]
+            name: ["" if math.isnan(value) else kinds.get(name, _short)(value) for value in values.tolist()]
             for name, values in columns.items()
         }
         return [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
@@ -110,5 +113,5 @@ def read_detection(path: Path) -> tuple[Detection, float]:
     return Detection(times, values.T, *table[:, 2 + len(models) :].T), threshold
 
 
-def _short(value: float) -> float | int:
-    return int(value) if value == int(value) else float(f"{value:.9g}")
+def _short(value: float) -> float:
+    return float(f"{value:.9g}")

@@ -206,8 +206,8 @@ def test_onnx_files_compute_what_the_networks_do(done, single):
 
 
 def test_keras_files_compute_what_the_networks_do(done, bundle, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "torch")  # before keras is looked for, which imports its backend
     pytest.importorskip("keras")
-    monkeypatch.setenv("KERAS_BACKEND", "torch")
     output = done("export", inputs={"bundle": bundle}, format="keras")
     assert {path.name for path in output.glob("*.keras")} == {f"deepepi_{number:02d}.keras" for number in range(3)}
     assert figures(output)["largest_difference"] < 1e-6
