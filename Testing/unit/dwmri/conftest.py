@@ -12,8 +12,6 @@ import pytest
 from deeprecon.data.dwi_io import write_dwi
 from deeprecon.data.volume_io import write_volume
 from deeprecon.dwmri.phantom import Phantom, make_phantom
-from deeprecon.jobs.job import Job
-from deeprecon.worker import run_job
 
 
 @pytest.fixture(scope="session")
@@ -35,28 +33,8 @@ def files(head: Phantom, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Callable[..., tuple[int, Path]]:
-    """Runs a verb through the worker on one CPU thread: exit code and output folder."""
-
-    def run(verb: str, name: str = "out", seed: int = 0, inputs: Any = None, **parameters: Any) -> tuple[int, Path]:
-        folder = tmp_path / name / ".job"
-        given = {key: str(value) for key, value in (inputs or {}).items()}
-        Job("dwmri", verb, given, parameters, "..", "cpu", 1, "fp32", seed).save(folder)
-        return run_job(folder), tmp_path / name
-
-    return run
-
-
-@pytest.fixture
-def done(start: Callable[..., tuple[int, Path]]) -> Callable[..., Path]:
-    """The same for runs that must succeed: the output folder."""
-
-    def run(verb: str, name: str = "out", **values: Any) -> Path:
-        code, output = start(verb, name, **values)
-        assert code == 0, (output / ".job" / "events.jsonl").read_text(encoding="utf-8")
-        return output
-
-    return run
+def method_name() -> str:
+    return "dwmri"
 
 
 @pytest.fixture

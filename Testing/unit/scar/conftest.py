@@ -9,9 +9,7 @@ from typing import Any
 
 import pytest
 
-from deeprecon.jobs.job import Job
 from deeprecon.scar.phantom import Phantom, sample_case, write_case
-from deeprecon.worker import run_job
 
 
 @pytest.fixture(scope="session")
@@ -27,31 +25,8 @@ def files(patient: Phantom, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Callable[..., tuple[int, Path]]:
-    """Runs a verb through the worker on one CPU thread: exit code and output folder."""
-
-    def run(verb: str, name: str = "out", seed: int = 0, inputs: Any = None, **parameters: Any) -> tuple[int, Path]:
-        folder = tmp_path / name / ".job"
-        given = {
-            key: [str(path) for path in value] if isinstance(value, list | tuple) else str(value)
-            for key, value in (inputs or {}).items()
-        }
-        Job("scar", verb, given, parameters, "..", "cpu", 1, "fp32", seed).save(folder)
-        return run_job(folder), tmp_path / name
-
-    return run
-
-
-@pytest.fixture
-def done(start: Callable[..., tuple[int, Path]]) -> Callable[..., Path]:
-    """The same for runs that must succeed: the output folder."""
-
-    def run(verb: str, name: str = "out", **values: Any) -> Path:
-        code, output = start(verb, name, **values)
-        assert code == 0, (output / ".job" / "events.jsonl").read_text(encoding="utf-8")
-        return output
-
-    return run
+def method_name() -> str:
+    return "scar"
 
 
 @pytest.fixture

@@ -10,13 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deeprecon.jobs.job import Job
 from deeprecon.scattering.coordinates import cell_axis
 from deeprecon.scattering.discs import directions, far_field
 from deeprecon.scattering.hdf5 import write_measurements
 from deeprecon.scattering.measurements import Measurements
 from deeprecon.scattering.phantom import on_polar, on_square, random_discs
-from deeprecon.worker import run_job
 
 
 def simulate(count: int, k: float = 3.0, n: int = 32, rings: int = 12, seed: int = 0) -> Measurements:
@@ -48,28 +46,8 @@ def data(measured: Measurements, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Callable[..., tuple[int, Path]]:
-    """Runs a verb through the worker on one CPU thread: exit code and output folder."""
-
-    def run(verb: str, name: str = "out", seed: int = 0, inputs: Any = None, **parameters: Any) -> tuple[int, Path]:
-        folder = tmp_path / name / ".job"
-        given = {key: str(path) for key, path in (inputs or {}).items()}
-        Job("scattering", verb, given, parameters, "..", "cpu", 1, "fp32", seed).save(folder)
-        return run_job(folder), tmp_path / name
-
-    return run
-
-
-@pytest.fixture
-def done(start: Callable[..., tuple[int, Path]]) -> Callable[..., Path]:
-    """The same for runs that must succeed: the output folder."""
-
-    def run(verb: str, name: str = "out", **values: Any) -> Path:
-        code, output = start(verb, name, **values)
-        assert code == 0, (output / ".job" / "events.jsonl").read_text(encoding="utf-8")
-        return output
-
-    return run
+def method_name() -> str:
+    return "scattering"
 
 
 @pytest.fixture

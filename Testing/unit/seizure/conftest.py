@@ -10,12 +10,10 @@ from typing import Any
 
 import pytest
 
-from deeprecon.jobs.job import Job
 from deeprecon.jobs.run import Run
 from deeprecon.seizure.dataset import write_dataset
 from deeprecon.seizure.phantom import make_recordings
 from deeprecon.seizure.recordings import Recording
-from deeprecon.worker import run_job
 
 TINY: dict[str, Any] = {
     "modelConfig": {
@@ -97,31 +95,8 @@ def configuration(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Callable[..., tuple[int, Path]]:
-    """Runs a verb through the worker on one CPU thread: exit code and output folder."""
-
-    def run(verb: str, name: str = "out", seed: int = 0, inputs: Any = None, **parameters: Any) -> tuple[int, Path]:
-        folder = tmp_path / name / ".job"
-        given = {
-            key: [str(path) for path in value] if isinstance(value, list | tuple) else str(value)
-            for key, value in (inputs or {}).items()
-        }
-        Job("seizure", verb, given, parameters, "..", "cpu", 1, "fp32", seed).save(folder)
-        return run_job(folder), tmp_path / name
-
-    return run
-
-
-@pytest.fixture
-def done(start: Callable[..., tuple[int, Path]]) -> Callable[..., Path]:
-    """The same for runs that must succeed: the output folder."""
-
-    def run(verb: str, name: str = "out", **values: Any) -> Path:
-        code, output = start(verb, name, **values)
-        assert code == 0, (output / ".job" / "events.jsonl").read_text(encoding="utf-8")
-        return output
-
-    return run
+def method_name() -> str:
+    return "seizure"
 
 
 @pytest.fixture
