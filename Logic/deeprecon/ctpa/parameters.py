@@ -1,0 +1,257 @@
+"""Inputs and settings of X-ray to CT, as the command line, the panel and the documentation see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+from deeprecon.jobs.parameters import Range, check_ranges
+
+
+class Preset(Enum):
+    """Voxels of a volume: 256 x 256 x 304, or 512 x 512 x 608 over the same field of view."""
+
+    PREVIEW = "preview"
+    FULL = "full"
+
+
+class AutoencoderName(Enum):
+    """Autoencoders; see `deeprecon.ctpa.autoencoder`."""
+
+    SMALL_8X = "small-8x"
+    SMALL_4X = "small-4x"
+    LARGE_4X = "large-4x"
+    VQGAN = "vqgan"
+
+
+class DenoiserName(Enum):
+    """Denoisers; see `deeprecon.ctpa.network`."""
+
+    SMALL = "small"
+    MEDIUM = "medium"
+    LARGE = "large"
+
+
+class ProcessName(Enum):
+    """Ways from noise to data; see `deeprecon.ctpa.diffusion`."""
+
+    RECTIFIED_FLOW = "rectified-flow"
+    V_PREDICTION = "v-prediction"
+    EPSILON = "epsilon"
+
+
+class SamplerName(Enum):
+    """How a sample is drawn; see `deeprecon.ctpa.diffusion`."""
+
+    DDIM = "ddim"
+    DPM_SOLVER = "dpm-solver++"
+    DDPM = "ddpm"
+
+
+class EncoderName(Enum):
+    """What sees the X-ray; all but `spatial` are frozen networks, loaded from a local file."""
+
+    SPATIAL = "spatial"
+    BIOMEDCLIP = "biomedclip-vit-b16"
+    MEDCLIP = "medclip-swin-t"
+    RESNET50 = "resnet50"
+
+
+class XrayView(Enum):
+    """Which side of the patient the X-ray tube stood at; auto takes what the file says, else PA."""
+
+    AUTO = "auto"
+    PA = "PA"
+    AP = "AP"
+
+
+class BeamName(Enum):
+    """How the rays run."""
+
+    CONE = "cone"
+    PARALLEL = "parallel"
+
+
+class Turn(Enum):
+    """A turn of the X-ray, clockwise, before it is used."""
+
+    NONE = "0"
+    QUARTER = "90"
+    HALF = "180"
+    THREE_QUARTERS = "270"
+
+
+@dataclass(frozen=True)
+class PhantomInputs:
+    """A phantom needs no files."""
+
+
+@dataclass(frozen=True)
+class PhantomParameters:
+    """Settings of `ctpa phantom`."""
+
+    count: Annotated[int, Range(1, 10_000), "chests to make"] = 1
+    first: Annotated[int, Range(0, 1_000_000), "number of the first chest, added to the seed"] = 0
+    preset: Annotated[Preset, "voxels of a CT"] = Preset.PREVIEW
+
+    def validate(self) -> list[str]:
+        """Reasons why these settings cannot be used, in words; empty when they can."""
+        return check_ranges(self)
+
+
+@dataclass(frozen=True)
+class PrepareInputs:
+    """Pairs of CT and X-ray."""
+
+    manifest: Annotated[Path, "CSV or JSON with patient, ct and, where there is one, xray, view"]
+    bundle: Annotated[Path | None, "bundle of train-autoencoder, whose latents are kept with the volumes"] = None
+
+
+@dataclass(frozen=True)
+class PrepareParameters:
+    """Settings of `ctpa prepare`."""
+
+    preset: Annotated[Preset, "voxels of the stored volumes"] = Preset.PREVIEW
+    validation: Annotated[float, Range(0, 0.9), "share of the patients to select weights by"] = 0.1
+    test: Annotated[float, Range(0, 0.9), "share of the patients to keep for evaluate"] = 0.1
+
+    def validate(self) -> list[str]:
+        """Reasons why these settings cannot be used, in words; empty when they can."""
+        reasons = check_ranges(self)
+        if self.validation + self.test >= 1:
+            reasons.append("validation and test: together they leave no patient to train on")
+        return reasons
+
+
+@dataclass(frozen=True)
+class TrainAutoencoderInputs:
+    """A prepared store; without one, phantoms are drawn patch by patch."""
+
+    store: Annotated[Path | None, "folder of ctpa prepare; phantoms if left out"] = None
+    perceptual: Annotated[Path | None, "weights of a ResNet-50 as safetensors, for the perceptual loss"] = None
+
+
+@dataclass(frozen=True)
+class TrainAutoencoderParameters:
+    """Settings of `ctpa train-autoencoder`."""
+
+    autoencoder: Annotated[AutoencoderName, "which autoencoder"] = AutoencoderName.SMALL_8X
+    patch: Annotated[int, Range(16, 512), "voxels of a patch along each axis"] = 64
+    steps: Annotated[int, Range(2, 10_000_000), "optimizer steps"] = 1500
+    batch: Annotated[int, Range(1, 1024), "patches in a batch"] = 2
+    accumulate: Annotated[int, Range(1, 1000), "batches whose gradients make one step"] = 1
+    learning_rate: Annotated[float, Range(1e-6, 0.1), "step size at the peak of the schedule"] = 2e-3
+    perceptual_weight: Annotated[float, Range(0, 100), "of the perceptual loss; needs its weights"] = 0.0
+    adversarial_weight: Annotated[float, Range(0, 100), "of the discriminators' loss; 0 for none"] = 0.0
+    checkpointing: Annotated[bool, "compute again what the backward pass needs, to save memory"] = False
+
+    def validate(self) -> list[str]:
+        """Reasons why these settings cannot be used, in words; empty when they can."""
+        reasons = check_ranges(self)
+        if self.patch % 8:
+            reasons.append(f"patch: {self.patch} does not divide by 8")
+        return reasons
+
+
+@dataclass(frozen=True)
+class TrainDiffusionInputs:
+    """A prepared store and the autoencoder whose latents it holds."""
+
+    store: Annotated[Path, "folder of ctpa prepare"]
+    bundle: Annotated[Path, "bundle of train-autoencoder"]
+    encoder: Annotated[Path | None, "weights of a frozen X-ray encoder as safetensors"] = None
+
+
+@dataclass(frozen=True)
+class TrainDiffusionParameters:
+    """Settings of `ctpa train-diffusion`."""
+
+    denoiser: Annotated[DenoiserName, "which denoiser"] = DenoiserName.SMALL
+    process: Annotated[ProcessName, "way from noise to data"] = ProcessName.RECTIFIED_FLOW
+    xray_encoder: Annotated[EncoderName, "what sees the X-ray"] = EncoderName.SPATIAL
+    patch: Annotated[int, Range(0, 512), "latent voxels of a patch along each axis; 0 for whole latents"] = 0
+    steps: Annotated[int, Range(2, 10_000_000), "optimizer steps"] = 2000
+    batch: Annotated[int, Range(1, 1024), "latents in a batch"] = 2
+    accumulate: Annotated[int, Range(1, 1000), "batches whose gradients make one step"] = 1
+    learning_rate: Annotated[float, Range(1e-6, 0.1), "step size at the peak of the schedule"] = 1e-3
+    withheld: Annotated[float, Range(0, 0.5), "share of samples whose X-ray is withheld, for guidance"] = 0.1
+    checkpointing: Annotated[bool, "compute again what the backward pass needs, to save memory"] = False
+
+    def validate(self) -> list[str]:
+        """Reasons why these settings cannot be used, in words; empty when they can."""
+        reasons = check_ranges(self)
+        if self.patch % 8:
+            reasons.append(f"patch: {self.patch} does not divide by 8")
+        return reasons
+
+
+@dataclass(frozen=True)
+class SynthesizeInputs:
+    """One X-ray and a model bundle."""
+
+    xray: Annotated[Path, "frontal chest X-ray: DICOM CR or DX, PNG, JPEG, or a volume of a single slice"]
+    bundle: Annotated[Path | None, "model bundle of train-diffusion; the phantom-trained demonstrator if left out"] = (
+        None
+    )
+
+
+@dataclass(frozen=True)
+class SynthesizeParameters:
+    """Settings of `ctpa synthesize`."""
+
+    preset: Annotated[Preset, "voxels of the volume"] = Preset.PREVIEW
+    samples: Annotated[int, Range(1, 16), "volumes to draw; from two on their spread is shown"] = 2
+    steps: Annotated[int, Range(1, 1000), "steps from noise to data"] = 20
+    sampler: Annotated[SamplerName, "how a sample is drawn"] = SamplerName.DDIM
+    guidance: Annotated[float, Range(0, 10), "how much more the X-ray counts than without; 1 for as trained"] = 1.0
+    projection_guidance: Annotated[bool, "draw each step towards what the X-ray shows"] = False
+    view: Annotated[XrayView, "side of the X-ray tube"] = XrayView.AUTO
+    beam: Annotated[BeamName, "how the rays run"] = BeamName.CONE
+    source_distance: Annotated[float, Range(500, 5000, "mm"), "from tube to detector"] = 1800.0
+    pixel_spacing: Annotated[float, Range(0, 5, "mm"), "of the X-ray at the detector; 0 for what the file says"] = 0.0
+    turn: Annotated[Turn, "turn the X-ray clockwise first"] = Turn.NONE
+    flip: Annotated[bool, "swap left and right of the X-ray first"] = False
+    invert: Annotated[bool, "swap bright and dark of the X-ray first"] = False
+
+    def validate(self) -> list[str]:
+        """Reasons why these settings cannot be used, in words; empty when they can."""
+        return check_ranges(self)
+
+
+@dataclass(frozen=True)
+class EvaluateInputs:
+    """A synthetic volume and the true one."""
+
+    ct: Annotated[Path, "synthetic volume"]
+    truth: Annotated[Path, "true CT of the same patient"]
+    xray: Annotated[Path | None, "the X-ray, for the projection check"] = None
+    labels: Annotated[Path | None, "labels.nii.gz of ctpa phantom, for HU by organ"] = None
+
+
+@dataclass(frozen=True)
+class EvaluateParameters:
+    """`ctpa evaluate` has no settings."""
+
+    def validate(self) -> list[str]:
+        """Nothing can be wrong with them."""
+        return []
+
+
+@dataclass(frozen=True)
+class ExportInputs:
+    """A result of `ctpa synthesize`."""
+
+    result: Annotated[Path, "folder of ctpa synthesize, with ct.nii.gz and result.json"]
+
+
+@dataclass(frozen=True)
+class ExportParameters:
+    """Settings of `ctpa export`."""
+
+    patient_id: Annotated[str, "PatientID of the DICOM series"] = "SYNTHETIC"
+
+    def validate(self) -> list[str]:
+        """Reasons why these settings cannot be used, in words; empty when they can."""
+        return [] if self.patient_id.strip() else ["patient_id: it is empty"]
