@@ -68,6 +68,8 @@ class Grid:
 
 FULL = Grid((608, 512, 512))
 PREVIEW = Grid((304, 256, 256))
+PRESETS = {"preview": PREVIEW, "full": FULL}
+"""By the value of `parameters.Preset`."""
 SEED = Grid((604, 512, 512))
 """The grid of the published patch training, for comparison only: 604 does not divide by 8."""
 

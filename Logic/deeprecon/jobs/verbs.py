@@ -15,6 +15,7 @@ METHODS = {
     "dwmri": "deeprecon.dwmri.task",
     "seizure": "deeprecon.seizure.task",
     "scattering": "deeprecon.scattering.task",
+    "ctpa": "deeprecon.ctpa.task",
 }
 """Method names and the module that holds `VERBS: dict[str, Verb]`. Nothing else is ever imported by name."""
 

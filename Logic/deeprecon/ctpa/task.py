@@ -1,0 +1,24 @@
+"""The front door of the method: what `python -m deeprecon ctpa VERB` and the panel run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from deeprecon.ctpa import parameters as settings
+from deeprecon.ctpa.phantom_files import phantom
+from deeprecon.jobs.verbs import Verb
+
+
+def _never(parameters: Any) -> bool:
+    return False
+
+
+VERBS = {
+    "phantom": Verb(
+        "make chests whose CT is known, with an X-ray of each, and their manifest",
+        settings.PhantomInputs,
+        settings.PhantomParameters,
+        phantom,
+        needs_torch=_never,
+    ),
+}
