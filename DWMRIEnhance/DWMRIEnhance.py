@@ -31,12 +31,13 @@ from deeprecon.dwmri.parameters import EnhanceParameters, Method
 from deeprecon.panels.bundle_panel import BundlePanel
 from deeprecon.panels.compare_panel import ComparePanel
 from deeprecon.panels.device_panel import userOverlay
-from deeprecon.panels.dwmri_widgets import LABELS, GradientCheck, RunRates
+from deeprecon.panels.dwmri_widgets import LABELS, GradientCheck
 from deeprecon.panels.installation import torchVersion
 from deeprecon.panels.method_logic import MethodLogic
 from deeprecon.panels.method_widget import MethodWidget
 from deeprecon.panels.result_panel import ResultPanel
 from deeprecon.panels.run_panel import OtherRun
+from deeprecon.panels.run_times import RunRates
 from deeprecon.scene.dwmri_files import read_scan
 from deeprecon.scene.dwmri_folder import load_dataset
 from deeprecon.scene.dwmri_job import DwiNodes, write_folder_job, write_job

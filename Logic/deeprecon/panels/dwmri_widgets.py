@@ -1,14 +1,10 @@
-"""Words of the diffusion panel, its gradient check, and how long its runs take."""
+"""Words of the diffusion panel, and its gradient check."""
 
 from __future__ import annotations
 
 import html
 from typing import Any
 
-import qt
-import slicer
-
-from deeprecon.panels.run_times import inWords
 from deeprecon.scene.dwmri_gradients import BAD, FAIR, GOOD, Check, check_gradients
 
 LABELS = {
@@ -62,31 +58,3 @@ def table(checks: list[Check]) -> str:
         for check in checks
     )
     return f"<table>{rows}</table>" if rows else ""
-
-
-class RunRates:
-    """Remembers, in the application's settings, how many values (voxels times volumes) a run gets through in a second.
-
-    Args:
-        module: name of the module.
-    """
-
-    def __init__(self, module: str) -> None:
-        self._module = module
-
-    def sentence(self, method: str, device: str, values: int) -> str:
-        """How long a run will take, in words; before the first run of a method nothing is known."""
-        rate = float(slicer.util.settingsValue(self._key(method, device), 0.0))
-        if not values:
-            return ""
-        if rate <= 0:
-            return "The time left is shown as soon as the run tells it."
-        return f"A run takes about {inWords(values / rate)} on this computer."
-
-    def learn(self, method: str, device: str, values: int, seconds: float) -> None:
-        """A run of `seconds` is over."""
-        if values and seconds > 0:
-            qt.QSettings().setValue(self._key(method, device), values / seconds)
-
-    def _key(self, method: str, device: str) -> str:
-        return f"DeepRecon/{self._module}/Rate-{method}-{device}"

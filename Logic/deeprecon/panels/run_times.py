@@ -42,6 +42,34 @@ class RunTimes:
         return f"DeepRecon/{self._module}/Seconds-{method}-{device}"
 
 
+class RunRates:
+    """Remembers, in the application's settings, how many values, such as voxels times volumes, a run does in a second.
+
+    Args:
+        module: name of the module.
+    """
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+
+    def sentence(self, method: str, device: str, values: int) -> str:
+        """How long a run will take, in words; before the first run of a method nothing is known."""
+        rate = float(slicer.util.settingsValue(self._key(method, device), 0.0))
+        if not values:
+            return ""
+        if rate <= 0:
+            return "The time left is shown as soon as the run tells it."
+        return f"A run takes about {inWords(values / rate)} on this computer."
+
+    def learn(self, method: str, device: str, values: int, seconds: float) -> None:
+        """A run of `seconds` is over."""
+        if values and seconds > 0:
+            qt.QSettings().setValue(self._key(method, device), values / seconds)
+
+    def _key(self, method: str, device: str) -> str:
+        return f"DeepRecon/{self._module}/Rate-{method}-{device}"
+
+
 def inWords(seconds: float) -> str:
     """A duration for people: 8 s, 3 min, 1 h 20 min."""
     if seconds < 90:

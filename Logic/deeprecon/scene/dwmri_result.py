@@ -15,9 +15,10 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
 from deeprecon.dwmri.parameters import EnhanceParameters
 from deeprecon.jobs.parameters import from_json
-from deeprecon.scene.dwmri_files import read_image, read_scan
+from deeprecon.scene.dwmri_files import read_scan
 from deeprecon.scene.dwmri_job import OUTPUT, DwiNodes
 from deeprecon.scene.dwmri_nodes import node_from_colors, node_from_map, node_from_scan
+from deeprecon.scene.nifti import read_image
 from deeprecon.scene.parameters import from_dataclass
 from deeprecon.scene.provenance import provenance_of
 from deeprecon.scene.results import MakeNode, load_results, read_result

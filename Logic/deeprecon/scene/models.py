@@ -123,7 +123,7 @@ def show_scalars(
         display.SetVisibility2D(True)
         display.SetSliceIntersectionThickness(2)
         display.SetSliceIntersectionOpacity(0.45)  # a volume mesh fills its cut; the image is to be seen too
-    return _legend(node, title or array_name)
+    return show_legend(node, title or array_name)
 
 
 def color_node(ramp: str) -> Any:
@@ -149,7 +149,18 @@ def color_node(ramp: str) -> Any:
     return slicer.mrmlScene.AddNode(node)
 
 
-def _legend(node: Any, title: str) -> Any:
+def show_legend(node: Any, title: str, views: str = "vtkMRMLViewNode", label_format: str = "%.2f") -> Any:
+    """Show the legend of a node's colors.
+
+    Args:
+        node: model or volume.
+        title: of the legend.
+        views: class of the views that show it; in a slice view it hides a part of the image.
+        label_format: of the numbers, as printf takes it.
+
+    Returns:
+        vtkMRMLColorLegendDisplayNode.
+    """
     logic = slicer.vtkSlicerColorLogic
     legend = logic.GetColorLegendDisplayNode(node)
     if legend is None:
@@ -162,11 +173,11 @@ def _legend(node: Any, title: str) -> Any:
         free = [place for place in _LEGEND_PLACES if place not in taken]
         legend.SetPosition(*(free or _LEGEND_PLACES)[0])
         legend.SetSize(*_LEGEND_SIZE)
-        legend.SetLabelFormat("%.2f")
+        legend.SetLabelFormat(label_format)
         legend.SetNumberOfLabels(5)
         legend.GetTitleTextProperty().SetFontSize(_LEGEND_FONT)
         legend.GetLabelTextProperty().SetFontSize(_LEGEND_FONT)
-        for view in slicer.util.getNodesByClass("vtkMRMLViewNode"):  # it would hide the images of slice views
+        for view in slicer.util.getNodesByClass(views):
             legend.AddViewNodeID(view.GetID())
     legend.SetTitleText(title)
     legend.SetVisibility(True)

@@ -27,8 +27,9 @@ from deeprecon.scene.volumes import node_from_volume
 
 MakeNode = Callable[[str, Any], Any]
 """(name, node to be used again or None) -> node."""
-OwnMakers = Callable[[Mapping[str, Path], Mapping[str, Any]], Mapping[str, MakeNode]]
-"""(role -> file, content of result.json) -> what makes a method's own nodes, by role, in place of the usual ones."""
+OwnMakers = Callable[[Mapping[str, Path], Mapping[str, Any]], Mapping[str, MakeNode | None]]
+"""(role -> file, content of result.json) -> what makes a method's own nodes, by role, in place of the usual ones; None
+where a file is not to be loaded."""
 
 _FOLDER_ATTRIBUTE = "DeepRecon.Results"
 _ROLE_ATTRIBUTE = "DeepRecon.Role"
@@ -67,17 +68,18 @@ def load_results(
     folder = Path(folder)
     result = read_result(folder)
     files = _checked_files(folder, result)
-    makers: dict[str, MakeNode] = dict(own(files, result)) if own else {}
+    makers: dict[str, MakeNode | None] = dict(own(files, result)) if own else {}
     for role, path in files.items():
-        maker = makers.get(role) or _maker(role, path, result, input_node)
-        if maker is not None:
-            makers[role] = maker
+        if role not in makers:
+            makers[role] = _maker(role, path, result, input_node)
     name = name or _run_name(result)
     earlier = _earlier_run(reuse or {})
     before = set(slicer.util.getNodesByClass("vtkMRMLStorableNode"))
     nodes: dict[str, Any] = {}
     try:
         for role, maker in makers.items():
+            if maker is None:
+                continue
             nodes[role] = maker(f"{name} {role}", earlier.get(role))
             nodes[role].SetAttribute(_ROLE_ATTRIBUTE, role)
             attach(nodes[role], result)

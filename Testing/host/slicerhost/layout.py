@@ -16,10 +16,30 @@ from .views import SliceView, ThreeDView
 
 
 @cppClass()
+class qMRMLSliceView(qMRMLWidget):
+    def __init__(self, view: SliceView) -> None:
+        super().__init__()
+        self._h_view = view
+
+    def mrmlSliceNode(self) -> Any:
+        return self._h_view.node
+
+    def renderWindow(self) -> Any:
+        return self._h_view.window
+
+    def scheduleRender(self) -> None:
+        """A picture is always rendered afresh."""
+
+
+@cppClass()
 class qMRMLSliceWidget(qMRMLWidget):
     def __init__(self, view: SliceView) -> None:
         super().__init__()
         self._h_view = view
+        self._h_sliceView = qMRMLSliceView(view)
+
+    def sliceView(self) -> Any:
+        return self._h_sliceView
 
     def mrmlSliceNode(self) -> Any:
         return self._h_view.node

@@ -39,7 +39,14 @@ def standIns() -> dict[str, type]:
         "parameter node": parameterwrapper._Wrapper,
         "parameter pack": parametertypes.parameterPack(type("Pack", (), {"__annotations__": {"x": int}})),
     }
-    views = ("qMRMLSliceWidget", "qMRMLThreeDWidget", "qMRMLThreeDView", "qMRMLPlotWidget", "qMRMLTableWidget")
+    views = (
+        "qMRMLSliceWidget",
+        "qMRMLSliceView",
+        "qMRMLThreeDWidget",
+        "qMRMLThreeDView",
+        "qMRMLPlotWidget",
+        "qMRMLTableWidget",
+    )
     named |= {name: getattr(layout, name) for name in views}
     named |= {name: getattr(slm, name) for name in slm.__all__}
     named |= {name: getattr(sampledata, name) for name in ("SampleDataLogic", "SampleDataSource")}
