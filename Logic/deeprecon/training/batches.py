@@ -41,6 +41,28 @@ class Batches:
 
 
 @dataclass(frozen=True)
+class Draws:
+    """Batches of samples that are made at random and never come twice; otherwise as `Batches`.
+
+    Attributes:
+        batches: in an epoch of each process.
+        size: samples in a batch of one process.
+        load: makes a batch out of sample numbers. A number stands for the same sample whatever the processes, so that
+            two processes see together what one with the double size sees.
+    """
+
+    batches: int
+    size: int
+    load: Callable[[Indices], Any]
+
+    def __call__(self, epoch: int, rank: int = 0, processes: int = 1) -> Epoch:
+        """This process's share of the epoch."""
+        count = self.batches * processes * self.size
+        numbers = np.arange(epoch * count, (epoch + 1) * count, dtype=np.int64)
+        return Epoch(list(numbers.reshape(self.batches, processes, self.size)[:, rank]), self.load)
+
+
+@dataclass(frozen=True)
 class Epoch:
     """Batches that are loaded when they are reached."""
 

@@ -1,7 +1,7 @@
 """Model bundles: trained weights with a card that says what they are, in the layout of a MONAI bundle.
 
     configs/metadata.json   the card: MONAI's keys and ours, with the sha256 of every other file
-    models/*.safetensors    the weights; several files are an ensemble
+    models/*.safetensors    the weights; several files are an ensemble, or parts that are called by name
     docs/README.md          for people
 
 Reading and checking a bundle needs neither PyTorch nor safetensors.
@@ -47,7 +47,7 @@ class Bundle:
         method: which method it is for, such as "scar".
         network: name of the network in that method's table of networks.
         parameters: what that network is built with.
-        weights: the weight files, one a member of the ensemble.
+        weights: the weight files, one a member of the ensemble or a part, sorted by name.
         sha256: checksum of the card, and since it holds all the others, of the whole bundle.
         metadata: the card; for showing: name, version, description, valid_for, training_data, license.
     """
@@ -129,7 +129,7 @@ def write_bundle(
     method: str,
     network: str,
     parameters: dict[str, Any],
-    weights: Sequence[Mapping[str, Tensor]],
+    weights: Sequence[Mapping[str, Tensor]] | Mapping[str, Mapping[str, Tensor]],
     readme: str,
 ) -> Bundle:
     """Write a bundle; it is there whole or not at all.
@@ -140,7 +140,7 @@ def write_bundle(
         method: that the bundle is for.
         network: name in that method's table of networks.
         parameters: what the network is built with, as JSON values.
-        weights: a state_dict for each member of the ensemble.
+        weights: a state_dict for each member of the ensemble, or for each part by its name.
         readme: docs/README.md.
 
     Raises:
@@ -157,10 +157,9 @@ def write_bundle(
     try:
         for part in ("configs", "models", "docs"):
             (staging / part).mkdir()
-        for index, state in enumerate(weights):
-            name = "model.safetensors" if len(weights) == 1 else f"model_{index:02d}.safetensors"
+        for name, state in _named(weights).items():
             own = {key: tensor.detach().to("cpu", copy=True).contiguous() for key, tensor in state.items()}
-            save_file(own, staging / "models" / name)
+            save_file(own, staging / "models" / f"{name}.safetensors")
         write_text(staging / README, readme)
         names = sorted(file.relative_to(staging).as_posix() for file in staging.rglob("*") if file.is_file())
         entries = _entries(card, method, network, parameters)
@@ -176,7 +175,7 @@ def write_bundle(
 
 
 def load_weights(bundle: Bundle) -> list[dict[str, Tensor]]:
-    """A state_dict, on the CPU, for each member of the ensemble.
+    """A state_dict, on the CPU, for each of `Bundle.weights`.
 
     Raises:
         InputError: a file changed since the bundle was read, or holds no tensors.
@@ -195,6 +194,14 @@ def load_weights(bundle: Bundle) -> list[dict[str, Tensor]]:
         except (OSError, SafetensorError) as error:
             raise InputError(f"{path} holds no readable weights: {error}.", hint) from error
     return states
+
+
+def _named(
+    weights: Sequence[Mapping[str, Tensor]] | Mapping[str, Mapping[str, Tensor]],
+) -> Mapping[str, Mapping[str, Tensor]]:
+    if isinstance(weights, Mapping):
+        return weights
+    return {"model" if len(weights) == 1 else f"model_{index:02d}": state for index, state in enumerate(weights)}
 
 
 def _entries(card: Card, method: str, network: str, parameters: dict[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,20 @@
-"""How long a step takes on this machine, so that a time budget becomes a number of steps before the run starts."""
+"""How long a step takes on this machine and how much memory training needs, told before the run starts."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from deeprecon.training.devices import synchronize
+from deeprecon.training.hardware import memory
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+COPIES = 6
+"""Of the weights while a network is trained: themselves, gradients, two of AdamW, the average, the best so far."""
 
 
 def seconds_per_step(step: Callable[[], object], device: str, seconds: float = 1.0) -> float:
@@ -27,3 +36,53 @@ def steps_for_budget(step: Callable[[], object], budget: float, device: str, lea
     Measuring takes about a tenth of the budget, at most a second, where five steps are not longer than that.
     """
     return max(least, int(budget / seconds_per_step(step, device, seconds=min(1.0, 0.1 * budget))))
+
+
+def activation_bytes(step: Callable[[], Tensor]) -> int:
+    """Bytes that autograd keeps from the forward pass of `step` for the backward pass.
+
+    They grow with the voxels of a batch, so that a small batch tells what a large one will need. What is computed
+    again in place of being kept does not count.
+    """
+    import torch
+
+    seen: dict[int, Tensor] = {}  # tensors stay alive, so that no address is given away twice
+
+    def note(tensor: Tensor) -> Tensor:
+        if not isinstance(tensor, torch.nn.Parameter):
+            seen.setdefault(tensor.untyped_storage().data_ptr(), tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        result = step()  # has to live until all is counted
+        total = sum(tensor.untyped_storage().nbytes() for tensor in seen.values())
+    del result
+    return total
+
+
+def weight_bytes(model: nn.Module) -> int:
+    """Bytes of a network's weights and of what training keeps beside them; see `COPIES`."""
+    return COPIES * sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+
+
+def free_bytes(device: str) -> int | None:
+    """Memory of the device that is free now; None where it cannot be told."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.mem_get_info(device)[0])
+    return memory()[1]
+
+
+def peak_bytes(device: str) -> int | None:
+    """Most memory that this process has used so far, on the device; None where it cannot be told."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.max_memory_allocated(device))
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak

@@ -25,6 +25,7 @@ from deeprecon.data.errors import InputError
 from deeprecon.jobs.parameters import Range, check_ranges, to_json
 from deeprecon.jobs.run import Run
 from deeprecon.training.batches import Epoch
+from deeprecon.training.best_files import BestFiles
 from deeprecon.training.checkpoint import load_checkpoint, random_state, save_checkpoint, set_random_state
 from deeprecon.training.devices import seed_generators
 from deeprecon.training.ema import Ema
@@ -57,6 +58,7 @@ class FitSettings:
     ema: Annotated[float, Range(0, 0.99999), "decay of the averaged weights; 0 for none"] = 0.0
     patience: Annotated[int, Range(0, 1_000_000, "epochs"), "stop early after so long without progress; 0 never"] = 20
     checkpoint_every: Annotated[int, Range(1, 1_000_000, "epochs"), "how often what resuming needs is saved"] = 1
+    keep: Annotated[int, Range(0, 1000), "best epochs whose weights are kept as files beside the checkpoint"] = 0
 
     def validate(self) -> list[str]:
         """Reasons why these settings cannot be used, in words; empty when they can."""
@@ -137,6 +139,7 @@ def fit(
     stopping = EarlyStopping(settings.patience)
     ema = Ema(model, settings.ema) if settings.ema else None
     scaler = grad_scaler(fabric)
+    files = BestFiles(run.checkpoint, name, settings.keep) if settings.keep and report else None
 
     # A checkpoint holds whatever has a state, and the place: which epoch, how many of its batches, their summed loss.
     parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "schedule": schedule, "stopping": stopping}
@@ -164,6 +167,8 @@ def fit(
             if processes > 1:
                 figure = float(fabric.all_reduce(torch.tensor(figure, device=fabric.device)))
             stopping.update(epoch, figure, model)
+            if files is not None:
+                files.update(epoch, figure, model)
         return figure
 
     begun, share_before = time.monotonic(), (epoch + done / count) / settings.epochs
@@ -218,7 +223,8 @@ def fit(
             schedule.after_epoch(figure)
             history.append({"epoch": epoch, "loss": mean_loss, "validation": figure, "learning_rate": rate})
             if report:
-                run.reporter.metric(epoch, loss=mean_loss, validation=figure, learning_rate=rate)
+                step = steps // settings.epochs * (epoch + 1)
+                run.reporter.metric(step, loss=mean_loss, validation=figure, learning_rate=rate)
             epoch, done, total = epoch + 1, 0, 0.0
             at_end = epoch == settings.epochs or stopping.exhausted or interrupted
             if at_end or epoch % settings.checkpoint_every == 0:

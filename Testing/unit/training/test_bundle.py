@@ -73,6 +73,13 @@ def test_an_ensemble_of_many_keeps_its_order(tmp_path: Path) -> None:
     assert [state["member"].item() for state in load_weights(write(tmp_path / "model", states))] == list(range(12))
 
 
+def test_parts_are_called_by_their_names(tmp_path: Path) -> None:
+    parts = {"encoder": {"w": torch.tensor(1.0)}, "decoder": {"w": torch.tensor(2.0)}}
+    bundle = write_bundle(tmp_path / "model", CARD, "scar", "field", {}, parts, "# Test model\n")
+    loaded = {path.stem: state["w"].item() for path, state in zip(bundle.weights, load_weights(bundle), strict=True)}
+    assert loaded == {"encoder": 1.0, "decoder": 2.0}
+
+
 def test_a_changed_file_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     for name in ("models/model_01.safetensors", "docs/README.md"):

@@ -13,6 +13,8 @@ from torch import nn
 
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.run import Run
+from deeprecon.training.best_files import BestFiles
+from deeprecon.training.checkpoint import load_checkpoint
 from deeprecon.training.fabric import SingleDevice, make_fabric
 from deeprecon.training.fit import FitResult, FitSettings, OptimizerName, fit
 from deeprecon.training.schedules import ScheduleName
@@ -54,7 +56,7 @@ def test_training_learns_and_reports(problem: Any, make_run: Make) -> None:
     assert result.best < 0.2 * result.history[0]["validation"]
     assert not model.training
     assert problem.validate(model) == result.best
-    assert [entry["step"] for entry in reporter.metrics] == list(range(60))
+    assert [entry["step"] for entry in reporter.metrics] == list(range(4, 241, 4))  # of 4 steps an epoch
     assert set(reporter.metrics[0]) == {"step", "loss", "validation", "learning_rate"}
     assert reporter.fractions == sorted(reporter.fractions)
     assert reporter.fractions[-1] == 1.0
@@ -261,3 +263,34 @@ def test_a_gpu_resumes_to_the_same_numbers(problem: Any, make_run: Make, precisi
     assert next(resumed.parameters()).is_cuda
     assert result == expected
     assert same_weights(straight, resumed)
+
+
+def test_the_best_epochs_are_kept_as_files(problem: Any, make_run: Make) -> None:
+    run = make_run()
+    figures = [5.0, 3.0, 4.0, 3.5, float("nan"), 6.0, 1.0]
+    given, seen = iter(figures), []
+
+    def validate(model: Any) -> float:
+        seen.append(next(model.parameters()).detach().clone())
+        return next(given)
+
+    train(problem, run, FitSettings(epochs=7, keep=3, patience=0, ema=0.9), validate=validate)
+    files = BestFiles(run.checkpoint, "fit", 3).files()
+    names = ["fit-epoch00006-1.safetensors", "fit-epoch00001-3.safetensors", "fit-epoch00003-3.5.safetensors"]
+    assert [path.name for path in files] == names
+    assert (run.checkpoint / "fit.safetensors").exists()
+    for path, epoch in zip(files, (6, 1, 3), strict=True):
+        kept = load_checkpoint(path)
+        assert (kept["epoch"], kept["figure"]) == (epoch, figures[epoch])
+        assert torch.equal(kept["model"]["0.weight"], seen[epoch])  # the averaged weights that were judged
+
+
+def test_an_interrupted_epoch_is_kept_once(problem: Any, make_run: Make) -> None:
+    run = make_run()
+    settings = FitSettings(epochs=4, keep=2)
+    train(problem, run, settings, loss=StopsAfter(problem.loss, run, 2))
+    (run.folder / "stop").unlink()
+    _, result = train(problem, run, settings)
+    best = sorted(range(4), key=lambda epoch: result.history[epoch]["validation"])[:2]
+    kept = [load_checkpoint(path)["epoch"] for path in BestFiles(run.checkpoint, "fit", 2).files()]
+    assert kept == best
