@@ -117,6 +117,8 @@ def resample(volume: Volume, grid: Grid) -> tuple[Hu, Array]:
             "of a chest: it is a crop.",
             "Give the whole scan.",
         )
+    if lies_on(volume, grid):
+        return np.rint(np.clip(volume.array, AIR, 32767)).astype(np.int16), np.array(volume.ijk_to_ras)
     affine = grid.affine(0.5 * (corners.min(axis=0) + corners.max(axis=0)))
     lps = np.diag([-1.0, -1.0, 1.0, 1.0])
     image = sitk.GetImageFromArray(np.clip(volume.array, AIR, 32767).astype(np.float32))
@@ -127,6 +129,27 @@ def resample(volume: Volume, grid: Grid) -> tuple[Hu, Array]:
     _place(target, lps @ affine)
     result = sitk.GetArrayFromImage(sitk.Resample(image, target, sitk.Transform(), sitk.sitkLinear, float(AIR)))
     return np.rint(np.clip(result, max(AIR, low), high)).astype(np.int16), affine
+
+
+def lies_on(volume: Volume, grid: Grid) -> bool:
+    """Whether a volume has the grid's voxels, wherever its middle is; such a one is never resampled."""
+    axes = np.abs(volume.ijk_to_ras[:3, :3] - grid.affine()[:3, :3]).max()
+    return volume.array.shape == grid.shape and float(axes) < 1e-4
+
+
+def resample_labels(volume: Volume, grid: Grid, affine: Array) -> npt.NDArray[np.uint8]:
+    """Labels on the grid as `affine` places it, from the nearest voxel; 0 outside of the volume."""
+    import SimpleITK as sitk
+
+    lps = np.diag([-1.0, -1.0, 1.0, 1.0])
+    image = sitk.GetImageFromArray(np.asarray(volume.array).astype(np.uint8))
+    _place(image, lps @ volume.ijk_to_ras)
+    target = sitk.Image([int(count) for count in grid.shape[::-1]], sitk.sitkUInt8)
+    _place(target, lps @ affine)
+    labels: npt.NDArray[np.uint8] = sitk.GetArrayFromImage(
+        sitk.Resample(image, target, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
+    )
+    return labels
 
 
 def _blur(ratio: Array) -> Array:

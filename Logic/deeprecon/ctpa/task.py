@@ -6,6 +6,7 @@ from typing import Any
 
 from deeprecon.ctpa import parameters as settings
 from deeprecon.ctpa.phantom_files import phantom
+from deeprecon.ctpa.prepare import prepare
 from deeprecon.jobs.verbs import Verb
 
 
@@ -20,5 +21,12 @@ VERBS = {
         settings.PhantomParameters,
         phantom,
         needs_torch=_never,
+    ),
+    "prepare": Verb(
+        "bring pairs of CT and X-ray onto one grid, into a store that training reads from",
+        settings.PrepareInputs,
+        settings.PrepareParameters,
+        prepare,
+        precisions=lambda parameters: ("fp32",),
     ),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,10 @@ LEAST_CONTRAST = 1e-3
 """Least interquartile range of the body, as a share of the range of brightness."""
 LIMIT = 4.0
 """Largest value of a standardized image; markers and implants beyond it are clipped."""
+MOST_SHIFT = 60.0
+"""mm by which an X-ray may lie beside the projection of its CT."""
+SEARCH_PIXEL = 6.0
+"""Size in mm of the pixels on which the whole range is searched."""
 COVERED = 0.95
 """Share of the field, along rows and columns, that an X-ray must cover to go without a note."""
 
@@ -35,10 +40,12 @@ class XrayImage:
 
     Attributes:
         image: (rows towards the head, columns to the left) float32 on `projection.detector_axes`; see `standardize`.
+        covered: (rows, columns) where the X-ray shows the detector; elsewhere its rim goes on.
         notes: what had to be assumed, in words.
     """
 
     image: Image
+    covered: npt.NDArray[np.bool_]
     notes: tuple[str, ...]
 
 
@@ -67,24 +74,26 @@ def condition_image(
     flip: bool = False,
     invert: bool = False,
     pixel_spacing: float = 0.0,
+    shift: tuple[float, float] = (0.0, 0.0),
 ) -> XrayImage:
     """Bring a radiograph onto the detector's pixels, its middle on the detector's middle.
 
     Args:
-        radiograph: as `read_radiograph` returns it, top row nearest to the head.
+        radiograph: as `read_radiograph` returns it, top row nearest to the head; its view as far as it is known.
         geometry: see `geometry_of`.
         grid: of the CT; see `projection.detector_axes`.
         turn: clockwise, before anything else.
         flip: swap left and right, after the turn.
         invert: swap bright and dark.
         pixel_spacing: in mm at the detector; 0 for what the file says, or else `USUAL_SIDE` over the pixels.
+        shift: of the image on the detector in mm, towards the head and to the left; see `find_shift`.
 
     Raises:
         InputError: the image has no gray values between dark and bright.
     """
-    notes = list(radiograph.notes)
+    notes = []
     if not radiograph.view:
-        notes.append(f"It is taken as a {geometry.view.value} view.")
+        notes.append(f"It does not say whether it is a PA or an AP view; it is taken as {geometry.view.value}.")
     quarters = int(turn.value) // 90
     image = np.rot90(radiograph.image, -quarters)
     if pixel_spacing:
@@ -96,7 +105,8 @@ def condition_image(
         size = USUAL_SIDE / max(image.shape)
         spacing = (size, size)
         notes.append(
-            f"Its pixels are taken as {size:.3f} mm, as the longer side of a detector is usually {USUAL_SIDE:.0f} mm."
+            f"It does not say how large its pixels are; they are taken as {size:.3f} mm, as the longer side of a "
+            f"detector is usually {USUAL_SIDE:.0f} mm."
         )
     if flip:
         image = image[:, ::-1]
@@ -112,16 +122,18 @@ def condition_image(
             "detector; beyond, its rim is continued."
         )
     upwards = image[::-1].astype(np.float64)
+    v, u = v - shift[0], u - shift[1]
     placed = _weights(v, rows, spacing[1]) @ upwards @ _weights(u, columns, spacing[0]).T
+    covered = (np.abs(v) < 0.5 * size_mm[1])[:, None] & (np.abs(u) < 0.5 * size_mm[0])[None, :]
     try:
-        return XrayImage(standardize(placed), tuple(notes))
+        return XrayImage(standardize(placed, covered), covered, tuple(notes))
     except ValueError as error:
         raise InputError(
             f"{radiograph.name} has no gray values between dark and bright.", "Give the original X-ray."
         ) from error
 
 
-def standardize(image: npt.ArrayLike) -> Image:
+def standardize(image: npt.ArrayLike, covered: npt.NDArray[np.bool_] | None = None) -> Image:
     """An X-ray less its median, over its interquartile range, both of the body alone.
 
     Gain and offset of an exposure are unknown; afterwards no gain and no offset makes a difference, and neither does
@@ -129,13 +141,15 @@ def standardize(image: npt.ArrayLike) -> Image:
 
     Args:
         image: (rows, columns), what absorbs more is larger.
+        covered: pixels that count; all if left out.
 
     Raises:
         ValueError: the body has no contrast.
     """
     values = np.asarray(image, np.float64)
-    low, high = np.percentile(values, (1, 99))
-    body = values[values > low + BODY * (high - low)]
+    known = values.ravel() if covered is None else values[covered]
+    low, high = np.percentile(known, (1, 99))
+    body = known[known > low + BODY * (high - low)]
     if high == low or not len(body):
         raise ValueError("the image is flat")
     quarter, median, three_quarters = np.percentile(body, (25, 50, 75))
@@ -143,6 +157,57 @@ def standardize(image: npt.ArrayLike) -> Image:
         raise ValueError("the body has no contrast")
     standardized: Image = np.clip((values - median) / (three_quarters - quarter), -LIMIT, LIMIT).astype(np.float32)
     return standardized
+
+
+def find_shift(xray: XrayImage, projection: Image, grid: Grid, geometry: Geometry) -> tuple[tuple[float, float], float]:
+    """How far an X-ray must be moved to fit a CT's projection: the patient never stands where the CT's middle is.
+
+    Args:
+        xray: on the detector of `projection.detector_axes`.
+        projection: of the CT onto the same pixels.
+        grid, geometry: see there.
+
+    Returns:
+        The shift in mm, towards the head and to the left, with the highest correlation, and that correlation.
+    """
+    v, u = detector_axes(grid, geometry)
+    pixel = (float(v[1] - v[0]), float(u[1] - u[0]))
+    factor = max(1, round(SEARCH_PIXEL / pixel[0]))
+    best, shift = -np.inf, (0, 0)
+    for step in dict.fromkeys((factor, 1)):  # all of the range on coarse pixels, then close by on the fine ones
+        moved, fixed, known = (
+            _coarser(image, step) for image in (xray.image, standardize(projection), xray.covered.astype(np.float32))
+        )
+        reach = [round(MOST_SHIFT / size / step) for size in pixel] if step == factor else [factor, factor]
+        middle = [value // step for value in shift]
+        candidates = product(*[range(at - by, at + by + 1) for at, by in zip(middle, reach, strict=True)])
+        found = [
+            (_correlation(moved, fixed, known > 0.5, rows, columns), rows, columns) for rows, columns in candidates
+        ]
+        best, *place = max(found)
+        shift = (place[0] * step, place[1] * step)
+    return (shift[0] * pixel[0], shift[1] * pixel[1]), float(best)
+
+
+def _coarser(image: Image, factor: int) -> Image:
+    """Means over squares of pixels; what is left over at the end is cut off."""
+    rows, columns = (count // factor for count in image.shape)
+    squares = image[: rows * factor, : columns * factor].reshape(rows, factor, columns, factor)
+    mean: Image = squares.mean(axis=(1, 3), dtype=np.float32)
+    return mean
+
+
+def _correlation(moved: Image, fixed: Image, known: npt.NDArray[np.bool_], rows: int, columns: int) -> float:
+    """Of two images where they overlap, the first one moved by whole pixels."""
+    (to_rows, from_rows), (to_columns, from_columns) = (
+        (slice(max(step, 0), count + min(step, 0)), slice(max(-step, 0), count + min(-step, 0)))
+        for step, count in zip((rows, columns), fixed.shape, strict=True)
+    )
+    inside = known[from_rows, from_columns]
+    first, second = moved[from_rows, from_columns][inside], fixed[to_rows, to_columns][inside]
+    first, second = first - first.mean(), second - second.mean()
+    scale = float(np.sqrt((first**2).sum() * (second**2).sum()))
+    return float((first * second).sum()) / scale if scale > 0 else -1.0
 
 
 def _weights(points: Array, count: int, spacing: float) -> Array:

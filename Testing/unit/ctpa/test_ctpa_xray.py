@@ -103,15 +103,16 @@ def test_one_marker_does_not_rescale_the_image():
 
 def test_what_was_assumed_is_said():
     assert condition_image(spot(), GEOMETRY, GRID).notes == ()
-    unknown = condition_image(Radiograph(spot().image, None, "", "x", ("No view.",)), GEOMETRY, GRID)
-    assert unknown.notes[0] == "No view."
-    assert "taken as a PA view" in unknown.notes[1]
-    assert "0.860 mm" in unknown.notes[2]  # 430 mm over 500 rows
+    unknown = condition_image(Radiograph(spot().image, None, "", "x"), GEOMETRY, GRID)
+    assert "it is taken as PA" in unknown.notes[0]
+    assert "taken as 0.860 mm" in unknown.notes[1]  # 430 mm over 500 rows
     given = condition_image(Radiograph(spot().image, None, "PA", "x"), GEOMETRY, GRID, pixel_spacing=0.86)
     np.testing.assert_array_equal(given.image, unknown.image)
     small = condition_image(Radiograph(spot().image, (0.5, 0.5), "PA", "x"), GEOMETRY, GRID)
     assert "200 x 250 mm of the" in small.notes[0]
     assert np.isfinite(small.image).all()
+    assert small.covered.mean() == pytest.approx(200 * 250 / (403 * 411), rel=0.1)
+    assert condition_image(spot(), GEOMETRY, GRID).covered.mean() > 0.94
 
 
 def test_the_view_is_the_users_then_the_files_then_pa():
