@@ -191,7 +191,7 @@ class TrainDiffusionParameters:
 class SynthesizeInputs:
     """One X-ray and a model bundle."""
 
-    xray: Annotated[Path, "frontal chest X-ray: DICOM CR or DX, PNG, JPEG, or a volume of a single slice"]
+    xray: Annotated[Path, "frontal chest X-ray: DICOM CR or DX, PNG, JPEG, a volume of one slice; or a folder of them"]
     bundle: Annotated[Path | None, "model bundle of train-diffusion; the phantom-trained demonstrator if left out"] = (
         None
     )
@@ -254,4 +254,9 @@ class ExportParameters:
 
     def validate(self) -> list[str]:
         """Reasons why these settings cannot be used, in words; empty when they can."""
-        return [] if self.patient_id.strip() else ["patient_id: it is empty"]
+        text = self.patient_id.strip()
+        if not text:
+            return ["patient_id: it is empty"]
+        if len(text) > 64 or "\\" in text or not text.isprintable():
+            return ["patient_id: DICOM allows 64 characters, and no backslash"]
+        return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from deeprecon.ctpa import parameters as settings
+from deeprecon.ctpa.export import export
 from deeprecon.ctpa.phantom_files import phantom
 from deeprecon.ctpa.prepare import prepare
 from deeprecon.jobs.verbs import Verb
@@ -28,5 +29,12 @@ VERBS = {
         settings.PrepareParameters,
         prepare,
         precisions=lambda parameters: ("fp32",),
+    ),
+    "export": Verb(
+        "write a synthetic CT as a DICOM series that says what it is",
+        settings.ExportInputs,
+        settings.ExportParameters,
+        export,
+        needs_torch=_never,
     ),
 }

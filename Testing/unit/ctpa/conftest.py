@@ -24,7 +24,7 @@ def error_of(start: Callable[..., tuple[int, Path]]) -> Callable[..., str]:
         assert code == 2, (output / ".job" / "events.jsonl").read_text(encoding="utf-8")
         assert [path.name for path in output.iterdir()] == [".job"]
         events = (output / ".job" / "events.jsonl").read_text(encoding="utf-8").splitlines()
-        error = next(event for event in map(json.loads, events) if event["type"] == "error")
+        error = [event for event in map(json.loads, events) if event["type"] == "error"][-1]
         return f"{error['message']} {error['hint']}"
 
     return run
