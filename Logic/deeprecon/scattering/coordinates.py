@@ -148,12 +148,16 @@ def to_square(polar: Floats, axis: Floats) -> npt.NDArray[np.float64]:
 
 
 def to_polar(square: Floats, axis: Floats, n_theta: int, n_rho: int, fine: int = 4) -> npt.NDArray[np.float64]:
-    """(..., n, n) on the points axis x axis, rows are y, to (..., Ntheta, Nrho); the mean over points of each cell."""
+    """(..., n, n) on the points axis x axis, rows are y, to (..., Ntheta, Nrho): the mean over points of each cell.
+
+    Bilinear; 0 beyond the outermost pixels.
+    """
     step = (np.arange(fine) + 0.5) / fine - 0.5
     theta = 2 * np.pi / n_theta * (np.arange(n_theta)[:, None] + step).ravel()
     rho = (np.arange(n_rho)[:, None] + 0.5 + step).ravel() / n_rho
     n, spacing = len(axis), float(axis[1] - axis[0])
     column, row = (np.outer(part(theta), rho) / spacing - axis[0] / spacing for part in (np.cos, np.sin))
+    inside = (np.abs(column - (n - 1) / 2) <= n / 2) & (np.abs(row - (n - 1) / 2) <= n / 2)
     column, row = np.clip(column, 0, n - 1), np.clip(row, 0, n - 1)
     i, j = np.minimum(column.astype(int), n - 2), np.minimum(row.astype(int), n - 2)
     u, v = column - i, row - j
@@ -163,5 +167,5 @@ def to_polar(square: Floats, axis: Floats, n_theta: int, n_rho: int, fine: int =
         + square[..., j + 1, i] * (1 - u) * v
         + square[..., j + 1, i + 1] * u * v
     )
-    cells = values.reshape(*square.shape[:-2], n_theta, fine, n_rho, fine)
+    cells = np.where(inside, values, 0.0).reshape(*square.shape[:-2], n_theta, fine, n_rho, fine)
     return np.asarray(cells.mean(axis=(-3, -1)))

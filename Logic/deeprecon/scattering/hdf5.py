@@ -6,7 +6,9 @@
 
 The last axis numbers the samples. Attributes: kappa, xlim, Ngrid, nfar, ninc, and for both kinds of directions n, app
 and cent: linspace(cent - app / 2, cent + app / 2, n). The generator lets a full circle end where it began; that
-direction is there twice, and one of the two is dropped. Ours, optional: radius_mm, plane_to_ras, sound_speed.
+direction is there twice, and one of the two is dropped. It also puts objects into the corners of its square: the region
+is the disc around the square, of radius sqrt(2) xlim, and k counts in that radius. Ours, optional: region_radius where
+it is another one, radius_mm, plane_to_ras, sound_speed.
 """
 
 from __future__ import annotations
@@ -60,16 +62,22 @@ def _read(path: Path, file: Any, angles: int, most: int) -> Measurements:
     if missing := [name for name in names if name not in file]:
         found = ", ".join(sorted(file)) or "nothing"
         raise InputError(f"{path} lacks the dataset {' and '.join(missing)}; it holds {found}.", HINT)
+    for name in (*names, "image", "polar"):
+        if name in file and not hasattr(file[name], "shape"):
+            raise InputError(f"{path}: {name} is a group, expected a dataset.", HINT)
     k, xlim = _number(path, file, "kappa"), _number(path, file, "xlim", 1.0)
-    if not 0 < k <= LARGEST_K or not 0 < xlim <= 1000:
-        raise InputError(f"{path}: kappa is {k:g} and xlim {xlim:g}, expected positive numbers.", HINT)
+    radius = _number(path, file, "region_radius", math.sqrt(2) * xlim if "xlim" in file.attrs else 1.0)
+    if not 0 < k <= LARGEST_K or not 0 < xlim <= 1000 or not 0 < radius <= 1500:
+        raise InputError(
+            f"{path}: kappa is {k:g}, xlim {xlim:g} and the region's radius {radius:g}, expected positive numbers.",
+            HINT,
+        )
     counts = [_whole(path, file, name) for name in ("nfar", "ninc")]
     starts, twice = zip(*(_circle(path, file, *pair) for pair in (("far", counts[0]), ("inc", counts[1]))), strict=True)
     shapes = [file[name].shape for name in names]
     _check_shapes(path, shapes, counts)
     total = shapes[0][1]
     wanted = min(most, total) if most else total
-    radius = max(1.0, xlim)
     n = angles or directions_needed(k * radius)
     image = _images(path, file, "image", total)
     polar = _polar(path, file, total)
@@ -124,6 +132,7 @@ def write_measurements(path: Path, data: Measurements, method: str) -> None:
             file["polar"].attrs["shape"] = data.polar.shape[1:]
         file.attrs.update({"kappa": data.k, "nfar": n, "ninc": n, "N_sample_max": count, "method": method})
         file.attrs["xlim"] = 1.0 if data.axis is None else float(data.axis[-1])
+        file.attrs["region_radius"] = 1.0
         for kind in ("far", "inc"):
             file.attrs.update({f"{kind}_param.{name}": value for name, value in circle.items()})
         if data.geometry is not None:
@@ -196,9 +205,9 @@ def _images(path: Path, file: Any, name: str, total: int) -> int | None:
         return None
     shape = file[name].shape
     side = math.isqrt(shape[0]) if len(shape) == 2 else 0
-    stated = file.attrs.get("Ngrid", side)
-    if side < 2 or side * side != shape[0] or shape[1] != total or int(stated) != side:
-        raise InputError(f"{path}: {name} is {shape}, expected (Ngrid^2, {total}) with Ngrid = {stated}.", HINT)
+    stated = _number(path, file, "Ngrid", side)
+    if side < 2 or side * side != shape[0] or shape[1] != total or stated != side:
+        raise InputError(f"{path}: {name} is {shape}, expected (Ngrid^2, {total}) with Ngrid = {stated:g}.", HINT)
     return side
 
 
@@ -206,10 +215,12 @@ def _polar(path: Path, file: Any, total: int) -> tuple[int, int] | None:
     """Angles and rings of the polar images; None where there are none."""
     if "polar" not in file:
         return None
-    shape, stated = file["polar"].shape, tuple(int(n) for n in file["polar"].attrs.get("shape", ()))
-    if len(stated) != 2 or shape != (stated[0] * stated[1], total):
-        raise InputError(f"{path}: polar is {shape}, expected (angles x rings, {total}) with shape {stated}.", HINT)
-    return stated[0], stated[1]
+    shape, stated = file["polar"].shape, np.asarray(file["polar"].attrs.get("shape", ()))
+    if stated.shape != (2,) or stated.dtype.kind not in "iu" or shape != (stated[0] * stated[1], total):
+        raise InputError(
+            f"{path}: polar is {shape}, expected (angles x rings, {total}) with the attribute shape.", HINT
+        )
+    return int(stated[0]), int(stated[1])
 
 
 def _floats(path: Path, file: Any, name: str, part: slice) -> npt.NDArray[np.float64]:
@@ -272,7 +283,7 @@ def _geometry(path: Path, file: Any) -> Geometry | None:
     if "radius_mm" not in file.attrs:
         return None
     radius, speed = _number(path, file, "radius_mm"), file.attrs.get("sound_speed")
-    affine = np.asarray(file.attrs.get("plane_to_ras", ()), np.float64)
-    if affine.shape != (4, 4) or not np.isfinite(affine).all() or radius <= 0:
+    affine = np.asarray(file.attrs.get("plane_to_ras", ()))
+    if affine.shape != (4, 4) or affine.dtype.kind not in "fiu" or not np.isfinite(affine).all() or radius <= 0:
         raise InputError(f"{path}: radius_mm or plane_to_ras is damaged.", "Make the file again.")
-    return Geometry(radius, affine, None if speed is None else _number(path, file, "sound_speed"))
+    return Geometry(radius, affine.astype(np.float64), None if speed is None else _number(path, file, "sound_speed"))

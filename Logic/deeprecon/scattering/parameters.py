@@ -89,7 +89,7 @@ class PrepareInputs:
 
 @dataclass(frozen=True)
 class PrepareParameters:
-    """Settings of `scattering prepare`; all but angles and rings are for --volume."""
+    """Settings of `scattering prepare`; all but angles are for --volume."""
 
     angles: Annotated[int, Range(0, 2048), "directions; 0 for as many as k needs"] = 0
     rings: Annotated[int, Range(4, 1024), "rings of the true polar images"] = 32

@@ -20,23 +20,24 @@ SHOWN = 6
 _SIDE = 128
 
 
-def picture(found: Floats, truth: Floats | None, titles: Sequence[str]) -> bytes:
+def picture(found: Floats, truth: Floats | None, titles: Sequence[str], label: str = "reconstruction") -> bytes:
     """PNG of (S, angles, rings) images: truth, result and difference below each other, in one scale.
 
     Args:
         found: at most a few.
         truth: None where it is not known.
         titles: of the columns.
+        label: what `found` is.
     """
     plt = pyplot()
     axis = cell_axis(_SIDE)
-    rows = {"reconstruction": to_square(found, axis)}
+    rows = {label: to_square(found, axis)}
     if truth is not None:
         known = to_square(truth, axis)
-        rows = {"truth": known, **rows, "difference": rows["reconstruction"] - known}
+        rows = {"truth": known, **rows, "difference": rows[label] - known}
     main = np.concatenate([values for name, values in rows.items() if name != "difference"])
     limit = max(float(np.abs(main).max()), 1e-6)
-    size = (1.9 * len(found) + 1, 2.0 * len(rows) + 0.3)
+    size = (1.9 * len(found) + 1, 1.75 * len(rows) + 0.3)
     figure, axes = plt.subplots(len(rows), len(found), figsize=size, layout="constrained", squeeze=False)
     outside = np.hypot(*np.meshgrid(axis, axis)) > 1
     for line, (name, images) in zip(axes, rows.items(), strict=True):

@@ -11,6 +11,7 @@ from deeprecon.data.files import sha256
 from deeprecon.data.tables import write_table
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
+from deeprecon.jobs.parameters import to_json
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.jobs.verbs import Verb
 from deeprecon.scattering import parameters as settings
@@ -33,7 +34,9 @@ def phantom(inputs: settings.PhantomInputs, parameters: settings.PhantomParamete
     exact = parameters.family is Family.DISCS
     write_measurements(outputs["data"], made, "T-matrix" if exact else "Lippmann-Schwinger")
     shown = made.truth(parameters.rings)[:SHOWN]
-    outputs["images"].write_bytes(picture(shown, None, [f"object {number + 1}" for number in range(len(shown))]))
+    outputs["images"].write_bytes(
+        picture(shown, None, [f"object {number + 1}" for number in range(len(shown))], "truth")
+    )
     return Outcome(outputs, {"objects": len(made), "k": made.k, "directions": made.angles})
 
 
@@ -47,6 +50,9 @@ def prepare(inputs: settings.PrepareInputs, parameters: settings.PrepareParamete
         raise InputError("scattering prepare works on --data or on --volume.", "Give one of them.")
     outputs = {"data": run.output / "data.h5"}
     if inputs.data is not None:
+        usual = settings.PrepareParameters(angles=parameters.angles)
+        if extra := [name for name, value in vars(parameters).items() if value != getattr(usual, name)]:
+            raise InputError(f"{', '.join(extra)} cannot be set with --data.", "Leave them out; they are for --volume.")
         run.reporter.status("Reading the data")
         measured = read_measurements(inputs.data, parameters.angles)
         for note in measured.notes:
@@ -102,12 +108,13 @@ def train(inputs: settings.TrainInputs, parameters: settings.TrainParameters, ru
     pictures = write_report(
         outputs["report"],
         "Training of BCR-Net",
-        f"Relative error of the test objects: {done.test['relative_l2']:.3f}; of empty images: 1.",
+        f"Relative error of the test objects: {done.test['relative_l2']:.3f}; of the best linear inversion: "
+        f"{done.figures['relative_l2_linear']:.3f}; of empty images: 1.",
         picture(*done.examples),
         "Test objects; relative error over the disc.",
         {"Scores": done.rows},
-        measured.notes,
-        {"parameters": done.figures["network_parameters"]},
+        (*measured.notes, *done.notes),
+        to_json(parameters),
         done.history,
     )
     outputs |= {path.stem: path for path in pictures}

@@ -24,6 +24,8 @@ from deeprecon.training.devices import seed_generators
 
 NOISE = 0.1
 """Share of noise with which the test is repeated."""
+LINEAR = ("backprojection", "tikhonov")
+"""What the names of the linear inversions begin with."""
 _STRENGTHS = (0.3, 1.0, 3.0, 10.0)
 
 
@@ -39,6 +41,7 @@ class TrainedModel:
         test: scores of the test objects.
         figures: for the result.
         examples: images, truth and titles of some test objects.
+        notes: what the user should know, in words.
     """
 
     model: Model
@@ -48,6 +51,7 @@ class TrainedModel:
     test: dict[str, float]
     figures: dict[str, Any]
     examples: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], list[str]]
+    notes: tuple[str, ...]
 
 
 def train_model(measured: Measurements, initial: Path | None, parameters: TrainParameters, run: Run) -> TrainedModel:
@@ -90,10 +94,18 @@ def train_model(measured: Measurements, initial: Path | None, parameters: TrainP
     model = Model(network, training.scales, measured.k, (low, high))
 
     rows, test = _score(model, parts, truth, sets, run)
+    linear = min(row["relative_l2"] for row in rows if row["method"].startswith(LINEAR))
+    notes = []
+    if test["relative_l2"] >= linear:
+        notes.append(
+            f"The network errs by {test['relative_l2']:.3f}, linear inversion by {linear:.3f}: train on more objects "
+            "or for more epochs."
+        )
+        run.reporter.warning(notes[0])
     some = slice(SHOWN)
     images = model.predict(parts["test"].part(some), run.device, "fp32")
     known = truth[sets["test"]][some]
-    titles = [f"{value:.3f}" for value in scores(images, known)["relative_l2"]]
+    titles = [f"error {value:.3f}" for value in scores(images, known)["relative_l2"]]
     figures = {
         "network_parameters": parameter_count(network),
         "objects": len(measured),
@@ -102,10 +114,12 @@ def train_model(measured: Measurements, initial: Path | None, parameters: TrainP
         "best_epoch": done.best_epoch,
         "validation": done.validation,
         **test,
+        "relative_l2_linear": linear,
     }
     set_of = {int(one): name for name, chosen in sets.items() for one in chosen}
     numbers = [{"object": one + 1, "set": set_of[one]} for one in sorted(set_of)]
-    return TrainedModel(model, done.history, rows, numbers, test, figures, (images, known, titles))
+    examples = (images, known, titles)
+    return TrainedModel(model, done.history, rows, numbers, test, figures, examples, tuple(notes))
 
 
 def _network(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,21 +55,38 @@ def export_onnx(network: DeepEpi, window: int, path: Path) -> float:
     del onnxscript  # needed by torch.onnx
     module = _Probability(network).eval()
     example = examples(window)
-    program: Any = torch.onnx.export(
-        module,
-        (example,),
-        dynamo=True,
-        input_names=["magnitude"],
-        output_names=["probability"],
-        dynamic_shapes={"magnitude": {0: torch.export.Dim("batch", min=1)}},
-        verbose=False,
-    )
+    with _quiet():
+        program: Any = torch.onnx.export(
+            module,
+            (example,),
+            dynamo=True,
+            input_names=["magnitude"],
+            output_names=["probability"],
+            dynamic_shapes={"magnitude": {0: torch.export.Dim("batch", min=1)}},
+            verbose=False,
+        )
     proto = program.model_proto
     onnx.checker.check_model(proto)
     path.write_bytes(proto.SerializeToString())
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {"magnitude": example.numpy()})
     return _difference(path, found, module(example).detach().numpy())
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what the exporter says to its own developers; the file is checked afterwards."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
 
 
 def export_keras(network: DeepEpi, window: int, path: Path) -> float:

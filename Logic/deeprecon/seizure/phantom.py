@@ -1,7 +1,7 @@
 """Recordings of wrists that never were: everyday activities and seizures, known to the second.
 
 Each user has habits of their own (pace, strength, how the watch sits). Activities are made as movement in three axes
-that adds to a slowly turning gravity; a seizure is a tonic stage and a clonic one whose jerks grow rarer (Spahr 2025).
+that adds to a slowly turning gravity; a seizure is a tonic stage and a clonic one whose jerks grow rarer.
 They are for tests and for learning the software. They are no substitute for recordings of people.
 """
 
@@ -200,26 +200,47 @@ def chores(wearer: Wearer, count: int, rng: np.random.Generator) -> Floats:
 
 
 def seizure(wearer: Wearer, count: int, rng: np.random.Generator) -> Floats:
-    """Tonic-clonic: a tremor at 8 to 11 Hz that grows, then jerks that slow down from 3-7 Hz to 1-3 Hz, and end."""
-    tonic = round(count * rng.uniform(0.12, 0.3))
-    clonic = count - tonic
-    tremor = np.sin(_phase(np.full(tonic, rng.uniform(8, 11)) * (1 + 0.05 * _smooth(tonic, 0.5, rng))))
-    grow = np.linspace(0.2, 1, tonic) * wearer.strength * rng.uniform(0.05, 0.2)
-    share = np.linspace(0, 1, clonic)
-    first, last = rng.uniform(3.2, 7), rng.uniform(1.2, 2.6)
-    phase = _phase(first * (last / first) ** share * (1 + 0.06 * _smooth(clonic, 1, rng)))
-    # a jerk is short: the slower they come, the longer the arm lies still in between
-    width = rng.uniform(0.18, 0.3) * (first * (last / first) ** share) / first + 0.08
-    jerk = np.exp(-0.5 * (((phase / (2 * np.pi)) % 1 - 0.5) / width) ** 2)
-    jerk = np.gradient(jerk) / np.abs(np.gradient(jerk)).max()
-    envelope = np.minimum(1, 6 * share) * (1 - 0.5 * share) * np.exp(0.3 * _smooth(clonic, 1, rng))
-    strength = wearer.strength * rng.uniform(0.12, 1.3)
-    made = np.zeros((count, 3))
-    made[:tonic] = (tremor * grow)[:, None] * _axis(rng) + rng.normal(0, 0.02, (tonic, 3))
-    main, side = _axis(rng), _axis(rng)
-    made[tonic:] = (strength * envelope * jerk)[:, None] * main
-    made[tonic:] += (0.4 * strength * envelope * np.roll(jerk, 2))[:, None] * side
-    return made
+    """Tonic-clonic, in the order of Theodore et al. 1994 (Neurology 44:1403).
+
+    Single jerks in half of the seizures, stiffness with a fast tremor, a vibration that slows from 8-10 Hz to 4-6 Hz,
+    and clonic jerks that come ever more rarely. Muscles jerk the arm, which swings back by itself: the movement is that
+    of a damped limb, irregular in time, strength and direction.
+    """
+    shares = np.array([rng.choice([0, rng.uniform(0.05, 0.15)]), rng.uniform(0.1, 0.25), rng.uniform(0.1, 0.3)])
+    first, second, third = np.round(np.cumsum(shares) * count).astype(int).tolist()
+    fast, middle, slow = rng.uniform(8, 10), rng.uniform(4, 6), rng.uniform(1.5, 3)
+    rate = np.zeros(count)
+    rate[:first] = rng.uniform(0.5, 3)
+    rate[second:third] = np.geomspace(fast, middle, third - second)
+    rate[third:] = np.geomspace(middle, slow, count - third)
+    level = np.ones(count)  # of the jerks: each stage has its own, and the last one fades
+    level[:first], level[second:third] = rng.uniform(0.2, 0.8), rng.uniform(0.2, 0.8)
+    level[third:] = np.linspace(1, rng.uniform(0.2, 0.8), count - third)
+    strength = wearer.strength * math.exp(rng.uniform(math.log(0.2), math.log(1.6)))
+    made = strength * level[:, None] * np.exp(0.3 * _smooth(count, 3, rng))[:, None] * _jerks(rate, rng)
+    tonic = second - first
+    tremor = np.sin(_phase(rng.uniform(8, 11) * (1 + 0.05 * _smooth(tonic, 0.5, rng))))
+    grow = np.linspace(0.2, 1, tonic) * wearer.strength * rng.uniform(0.02, 0.2)
+    made[first:second] += (tremor * grow)[:, None] * _axis(rng)
+    return made + 0.06 * strength * np.stack([_smooth(count, 1.5, rng) for _ in range(3)], axis=1)
+
+
+def _jerks(rate: Floats, rng: np.random.Generator) -> Floats:
+    """(N, 3) movement of a damped limb that is jerked at a rate (N,) in Hz; a jerk's peak is about 1."""
+    phase = np.cumsum(rate) / SAMPLE_RATE
+    jitter = rng.uniform(0.05, 0.25)
+    regular = np.arange(math.ceil(phase[-1]))
+    at = np.searchsorted(phase, np.sort(regular + jitter * rng.normal(size=len(regular))).clip(0, None))
+    at = at[at < len(rate)]
+    turning = np.stack([_smooth(len(rate), 10, rng) for _ in range(3)], axis=1)[at]
+    direction = _axis(rng) + rng.uniform(0.2, 0.8) * turning + 0.3 * rng.normal(size=(len(at), 3))
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    pushes = np.zeros((len(rate), 3))
+    np.add.at(pushes, at, rng.lognormal(0, rng.uniform(0.2, 0.5), len(at))[:, None] * direction)
+    time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+    swing = np.exp(-time / rng.uniform(0.08, 0.25)) * np.sin(2 * np.pi * rng.uniform(3.5, 7) * time)
+    swing /= np.abs(swing).max()
+    return np.stack([np.convolve(pushes[:, axis], swing)[: len(rate)] for axis in range(3)], axis=1)
 
 
 ACTIVITIES: dict[str, Callable[[Wearer, int, np.random.Generator], Floats]] = {

@@ -20,15 +20,25 @@ from deeprecon.scattering.phantom import Scene, disc, on_points
 
 SCENES: tuple[Scene, ...] = ((disc(0.3, 0.2, 0.25, 0.6),), (disc(-0.4, 0.1, 0.2, 0.3), disc(0.1, -0.4, 0.15, 0.8)))
 K = 6.0
+REGION = math.sqrt(2)
+"""Radius of the disc around the square of the generator's images, in which k and lengths count once read."""
 
 
-def as_the_generator_writes(path: Path, n: int = 40, grid: int = 30, empty: int = 0) -> Path:
+def exact(scene: Scene, theta: np.ndarray, region: float = REGION) -> np.ndarray:
+    """Far field in the unit of a region of that radius."""
+    smaller = tuple(disc(one.x / region, one.y / region, one.a / region, one.contrast) for one in scene)
+    return far_field(K * region, smaller, theta, theta)
+
+
+def as_the_generator_writes(
+    path: Path, n: int = 40, grid: int = 30, empty: int = 0, scenes: tuple[Scene, ...] = SCENES
+) -> Path:
     """A file as Desai et al. write it: end point repeated, samples last, room that was never filled."""
     angles = np.linspace(-math.pi, math.pi, n)
     axis = np.linspace(-1, 1, grid)
     x, y = np.meshgrid(axis, axis)
-    far = np.stack([far_field(K, scene, angles, angles).ravel() for scene in SCENES], axis=1)
-    image = np.stack([on_points(scene, x, y).ravel() for scene in SCENES], axis=1)
+    far = np.stack([far_field(K, scene, angles, angles).ravel() for scene in scenes], axis=1)
+    image = np.stack([on_points(scene, x, y).ravel() for scene in scenes], axis=1)
     with h5py.File(path, "w") as file:
         for name, values in (("farfield.real", far.real), ("farfield.imag", far.imag), ("image", image)):
             file[name] = np.pad(values, ((0, 0), (0, empty)))
@@ -42,14 +52,14 @@ def test_the_repeated_direction_is_dropped_and_the_angles_start_at_zero(tmp_path
     found = read_measurements(as_the_generator_writes(tmp_path / "file.h5"), angles=48)
     theta = directions(48)
     for scene, measured in zip(SCENES, found.far_field, strict=True):
-        exact = far_field(K, scene, theta, theta)
-        assert np.abs(measured - exact).max() < 2e-5 * np.abs(exact).max()
-    assert found.k == K
+        expected = exact(scene, theta)
+        assert np.abs(measured - expected).max() < 2e-5 * np.abs(expected).max()
+    assert found.k == K * REGION
     assert found.notes == ()
 
 
 def test_the_angles_are_as_many_as_the_wave_number_needs(tmp_path: Path) -> None:
-    assert read_measurements(as_the_generator_writes(tmp_path / "file.h5")).angles == 64  # 4 (6 + 6), a power of two
+    assert read_measurements(as_the_generator_writes(tmp_path / "file.h5")).angles == 64  # 4 (8.5 + 6), a power of two
 
 
 def test_both_parts_of_the_far_field_are_read(tmp_path: Path) -> None:
@@ -84,9 +94,26 @@ def test_a_larger_region_counts_in_its_own_radius(tmp_path: Path) -> None:
         for name in ("farfield.real", "farfield.imag"):
             file[name][...] = file[name][()] * math.sqrt(2)  # a far field in the plane has the unit sqrt(length)
     found = read_measurements(path, angles=48)
-    exact = far_field(K, SCENES[0], directions(48), directions(48))
+    expected = exact(SCENES[0], directions(48))
+    assert found.k == K * REGION
+    assert np.abs(found.far_field[0] - expected).max() < 2e-5 * np.abs(expected).max()
+
+
+def test_a_file_may_state_its_region(tmp_path: Path) -> None:
+    path = change(as_the_generator_writes(tmp_path / "file.h5"), attribute(region_radius=1.0))
+    found, expected = read_measurements(path, angles=48), exact(SCENES[0], directions(48), 1.0)
     assert found.k == K
-    assert np.abs(found.far_field[0] - exact).max() < 2e-5 * np.abs(exact).max()
+    assert np.abs(found.far_field[0] - expected).max() < 2e-5 * np.abs(expected).max()
+
+
+def test_objects_in_the_corners_of_the_square_lie_inside_the_region(tmp_path: Path) -> None:
+    """The generator puts discs anywhere in its square; none may be cut off."""
+    corner = (disc(0.84, 0.84, 0.15, 0.5),)
+    found = read_measurements(as_the_generator_writes(tmp_path / "file.h5", grid=100, scenes=(corner,)), angles=128)
+    weights = (2 * np.arange(64) + 1) / 64**2
+    area = (found.truth(64)[0] * weights).mean(axis=0).sum() / 0.5
+    assert area == pytest.approx((0.15 / REGION) ** 2, rel=0.05)
+    assert found.notes == ()
 
 
 def test_what_is_written_is_read(measured: Measurements, tmp_path: Path) -> None:
@@ -173,7 +200,12 @@ def both(make: Callable[[np.ndarray], np.ndarray]) -> Callable[[Any], None]:
         (replaced("farfield.real", lambda values: values.astype("S4")), "expected real numbers"),
         (replaced("image", lambda values: values[:-1]), r"expected \(Ngrid\^2, 2\)"),
         (attribute(Ngrid=31), "with Ngrid = 31"),
+        (attribute(Ngrid="thirty"), "Ngrid is 'thirty', expected a number"),
+        (attribute(region_radius=0.0), "region's radius 0, expected positive"),
+        (lambda file: (drop("image")(file), file.create_group("image")), "image is a group, expected a dataset"),
+        (lambda file: file.create_dataset("polar", data=np.zeros((12, 2))), "polar is .* with the attribute shape"),
         (attribute(radius_mm=30.0), "plane_to_ras is damaged"),
+        (attribute(radius_mm=30.0, plane_to_ras="here"), "plane_to_ras is damaged"),
     ],
 )
 def test_wrong_files_are_refused_in_words(how: Callable[[Any], None], words: str | None, tmp_path: Path) -> None:
@@ -221,7 +253,7 @@ def test_another_wave_number_convention_scale_or_a_missing_part_is_told(how: Any
 
 def test_too_few_directions_are_told(tmp_path: Path) -> None:
     path = as_the_generator_writes(tmp_path / "file.h5", n=9)
-    assert "8 directions are few for k = 6" in " ".join(read_measurements(path).notes)
+    assert "8 directions are few for k = 8.48528" in " ".join(read_measurements(path).notes)
 
 
 # ---- what networks read

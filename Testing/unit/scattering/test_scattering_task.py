@@ -106,6 +106,10 @@ def test_prepare_needs_just_one_input(data: Path, refused: Callable[..., str]) -
     assert "--data or on --volume" in refused("prepare", "both", inputs={"data": data, "volume": data})
 
 
+def test_settings_for_volumes_are_not_ignored_with_data(data: Path, refused: Callable[..., str]) -> None:
+    assert "k, noise cannot be set with --data" in refused("prepare", inputs={"data": data}, noise=5.0, k=4.0)
+
+
 # ---- classical reconstruction, evaluate, export
 
 
@@ -270,6 +274,18 @@ def test_an_interrupted_training_ends_as_an_unbroken_one(data: Path, tmp_path: P
     assert run_job(broken) == 0
     files = [folder.parent / "bundle" / "models" / "model.safetensors" for folder in (whole, broken)]
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_network_that_is_worse_than_linear_inversion_says_so(
+    data: Path, done: Done, warnings_of: Callable[[Path], str], result_of: Any
+) -> None:
+    output = done("train", inputs={"data": data}, **{**SMALL, "epochs": 2})
+    figures = result_of(output)["metrics"]
+    assert figures["relative_l2"] > figures["relative_l2_linear"]
+    assert f"linear inversion by {figures['relative_l2_linear']:.3f}: train on more" in warnings_of(output)
+    page = (output / "report.html").read_text(encoding="utf-8")
+    assert "train on more objects" in page
+    assert "learning_rate" in page  # the settings
 
 
 # ---- refusals
