@@ -27,17 +27,18 @@ except ImportError:
     sys.path.append(str(Path(__file__).resolve().parents[1] / "Logic"))  # in the source tree
 
 from deeprecon.data.errors import InputError
-from deeprecon.dwmri.parameters import EnhanceParameters, Method
+from deeprecon.dwmri.parameters import EnhanceParameters, Method, TrainParameters
 from deeprecon.panels.bundle_panel import BundlePanel
 from deeprecon.panels.compare_panel import ComparePanel
 from deeprecon.panels.device_panel import userOverlay
-from deeprecon.panels.dwmri_widgets import LABELS, GradientCheck
+from deeprecon.panels.dwmri_widgets import LABELS, TRAINING, GradientCheck
 from deeprecon.panels.installation import torchVersion
 from deeprecon.panels.method_logic import MethodLogic
 from deeprecon.panels.method_widget import MethodWidget
 from deeprecon.panels.result_panel import ResultPanel
 from deeprecon.panels.run_panel import OtherRun
 from deeprecon.panels.run_times import RunRates
+from deeprecon.panels.training_panel import TrainingPanel
 from deeprecon.scene.dwmri_files import read_scan
 from deeprecon.scene.dwmri_folder import load_dataset
 from deeprecon.scene.dwmri_job import DwiNodes, write_folder_job, write_job
@@ -49,6 +50,7 @@ from deeprecon.scene.parameters import parameter_pack, to_dataclass
 from deeprecon.scene.results import run_of
 
 Settings = parameter_pack(EnhanceParameters)
+TrainingSettings = parameter_pack(TrainParameters)
 Scan = Union[vtkMRMLDiffusionWeightedVolumeNode, vtkMRMLSequenceNode]  # noqa: UP007  Slicer does not know the X | Y form
 Mask = Union[vtkMRMLLabelMapVolumeNode, vtkMRMLSegmentationNode]  # noqa: UP007
 
@@ -95,6 +97,7 @@ class DWMRIEnhanceParameterNode:
     mask - where the brain is; found if none.
     useModel, modelFolder - use a trained model in place of the method, and where it is.
     settings - of the method, see EnhanceParameters.
+    training - settings of a training, see TrainParameters.
     seed - of every random number.
     outputScan - the result, used again by the next run.
     outputSummary - table of the last run over a folder.
@@ -105,6 +108,7 @@ class DWMRIEnhanceParameterNode:
     useModel: bool = False
     modelFolder: str = ""
     settings: Settings
+    training: TrainingSettings
     seed: Annotated[int, WithinRange(0, 2**31 - 1)] = 0
     outputScan: Scan
     outputSummary: vtkMRMLTableNode
@@ -133,6 +137,9 @@ class DWMRIEnhanceWidget(MethodWidget):
         ui, layout = self.ui, self.ui.resultFrame.layout()
         self.gradients = GradientCheck(ui.gradientsLabel)
         self.bundlePanel = BundlePanel(ui.modelCollapsibleButton.layout(), "dwmri", self.onModel)
+        self.trainingPanels = [
+            TrainingPanel(ui.trainingCollapsibleButton.layout(), TRAINING, self.devicePanel, self.useModel)
+        ]
         texts = {name: picture.text for name, picture in PICTURES.items()}
         self.resultPanel = ResultPanel(layout, texts, self.showResult, self.onChanged)
         self.resultPanel.setWords(_("Show:"), _("What the slice views show, with the same window before and after."))
@@ -259,6 +266,12 @@ class DWMRIEnhanceWidget(MethodWidget):
             self.bundlePanel.ui.folderEdit.currentPath = node.modelFolder
 
     # -- buttons and choices that no parameter link covers
+
+    def useModel(self, folder):
+        """Use a model that was trained here for the next run."""
+        self.bundlePanel.ui.folderEdit.currentPath = str(folder)
+        self._parameterNode.useModel = True
+        self.ui.modelCollapsibleButton.collapsed = False
 
     def onModel(self):
         """Another model was chosen."""

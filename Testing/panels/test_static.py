@@ -19,6 +19,8 @@ PAIRS = [
     (DWMRI, DWMRI.parent / "Resources" / "UI" / "DWMRIEnhance.ui"),
     (PANELS / "compare_panel.py", SHARED_UI / "ComparePanel.ui"),
     (MODULE, MODULE.parent / "Resources" / "UI" / "ScarReconstruction.ui"),
+    (PANELS / "training_panel.py", SHARED_UI / "TrainingPanel.ui"),
+    (PANELS / "example_table.py", SHARED_UI / "ExampleTable.ui"),
     (PANELS / "run_panel.py", SHARED_UI / "RunPanel.ui"),
     (PANELS / "device_panel.py", SHARED_UI / "DevicePanel.ui"),
     (PANELS / "bundle_panel.py", SHARED_UI / "BundlePanel.ui"),
@@ -29,6 +31,8 @@ BY_VARIABLE = {
     PANELS / "dwmri_widgets.py": {"_label": "QLabel"},
     PANELS / "method_widget.py": {"combo": "QComboBox"},
     PANELS / "result_panel.py": {"combo": "QComboBox"},
+    PANELS / "example_table.py": {"table": "QTableWidget", "edit": "ctkPathLineEdit"},
+    PANELS / "setting_widgets.py": {"combo": "QComboBox", "spin": "QDoubleSpinBox"},
     PANELS / "scar_findings.py": {"section": "ctkCollapsibleButton", "table": "qMRMLTableView"},
     PANELS / "scar_widgets.py": {
         "combo": "QComboBox",

@@ -1,10 +1,14 @@
-"""Words of the diffusion panel, and its gradient check."""
+"""Words of the diffusion panel, what it trains, and its gradient check."""
 
 from __future__ import annotations
 
 import html
 from typing import Any
 
+from slicer.i18n import tr as _
+
+from deeprecon.dwmri.parameters import TrainInputs, TrainParameters
+from deeprecon.panels.training_panel import Training
 from deeprecon.scene.dwmri_gradients import BAD, FAIR, GOOD, Check, check_gradients
 
 LABELS = {
@@ -22,6 +26,30 @@ LABELS = {
     "storedCombo": {"FLOAT": "Floating point", "INPUT": "As the input (rounds integers)"},
 }
 """Combo box -> name of its enum's member -> text."""
+
+TRAINING = Training(
+    "dwmri",
+    "train",
+    TrainInputs,
+    TrainParameters,
+    pack="training",
+    title=_("Training of a denoising network"),
+    intro=_(
+        "A network learns from pairs of scans: noisy and clean ones, or coarse ones and the same with voxels of half "
+        "the size. Each with .bval and .bvec beside it, or as DWI NRRD."
+    ),
+    words={
+        "noisy": _("Noisy or coarse scan"),
+        "clean": _("Clean or fine scan"),
+        "mask": _("Brain mask (optional)"),
+        "accumulate": _("Batches a step"),
+        "edge_weight": _("Weight of edges"),
+        "in_stages": _("Train in stages (progressive only)"),
+        "compile": _("Compile on a GPU"),
+    },
+    needed=("noisy", "clean"),
+    endings=(".nii.gz", ".nii", ".nrrd", ".nhdr"),
+)
 
 _MARKS = {GOOD: ("✓", "#2e7d32"), FAIR: ("⚠", "#b26a00"), BAD: ("✗", "#c62828")}
 

@@ -12,6 +12,7 @@ from slicer.util import VTKObservationMixin
 
 from deeprecon.panels.device_panel import DevicePanel
 from deeprecon.panels.run_panel import OtherRun, RunCallbacks, RunPanel
+from deeprecon.panels.training_panel import TrainingPanel
 
 
 class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: ignore[misc]
@@ -25,6 +26,7 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
         title: of the training curves.
         labels: combo box -> name of its enum's member -> text.
         logicClass: the module's Logic.
+        trainingPanels: those that the module made in `connectWidgets`; they live and follow the parameter node with it.
     """
 
     title: ClassVar[str]
@@ -36,6 +38,7 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
         self.ui: Any = None
         self.devicePanel: DevicePanel | None = None
         self.runPanel: RunPanel | None = None
+        self.trainingPanels: list[TrainingPanel] = []
         self._parameterNode: Any = None
         self._guiTag: int | None = None
         self._updating = False
@@ -90,6 +93,8 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
         """The module is closed or reloaded: no child process survives."""
         if self.runPanel is not None:
             self.runPanel.cleanup()
+        for panel in self.trainingPanels:
+            panel.cleanup()
         self.setParameterNode(None)
         self.removeObservers()
 
@@ -105,6 +110,8 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
         """The scene closes: its run ends."""
         if self.runPanel is not None:
             self.runPanel.abort()
+        for panel in self.trainingPanels:
+            panel.sceneClosing()
         self.setParameterNode(None)
 
     def onSceneEndClose(self, caller: Any, event: Any) -> None:
@@ -126,6 +133,8 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
                 combo = getattr(self.ui, name)
                 for index in range(combo.count):
                     combo.setItemText(index, texts.get(combo.itemText(index), combo.itemText(index)))
+            for panel in self.trainingPanels:
+                panel.setParameterNode(node)
             self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self.onChanged)
         self.onChanged()
 
@@ -133,6 +142,8 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
         if self._parameterNode and self._guiTag is not None:
             self._parameterNode.disconnectGui(self._guiTag)
             self._guiTag = None
+            for panel in self.trainingPanels:
+                panel.setParameterNode(None)
             self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onChanged)
 
     def onChanged(self, caller: Any = None, event: Any = None) -> None:
@@ -145,3 +156,5 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
         finally:
             self._updating = False
         self.runPanel.setReady(not whyNot, whyNot)
+        for panel in self.trainingPanels:
+            panel.update()

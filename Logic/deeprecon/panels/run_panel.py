@@ -18,11 +18,11 @@ import slicer
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.process import child_environment
 from deeprecon.jobs.runner import JobRunner
+from deeprecon.panels.curve_view import CurveView
 from deeprecon.panels.device_panel import DevicePanel, userCommand
 from deeprecon.panels.report import diagnosticReport
 from deeprecon.panels.run_times import inWords
 from deeprecon.resources import resource_path
-from deeprecon.scene.plots import CurvePlot
 
 POLL_MS = 100
 EVENTS_PER_TICK = 1000
@@ -63,16 +63,18 @@ class RunCallbacks:
     Attributes:
         prepare: writes the job folder and returns it; raises InputError for bad input.
         load: loads the results of a finished job folder and returns a sentence about them.
-        repeat: restores inputs and settings of the selected result.
+        repeat: restores inputs and settings of the selected result; None where there is none to select.
         changed: called after each change of state.
         other: a second kind of run, where the module has one.
+        text: of the button that starts a run.
     """
 
     prepare: Callable[[], Path]
     load: Callable[[Path], str]
-    repeat: Callable[[], None]
+    repeat: Callable[[], None] | None
     changed: Callable[[], None]
     other: OtherRun | None = None
+    text: str = "Apply"
 
 
 class RunPanel:
@@ -92,9 +94,7 @@ class RunPanel:
         self.widget = slicer.util.loadUI(str(resource_path("UI", "RunPanel.ui")))
         self.ui = slicer.util.childWidgetVariables(self.widget)
         layout.addWidget(self.widget)
-        self.plotView = slicer.qMRMLPlotView()  # .ui files cannot hold one: Slicer has no designer plugin for it
-        self.plotView.setMinimumHeight(240)
-        self.ui.curvesCollapsibleButton.layout().addWidget(self.plotView)
+        self.curves = CurveView(self.ui.curvesCollapsibleButton.layout(), title)
         self.state = RunState.IDLE
         self.runner: JobRunner | None = None
         self.folder: Path | None = None
@@ -106,11 +106,8 @@ class RunPanel:
         self._callbacks = callbacks
         self._current: RunCallbacks | OtherRun = callbacks
         self._device = devicePanel
-        self._title = title
         self._ready = False
         self._whyNot = ""
-        self._curves: CurvePlot | None = None
-        self._plotViewNode: Any = None
         self._started = 0.0
         self._secondsLeft: tuple[float, float] | None = None
         self._timer = qt.QTimer()
@@ -122,6 +119,7 @@ class RunPanel:
         self.ui.repeatButton.connect("clicked(bool)", self._onRepeat)
         self.ui.copyReportButton.connect("clicked(bool)", self._onCopyReport)
         slicer.app.connect("aboutToQuit()", self._onQuit)
+        self.ui.repeatButton.visible = callbacks.repeat is not None
         self.ui.otherButton.visible = callbacks.other is not None
         self.ui.otherButton.text = callbacks.other.text if callbacks.other else ""
         self._show()
@@ -143,7 +141,7 @@ class RunPanel:
 
     def setScene(self, scene: Any) -> None:
         """Show curves of this scene; None before the scene closes."""
-        self.plotView.setMRMLScene(scene)
+        self.curves.setScene(scene)
 
     def setReady(self, ready: bool, whyNot: str = "") -> None:
         """Enable Apply, or say in its tool tip what is missing."""
@@ -158,16 +156,17 @@ class RunPanel:
 
     def apply(self) -> None:
         """Start a run: check the computer the first time, write the job folder, start the child process."""
-        self._start(self._callbacks)
+        self.start(self._callbacks)
 
-    def _start(self, kind: RunCallbacks | OtherRun) -> None:
+    def start(self, kind: RunCallbacks | OtherRun) -> None:
+        """Start a run of this kind, also one that has no button here; nothing happens where it cannot start."""
         if self.busy or self._whyNotStart(kind):
             return
         self._current = kind
         self.warnings, self.error, self.folder, self.runner = [], "", None, None
         self.logLines.clear()
         self.ui.logText.clear()
-        self._curves = None
+        self.curves.clear()
         self._started, self._secondsLeft = time.monotonic(), None
         self.ui.progressBar.value = 0
         self.ui.stageLabel.text = "Checking this computer…"
@@ -227,7 +226,7 @@ class RunPanel:
         if self.runner is not None and self.runner.running:
             self.runner.kill()
         self.runner = None
-        self._curves = None
+        self.curves.clear()
         if self.busy:
             self._finish("The run was ended because the scene or the module was closed.", RunState.IDLE)
 
@@ -296,7 +295,8 @@ class RunPanel:
                 self.ui.stageLabel.text = text
             self.log(text)
         elif kind == "metric":
-            self._onMetric(event)
+            if self.curves.add(event):
+                self.ui.curvesCollapsibleButton.collapsed = False
         elif kind == "warning":
             self.warnings.append(self._inPanelWords(str(event.get("message") or "")))
             self.log(f"Warning: {self.warnings[-1]}")
@@ -309,27 +309,6 @@ class RunPanel:
         for file, node in self.fileNames.items():
             text = text.replace(file, node)
         return re.sub(r"--([a-z][a-z-]+)", lambda option: f'"{option[1].replace("-", " ").capitalize()}"', text)
-
-    def _onMetric(self, event: dict[str, Any]) -> None:
-        values = {
-            k: float(v) for k, v in event.items() if k not in ("type", "time", "step") and isinstance(v, int | float)
-        }
-        if not values or slicer.mrmlScene.IsClosing():
-            return
-        if self._curves is None:
-            self._curves = CurvePlot(self._title)
-            self._showChart(self._curves)
-            self.ui.curvesCollapsibleButton.collapsed = False
-        self._curves.add(int(event.get("step") or 0), **values)
-
-    def _showChart(self, curves: CurvePlot) -> None:
-        if self._plotViewNode is None or self._plotViewNode.GetScene() is None:
-            self._plotViewNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotViewNode", f"{self._title} view")
-            self._plotViewNode.SetLayoutName(f"{self._title} view")
-            self._plotViewNode.SetHideFromEditors(True)
-            self._plotViewNode.SetSaveWithScene(False)
-            self.plotView.setMRMLPlotViewNode(self._plotViewNode)
-        self._plotViewNode.SetPlotChartNodeID(curves.chart.GetID())
 
     def log(self, text: str) -> None:
         """Add a line to the log; it is shown with the next tick."""
@@ -350,7 +329,8 @@ class RunPanel:
 
     def _show(self) -> None:
         ui = self.ui
-        ui.applyButton.text = {RunState.RUNNING: "Cancel", RunState.CANCELLING: "Cancelling…"}.get(self.state, "Apply")
+        words = {RunState.RUNNING: "Cancel", RunState.CANCELLING: "Cancelling…"}
+        ui.applyButton.text = words.get(self.state, self._callbacks.text)
         ui.applyButton.enabled = self.state is RunState.RUNNING or (self._ready and not self.busy)
         ui.applyButton.toolTip = "Stop the run; nothing is changed." if self.busy else self._whyNot or "Start the run."
         if other := self._callbacks.other:
@@ -388,9 +368,11 @@ class RunPanel:
 
     def _onOther(self) -> None:
         if self._callbacks.other is not None:
-            self._start(self._callbacks.other)
+            self.start(self._callbacks.other)
 
     def _onRepeat(self) -> None:
+        if self._callbacks.repeat is None:
+            return
         try:
             self._callbacks.repeat()
         except InputError as error:

@@ -5,10 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import slicer
 import slicer.util
 import vtk
+from vtk.util.numpy_support import vtk_to_numpy
 
+_ENOUGH = 12
+"""Points from which on the y-axis leaves out what lies far from the others."""
+_REACH = 3.0
+"""How far from the middle half of the values the y-axis goes, in heights of that half."""
 _ATTRIBUTE = "DeepRecon.CurvePlot"
 
 # Okabe and Ito's palette, told apart by color-blind people too.
@@ -48,8 +54,9 @@ class CurvePlot:
         self.chart.SetXAxisTitle(x_title)
         self.chart.SetYAxisTitleVisibility(False)
         self.chart.SetYAxisLogScale(log)
+        self.chart.SetYAxisRangeAuto(True)
 
-    def add(self, step: int, **values: float) -> None:
+    def add(self, step: float, **values: float) -> None:
         """One point of each named curve; values that are not finite numbers are left out."""
         with slicer.util.NodeModify(self.table):
             for name, value in values.items():
@@ -57,7 +64,22 @@ class CurvePlot:
                     self._add_point(name, step, value)
         self.table.GetTable().Modified()  # the arrays change behind the node's back
 
-    def _add_point(self, name: str, step: int, value: float) -> None:
+    def fit_range(self) -> None:
+        """Let the y-axis show where the curves are most of the time: a first step far off would squash all others."""
+        table = self.table.GetTable()
+        drawn = [vtk_to_numpy(table.GetColumnByName(name))[:count] for name, count in self._counts.items()]
+        values = np.concatenate(drawn) if drawn else np.zeros(0)
+        if len(values) < _ENOUGH:
+            self.chart.SetYAxisRangeAuto(True)
+            return
+        quarter, three = np.percentile(values, (25, 75))
+        reach = _REACH * (three - quarter)
+        low, high = max(values.min(), quarter - reach), min(values.max(), three + reach)
+        margin = 0.05 * (high - low) or 1e-9
+        self.chart.SetYAxisRangeAuto(False)
+        self.chart.SetYAxisRange(float(low - margin), float(high + margin))
+
+    def _add_point(self, name: str, step: float, value: float) -> None:
         if name not in self._series:
             self._series[name] = self._new_series(name)
             self._counts[name] = 0

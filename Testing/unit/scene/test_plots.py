@@ -108,3 +108,27 @@ def test_curves_survive_saving_the_scene_and_are_found_again(scene: Any, tmp_pat
     again.add(1, loss=9.0)
     assert curve(again, "loss") == [(1, 9.0)]
     assert scene.GetNumberOfNodesByClass("vtkMRMLPlotChartNode") == 1
+
+
+def test_a_first_value_far_off_does_not_squash_the_curves(scene: Any) -> None:
+    plot = CurvePlot("Training")
+    plot.add(0, loss=500.0)
+    plot.fit_range()
+    assert plot.chart.GetYAxisRangeAuto()
+    for step in range(1, 40):
+        plot.add(step, loss=1.0 + 1.0 / step)
+    plot.fit_range()
+    assert not plot.chart.GetYAxisRangeAuto()
+    low, high = plot.chart.GetYAxisRange()
+    assert 0.9 < low < 1.1
+    assert 1.1 < high < 2.5
+    assert CurvePlot("Training").chart.GetYAxisRangeAuto()
+
+
+def test_equal_values_have_a_range(scene: Any) -> None:
+    plot = CurvePlot("Training")
+    for step in range(20):
+        plot.add(step, loss=1.0)
+    plot.fit_range()
+    low, high = plot.chart.GetYAxisRange()
+    assert low < 1.0 < high
