@@ -1,0 +1,235 @@
+"""What is measured on a synthetic CT without a true one, held against chests whose truth is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from deeprecon.ctpa.grid import FULL, Grid
+from deeprecon.ctpa.metrics import seam_ratio
+from deeprecon.ctpa.patches import Windows
+from deeprecon.ctpa.phantom import Label, draw_grid, make_anatomy
+from deeprecon.ctpa.projection import Beam, Geometry, expose, line_integrals
+from deeprecon.ctpa.survey import Survey
+from deeprecon.ctpa.trust import (
+    DEMONSTRATOR,
+    NO_DEPTH,
+    NO_EMBOLI,
+    RESEARCH_ONLY,
+    STATEMENTS,
+    Light,
+    ProjectionCheck,
+    Thresholds,
+    check_projection,
+    image_ssim,
+    judge,
+    organ_medians,
+)
+
+GRID = Grid((76, 64, 64))
+GOOD = {"lung": -830.0, "blood": 250.0, "bone": 350.0}
+LIMITS = Thresholds(nrmse=0.2, distance=1.5)
+
+
+@pytest.fixture(scope="module")
+def chests():
+    return {seed: draw_grid(make_anatomy(seed), GRID) for seed in range(6)}
+
+
+# ---- projection check
+
+
+@pytest.mark.parametrize("beam", list(Beam))
+def test_the_true_ct_passes_whatever_gain_and_offset(chests, beam):
+    geometry = Geometry(beam)
+    xray = 3.7 * line_integrals(chests[0][0], GRID, geometry) - 12
+    check = check_projection(chests[0][0], xray, GRID, geometry)
+    assert check.nrmse < 1e-4
+    assert check.ncc == pytest.approx(1)
+    assert check.ssim == pytest.approx(1, abs=1e-4)
+    np.testing.assert_allclose(check.projected, xray, atol=1e-2)
+    assert np.abs(check.difference).max() < 1e-2
+
+
+def test_another_patient_and_a_mirrored_one_are_told(chests):
+    geometry = Geometry()
+    exposed = expose(line_integrals(chests[0][0], GRID, geometry), np.random.default_rng(0))
+    own = check_projection(chests[0][0], exposed, GRID, geometry)
+    other = check_projection(chests[3][0], exposed, GRID, geometry)
+    mirrored = check_projection(chests[0][0][:, :, ::-1], exposed, GRID, geometry)
+    for wrong in (other, mirrored):
+        assert wrong.nrmse > 1.5 * own.nrmse
+        assert wrong.ncc < own.ncc
+        assert wrong.ssim < own.ssim
+
+
+def test_an_opacity_shows_where_it_is(chests):
+    """A bead that the synthetic CT lacks is dark in the difference, at its place."""
+    geometry = Geometry(Beam.PARALLEL)
+    hu = chests[1][0].astype(np.float32)
+    with_bead = hu.copy()
+    with_bead[50:54, 30:34, 20:24] += 2000
+    check = check_projection(hu, line_integrals(with_bead, GRID, geometry), GRID, geometry)
+    row, column = np.unravel_index(check.difference.argmin(), check.difference.shape)
+    assert 50 <= row < 54
+    assert 20 <= column < 24
+
+
+def test_what_the_xray_does_not_show_does_not_count(chests):
+    geometry = Geometry()
+    xray = line_integrals(chests[0][0], GRID, geometry)
+    covered = np.zeros(xray.shape, bool)
+    covered[10:66, 4:60] = True
+    torn = np.where(covered, xray, 99).astype(np.float32)
+    assert check_projection(chests[0][0], torn, GRID, geometry, covered).nrmse < 1e-4
+    assert check_projection(chests[0][0], torn, GRID, geometry).nrmse > 0.5
+    assert not check_projection(chests[0][0], torn, GRID, geometry, covered).difference[~covered].any()
+
+
+def test_a_finer_xray_is_compared_on_the_grid_of_the_ct(chests):
+    geometry = Geometry()
+    xray = line_integrals(chests[0][0], GRID, geometry)
+    finer = np.kron(xray, np.ones((4, 4), np.float32))
+    finer[::2] += 0.5  # what averages out
+    finer[1::2] -= 0.5
+    check = check_projection(chests[0][0], finer, GRID, geometry)
+    assert check.nrmse < 1e-4
+    assert check.xray.shape == (76, 64)
+
+
+def test_an_empty_ct_has_no_correlation():
+    xray = np.random.default_rng(0).normal(size=(76, 64)).astype(np.float32)
+    check = check_projection(np.full(GRID.shape, -1000, np.int16), xray, GRID, Geometry())
+    assert check.ncc == 0
+    assert check.nrmse == pytest.approx(1, abs=0.01)
+
+
+def test_similarity_of_images():
+    rng = np.random.default_rng(2)
+    image = rng.normal(size=(40, 50))
+    assert image_ssim(image, image) == pytest.approx(1)
+    assert image_ssim(9 - image, 9 + image) < -0.8
+    assert abs(image_ssim(rng.normal(size=(40, 50)), image)) < 0.1
+    # one pattern, twice as strong: covariance 2 v, variances 4 v and v; means cancel out far above the pattern
+    assert image_ssim(1e4 + 2 * image, 1e4 + image) == pytest.approx(4 / 5, abs=0.02)
+
+
+# ---- organs
+
+
+def test_organs_are_found_without_labels(chests):
+    """Within a few HU of the medians over the true labels, in every chest."""
+    for hu, labels in chests.values():
+        found = organ_medians(hu, GRID)
+        for name, label, tolerance in (("lung", Label.LUNG, 15), ("blood", Label.HEART, 30), ("bone", Label.BONE, 90)):
+            assert found[name] == pytest.approx(float(np.median(hu[labels == label])), abs=tolerance), name
+
+
+def test_organs_that_are_not_there_are_not_found():
+    assert organ_medians(np.full(GRID.shape, -1000, np.int16), GRID) == {"lung": None, "blood": None, "bone": None}
+    hu = draw_grid(make_anatomy(0), GRID)[0]
+    assert organ_medians(np.minimum(hu, 100), GRID)["bone"] is None
+
+
+# ---- seams
+
+
+def test_a_survey_of_slabs_is_that_of_the_whole(chests):
+    hu = chests[2][0]
+    surveys = []
+    for planes in (4, 10, 76):
+        survey = Survey(GRID)
+        for first in range(0, 76, planes):
+            survey.add(hu[first : first + planes])
+        surveys.append(survey)
+    windows = Windows((19, 16, 16), (8, 8, 8), (6, 6, 6))
+    assert len({survey.seam_ratio(windows) for survey in surveys}) == 1
+    for survey in surveys:
+        np.testing.assert_array_equal(survey.coarse, hu)
+        z, y, x = GRID.axes()
+        np.testing.assert_array_equal(survey.axial, hu[np.abs(z - 10).argmin()])
+        np.testing.assert_array_equal(survey.coronal, hu[:, np.abs(y).argmin()])
+        np.testing.assert_array_equal(survey.sagittal, hu[:, :, np.abs(x - 5).argmin()])
+
+
+def test_the_copy_of_a_full_volume_is_its_mean_over_cubes():
+    survey = Survey(FULL)
+    slab = np.random.default_rng(0).integers(-1000, 1000, (2, 512, 512)).astype(np.int16)
+    for _ in range(304):
+        survey._sums = [total * 0 for total in survey._sums]
+        survey.add(slab)
+        if survey._next >= 4:
+            break
+    assert survey.coarse.shape == (304, 256, 256)
+    assert survey.coarse[1, 3, 5] == pytest.approx(slab[:, 6:8, 10:12].mean(), abs=0.5)
+
+
+def test_seams_are_told_from_smooth_volumes_and_from_a_decoders_own_pattern():
+    rng = np.random.default_rng(3)
+    smooth = np.cumsum(rng.normal(0, 3, (64, 64, 64)), axis=0) + np.cumsum(rng.normal(0, 3, (64, 64, 64)), axis=1)
+    smooth = np.clip(smooth, -900, 900)
+    smooth += 30 * (np.indices(smooth.shape) // 4 % 2).sum(axis=0)  # steps at every latent voxel
+    windows = Windows((16, 16, 16), (6, 6, 6), (5, 5, 5))
+
+    def ratio(volume):
+        survey = Survey(Grid((64, 64, 64)))
+        survey.add(np.rint(volume).astype(np.int16))
+        return survey.seam_ratio(windows)
+
+    torn = smooth.copy()
+    torn[20:] += 60  # between latent voxels 4 and 5, where the second window begins
+    assert ratio(smooth) == pytest.approx(1, abs=0.1)
+    assert ratio(torn) > ratio(smooth) + 0.1
+    assert seam_ratio(smooth, Windows((64, 64, 64), (24, 24, 24), (20, 20, 20))) > 1.5  # the pattern taken for seams
+    assert Survey(Grid((64, 64, 64))).seam_ratio(Windows((16, 16, 16), (16, 16, 16), (16, 16, 16))) == 1
+
+
+# ---- traffic light
+
+
+def check_of(nrmse):
+    image = np.zeros((4, 4), np.float32)
+    return ProjectionCheck(image, image, image, nrmse, 0.9, 0.9)
+
+
+def light_of(nrmse=0.1, organs=None, seams=1.0, distance=1.0, thresholds=LIMITS, notes=(), demonstrator=False):
+    return judge(check_of(nrmse), GOOD | (organs or {}), seams, distance, thresholds, notes, demonstrator)
+
+
+def test_nothing_against_it_is_green():
+    assert light_of() == (Light.GREEN, [])
+
+
+@pytest.mark.parametrize(
+    ("given", "light", "words"),
+    [
+        ({"distance": 1.6}, Light.RED, "unlike those that the model was trained on"),
+        ({"nrmse": 0.25}, Light.RED, "does not cast the X-ray"),
+        ({"organs": {"lung": None}}, Light.RED, "No lung"),
+        ({"organs": {"bone": None}}, Light.AMBER, "No bone"),
+        ({"organs": {"blood": 620.0}}, Light.AMBER, "measures 620 HU"),
+        ({"seams": 1.3}, Light.AMBER, "Seams"),
+        ({"thresholds": None}, Light.AMBER, "held-out"),
+        ({"notes": ("It is taken as a PA view.",)}, Light.AMBER, "Assumed: It is taken as a PA view."),
+        ({"demonstrator": True}, Light.AMBER, "not anatomy of a patient"),
+    ],
+)
+def test_each_reason_is_said_in_words(given, light, words):
+    found, reasons = light_of(**given)
+    assert found is light
+    assert len(reasons) == 1
+    assert words in reasons[0].text
+
+
+def test_the_gravest_reason_comes_first_and_sets_the_light():
+    light, reasons = light_of(demonstrator=True, notes=("It is taken as a PA view.",), distance=9.0)
+    assert light is Light.RED
+    assert [reason.light for reason in reasons] == [Light.RED, Light.AMBER, Light.AMBER]
+
+
+def test_what_is_true_of_every_result_is_said():
+    assert STATEMENTS == (RESEARCH_ONLY, NO_EMBOLI, NO_DEPTH)
+    assert "SYNTHETIC" in RESEARCH_ONLY
+    assert "cannot be recovered from a radiograph" in NO_EMBOLI
+    assert "does not determine depth" in NO_DEPTH
+    assert "phantom-trained demonstrator" in DEMONSTRATOR
