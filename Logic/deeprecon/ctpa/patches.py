@@ -23,17 +23,21 @@ class Blending(Enum):
     CONSTANT = "constant"
 
 
-def starts(size: int, patch: int, stride: int) -> list[int]:
+def starts(size: int, patch: int, stride: int, offset: int = 0) -> list[int]:
     """First voxel of each patch along an axis. The last patch ends with the axis, so that none is left out.
 
+    With an offset, the patches after the first one lie so much further on.
+
     Raises:
-        ValueError: a patch larger than the axis, or a stride that leaves gaps.
+        ValueError: a patch larger than the axis, a stride that leaves gaps, or an offset beyond it.
     """
     if not 0 < patch <= size:
         raise ValueError(f"a patch of {patch} does not fit into {size} voxels")
     if not 0 < stride <= patch:
         raise ValueError(f"patches of {patch} at a stride of {stride} leave gaps")
-    regular = list(range(0, size - patch + 1, stride))
+    if not 0 <= offset < stride:
+        raise ValueError(f"an offset of {offset} is not within a stride of {stride}")
+    regular = [0, *range(offset or stride, size - patch + 1, stride)]
     return regular if regular[-1] + patch == size else [*regular, size - patch]
 
 
@@ -44,11 +48,13 @@ class Windows:
     Attributes:
         shape: (k, j, i) of the volume.
         patch, stride: of a patch along each axis; a patch is never larger than the volume.
+        offset: see `starts`.
     """
 
     shape: Shape
     patch: Shape
     stride: Shape
+    offset: Shape = (0, 0, 0)
 
     @classmethod
     def cubes(cls, shape: Shape, patch: int, stride: int) -> Windows:
@@ -57,7 +63,7 @@ class Windows:
         return cls(shape, (k, j, i), (min(stride, k), min(stride, j), min(stride, i)))
 
     def _starts(self) -> list[list[int]]:
-        return [starts(*axis) for axis in zip(self.shape, self.patch, self.stride, strict=True)]
+        return [starts(*axis) for axis in zip(self.shape, self.patch, self.stride, self.offset, strict=True)]
 
     def __len__(self) -> int:
         return int(np.prod([len(axis) for axis in self._starts()]))
@@ -74,8 +80,8 @@ class Windows:
         the profiles along each axis alone is exact, and no volume of summed weights is needed.
         """
         axes = [
-            _normalized(size, patch, starts(size, patch, stride), kind)
-            for size, patch, stride in zip(self.shape, self.patch, self.stride, strict=True)
+            _normalized(size, patch, first, kind)
+            for size, patch, first in zip(self.shape, self.patch, self._starts(), strict=True)
         ]
         for (k0, k), (j0, j), (i0, i) in product(*axes):
             where = tuple(slice(start, start + len(profile)) for start, profile in ((k0, k), (j0, j), (i0, i)))

@@ -1,0 +1,206 @@
+"""From noise to data: processes of one kind, and samplers that all of them share.
+
+x_t = a(t) x_0 + s(t) noise, with t from 0 (data) to 1 (noise). What the network foretells is a mixture of both:
+
+    rectified flow (Liu 2022)               a = 1 - t            s = t              noise - x_0
+    v-prediction (Salimans and Ho 2022)     a = cos(pi t / 2)    s = sin(pi t / 2)  a noise - s x_0
+    epsilon (Ho 2020)                       a = cos(pi t / 2)    s = sin(pi t / 2)  noise
+
+The first two end at pure noise (a = 0, s = 1), so few steps do not shift the mean HU. Noise alone says nothing about
+the data there, so `epsilon` starts a little before. Latents must have unit variance, and are never clamped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+Predict = Callable[[Tensor, float], Tensor]
+Correct = Callable[[Tensor, float], Tensor]
+
+
+class Process(Protocol):
+    """A way from data to noise, and what a network foretells on it."""
+
+    @property
+    def start(self) -> float:
+        """The time at which sampling begins."""
+
+    def scales(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """a and s."""
+
+    def target(self, data: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """What the network is to foretell."""
+
+    def split(self, x: Tensor, foretold: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Data and noise that x_t is made of, after what was foretold."""
+
+
+@dataclass(frozen=True)
+class RectifiedFlow:
+    """Straight lines from data to noise."""
+
+    start: ClassVar[float] = 1.0
+
+    def scales(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        return 1 - t, t
+
+    def target(self, data: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        return noise - data
+
+    def split(self, x: Tensor, foretold: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        return x - t * foretold, x + (1 - t) * foretold
+
+
+@dataclass(frozen=True)
+class VPrediction:
+    """A quarter of a circle from data to noise, and the direction along it."""
+
+    start: ClassVar[float] = 1.0
+
+    def scales(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.cos(0.5 * math.pi * t), torch.sin(0.5 * math.pi * t)
+
+    def target(self, data: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        a, s = self.scales(t)
+        return a * noise - s * data
+
+    def split(self, x: Tensor, foretold: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        a, s = self.scales(t)
+        return a * x - s * foretold, s * x + a * foretold
+
+
+@dataclass(frozen=True)
+class Epsilon:
+    """A quarter of a circle from data to noise, and the noise; for comparison with what was published."""
+
+    start: ClassVar[float] = 0.995
+
+    def scales(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.cos(0.5 * math.pi * t), torch.sin(0.5 * math.pi * t)
+
+    def target(self, data: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        return noise
+
+    def split(self, x: Tensor, foretold: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        a, s = self.scales(t)
+        return (x - s * foretold) / a, foretold
+
+
+PROCESSES: dict[str, Process] = {
+    "rectified-flow": RectifiedFlow(),
+    "v-prediction": VPrediction(),
+    "epsilon": Epsilon(),
+}
+"""By `ProcessName`."""
+
+
+def training_pair(
+    process: Process, data: Tensor, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """x_t, t (batch,), and the target, for one random time per sample; the times of a batch are spread evenly."""
+    count = len(data)
+    offset = torch.rand((), generator=generator, device=data.device)
+    t = process.start * (torch.arange(count, device=data.device) + offset) / count
+    t = t[torch.randperm(count, generator=generator, device=data.device)]
+    noise = torch.randn(data.shape, generator=generator, device=data.device, dtype=data.dtype)
+    wide = t.view(-1, *[1] * (data.ndim - 1))
+    a, s = process.scales(wide)
+    return a * data + s * noise, t, process.target(data, noise, wide)
+
+
+@torch.no_grad()
+def sample(
+    process: Process,
+    predict: Predict,
+    noise: Tensor,
+    steps: int,
+    sampler: str = "ddim",
+    correct: Correct | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Go from noise to data.
+
+    Args:
+        process: that the network was trained with.
+        predict: (x_t, t) -> what the network foretells.
+        noise: what sampling begins with, of unit variance.
+        steps: calls of `predict`.
+        sampler: a name of `SamplerName`: "ddim" (Song 2020; for rectified flow the same as Euler's method),
+            "dpm-solver++" (second order, multistep: Lu 2022), "ddpm" (fresh noise at each step: Ho 2020).
+        correct: (data foretold at t, t) -> data, such as towards the X-ray.
+        generator: of the noise of "ddpm", on the device of the noise.
+
+    Returns:
+        x_0.
+
+    Raises:
+        ValueError: no such sampler.
+    """
+    if sampler not in SAMPLERS:
+        raise ValueError(f"{sampler!r} is none of {', '.join(SAMPLERS)}")
+    step = SAMPLERS[sampler](generator)
+    times = torch.linspace(process.start, 0, steps + 1, dtype=torch.float64)
+    scales = [tuple(float(scale) for scale in process.scales(t)) for t in times]
+    x = noise
+    for now, (before, after) in zip(times.tolist(), pairwise(scales), strict=False):
+        data, rest = process.split(x, predict(x, now), torch.tensor(now, device=x.device, dtype=x.dtype))
+        if correct is not None:
+            data = correct(data, now)
+        x = step(x, data, rest, (before[0], before[1]), (after[0], after[1]))
+    return x
+
+
+Scales = tuple[float, float]
+
+
+class _Ddim:
+    def __init__(self, generator: torch.Generator | None) -> None:
+        pass
+
+    def __call__(self, x: Tensor, data: Tensor, rest: Tensor, before: Scales, after: Scales) -> Tensor:
+        return after[0] * data + after[1] * rest
+
+
+class _Ddpm:
+    """The noise of the step is replaced by as much fresh noise as the process itself would add."""
+
+    def __init__(self, generator: torch.Generator | None) -> None:
+        self._generator = generator
+
+    def __call__(self, x: Tensor, data: Tensor, rest: Tensor, before: Scales, after: Scales) -> Tensor:
+        (a, s), (next_a, next_s) = before, after
+        fresh = next_s * math.sqrt(max(0.0, 1 - (a * next_s / (next_a * s)) ** 2))
+        new = torch.randn(x.shape, generator=self._generator, device=x.device, dtype=x.dtype)
+        return next_a * data + math.sqrt(max(0.0, next_s**2 - fresh**2)) * rest + fresh * new
+
+
+class _DpmSolver:
+    """In the logarithm of a / s, a line through the data foretold at this step and the last one."""
+
+    def __init__(self, generator: torch.Generator | None) -> None:
+        self._last: tuple[Tensor, float] | None = None
+
+    def __call__(self, x: Tensor, data: Tensor, rest: Tensor, before: Scales, after: Scales) -> Tensor:
+        (a, s), (next_a, next_s) = before, after
+        shrink = a * next_s / (next_a * s)  # exp(-h), h the step in log(a / s)
+        h = -math.log(shrink) if shrink > 0 else math.inf
+        foretold = data
+        if self._last is not None and math.isfinite(h) and math.isfinite(self._last[1]):
+            foretold = data + 0.5 * h / self._last[1] * (data - self._last[0])
+        self._last = data, h
+        return next_s / s * x + next_a * (1 - shrink) * foretold
+
+
+SAMPLERS: dict[str, Callable[[torch.Generator | None], Callable[..., Tensor]]] = {
+    "ddim": _Ddim,
+    "dpm-solver++": _DpmSolver,
+    "ddpm": _Ddpm,
+}
+"""By `SamplerName`."""
