@@ -115,7 +115,7 @@ class PrepareParameters:
         try:
             parse_speeds(self.speeds)
         except InputError as error:
-            reasons.append(str(error))
+            reasons.append(str(error).rstrip("."))
         return reasons
 
 
@@ -224,7 +224,7 @@ class ExportInputs:
 class ExportParameters:
     """Settings of `scattering export`."""
 
-    quantity: Annotated[Quantity, "contrast n - 1, or sound speed in m/s"] = Quantity.SPEED
+    quantity: Annotated[Quantity, "contrast n - 1, or sound speed in m/s"] = Quantity.CONTRAST
     format: Annotated[FileFormat, "of the volume"] = FileFormat.NRRD
     grid: Annotated[int, Range(16, 2048), "pixels along a side of each slice"] = 128
     background: Annotated[

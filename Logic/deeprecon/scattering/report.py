@@ -37,8 +37,8 @@ def picture(found: Floats, truth: Floats | None, titles: Sequence[str], label: s
         rows = {"truth": known, **rows, "difference": rows[label] - known}
     main = np.concatenate([values for name, values in rows.items() if name != "difference"])
     limit = max(float(np.abs(main).max()), 1e-6)
-    size = (1.9 * len(found) + 1, 1.75 * len(rows) + 0.3)
-    figure, axes = plt.subplots(len(rows), len(found), figsize=size, layout="constrained", squeeze=False)
+    size = (1.9 * len(found) + 1.2, 1.9 * len(rows) + 0.3)
+    figure, axes = plt.subplots(len(rows), len(found), figsize=size, layout="compressed", squeeze=False)
     outside = np.hypot(*np.meshgrid(axis, axis)) > 1
     for line, (name, images) in zip(axes, rows.items(), strict=True):
         for part, image, title in zip(line, images, titles, strict=True):

@@ -108,7 +108,7 @@ class VolumeIntegral:
         if not residual <= 10 * tolerance:
             raise InputError(
                 f"The wave equation was not solved within {MOST_ITERATIONS} iterations (residual {residual:.1e}).",
-                "Lower the contrast or the wave number, or use a finer grid.",
+                "Lower the contrast or the wave number.",
             )
         fields = torch.zeros(len(incidence), self.n * self.n, dtype=self._dtype, device=self._device)
         fields[:, support] = inside

@@ -170,14 +170,14 @@ def test_the_true_image_has_no_data_misfit(data: Path, measured: Measurements, t
 def test_export_writes_sound_speeds(data: Path, done: Done, refused: Callable[..., str]) -> None:
     output = done("reconstruct", inputs={"data": data}, misfits=0, radius=30.0, most=2)
     result = {"result": output / "reconstruction.h5"}
-    exported = done("export", "export", inputs=result, background=1500.0, grid=32, format="nii.gz")
+    exported = done("export", "export", inputs=result, quantity="speed", background=1500.0, grid=32, format="nii.gz")
     speed = np.asarray(read_volume(exported / "speed.nii.gz").array)
     assert speed.shape == (2, 32, 32)
     assert speed[0, 0, 0] == pytest.approx(1500.0)
     assert 1000 < speed.min() < 1450
-    contrast = read_volume(done("export", "plain", inputs=result, quantity="contrast") / "contrast.nrrd")
+    contrast = read_volume(done("export", "plain", inputs=result) / "contrast.nrrd")
     np.testing.assert_allclose(contrast.spacing[:2], 60 / 128, rtol=1e-6)
-    assert "does not state the sound speed" in refused("export", "no", inputs=result)
+    assert "does not state the sound speed" in refused("export", "no", inputs=result, quantity="speed")
 
 
 # ---- training and the network
