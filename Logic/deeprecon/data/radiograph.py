@@ -63,7 +63,7 @@ def read_radiograph(path: Path | str) -> Radiograph:
         raise InputError(f"{path} is a folder, expected one X-ray image.", "Give the file of the X-ray.")
     if path.suffix.lower() in PICTURES:
         return _from_picture(path)
-    return _from_dicom(path) if is_dicom(path) else _from_volume(path)
+    return _from_dicom(path) if is_dicom(path) else radiograph_from_volume(read_volume(path), path)
 
 
 def _from_picture(path: Path) -> Radiograph:
@@ -76,15 +76,24 @@ def _from_picture(path: Path) -> Radiograph:
     return Radiograph(_stretched(path, array), None, "", path.name, (note,))
 
 
-def _from_volume(path: Path) -> Radiograph:
-    volume = read_volume(path)
+def radiograph_from_volume(volume: Volume, where: Path | str = "") -> Radiograph:
+    """A volume of a single slice as a radiograph; one that lies in a coronal plane is turned by its geometry.
+
+    Args:
+        volume: what absorbs more is brighter.
+        where: the volume in messages; its name if empty.
+
+    Raises:
+        InputError: several slices, or an image without contrast.
+    """
+    where = where or volume.name
     if 1 not in volume.array.shape:
         size = " x ".join(map(str, volume.n))
-        raise InputError(f"{path} is a volume of {size} voxels, not an X-ray.", "Give a single frontal image.")
+        raise InputError(f"{where} is a volume of {size} voxels, not an X-ray.", "Give a single frontal image.")
     axis = volume.array.shape.index(1)
     image, spacing = _upright(volume, axis)
     note = "The file does not say whether it is a PA or an AP view."
-    return Radiograph(_stretched(path, image), spacing, "", path.name, (note,))
+    return Radiograph(_stretched(where, image), spacing, "", volume.name, (note,))
 
 
 def _upright(volume: Volume, axis: int) -> tuple[Pixels, tuple[float, float]]:
@@ -207,7 +216,7 @@ def _first_number(text: str) -> float | None:
         return None
 
 
-def _stretched(path: Path, image: Pixels) -> npt.NDArray[np.float32]:
+def _stretched(path: Path | str, image: Pixels) -> npt.NDArray[np.float32]:
     """The image with its darkest value at 0 and its brightest at 1."""
     if min(image.shape) < SMALLEST:
         rows, columns = image.shape

@@ -24,7 +24,7 @@ from deeprecon.dwmri.filters import gaussian
 from deeprecon.dwmri.local_pca import LARGE, local_pcas, principal_axes
 from deeprecon.dwmri.metrics import lag1
 from deeprecon.dwmri.network import Refiner
-from deeprecon.dwmri.progress import Part
+from deeprecon.jobs.progress import Part
 from deeprecon.dwmri.rician import correct_bias
 from deeprecon.jobs.run import Run
 from deeprecon.training.batches import Epoch, Indices

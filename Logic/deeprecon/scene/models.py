@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import slicer
@@ -16,6 +17,12 @@ Ramp = tuple[tuple[float, tuple[float, float, float]], ...]
 RAMPS: dict[str, Ramp] = {
     "scar": ((0.0, (0.93, 0.91, 0.88)), (0.5, (0.95, 0.55, 0.33)), (1.0, (0.60, 0.0, 0.05))),
     "uncertainty": ((0.0, (0.93, 0.91, 0.88)), (0.5, (0.45, 0.66, 0.81)), (1.0, (0.03, 0.19, 0.42))),
+    "spread": (
+        (0.0, (0.11, 0.03, 0.35)),
+        (0.35, (0.55, 0.13, 0.43)),
+        (0.7, (0.94, 0.44, 0.18)),
+        (1.0, (0.99, 0.96, 0.65)),
+    ),
     "residual": (
         (0.0, (0.03, 0.19, 0.42)),
         (0.25, (0.45, 0.66, 0.81)),
@@ -25,7 +32,7 @@ RAMPS: dict[str, Ramp] = {
     ),
 }
 """Color ramps, position -> red, green, blue. Their lightness falls steadily, so they also read in gray; that of
-"residual" falls to both sides of its middle."""
+"residual" falls to both sides of its middle, and that of "spread" rises, since it lies upon dark images."""
 
 _RAMP_ATTRIBUTE = "DeepRecon.Ramp"
 _STEPS = 256
@@ -149,13 +156,13 @@ def color_node(ramp: str) -> Any:
     return slicer.mrmlScene.AddNode(node)
 
 
-def show_legend(node: Any, title: str, views: str = "vtkMRMLViewNode", label_format: str = "%.2f") -> Any:
+def show_legend(node: Any, title: str, views: Sequence[Any] | None = None, label_format: str = "%.2f") -> Any:
     """Show the legend of a node's colors.
 
     Args:
         node: model or volume.
         title: of the legend.
-        views: class of the views that show it; in a slice view it hides a part of the image.
+        views: nodes of the views that show it; the 3D views if left out, since it hides a part of a slice view's image.
         label_format: of the numbers, as printf takes it.
 
     Returns:
@@ -177,7 +184,7 @@ def show_legend(node: Any, title: str, views: str = "vtkMRMLViewNode", label_for
         legend.SetNumberOfLabels(5)
         legend.GetTitleTextProperty().SetFontSize(_LEGEND_FONT)
         legend.GetLabelTextProperty().SetFontSize(_LEGEND_FONT)
-        for view in slicer.util.getNodesByClass(views):
+        for view in slicer.util.getNodesByClass("vtkMRMLViewNode") if views is None else views:
             legend.AddViewNodeID(view.GetID())
     legend.SetTitleText(title)
     legend.SetVisibility(True)

@@ -133,13 +133,14 @@ def test_an_array_that_is_missing_is_named(scene: Any) -> None:
 
 
 @pytest.mark.parametrize("ramp", list(RAMPS))
-def test_ramps_grow_darker_and_are_made_once(scene: Any, ramp: str) -> None:
+def test_the_lightness_of_ramps_is_monotonic_and_they_are_made_once(scene: Any, ramp: str) -> None:
     node = color_node(ramp)
     assert color_node(ramp) is node
     table = node.GetLookupTable()
     colors = [table.GetTableValue(index)[:3] for index in range(0, table.GetNumberOfColors(), 8)]
     lightness = np.dot(colors, (0.3, 0.59, 0.11))
-    middle = len(colors) // 2 if ramp == "residual" else 0  # which grows darker to both sides
+    # "residual" grows darker to both sides, "spread" brighter
+    middle = {"residual": len(colors) // 2, "spread": len(colors) - 1}.get(ramp, 0)
     assert np.all(np.diff(lightness[: middle + 1]) > 0)
     assert np.all(np.diff(lightness[middle:]) < 0)
 

@@ -1,0 +1,175 @@
+"""A synthetic CT in the scene: its nodes say what they are, can be shown, repeated and discarded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+
+from deeprecon.data.errors import InputError
+from deeprecon.data.radiograph import Radiograph
+from deeprecon.scene import ctpa_result
+from deeprecon.scene.ctpa_job import OUTPUT, CtpaNodes
+from deeprecon.scene.ctpa_mark import is_synthetic
+from deeprecon.scene.ctpa_result import figure_rows, is_result, load_folder, load_outputs, recall, verdict_of
+from deeprecon.scene.ctpa_views import (
+    PRESETS,
+    WINDOWS,
+    check_picture,
+    offered,
+    presets,
+    render,
+    rendering,
+    set_window,
+    show_picture,
+)
+from deeprecon.scene.ctpa_xray import node_from_radiograph
+from deeprecon.scene.provenance import provenance_of
+from deeprecon.scene.results import discard, run_of
+
+from .ctpa_results import GRID, METRICS, write_result
+
+
+@pytest.fixture
+def xray(scene: Any) -> Any:
+    image = np.random.default_rng(0).random((80, 70), np.float32)
+    return node_from_radiograph(Radiograph(image, (0.4, 0.4), "PA", "x"), "Patient film")
+
+
+def test_every_node_says_that_it_is_synthetic(xray: Any, tmp_path: Path) -> None:
+    write_result(tmp_path / OUTPUT)
+    result = load_outputs(tmp_path, CtpaNodes(xray))
+    names = {role: node.GetName() for role, node in result.nodes.items()}
+    assert names == {
+        "ct": "Patient film CT (SYNTHETIC)",
+        "sample_01": "Patient film CT sample 1 (SYNTHETIC)",
+        "sample_02": "Patient film CT sample 2 (SYNTHETIC)",
+        "spread": "Patient film CT spread (SYNTHETIC)",
+        "projected": "Patient film CT projected (SYNTHETIC)",
+        "difference": "Patient film CT projected minus X-ray (SYNTHETIC)",
+        "xray": "Patient film X-ray as used",
+        "figures": "Patient film CT figures",
+    }
+    marked = {role for role, node in result.nodes.items() if is_synthetic(node)}
+    assert marked == set(names) - {"xray", "figures"}
+    ct = result.nodes["ct"]
+    assert slicer.util.arrayFromVolume(ct).dtype == np.int16
+    np.testing.assert_allclose(ct.GetSpacing(), GRID.spacing, rtol=1e-5)
+    assert result.report.is_file()
+    assert "amber" in result.sentence
+    assert "No bone" in result.sentence
+
+    # provenance, what it was made from, and the verdict
+    assert provenance_of(ct)["parameters"]["steps"] == 12
+    assert is_result(ct)
+    assert not is_result(result.nodes["sample_01"])
+    assert recall(ct) == CtpaNodes(xray)
+    assert verdict_of(ct).light == "amber"
+    assert len(verdict_of(ct).reasons) == 2
+
+    # the same nodes are used again, and discarding leaves nothing
+    write_result(tmp_path / "again" / OUTPUT, samples=1)
+    again = load_outputs(tmp_path / "again", CtpaNodes(xray), {"ct": ct})
+    assert again.nodes["ct"] is ct
+    assert set(run_of(ct)) == {"ct", "xray", "projected", "difference", "figures"}  # one sample is the mean
+    discard(run_of(ct).values())
+    assert [node.GetName() for node in slicer.util.getNodesByClass("vtkMRMLVolumeNode")] == ["Patient film"]
+
+
+def test_the_results_lie_beside_the_x_ray_in_its_study(xray: Any, tmp_path: Path) -> None:
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "Study")
+    hierarchy.SetItemParent(hierarchy.GetItemByDataNode(xray), study)
+    made = load_folder(write_result(tmp_path / "out"), xray)
+    folder = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(made["ct"]))
+    assert hierarchy.GetItemName(folder) == "Patient film CT (SYNTHETIC)"
+    assert hierarchy.GetItemParent(folder) == study
+
+
+def test_windows_are_the_same_for_the_mean_and_the_samples(xray: Any, tmp_path: Path) -> None:
+    made = load_folder(write_result(tmp_path / "out"), xray)
+    show_picture(made["ct"], "spread")
+    for name, (width, level) in WINDOWS.items():
+        set_window(made["ct"], name)
+        for role in ("ct", "sample_01", "sample_02"):
+            display = made[role].GetDisplayNode()
+            assert (display.GetWindow(), display.GetLevel()) == (width, level)
+    assert (WINDOWS["ctpa"], WINDOWS["lung"]) == ((700, 100), (1500, -600))
+    assert (WINDOWS["mediastinum"], WINDOWS["pe"]) == ((350, 50), (1000, 400))
+    assert offered(made["ct"]) == ["ct", "sample_01", "sample_02", "spread"]
+
+
+def test_the_spread_has_colors_of_its_own_and_a_legend(xray: Any, tmp_path: Path) -> None:
+    made = load_folder(write_result(tmp_path / "out"), xray)
+    show_picture(made["ct"], "spread")
+    display = made["spread"].GetDisplayNode()
+    assert display.GetColorNode().GetName() == "DeepRecon spread"
+    assert display.GetApplyThreshold()
+    legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(made["spread"])
+    assert legend.GetVisibility()
+    assert "HU" in legend.GetTitleText()
+    show_picture(made["ct"], "ct")
+    assert not legend.GetVisibility()
+
+
+def test_the_projection_check_is_a_picture_of_three(xray: Any, tmp_path: Path) -> None:
+    made = load_folder(write_result(tmp_path / "out"), xray)
+    pixels = check_picture(made["ct"])
+    assert pixels is not None
+    rows, _, columns = GRID.shape
+    assert pixels.shape == (rows, 3 * columns + 8, 3)
+    left, middle, right = (pixels[:, start : start + columns] for start in (0, columns + 4, 2 * columns + 8))
+    assert middle.mean() > left.mean()  # the projected one is brighter
+    assert left[0].mean() > left[-1].mean()  # the head is up
+    assert (right[..., 0].astype(int) - right[..., 2]).min() > 0  # too much is red
+    slicer.mrmlScene.RemoveNode(made["difference"])
+    assert check_picture(made["ct"]) is None
+
+
+def test_volume_rendering_uses_slicers_presets_where_they_are(xray: Any, tmp_path: Path) -> None:
+    made = load_folder(write_result(tmp_path / "out"), xray)
+    logic = slicer.modules.volumerendering.logic()
+    property_node = slicer.vtkMRMLVolumePropertyNode()
+    property_node.SetName(PRESETS[1])
+    if not presets():
+        logic.AddPreset(property_node)
+    assert PRESETS[1] in presets()
+    assert rendering(made["ct"]) == ""
+    render(made["ct"], PRESETS[1])
+    assert rendering(made["ct"]) == PRESETS[1]
+    render(made["ct"], "")
+    assert rendering(made["ct"]) == ""
+
+
+def test_samples_that_are_too_large_stay_in_the_job_folder(xray: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(ctpa_result, "MOST_SAMPLES", 100)
+    write_result(tmp_path / OUTPUT, samples=3)
+    result = load_outputs(tmp_path, CtpaNodes(xray))
+    assert set(result.nodes) == {"ct", "spread", "xray", "projected", "difference", "figures"}
+    assert "3 samples are too large" in result.sentence
+    assert str(tmp_path / OUTPUT) in result.sentence
+
+
+def test_a_damaged_result_changes_nothing(xray: Any, tmp_path: Path) -> None:
+    folder = write_result(tmp_path / "out")
+    (folder / "spread.nii.gz").write_bytes(b"damaged")
+    count = slicer.mrmlScene.GetNumberOfNodes()
+    with pytest.raises(InputError, match="changed after the run"):
+        load_folder(folder, xray)
+    assert slicer.mrmlScene.GetNumberOfNodes() == count
+
+
+def test_figures_are_put_into_words() -> None:
+    rows = {row["figure"]: row for row in figure_rows(METRICS)}
+    assert rows["Lung (median)"] == {
+        "figure": "Lung (median)",
+        "value": "-820",
+        "unit": "HU",
+        "expected": "-950 to -550",
+    }
+    assert rows["Bone (median)"]["value"] == "not found"
+    assert rows["Projection error (NRMSE)"]["value"] == "0.31"
+    assert "trust" not in " ".join(rows)
