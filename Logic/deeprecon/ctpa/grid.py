@@ -89,10 +89,15 @@ def to_hu(values: npt.ArrayLike) -> Hu:
     return rounded
 
 
-def resample(volume: Volume, grid: Grid) -> tuple[Hu, Array]:
+def resample(volume: Volume, grid: Grid, offset: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> tuple[Hu, Array]:
     """A CT on the grid, around the middle of its own field; trilinear, smoothed before where it gets coarser.
 
     What lies outside of the scan is air, as is what scanners mark with values below -1000.
+
+    Args:
+        volume: in any orientation.
+        grid: to bring it to.
+        offset: of the grid's middle from that of the field, RAS mm.
 
     Returns:
         HU (k, j, i), and the affine that places it in the patient.
@@ -117,9 +122,9 @@ def resample(volume: Volume, grid: Grid) -> tuple[Hu, Array]:
             "of a chest: it is a crop.",
             "Give the whole scan.",
         )
-    if lies_on(volume, grid):
+    if lies_on(volume, grid) and not any(offset):
         return np.rint(np.clip(volume.array, AIR, 32767)).astype(np.int16), np.array(volume.ijk_to_ras)
-    affine = grid.affine(0.5 * (corners.min(axis=0) + corners.max(axis=0)))
+    affine = grid.affine(0.5 * (corners.min(axis=0) + corners.max(axis=0)) + np.array(offset))
     lps = np.diag([-1.0, -1.0, 1.0, 1.0])
     image = sitk.GetImageFromArray(np.clip(volume.array, AIR, 32767).astype(np.float32))
     _place(image, lps @ volume.ijk_to_ras)

@@ -18,6 +18,8 @@ Values = npt.NDArray[np.float32]
 
 RANGE = float(HIGH - LOW)
 """Data range in HU of PSNR and SSIM: fixed, since one taken from the images grows with their outliers."""
+SLAB = 32
+"""Planes whose structural similarity is computed at once."""
 LIMITS = {
     Label.LUNG: (-950.0, -550.0),
     Label.HEART: (30.0, 500.0),
@@ -55,22 +57,18 @@ def mae(result: npt.ArrayLike, truth: npt.ArrayLike, mask: Mask | None = None) -
 def ssim(result: npt.ArrayLike, truth: npt.ArrayLike, mask: Mask | None = None, size: int = 7) -> float:
     """Structural similarity over `RANGE` (Wang 2004; uniform windows of `size` voxels, K1 0.01, K2 0.03).
 
-    The mean over windows that lie whole in the volume and, with a mask, are centered in it.
+    The mean over windows that lie whole in the volume and, with a mask, are centered in it. Computed slab by slab.
     """
-    a, b = _clipped(result).astype(np.float64), _clipped(truth).astype(np.float64)
-    samples = size**3 / (size**3 - 1)
-    mean_a, mean_b = _box(a, size), _box(b, size)
-    var_a = samples * (_box(a * a, size) - mean_a**2)
-    var_b = samples * (_box(b * b, size) - mean_b**2)
-    covariance = samples * (_box(a * b, size) - mean_a * mean_b)
-    c1, c2 = (0.01 * RANGE) ** 2, (0.03 * RANGE) ** 2
-    similarity = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
-    similarity /= (mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2)
-    half = size // 2
-    inner = (
-        None if mask is None else mask[half : mask.shape[0] - half, half : mask.shape[1] - half, half : -half or None]
-    )
-    return float(similarity.mean() if inner is None else similarity[inner].mean())
+    first, second = np.asarray(result), np.asarray(truth)
+    half, total, count = size // 2, 0.0, 0
+    for start in range(0, len(first) - size + 1, SLAB):
+        planes = slice(start, start + SLAB + size - 1)
+        similarity = _similarity(_clipped(first[planes]), _clipped(second[planes]), size)
+        if mask is not None:
+            k, j, i = similarity.shape
+            similarity = similarity[mask[planes][half : half + k, half : half + j, half : half + i]]
+        total, count = total + float(similarity.sum()), count + similarity.size
+    return total / count
 
 
 def projection_check(hu: npt.ArrayLike, xray: Image, grid: Grid, geometry: Geometry) -> tuple[dict[str, float], Image]:
@@ -137,12 +135,25 @@ def _clipped(hu: npt.ArrayLike) -> Values:
     return values
 
 
+def _similarity(first: Values, second: Values, size: int) -> Array:
+    """SSIM of each window that lies whole in the volumes."""
+    a, b = first.astype(np.float64), second.astype(np.float64)
+    samples = size**3 / (size**3 - 1)
+    mean_a, mean_b = _box(a, size), _box(b, size)
+    var_a = samples * (_box(a * a, size) - mean_a**2)
+    var_b = samples * (_box(b * b, size) - mean_b**2)
+    covariance = samples * (_box(a * b, size) - mean_a * mean_b)
+    c1, c2 = (0.01 * RANGE) ** 2, (0.03 * RANGE) ** 2
+    similarity: Array = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
+    similarity /= (mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2)
+    return similarity
+
+
 def _box(volume: Array, size: int) -> Array:
     """Mean over cubes of `size` that lie whole in the volume."""
     for axis in range(3):
-        total = np.cumsum(volume, axis=axis)
-        padded = np.insert(total, 0, 0.0, axis=axis)
-        count = volume.shape[axis]
-        upper = np.take(padded, np.arange(size, count + 1), axis=axis)
-        volume = (upper - np.take(padded, np.arange(count - size + 1), axis=axis)) / size
+        total = np.moveaxis(np.cumsum(volume, axis=axis), axis, 0)
+        sums = total[size - 1 :].copy()
+        sums[1:] -= total[:-size]
+        volume = np.moveaxis(sums, 0, axis) / size
     return volume

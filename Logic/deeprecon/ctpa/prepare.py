@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deeprecon.ctpa.alignment import find_shift
 from deeprecon.ctpa.grid import HIGH, LOW, PRESETS, Grid, Hu, resample, resample_labels
 from deeprecon.ctpa.manifest import SPLITS, TRAIN, VIEWS, Pair, read_manifest, source_sha256, split_patients
 from deeprecon.ctpa.parameters import PrepareInputs, PrepareParameters, Preset
 from deeprecon.ctpa.projection import Geometry, expose, line_integrals
 from deeprecon.ctpa.store import CUBE, FORMAT, STORE, geometry_to_json, write_case
-from deeprecon.ctpa.xray import XrayImage, condition_image, find_shift, geometry_of, standardize
+from deeprecon.ctpa.xray import XrayImage, condition_image, geometry_of, standardize
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import write_json
 from deeprecon.data.radiograph import read_radiograph

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from deeprecon.ctpa import parameters as settings
+from deeprecon.ctpa.evaluate import evaluate
 from deeprecon.ctpa.export import export
 from deeprecon.ctpa.phantom_files import phantom
 from deeprecon.ctpa.prepare import prepare
@@ -29,6 +30,13 @@ VERBS = {
         settings.PrepareParameters,
         prepare,
         precisions=lambda parameters: ("fp32",),
+    ),
+    "evaluate": Verb(
+        "hold a synthetic CT against the true one",
+        settings.EvaluateInputs,
+        settings.EvaluateParameters,
+        evaluate,
+        needs_torch=_never,
     ),
     "export": Verb(
         "write a synthetic CT as a DICOM series that says what it is",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -26,10 +25,6 @@ LEAST_CONTRAST = 1e-3
 """Least interquartile range of the body, as a share of the range of brightness."""
 LIMIT = 4.0
 """Largest value of a standardized image; markers and implants beyond it are clipped."""
-MOST_SHIFT = 60.0
-"""mm by which an X-ray may lie beside the projection of its CT."""
-SEARCH_PIXEL = 6.0
-"""Size in mm of the pixels on which the whole range is searched."""
 COVERED = 0.95
 """Share of the field, along rows and columns, that an X-ray must cover to go without a note."""
 
@@ -86,7 +81,7 @@ def condition_image(
         flip: swap left and right, after the turn.
         invert: swap bright and dark.
         pixel_spacing: in mm at the detector; 0 for what the file says, or else `USUAL_SIDE` over the pixels.
-        shift: of the image on the detector in mm, towards the head and to the left; see `find_shift`.
+        shift: of the image on the detector in mm, towards the head and to the left; see `deeprecon.ctpa.alignment`.
 
     Raises:
         InputError: the image has no gray values between dark and bright.
@@ -160,57 +155,6 @@ def standardize(image: npt.ArrayLike, covered: npt.NDArray[np.bool_] | None = No
         raise ValueError("the body has no contrast")
     standardized: Image = np.clip((values - median) / (three_quarters - quarter), -LIMIT, LIMIT).astype(np.float32)
     return standardized
-
-
-def find_shift(xray: XrayImage, projection: Image, grid: Grid, geometry: Geometry) -> tuple[tuple[float, float], float]:
-    """How far an X-ray must be moved to fit a CT's projection: the patient never stands where the CT's middle is.
-
-    Args:
-        xray: on the detector of `projection.detector_axes`.
-        projection: of the CT onto the same pixels.
-        grid, geometry: see there.
-
-    Returns:
-        The shift in mm, towards the head and to the left, with the highest correlation, and that correlation.
-    """
-    v, u = detector_axes(grid, geometry)
-    pixel = (float(v[1] - v[0]), float(u[1] - u[0]))
-    factor = max(1, round(SEARCH_PIXEL / pixel[0]))
-    best, shift = -np.inf, (0, 0)
-    for step in dict.fromkeys((factor, 1)):  # all of the range on coarse pixels, then close by on the fine ones
-        moved, fixed, known = (
-            _coarser(image, step) for image in (xray.image, standardize(projection), xray.covered.astype(np.float32))
-        )
-        reach = [round(MOST_SHIFT / size / step) for size in pixel] if step == factor else [factor, factor]
-        middle = [value // step for value in shift]
-        candidates = product(*[range(at - by, at + by + 1) for at, by in zip(middle, reach, strict=True)])
-        found = [
-            (_correlation(moved, fixed, known > 0.5, rows, columns), rows, columns) for rows, columns in candidates
-        ]
-        best, *place = max(found)
-        shift = (place[0] * step, place[1] * step)
-    return (shift[0] * pixel[0], shift[1] * pixel[1]), float(best)
-
-
-def _coarser(image: Image, factor: int) -> Image:
-    """Means over squares of pixels; what is left over at the end is cut off."""
-    rows, columns = (count // factor for count in image.shape)
-    squares = image[: rows * factor, : columns * factor].reshape(rows, factor, columns, factor)
-    mean: Image = squares.mean(axis=(1, 3), dtype=np.float32)
-    return mean
-
-
-def _correlation(moved: Image, fixed: Image, known: npt.NDArray[np.bool_], rows: int, columns: int) -> float:
-    """Of two images where they overlap, the first one moved by whole pixels."""
-    (to_rows, from_rows), (to_columns, from_columns) = (
-        (slice(max(step, 0), count + min(step, 0)), slice(max(-step, 0), count + min(-step, 0)))
-        for step, count in zip((rows, columns), fixed.shape, strict=True)
-    )
-    inside = known[from_rows, from_columns]
-    first, second = moved[from_rows, from_columns][inside], fixed[to_rows, to_columns][inside]
-    first, second = first - first.mean(), second - second.mean()
-    scale = float(np.sqrt((first**2).sum() * (second**2).sum()))
-    return float((first * second).sum()) / scale if scale > 0 else -1.0
 
 
 def _weights(points: Array, count: int, spacing: float) -> Array:

@@ -1,0 +1,110 @@
+"""Holding a synthetic CT against the true one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from deeprecon.ctpa.alignment import find_shift
+from deeprecon.ctpa.grid import PREVIEW, Grid, Hu, lies_on, resample, resample_labels
+from deeprecon.ctpa.metrics import body_mask, implausible, mae, organ_hu, projection_check, psnr, seam_ratio, ssim
+from deeprecon.ctpa.parameters import EvaluateInputs, EvaluateParameters
+from deeprecon.ctpa.patches import Windows
+from deeprecon.ctpa.projection import Geometry, Image, line_integrals
+from deeprecon.ctpa.xray import condition_image, geometry_of
+from deeprecon.data.errors import InputError
+from deeprecon.data.radiograph import read_radiograph
+from deeprecon.data.tables import write_table
+from deeprecon.data.volume import Volume
+from deeprecon.data.volume_io import read_volume
+from deeprecon.jobs.run import Outcome, Run
+
+PATCH, STRIDE = 128, 96
+"""Of the published patch training; where its patches meet, seams are looked for."""
+LUNG = (-980, -500)
+"""HU of lung, within the body."""
+
+Array = npt.NDArray[np.float64]
+
+
+def evaluate(inputs: EvaluateInputs, parameters: EvaluateParameters, run: Run) -> Outcome:
+    """Figures of a synthetic CT, on its own voxels, with a fixed range of HU, whole and within the body alone.
+
+    Without the true CT's labels there is no HU by organ, without the X-ray no projection check.
+
+    Raises:
+        InputError: a volume that is no CT of a chest, or labels that are not of the true CT.
+    """
+    run.reporter.status("Reading the volumes")
+    synthetic = read_volume(inputs.ct)
+    grid = Grid(_shape(synthetic))
+    if not lies_on(synthetic, grid):
+        grid = PREVIEW
+        run.reporter.warning(f"{synthetic.name} does not have the voxels of a synthetic CT and is resampled.")
+    hu, _ = resample(synthetic, grid)
+    true = read_volume(inputs.truth)
+    truth, affine = resample(true, grid)
+    figures: dict[str, float] = {}
+    if inputs.xray is not None:
+        xray, geometry, offset = _xray(inputs.xray, truth, grid, run)
+        if any(offset):
+            truth, affine = resample(true, grid, offset)
+        for name, volume in (("", hu), ("truth_", truth)):
+            found, _ = projection_check(volume, xray, grid, geometry)
+            figures |= {f"{name}{key}": value for key, value in found.items()}
+    run.reporter.status("Comparing")
+    body = body_mask(truth)
+    for name, mask in (("", None), ("_body", body)):
+        figures[f"psnr{name}"] = psnr(hu, truth, mask)
+        figures[f"ssim{name}"] = ssim(hu, truth, mask)
+        figures[f"mae{name}"] = mae(hu, truth, mask)
+    windows = Windows.cubes(grid.shape, PATCH, STRIDE)
+    figures |= {"seam_ratio": seam_ratio(hu, windows), "truth_seam_ratio": seam_ratio(truth, windows)}
+    figures |= {"lung_litres": _lung_litres(hu, grid), "truth_lung_litres": _lung_litres(truth, grid)}
+    if inputs.labels is not None:
+        labels = read_volume(inputs.labels)
+        if labels.array.shape != true.array.shape or not np.allclose(labels.ijk_to_ras, true.ijk_to_ras, atol=1e-3):
+            raise InputError(f"{labels.name} does not lie on the voxels of {true.name}.", "Give the labels of that CT.")
+        placed = resample_labels(labels, grid, affine)
+        organs = organ_hu(hu, placed)
+        for text in implausible(organs):
+            run.reporter.warning(f"In the synthetic CT {text}.")
+        figures |= {f"{name}_hu": value for name, value in organs.items()}
+        figures |= {f"truth_{name}_hu": value for name, value in organ_hu(truth, placed).items()}
+    finite = {name: value for name, value in figures.items() if np.isfinite(value)}  # PSNR of a volume with itself
+    outputs = {"table": run.output / "evaluation.csv"}
+    write_table(outputs["table"], [{"figure": name, "value": value} for name, value in figures.items()])
+    return Outcome(outputs, dict(finite))
+
+
+def _xray(path: Path, truth: Hu, grid: Grid, run: Run) -> tuple[Image, Geometry, tuple[float, float, float]]:
+    """The X-ray as a network takes it, its geometry, and how far the true CT lies beside it, RAS mm.
+
+    A synthetic CT lies where its X-ray does, so that it is the true one that must be moved.
+    """
+    radiograph = read_radiograph(path)
+    geometry = geometry_of(radiograph.view)
+    xray = condition_image(radiograph, geometry, grid)
+    for note in xray.notes:
+        run.reporter.warning(f"{radiograph.name}: {note}")
+    (up, left), fit = find_shift(xray, line_integrals(truth, grid, geometry), grid, geometry)
+    if up or left:
+        run.reporter.warning(
+            f"The true CT is moved by {0.0 - up:.0f} mm towards the head and {0.0 - left:.0f} mm to the left on the "
+            f"detector, where it fits the X-ray best (correlation {fit:.2f})."
+        )
+    scale = geometry.at_middle()
+    return xray.image, geometry, (-left / scale + 0.0, 0.0, up / scale)
+
+
+def _lung_litres(hu: Hu, grid: Grid) -> float:
+    """Volume of what has the HU of lung within the body, in litres."""
+    inside = body_mask(hu) & (hu > LUNG[0]) & (hu < LUNG[1])
+    return float(inside.sum()) * float(np.prod(grid.spacing)) / 1e6
+
+
+def _shape(volume: Volume) -> tuple[int, int, int]:
+    k, j, i = volume.array.shape
+    return k, j, i
