@@ -135,7 +135,7 @@ def picture(
             times, detection.models.min(axis=0), detection.models.max(axis=0), color="#0072b2", alpha=0.25, lw=0
         )
     upper.plot(times, detection.probability(quantile), color="#0072b2", lw=1.2, label=f"quantile {quantile:g}")
-    upper.axhline(threshold, color="black", lw=0.8, ls="--", label=f"threshold {threshold:g}")
+    upper.axhline(threshold, color="black", lw=0.8, ls="--", label=f"threshold {threshold:.3g}")
     alarm = np.where(detection.osd == osd.ALARM, 1.03, np.nan)
     upper.plot(times, alarm, ".", color="#009e73", ms=4, label="alarm of OpenSeizureDetector")
     upper.set(ylabel="seizure probability", ylim=(-0.03, 1.08), title=f"{title}. Research only, no alarm device.")

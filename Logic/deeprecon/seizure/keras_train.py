@@ -2,7 +2,7 @@
 
 The parent writes task.json (configuration, users of each network, seed) beside the data; the child draws the same
 batches at the same rates as the PyTorch loop, keeps the weights that do best, and writes network-NN.npz. A network
-whose file is there is not trained again.
+whose file is there is not trained again; one that was cut off goes on from network-NN.last.npz, its last validation.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def train_in_child(
 
     Raises:
         InputError: Keras or its backend is not installed, or what the data lack.
-        Stopped: the run was asked to stop; networks that are finished are kept for a resume.
+        Stopped: the run was asked to stop; a resume goes on from the last validation.
     """
     folder = run.checkpoint / f"{name}keras"
     folder.mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ def train_in_child(
     if runner.exit_code:
         raise RuntimeError(f"Keras ended with code {runner.exit_code}:\n{runner.log}")
     results = [_read(folder / f"network-{number:02d}.npz") for number in range(len(split.training))]
-    return KerasTrained(tuple(weights for weights, _ in results), tuple(history for _, history in results))
+    return KerasTrained(tuple(weights for weights, _ in results), tuple(about["history"] for _, about in results))
 
 
 def train_folder(folder: Path, tell: Callable[..., None]) -> None:
@@ -111,16 +111,27 @@ def train_folder(folder: Path, tell: Callable[..., None]) -> None:
         def metric(values: dict[str, float], share: float, number: int = number) -> None:
             tell(type="metric", **values, fraction=(number + share) / len(pairs))
 
-        weights, history = fit_keras(data, config.modelConfig, seed, metric)
-        with atomic_path(path) as part, open(part, "wb") as file:
-            arrays: dict[str, Any] = {**weights, "history": np.frombuffer(json.dumps(history).encode(), np.uint8)}
-            np.savez(file, **arrays)
+        last = path.with_suffix(".last.npz")
+        weights, history = fit_keras(data, config.modelConfig, seed, metric, last)
+        _write(path, weights, history=history)
+        last.unlink()
 
 
 def fit_keras(
-    data: TrainingData, model: ModelConfig, seed: int, metric: Callable[[dict[str, float], float], None]
+    data: TrainingData,
+    model: ModelConfig,
+    seed: int,
+    metric: Callable[[dict[str, float], float], None],
+    last: Path | None = None,
 ) -> tuple[Weights, list[dict[str, float]]]:
     """Train one network; returns its best weights and the history.
+
+    Args:
+        data: of the network.
+        model: steps, rates and selection.
+        seed: of weights and dropout.
+        metric: told the figures of each validation and the share of the steps that is done.
+        last: where the state is kept after each validation; where there is one, the training goes on from it.
 
     Raises:
         InputError: the figure on the validation users was never a number.
@@ -130,10 +141,21 @@ def fit_keras(
     network = keras_model(model.window, model.strides, model.convDropout, model.denseDropout)
     optimizer = keras.optimizers.AdamW(model.lrPeak, weight_decay=model.weightDecay, epsilon=1e-8)
     network.compile(optimizer=optimizer, loss="sparse_categorical_crossentropy")
+    optimizer.build(network.trainable_variables)
+    variables = [*network.variables, *optimizer.variables]  # with the states of the dropout's generators
     history: list[dict[str, float]] = []
     best, waited, total = math.inf, 0, 0.0
     weights: Weights = {}
-    for step in range(model.steps):
+    if last is not None and last.exists():
+        kept, about = _read(last)
+        history, best, waited = about["history"], about["best"], about["waited"]
+        for number, variable in enumerate(variables):
+            variable.assign(kept.pop(f"variable-{number}"))
+        weights = kept
+    stopped = 0 < model.earlyStoppingPatience <= waited
+    for step in range(model.steps if stopped else len(history) * model.evalEverySteps, model.steps):
+        if step % model.evalEverySteps == 0:  # not all backends draw the dropout from a state that can be kept
+            keras.utils.set_random_seed((seed + step) % 2**32)
         batch = data.sampler.batch(step)
         optimizer.learning_rate.assign(model.rate(step))
         total += float(network.train_on_batch(batch.magnitude[..., None], batch.label))
@@ -150,6 +172,11 @@ def fit_keras(
             best, waited, weights = figure, 0, weights_of(network)
         else:
             waited += 1
+        if last is not None:
+            state = {
+                f"variable-{number}": keras.ops.convert_to_numpy(variable) for number, variable in enumerate(variables)
+            }
+            _write(last, {**weights, **state}, history=history, best=best, waited=waited)
         if 0 < model.earlyStoppingPatience <= waited:
             break
     if not weights:
@@ -157,10 +184,16 @@ def fit_keras(
     return weights, history
 
 
-def _read(path: Path) -> tuple[Weights, list[dict[str, float]]]:
+def _write(path: Path, arrays: Weights, **about: Any) -> None:
+    text = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    with atomic_path(path) as part, open(part, "wb") as file:
+        np.savez(file, **arrays, about=text)  # type: ignore[arg-type]
+
+
+def _read(path: Path) -> tuple[Weights, dict[str, Any]]:
     with np.load(path, allow_pickle=False) as file:
-        history: list[dict[str, float]] = json.loads(bytes(file["history"]))
-        return {name: file[name] for name in file.files if name != "history"}, history
+        about: dict[str, Any] = json.loads(bytes(file["about"]))
+        return {name: file[name] for name in file.files if name != "about"}, about
 
 
 def main(arguments: Sequence[str]) -> int:

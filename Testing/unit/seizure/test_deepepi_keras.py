@@ -23,7 +23,8 @@ os.environ.setdefault("KERAS_BACKEND", "torch")
 pytest.importorskip("keras")
 
 from deeprecon.seizure.keras_model import keras_model, set_weights, weights_of
-from deeprecon.seizure.keras_train import train_in_child
+from deeprecon.seizure.keras_train import fit_keras, train_in_child
+from deeprecon.seizure.training_data import TrainingData
 
 SEED_STRIDES = (1, 1, 1, 1, 2, 1, 1, 1, 1, 2, 1, 1, 1, 2)
 
@@ -104,6 +105,36 @@ def test_training_in_a_child_gives_weights_of_the_same_names_and_goes_on_after_a
         start = new_network(0).state_dict()["convolutions.3.linear.weight"]
         assert not torch.equal(network.state_dict()["convolutions.3.linear.weight"], start)
         assert np.isfinite(probability(network.eval(), windows())).all()
+
+
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_an_interrupted_network_goes_on_from_its_last_validation_to_the_same_bits(
+    after, people, configuration, tmp_path
+):
+    config = read_config(configuration(modelConfig={"framework": "tensorflow", "denseDropout": 0.3}))
+    split = split_users(people, 1, 0.25, 0.5, 0)
+    data = TrainingData.make(people, split.training[0], split.validation[0], config, 0)
+    heard: list[dict[str, float]] = []
+
+    def metric(values: dict[str, float], share: float) -> None:
+        heard.append(values)
+        if len(heard) == after + 1:
+            raise KeyboardInterrupt
+
+    whole, history = fit_keras(data, config.modelConfig, 0, lambda values, share: None)
+    if after < len(history):
+        with pytest.raises(KeyboardInterrupt):
+            fit_keras(data, config.modelConfig, 0, metric, tmp_path / "last.npz")
+    else:
+        fit_keras(data, config.modelConfig, 0, metric, tmp_path / "last.npz")
+    trained_again: list[dict[str, float]] = []
+    resumed, found = fit_keras(
+        data, config.modelConfig, 0, lambda values, share: trained_again.append(values), tmp_path / "last.npz"
+    )
+    assert found == history
+    assert len(trained_again) == len(history) - after
+    for name, values in whole.items():
+        np.testing.assert_array_equal(resumed[name], values)
 
 
 def test_a_fault_of_the_data_comes_back_from_the_child_in_words(people, configuration, make_run):
