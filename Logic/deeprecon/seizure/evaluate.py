@@ -224,5 +224,5 @@ def _picture(comparison: Comparison, quantile: float) -> bytes:
     axis.set_xscale("symlog", linthresh=1)
     axis.set_xlim(left=0)
     axis.grid(alpha=0.3)
-    axis.legend(frameon=False)
+    axis.legend(frameon=False, loc="lower right")
     return png(figure)

@@ -310,7 +310,7 @@ def write_phantom(folder: Path, users: int, seizures: int, minutes: float, hours
     write_json(paths["events"], make_events(users, seizures, minutes, seed))
     if hours:
         axes, times = long_recording(hours, users, seed)
-        paths |= {"recording": folder / "recording.csv", "seizures": folder / "seizures.csv"}
+        paths |= {"recording": folder / "recording.csv", "table": folder / "seizures.csv"}
         seconds = np.arange(len(axes)) / SAMPLE_RATE
         with atomic_path(paths["recording"]) as part:
             table = np.column_stack([seconds, axes])
@@ -320,7 +320,7 @@ def write_phantom(folder: Path, users: int, seizures: int, minutes: float, hours
             dict(zip(columns, ("recording", str(users + 1), round(start, 2), round(end, 2)), strict=True))
             for start, end in times
         ]
-        write_table(paths["seizures"], rows or [dict.fromkeys(columns, "")])
+        write_table(paths["table"], rows or [dict.fromkeys(columns, "")])
     return paths
 
 

@@ -54,9 +54,9 @@ def prepare(inputs: settings.PrepareInputs, parameters: settings.PrepareParamete
         raise InputError(f"Recordings have the same name: {', '.join(twice)[:200]}.", "Give each event and file once.")
     if not recordings:
         raise InputError("No recording is left.", "Look at eventFilters in the configuration.")
-    outputs = {"data": run.output / "dataset.npz", "recordings": run.output / "recordings.csv"}
+    outputs = {"data": run.output / "dataset.npz", "table": run.output / "recordings.csv"}
     write_dataset(outputs["data"], recordings)
-    write_table(outputs["recordings"], [_row(recording) for recording in recordings])
+    write_table(outputs["table"], [_row(recording) for recording in recordings])
     if uncertain := sum(recording.uncertain for recording in recordings):
         run.reporter.warning(
             f"{uncertain} recordings have a seizure at an unknown time: they are scored as events alone, and trained "
