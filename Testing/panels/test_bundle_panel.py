@@ -48,3 +48,53 @@ def test_the_card_of_a_bundle_is_shown_if_it_is_for_this_method(
     bundle.ui.folderEdit.currentPath = str(tmp_path / "dwmri")
     assert bundle.bundle is None
     assert "for dwmri" in bundle.ui.messageLabel.text
+
+
+def test_a_model_goes_out_as_a_file_and_comes_in_checked(
+    bundle: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import zipfile
+
+    from deeprecon.data.errors import InputError
+    from deeprecon.data.files import sha256, write_json
+    from deeprecon.training.bundle import FORMAT
+
+    source = tmp_path / "model"
+    for part in ("configs", "models", "docs"):
+        (source / part).mkdir(parents=True)
+    (source / "models" / "model.safetensors").write_bytes(b"weights")
+    (source / "docs" / "README.md").write_text("A model.", encoding="utf-8")
+    words = ("network", "version", "license", "description", "valid_for", "training_data",
+             "monai_version", "pytorch_version", "numpy_version")  # fmt: skip
+    names = ("models/model.safetensors", "docs/README.md")
+    card = {**dict.fromkeys(words, "1"), "name": "Größe 7", "format": FORMAT, "method": "scar", "parameters": {},
+            "network_data_format": {}, "files": {name: sha256(source / name) for name in names}}  # fmt: skip
+    write_json(source / "configs" / "metadata.json", card)
+    monkeypatch.setattr("deeprecon.panels.bundle_panel.models_folder", lambda: tmp_path / "models")
+    assert not bundle.ui.exportButton.enabled
+    bundle.ui.folderEdit.currentPath = str(source)
+    file = tmp_path / "model.zip"
+    bundle.ui.fileEdit.currentPath = str(file)
+    bundle.ui.exportButton.click()
+    bundle.ui.importButton.click()
+    found = Path(bundle.ui.folderEdit.currentPath)
+    assert found.parent == tmp_path / "models"
+    assert bundle.bundle.sha256 == sha256(source / "configs" / "metadata.json")
+    assert len(list((tmp_path / "models").iterdir())) == 1
+
+    # a changed or escaping file is refused, and nothing is left behind
+    for name, content, words in (
+        ("models/model.safetensors", b"other", "changed or damaged"),
+        ("../outside", b"x", "outside of the bundle"),
+    ):
+        bad = tmp_path / "bad.zip"
+        with zipfile.ZipFile(file) as old, zipfile.ZipFile(bad, "w") as new:
+            for entry in old.namelist():
+                new.writestr(entry, content if entry == name else old.read(entry))
+            if name not in old.namelist():
+                new.writestr(name, content)
+        bundle.ui.fileEdit.currentPath = str(bad)
+        with pytest.raises(InputError, match=words):
+            bundle._onImport()
+        assert len(list((tmp_path / "models").iterdir())) == 1
+    assert not (tmp_path / "outside").exists()

@@ -10,8 +10,15 @@ from typing import Any
 import slicer
 
 from deeprecon.data.errors import InputError
+from deeprecon.panels.overlay import default_folder
 from deeprecon.resources import resource_path
 from deeprecon.training.bundle import Bundle, read_bundle
+from deeprecon.training.bundle_file import export_bundle, import_bundle
+
+
+def models_folder() -> Path:
+    """Where imported models go, beside the overlay's packages."""
+    return default_folder().parent / "models"
 
 
 class BundlePanel:
@@ -31,6 +38,8 @@ class BundlePanel:
         self._method = method
         self._changed = changed
         self.ui.folderEdit.connect("currentPathChanged(QString)", self._onFolder)
+        self.ui.importButton.connect("clicked(bool)", self._onImport)
+        self.ui.exportButton.connect("clicked(bool)", self._onExport)
         self._read(self.ui.folderEdit.currentPath)  # the field remembers the last session's folder
 
     def _onFolder(self, path: str) -> None:
@@ -53,11 +62,29 @@ class BundlePanel:
             except InputError as error:
                 self._show(str(error), "")
 
+    def _onImport(self) -> None:
+        with slicer.util.tryWithErrorDisplay("The model could not be imported.", waitCursor=True):
+            bundle = import_bundle(self._file(), models_folder(), self._method)
+            self.ui.folderEdit.currentPath = str(bundle.folder)
+
+    def _onExport(self) -> None:
+        with slicer.util.tryWithErrorDisplay("The model could not be exported.", waitCursor=True):
+            if self.bundle is not None:
+                path = self._file()
+                export_bundle(self.bundle, path if path.suffix else path.with_suffix(".zip"))
+
+    def _file(self) -> Path:
+        path = self.ui.fileEdit.currentPath
+        if not path:
+            raise InputError("No model file is chosen.", "Choose one beside the button.")
+        return Path(path)
+
     def _show(self, message: str, card: str) -> None:
         self.ui.messageLabel.text = html.escape(message)
         self.ui.messageLabel.visible = bool(message)
         self.ui.cardText.setHtml(card)
         self.ui.cardText.visible = bool(card)
+        self.ui.exportButton.enabled = bool(card)
 
 
 def _card(bundle: Bundle) -> str:

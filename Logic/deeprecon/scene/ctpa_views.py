@@ -29,8 +29,8 @@ _GRAY = "vtkMRMLColorTableNodeGrey"
 _LEAST_SPREAD = 20.0
 """HU of spread below which the mean is seen undisturbed."""
 _OPACITY = 0.55
-_SIDE = 200
-"""Height in pixels of the pictures of the projection check."""
+_WIDTH = 128
+"""Most pixels across of each picture of the projection check."""
 
 
 def offered(ct: Any) -> list[str]:
@@ -156,8 +156,8 @@ def _voxels(node: Any) -> Any:
 
 
 def _upright(node: Any) -> Any:
-    """A coronal slice as (rows from head to foot, columns), about `_SIDE` pixels high."""
+    """A coronal slice as (rows from head to foot, columns), at most `_WIDTH` pixels across."""
     array = np.asarray(slicer.util.arrayFromVolume(node), float)[::-1, 0, :]
-    step = max(1, array.shape[0] // _SIDE)
+    step = -(-array.shape[1] // _WIDTH)
     rows, columns = (count // step * step for count in array.shape)
     return array[:rows, :columns].reshape(rows // step, step, columns // step, step).mean(axis=(1, 3))

@@ -132,10 +132,10 @@ def test_the_projection_check_is_a_picture_of_three(xray: Any, tmp_path: Path) -
 def test_volume_rendering_uses_slicers_presets_where_they_are(xray: Any, tmp_path: Path) -> None:
     made = load_folder(write_result(tmp_path / "out"), xray)
     logic = slicer.modules.volumerendering.logic()
-    property_node = slicer.vtkMRMLVolumePropertyNode()
-    property_node.SetName(PRESETS[1])
-    if not presets():
-        logic.AddPreset(property_node)
+    if PRESETS[1] not in presets():
+        preset = slicer.vtkMRMLVolumePropertyNode()
+        preset.SetName(PRESETS[1])
+        logic.AddPreset(preset)
     assert PRESETS[1] in presets()
     assert rendering(made["ct"]) == ""
     render(made["ct"], PRESETS[1])
