@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.errors import InputError
-from deeprecon.scattering.coordinates import by_reciprocity, to_midpoint, to_polar
+from deeprecon.scattering.coordinates import band_limited, by_reciprocity, to_midpoint, to_polar
 
 Floats = npt.NDArray[np.floating[Any]]
 Complex = npt.NDArray[np.complexfloating[Any, Any]]
@@ -95,8 +95,8 @@ class Measurements:
         return result
 
     def midpoint(self) -> Complex:
-        """(S, N, N) data [midpoint, offset]."""
-        return to_midpoint(self.far_field)
+        """(S, N, N) data [midpoint, offset], without the orders that only noise can have."""
+        return to_midpoint(band_limited(self.far_field, self.k))
 
     def part(self, chosen: slice | npt.NDArray[np.int64]) -> Measurements:
         """Some of the objects."""

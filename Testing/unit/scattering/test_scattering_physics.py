@@ -12,9 +12,11 @@ from scipy import special
 from deeprecon.data.errors import InputError
 from deeprecon.scattering.born import BornOperator, PolarBorn, factor
 from deeprecon.scattering.coordinates import (
+    band_limited,
     cell_axis,
     directions_needed,
     from_midpoint,
+    largest_order,
     resample,
     ring_weights,
     to_midpoint,
@@ -257,6 +259,18 @@ def test_half_a_step_is_reached_without_error(exact: np.ndarray) -> None:
     m = np.arange(0, 128, 16) * step
     direct = far_field(K, SCENE, m + step / 2, m - step / 2)
     np.testing.assert_allclose(to_midpoint(exact)[::16, 1], np.diag(direct), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("k", [2.0, 8.0, 16.0])
+def test_orders_that_no_wave_has_are_noise(k: float) -> None:
+    rim = (disc(0.75, 0.0, 0.25, 0.8), disc(-0.5, -0.55, 0.25, 0.8))  # reaches as far as anything can
+    found = far_field(k, rim, ANGLES, ANGLES)
+    assert relative(band_limited(found, k), found) < 1e-5
+    noise = complex_noise(128, 128)
+    share = np.linalg.norm(band_limited(noise, k)) ** 2 / np.linalg.norm(noise) ** 2
+    assert share == pytest.approx(((2 * largest_order(k) + 1) / 128) ** 2, rel=0.1)
+    few = found[::32, ::32]  # directions that hold no such orders
+    np.testing.assert_array_equal(band_limited(few, k), few)
 
 
 @pytest.mark.parametrize("n", [96, 128, 160])
