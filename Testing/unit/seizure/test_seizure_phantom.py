@@ -113,3 +113,18 @@ def test_files_say_the_same_as_the_simulation(tmp_path):
     axes, times = long_recording(0.2, 2, 0)
     np.testing.assert_allclose(plain.magnitude, np.linalg.norm(axes, axis=1), atol=1e-5)
     assert len(times) == 1
+
+
+def test_seizures_are_as_strong_and_as_broad_in_frequency_as_the_published_one(shared_data):
+    def figures(recording):
+        start, end = recording.seizures[0]
+        rows, _ = recording.rows()
+        found = analyze(rows[int(start // 5) + 1 : int(end // 5)])
+        return found.roi_power, found.ratio
+
+    (event,) = read_recordings(shared_data / "epi" / "osdb_event_45781.json")
+    simulated = [figures(one) for one in make_recordings(15, 2, 1.0, 5) if one.seizures]
+    power, ratio = (np.median(np.concatenate(values)) for values in zip(*simulated, strict=True))
+    known_power, known_ratio = (np.median(values) for values in figures(event))
+    assert 0.5 < power / known_power < 2
+    assert ratio == pytest.approx(known_ratio, rel=0.15)
