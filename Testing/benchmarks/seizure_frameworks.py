@@ -3,8 +3,9 @@
     python Testing/benchmarks/seizure_frameworks.py [--steps 60] [--tensorflow-python PYTHON] [--json FILE]
 
 Each training has a process of its own. Keras runs on its torch backend, and on TensorFlow where this Python, or the one
-given, has it. Memory is the largest resident set of the process. The last column is the largest difference between the
-probabilities that Keras and PyTorch compute from the Keras weights. Exits with 1 if that exceeds 1e-6.
+given, has it. Times are of the processor, which on one thread are those of an idle machine's clock. Memory is the
+largest resident set of the process. The last column is the largest difference between the probabilities that Keras and
+PyTorch compute from the Keras weights. Exits with 1 if that exceeds 1e-6.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def one(framework: str, steps: int, folder: Path) -> None:
     data, model = task(steps)
     signal = data.validation[:64]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.perf_counter()
+    start = time.process_time()
     if framework == "pytorch":
         import torch
 
@@ -63,9 +64,9 @@ def one(framework: str, steps: int, folder: Path) -> None:
                 return lambda *values, **named: None
 
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-        imported = time.perf_counter()
+        imported = time.process_time()
         network, result = fit_network(data, model, Run(folder, folder, "cpu", 1, "fp32", 0, Quiet()), 0, "n")
-        seconds, best = time.perf_counter() - imported, result.best
+        seconds, best = time.process_time() - imported, result.best
         with torch.no_grad():
             answers = torch.softmax(network(torch.from_numpy(signal)), dim=1)[:, 1].numpy()
         weights = {name: value.numpy() for name, value in network.state_dict().items()}
@@ -74,9 +75,9 @@ def one(framework: str, steps: int, folder: Path) -> None:
         from deeprecon.seizure.keras_train import fit_keras
 
         import_keras()
-        imported = time.perf_counter()
+        imported = time.process_time()
         weights, history = fit_keras(data, model, 0, lambda values, share: None)
-        seconds, best = time.perf_counter() - imported, min(entry["validation"] for entry in history)
+        seconds, best = time.process_time() - imported, min(entry["validation"] for entry in history)
         keras = keras_model(model.window)
         set_weights(keras, weights)
         answers = np.asarray(keras.predict_on_batch(signal[..., None]))[:, 1]
@@ -132,11 +133,11 @@ def main() -> int:
         pairs.append(("keras on tensorflow", tensorflow))
     rows = []
     print(f"{arguments.steps} steps of 32 windows of 30 s, {arguments.threads} thread(s)")
-    print(f"{'framework':<20} training s  import s  peak MB  validation loss  difference")
+    print(f"{'framework':<20} training cpu s  import cpu s  peak MB  validation loss  difference")
     for framework, python in pairs:
         rows.append(run(framework, python, arguments.steps, arguments.threads))
         row = rows[-1]
-        print(f"{framework:<20} {row['training_s']:10.1f} {row['import_s']:9.1f} {row['peak_mb']:8.0f} "
+        print(f"{framework:<20} {row['training_s']:14.1f} {row['import_s']:13.1f} {row['peak_mb']:8.0f} "
               f"{row['validation']:16.4f} {row['difference']:11.1e}", flush=True)  # fmt: skip
     if len(pairs) == 2:
         print("TensorFlow is not installed here: --tensorflow-python names a Python that has it.")
