@@ -15,7 +15,10 @@ from .conftest import MODULE, ROOT
 PANELS = ROOT / "Logic" / "deeprecon" / "panels"
 SHARED_UI = ROOT / "Logic" / "Resources" / "UI"
 DWMRI = ROOT / "DWMRIEnhance" / "DWMRIEnhance.py"
+CTPA = ROOT / "CTPASynthesis" / "CTPASynthesis.py"
 PAIRS = [
+    (CTPA, CTPA.parent / "Resources" / "UI" / "CTPASynthesis.ui"),
+    (PANELS / "ctpa_findings.py", SHARED_UI / "CtpaFindings.ui"),
     (DWMRI, DWMRI.parent / "Resources" / "UI" / "DWMRIEnhance.ui"),
     (PANELS / "compare_panel.py", SHARED_UI / "ComparePanel.ui"),
     (MODULE, MODULE.parent / "Resources" / "UI" / "ScarReconstruction.ui"),
@@ -28,6 +31,8 @@ PAIRS = [
     (PANELS / "scar_findings.py", SHARED_UI / "ScarFindings.ui"),
 ]
 BY_VARIABLE = {
+    PANELS / "ctpa_widgets.py": {"label": "QLabel", "_text": "QLabel", "side": "QLabel"},
+    PANELS / "ctpa_findings.py": {"button": "QPushButton"},
     PANELS / "dwmri_widgets.py": {"_label": "QLabel"},
     PANELS / "method_widget.py": {"combo": "QComboBox"},
     PANELS / "result_panel.py": {"combo": "QComboBox"},
@@ -146,7 +151,7 @@ def test_linked_widgets_name_fields_of_the_parameter_node(host: Any) -> None:
     assert direct | by_code | by_run == set(node.allParameters)
 
 
-@pytest.mark.parametrize("path", [MODULE, DWMRI, *sorted(PANELS.glob("*.py"))], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [MODULE, DWMRI, CTPA, *sorted(PANELS.glob("*.py"))], ids=lambda path: path.name)
 def test_nothing_heavy_is_imported_at_file_scope(path: Path) -> None:
     heavy = {"torch", "nibabel", "SimpleITK", "matplotlib", "jsonargparse", "safetensors", "scipy", "pydicom"}
     for node in ast.parse(path.read_text(encoding="utf-8")).body:

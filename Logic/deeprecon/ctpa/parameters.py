@@ -209,7 +209,9 @@ class SynthesizeParameters:
     projection_guidance: Annotated[bool, "draw each step towards what the X-ray shows"] = False
     view: Annotated[XrayView, "side of the X-ray tube"] = XrayView.AUTO
     beam: Annotated[BeamName, "how the rays run"] = BeamName.CONE
-    source_distance: Annotated[float, Range(500, 5000, "mm"), "from tube to detector"] = 1800.0
+    source_distance: Annotated[
+        float, Range(0, 5000, "mm"), "from tube to detector; 0 for what is usual: 1800 for PA, 1000 for AP"
+    ] = 0.0
     pixel_spacing: Annotated[float, Range(0, 5, "mm"), "of the X-ray at the detector; 0 for what the file says"] = 0.0
     turn: Annotated[Turn, "turn the X-ray clockwise first"] = Turn.NONE
     flip: Annotated[bool, "swap left and right of the X-ray first"] = False

@@ -13,10 +13,11 @@ from deeprecon.ctpa.parameters import ExportParameters
 from deeprecon.panels.ctpa_widgets import light_text, show_pixels
 from deeprecon.resources import resource_path
 from deeprecon.scene.ctpa_job import write_export_job
-from deeprecon.scene.ctpa_result import verdict_of
+from deeprecon.scene.ctpa_result import projection_words, verdict_of
 from deeprecon.scene.ctpa_views import check_picture, presets, render, rendering, set_window
 from deeprecon.scene.results import run_of
 
+_CAPTION = _("X-ray as the model took it; the synthetic CT projected; projected minus X-ray:")
 _SERIES = "synthetic-ct"
 """Folder of an exported series, below the one that the user chose."""
 
@@ -84,6 +85,7 @@ class CtpaFindings:
             pixels = None if self._ct is None else check_picture(self._ct)
             self.ui.projectionCollapsibleButton.visible = pixels is not None
             show_pixels(self.ui.projectionLabel, pixels)
+            self.ui.captionLabel.text = "" if pixels is None else f"{_CAPTION} {projection_words(self._ct)}."
 
     # -- DICOM
 

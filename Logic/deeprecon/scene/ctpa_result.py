@@ -172,6 +172,9 @@ def figure_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
         expected = "" if limits is None else " to ".join(f"{limit:.{digits}f}" for limit in limits)
         shown = f"{value:.{digits}f}" if known else "not found"
         rows.append({"figure": words, "value": shown, "unit": unit if known else "", "expected": expected})
+    if metrics.get("seeds"):
+        seeds = ", ".join(str(seed) for seed in metrics["seeds"])
+        rows.append({"figure": "Seeds of the samples", "value": seeds, "unit": "", "expected": ""})
     return rows
 
 
@@ -182,6 +185,22 @@ def verdict_of(result_node: Any) -> Verdict:
         InputError: the node is no result.
     """
     return _verdict(provenance_of(result_node).get("metrics", {}))
+
+
+def projection_words(result_node: Any) -> str:
+    """How well the projection of a synthetic CT fits its X-ray, in figures.
+
+    Raises:
+        InputError: the node is no result.
+    """
+    metrics = provenance_of(result_node).get("metrics", {})
+    words = {
+        "nrmse": "error {:.2f} of the X-ray's contrast",
+        "ncc": "correlation {:.3f}",
+        "projection_ssim": "SSIM {:.2f}",
+    }
+    parts = [text.format(metrics[name]) for name, text in words.items() if isinstance(metrics.get(name), int | float)]
+    return ", ".join(parts)
 
 
 def _verdict(metrics: Mapping[str, Any]) -> Verdict:

@@ -119,7 +119,7 @@ def write_xray(node: Any, folder: Path) -> tuple[str, str]:
 def facts(radiograph: Radiograph) -> str:
     """An X-ray in words: pixels, their size, the view."""
     rows, columns = radiograph.image.shape
-    size = "of unknown size"
+    size = "whose size is not stated"
     if radiograph.spacing is not None:
         width, height = columns * radiograph.spacing[0], rows * radiograph.spacing[1]
         size = f"of {radiograph.spacing[0]:.3f} mm: {width:.0f} x {height:.0f} mm"

@@ -172,4 +172,5 @@ def test_figures_are_put_into_words() -> None:
     }
     assert rows["Bone (median)"]["value"] == "not found"
     assert rows["Projection error (NRMSE)"]["value"] == "0.31"
+    assert rows["Seeds of the samples"]["value"] == "3, 4"
     assert "trust" not in " ".join(rows)

@@ -1,0 +1,26 @@
+"""Synthetic CTs of chest X-rays without a window, for many patients or a cluster:
+
+    Slicer --no-splash --no-main-window --python-script synthesize_ctpa.py --xray xray.dcm --output DIR
+
+takes the options of `python -m deeprecon ctpa synthesize` (see its --help), runs the same computation in the same way,
+and ends Slicer with its exit code: 0 done, 1 internal, 2 bad input, 3 cancelled. --xray may be a folder of X-rays too.
+Its own options are
+
+    --time-limit SECONDS   end everything after this time, with exit code 1 (default: one day)
+    --scene FILE           also load the results of one X-ray and save them as a scene (.mrb)
+"""
+
+import sys
+from pathlib import Path
+
+import slicer
+
+try:
+    import deeprecon  # noqa: F401  in a build and in an installed extension
+except ImportError:
+    sys.path.append(str(Path(__file__).resolve().parents[3] / "Logic"))  # in the source tree
+
+from deeprecon.panels.batch import runBatch
+from deeprecon.scene.ctpa_result import load_folder
+
+slicer.util.exit(runBatch("ctpa", "synthesize", load_folder, sys.argv[1:]))

@@ -1,0 +1,129 @@
+"""How much memory and disk a synthesis takes, told before it starts; without PyTorch, so that a panel can ask too.
+
+The figures are bounds from above, measured on CPUs (Testing/benchmarks/ctpa_full_volume.py holds them against a run).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from deeprecon.ctpa.parameters import Preset, SynthesizeParameters
+from deeprecon.ctpa.patches import Shape
+
+BASE = 0.55e9
+"""Bytes of Python with PyTorch, of what it loads while it computes, and of the report."""
+COPIES = 4.5
+"""Tensors of a layer's size that are there at once while it is computed."""
+SMALLEST_WINDOW = 16
+"""Latent voxels of the smallest window in which a latent is denoised."""
+TILES = (16, 8, 4, 2)
+"""Latent voxels of a tile along each axis, tried from the largest."""
+RIM = 2
+"""Latent voxels, or more, that a tile is wider on each side."""
+TILE_BYTES = 0.7e9
+"""Most memory of a tile: larger ones are hardly faster."""
+USABLE = 0.9
+"""Share of the free memory that is taken."""
+COMPRESSED = 0.6
+"""Size of a written volume, at most, over that of its int16 voxels."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a run takes, in bytes.
+
+    Attributes:
+        memory: at its peak, as it is computed where memory is plenty.
+        least: at its peak where it saves memory at the cost of time.
+        disk: free space that it takes while it runs.
+    """
+
+    memory: float
+    least: float
+    disk: float
+
+
+def volume_shape(parameters: SynthesizeParameters, card: Mapping[str, Any]) -> Shape:
+    """(k, j, i) voxels of the result.
+
+    Args:
+        parameters: see there.
+        card: `Bundle.parameters` of a bundle of train-diffusion.
+    """
+    factor = 2 ** (len(card["autoencoder"]["widths"]) - 1 - coarser(parameters.preset))
+    k, j, i = (int(count) * factor for count in card["latent_grid"]["shape"])
+    return k, j, i
+
+
+def coarser(preset: Preset) -> int:
+    """Finest levels of the autoencoder that a preset leaves out."""
+    return {Preset.FULL: 0, Preset.PREVIEW: 1}[preset]
+
+
+def need(parameters: SynthesizeParameters, card: Mapping[str, Any], itemsize: int = 4) -> Need:
+    """What a synthesis takes.
+
+    Args:
+        parameters: see there.
+        card: `Bundle.parameters` of a bundle of train-diffusion.
+        itemsize: bytes of a number: 4 in fp32, 2 in bf16 and fp16.
+    """
+    latent = [int(count) for count in card["latent_grid"]["shape"]]
+    batch = 1 if parameters.guidance == 1 else 2
+    voxels, width = float(np.prod(latent)), card["denoiser"]["widths"][0]
+    window = float(np.prod([min(count, SMALLEST_WINDOW) for count in latent]))
+    whole = batch * COPIES * 2 * width * itemsize * voxels
+    windowed = batch * COPIES * 2 * width * itemsize * window + 8 * card["denoiser"]["latent"] * voxels
+    level = coarser(parameters.preset)
+    large, small = (
+        decoding_bytes(card, level, tile, itemsize) for tile in (best_tile(card, level, itemsize), TILES[-1])
+    )
+    size = float(np.prod(volume_shape(parameters, card))) * 2
+    shown = 6 * size / 8  # the copy that is checked, and what its check takes
+    files = COMPRESSED * size * (parameters.samples + (2 if parameters.samples > 1 else 1))
+    return Need(
+        memory=BASE + max(whole, large, shown),
+        least=BASE + max(windowed, small, shown),
+        disk=size * parameters.samples + files,
+    )
+
+
+def decoding_bytes(card: Mapping[str, Any], level: int, tile: int, itemsize: int) -> float:
+    """Memory of decoding: the coarse levels at once, or the features behind them and a tile of the finest.
+
+    Args:
+        card: see `need`.
+        level: finest levels that are left out.
+        tile: latent voxels of a tile along each axis.
+        itemsize: bytes of a number.
+    """
+    widths = card["autoencoder"]["widths"]
+    latent = [int(count) for count in card["latent_grid"]["shape"]]
+    last = len(widths) - 1
+    split = min(level + 2, last)
+    features = widths[split] * itemsize * float(np.prod(latent)) * 8 ** (last - split)
+    inside = float(np.prod([min(count, tile + 2 * RIM) for count in latent])) * 8 ** (last - level)
+    return float(max(COPIES * features, features + COPIES * widths[level] * itemsize * inside))
+
+
+def best_tile(card: Mapping[str, Any], level: int, itemsize: int, free: float = float("inf")) -> int:
+    """The largest of `TILES` that does not take more than `TILE_BYTES` and fits into `free` bytes."""
+    features = decoding_bytes(card, level, 0, itemsize)
+    fitting = [
+        tile
+        for tile in TILES
+        if decoding_bytes(card, level, tile, itemsize) <= min(max(features, TILE_BYTES), USABLE * free)
+    ]
+    return fitting[0] if fitting else TILES[-1]
+
+
+def in_words(estimate: Need) -> str:
+    """Such as "about 2.1 GB of memory (1.4 GB at least), 0.8 GB of disk"."""
+    return (
+        f"about {estimate.memory / 1e9:.1f} GB of memory ({estimate.least / 1e9:.1f} GB at least), "
+        f"{estimate.disk / 1e9:.1f} GB of disk"
+    )

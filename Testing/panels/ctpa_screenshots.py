@@ -1,0 +1,93 @@
+"""Makes the pictures of CTPASynthesis for the documentation, in Resources/Screenshots:
+
+    cd Testing && QT_QPA_PLATFORM=offscreen ../.venv/bin/python -m panels.ctpa_screenshots [XRAY]
+
+The module runs in the stand-in application on its sample X-ray, or on the file XRAY, with the shipped demonstrator.
+Volume rendering needs presets that only Slicer has, and is not in the pictures.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from .make_screenshots import FOLDER, ROOT, finish, fold, report
+
+TRAINING_STEPS = 60
+
+
+def main(xray: Path | None) -> None:
+    import slicerhost
+
+    host = slicerhost.start()  # makes qt importable
+    import qt
+
+    from deeprecon.panels.device_panel import DEVICE_SETTING
+
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    qt.QSettings().setValue(DEVICE_SETTING, "cpu")
+    widget = host.loadModule(ROOT / "CTPASynthesis" / "CTPASynthesis.py")
+    if xray is None:
+        widget.ui.sampleButton.click()
+    else:
+        widget.ui.fileEdit.currentPath = str(xray)
+        widget.ui.openButton.click()
+    run = widget.runPanel
+    host.process(0.2)
+    host.screenshot(path("inputs"))
+
+    run.ui.applyButton.click()
+    host.waitFor(lambda: not run.busy or run.ui.progressBar.value > 400, 900)
+    host.process(0.3)
+    host.screenshot(path("running"))
+    finish(host, widget)
+    host.screenshot(path("panel"))
+    report(run.folder / "output", path("report"))
+    fold(widget, "inputs", "model", "settings", "run")
+    picture(host, "ctpa")
+    widget.findings.ui.lungButton.click()
+    picture(host, "lung")
+    widget.findings.ui.ctpaButton.click()
+    combo = widget.resultPanel.ui.showCombo
+    combo.currentIndex = combo.findData("spread")
+    picture(host, "spread")
+
+    fold(widget, "results")
+    with tempfile.TemporaryDirectory() as folder:
+        train(host, widget, Path(folder) / "training")
+    host.close()
+
+
+def train(host: Any, widget: Any, folder: Path) -> None:
+    """A short training of the autoencoder on phantoms."""
+    for name in ("training", "autoencoder"):
+        getattr(widget.ui, f"{name}CollapsibleButton").collapsed = False
+    panel = widget.trainingPanels[0]
+    panel.settings["steps"].value = TRAINING_STEPS
+    panel.settings["patch"].value = 32
+    panel.ui.folderEdit.currentPath = str(folder)
+    panel.runPanel.ui.applyButton.click()
+    host.waitFor(lambda: not panel.runPanel.busy, 900)
+    if panel.runPanel.state.value != "done":
+        raise SystemExit(panel.runPanel.error)
+    host.process(0.3)
+    host.screenshot(path("training"))
+
+
+def path(name: str) -> Path:
+    return FOLDER / f"CTPASynthesis-{name}.png"
+
+
+def picture(host: Any, name: str) -> None:
+    """The whole window, its views fitted to the size that they have in the picture."""
+    import slicer
+
+    host.desktop(path(name))  # gives the views their size
+    slicer.util.resetSliceViews()
+    host.desktop(path(name))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else None)
