@@ -12,6 +12,9 @@ import slicer
 from slicer import (
     vtkMRMLDiffusionWeightedVolumeNode,
     vtkMRMLLabelMapVolumeNode,
+    vtkMRMLMarkupsCurveNode,
+    vtkMRMLMarkupsLineNode,
+    vtkMRMLMarkupsROINode,
     vtkMRMLSegmentationNode,
     vtkMRMLSequenceNode,
     vtkMRMLTableNode,
@@ -29,30 +32,32 @@ except ImportError:
 from deeprecon.data.errors import InputError
 from deeprecon.dwmri.parameters import EnhanceParameters, Method, TrainParameters
 from deeprecon.panels.bundle_panel import BundlePanel
-from deeprecon.panels.compare_panel import ComparePanel
 from deeprecon.panels.device_panel import userOverlay
+from deeprecon.panels.dwmri_results import DwiResults
 from deeprecon.panels.dwmri_widgets import LABELS, TRAINING, GradientCheck
 from deeprecon.panels.installation import torchVersion
 from deeprecon.panels.method_logic import MethodLogic
 from deeprecon.panels.method_widget import MethodWidget
-from deeprecon.panels.result_panel import ResultPanel
 from deeprecon.panels.run_panel import OtherRun
 from deeprecon.panels.run_times import RunRates
 from deeprecon.panels.training_panel import TrainingPanel
 from deeprecon.scene.dwmri_files import read_scan
 from deeprecon.scene.dwmri_folder import load_dataset
 from deeprecon.scene.dwmri_job import DwiNodes, write_folder_job, write_job
-from deeprecon.scene.dwmri_nodes import count_values, count_volumes, gradients_of, node_from_scan
-from deeprecon.scene.dwmri_result import is_result, load_outputs, restore
+from deeprecon.scene.dwmri_mask import mask_to_edit
+from deeprecon.scene.dwmri_nodes import count_values, gradients_of, node_from_scan
+from deeprecon.scene.dwmri_result import load_outputs, restore
 from deeprecon.scene.dwmri_sample import load_sample_scan
-from deeprecon.scene.dwmri_views import PICTURES, fade_to, offered, select_volume, show_picture, show_scan
+from deeprecon.scene.dwmri_views import show_scan
 from deeprecon.scene.parameters import parameter_pack, to_dataclass
-from deeprecon.scene.results import run_of
+from deeprecon.scene.segment_editor import hand_to_segment_editor
 
 Settings = parameter_pack(EnhanceParameters)
 TrainingSettings = parameter_pack(TrainParameters)
 Scan = Union[vtkMRMLDiffusionWeightedVolumeNode, vtkMRMLSequenceNode]  # noqa: UP007  Slicer does not know the X | Y form
 Mask = Union[vtkMRMLLabelMapVolumeNode, vtkMRMLSegmentationNode]  # noqa: UP007
+Region = Union[vtkMRMLMarkupsROINode, vtkMRMLSegmentationNode]  # noqa: UP007
+Line = Union[vtkMRMLMarkupsLineNode, vtkMRMLMarkupsCurveNode]  # noqa: UP007
 
 
 class DWMRIEnhance(ScriptedLoadableModule):
@@ -101,6 +106,8 @@ class DWMRIEnhanceParameterNode:
     seed - of every random number.
     outputScan - the result, used again by the next run.
     outputSummary - table of the last run over a folder.
+    region, line - where the result is measured.
+    regionTable - figures of the region.
     """
 
     inputScan: Scan
@@ -112,6 +119,9 @@ class DWMRIEnhanceParameterNode:
     seed: Annotated[int, WithinRange(0, 2**31 - 1)] = 0
     outputScan: Scan
     outputSummary: vtkMRMLTableNode
+    region: Region
+    line: Line
+    regionTable: vtkMRMLTableNode
 
 
 class DWMRIEnhanceWidget(MethodWidget):
@@ -120,40 +130,40 @@ class DWMRIEnhanceWidget(MethodWidget):
     title = "DWI enhancement"
 
     def __init__(self, parent=None):
-        self.resultPanel = None
-        self.comparePanel = None
+        self.results = None
         self.bundlePanel = None
         self.gradients = None
         self.rates = RunRates("DWMRIEnhance")
         self.job = None  # nodes, settings and device of the last run; others may be chosen while it runs
         self.dataset = None  # folder of the last run over one
-        self.reported = None, None  # result scan and report of the last run
         self.labels = LABELS
         self.logicClass = DWMRIEnhanceLogic
         MethodWidget.__init__(self, parent)
 
     def connectWidgets(self):
         """Buttons, and choices that no parameter link covers."""
-        ui, layout = self.ui, self.ui.resultFrame.layout()
-        self.gradients = GradientCheck(ui.gradientsLabel)
+        ui = self.ui
+        self.gradients = GradientCheck(ui, lambda: self._parameterNode and self._parameterNode.inputScan)
         self.bundlePanel = BundlePanel(ui.modelCollapsibleButton.layout(), "dwmri", self.onModel)
         self.trainingPanels = [
             TrainingPanel(ui.trainingCollapsibleButton.layout(), TRAINING, self.devicePanel, self.useModel)
         ]
-        texts = {name: picture.text for name, picture in PICTURES.items()}
-        self.resultPanel = ResultPanel(layout, texts, self.showResult, self.onChanged)
-        self.resultPanel.setWords(_("Show:"), _("What the slice views show, with the same window before and after."))
-        self.resultPanel.setScene(slicer.mrmlScene)
-        self.comparePanel = ComparePanel(layout, fade_to, self.onVolume, self.rearrange, self.describeVolume)
+        self.results = DwiResults(ui, lambda: self._parameterNode, self.onChanged)
+        ui.editMaskButton.connect("clicked(bool)", self.onEditMask)
         ui.sampleButton.connect("clicked(bool)", self.onSampleButton)
         ui.openButton.connect("clicked(bool)", self.onOpenButton)
         ui.folderEdit.connect("currentPathChanged(QString)", self.onChanged)
 
     def cleanup(self):
         """Nothing goes on when the module is closed."""
-        if self.comparePanel is not None:
-            self.comparePanel.cleanup()
+        if self.results is not None:
+            self.results.cleanup()
         MethodWidget.cleanup(self)
+
+    def onSceneStartClose(self, caller, event):
+        """Nothing of the scene is held."""
+        self.results.cleanup()
+        MethodWidget.onSceneStartClose(self, caller, event)
 
     # -- bringing the panel up to date
 
@@ -169,28 +179,15 @@ class DWMRIEnhanceWidget(MethodWidget):
         problem = self.gradients.show(node.inputScan)
         values = 0 if node.inputScan is None else count_values(node.inputScan)
         self.runPanel.setEstimate(self.rates.sentence(*self.kind(node, settings), values))
-        reasons = (self._updateResult(node), self.nodes().missing(), problem, *settings.validate(), self.whyNotModel())
+        ui.editMaskButton.enabled = node.inputScan is not None and not problem
+        reasons = (
+            self.results.update(node.outputScan),
+            self.nodes().missing(),
+            problem,
+            *settings.validate(),
+            self.whyNotModel(),
+        )
         return next((reason for reason in reasons if reason), "")
-
-    def _updateResult(self, node):
-        """Images and table go with the chosen scan; returns why that cannot be the result."""
-        scan = node.outputScan
-        made = run_of(scan) if scan is not None and is_result(scan) else {}
-        reportedScan, report = self.reported
-        self.resultPanel.setResult(list(made.values()), made.get("figures"), report if scan is reportedScan else None)
-        if made:
-            self.resultPanel.offer(offered(scan))
-        self._updateCompare(scan if made else None)
-        if scan is not None and not made:
-            return f"{scan.GetName()} is no result and would be overwritten: choose another one, or create one."
-        return ""
-
-    def _updateCompare(self, scan):
-        self.comparePanel.widget.visible = scan is not None
-        if scan is not None:
-            picture = PICTURES[self.resultPanel.shown]
-            series = "dwi" in (picture.after, picture.third) or picture.after == "residual"
-            self.comparePanel.setImages(count_volumes(scan) if series else 0, bool(picture.before))
 
     def nodes(self):
         """The nodes and the model that were chosen."""
@@ -230,11 +227,11 @@ class DWMRIEnhanceWidget(MethodWidget):
         """Load the results of a job."""
         node, (nodes, kind) = self._parameterNode, self.job
         loaded = load_outputs(folder, nodes, {"dwi": node.outputScan})
-        self.reported = loaded.nodes["dwi"], loaded.report
+        self.results.loaded(loaded.nodes["dwi"], loaded.report)
         node.outputScan = loaded.nodes["dwi"]
         self.rates.learn(*kind, count_values(loaded.nodes["dwi"]), self.runPanel.seconds)
         self.onChanged()
-        self.showResult(self.resultPanel.shown)
+        self.results.show()
         self.ui.resultsCollapsibleButton.collapsed = False
         return loaded.sentence
 
@@ -295,33 +292,15 @@ class DWMRIEnhanceWidget(MethodWidget):
         self._parameterNode.inputScan = scan
         show_scan(scan)
 
-    def showResult(self, name):
-        """Before and after in the slice views."""
+    def onEditMask(self):
+        """Hand the mask to the Segment Editor, and use what is drawn there."""
         node = self._parameterNode
-        if node and node.outputScan is not None and is_result(node.outputScan):
-            self._updateCompare(node.outputScan)
-            panel = self.comparePanel
-            show_picture(node.outputScan, name, panel.fade, panel.beside, panel.volume)
-
-    def rearrange(self):
-        """Side by side, or not any more."""
-        self.showResult(self.resultPanel.shown)
-
-    def onVolume(self, number):
-        """Another volume of the series."""
-        if self._parameterNode and self._parameterNode.outputScan is not None:
-            select_volume(self._parameterNode.outputScan, number)
-
-    def describeVolume(self, number):
-        """A volume in words."""
-        scan = self._parameterNode.outputScan if self._parameterNode else None
-        if scan is None or number >= count_volumes(scan):
-            return ""
-        table = gradients_of(scan)
-        if table.b0[number]:
-            return f"Volume {number}: b0"
-        right, front, up = table.directions[number]
-        return f"Volume {number}: b = {table.bvals[number]:.0f}, direction ({right:.2f}, {front:.2f}, {up:.2f}) RAS"
+        with slicer.util.tryWithErrorDisplay(_("The mask could not be edited."), waitCursor=True):
+            node.mask, image = mask_to_edit(node.inputScan, node.mask)
+            hand_to_segment_editor(node.mask, image)
+            show_scan(image)
+        if hasattr(slicer.modules, "segmenteditor"):
+            slicer.util.selectModule("SegmentEditor")
 
 
 class DWMRIEnhanceLogic(MethodLogic):

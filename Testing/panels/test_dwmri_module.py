@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+from deeprecon.data.gradients import GradientTable
 
 from .conftest import ROOT, apply, wait_until_gone
 
@@ -48,7 +51,7 @@ def test_clicked_through_from_the_scan_to_the_result(host: Any, ready: Any, tmp_
     from deeprecon.scene.dwmri_nodes import scan_from_node
     from deeprecon.scene.results import run_of
 
-    node, run, compare = ready._parameterNode, ready.runPanel, ready.comparePanel
+    node, run, compare = ready._parameterNode, ready.runPanel, ready.results.comparePanel
     assert not compare.widget.visible
     assert "b0 volumes" in ready.ui.gradientsLabel.text
     assert "8 different" in ready.ui.gradientsLabel.text
@@ -64,7 +67,7 @@ def test_clicked_through_from_the_scan_to_the_result(host: Any, ready: Any, tmp_
     assert "about" in run.ui.estimateLabel.text  # learned
 
     # the panel shows it
-    panel = ready.resultPanel.ui
+    panel = ready.results.resultPanel.ui
     assert panel.burdenTable.mrmlTableNode() is run_of(made)["figures"]
     assert panel.reportButton.enabled
     assert [panel.showCombo.itemData(index) for index in range(panel.showCombo.count)] == [
@@ -104,7 +107,36 @@ def test_clicked_through_from_the_scan_to_the_result(host: Any, ready: Any, tmp_
     assert manager.layout == layout
     assert manager.sliceWidget("Yellow").mrmlSliceNode().GetOrientation() == "Sagittal"
 
-    # the maps
+    # the maps, with their legends
+    compare.ui.besideCheckBox.checked = True
+    panel.showCombo.currentIndex = panel.showCombo.findData("fa")
+    made_of = run_of(made)
+    shown = [manager.sliceWidget(name).mrmlSliceCompositeNode().GetBackgroundVolumeID() for name in
+             ("Red", "Yellow", "Green")]  # fmt: skip
+    assert shown == [made_of[role].GetID() for role in ("fa_before", "fa_after", "fa_change")]
+    change = made_of["fa_change"].GetDisplayNode()
+    assert (change.GetLevel(), change.GetWindow()) == (0.0, 0.4)
+    np.testing.assert_allclose(
+        slicer.util.arrayFromVolume(made_of["fa_change"]),
+        slicer.util.arrayFromVolume(made_of["fa_after"]) - slicer.util.arrayFromVolume(made_of["fa_before"]),
+        atol=1e-6,
+    )
+
+    def legends() -> dict[str, str]:
+        nodes = slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
+        return {node.GetTitleText(): node.GetNthViewNodeID(0)[-3:] for node in nodes if node.GetVisibility()}
+
+    assert set(legends()) == {"FA", "FA change"}
+    compare.ui.besideCheckBox.checked = False
+    assert set(legends()) == {"FA"}
+    panel.showCombo.currentIndex = panel.showCombo.findData("color_fa")
+    assert legends() == {}
+    assert "green: front to back" in compare.ui.volumeLabel.text
+    panel.showCombo.currentIndex = panel.showCombo.findData("residual")
+    assert set(legends()) == {"Residual"}
+    residual = made_of["residual"].GetDisplayNode()
+    assert residual.GetLevel() == 0.0
+    assert residual.GetColorNodeID() == "vtkMRMLColorTableNodeGrey"
     for name, pair in (("fa", True), ("residual", False), ("color_fa", True), ("noise", False)):
         panel.showCombo.currentIndex = panel.showCombo.findData(name)
         assert compare.ui.fadeSlider.enabled is pair
@@ -157,6 +189,118 @@ def test_a_file_is_opened_with_the_tables_beside_it(host: Any, widget: Any, tmp_
     np.testing.assert_allclose(
         scan_from_node(node.inputScan).gradients.directions, scan.gradients.directions, atol=1e-5
     )
+
+
+def sheets_of_fibers(like: Any) -> Any:
+    """A scan with sheets of fibers that run aslant, sheets of upright ones between them.
+
+    With the table's left and right flipped, the fibers lead out of their sheets.
+    """
+    _, j, i = np.indices(like.shape)
+    aslant = np.sign(like.ijk_to_ras[0, 0] * like.ijk_to_ras[1, 1])
+    upright = ((i - j) // 2) % 2 == 1
+    fibers = np.where(upright[..., None], (0.0, 0.0, 1.0), (np.sqrt(0.5), aslant * np.sqrt(0.5), 0.0))
+    along = (fibers @ like.gradients.directions.T) ** 2
+    signal = 1000 * np.exp(-like.gradients.bvals * (3e-4 + 1.4e-3 * along))
+    signal[np.hypot(i - i.mean(), j - j.mean()) > 14] = 5.0  # air around
+    return like.with_array(signal.astype(np.float32))
+
+
+def test_the_directions_are_seen_and_a_flipped_axis_is_found(host: Any, widget: Any) -> None:
+    import slicer
+
+    from deeprecon.dwmri.phantom import make_phantom
+    from deeprecon.scene.dwmri_nodes import node_from_scan
+
+    node, ui = widget._parameterNode, widget.ui
+    assert not ui.flipsButton.visible
+    scan = sheets_of_fibers(make_phantom((6, 32, 32), 2, ((1000.0, 20), (2000.0, 10)), 0.0).clean)
+    node.inputScan = node_from_scan(scan, "Patient DWI")
+    chart = slicer.util.getFirstNodeByClassByName("vtkMRMLPlotChartNode", "Gradient directions")
+    series = [chart.GetNthPlotSeriesNode(index).GetName() for index in range(chart.GetNumberOfPlotSeriesNodes())]
+    assert series == ["upper and lower half", "b = 1000", "b = 2000"]
+    ui.flipsButton.click()
+    assert "Flips" in ui.gradientsLabel.text
+    assert "none fits better" in ui.gradientsLabel.text
+    turned = replace(scan, gradients=GradientTable(scan.gradients.bvals, scan.gradients.directions * (-1, 1, 1)))
+    node.inputScan = node_from_scan(turned, "Flipped DWI")
+    assert "Flips" not in ui.gradientsLabel.text
+    ui.flipsButton.click()
+    assert "axis seems flipped" in ui.gradientsLabel.text
+    assert widget.runPanel.ui.applyButton.enabled
+
+
+def test_the_mask_is_handed_to_the_segment_editor_and_used(host: Any, ready: Any) -> None:
+    import slicer
+
+    node = ready._parameterNode
+    ready.ui.editMaskButton.click()
+    mask = node.mask
+    assert mask.GetClassName() == "vtkMRMLSegmentationNode"
+    editor = slicer.mrmlScene.GetSingletonNode("SegmentEditor", "vtkMRMLSegmentEditorNode")
+    assert editor.GetSegmentationNode() is mask
+    assert editor.GetSourceVolumeNode().GetName() == "Patient DWI mean b0"
+    key = mask.GetSegmentation().GetNthSegmentID(0)
+    assert editor.GetSelectedSegmentID() == key
+    inside = slicer.util.arrayFromSegmentBinaryLabelmap(mask, key, editor.GetSourceVolumeNode())
+    assert inside.sum() > 100
+    cut = inside.copy()
+    cut[:, :8] = 0
+    slicer.util.updateSegmentBinaryLabelmapFromArray(cut, mask, key, editor.GetSourceVolumeNode())
+    ready.ui.editMaskButton.click()  # again: the same one
+    assert node.mask is mask
+    apply(host, ready)
+    from deeprecon.scene.results import run_of
+
+    used = slicer.util.arrayFromVolume(run_of(node.outputScan)["mask"])
+    assert np.array_equal(used > 0, cut > 0)
+
+
+def test_a_region_and_a_line_are_measured_and_follow(host: Any, ready: Any, tmp_path: Path) -> None:
+    import slicer
+
+    from deeprecon.scene.results import run_of
+
+    node, ui = ready._parameterNode, ready.ui
+    assert not ui.measureCollapsibleButton.visible
+    apply(host, ready)
+    ui.measureCollapsibleButton.collapsed = False
+    ui.boxButton.click()
+    host.waitFor(lambda: node.regionTable is not None, 20)
+    table = node.regionTable.GetTable()
+    figures = [table.GetValueByName(row, "figure").ToString() for row in range(table.GetNumberOfRows())]
+    assert figures == ["Voxels", "Signal over noise", "FA", "MD [1e-6 mm²/s]"]
+    voxels = table.GetValueByName(0, "after").ToDouble()
+    node.region.SetSize(*(2 * size for size in node.region.GetSize()))
+    host.waitFor(lambda: table.GetValueByName(0, "after").ToDouble() > 4 * voxels, 20)
+    assert table.GetValueByName(1, "after").ToDouble() > 1.5 * table.GetValueByName(1, "before").ToDouble()
+
+    ui.lineButton.click()
+    title = "Profile before and after"
+    host.waitFor(lambda: slicer.util.getFirstNodeByClassByName("vtkMRMLPlotChartNode", title) is not None, 20)
+    chart = slicer.util.getFirstNodeByClassByName("vtkMRMLPlotChartNode", title)
+    assert chart.GetNumberOfPlotSeriesNodes() == 2
+    assert chart.GetYAxisTitle() == "Scan"
+    combo = ready.results.resultPanel.ui.showCombo
+    combo.currentIndex = combo.findData("fa")
+    host.waitFor(lambda: chart.GetYAxisTitle() == "FA", 20)
+    combo.currentIndex = combo.findData("noise")
+    host.waitFor(lambda: chart.GetNumberOfPlotSeriesNodes() == 1, 20)
+
+    save = ready.results.resultPanel.ui
+    save.tableCombo.currentIndex = save.tableCombo.findText(node.regionTable.GetName())
+    save.tablePathEdit.currentPath = str(tmp_path / "region.csv")
+    save.saveTableButton.click()
+    assert "Signal over noise" in (tmp_path / "region.csv").read_text(encoding="utf-8")
+    assert json.loads((tmp_path / "region.csv.json").read_text(encoding="utf-8"))["region"] == "Region"
+
+    region, scan = node.region, node.outputScan
+    slicer.mrmlScene.RemoveNode(region)
+    assert node.region is None
+    assert run_of(scan)["dwi"] is scan
+    slicer.mrmlScene.Clear()  # with a measure waiting
+    host.process(0.4)
+    assert ready._parameterNode.outputScan is None
 
 
 def test_a_table_that_cannot_be_used_is_said_before_a_run(host: Any, ready: Any) -> None:
@@ -294,6 +438,7 @@ def test_linked_widgets_name_fields_of_the_parameter_node(host: Any) -> None:
     for name in linked:
         assert node.dataType(name)
     direct = {name for name in linked if "." not in name}
-    assert direct | {"settings", "modelFolder", "outputSummary"} == set(node.allParameters)
+    by_code = {"settings", "training", "modelFolder", "outputSummary", "regionTable"}
+    assert direct | by_code == set(node.allParameters)
     names = ("method", "bias_correction", "steps", "repair", "background", "stored")
     assert {f"settings.{name}" for name in names} <= set(linked)

@@ -16,6 +16,7 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.gradients import table_warnings
 from deeprecon.data.volume_io import NIFTI, NRRD, write_volume
 from deeprecon.dwmri.coherence import better_flip, coherence
+from deeprecon.dwmri.figures import figure_rows
 from deeprecon.dwmri.impute import fill_dropouts, find_dropouts
 from deeprecon.dwmri.mask import find_mask, read_mask
 from deeprecon.dwmri.parameters import Background, EnhanceInputs, EnhanceParameters, Stored
@@ -143,7 +144,7 @@ def enhance_scan(inputs: EnhanceInputs, parameters: EnhanceParameters, run: Run)
         maps_before=before,
         maps_after=after,
         history=done.history,
-        figures=[{"figure": name, "value": value} for name, value in figures.items() if not isinstance(value, list)],
+        figures=figure_rows(figures),
         settings={
             "inputs": {name: path.name for name, path in vars(inputs).items() if path is not None},
             "parameters": to_json(parameters),

@@ -21,7 +21,7 @@ class ComparePanel:
         fade: called with 0 (before) to 1 (after) when only that changed.
         volume: called with the number of the volume when only that changed.
         rearrange: called when the views are to be set up anew.
-        describe: says in words which volume has this number.
+        describe: says in words what is shown: the volume of this number, or how to read an image that is no series.
     """
 
     def __init__(
@@ -62,10 +62,11 @@ class ComparePanel:
     def setImages(self, volumes: int, pair: bool) -> None:
         """Offer what can be done with the images: `volumes` of a series (0 for none), and whether there are two."""
         ui = self.ui
-        for widget in (ui.volumeSlider, ui.volumeSliderLabel, ui.volumeLabel):
+        for widget in (ui.volumeSlider, ui.volumeSliderLabel):
             widget.visible = volumes > 1
         ui.volumeSlider.maximum = max(volumes - 1, 1)
-        ui.volumeLabel.text = self._describe(self.volume) if volumes > 1 else ""
+        ui.volumeLabel.text = self._describe(self.volume)
+        ui.volumeLabel.visible = bool(ui.volumeLabel.text)
         for each in (ui.fadeSlider, ui.flickerButton, ui.besideCheckBox):
             each.enabled = pair
         if not pair:

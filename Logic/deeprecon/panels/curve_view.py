@@ -1,4 +1,4 @@
-"""The live curves of a run: losses as they are reported, drawn where they can be told apart."""
+"""Plot views of the panels: a chart as it is, and the live curves of a run, drawn where they can be told apart."""
 
 from __future__ import annotations
 
@@ -19,30 +19,48 @@ _WORDS = {
 }
 
 
-class CurveView:
-    """A plot view with one chart, filled while a run goes on.
+class ChartView:
+    """A plot view by itself, not one of the layout's.
 
     Args:
         layout: where the view is put.
-        title: of the chart; charts of one title share their nodes.
+        title: of its view node.
         height: of the view in pixels.
-
-    Attributes:
-        plot: the chart and its table; None before the first point.
     """
 
     def __init__(self, layout: Any, title: str, height: int = 240) -> None:
         self.widget = slicer.qMRMLPlotView()  # .ui files cannot hold one: Slicer has no designer plugin for it
         self.widget.setMinimumHeight(height)
         layout.addWidget(self.widget)
-        self.plot: CurvePlot | None = None
         self._title = title
         self._viewNode: Any = None
-        self._before = self._last = 0
 
     def setScene(self, scene: Any) -> None:
-        """Show curves of this scene."""
+        """Show charts of this scene."""
         self.widget.setMRMLScene(scene)
+
+    def show(self, chart: Any) -> None:
+        """Show a vtkMRMLPlotChartNode."""
+        if self._viewNode is None or self._viewNode.GetScene() is None:
+            self._viewNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotViewNode", f"{self._title} view")
+            self._viewNode.SetLayoutName(f"{self._title} view")
+            self._viewNode.SetHideFromEditors(True)
+            self._viewNode.SetSaveWithScene(False)
+            self.widget.setMRMLPlotViewNode(self._viewNode)
+        self._viewNode.SetPlotChartNodeID(chart.GetID())
+
+
+class CurveView(ChartView):
+    """The curves of a run, filled while it goes on; arguments as those of `ChartView`, charts of one title share nodes.
+
+    Attributes:
+        plot: the chart and its table; None before the first point.
+    """
+
+    def __init__(self, layout: Any, title: str, height: int = 240) -> None:
+        super().__init__(layout, title, height)
+        self.plot: CurvePlot | None = None
+        self._before = self._last = 0
 
     def clear(self) -> None:
         """Forget the curves; the next point begins new ones. To be called when a run starts and when a scene closes."""
@@ -59,8 +77,8 @@ class CurveView:
         if not values or slicer.mrmlScene.IsClosing():
             return False
         if self.plot is None:
-            self.show(CurvePlot(self._title))
-        assert self.plot is not None
+            self.plot = CurvePlot(self._title)
+            self.show(self.plot.chart)
         step = int(event.get("step") or 0)
         if step < self._last:  # the run's next network counts anew
             self._before += self._last
@@ -68,14 +86,3 @@ class CurveView:
         self.plot.add(self._before + step, **values)
         self.plot.fit_range()
         return True
-
-    def show(self, plot: CurvePlot) -> None:
-        """Show this chart."""
-        self.plot = plot
-        if self._viewNode is None or self._viewNode.GetScene() is None:
-            self._viewNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotViewNode", f"{self._title} view")
-            self._viewNode.SetLayoutName(f"{self._title} view")
-            self._viewNode.SetHideFromEditors(True)
-            self._viewNode.SetSaveWithScene(False)
-            self.widget.setMRMLPlotViewNode(self._viewNode)
-        self._viewNode.SetPlotChartNodeID(plot.chart.GetID())

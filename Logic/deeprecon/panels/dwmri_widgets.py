@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from typing import Any
 
+import slicer
 from slicer.i18n import tr as _
 
 from deeprecon.dwmri.parameters import TrainInputs, TrainParameters
+from deeprecon.panels.curve_view import ChartView
 from deeprecon.panels.training_panel import Training
-from deeprecon.scene.dwmri_gradients import BAD, FAIR, GOOD, Check, check_gradients
+from deeprecon.scene.dwmri_gradients import (
+    BAD,
+    FAIR,
+    GOOD,
+    Check,
+    check_flips,
+    check_gradients,
+    draw_directions,
+)
+from deeprecon.scene.dwmri_nodes import gradients_of
 
 LABELS = {
     "methodCombo": {
@@ -51,31 +63,49 @@ TRAINING = Training(
     endings=(".nii.gz", ".nii", ".nrrd", ".nhdr"),
 )
 
+DIRECTIONS = "Gradient directions"
 _MARKS = {GOOD: ("✓", "#2e7d32"), FAIR: ("⚠", "#b26a00"), BAD: ("✗", "#c62828")}
 
 
 class GradientCheck:
-    """The sanity check of a scan's gradients in a label; it is made anew only when the scan changed.
+    """The sanity check of a scan's gradients; it is made anew only when the scan changed.
 
     Args:
-        label: QLabel that shows it.
+        ui: of the module: label, button for the flips, and section for the directions.
+        node: gives the chosen scan node, or None.
     """
 
-    def __init__(self, label: Any) -> None:
-        self._label = label
+    def __init__(self, ui: Any, node: Callable[[], Any]) -> None:
+        self._label, self._section, self._button = ui.gradientsLabel, ui.directionsCollapsibleButton, ui.flipsButton
+        self._node = node
         self._key: tuple[str, int] | None = None
-        self._problem = ""
+        self._checks: list[Check] = []
+        self.chartView = ChartView(self._section.layout(), DIRECTIONS, height=230)
+        self._button.connect("clicked(bool)", self._onFlips)
 
     def show(self, node: Any) -> str:
         """Show the check of a scan node, or none; returns why it cannot be used, empty if it can."""
         key = None if node is None else (node.GetID(), node.GetMTime())
         if key != self._key or key is None:
             self._key = key
-            checks = [] if node is None else check_gradients(node)
-            self._label.text = table(checks)
-            self._label.visible = bool(checks)
-            self._problem = next((f"{check.what}: {check.found}" for check in checks if check.level == BAD), "")
+            self._checks = [] if node is None else check_gradients(node)
+            self._label.text = table(self._checks)
+            usable = bool(self._checks) and not self._problem
+            for widget in (self._section, self._button):
+                widget.visible = usable
+            self._label.visible = bool(self._checks)
+            if usable:
+                self.chartView.show(draw_directions(gradients_of(node), DIRECTIONS))
         return self._problem
+
+    @property
+    def _problem(self) -> str:
+        return next((f"{check.what}: {check.found}" for check in self._checks if check.level == BAD), "")
+
+    def _onFlips(self) -> None:
+        with slicer.util.tryWithErrorDisplay(_("The axes could not be checked."), waitCursor=True):
+            self._checks = [check for check in self._checks if check.what != "Flips"] + [check_flips(self._node())]
+            self._label.text = table(self._checks)
 
 
 def table(checks: list[Check]) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
+from deeprecon.dwmri.figures import figure_rows
 from deeprecon.dwmri.parameters import EnhanceParameters
 from deeprecon.jobs.parameters import from_json
 from deeprecon.scene.dwmri_files import read_scan
@@ -21,31 +22,11 @@ from deeprecon.scene.dwmri_nodes import node_from_colors, node_from_map, node_fr
 from deeprecon.scene.nifti import read_image
 from deeprecon.scene.parameters import from_dataclass
 from deeprecon.scene.provenance import provenance_of
-from deeprecon.scene.results import MakeNode, load_results, read_result
+from deeprecon.scene.results import MakeNode, load_results, read_result, run_of
 from deeprecon.scene.tables import node_from_rows
 
 REFERENCES = {"dwi": "DeepRecon.Scan", "mask": "DeepRecon.Mask"}
 CHOICES = "DeepRecon.DwiChoices"
-
-FIGURES = {
-    "volumes": ("Volumes", "", 0),
-    "b0_volumes": ("b0 volumes", "", 0),
-    "noise_level": ("Noise (median)", "", 2),
-    "snr_b0": ("Signal over noise, b0", "", 1),
-    "snr_dwi": ("Signal over noise, weighted", "", 1),
-    "residual_variance_ratio": ("Residual variance over noise variance", "", 2),
-    "residual_lag1": ("Residual: correlation of neighbors", "", 2),
-    "residual_edge_correlation": ("Residual: correlation with edges", "", 2),
-    "mean_fa_before": ("Mean FA before", "", 3),
-    "mean_fa_after": ("Mean FA after", "", 3),
-    "mean_md_before": ("Mean MD before", "1e-6 mm²/s", 0),
-    "mean_md_after": ("Mean MD after", "1e-6 mm²/s", 0),
-    "dwi_above_b0_percent": ("Weighted values above b0", "%", 2),
-    "repaired_slices": ("Slices replaced", "", 0),
-    "mask_voxels": ("Voxels in the mask", "", 0),
-}
-"""Figures of a run for the panel's table: words, unit and digits."""
-_SCALED = {"1e-6 mm²/s": 1e6}
 
 
 @dataclass(frozen=True)
@@ -55,7 +36,8 @@ class DwiResult:
     Attributes:
         nodes: by role: "dwi" of the class of the input, "residual" likewise, label map "mask", volumes "noise",
             "uncertainty", "fa_before", "fa_after", "md_before", "md_after", "color_fa_before", "color_fa_after" where a
-            tensor could be fitted, and the table "figures".
+            tensor could be fitted, their changes "fa_change" and "md_change" (after minus before), and the table
+            "figures".
         sentence: about the noise, and what the residual says.
         report: page with pictures.
     """
@@ -98,6 +80,7 @@ def load_folder(folder: Path, source: Any = None, reuse: Mapping[str, Any] | Non
         if "dwi" not in files:
             raise InputError(f"The result in {folder} is not that of one scan.", "Choose the folder of one scan.")
         scan = read_scan(files["dwi"])
+        maps: dict[str, Any] = {}
         makers: dict[str, MakeNode] = {"dwi": partial(_scan_node, scan, source)}
         for role, path in files.items():
             if path.name.endswith((".nii.gz", ".nii")) and role != "dwi":
@@ -107,7 +90,12 @@ def load_folder(folder: Path, source: Any = None, reuse: Mapping[str, Any] | Non
                 elif array.ndim == 4:
                     makers[role] = partial(_colors_node, array, scan.ijk_to_ras)
                 else:
+                    maps[role] = array
                     makers[role] = partial(node_from_map, Volume(array, scan.ijk_to_ras, role))
+        for name in ("fa", "md"):
+            if {f"{name}_before", f"{name}_after"} <= maps.keys():
+                change = np.asarray(maps[f"{name}_after"], np.float32) - maps[f"{name}_before"]
+                makers[f"{name}_change"] = partial(node_from_map, Volume(change, scan.ijk_to_ras, f"{name} change"))
         makers["figures"] = partial(node_from_rows, figure_rows(result.get("metrics", {})))
         return makers
 
@@ -121,16 +109,6 @@ def _scan_node(scan: Any, source: Any, name: str, node: Any) -> Any:
 
 def _colors_node(array: Any, ijk_to_ras: Any, name: str, node: Any) -> Any:
     return node_from_colors(np.asarray(array, float), ijk_to_ras, name, node)
-
-
-def figure_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The figures of a run in words, each with its unit."""
-    rows = []
-    for name, (words, unit, digits) in FIGURES.items():
-        value = metrics.get(name)
-        if isinstance(value, int | float):
-            rows.append({"figure": words, "value": f"{value * _SCALED.get(unit, 1):.{digits}f}", "unit": unit})
-    return rows
 
 
 def sentence_of(metrics: Mapping[str, Any]) -> str:
@@ -168,6 +146,13 @@ def recall(result_node: Any) -> DwiNodes:
 def is_result(node: Any) -> bool:
     """Whether a node is a result of an enhancement."""
     return bool(node.GetAttribute(CHOICES))
+
+
+def images_of(result_node: Any) -> dict[str, Any]:
+    """Role -> node of the results of a run, and "input", the scan that it was made from, where it is in the scene."""
+    images = dict(run_of(result_node))
+    source = recall(result_node).dwi
+    return {**images, "input": source} if source is not None else images
 
 
 def restore(node: Any, result_node: Any) -> None:

@@ -10,21 +10,38 @@ import slicer
 import slicer.util
 from vtk.util import numpy_support
 
-from deeprecon.scene.dwmri_nodes import SEQUENCE
-from deeprecon.scene.dwmri_result import recall
-from deeprecon.scene.models import color_node
-from deeprecon.scene.results import run_of
+from deeprecon.scene.dwmri_nodes import SEQUENCE, count_volumes, gradients_of
+from deeprecon.scene.dwmri_result import images_of
+from deeprecon.scene.models import color_node, show_legend
+from deeprecon.scene.side_by_side import lay_out, show_beside, show_upon, view_nodes
 from deeprecon.scene.views import layout_manager
 
-BESIDE = 5201
-"""Number of the layout of three slice views beside each other; Slicer leaves numbers above 500 to modules."""
-_EARLIER_LAYOUT = "DeepRecon.EarlierLayout"
-"""Attribute of the layout node: what the user had before the views were put side by side."""
-SLICES = ("Red", "Yellow", "Green")
 _SIGMAS = 3.0
 """Noise levels at the ends of the residual's colors."""
-_FA = (0.0, 1.0)
-_MD = (0.0, 3e-3)  # mm2/s, that of free water
+_ENDS = {
+    "fa": (0.0, 1.0),
+    "md": (0.0, 3e-3),  # mm2/s, that of free water
+    "fa_change": (-0.2, 0.2),
+    "md_change": (-5e-4, 5e-4),
+}
+"""Values at the ends of the colors, where they are the same for all scans."""
+_RAMP_OF = {
+    "fa_change": "residual",
+    "md_change": "residual",
+    "noise": "spread",
+    "uncertainty": "spread",
+}
+"""Color ramps of maps that are no images of the head; the others are gray."""
+LEGENDS = {
+    "residual": ("Residual", "%.0f"),
+    "fa": ("FA", "%.1f"),
+    "md": ("MD mm2/s", "%.1e"),
+    "fa_change": ("FA change", "%.2f"),
+    "md_change": ("MD change", "%.1e"),
+    "noise": ("Noise", "%.3g"),
+    "uncertainty": ("Error", "%.3g"),
+}
+"""Title of a map's legend, and the format of its numbers."""
 _GRAY = "vtkMRMLColorTableNodeGrey"
 
 
@@ -36,28 +53,53 @@ class Picture:
         text: for the user.
         before, after: roles of the run, "input" for the scan that was enhanced; `before` is empty where there is none.
         third: role shown beside the two where views are side by side; empty for none.
+        note: how to read it.
     """
 
     text: str
     before: str
     after: str
     third: str = ""
+    note: str = ""
 
 
+_COLORS = "Red: left to right, green: front to back, blue: up and down; as bright as FA."
 PICTURES = {
     "scan": Picture("Scan before and after", "input", "dwi", "residual"),
     "residual": Picture("Residual (before minus after)", "", "residual"),
-    "fa": Picture("FA before and after", "fa_before", "fa_after"),
-    "color_fa": Picture("Color FA before and after", "color_fa_before", "color_fa_after"),
-    "md": Picture("MD before and after", "md_before", "md_after"),
+    "fa": Picture("FA before and after", "fa_before", "fa_after", "fa_change"),
+    "color_fa": Picture("Color FA before and after", "color_fa_before", "color_fa_after", "fa_change", _COLORS),
+    "md": Picture("MD before and after", "md_before", "md_after", "md_change"),
     "noise": Picture("Noise level", "", "noise"),
     "uncertainty": Picture("Uncertainty (standard error)", "", "uncertainty"),
 }
 
 
+def describe(scan: Any, name: str, number: int) -> str:
+    """What is shown, in words: the volume where a series is shown, else how to read the picture.
+
+    Args:
+        scan: result of an enhancement.
+        name: one of `PICTURES`.
+        number: of the volume.
+    """
+    if not is_series(name) or number >= count_volumes(scan):
+        return PICTURES[name].note
+    table = gradients_of(scan)
+    if table.b0[number]:
+        return f"Volume {number}: b0"
+    right, front, up = table.directions[number]
+    return f"Volume {number}: b = {table.bvals[number]:.0f}, direction ({right:.2f}, {front:.2f}, {up:.2f}) RAS"
+
+
+def is_series(name: str) -> bool:
+    """Whether a picture shows one volume of many."""
+    return PICTURES[name].after in ("dwi", "residual")
+
+
 def offered(result_node: Any) -> list[str]:
     """Names of the pictures that a result has all images for."""
-    roles = set(_images(result_node))
+    roles = set(images_of(result_node))
     return [name for name, picture in PICTURES.items() if {picture.before, picture.after} - {""} <= roles]
 
 
@@ -68,29 +110,32 @@ def show_picture(result_node: Any, name: str, fade: float = 1.0, beside: bool = 
         result_node: scan that an enhancement gave.
         name: one of `PICTURES`.
         fade: 0 shows before, 1 after.
-        beside: before, after and residual in three linked views of the same plane.
+        beside: before, after and what changed in three linked views of the same plane.
         volume: of the scans and the residual.
     """
-    picture, images = PICTURES[name], _images(result_node)
-    before, after = images.get(picture.before), images[picture.after]
-    third = images.get(picture.third)
-    _set_windows(picture, images)
+    picture, images = PICTURES[name], images_of(result_node)
+    roles = [role for role in (picture.before, picture.after, picture.third) if images.get(role) is not None]
+    _set_windows(images)
     select_volume(result_node, volume)
-    shown = [_shown(node) for node in (before, after, third) if node is not None]
     if layout_manager() is None:
         return
-    _lay_out(beside and len(shown) > 1)
-    if beside and len(shown) > 1:
-        _side_by_side(shown)
-    else:
-        _one_upon_other(shown[0] if before is not None else None, shown[1] if before is not None else shown[0], fade)
+    beside = beside and bool(picture.before)
+    lay_out(beside)
+    views = view_nodes()
+    if beside:
+        show_beside([_shown(images[role]) for role in roles])
+        _show_legends(images, dict(zip(roles[1:], views[1:], strict=False)))  # the first has the colors of the second
+        return
+    pair = [_shown(images[role]) for role in roles if role != picture.third]
+    show_upon(pair[0], pair[1] if len(pair) > 1 else None, fade)
+    _show_legends(images, {picture.after: views[0]})
 
 
 def show_scan(node: Any) -> None:
     """Show a scan by itself."""
     if layout_manager() is not None:
-        _lay_out(False)
-        _one_upon_other(None, _shown(node), 1.0)
+        lay_out(False)
+        show_upon(_shown(node), None, 1.0)
 
 
 def fade_to(fade: float) -> None:
@@ -102,7 +147,7 @@ def fade_to(fade: float) -> None:
 
 def select_volume(result_node: Any, volume: int) -> None:
     """Show this volume of the scan before and after, and of the residual."""
-    images = _images(result_node)
+    images = images_of(result_node)
     for node in (images.get("input"), images.get("dwi"), images.get("residual")):
         if node is None:
             continue
@@ -113,68 +158,6 @@ def select_volume(result_node: Any, volume: int) -> None:
         elif node.GetDisplayNode() is not None:
             node.GetDisplayNode().SetDiffusionComponent(min(volume, node.GetNumberOfGradients() - 1))
     _set_scan_windows(images, volume)
-
-
-def _images(result_node: Any) -> dict[str, Any]:
-    """Role -> node of the run's images, and "input"."""
-    images = dict(run_of(result_node))
-    source = recall(result_node).dwi
-    return {**images, "input": source} if source is not None else images
-
-
-def _lay_out(beside: bool) -> None:
-    """Three slice views of one plane beside each other, or the views as they were."""
-    manager = layout_manager()
-    node = manager.layoutLogic().GetLayoutNode()
-    if not node.IsLayoutDescription(BESIDE):
-        node.AddLayoutDescription(BESIDE, _description())
-    if beside and manager.layout != BESIDE:
-        node.SetAttribute(_EARLIER_LAYOUT, str(manager.layout))
-        manager.setLayout(BESIDE)
-        for name in SLICES:
-            manager.sliceWidget(name).mrmlSliceNode().SetOrientationToAxial()
-    elif not beside and manager.layout == BESIDE:
-        manager.setLayout(int(node.GetAttribute(_EARLIER_LAYOUT) or slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView))
-        for name in SLICES:
-            manager.sliceWidget(name).mrmlSliceNode().SetOrientationToDefault()
-
-
-def _description() -> str:
-    colors = {"Red": "#F34A33", "Yellow": "#EDD54C", "Green": "#6EB04B"}
-    views = "".join(
-        f'<item><view class="vtkMRMLSliceNode" singletontag="{name}">'
-        '<property name="orientation" action="default">Axial</property>'
-        f'<property name="viewlabel" action="default">{name[0]}</property>'
-        f'<property name="viewcolor" action="default">{color}</property></view></item>'
-        for name, color in colors.items()
-    )
-    return f'<layout type="horizontal">{views}</layout>'
-
-
-def _side_by_side(shown: list[Any]) -> None:
-    manager = layout_manager()
-    for index, name in enumerate(SLICES):
-        widget = manager.sliceWidget(name)
-        composite = widget.mrmlSliceCompositeNode()
-        composite.SetLinkedControl(False)  # each view has an image of its own
-        image = shown[index] if index < len(shown) else None
-        composite.SetBackgroundVolumeID(None if image is None else image.GetID())
-        composite.SetForegroundVolumeID(None)
-        composite.SetLabelVolumeID(None)
-        widget.mrmlSliceNode().RotateToVolumePlane(shown[0])
-    for name in SLICES:
-        manager.sliceWidget(name).mrmlSliceCompositeNode().SetLinkedControl(True)  # they move together
-    slicer.util.resetSliceViews()
-
-
-def _one_upon_other(before: Any, after: Any, fade: float) -> None:
-    background, foreground = (after, None) if before is None else (before, after)
-    slicer.util.setSliceViewerLayers(
-        background=background, foreground=foreground, foregroundOpacity=fade, label=None, fit=True,
-        rotateToVolumePlane=True,
-    )  # fmt: skip
-    for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
-        composite.SetLinkedControl(True)
 
 
 def _shown(node: Any) -> Any:
@@ -196,14 +179,18 @@ def _browser(sequence: Any) -> Any:
     return browser
 
 
-def _set_windows(picture: Picture, images: dict[str, Any]) -> None:
-    """The same window before and after, so that what differs is the image."""
-    for role in (picture.before, picture.after):
-        node = images.get(role)
-        if node is None or role in ("input", "dwi", "residual") or role.startswith("color"):
+def _set_windows(images: dict[str, Any]) -> None:
+    """Fixed windows and colors of the maps: the same before and after, so that what differs is the image."""
+    for role, node in images.items():
+        if role in ("input", "dwi", "residual", "mask", "figures") or role.startswith("color"):
             continue
-        ends = _FA if role.startswith("fa") else _MD if role.startswith("md") else (0.0, _top(node))
-        _window(node.GetDisplayNode(), *ends, _GRAY)
+        name = role.removesuffix("_before").removesuffix("_after")
+        ends = _ENDS.get(name) or (0.0, _top(node))
+        _window(node.GetDisplayNode(), *ends, _color(_RAMP_OF.get(name)))
+
+
+def _color(ramp: str | None) -> str:
+    return _GRAY if ramp is None else str(color_node(ramp).GetID())
 
 
 def _set_scan_windows(images: dict[str, Any], volume: int) -> None:
@@ -216,7 +203,7 @@ def _set_scan_windows(images: dict[str, Any], volume: int) -> None:
             _window(_shown(images[role]).GetDisplayNode(), 0.0, top, _GRAY)
     if images.get("residual") is not None and images.get("noise") is not None:
         limit = _SIGMAS * float(np.median(_inside(images["noise"])))
-        _window(_shown(images["residual"]).GetDisplayNode(), -limit, limit, color_node("residual").GetID())
+        _window(_shown(images["residual"]).GetDisplayNode(), -limit, limit, _GRAY)  # no difference is middle gray
 
 
 def _window(display: Any, low: float, high: float, color: str) -> None:
@@ -225,8 +212,32 @@ def _window(display: Any, low: float, high: float, color: str) -> None:
     with slicer.util.NodeModify(display):
         display.SetAutoWindowLevel(False)
         display.SetWindowLevel(high - low, (high + low) / 2)
+        display.SetInterpolate(True)
         if slicer.mrmlScene.GetNodeByID(color) is not None:
             display.SetAndObserveColorNodeID(color)
+
+
+def _show_legends(images: dict[str, Any], shown: dict[str, Any]) -> None:
+    """A legend for each map in its view; those of the other images go.
+
+    Args:
+        images: role -> node of the run.
+        shown: role -> slice node of the view with its legend.
+    """
+    logic = slicer.vtkSlicerColorLogic
+    for role, node in images.items():
+        if role in ("mask", "figures"):
+            continue
+        node = _shown(node)
+        legend = logic.GetColorLegendDisplayNode(node)
+        name = role.removesuffix("_before").removesuffix("_after")
+        if role in shown and name in LEGENDS:
+            title, number_format = LEGENDS[name]
+            legend = show_legend(node, title, [shown[role]], number_format)
+            legend.RemoveAllViewNodeIDs()
+            legend.AddViewNodeID(shown[role].GetID())
+        elif legend is not None:
+            legend.SetVisibility(False)
 
 
 def _top(node: Any, volume: int = 0) -> float:

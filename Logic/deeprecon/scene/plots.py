@@ -18,7 +18,7 @@ _REACH = 3.0
 _ATTRIBUTE = "DeepRecon.CurvePlot"
 
 # Okabe and Ito's palette, told apart by color-blind people too.
-_COLORS = (
+COLORS = (
     (0.0, 0.45, 0.70),
     (0.84, 0.37, 0.0),
     (0.0, 0.62, 0.45),
@@ -43,8 +43,8 @@ class CurvePlot:
         self._series: dict[str, Any] = {}
         self._counts: dict[str, int] = {}
         self._x_title = x_title
-        self.chart = _own_node("vtkMRMLPlotChartNode", title)
-        self.table = _own_node("vtkMRMLTableNode", f"{title} table")
+        self.chart = own_node("vtkMRMLPlotChartNode", title)
+        self.table = own_node("vtkMRMLTableNode", f"{title} table")
         for index in reversed(range(self.chart.GetNumberOfPlotSeriesNodes())):
             slicer.mrmlScene.RemoveNode(self.chart.GetNthPlotSeriesNode(index))
         self.chart.RemoveAllPlotSeriesNodeIDs()
@@ -105,7 +105,7 @@ class CurvePlot:
         series.SetPlotType(slicer.vtkMRMLPlotSeriesNode.PlotTypeScatter)
         series.SetMarkerStyle(slicer.vtkMRMLPlotSeriesNode.MarkerStyleNone)
         series.SetLineWidth(2)
-        series.SetColor(*_COLORS[len(self._series) % len(_COLORS)])
+        series.SetColor(*COLORS[len(self._series) % len(COLORS)])
         self.chart.AddAndObservePlotSeriesNodeID(series.GetID())
         return series
 
@@ -113,7 +113,7 @@ class CurvePlot:
         return f"{name} ({self._x_title})"
 
 
-def _own_node(class_name: str, title: str) -> Any:
+def own_node(class_name: str, title: str) -> Any:
     """The node of an earlier chart with this title, else a new one."""
     for node in slicer.util.getNodesByClass(class_name):
         if node.GetAttribute(_ATTRIBUTE) == title:

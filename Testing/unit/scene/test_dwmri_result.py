@@ -17,13 +17,14 @@ from deeprecon.data.dwi_io import write_dwi
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import read_volume, write_volume
+from deeprecon.dwmri.figures import figure_rows
 from deeprecon.dwmri.parameters import EnhanceParameters, Method, Stored
 from deeprecon.dwmri.phantom import make_phantom
 from deeprecon.jobs.job import Job
 from deeprecon.jobs.parameters import to_json
 from deeprecon.scene.dwmri_job import OUTPUT, DwiNodes, write_folder_job, write_job
 from deeprecon.scene.dwmri_nodes import SEQUENCE, WEIGHTED, node_from_map, node_from_scan, scan_from_node
-from deeprecon.scene.dwmri_result import figure_rows, is_result, load_folder, load_outputs, recall
+from deeprecon.scene.dwmri_result import is_result, load_folder, load_outputs, recall
 from deeprecon.scene.dwmri_views import offered, select_volume, show_picture
 from deeprecon.scene.provenance import provenance_of
 from deeprecon.scene.results import discard, run_of
@@ -190,8 +191,10 @@ def test_results_of_the_command_line_are_loaded_without_their_input(scene: Any, 
 
 
 def test_figures_are_put_into_words() -> None:
-    rows = figure_rows({"snr_dwi": 7.26, "mean_md_after": 0.000812, "shells": "12 x 1000", "unknown": 1})
-    assert rows == [
+    metrics = {"mean_md_after": 0.000812, "snr_dwi": 7.26, "odd_thing": 1, "shells": "12 x 1000", "lags": [1, 2]}
+    assert figure_rows(metrics) == [
+        {"figure": "Shells (volumes x b-value)", "value": "12 x 1000", "unit": ""},
         {"figure": "Signal over noise, weighted", "value": "7.3", "unit": ""},
         {"figure": "Mean MD after", "value": "812", "unit": "1e-6 mm²/s"},
+        {"figure": "Odd thing", "value": "1", "unit": ""},
     ]

@@ -1,0 +1,32 @@
+"""Handing a segmentation to Slicer's Segment Editor, where users draw."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import slicer
+
+_TAG = "SegmentEditor"
+"""Singleton tag of the parameter node that the Segment Editor module shows when it is entered."""
+
+
+def hand_to_segment_editor(segmentation: Any, image: Any, segment_id: str = "") -> Any:
+    """Have the Segment Editor edit this segmentation on this image when it is opened; returns its parameter node.
+
+    Args:
+        segmentation: vtkMRMLSegmentationNode.
+        image: vtkMRMLScalarVolumeNode that is drawn on.
+        segment_id: that is selected; the first where left out.
+    """
+    editor = slicer.mrmlScene.GetSingletonNode(_TAG, "vtkMRMLSegmentEditorNode")
+    if editor is None:
+        editor = slicer.mrmlScene.CreateNodeByClass("vtkMRMLSegmentEditorNode")
+        editor.UnRegister(None)
+        editor.SetSingletonTag(_TAG)
+        editor = slicer.mrmlScene.AddNode(editor)
+    editor.SetAndObserveSegmentationNode(segmentation)
+    editor.SetAndObserveSourceVolumeNode(image)
+    segments = segmentation.GetSegmentation()
+    if segments.GetNumberOfSegments():
+        editor.SetSelectedSegmentID(segment_id or segments.GetNthSegmentID(0))
+    return editor
