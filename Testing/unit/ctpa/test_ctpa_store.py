@@ -6,6 +6,7 @@ import json
 import shutil
 
 import numpy as np
+import pydicom
 import pytest
 
 from deeprecon.ctpa import prepare as prepare_module
@@ -15,8 +16,9 @@ from deeprecon.ctpa.manifest import read_manifest, split_patients
 from deeprecon.ctpa.phantom import draw_grid, make_anatomy
 from deeprecon.ctpa.phantom_files import write_xray
 from deeprecon.ctpa.projection import Beam, Geometry, View, expose, line_integrals
-from deeprecon.ctpa.store import CUBE, Store, write_cubes
+from deeprecon.ctpa.store import CUBE, Case, Store, write_cubes
 from deeprecon.ctpa.xray import XrayImage, condition_image, standardize
+from deeprecon.data.ct_dicom import write_ct_series
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import write_json
 from deeprecon.data.radiograph import read_radiograph
@@ -65,6 +67,19 @@ def manifest(folder, files, rows):
     return path
 
 
+def lateral(path):
+    """A digital radiograph from the side."""
+    file = pydicom.Dataset()
+    file.SOPClassUID, file.SOPInstanceUID = pydicom.uid.DigitalXRayImageStorageForPresentation, "2.25.1"
+    file.Modality, file.ViewPosition, file.PhotometricInterpretation = "DX", "LL", "MONOCHROME2"
+    file.Rows, file.Columns, file.SamplesPerPixel, file.PixelRepresentation = 80, 70, 1, 0
+    file.BitsAllocated, file.BitsStored, file.HighBit = 16, 16, 15
+    file.PixelData = np.arange(80 * 70, dtype="<u2").tobytes()
+    file.file_meta = pydicom.dataset.FileMetaDataset()
+    file.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    file.save_as(path, enforce_file_format=True)
+
+
 @pytest.fixture(scope="module")
 def six(tmp_path_factory, files):
     """Six CTs; the first has an X-ray and labels, the last two are of one patient."""
@@ -100,22 +115,25 @@ def test_a_prepared_ct_has_its_hu_place_and_labels(prepared, chest):
         case.latent()
 
 
-def test_a_patch_is_that_part_of_the_volume_and_reads_few_cubes(tmp_path, monkeypatch):
+def test_a_patch_is_that_part_of_the_volume_and_the_file_is_mapped_not_read(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     volume = rng.integers(-1000, 1000, (150, 70, 129), dtype=np.int16)
     write_cubes(tmp_path / "ct.npy", volume, AIR)
     stored = np.load(tmp_path / "ct.npy", mmap_mode="r")
     assert stored.shape == (3, 2, 3, CUBE, CUBE, CUBE)
     assert stored[2, 1, 2, -1, -1, -1] == AIR  # beyond the volume there is air, not water
-    from deeprecon.ctpa.store import _read_cubes
-
+    case = Case(tmp_path, "", "", "train", Grid(volume.shape), Geometry(), np.eye(4), True, ())
+    load = np.load
+    modes = []
+    monkeypatch.setattr(np, "load", lambda path, mmap_mode=None: (modes.append(mmap_mode), load(path, mmap_mode))[1])
     for _ in range(20):
         first = [int(rng.integers(0, count - 1)) for count in volume.shape]
         last = [int(rng.integers(start + 1, count + 1)) for start, count in zip(first, volume.shape, strict=True)]
         where = tuple(slice(start, stop) for start, stop in zip(first, last, strict=True))
-        np.testing.assert_array_equal(_read_cubes(tmp_path / "ct.npy", where, volume.shape), volume[where])
+        np.testing.assert_array_equal(case.patch(where), volume[where])
+    assert modes == ["r"] * 20
     with pytest.raises(ValueError, match="does not lie in"):
-        _read_cubes(tmp_path / "ct.npy", (slice(100, 164), slice(0, 64), slice(0, 64)), volume.shape)
+        case.patch((slice(100, 164), slice(0, 64), slice(0, 64)))
 
 
 def test_every_slice_is_kept_though_the_last_cube_is_not_full(prepared):
@@ -202,6 +220,12 @@ def test_bad_pairs_are_left_out_with_their_reason(done, tmp_path, files, chest):
     write_volume(tmp_path / "crop.nii.gz", Volume(ct.array[:25], ct.ijk_to_ras))
     (tmp_path / "broken.nii.gz").write_bytes(b"no gzip")
     shutil.copy(files / "ct1.nii.gz", tmp_path / "again.nii.gz")
+    holes = ct.array.astype(np.float32)
+    holes[3, 4, 5] = np.nan
+    write_volume(tmp_path / "holes.nii.gz", Volume(holes, ct.ijk_to_ras))
+    write_volume(tmp_path / "flat.nii.gz", Volume(np.full_like(ct.array, 7), ct.ijk_to_ras))
+    lateral(tmp_path / "lateral.dcm")
+    slice_of_ct = write_ct_series(tmp_path / "series", ct, {(0x0008, 0x0008): ("CS", "ORIGINAL\\PRIMARY\\AXIAL")})[5]
     rows = [
         {"patient": "a", "ct": files / "ct1.nii.gz", "xray": "", "view": ""},
         {"patient": "b", "ct": "scaled.nii.gz", "xray": "", "view": ""},
@@ -211,6 +235,10 @@ def test_bad_pairs_are_left_out_with_their_reason(done, tmp_path, files, chest):
         {"patient": "f", "ct": "again.nii.gz", "xray": "", "view": ""},
         {"patient": "g", "ct": files / "ct2.nii.gz", "xray": "", "view": "LL"},
         {"patient": "h", "ct": files / "ct3.nii.gz", "xray": files / "ct3.nii.gz", "view": ""},
+        {"patient": "i", "ct": "holes.nii.gz", "xray": "", "view": ""},
+        {"patient": "j", "ct": "flat.nii.gz", "xray": "", "view": ""},
+        {"patient": "k", "ct": files / "ct4.nii.gz", "xray": "lateral.dcm", "view": ""},
+        {"patient": "l", "ct": files / "ct5.nii.gz", "xray": slice_of_ct, "view": ""},
     ]
     write_table(tmp_path / "manifest.csv", rows)
     output = done("prepare", inputs={"manifest": tmp_path / "manifest.csv"}, validation=0.0, test=0.0)
@@ -222,6 +250,10 @@ def test_bad_pairs_are_left_out_with_their_reason(done, tmp_path, files, chest):
     assert "the same CT as that of row 1" in reasons["f"]
     assert "view LL is not a frontal one" in reasons["g"]
     assert "voxels, not an X-ray" in reasons["h"]
+    assert "from nan to nan" in reasons["i"]
+    assert "from 7 to 7, not the HU" in reasons["j"]  # not filled with a middle gray
+    assert "view of position LL" in reasons["k"]
+    assert "of modality CT, not a radiograph" in reasons["l"]
     assert [case.patient for case in Store.open(output).cases()] == ["a"]
     assert json.loads((output / "store.json").read_text())["refused"][0]["row"] == 2
 
@@ -346,6 +378,19 @@ def test_a_scan_in_any_axis_order_and_spacing_comes_onto_the_grid(done, tmp_path
     np.testing.assert_allclose(first.affine, second.affine, atol=1e-4)
     middle = first.affine @ [31.5, 31.5, 37.5, 1]
     assert middle[:3] == pytest.approx((12, -30, 140), abs=5.7)  # half a voxel of the coarse scan
+
+
+def test_a_dicom_series_goes_in_by_its_folder_or_by_one_of_its_files(done, tmp_path, chest):
+    kind = {(0x0008, 0x0008): ("CS", "ORIGINAL\\PRIMARY\\AXIAL")}
+    write_ct_series(tmp_path / "a", chest[0], kind)
+    other = Volume(chest[0].array[:, ::-1].copy(), chest[0].ijk_to_ras)
+    one = write_ct_series(tmp_path / "b", other, kind)[7]
+    rows = [{"patient": "a", "ct": "a"}, {"patient": "b", "ct": one}]
+    write_table(tmp_path / "manifest.csv", rows)
+    store = Store.open(done("prepare", inputs={"manifest": tmp_path / "manifest.csv"}, validation=0.0, test=0.0))
+    for case, expected in zip(store.cases(), (chest[0], other), strict=True):
+        np.testing.assert_array_equal(case.volume(), expected.array)
+        np.testing.assert_allclose(case.affine, expected.ijk_to_ras, atol=1e-6)
 
 
 def test_phantoms_go_straight_into_a_store(done):

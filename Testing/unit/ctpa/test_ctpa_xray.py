@@ -92,6 +92,12 @@ def test_gain_offset_and_air_beside_the_patient_make_no_difference():
     assert np.ptp(np.percentile(body, (25, 75))) == pytest.approx(1, abs=0.25)
 
 
+def test_more_gray_values_are_kept_than_eight_bits_hold():
+    ramp = np.linspace(0, 1, 4096 * 64).reshape(512, 512).astype(np.float32)
+    image = condition_image(Radiograph(ramp, (0.8, 0.8), "PA", "x"), GEOMETRY, PREVIEW).image
+    assert len(np.unique(image)) > 5000
+
+
 def test_one_marker_does_not_rescale_the_image():
     image = spot().image.copy()
     clean = condition_image(Radiograph(image, (1.0, 0.8), "PA", "x"), GEOMETRY, GRID).image
