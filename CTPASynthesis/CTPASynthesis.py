@@ -20,13 +20,12 @@ try:
 except ImportError:
     sys.path.append(str(Path(__file__).resolve().parents[1] / "Logic"))  # in the source tree
 
-from deeprecon.ctpa.demonstrator import demonstrator
 from deeprecon.ctpa.memory import in_words, need
 from deeprecon.ctpa.parameters import SynthesizeParameters, TrainAutoencoderParameters, TrainDiffusionParameters
 from deeprecon.data.errors import InputError
 from deeprecon.panels.bundle_panel import BundlePanel
 from deeprecon.panels.ctpa_findings import CtpaFindings
-from deeprecon.panels.ctpa_widgets import AUTOENCODER, DIFFUSION, LABELS, XrayPreview
+from deeprecon.panels.ctpa_widgets import AUTOENCODER, DIFFUSION, LABELS, XrayPreview, readDemonstrator
 from deeprecon.panels.device_panel import userOverlay
 from deeprecon.panels.installation import torchVersion
 from deeprecon.panels.method_logic import MethodLogic
@@ -38,13 +37,12 @@ from deeprecon.panels.training_panel import TrainingPanel
 from deeprecon.scene.ctpa_folder import load_summary
 from deeprecon.scene.ctpa_job import CtpaNodes, write_folder_job, write_job
 from deeprecon.scene.ctpa_mark import SyntheticMark
-from deeprecon.scene.ctpa_result import is_result, load_outputs, restore
+from deeprecon.scene.ctpa_result import is_result, load_outputs, restore, verdict_of
 from deeprecon.scene.ctpa_sample import load_sample_xray
 from deeprecon.scene.ctpa_views import PICTURES, offered, show_picture, show_xray
 from deeprecon.scene.ctpa_xray import open_xray
 from deeprecon.scene.parameters import parameter_pack, to_dataclass
 from deeprecon.scene.results import run_of
-from deeprecon.training.bundle import read_bundle
 
 Settings = parameter_pack(SynthesizeParameters)
 AutoencoderSettings = parameter_pack(TrainAutoencoderParameters)
@@ -118,8 +116,7 @@ class CTPASynthesisWidget(MethodWidget):
     def __init__(self, parent=None):
         self.preview = None
         self.bundlePanel = None
-        self.demonstrator = None  # the shipped bundle; None where this installation has none
-        self.whyNotDemonstrator = ""
+        self.demonstrator, self.whyNotDemonstrator = None, ""
         self.resultPanel = None
         self.findings = None
         self.rates = RunRates("CTPASynthesis")
@@ -134,10 +131,7 @@ class CTPASynthesisWidget(MethodWidget):
         """Buttons, and choices that no parameter link covers."""
         ui = self.ui
         SyntheticMark.start()
-        try:
-            self.demonstrator = read_bundle(demonstrator(), "ctpa")
-        except InputError as error:
-            self.whyNotDemonstrator = str(error)
+        self.demonstrator, self.whyNotDemonstrator = readDemonstrator()
         self.preview = XrayPreview(ui.previewLabel, ui.xrayLabel, [ui.rightLabel, ui.leftLabel])
         self.bundlePanel = BundlePanel(ui.modelFrame.layout(), "ctpa", self.onModel)
         self.findings = CtpaFindings(ui.resultFrame.layout(), self.onChanged, self.onExport)
@@ -249,6 +243,8 @@ class CTPASynthesisWidget(MethodWidget):
         self.reported = loaded.nodes["ct"], loaded.report
         node.outputCt = loaded.nodes["ct"]
         self.rates.learn(*kind, work, self.runPanel.seconds)
+        told = verdict_of(node.outputCt).reasons  # they stand under Results
+        self.runPanel.warnings = [each for each in self.runPanel.warnings if each not in told]
         self.onChanged()
         self.showResult(self.resultPanel.shown)
         self.ui.resultsCollapsibleButton.collapsed = False

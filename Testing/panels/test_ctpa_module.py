@@ -111,6 +111,7 @@ def test_clicked_through_from_the_x_ray_to_the_result(host: Any, ready: Any, tmp
     message = apply(host, ready)
     assert run.state.value == "done", message
     assert "amber" in message
+    assert run.warnings == ["The X-ray is small."]  # what speaks against trust is under Results
     ct = node.outputCt
     assert ct.GetName() == "Patient film CT (SYNTHETIC)"
 

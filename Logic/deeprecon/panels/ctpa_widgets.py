@@ -12,6 +12,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from deeprecon.ctpa import demonstrator as shipped
 from deeprecon.ctpa.parameters import (
     SynthesizeParameters,
     TrainAutoencoderInputs,
@@ -25,6 +26,7 @@ from deeprecon.panels.training_panel import Training
 from deeprecon.scene.ctpa_result import Verdict
 from deeprecon.scene.ctpa_xray import facts, preview, radiograph_of
 from deeprecon.scene.pictures import Pixels, write_png
+from deeprecon.training.bundle import Bundle, read_bundle
 
 LABELS = {
     "turnCombo": {
@@ -83,6 +85,14 @@ _LIGHTS = {
 }
 
 
+def readDemonstrator() -> tuple[Bundle | None, str]:
+    """The shipped bundle, or None and why there is none."""
+    try:
+        return read_bundle(shipped.demonstrator(), "ctpa"), ""
+    except InputError as error:
+        return None, str(error)
+
+
 def show_pixels(label: Any, pixels: Pixels | None) -> None:
     """Show a picture in a label, or none."""
     label.visible = pixels is not None
@@ -126,7 +136,7 @@ class XrayPreview:
             self._turned = turned
             radiograph = self._radiograph
             show_pixels(self._picture, None if radiograph is None else preview(radiograph, parameters))
-            self._text.text = html.escape(self._problem if radiograph is None else facts(radiograph))
+            self._text.text = self._problem if radiograph is None else facts(radiograph)
             self._text.styleSheet = "color: #c62828;" if self._problem else ""
             self._text.visible = bool(self._text.text)
             for side in self._sides:

@@ -14,6 +14,7 @@ from typing import Any
 
 import qt
 import slicer
+from slicer.i18n import tr as _
 
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.process import child_environment
@@ -74,7 +75,7 @@ class RunCallbacks:
     repeat: Callable[[], None] | None
     changed: Callable[[], None]
     other: OtherRun | None = None
-    text: str = "Apply"
+    text: str = _("Apply")
 
 
 class RunPanel:
@@ -169,7 +170,7 @@ class RunPanel:
         self.curves.clear()
         self._started, self._secondsLeft = time.monotonic(), None
         self.ui.progressBar.value = 0
-        self.ui.stageLabel.text = "Checking this computer…"
+        self.ui.stageLabel.text = _("Checking this computer…")
         self.ui.messageLabel.text = ""
         self._setState(RunState.RUNNING)
         self._device.ensureChecked(self._launch)
@@ -177,18 +178,18 @@ class RunPanel:
     def _whyNotStart(self, kind: RunCallbacks | OtherRun) -> str:
         if isinstance(kind, OtherRun) and kind.whyNot is not None:
             return kind.whyNot()
-        return "" if self._ready else self._whyNot or "Not ready."
+        return "" if self._ready else self._whyNot or _("Not ready.")
 
     def _launch(self, problem: str) -> None:
         if self.state is RunState.CANCELLING:  # while the computer was being checked
-            self._finish("Cancelled. Nothing was changed.", RunState.IDLE)
+            self._finish(_("Cancelled. Nothing was changed."), RunState.IDLE)
             return
         if self.state is not RunState.RUNNING or self.runner is not None:
             return
         if problem:
-            self._fail(problem, "See Device.")
+            self._fail(problem, _("See Device."))
             return
-        self.ui.stageLabel.text = "Preparing the data…"
+        self.ui.stageLabel.text = _("Preparing the data…")
         try:
             self.folder = self._current.prepare()
             self.runner = JobRunner(self.folder, userCommand(), child_environment(self._device.overlay.folder))
@@ -197,7 +198,7 @@ class RunPanel:
             self._fail(error.message, error.hint)
             return
         except Exception as error:
-            self._fail(f"The data could not be prepared: {error}", "Copy the report and ask.")
+            self._fail(_("The data could not be prepared: {error}").format(error=error), _("Copy the report and ask."))
             raise
         self._timer.start()
 
@@ -206,7 +207,7 @@ class RunPanel:
         if self.state is not RunState.RUNNING:
             return
         self._setState(RunState.CANCELLING)
-        self.ui.stageLabel.text = "Cancelling…"
+        self.ui.stageLabel.text = _("Cancelling…")
         if self.runner is not None:
             self.runner.cancel()
 
@@ -214,7 +215,7 @@ class RunPanel:
         """Ask the job to finish early; its best result so far is loaded."""
         if self.state is RunState.RUNNING and self.runner is not None:
             self.runner.stop()
-            self.ui.stageLabel.text = "Finishing with the best result so far…"
+            self.ui.stageLabel.text = _("Finishing with the best result so far…")
             self.ui.finishButton.enabled = False
 
     def abort(self) -> None:
@@ -228,7 +229,7 @@ class RunPanel:
         self.runner = None
         self.curves.clear()
         if self.busy:
-            self._finish("The run was ended because the scene or the module was closed.", RunState.IDLE)
+            self._finish(_("The run was ended because the scene or the module was closed."), RunState.IDLE)
 
     def _onQuit(self) -> None:
         self.abort()
@@ -253,20 +254,23 @@ class RunPanel:
         failure = runner.failure()
         if failure is None and self.folder is not None:
             if self.state is RunState.CANCELLING:
-                self._finish("Cancelled. Nothing was changed.", RunState.IDLE)
+                self._finish(_("Cancelled. Nothing was changed."), RunState.IDLE)
                 return
-            self.ui.stageLabel.text = "Loading the result…"
+            self.ui.stageLabel.text = _("Loading the result…")
             try:
                 text = self._current.load(self.folder)
             except InputError as error:
                 self._fail(error.message, error.hint)
                 return
             except Exception as error:
-                self._fail(f"The result could not be loaded: {error}", "Copy the report and ask.")
+                self._fail(
+                    _("The result could not be loaded: {error}").format(error=error), _("Copy the report and ask.")
+                )
                 raise
-            self._finish(f"{text} Took {inWords(self.seconds)}.".strip(), RunState.DONE)
+            took = _("Took {time}.").format(time=inWords(self.seconds))
+            self._finish(f"{text} {took}".strip(), RunState.DONE)
         elif failure is not None and failure.get("kind") == "cancelled":
-            self._finish("Cancelled. Nothing was changed.", RunState.IDLE)
+            self._finish(_("Cancelled. Nothing was changed."), RunState.IDLE)
         elif failure is not None:
             self._fail(self._inPanelWords(failure["message"]), self._inPanelWords(failure["hint"]))
 
@@ -278,7 +282,7 @@ class RunPanel:
         self._setState(RunState.FAILED)
 
     def _finish(self, text: str, state: RunState) -> None:
-        self.ui.messageLabel.text = html.escape(text)
+        self.ui.messageLabel.text = html.escape(text, quote=False)
         self._setState(state)
 
     # -- what the child process says
@@ -329,10 +333,12 @@ class RunPanel:
 
     def _show(self) -> None:
         ui = self.ui
-        words = {RunState.RUNNING: "Cancel", RunState.CANCELLING: "Cancelling…"}
+        words = {RunState.RUNNING: _("Cancel"), RunState.CANCELLING: _("Cancelling…")}
         ui.applyButton.text = words.get(self.state, self._callbacks.text)
         ui.applyButton.enabled = self.state is RunState.RUNNING or (self._ready and not self.busy)
-        ui.applyButton.toolTip = "Stop the run; nothing is changed." if self.busy else self._whyNot or "Start the run."
+        ui.applyButton.toolTip = (
+            _("Stop the run; nothing is changed.") if self.busy else self._whyNot or _("Start the run.")
+        )
         if other := self._callbacks.other:
             whyNot = self._whyNotStart(other)
             ui.otherButton.enabled = not whyNot and not self.busy
@@ -356,7 +362,7 @@ class RunPanel:
             self.ui.timeLabel.text = ""
             return
         seconds, when = self._secondsLeft
-        self.ui.timeLabel.text = f"{inWords(max(0.0, seconds - (time.monotonic() - when)))} left"
+        self.ui.timeLabel.text = _("{time} left").format(time=inWords(max(0.0, seconds - (time.monotonic() - when))))
 
     # -- buttons
 

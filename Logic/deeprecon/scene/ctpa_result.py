@@ -209,10 +209,9 @@ def _verdict(metrics: Mapping[str, Any]) -> Verdict:
 
 
 def sentence_of(metrics: Mapping[str, Any]) -> str:
-    """What a run found, in a sentence or two."""
-    verdict = _verdict(metrics)
-    text = f"Done: a synthetic CT of {metrics.get('voxels', '?')} voxels; trust: {verdict.light}."
-    return f"{text} {verdict.reasons[0]}" if verdict.reasons else text
+    """What a run gave, in a sentence or two."""
+    light = _verdict(metrics).light
+    return f"Done: a synthetic CT of {metrics.get('voxels', '?')} voxels. How far to trust it: {light}, see Results."
 
 
 def remember(ct: Any, nodes: CtpaNodes) -> None:

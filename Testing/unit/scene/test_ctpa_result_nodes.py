@@ -60,7 +60,6 @@ def test_every_node_says_that_it_is_synthetic(xray: Any, tmp_path: Path) -> None
     np.testing.assert_allclose(ct.GetSpacing(), GRID.spacing, rtol=1e-5)
     assert result.report.is_file()
     assert "amber" in result.sentence
-    assert "No bone" in result.sentence
 
     # provenance, what it was made from, and the verdict
     assert provenance_of(ct)["parameters"]["steps"] == 12
