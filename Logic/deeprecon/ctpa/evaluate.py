@@ -85,7 +85,7 @@ def _xray(path: Path, truth: Hu, grid: Grid, run: Run) -> tuple[Image, Geometry,
     A synthetic CT lies where its X-ray does, so that it is the true one that must be moved.
     """
     radiograph = read_radiograph(path)
-    geometry = geometry_of(radiograph.view)
+    geometry = geometry_of(radiograph.view, source_distance=radiograph.source_distance)
     xray = condition_image(radiograph, geometry, grid)
     for note in xray.notes:
         run.reporter.warning(f"{radiograph.name}: {note}")

@@ -219,7 +219,10 @@ class SynthesizeParameters:
 
     def validate(self) -> list[str]:
         """Reasons why these settings cannot be used, in words; empty when they can."""
-        return check_ranges(self)
+        reasons = check_ranges(self)
+        if 0 < self.source_distance < 500:
+            reasons.append(f"source_distance is {self.source_distance:g}, expected 500 to 5000 mm, or 0")
+        return reasons
 
 
 @dataclass(frozen=True)

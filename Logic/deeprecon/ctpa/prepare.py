@@ -141,7 +141,7 @@ def _xray(pair: Pair, hu: Hu, grid: Grid, seed: int) -> tuple[XrayImage, Geometr
         return XrayImage(standardize(exposed), np.ones_like(exposed, bool), (note,)), geometry
     radiograph = read_radiograph(pair.xray)
     radiograph = replace(radiograph, view=pair.view or radiograph.view)
-    geometry = geometry_of(radiograph.view)
+    geometry = geometry_of(radiograph.view, source_distance=radiograph.source_distance)
     centered = condition_image(radiograph, geometry, grid)
     shift, fit = find_shift(centered, line_integrals(hu, grid, geometry), grid, geometry)
     xray = condition_image(radiograph, geometry, grid, shift=shift)

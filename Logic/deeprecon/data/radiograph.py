@@ -22,6 +22,8 @@ PICTURES = (".png", ".jpg", ".jpeg")
 MODALITIES = ("CR", "DX", "RG")
 """Computed, digital and film radiography."""
 FRONTAL = ("PA", "AP")
+DISTANCES = (500.0, 5000.0)
+"""From tube to detector in mm; what files say beyond that (0, or metres) does not count."""
 SMALLEST = 64
 """Fewest rows or columns of an image that may show a chest."""
 
@@ -37,6 +39,7 @@ class Radiograph:
         view: "PA", "AP", or "" where the file does not say.
         name: of the file, for messages.
         notes: what had to be assumed, in words.
+        source_distance: from tube to detector in mm; None where unknown.
     """
 
     image: npt.NDArray[np.float32]
@@ -44,6 +47,7 @@ class Radiograph:
     view: str
     name: str
     notes: tuple[str, ...] = ()
+    source_distance: float | None = None
 
 
 def read_radiograph(path: Path | str) -> Radiograph:
@@ -143,7 +147,10 @@ def _from_dicom(path: Path) -> Radiograph:
     spacing = _spacing(text)
     if spacing is None:
         notes.append("The file does not say how large its pixels are.")
-    return Radiograph(_stretched(path, shown), spacing, view, path.name, tuple(notes))
+    distance = _first_number(text("0018|1110"))
+    if distance is not None and not DISTANCES[0] <= distance <= DISTANCES[1]:
+        distance = None
+    return Radiograph(_stretched(path, shown), spacing, view, path.name, tuple(notes), distance)
 
 
 def _header(path: Path) -> Callable[[str], str]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from deeprecon.ctpa.grid import PREVIEW, Grid
-from deeprecon.ctpa.parameters import Turn, XrayView
+from deeprecon.ctpa.parameters import SynthesizeParameters, Turn, XrayView
 from deeprecon.ctpa.phantom import draw_grid, make_anatomy
 from deeprecon.ctpa.phantom_files import write_xray
 from deeprecon.ctpa.projection import Beam, Geometry, View, detector_axes, expose, line_integrals
@@ -126,6 +126,17 @@ def test_the_view_is_the_users_then_the_files_then_pa():
     assert geometry_of("AP", XrayView.PA).view is View.PA
     assert geometry_of("") == Geometry(Beam.CONE, View.PA, 1800.0)
     assert geometry_of("", source_distance=1500).source_distance == 1500
+
+
+def test_a_tube_inside_of_the_patient_is_refused():
+    assert SynthesizeParameters(source_distance=300.0).validate() == [
+        "source_distance is 300, expected 500 to 5000 mm, or 0"
+    ]
+    assert (
+        SynthesizeParameters(source_distance=0.0).validate()
+        == SynthesizeParameters(source_distance=1500.0).validate()
+        == []
+    )
 
 
 def test_an_image_of_black_and_white_alone_is_refused():
