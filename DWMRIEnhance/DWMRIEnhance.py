@@ -204,14 +204,14 @@ class DWMRIEnhanceWidget(MethodWidget):
         if not node.useModel:
             return ""
         if self.bundlePanel.bundle is None:
-            return "Choose the folder of a trained model, or do not use one."
+            return _("Choose the folder of a trained model, or do not use one.")
         node.modelFolder = self.bundlePanel.ui.folderEdit.currentPath
         return ""
 
     def whyNotFolder(self):
         """Why no folder can be enhanced."""
         path = self.ui.folderEdit.currentPath if self.ui is not None else ""
-        return "" if path and Path(path).is_dir() else "Choose the folder of a BIDS dataset under Many scans."
+        return "" if path and Path(path).is_dir() else _("Choose the folder of a BIDS dataset under Many scans.")
 
     # -- what the run panel asks for
 

@@ -8,6 +8,7 @@ The module runs in the stand-in application on its sample scan; STEPS are the ne
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -30,25 +31,86 @@ def main(steps: int) -> None:
     node.settings.steps = steps
     host.process(0.2)
     host.screenshot(path("inputs"))
+    widget.ui.flipsButton.click()
+    widget.ui.directionsCollapsibleButton.collapsed = False
+    fold(widget, "inputs", "settings", "device", "run", "results")
+    host.process(0.3)
+    host.screenshot(path("gradients"))
+    fold(widget, "directions")
+    unfold(widget, "inputs", "settings", "run", "results")
 
     run.ui.applyButton.click()
-    host.waitFor(lambda: not run.busy or run.ui.progressBar.value > 400, 600)
+    host.waitFor(lambda: not run.busy or run.ui.progressBar.value > 400, 900)
     host.process(0.3)
     host.screenshot(path("running"))
     finish(host, widget)
     run.ui.curvesCollapsibleButton.collapsed = True
     host.screenshot(path("panel"))
     report(run.folder / "output", path("report"))
-    fold(widget, "inputs", "gradients", "settings")
-    widget.comparePanel.ui.volumeSlider.value = 8
-    widget.comparePanel.ui.besideCheckBox.checked = True
-    picture(host, "beside")
-    widget.comparePanel.ui.besideCheckBox.checked = False
-    for name in ("scan", "color_fa", "fa"):
-        combo = widget.resultPanel.ui.showCombo
-        combo.currentIndex = combo.findData(name)
-        picture(host, name)
+
+    fold(widget, "inputs", "gradients", "settings", "run")
+    panel, compare = widget.results.resultPanel, widget.results.comparePanel
+    compare.ui.volumeSlider.value = 8
+    compare.ui.besideCheckBox.checked = True
+    for name, file in (("scan", "beside"), ("fa", "fa"), ("color_fa", "color_fa")):
+        panel.ui.showCombo.currentIndex = panel.ui.showCombo.findData(name)
+        picture(host, file)
+    compare.ui.besideCheckBox.checked = False
+    panel.ui.showCombo.currentIndex = panel.ui.showCombo.findData("scan")
+    picture(host, "scan")
+    panel.ui.showCombo.currentIndex = panel.ui.showCombo.findData("uncertainty")
+    picture(host, "uncertainty")
+
+    panel.ui.showCombo.currentIndex = panel.ui.showCombo.findData("fa")
+    widget.ui.measureCollapsibleButton.collapsed = False
+    widget.ui.boxButton.click()
+    widget.ui.lineButton.click()
+    host.process(1.0)
+    picture(host, "measure")
+    for markup in (node.region, node.line):
+        markup.SetDisplayVisibility(False)
+
+    widget.ui.editMaskButton.click()
+    unfold(widget, "inputs")
+    picture(host, "mask")
+    train(host, widget)
     host.close()
+
+
+def train(host: Any, widget: Any) -> None:
+    """Train a small network on made-up pairs, and take its picture while it runs."""
+    from deeprecon.data.dwi_io import write_dwi
+    from deeprecon.dwmri.phantom import make_phantom
+
+    fold(widget, "inputs", "results")
+    widget.ui.trainingCollapsibleButton.collapsed = False
+    (panel,) = widget.trainingPanels
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in range(2):
+            made = make_phantom((16, 32, 32), 2, ((1000.0, 12),), 20.0, seed)
+            for name, scan in (("noisy", made.noisy), ("clean", made.clean)):
+                (Path(folder) / name).mkdir(exist_ok=True)
+                write_dwi(Path(folder) / name / f"sub-0{seed + 1}.nrrd", scan)
+        for name in ("noisy", "clean"):
+            panel.examples.edits[name].currentPath = str(Path(folder) / name)
+        panel.examples.ui.addButton.click()
+        panel.ui.trainingSettingsCollapsibleButton.collapsed = False
+        panel.settings["steps"].value = 400
+        panel.settings["width"].value = 8
+        panel.ui.folderEdit.currentPath = str(Path(folder) / "model")
+        panel.runPanel.ui.applyButton.click()
+        host.waitFor(lambda: not panel.runPanel.busy or panel.runPanel.ui.progressBar.value > 700, 900)
+        host.process(0.3)
+        panel.ui.folderEdit.blockSignals(True)
+        panel.ui.folderEdit.currentPath = "models/denoising"  # no picture shows the folders of a machine
+        host.screenshot(path("training"))
+        panel.runPanel.abort()
+
+
+def unfold(widget: Any, *sections: str) -> None:
+    """Open sections of the panel."""
+    for name in sections:
+        getattr(widget.ui, f"{name}CollapsibleButton").collapsed = False
 
 
 def path(name: str) -> Path:

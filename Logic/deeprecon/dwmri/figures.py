@@ -42,7 +42,11 @@ _SCALED = {"1e-6 mm²/s": 1e6}
 
 
 def figure_rows(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
-    """The figures of a run, each in words with its unit; one that has no words of its own comes last, by its name."""
+    """The figures of a run, each in words with its unit; one that has no words of its own comes last, by its name.
+
+    Returns:
+        Rows with "figure" and "value".
+    """
     rows = []
     for name in (*(each for each in FIGURES if each in metrics), *(each for each in metrics if each not in FIGURES)):
         words, unit, digits = FIGURES.get(name, (name.replace("_", " ").capitalize(), "", 3))
@@ -53,5 +57,5 @@ def figure_rows(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
             text = value
         else:
             continue
-        rows.append({"figure": words, "value": text, "unit": unit})
+        rows.append({"figure": f"{words} [{unit}]" if unit else words, "value": text})
     return rows

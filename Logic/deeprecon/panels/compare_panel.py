@@ -64,7 +64,8 @@ class ComparePanel:
         ui = self.ui
         for widget in (ui.volumeSlider, ui.volumeSliderLabel):
             widget.visible = volumes > 1
-        ui.volumeSlider.maximum = max(volumes - 1, 1)
+        if volumes > 1:  # else the chosen volume stays for when a series is shown again
+            ui.volumeSlider.maximum = volumes - 1
         ui.volumeLabel.text = self._describe(self.volume)
         ui.volumeLabel.visible = bool(ui.volumeLabel.text)
         for each in (ui.fadeSlider, ui.flickerButton, ui.besideCheckBox):

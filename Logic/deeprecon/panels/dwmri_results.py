@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import slicer
+from slicer.i18n import tr as _
 
 from deeprecon.panels.compare_panel import ComparePanel
 from deeprecon.panels.dwmri_measure import MeasurePanel
@@ -35,7 +36,7 @@ class DwiResults:
         self._reported: tuple[Any, Path | None] = (None, None)  # result scan and report of the last run
         texts = {name: picture.text for name, picture in PICTURES.items()}
         self.resultPanel = ResultPanel(layout, texts, self.show, changed)
-        self.resultPanel.setWords("Show:", "What the slice views show, with the same window before and after.")
+        self.resultPanel.setWords(_("Show:"), _("What the slice views show, with the same window before and after."))
         self.resultPanel.setScene(slicer.mrmlScene)
         self.comparePanel = ComparePanel(layout, fade_to, self._onVolume, self.show, self._describe)
         self.measurePanel = MeasurePanel(ui, node, lambda: (self.resultPanel.shown, self.comparePanel.volume))
@@ -62,7 +63,8 @@ class DwiResults:
             self.resultPanel.offer(offered(scan))
         self._updateParts(scan if made else None)
         if scan is not None and not made:
-            return f"{scan.GetName()} is no result and would be overwritten: choose another one, or create one."
+            text = _("{name} is no result and would be overwritten: choose another one, or create one.")
+            return str(text.format(name=scan.GetName()))
         return ""
 
     def _updateParts(self, scan: Any) -> None:

@@ -25,17 +25,17 @@ from deeprecon.scene.dwmri_nodes import gradients_of
 
 LABELS = {
     "methodCombo": {
-        "NETWORK": "Best: network trained on the scan itself",
-        "PCA": "Fast: local PCA",
-        "MPPCA": "For comparison: MP-PCA (dipy)",
-        "LOCAL_PCA": "For comparison: local PCA (dipy)",
-        "NLMEANS": "For comparison: non-local means (dipy)",
-        "PATCH2SELF": "For comparison: patch2self, repaired",
-        "PATCH2SELF_DIPY_1": "For comparison: patch2self 1 (dipy)",
-        "PATCH2SELF_DIPY_3": "For comparison: patch2self 3 (dipy)",
+        "NETWORK": _("Best: network trained on the scan itself"),
+        "PCA": _("Fast: local PCA"),
+        "MPPCA": _("For comparison: MP-PCA (dipy)"),
+        "LOCAL_PCA": _("For comparison: local PCA (dipy)"),
+        "NLMEANS": _("For comparison: non-local means (dipy)"),
+        "PATCH2SELF": _("For comparison: patch2self, repaired"),
+        "PATCH2SELF_DIPY_1": _("For comparison: patch2self 1 (dipy)"),
+        "PATCH2SELF_DIPY_3": _("For comparison: patch2self 3 (dipy)"),
     },
-    "backgroundCombo": {"KEEP": "Keep it as it is", "ZERO": "Set it to zero"},
-    "storedCombo": {"FLOAT": "Floating point", "INPUT": "As the input (rounds integers)"},
+    "backgroundCombo": {"KEEP": _("Keep it as it is"), "ZERO": _("Set it to zero")},
+    "storedCombo": {"FLOAT": _("Floating point"), "INPUT": _("As the input (rounds integers)")},
 }
 """Combo box -> name of its enum's member -> text."""
 
@@ -80,7 +80,7 @@ class GradientCheck:
         self._node = node
         self._key: tuple[str, int] | None = None
         self._checks: list[Check] = []
-        self.chartView = ChartView(self._section.layout(), DIRECTIONS, height=230)
+        self.chartView = ChartView(self._section.layout(), DIRECTIONS, height=270)
         self._button.connect("clicked(bool)", self._onFlips)
 
     def show(self, node: Any) -> str:

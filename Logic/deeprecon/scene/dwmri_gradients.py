@@ -112,7 +112,7 @@ def draw_directions(table: GradientTable, title: str) -> Any:
     """
     circle = np.linspace(0, 2 * np.pi, 73)
     outline = np.concatenate([np.cos(circle), [np.nan], np.cos(circle) + _LOWER])
-    curves = [Curve("upper and lower half", outline, np.concatenate([np.sin(circle), [np.nan], np.sin(circle)]),
+    curves = [Curve("half spheres", outline, np.concatenate([np.sin(circle), [np.nan], np.sin(circle)]),
                     color=_OUTLINE)]  # fmt: skip
     for b, volumes in table.shells:
         x, y, z = table.directions[volumes].T
@@ -121,4 +121,6 @@ def draw_directions(table: GradientTable, title: str) -> Any:
         places = x * scale + np.where(z < 0, _LOWER, 0)
         curves.append(Curve(f"b = {b:.0f}", places, y * scale, line=False))
     ends = (-1.15, _LOWER + 1.15), (-1.15, 1.15)
-    return draw_chart(title, curves, "left to right, of each half", "back to front", ends)
+    chart = draw_chart(title, curves, "left to right: upper half, lower half", "back to front", ends)
+    chart.SetLegendVisibility(len(curves) > 2)  # it would hide a part of the directions
+    return chart

@@ -23,7 +23,6 @@ from deeprecon.scene.volumes import volume_from_node
 Floats = npt.NDArray[np.floating[Any]]
 Inside = Callable[["Image"], npt.NDArray[np.bool_]]
 
-_MD_UNITS = 1e6  # from mm2/s to 1e-6 mm2/s
 _SAMPLES = 2.0
 """Points of a profile for each voxel that it crosses."""
 
@@ -102,35 +101,38 @@ def region_rows(measures: Measures, region: Any) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for name, inside in _regions(region):
         chosen = inside(measures.signal("dwi"))
-        rows.append({"region": name, "figure": "Voxels", "before": None, "after": float(chosen.sum())})
-        if measures.has("input"):
-            rows[-1]["before"] = float(inside(measures.signal("input")).sum())
+        count = int(inside(measures.signal("input")).sum()) if measures.has("input") else ""
+        rows.append({"region": name, "figure": "Voxels", "before": str(count), "after": str(int(chosen.sum()))})
         if not chosen.any():
             continue
         snr = {when: _snr(measures, inside, scan, noise) for when, scan, noise in _WHEN}
         rows.append({"region": name, "figure": "Signal over noise", **snr})
-        for words, role, factor in (("FA", "fa", 1.0), ("MD [1e-6 mm²/s]", "md", _MD_UNITS)):
+        for words, role, factor, digits in _MAPS:
             row: dict[str, Any] = {"region": name, "figure": words}
             for when in ("before", "after"):
                 if measures.has(f"{role}_{when}"):
                     image = measures.image(f"{role}_{when}")
                     values = factor * image.array[inside(image)]
-                    row |= {when: float(values.mean()), f"SD {when}": float(values.std())}
+                    row |= {when: f"{values.mean():.{digits}f}", f"SD {when}": f"{values.std():.{digits}f}"}
             if "after" in row:
                 rows.append(row)
     return rows
 
 
+_MAPS = (("FA", "fa", 1.0, 3), ("MD [1e-6 mm²/s]", "md", 1e6, 0))
+"""Words, role, factor from the map's unit, and digits."""
 _WHEN = (("before", "input", "noise"), ("after", "dwi", "uncertainty"))
 
 
-def _snr(measures: Measures, inside: Inside, scan: str, noise: str) -> float | None:
+def _snr(measures: Measures, inside: Inside, scan: str, noise: str) -> str | None:
     if not (measures.has(scan) and measures.has(noise)):
         return None
     signal, level = measures.signal(scan), measures.image(noise)
     values = level.array[inside(level)]
     values = values[values > 0]  # off the mask there is none
-    return float(signal.array[inside(signal)].mean() / np.sqrt(np.square(values).mean())) if values.size else None
+    if not values.size:
+        return None
+    return f"{signal.array[inside(signal)].mean() / np.sqrt(np.square(values).mean()):.1f}"
 
 
 def _regions(region: Any) -> Iterator[tuple[str, Inside]]:
@@ -218,6 +220,8 @@ def new_region(result_node: Any) -> Any:
     roi.CreateDefaultDisplayNodes()
     roi.SetCenter(center)
     roi.SetSize(*(size / 4))
+    roi.GetDisplayNode().SetFillOpacity(0.1)
+    roi.GetDisplayNode().SetPropertiesLabelVisibility(False)
     return roi
 
 
@@ -226,6 +230,7 @@ def new_line(result_node: Any) -> Any:
     center, size = _box_of(result_node)
     line = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsLineNode", slicer.mrmlScene.GenerateUniqueName("Profile"))
     line.CreateDefaultDisplayNodes()
+    line.GetDisplayNode().SetPropertiesLabelVisibility(False)
     for side in (-0.4, 0.4):
         line.AddControlPointWorld(vtk.vtkVector3d(center[0] + side * size[0], center[1], center[2]))
     return line

@@ -34,7 +34,7 @@ _RAMP_OF = {
 """Color ramps of maps that are no images of the head; the others are gray."""
 LEGENDS = {
     "residual": ("Residual", "%.0f"),
-    "fa": ("FA", "%.1f"),
+    "fa": ("FA", "%.2f"),
     "md": ("MD mm2/s", "%.1e"),
     "fa_change": ("FA change", "%.2f"),
     "md_change": ("MD change", "%.1e"),
@@ -42,6 +42,7 @@ LEGENDS = {
     "uncertainty": ("Error", "%.3g"),
 }
 """Title of a map's legend, and the format of its numbers."""
+_LEGEND_PLACE = (0.97, 0.92)
 _GRAY = "vtkMRMLColorTableNodeGrey"
 
 
@@ -132,10 +133,13 @@ def show_picture(result_node: Any, name: str, fade: float = 1.0, beside: bool = 
 
 
 def show_scan(node: Any) -> None:
-    """Show a scan by itself."""
+    """Show a scan, or any volume, by itself."""
     if layout_manager() is not None:
         lay_out(False)
         show_upon(_shown(node), None, 1.0)
+        for legend in slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode"):
+            if legend.GetDisplayableNode() is not None and legend.GetDisplayableNode().IsA("vtkMRMLVolumeNode"):
+                legend.SetVisibility(False)
 
 
 def fade_to(fade: float) -> None:
@@ -236,6 +240,7 @@ def _show_legends(images: dict[str, Any], shown: dict[str, Any]) -> None:
             legend = show_legend(node, title, [shown[role]], number_format)
             legend.RemoveAllViewNodeIDs()
             legend.AddViewNodeID(shown[role].GetID())
+            legend.SetPosition(*_LEGEND_PLACE)  # each has a view of its own
         elif legend is not None:
             legend.SetVisibility(False)
 

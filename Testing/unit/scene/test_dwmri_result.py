@@ -193,8 +193,8 @@ def test_results_of_the_command_line_are_loaded_without_their_input(scene: Any, 
 def test_figures_are_put_into_words() -> None:
     metrics = {"mean_md_after": 0.000812, "snr_dwi": 7.26, "odd_thing": 1, "shells": "12 x 1000", "lags": [1, 2]}
     assert figure_rows(metrics) == [
-        {"figure": "Shells (volumes x b-value)", "value": "12 x 1000", "unit": ""},
-        {"figure": "Signal over noise, weighted", "value": "7.3", "unit": ""},
-        {"figure": "Mean MD after", "value": "812", "unit": "1e-6 mm²/s"},
-        {"figure": "Odd thing", "value": "1", "unit": ""},
+        {"figure": "Shells (volumes x b-value)", "value": "12 x 1000"},
+        {"figure": "Signal over noise, weighted", "value": "7.3"},
+        {"figure": "Mean MD after [1e-6 mm²/s]", "value": "812"},
+        {"figure": "Odd thing", "value": "1"},
     ]
