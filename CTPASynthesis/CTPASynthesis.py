@@ -171,7 +171,9 @@ class CTPASynthesisWidget(MethodWidget):
     def _updateEstimate(self, node, settings):
         """Time and memory, before the run."""
         bundle = self.bundlePanel.bundle if node.useModel else self.demonstrator
-        memory = "" if bundle is None else f"It takes {in_words(need(settings, bundle.parameters))}."
+        memory = (
+            "" if bundle is None else _("It takes {need}.").format(need=in_words(need(settings, bundle.parameters)))
+        )
         self.runPanel.setEstimate(f"{self.rates.sentence(*self.kind(settings), self.work(settings))} {memory}".strip())
 
     def _updateResult(self, node):
@@ -184,7 +186,8 @@ class CTPASynthesisWidget(MethodWidget):
             self.resultPanel.offer(offered(ct))
         self.findings.setResult(ct if made else None)
         if ct is not None and not made:
-            return f"{ct.GetName()} is no result and would be overwritten: choose another one, or create one."
+            words = _("{name} is no result and would be overwritten: choose another one, or create one.")
+            return words.format(name=ct.GetName())
         return ""
 
     def nodes(self):
@@ -213,18 +216,18 @@ class CTPASynthesisWidget(MethodWidget):
         if not node.useModel:
             return self.whyNotDemonstrator
         if self.bundlePanel.bundle is None:
-            return "Choose the folder of a model of your own, or use the demonstrator."
+            return _("Choose the folder of a model of your own, or use the demonstrator.")
         node.modelFolder = self.bundlePanel.ui.folderEdit.currentPath
         return ""
 
     def whyNotFolder(self):
         """Why no folder can be worked through."""
         if self.ui is None:
-            return "Not ready."
+            return _("Not ready.")
         xrays, target = self.ui.folderEdit.currentPath, self.ui.targetEdit.currentPath
         if not xrays or not Path(xrays).is_dir():
-            return "Choose the folder of the X-rays under Many X-rays."
-        return "" if target else "Choose the folder of the results under Many X-rays."
+            return _("Choose the folder of the X-rays under Many X-rays.")
+        return "" if target else _("Choose the folder of the results under Many X-rays.")
 
     # -- what the run panel asks for
 

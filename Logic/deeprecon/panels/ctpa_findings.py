@@ -92,8 +92,8 @@ class CtpaFindings:
     def whyNotExport(self) -> str:
         """Why the result cannot be exported, empty if it can."""
         if self._ct is None:
-            return "There is no result to be exported."
-        return "" if self.ui.exportFolderEdit.currentPath else "Choose the folder for the series."
+            return str(_("There is no result to be exported."))
+        return "" if self.ui.exportFolderEdit.currentPath else str(_("Choose the folder for the series."))
 
     def prepareExport(self, folder: Path) -> None:
         """Write the job of an export into `folder`; the series gets a new folder of its own."""

@@ -30,15 +30,15 @@ from deeprecon.training.bundle import Bundle, read_bundle
 
 LABELS = {
     "turnCombo": {
-        "NONE": "Not at all",
-        "QUARTER": "90° clockwise",
-        "HALF": "180°",
-        "THREE_QUARTERS": "90° counterclockwise",
+        "NONE": _("Not at all"),
+        "QUARTER": _("90° clockwise"),
+        "HALF": _("180°"),
+        "THREE_QUARTERS": _("90° counterclockwise"),
     },
-    "viewCombo": {"AUTO": "As the file says, else PA", "PA": "PA: tube behind", "AP": "AP: tube in front"},
-    "beamCombo": {"CONE": "Cone", "PARALLEL": "Parallel"},
-    "presetCombo": {"PREVIEW": "Preview: 256 x 256 x 304 voxels", "FULL": "Full: 512 x 512 x 608 voxels"},
-    "samplerCombo": {"DDIM": "DDIM", "DPM_SOLVER": "DPM-Solver++ (2M)", "DDPM": "Ancestral (DDPM)"},
+    "viewCombo": {"AUTO": _("As the file says, else PA"), "PA": _("PA: tube behind"), "AP": _("AP: tube in front")},
+    "beamCombo": {"CONE": _("Cone"), "PARALLEL": _("Parallel")},
+    "presetCombo": {"PREVIEW": _("Preview: 256 x 256 x 304 voxels"), "FULL": _("Full: 512 x 512 x 608 voxels")},
+    "samplerCombo": {"DDIM": _("DDIM"), "DPM_SOLVER": _("DPM-Solver++ (2M)"), "DDPM": _("Ancestral (DDPM)")},
 }
 """Combo box -> name of its enum's member -> text."""
 
@@ -79,9 +79,9 @@ DIFFUSION = Training(
 )
 
 _LIGHTS = {
-    "green": ("#2e7d32", "No check speaks against this result"),
-    "amber": ("#b26a00", "Take this result with care"),
-    "red": ("#c62828", "Do not trust this result"),
+    "green": ("#2e7d32", _("No check speaks against this result")),
+    "amber": ("#b26a00", _("Take this result with care")),
+    "red": ("#c62828", _("Do not trust this result")),
 }
 
 
