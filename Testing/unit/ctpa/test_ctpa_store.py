@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pydicom
@@ -26,10 +28,31 @@ from deeprecon.data.tables import read_table, write_table
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import read_volume, write_volume
 from deeprecon.jobs.job import Job
+from deeprecon.jobs.process import child_environment
 from deeprecon.worker import run_job
 
 GRID = Grid((76, 64, 64))
 """In place of the preview's grid, a 64th of its voxels."""
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from deeprecon.ctpa import prepare
+from deeprecon.ctpa.grid import PRESETS, Grid
+from deeprecon.worker import run_job
+
+PRESETS["preview"] = Grid((76, 64, 64))
+write, done = prepare.write_case, []
+
+def killed(folder, *rest):
+    write(folder, *rest)
+    done.append(folder)
+    if len(done) == 4:
+        os._exit(9)  # at once, with the fourth case half done
+
+prepare.write_case = killed
+run_job(Path(sys.argv[1]))
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -294,21 +317,12 @@ def test_a_manifest_may_be_json(tmp_path):
 
 
 def test_a_run_that_was_killed_goes_on_where_it_was(tmp_path, six, monkeypatch):
-    done, wrote = [], prepare_module.write_case
-
-    def killed(folder, *rest):
-        if len(done) == 3:
-            wrote(folder, *rest)  # half done: the files are there, but the case has no name yet
-            raise KeyboardInterrupt
-        done.append(folder.name)
-        wrote(folder, *rest)
-
-    monkeypatch.setattr(prepare_module, "write_case", killed)
     job = tmp_path / "out" / ".job"
     Job("ctpa", "prepare", {"manifest": str(six)}, {}, "..", "cpu", 1, "fp32").save(job)
-    assert run_job(job) != 0
+    command = [sys.executable, "-c", KILLED, str(job)]
+    assert subprocess.run(command, env=child_environment(), capture_output=True, timeout=60).returncode == 9
     assert [path.name for path in (tmp_path / "out").iterdir()] == [".job"]
-    again = []
+    again, wrote = [], prepare_module.write_case
     monkeypatch.setattr(prepare_module, "write_case", lambda folder, *rest: (again.append(1), wrote(folder, *rest)))
     assert run_job(job) == 0
     assert len(again) == 3
