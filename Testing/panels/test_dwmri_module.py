@@ -295,6 +295,17 @@ def test_a_region_and_a_line_are_measured_and_follow(host: Any, ready: Any, tmp_
     assert "Signal over noise" in (tmp_path / "region.csv").read_text(encoding="utf-8")
     assert json.loads((tmp_path / "region.csv.json").read_text(encoding="utf-8"))["region"] == "Region"
 
+    drawn = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Drawn")
+    key, grid = drawn.GetSegmentation().AddEmptySegment("bundle", "bundle"), run_of(node.outputScan)["noise"]
+    drawn.SetReferenceImageGeometryParameterFromVolumeNode(grid)
+    node.region = drawn
+    for count in (5, 9):  # drawn on as it is measured
+        mask = np.zeros(slicer.util.arrayFromVolume(grid).shape, np.uint8)
+        mask[4, 8, 2 : 2 + count] = 1
+        slicer.util.updateSegmentBinaryLabelmapFromArray(mask, drawn, key, grid)
+        host.waitFor(lambda count=count: table.GetValueByName(0, "after").ToString() == str(count), 20)
+    assert table.GetValueByName(0, "region").ToString() == "bundle"
+
     region, scan = node.region, node.outputScan
     slicer.mrmlScene.RemoveNode(region)
     assert node.region is None
