@@ -11,6 +11,7 @@ import numpy as np
 from deeprecon.ctpa.parameters import ExportParameters, SynthesizeParameters, XrayView
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import sha256, write_json
+from deeprecon.data.radiograph import Radiograph
 from deeprecon.jobs.job import Job
 from deeprecon.jobs.parameters import to_json
 from deeprecon.scene.ctpa_xray import radiograph_of, write_xray
@@ -64,9 +65,9 @@ def write_job(
         raise InputError(reasons[0])
     radiograph_of(nodes.xray)  # what cannot be used is refused before anything is written
     (folder / "inputs").mkdir(parents=True, exist_ok=True)
-    name, view = write_xray(nodes.xray, folder / "inputs")
-    if view and parameters.view is XrayView.AUTO:
-        parameters = replace(parameters, view=XrayView(view))
+    name, unsaid = write_xray(nodes.xray, folder / "inputs")
+    if unsaid is not None:
+        parameters = _with_geometry(parameters, unsaid)
     inputs = {"xray": f"inputs/{name}", **_bundle(nodes.bundle)}
     Job("ctpa", "synthesize", inputs, to_json(parameters), output=OUTPUT, device=device, seed=seed).save(folder)
     return {name: nodes.xray.GetName()}
@@ -130,6 +131,15 @@ def write_export_job(folder: Path, ct: Any, target: Path, parameters: ExportPara
     write_json(result / "result.json", content)
     inputs = {"result": f"inputs/{RESULT}"}
     Job("ctpa", "export", inputs, to_json(parameters), output=str(target.resolve())).save(folder)
+
+
+def _with_geometry(parameters: SynthesizeParameters, radiograph: Radiograph) -> SynthesizeParameters:
+    """The settings, with what is known about an X-ray where they leave it to the file."""
+    if radiograph.view and parameters.view is XrayView.AUTO:
+        parameters = replace(parameters, view=XrayView(radiograph.view))
+    if radiograph.source_distance and not parameters.source_distance:
+        parameters = replace(parameters, source_distance=float(radiograph.source_distance))
+    return parameters
 
 
 def _bundle(bundle: Path | None) -> dict[str, str]:

@@ -53,6 +53,7 @@ def node_from_radiograph(radiograph: Radiograph, name: str, path: Path | None = 
         "spacing": radiograph.spacing,
         "view": radiograph.view,
         "notes": list(radiograph.notes),
+        "source_distance": radiograph.source_distance,
         "checksum": _checksum(node),
     }
     node.SetAttribute(_ORIGIN, json.dumps(origin))
@@ -79,7 +80,8 @@ def radiograph_of(node: Any) -> Radiograph:
     if origin is None:
         return found
     spacing = None if origin["spacing"] is None else (float(origin["spacing"][0]), float(origin["spacing"][1]))
-    return Radiograph(found.image, spacing, str(origin["view"]), node.GetName(), tuple(origin["notes"]))
+    said = (str(origin["view"]), node.GetName(), tuple(origin["notes"]), origin["source_distance"])
+    return Radiograph(found.image, spacing, *said)
 
 
 def source_of(node: Any) -> Path | None:
@@ -94,11 +96,12 @@ def source_of(node: Any) -> Path | None:
     return path if path is not None and path.is_file() and _ending(path) else None
 
 
-def write_xray(node: Any, folder: Path) -> tuple[str, str]:
+def write_xray(node: Any, folder: Path) -> tuple[str, Radiograph | None]:
     """Put an X-ray into a job's folder of inputs under a neutral name.
 
     Returns:
-        Name of the file, and the view that the file itself cannot say: "PA", "AP" or "".
+        Name of the file; and, where it is not the original one, the X-ray itself, of which the file cannot say from
+        where it was taken.
 
     Raises:
         InputError: as `radiograph_of`.
@@ -107,13 +110,13 @@ def write_xray(node: Any, folder: Path) -> tuple[str, str]:
     if source is not None:
         name = f"xray{_ending(source)}"
         shutil.copyfile(source, folder / name)
-        return name, ""
+        return name, None
     radiograph = radiograph_of(node)
     if radiograph.spacing is None:  # a picture does not tell the size of its pixels either
         _write_picture(folder / "xray.png", radiograph.image)
-        return "xray.png", radiograph.view
+        return "xray.png", radiograph
     write_volume(folder / "xray.nrrd", _as_volume(radiograph))
-    return "xray.nrrd", radiograph.view
+    return "xray.nrrd", radiograph
 
 
 def facts(radiograph: Radiograph) -> str:

@@ -76,17 +76,19 @@ def test_what_the_file_did_not_say_stays_unknown_when_it_is_gone(scene: Any, pic
 
 
 def test_a_known_view_and_pixel_size_go_with_the_voxels(scene: Any, tmp_path: Path) -> None:
-    node = node_from_radiograph(Radiograph(image(), (0.4, 0.5), "AP", "x"), "Patient X-ray")
+    film = Radiograph(image(), (0.4, 0.5), "AP", "x", source_distance=1500.0)
+    node = node_from_radiograph(film, "Patient X-ray")
     write_job(tmp_path / "job", CtpaNodes(node, tmp_path), SETTINGS)
     job = json.loads((tmp_path / "job" / "job.json").read_text(encoding="utf-8"))
     assert job["inputs"] == {"xray": "inputs/xray.nrrd", "bundle": str(tmp_path.resolve())}
-    assert job["parameters"]["view"] == "AP"
+    assert (job["parameters"]["view"], job["parameters"]["source_distance"]) == ("AP", 1500.0)
     found = read_radiograph(tmp_path / "job" / "inputs" / "xray.nrrd")
     assert found.spacing == pytest.approx((0.4, 0.5))
     np.testing.assert_allclose(found.image, image(), atol=1e-5)
-    chosen = SynthesizeParameters(view=XrayView.PA)
+    chosen = SynthesizeParameters(view=XrayView.PA, source_distance=1700.0)
     write_job(tmp_path / "other", CtpaNodes(node), chosen)
-    assert json.loads((tmp_path / "other" / "job.json").read_text(encoding="utf-8"))["parameters"]["view"] == "PA"
+    job = json.loads((tmp_path / "other" / "job.json").read_text(encoding="utf-8"))
+    assert (job["parameters"]["view"], job["parameters"]["source_distance"]) == ("PA", 1700.0)
 
 
 def test_an_x_ray_that_was_changed_is_not_taken_from_its_file(scene: Any, picture: Path) -> None:
