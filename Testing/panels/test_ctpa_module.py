@@ -309,6 +309,7 @@ def test_the_result_goes_out_as_dicom(host: Any, ready: Any, tmp_path: Path) -> 
 def test_volume_rendering_is_offered_where_slicer_has_the_presets(host: Any, probed: Any, ready: Any) -> None:
     import slicer
 
+    from deeprecon.scene.ctpa_mark import marked_views
     from deeprecon.scene.ctpa_views import PRESETS, presets, rendering
 
     apply(host, ready)
@@ -324,7 +325,10 @@ def test_volume_rendering_is_offered_where_slicer_has_the_presets(host: Any, pro
     assert combo.enabled
     combo.currentIndex = combo.findData(PRESETS[0])
     assert rendering(other._parameterNode.outputCt) == PRESETS[0]
+    slicer.util.setSliceViewerLayers(background=other._parameterNode.xray)
+    assert marked_views() == {slicer.app.layoutManager().threeDWidget(0).mrmlViewNode().GetID()}
     combo.currentIndex = 0
+    assert marked_views() == set()
     assert rendering(other._parameterNode.outputCt) == ""
 
 

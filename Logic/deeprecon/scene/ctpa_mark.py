@@ -50,7 +50,7 @@ class SyntheticMark:
     def __init__(self) -> None:
         self._actors: dict[str, tuple[Any, Any]] = {}  # view node ID -> its renderer and the mark in it
         self._tags: list[tuple[Any, int]] = []
-        self._watched: set[str] = set()
+        self._watched: dict[str, Any] = {}  # node ID -> node
         scene = slicer.mrmlScene
         for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndImportEvent, scene.EndCloseEvent):
             self._observe(scene, event)
@@ -84,18 +84,18 @@ class SyntheticMark:
             made_up = any(key and is_synthetic(slicer.mrmlScene.GetNodeByID(key)) for key in layers)
             self._set(widget.sliceView(), widget.mrmlSliceNode(), made_up)
             shown = shown or made_up
-        rendered = any(
-            display.GetVisibility() and is_synthetic(display.GetVolumeNode())
-            for display in slicer.util.getNodesByClass("vtkMRMLVolumeRenderingDisplayNode")
-        )
+        renderings = slicer.util.getNodesByClass("vtkMRMLVolumeRenderingDisplayNode")
+        for display in renderings:
+            self._watch(display)
+        rendered = any(each.GetVisibility() and is_synthetic(each.GetVolumeNode()) for each in renderings)
         for index in range(manager.threeDViewCount):
             view = manager.threeDWidget(index).threeDView()
             self._set(view, view.mrmlViewNode(), shown or rendered)
 
-    def _watch(self, composite: Any) -> None:
-        if composite.GetID() not in self._watched:
-            self._watched.add(composite.GetID())
-            self._observe(composite, vtk.vtkCommand.ModifiedEvent)
+    def _watch(self, node: Any) -> None:
+        if self._watched.get(node.GetID()) is not node:  # a later node may have the same ID
+            self._watched[node.GetID()] = node
+            self._observe(node, vtk.vtkCommand.ModifiedEvent)
 
     def _set(self, view: Any, node: Any, on: bool) -> None:
         key = node.GetID()
