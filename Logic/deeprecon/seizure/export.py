@@ -50,7 +50,7 @@ def export_onnx(network: DeepEpi, window: int, path: Path) -> float:
     except ImportError as error:
         raise InputError(
             f"Exporting to ONNX needs {error.name}, which is not installed.",
-            "Install it: pip install 'deeprecon[seizure]'.",
+            "Install it: pip install './Logic[seizure]'.",
         ) from error
     del onnxscript  # needed by torch.onnx
     module = _Probability(network).eval()

@@ -29,7 +29,7 @@ def import_keras() -> Any:
         missing = error.name or "keras"
         raise InputError(
             f"Keras 3 with its backend is needed, but {missing} is not installed.",
-            "Install them: pip install 'deeprecon[tensorflow]'. Training also works with framework pytorch.",
+            "Install them: pip install './Logic[tensorflow]'. Training also works with framework pytorch.",
         ) from error
     return keras
 

@@ -150,7 +150,7 @@ def test_a_missing_backend_is_said_with_what_to_install(people, configuration, m
     if subprocess.run(probe, env=child_environment(), capture_output=True, check=False).returncode == 0:
         pytest.skip("TensorFlow is installed")
     config = read_config(configuration(modelConfig={"framework": "tensorflow"}))
-    with pytest.raises(InputError, match=r"pip install 'deeprecon\[tensorflow\]'"):
+    with pytest.raises(InputError, match=r"pip install './Logic\[tensorflow\]'"):
         train_in_child(people, split_users(people, 1, 0.25, 0.5, 0), config, make_run(), backend="tensorflow")
 
 

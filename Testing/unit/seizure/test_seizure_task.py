@@ -251,7 +251,7 @@ def test_the_tensorflow_framework_is_asked_for_in_words_where_it_is_not_installe
         pytest.skip("TensorFlow is installed")
     chosen = configuration(modelConfig={"framework": "tensorflow"})
     said = refused("train", inputs={"data": dataset, "configuration": chosen}, models=1)
-    assert "pip install 'deeprecon[tensorflow]'" in said
+    assert "pip install './Logic[tensorflow]'" in said
 
 
 def plain(path: Path, seconds: float, value: float = 1.0) -> Path:
