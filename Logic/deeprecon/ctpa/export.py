@@ -46,19 +46,18 @@ def export(inputs: ExportInputs, parameters: ExportParameters, run: Run) -> Outc
     volume = read_volume(path)
     volume = Volume(np.rint(volume.array).astype(np.int16), volume.ijk_to_ras, volume.name)
     run.reporter.status("Writing DICOM files")
-    paths = write_ct_series(
-        run.output / "dicom", volume, synthetic_entries(result["provenance"], parameters.patient_id)
-    )
+    paths = write_ct_series(run.output / "dicom", volume, synthetic_entries(result, parameters.patient_id))
     return Outcome({"dicom": run.output / "dicom"}, {"slices": len(paths)})
 
 
-def synthetic_entries(provenance: Mapping[str, Any], patient_id: str) -> Entries:
+def synthetic_entries(result: Mapping[str, Any], patient_id: str) -> Entries:
     """What each file says of patient, study, series and equipment.
 
     Args:
-        provenance: of the result.json of `ctpa synthesize`.
+        result: the result.json of `ctpa synthesize`.
         patient_id: of the patient the series is filed under.
     """
+    provenance = result["provenance"]
     made = datetime.fromisoformat(provenance["date"])
     date, time = made.strftime("%Y%m%d"), made.strftime("%H%M%S")
     centers, widths, names = ([str(window[part]) for window in WINDOWS] for part in range(3))
@@ -78,7 +77,7 @@ def synthetic_entries(provenance: Mapping[str, Any], patient_id: str) -> Entries
         (0x0008, 0x0090): ("PN", ""),
         (0x0008, 0x1030): ("LO", f"{PREFIX} chest CT"),
         (0x0008, 0x103E): ("LO", f"{PREFIX} CTPA from one X-ray, not for diagnosis"),
-        (0x0008, 0x2111): ("ST", _derivation(provenance)),
+        (0x0008, 0x2111): ("ST", _derivation(provenance, result.get("metrics", {}))),
         (0x0010, 0x0010): ("PN", f"{PREFIX}^CT"),
         (0x0010, 0x0020): ("LO", patient_id.strip()),
         (0x0010, 0x0030): ("DA", ""),
@@ -108,9 +107,9 @@ def synthetic_entries(provenance: Mapping[str, Any], patient_id: str) -> Entries
     }
 
 
-def _derivation(provenance: Mapping[str, Any]) -> str:
+def _derivation(provenance: Mapping[str, Any], figures: Mapping[str, Any]) -> str:
     settings = provenance.get("parameters", {})
-    samples = settings.get("samples", 1)
+    samples = figures.get("samples", settings.get("samples", 1))  # fewer than asked for after an early stop
     parts = [
         NOTICE + ".",
         "Not a scan: drawn by a generative model from one chest X-ray.",

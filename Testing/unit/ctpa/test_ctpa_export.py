@@ -67,6 +67,16 @@ def test_every_file_says_that_it_is_synthetic(done, result):
         assert (list(file.WindowCenter), list(file.WindowWidth)) == ([100, -500, 50], [700, 1500, 350])
 
 
+def test_a_result_that_was_stopped_early_says_how_many_samples_it_has(done, result):
+    content = json.loads((result / "result.json").read_text())
+    model = {"name": "chests", "sha256": "cd" * 32}
+    content |= {"metrics": {"samples": 1}, "provenance": content["provenance"] | {"model": model}}
+    write_json(result / "result.json", content)
+    file = pydicom.dcmread(next((done("export", inputs={"result": result}) / "dicom").iterdir()))
+    assert "One sample." in file.DerivationDescription
+    assert f"Model chests, sha256 {'cd' * 32}" in file.DerivationDescription
+
+
 def test_another_patient_gets_other_uids(done, result):
     series = [
         pydicom.dcmread(next((done("export", name, inputs={"result": result}, patient_id=name) / "dicom").iterdir()))
