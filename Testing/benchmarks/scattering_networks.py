@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,15 @@ from deeprecon.scattering.network import Shape
 
 def read_backprojected(measured: Measurements) -> Any:
     """(S, rings, angles) filtered back-projection, what `UNet` reads."""
-    born = PolarBorn(measured.k, measured.angles, measured.angles // 2)
+    born = _born(measured.k, measured.angles)
     parts = [measured.part(slice(start, start + 256)) for start in range(0, len(measured), 256)]
     images = [born.backprojection(part.midpoint()).astype(np.float32) for part in parts]
     return np.ascontiguousarray(np.concatenate(images).swapaxes(1, 2))
+
+
+@cache
+def _born(k: float, angles: int) -> PolarBorn:
+    return PolarBorn(k, angles, angles // 2)
 
 
 class UNet(nn.Module):
