@@ -202,7 +202,7 @@ def test_a_training_survives_the_scene_but_not_the_module(
     assert wait_until_gone(pids) == []
 
 
-def test_a_network_is_trained_on_pairs_of_scans_and_used(host: Any, probed: Any, tmp_path: Path) -> None:
+def test_a_network_is_trained_on_pairs_stopped_resumed_and_used(host: Any, probed: Any, tmp_path: Path) -> None:
     import qt
 
     from deeprecon.data.dwi_io import write_dwi
@@ -221,12 +221,21 @@ def test_a_network_is_trained_on_pairs_of_scans_and_used(host: Any, probed: Any,
     for name in ("noisy", "clean"):
         trainer.examples.edits[name].currentPath = str(tmp_path / name)
     trainer.examples.ui.addButton.click()
-    trainer.settings["steps"].value = 8
+    trainer.settings["steps"].value = 1000
     trainer.settings["width"].value = 4
     trainer.ui.folderEdit.currentPath = str(tmp_path / "model")
     run = trainer.runPanel
     assert run.ui.applyButton.enabled, run.ui.applyButton.toolTip
     run.ui.applyButton.click()
+    host.waitFor(lambda: run.curves.plot is not None, 240)
+    run.ui.finishButton.click()
+    host.waitFor(lambda: not run.busy, 240)
+    assert run.state.value == "done", run.ui.messageLabel.text
+    assert trainer.ui.useButton.enabled
+    run.ui.otherButton.click()
+    host.waitFor(lambda: any(line.startswith("Going on after") for line in run.logLines), 240)
+    host.waitFor(lambda: run.curves.plot is not None, 240)
+    run.ui.finishButton.click()
     host.waitFor(lambda: not run.busy, 240)
     assert run.state.value == "done", run.ui.messageLabel.text
     chart = run.curves.plot.chart
