@@ -64,10 +64,14 @@ class Place:
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """A latent (channels, k, j, i) float32 on the CPU, and in words how it was computed."""
+    """A latent (channels, k, j, i) float32 on the CPU, in words how it was computed, and the windows of the last step.
+
+    Without windows it was computed at once.
+    """
 
     latent: Tensor
     how: str
+    windows: Windows | None
 
 
 def denoise_latent(
@@ -119,7 +123,7 @@ def denoise_latent(
         return foretold
 
     drawn = sample(process, predict, noise, plan.steps, plan.sampler, correct, generator)
-    return Drawn(drawn[0], str(predictor.place))
+    return Drawn(drawn[0], str(predictor.place), predictor.windows)
 
 
 def places(shape: DenoiserShape, grid: Grid, plan: SamplingPlan, run: Run) -> Iterator[Place]:
@@ -156,7 +160,7 @@ def free_memory(device: str) -> int | None:
 
 
 def denoising_bytes(shape: DenoiserShape, grid: Grid, window: int, batch: int, precision: str) -> int:
-    """Memory in bytes that a step takes beside the weights, from above; measured on CPUs, see the tests."""
+    """Memory in bytes that a step takes beside the weights, about; `ctpa_decoding.py` measures it."""
     voxels = int(np.prod([min(window, count) if window else count for count in grid.shape]))
     numbers = 9 * shape.widths[0] + 3 * shape.features
     lifted = shape.features * grid.shape[2] * grid.shape[1] * grid.shape[0]  # half-way along the rays
@@ -179,6 +183,7 @@ class _Predictor:
         self._original, self._xray, self._grid, self._geometry = denoiser, xray, grid, geometry
         self._guidance, self._reporter = plan.guidance, run.reporter
         self._rng = np.random.default_rng([seed, 23])
+        self.windows: Windows | None = None
         self._places = places(denoiser.shape, grid, plan, run)
         self._move(next(self._places))
         if self.place.window:
@@ -201,7 +206,7 @@ class _Predictor:
 
     def _move(self, place: Place) -> None:
         """Bring the denoiser and what it knows of the X-ray to a place."""
-        self.place = place
+        self.place, self.windows = place, None
         device, dtype = torch.device(place.device), DTYPES[place.precision]
         self._denoiser = self._original
         weight = next(self._original.parameters())
@@ -220,7 +225,8 @@ class _Predictor:
                 self._whole = rays(self._grid, self._geometry).to(self._features)
             return self._guided(x, t, self._features, self._whole)
         result = torch.zeros_like(x)
-        for where, weights in self._windows(offset).weights():
+        self.windows = self._windows(offset)
+        for where, weights in self.windows.weights():
             part = rays(self._grid, self._geometry, where).to(self._features)
             foretold = self._guided(x[(..., *where)], t, self._features, part)
             result[(..., *where)] += foretold * torch.from_numpy(weights)
