@@ -9,7 +9,16 @@ import numpy.typing as npt
 
 from deeprecon.ctpa.alignment import find_shift
 from deeprecon.ctpa.grid import PREVIEW, Grid, Hu, lies_on, resample, resample_labels
-from deeprecon.ctpa.metrics import body_mask, implausible, mae, organ_hu, projection_check, psnr, seam_ratio, ssim
+from deeprecon.ctpa.metrics import (
+    body_mask,
+    implausible,
+    mae,
+    organ_hu,
+    projection_check,
+    psnr,
+    seam_ratio,
+    ssim_inside,
+)
 from deeprecon.ctpa.parameters import EvaluateInputs, EvaluateParameters
 from deeprecon.ctpa.patches import Windows
 from deeprecon.ctpa.projection import Geometry, Image, line_integrals
@@ -57,9 +66,8 @@ def evaluate(inputs: EvaluateInputs, parameters: EvaluateParameters, run: Run) -
     run.reporter.status("Comparing")
     body = body_mask(truth)
     for name, mask in (("", None), ("_body", body)):
-        figures[f"psnr{name}"] = psnr(hu, truth, mask)
-        figures[f"ssim{name}"] = ssim(hu, truth, mask)
-        figures[f"mae{name}"] = mae(hu, truth, mask)
+        figures |= {f"psnr{name}": psnr(hu, truth, mask), f"mae{name}": mae(hu, truth, mask)}
+    figures["ssim"], figures["ssim_body"] = ssim_inside(hu, truth, body)
     windows = Windows.cubes(grid.shape, PATCH, STRIDE)
     figures |= {"seam_ratio": seam_ratio(hu, windows), "truth_seam_ratio": seam_ratio(truth, windows)}
     figures |= {"lung_litres": _lung_litres(hu, grid), "truth_lung_litres": _lung_litres(truth, grid)}

@@ -57,18 +57,29 @@ def mae(result: npt.ArrayLike, truth: npt.ArrayLike, mask: Mask | None = None) -
 def ssim(result: npt.ArrayLike, truth: npt.ArrayLike, mask: Mask | None = None, size: int = 7) -> float:
     """Structural similarity over `RANGE` (Wang 2004; uniform windows of `size` voxels, K1 0.01, K2 0.03).
 
-    The mean over windows that lie whole in the volume and, with a mask, are centered in it. Computed slab by slab.
+    The mean over windows that lie whole in the volume and, with a mask, are centered in it.
     """
+    whole, inside = ssim_inside(result, truth, mask, size)
+    return whole if mask is None else inside
+
+
+def ssim_inside(
+    result: npt.ArrayLike, truth: npt.ArrayLike, mask: Mask | None = None, size: int = 7
+) -> tuple[float, float]:
+    """`ssim` without and with a mask, at once and slab by slab: a full volume takes minutes and must not be copied."""
     first, second = np.asarray(result), np.asarray(truth)
-    half, total, count = size // 2, 0.0, 0
+    half = size // 2
+    totals, counts = np.zeros(2), np.zeros(2)
     for start in range(0, len(first) - size + 1, SLAB):
         planes = slice(start, start + SLAB + size - 1)
         similarity = _similarity(_clipped(first[planes]), _clipped(second[planes]), size)
-        if mask is not None:
-            k, j, i = similarity.shape
-            similarity = similarity[mask[planes][half : half + k, half : half + j, half : half + i]]
-        total, count = total + float(similarity.sum()), count + similarity.size
-    return total / count
+        k, j, i = similarity.shape
+        centers = slice(start + half, start + half + k), slice(half, half + j), slice(half, half + i)
+        parts = similarity, similarity if mask is None else similarity[mask[centers]]
+        totals += [float(part.sum()) for part in parts]
+        counts += [part.size for part in parts]
+    whole, inside = totals / np.maximum(counts, 1)
+    return float(whole), float(inside)
 
 
 def projection_check(hu: npt.ArrayLike, xray: Image, grid: Grid, geometry: Geometry) -> tuple[dict[str, float], Image]:

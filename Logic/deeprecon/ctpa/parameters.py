@@ -127,9 +127,12 @@ class PrepareParameters:
 
 @dataclass(frozen=True)
 class TrainAutoencoderInputs:
-    """A prepared store; without one, phantoms are drawn patch by patch."""
+    """A prepared store; without one, phantoms are drawn patch by patch.
 
-    store: Annotated[Path | None, "folder of ctpa prepare; phantoms if left out"] = None
+    Given its store.json in place of its folder, a run does not first read the whole store for a checksum.
+    """
+
+    store: Annotated[Path | None, "folder of ctpa prepare, or its store.json; phantoms if left out"] = None
     perceptual: Annotated[Path | None, "weights of a ResNet-50 as safetensors, for the perceptual loss"] = None
 
 
@@ -157,9 +160,9 @@ class TrainAutoencoderParameters:
 
 @dataclass(frozen=True)
 class TrainDiffusionInputs:
-    """A prepared store and the autoencoder whose latents it holds."""
+    """A prepared store (its folder or its store.json, see above) and the autoencoder whose latents it holds."""
 
-    store: Annotated[Path, "folder of ctpa prepare"]
+    store: Annotated[Path, "folder of ctpa prepare, or its store.json"]
     bundle: Annotated[Path, "bundle of train-autoencoder"]
     encoder: Annotated[Path | None, "weights of a frozen X-ray encoder as safetensors"] = None
 
