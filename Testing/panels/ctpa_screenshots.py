@@ -15,7 +15,7 @@ from typing import Any
 
 from .make_screenshots import FOLDER, ROOT, finish, fold, report
 
-TRAINING_STEPS = 60
+TRAINING_STEPS = 150
 
 
 def main(xray: Path | None) -> None:
