@@ -31,10 +31,11 @@ from deeprecon.dwmri.coherence import coherence
 from deeprecon.dwmri.mask import find_mask
 from deeprecon.dwmri.methods import denoise
 from deeprecon.dwmri.noise import estimate_noise, whiteness
-from deeprecon.dwmri.parameters import Method
+from deeprecon.dwmri.parameters import EnhanceParameters, Method
 from deeprecon.dwmri.rician import rician_mean
 from deeprecon.dwmri.tensor import TensorMaps, fit_tensor
 from deeprecon.jobs.run import Run
+from deeprecon.training.devices import resolve_precision
 
 SCANS = ("philips_ax_b1000", "siemens_sag_b2000")
 METHODS = ("noisy", "network", "pca", "mppca", "local-pca")
@@ -69,7 +70,7 @@ def run_method(scan: DwiScan, mask: np.ndarray, method: str, steps: int) -> tupl
         return fit_tensor(array, scan.gradients, mask), {}
     sigma = estimate_noise(array, mask, "cpu", torch.get_num_threads())
     with tempfile.TemporaryDirectory() as folder:
-        run = Run(Path(folder), Path(folder), "cpu", torch.get_num_threads(), "fp32", 0, Silent())
+        run = Run(Path(folder), Path(folder), "cpu", torch.get_num_threads(), resolve_precision("cpu"), 0, Silent())
         found = denoise(array, scan.gradients, mask, sigma, Method(method), True, steps, run).array
     weighted = ~scan.gradients.b0
     expected = (rician_mean(found / sigma[..., None]) * sigma[..., None]).astype(np.float32)
@@ -81,7 +82,7 @@ def run_method(scan: DwiScan, mask: np.ndarray, method: str, steps: int) -> tupl
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--methods", nargs="*", choices=METHODS, default=list(METHODS), metavar="NAME")
-    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--steps", type=int, default=EnhanceParameters().steps)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path, default=Path("out/dwmri_real.json"))
     arguments = parser.parse_args()

@@ -17,10 +17,10 @@ from deeprecon.data.files import write_json
 from deeprecon.data.tables import write_table
 from deeprecon.dwmri.enhance import enhance_scan, scan_inputs
 from deeprecon.dwmri.parameters import EnhanceParameters
-from deeprecon.jobs.progress import Part
 from deeprecon.jobs.failures import explain_exception
 from deeprecon.jobs.job import VERSION
 from deeprecon.jobs.parameters import to_json
+from deeprecon.jobs.progress import Part
 from deeprecon.jobs.run import Outcome, Run, Stopped
 
 NAMES = {

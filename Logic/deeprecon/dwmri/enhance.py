@@ -69,7 +69,7 @@ def enhance_scan(inputs: EnhanceInputs, parameters: EnhanceParameters, run: Run)
     if parameters.repair:
         array = _repaired(array, scan, mask, figures, warnings)
     run.reporter.status("Estimating the noise")
-    sigma = estimate_noise(array, mask, run.device, run.threads)
+    sigma = estimate_noise(array, mask, run.device, run.threads, parameters.bias_correction)
     figures |= _snr(array, sigma, mask, table.b0)
     if figures["snr_dwi"] < LOW_SNR:
         warnings.append(

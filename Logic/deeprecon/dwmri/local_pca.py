@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.dwmri.pca import shrink
+from deeprecon.dwmri.rician import signal_of, stabilize
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -15,6 +16,8 @@ MOST_COMPONENTS = 32
 LARGE = 60_000
 """Voxels in the mask from which on every second window is left out: it costs 0.1 dB and saves most of the time."""
 RESULTS = 3
+SIMILAR, SIMILAR_LIMITS = 1.6, (24, 48)
+"""Voxels that are taken for alike, for each volume: more mix small lesions with what surrounds them."""
 
 
 def principal_axes(array: Floats, mask: Mask, most: int) -> Floats:
@@ -24,8 +27,10 @@ def principal_axes(array: Floats, mask: Mask, most: int) -> Floats:
     return np.ascontiguousarray(vectors[:, ::-1][:, :most]).astype(np.float32)
 
 
-def local_pcas(array: Floats, mask: Mask, device: str, threads: int, stride: int | None = None) -> list[Floats]:
-    """Three results (k, j, i, V) in units of the noise: windows of 3^3 and of 5^3 voxels, and of the 48 most alike.
+def local_pcas(
+    array: Floats, mask: Mask, rician: bool, device: str, threads: int, stride: int | None = None
+) -> list[Floats]:
+    """Three results (k, j, i, V) in units of the noise: windows of 3^3 and of 5^3 voxels, and of the voxels most alike.
 
     Small windows keep edges, large ones average more noise out, and those of similar voxels do both where the first two
     already tell what is similar; their errors differ, so that the mean is better than each.
@@ -33,14 +38,21 @@ def local_pcas(array: Floats, mask: Mask, device: str, threads: int, stride: int
     Args:
         array: (k, j, i, V) in units of the noise.
         mask: (k, j, i).
+        rician: whether these are magnitudes: then the results are without their bias, and noise is made the same at any
+            signal first.
         device, threads: see `shrink`.
         stride: of the windows; by the size of the mask if left out.
     """
     large = mask.sum() > LARGE
     small_stride, large_stride = (1, 2 if large else 1) if stride is None else (stride, stride)
-    axes = principal_axes(array, mask, MOST_COMPONENTS) if array.shape[-1] > MOST_COMPONENTS else None
+    if rician:
+        array = stabilize(array)
+    volumes = array.shape[-1]
+    axes = principal_axes(array, mask, MOST_COMPONENTS) if volumes > MOST_COMPONENTS else None
     data = array if axes is None else array @ axes
+    similar = int(np.clip(SIMILAR * volumes, *SIMILAR_LIMITS))
     small = shrink(data, mask, 1, small_stride, device, threads)
     wide = shrink(data, mask, 2, large_stride, device, threads)
-    alike = shrink(data, mask, 2, large_stride, device, threads, pilot=0.5 * (small + wide))
-    return [part if axes is None else part @ axes.T for part in (small, wide, alike)]
+    alike = shrink(data, mask, 2, large_stride, device, threads, pilot=0.5 * (small + wide), similar=similar)
+    parts = (part if axes is None else part @ axes.T for part in (small, wide, alike))
+    return [signal_of(part) if rician else part for part in parts]

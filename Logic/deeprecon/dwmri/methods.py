@@ -125,15 +125,14 @@ def denoise(
 
         def once(values: Floats, again: bool = False) -> Floats:
             if method is Method.PCA:
-                parts = local_pcas(values, inside, run.device, run.threads, stride if again else None)
-                clean = np.asarray(np.mean(parts, axis=0), np.float32)
-            else:
-                noise = level if not again else np.ones_like(level)
-                clean = CLASSICAL[method](values * noise[..., None], table, inside, noise) / noise[..., None]
+                parts = local_pcas(values, inside, rician, run.device, run.threads, stride if again else None)
+                return np.asarray(sum(parts[1:], parts[0]) / len(parts), np.float32)
+            noise = level if not again else np.ones_like(level)
+            clean = CLASSICAL[method](values * noise[..., None], table, inside, noise) / noise[..., None]
             return correct_bias(clean, np.ones_like(level)) if rician else clean
 
         found = once(scaled)
-        taps = noise_taps(scaled - found, inside)
+        taps = noise_taps(scaled, found, inside, rician)
         run.reporter.progress(0.6)
         run.reporter.status("Measuring the uncertainty on a simulated repeat")
         repeat = simulate(found, rician, taps, np.random.default_rng([run.seed, 1]))

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from deeprecon.data.dwi_scan import DwiScan
 from deeprecon.dwmri.filters import gradient_magnitude, laplacian_of_gaussian
+from deeprecon.dwmri.rician import rician_mean, rician_spread
 from deeprecon.dwmri.tensor import fit_tensor
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -27,6 +28,7 @@ def evaluate(
     mask: Mask,
     labels: Mapping[str, Mask] | None = None,
     noisy: Floats | None = None,
+    sigma: Floats | None = None,
 ) -> dict[str, float]:
     """Hold a scan against the clean one.
 
@@ -36,12 +38,15 @@ def evaluate(
         mask: (k, j, i) where figures are taken.
         labels: with `lesions` and `white`, for the figures that need them.
         noisy: (k, j, i, V) what was enhanced, for the figures about the residual.
+        sigma: (k, j, i) noise, if known. Then the residual is taken from the mean of magnitudes and in units of their
+            own noise at the true signal: else it is smaller where noise or signal are, whatever the method.
 
     Returns:
         psnr_dwi and psnr_b0 in dB (peak: 99.9th percentile of the truth), hfen (high-frequency error norm: relative
         error of a Laplacian of Gaussian of 1.5 voxels), edge_ratio (gradients projected on the true ones at the
         strongest fifth of the edges, 1 = as sharp), fa_error, md_error in 1e-6 mm2/s, direction_error in degrees (white
-        matter of one direction), lesion_rmse, residual_edge_correlation, residual_lag1.
+        matter of one direction), lesion_rmse, residual_edge_correlation (above 0: anatomy was lost; below 0: noise was
+        kept at edges), residual_lag1.
     """
     table = clean.gradients
     weighted, b0 = ~table.b0, table.b0
@@ -77,6 +82,11 @@ def evaluate(
         figures["lesion_rmse"] = float(np.sqrt(np.mean(wrong**2)))
     if noisy is not None:
         residual = (noisy - result)[..., weighted]
+        if sigma is not None:
+            unit = np.where(mask, sigma, 1)[..., None]
+            expected = rician_mean(result[..., weighted] / unit) * unit
+            spread = rician_spread(truth[..., weighted] / unit) * unit
+            residual = ((noisy[..., weighted] - expected) / spread).astype(np.float32)
         figures["residual_edge_correlation"] = edge_correlation(residual, truth[..., weighted], mask)
         figures["residual_lag1"] = float(np.mean(lag1(residual, mask)))
     return figures

@@ -60,7 +60,7 @@ def shrink(
     device: str,
     threads: int = 1,
     pilot: Floats | None = None,
-    similar: int = 48,
+    similar: int = 0,
 ) -> Floats:
     """(k, j, i, V) denoised scan.
 
@@ -73,7 +73,7 @@ def shrink(
         threads: batches that are worked on at a time on a CPU.
         pilot: (k, j, i, V) a first result. Of each window only the voxels count that are most like its middle there, so
             that edges do not mix tissues (Manjon et al. 2015, Med. Image Anal. 22:35).
-        similar: how many these are.
+        similar: how many these are, with a pilot.
     """
     data = torch.from_numpy(np.ascontiguousarray(array)).to(device)
     volumes = array.shape[-1]

@@ -24,8 +24,8 @@ from deeprecon.dwmri.filters import gaussian
 from deeprecon.dwmri.local_pca import LARGE, local_pcas, principal_axes
 from deeprecon.dwmri.metrics import lag1
 from deeprecon.dwmri.network import Refiner
+from deeprecon.dwmri.rician import rician_mean
 from deeprecon.jobs.progress import Part
-from deeprecon.dwmri.rician import correct_bias
 from deeprecon.jobs.run import Run
 from deeprecon.training.batches import Epoch, Indices
 from deeprecon.training.devices import seed_generators
@@ -47,6 +47,7 @@ SLAB_MARGIN = 4
 """Slices by which the slabs of large scans overlap on each side."""
 LEAST_CORRELATION = 0.03
 """Of neighbors in the residual from which on noise is taken for correlated."""
+VOLUMES_FOR_TAPS = 16
 _HELD_OUT = 6
 
 
@@ -100,12 +101,9 @@ def refine(array: Floats, mask: Mask, rician: bool, steps: int, run: Run) -> Ref
     """
     begun = time.monotonic()
     seed_generators(run.seed)
-    unbiased = _without_bias if rician else np.asarray
-    parts = local_pcas(array, mask, run.device, run.threads)
-    taps = noise_taps(array - _mean(parts), mask)
-    guides = [unbiased(part) for part in parts]
-    del parts
+    guides = local_pcas(array, mask, rician, run.device, run.threads)
     truth = first = _mean(guides)
+    taps = noise_taps(array, first, mask, rician)
     axes = principal_axes(truth, mask, COMPONENTS)
 
     def components(values: Floats) -> Tensor:
@@ -124,7 +122,7 @@ def refine(array: Floats, mask: Mask, rician: bool, steps: int, run: Run) -> Ref
             rng = np.random.default_rng([run.seed, number, repeat])
             clean, inside = truth[slices], mask[slices]
             simulated = simulate(clean, rician, taps, rng)
-            found = [unbiased(part) for part in local_pcas(simulated, inside, run.device, run.threads, STRIDE)]
+            found = local_pcas(simulated, inside, rician, run.device, run.threads, STRIDE)
             wrong = _mean(found) - clean
             rest = np.maximum((wrong**2).sum(axis=-1) - ((wrong @ axes) ** 2).sum(axis=-1), 0) / wrong.shape[-1]
             stacked = torch.cat([components(part) for part in found])
@@ -169,10 +167,18 @@ def simulate(clean: Floats, rician: bool, taps: tuple[float, float, float], rng:
     return noisy
 
 
-def noise_taps(residual: Floats, mask: Mask) -> tuple[float, float, float]:
-    """Weights a of the filters (a, 1, a) along k, j and i that give white noise the correlation of a residual."""
+def noise_taps(array: Floats, clean: Floats, mask: Mask, rician: bool) -> tuple[float, float, float]:
+    """Weights a of the filters (a, 1, a) along k, j and i that give white noise the correlation of a scan's residual.
+
+    Args:
+        array, clean: (k, j, i, V) scan and result in units of the noise; some of the volumes are looked at.
+        mask: (k, j, i).
+        rician: whether the scan holds magnitudes, whose mean is not the signal.
+    """
+    chosen = slice(None, None, -(-array.shape[-1] // VOLUMES_FOR_TAPS))
+    expected = rician_mean(clean[..., chosen]) if rician else clean[..., chosen]
     found = []
-    for correlation in lag1(residual, mask):
+    for correlation in lag1((array[..., chosen] - expected).astype(np.float32), mask):
         # lag-1 correlation of (a, 1, a) is 2 a / (1 + 2 a^2), at most 1 / sqrt(2)
         r = min(correlation, 0.6)
         found.append((1 - np.sqrt(1 - 2 * r * r)) / (2 * r) if r > LEAST_CORRELATION else 0.0)
@@ -275,7 +281,3 @@ def _mean(parts: list[Floats]) -> Floats:
         total += part
     total /= len(parts)
     return total
-
-
-def _without_bias(values: Floats) -> Floats:
-    return correct_bias(values, np.ones(values.shape[:3], np.float32))

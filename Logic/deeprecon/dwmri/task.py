@@ -103,6 +103,11 @@ def train(inputs: settings.TrainInputs, parameters: settings.TrainParameters, ru
     return fit_pairs(inputs, parameters, run)
 
 
+def _precisions(parameters: settings.EnhanceParameters) -> tuple[str, ...]:
+    """Only the network's training has a choice."""
+    return ("fp32", "bf16") if parameters.method is settings.Method.NETWORK else ("fp32",)
+
+
 def _never(parameters: Any) -> bool:
     return False
 
@@ -113,7 +118,7 @@ VERBS = {
         settings.EnhanceInputs,
         settings.EnhanceParameters,
         enhance,
-        precisions=lambda parameters: ("fp32",),
+        precisions=_precisions,
     ),
     "train": Verb(
         "train a supervised network on pairs of scans, and keep it as a model bundle",
