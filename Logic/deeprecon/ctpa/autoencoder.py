@@ -8,7 +8,7 @@ the latent of the full one and costs an eighth.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise, product
 
@@ -145,37 +145,37 @@ class Autoencoder(nn.Module):
         if self.codebook is None:
             return Reconstruction(self.decode(latent, coarser), latent, latent.new_zeros(()), None)
         quantized, chosen, commitment = self.codebook(latent)
-        features = self._run(self.widen, quantized)
+        features = self.run(self.widen, quantized)
         for level in reversed(range(coarser, self.levels)):
-            features = self._run(self.up[level], features)
+            features = self.run(self.up[level], features)
         return Reconstruction(self.heads[coarser](features), latent, commitment, chosen)
 
     def encode_fine(self, volume: Tensor, coarser: int) -> Tensor:
         """Features behind the finest levels, the part that is done tile by tile."""
         features: Tensor = self.stems[coarser](volume.contiguous(memory_format=torch.channels_last_3d))
         for level in range(coarser, self.split(coarser)):
-            features = self._run(self.down[level], features)
+            features = self.run(self.down[level], features)
         return features
 
     def encode_coarse(self, features: Tensor, split: int) -> Tensor:
         """The latent of features at level `split`."""
         for level in range(split, self.levels):
-            features = self._run(self.down[level], features)
-        return self._run(self.narrow, features)
+            features = self.run(self.down[level], features)
+        return self.run(self.narrow, features)
 
     def decode_coarse(self, latent: Tensor, split: int) -> Tensor:
         """Features at level `split`; a codebook, where there is one, comes first."""
         if self.codebook is not None:
             latent = self.codebook(latent)[0]
-        features = self._run(self.widen, latent.contiguous(memory_format=torch.channels_last_3d))
+        features = self.run(self.widen, latent.contiguous(memory_format=torch.channels_last_3d))
         for level in reversed(range(split, self.levels)):
-            features = self._run(self.up[level], features)
+            features = self.run(self.up[level], features)
         return features
 
     def decode_fine(self, features: Tensor, coarser: int) -> Tensor:
         """The volume out of features, the part that is done tile by tile."""
         for level in reversed(range(coarser, self.split(coarser))):
-            features = self._run(self.up[level], features)
+            features = self.run(self.up[level], features)
         volume: Tensor = self.heads[coarser](features)
         return volume
 
@@ -199,7 +199,8 @@ class Autoencoder(nn.Module):
         """The level of the features between what is done tile by tile and what is done at once."""
         return min(coarser + TILED_LEVELS, self.levels)
 
-    def _run(self, part: nn.Module, x: Tensor) -> Tensor:
+    def run(self, part: nn.Module, x: Tensor) -> Tensor:
+        """A part of the network, computed again in the backward pass where that is asked for."""
         if self._checkpointing and torch.is_grad_enabled():
             recomputed: Tensor = checkpoint(part, x, use_reentrant=False)
             return recomputed
@@ -230,7 +231,14 @@ def tiles(shape: Shape, size: Shape, halo: int) -> Iterator[tuple[Slices, Slices
 
 
 @torch.no_grad()
-def decode_tiled(model: Autoencoder, latent: Tensor, size: Shape, out: Hu | None = None, coarser: int = 0) -> Hu:
+def decode_tiled(
+    model: Autoencoder,
+    latent: Tensor,
+    size: Shape,
+    out: Hu | None = None,
+    coarser: int = 0,
+    after: Callable[[float], None] | None = None,
+) -> Hu:
     """Decode one latent; the finest levels tile by tile. The result does not depend on the size of the tiles.
 
     Args:
@@ -250,9 +258,13 @@ def decode_tiled(model: Autoencoder, latent: Tensor, size: Shape, out: Hu | None
     factor = 2 ** (split - coarser)
     if out is None:
         out = np.empty([count * factor for count in shape], np.int16)
+    done, voxels = 0, float(np.prod(shape))
     for rim, inner, where in tiles(shape, inside, model.halo(coarser)):
         decoded = model.decode_fine(features[(..., *rim)], coarser)[0, 0]
         out[_times(where, factor)] = to_hu(decoded[_times(inner, factor)].float().cpu().numpy())
+        done += int(np.prod([part.stop - part.start for part in where]))
+        if after is not None:
+            after(done / voxels)
     return out
 
 

@@ -64,15 +64,18 @@ class Rays:
         rows: (j, k, rows) weights of the features' rows for each coronal plane.
         columns: (j, i, columns) of their columns.
         place: (channels, k, j, i) sines and cosines of the place.
+        axes: (k,), (j,), (i,) centers of the voxels, from -1 to 1 over the field of view.
     """
 
     rows: Tensor
     columns: Tensor
     place: Tensor
+    axes: tuple[Tensor, Tensor, Tensor]
 
     def to(self, like: Tensor) -> Rays:
         """The same on the device and with the type of a tensor."""
-        return Rays(self.rows.to(like), self.columns.to(like), self.place.to(like))
+        k, j, i = (axis.to(like.device) for axis in self.axes)
+        return Rays(self.rows.to(like), self.columns.to(like), self.place.to(like), (k, j, i))
 
     def lift(self, features: Tensor) -> Tensor:
         """(batch, channels, rows, columns) to (batch, channels, k, j, i)."""
@@ -87,12 +90,12 @@ def rays(grid: Grid, geometry: Geometry, where: Slices | None = None) -> Rays:
     scale = geometry.magnification(y)
     rows = torch.stack([torch.from_numpy(interpolation(z * factor, v)) for factor in scale])
     columns = torch.stack([torch.from_numpy(interpolation(x * factor, u)) for factor in scale])
-    coordinates = torch.meshgrid(
-        *[torch.from_numpy(2 * axis / size).float() for axis, size in zip((z, y, x), grid.field[::-1], strict=True)],
-        indexing="ij",
+    k, j, i = (
+        torch.from_numpy(2 * axis / size).float() for axis, size in zip((z, y, x), grid.field[::-1], strict=True)
     )
+    coordinates = torch.meshgrid(k, j, i, indexing="ij")
     angles = torch.stack([0.5 * torch.pi * wave * axis for axis in coordinates for wave in WAVES])
-    return Rays(rows, columns, torch.cat([angles.sin(), angles.cos()]))
+    return Rays(rows, columns, torch.cat([angles.sin(), angles.cos()]), (k, j, i))
 
 
 class ChannelNorm(nn.Module):

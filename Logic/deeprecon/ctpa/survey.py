@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from deeprecon.ctpa.grid import PREVIEW, Grid, Hu
+from deeprecon.ctpa.grid import Grid, Hu
 from deeprecon.ctpa.patches import Windows, seam_planes
 
 Array = npt.NDArray[np.float64]
@@ -15,15 +15,15 @@ SHOWN = (10.0, 0.0, 5.0)
 
 
 class Survey:
-    """A copy on a grid no finer than `PREVIEW`, three slices, and how much neighboring planes differ.
+    """A coarser copy, three slices, and how much neighboring planes differ.
 
     Args:
         grid: of the volume.
+        factor: how many times fewer voxels the copy has along each axis.
     """
 
-    def __init__(self, grid: Grid) -> None:
-        self.grid = grid
-        self.factor = 2 if all(ours > theirs for ours, theirs in zip(grid.shape, PREVIEW.shape, strict=True)) else 1
+    def __init__(self, grid: Grid, factor: int = 1) -> None:
+        self.grid, self.factor = grid, factor
         self.coarse_grid = grid.coarser(self.factor)
         self.coarse: Hu = np.empty(self.coarse_grid.shape, np.int16)
         self._sums = [np.zeros(count - 1, np.int64) for count in grid.shape]
@@ -36,7 +36,7 @@ class Survey:
         self.sagittal: Hu = np.zeros((k, j), np.int16)
 
     def add(self, slab: Hu) -> None:
-        """The next planes (planes, j, i) towards the head; an even number, but for the last."""
+        """The next planes (planes, j, i) towards the head; their number divides by the factor."""
         first, count, factor = self._next, len(slab), self.factor
         self._next += count
         k, j, i = self._place

@@ -9,7 +9,27 @@ from deeprecon.ctpa.evaluate import evaluate
 from deeprecon.ctpa.export import export
 from deeprecon.ctpa.phantom_files import phantom
 from deeprecon.ctpa.prepare import prepare
+from deeprecon.ctpa.synthesize import synthesize
+from deeprecon.jobs.run import Outcome, Run
 from deeprecon.jobs.verbs import Verb
+
+
+def train_autoencoder(
+    inputs: settings.TrainAutoencoderInputs, parameters: settings.TrainAutoencoderParameters, run: Run
+) -> Outcome:
+    """Train an autoencoder, see `deeprecon.ctpa.train_autoencoder`."""
+    from deeprecon.ctpa.train_autoencoder import train_autoencoder as train
+
+    return train(inputs, parameters, run)
+
+
+def train_diffusion(
+    inputs: settings.TrainDiffusionInputs, parameters: settings.TrainDiffusionParameters, run: Run
+) -> Outcome:
+    """Train a denoiser, see `deeprecon.ctpa.train_diffusion`."""
+    from deeprecon.ctpa.train_diffusion import train_diffusion as train
+
+    return train(inputs, parameters, run)
 
 
 def _never(parameters: Any) -> bool:
@@ -30,6 +50,26 @@ VERBS = {
         settings.PrepareParameters,
         prepare,
         precisions=lambda parameters: ("fp32",),
+    ),
+    "train-autoencoder": Verb(
+        "train an autoencoder on a prepared store, or on phantoms, and keep it as a model bundle",
+        settings.TrainAutoencoderInputs,
+        settings.TrainAutoencoderParameters,
+        train_autoencoder,
+        precisions=lambda parameters: ("fp32", "bf16"),
+    ),
+    "train-diffusion": Verb(
+        "train a denoiser on a prepared store with its X-rays, and keep all as a model bundle",
+        settings.TrainDiffusionInputs,
+        settings.TrainDiffusionParameters,
+        train_diffusion,
+        precisions=lambda parameters: ("fp32", "bf16"),
+    ),
+    "synthesize": Verb(
+        "make synthetic CTs of a chest X-ray, and say how far to trust them",
+        settings.SynthesizeInputs,
+        settings.SynthesizeParameters,
+        synthesize,
     ),
     "evaluate": Verb(
         "hold a synthetic CT against the true one",

@@ -153,7 +153,7 @@ def test_a_survey_of_slabs_is_that_of_the_whole(chests):
 
 
 def test_the_copy_of_a_full_volume_is_its_mean_over_cubes():
-    survey = Survey(FULL)
+    survey = Survey(FULL, 2)
     slab = np.random.default_rng(0).integers(-1000, 1000, (2, 512, 512)).astype(np.int16)
     for _ in range(304):
         survey._sums = [total * 0 for total in survey._sums]

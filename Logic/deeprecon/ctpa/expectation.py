@@ -1,0 +1,219 @@
+"""What is to be expected of a latent after an X-ray, coarsely: principal components, and a small network between them.
+
+A regression on principal components learns from tens of cases what a convolutional network needs thousands for: how
+large and deep the body is, how full the lungs are. The denoiser then draws what differs from it, with its details.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from deeprecon.ctpa.patches import Shape
+
+FINEST = 20
+"""Most voxels of the expected latent along an axis."""
+ROWS = 80
+"""Most rows of the image that the regression sees."""
+STEPS, BATCH, RATE, DECAY = 1500, 50, 2e-3, 0.1
+FOLDS = 5
+JITTER = 0.03
+"""Noise on the image's components while training, in their standard deviations."""
+
+
+@dataclass(frozen=True)
+class ExpectationShape:
+    """What an `Expectation` is built with.
+
+    Attributes:
+        pixels: (rows, columns) of the image that the regression sees.
+        components: of the image.
+        latent: channels of the latent.
+        coarse: (k, j, i) voxels of the expected latent.
+        rank: components of the latent.
+        width: of the network's two hidden layers.
+    """
+
+    pixels: tuple[int, int]
+    components: int
+    latent: int
+    coarse: Shape
+    rank: int
+    width: int = 256
+
+
+class Expectation(nn.Module):
+    """From an X-ray to components of the latent, and from those to the latent; see `fit_expectation`."""
+
+    image_mean: Tensor
+    image_axes: Tensor
+    image_spread: Tensor
+    linear: Tensor
+    mean: Tensor
+    axes: Tensor
+
+    def __init__(self, shape: ExpectationShape) -> None:
+        super().__init__()
+        self.shape = shape
+        pixels = int(np.prod(shape.pixels))
+        self.register_buffer("image_mean", torch.zeros(pixels))
+        self.register_buffer("image_axes", torch.zeros(pixels, shape.components))
+        self.register_buffer("image_spread", torch.ones(shape.components))
+        self.register_buffer("linear", torch.zeros(shape.components, shape.rank))
+        self.register_buffer("mean", torch.zeros(shape.latent, *shape.coarse))
+        self.register_buffer("axes", torch.zeros(shape.rank, shape.latent, *shape.coarse))
+        self.network = nn.Sequential(
+            nn.Linear(shape.components, shape.width),
+            nn.SiLU(),
+            nn.Dropout(0.2),
+            nn.Linear(shape.width, shape.width),
+            nn.SiLU(),
+            nn.Dropout(0.2),
+            nn.Linear(shape.width, shape.rank),
+        )
+        for parameter in self.network[-1].parameters():
+            nn.init.zeros_(parameter)
+
+    def image_components(self, xray: Tensor) -> Tensor:
+        """(batch, components) of X-rays (batch, 1, rows, columns), of about unit variance; in fp32 throughout."""
+        with torch.autocast(xray.device.type, enabled=False):
+            return self._centered(xray) @ self.image_axes.float() / self._spread()
+
+    def embedding(self, xray: Tensor) -> Tensor:
+        """(batch, components + 1): the components, and how much of the image they leave unexplained."""
+        with torch.autocast(xray.device.type, enabled=False):
+            seen = self._centered(xray)
+            along = seen @ self.image_axes.float()
+            left = (seen - along @ self.image_axes.float().T).square().mean(dim=1, keepdim=True).sqrt()
+            return torch.cat([along / self._spread(), left], dim=1)
+
+    def _centered(self, xray: Tensor) -> Tensor:
+        return functional.adaptive_avg_pool2d(xray.float(), self.shape.pixels).flatten(1) - self.image_mean.float()
+
+    def _spread(self) -> Tensor:
+        """Standard deviations of the components, those of the noisiest taken larger."""
+        return self.image_spread.float() + 0.02 * self.image_spread[0].float()
+
+    def components(self, seen: Tensor) -> Tensor:
+        """(batch, rank) of the latent, from those of the image."""
+        seen = seen.to(self.linear)
+        found: Tensor = seen @ self.linear + self.network(seen)
+        return found
+
+    def forward(self, xray: Tensor) -> Tensor:
+        """(batch, rank) components of the latent after X-rays (batch, 1, rows, columns)."""
+        return self.components(self.image_components(xray))
+
+    def volume(self, components: Tensor) -> Tensor:
+        """(batch, latent, *coarse)."""
+        volume: Tensor = self.mean + torch.tensordot(components.to(self.axes), self.axes, 1)
+        return volume
+
+    @torch.no_grad()
+    def divide(self, scale: Tensor) -> None:
+        """From now on expect latents that are divided by `scale` (latent, 1, 1, 1)."""
+        self.mean.div_(scale)
+        self.axes.div_(scale)
+
+
+def interpolated(coarse: Tensor, places: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    """A coarse volume (batch, channels, k, j, i) at voxels whose centers along k, j, i are given from -1 to 1."""
+    for axis, place in enumerate(places, start=2):
+        count = coarse.shape[axis]
+        index = ((place + 1) * (0.5 * count) - 0.5).clamp(0, count - 1)
+        weights = (1 - (index[:, None] - torch.arange(count, device=index.device)).abs()).clamp_min(0)
+        coarse = torch.tensordot(coarse, weights.to(coarse), ([axis], [1])).movedim(-1, axis)
+    return coarse
+
+
+def coarse_shape(shape: Shape) -> Shape:
+    """Voxels of the expected latent: those of the latent, halved until no axis has more than `FINEST`."""
+    k, j, i = shape
+    while max(k, j, i) > FINEST:
+        k, j, i = -(-k // 2), -(-j // 2), -(-i // 2)
+    return k, j, i
+
+
+def fit_expectation(xrays: Tensor, latents: Tensor, seed: int, rank: int = 64, components: int = 64) -> Expectation:
+    """Fit the regression.
+
+    The components of both are principal ones. A ridge regression leads from one to the other, and the network learns
+    what it misses; its inputs get noise, so that it does not learn the cases by heart.
+
+    Args:
+        xrays: (cases, 1, rows, columns).
+        latents: (cases, latent, *coarse), two or more, of about unit variance.
+        seed: of the network and the noise.
+        rank, components: of latent and image, at most a quarter of the cases each.
+    """
+    count = len(xrays)
+    most = max(1, count // 4)
+    rows, columns = xrays.shape[2:]
+    shrink = -(-rows // ROWS)
+    channels, k, j, i = latents.shape[1:]
+    shape = ExpectationShape(
+        (rows // shrink, columns // shrink), min(components, most), channels, (k, j, i), min(rank, most)
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = Expectation(shape)
+        generator = torch.Generator().manual_seed(seed)
+        images = functional.adaptive_avg_pool2d(xrays.float(), shape.pixels).flatten(1)
+        model.image_mean.copy_(images.mean(dim=0))
+        axes, spread = _principal(images - model.image_mean, shape.components)
+        model.image_axes.copy_(axes)
+        model.image_spread.copy_(spread)
+        flat = latents.flatten(1).float()
+        model.mean.copy_(latents.float().mean(dim=0))
+        axes, _ = _principal(flat - flat.mean(dim=0), shape.rank)
+        targets = (flat - flat.mean(dim=0)) @ axes
+        scale = targets.std().clamp_min(1e-6)
+        model.axes.copy_((scale * axes.T).view_as(model.axes))
+        targets = targets / scale
+        seen = model.image_components(xrays)
+        gram = seen.T @ seen + 0.01 * count * torch.eye(shape.components)
+        model.linear.copy_(torch.linalg.solve(gram, seen.T @ targets))
+        _fit_network(model, seen, targets, generator)
+    return model.eval().requires_grad_(False)
+
+
+def cross_fitted(xrays: Tensor, latents: Tensor, seed: int, **settings: Any) -> Tensor:
+    """(cases, latent, *coarse) expected of each case by a regression that has not seen it.
+
+    What a regression expects of the cases that it was fitted to is too near to the truth: a denoiser trained on that
+    would be too sure of unseen ones.
+    """
+    order = torch.randperm(len(xrays), generator=torch.Generator().manual_seed(seed))
+    result = torch.empty_like(latents, dtype=torch.float32)
+    for number, held_out in enumerate(order.chunk(min(FOLDS, len(xrays)))):
+        rest = order[~torch.isin(order, held_out)]
+        model = fit_expectation(xrays[rest], latents[rest], seed + number, **settings)
+        result[held_out] = model.volume(model(xrays[held_out]))
+    return result
+
+
+def _principal(centered: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """(numbers, count) principal axes of cases (cases, numbers), and the standard deviation along each."""
+    values, vectors = torch.linalg.eigh((centered @ centered.T).double())
+    values, vectors = values.flip(0)[:count].clamp_min(1e-12), vectors.flip(1)[:, :count]
+    axes = centered.T @ (vectors / values.sqrt()).float()
+    return axes, (values / len(centered)).sqrt().float()
+
+
+def _fit_network(model: Expectation, seen: Tensor, targets: Tensor, generator: torch.Generator) -> None:
+    optimizer = torch.optim.AdamW(model.network.parameters(), RATE, weight_decay=DECAY)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
+    batch = min(BATCH, len(seen))
+    for _ in range(STEPS):
+        chosen = torch.randperm(len(seen), generator=generator)[:batch]
+        inputs = seen[chosen] + JITTER * torch.randn((batch, seen.shape[1]), generator=generator)
+        loss = (model.components(inputs) - targets[chosen]).square().sum(dim=1).mean()
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()

@@ -1,0 +1,60 @@
+"""How a freshly trained denoiser does on held-out cases, and with that from where on a result is to be doubted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deeprecon.ctpa.autoencoder import Autoencoder
+from deeprecon.ctpa.diffusion import Process
+from deeprecon.ctpa.expecting import ExpectingDenoiser
+from deeprecon.ctpa.grid import Grid, to_hu, to_network
+from deeprecon.ctpa.metrics import psnr
+from deeprecon.ctpa.sampling import SamplingPlan, denoise_latent
+from deeprecon.ctpa.store import Case
+from deeprecon.ctpa.trust import check_projection
+from deeprecon.jobs.run import Run
+
+MOST_CASES = 12
+STEPS = 10
+
+
+@torch.no_grad()
+def held_out_figures(
+    autoencoder: Autoencoder,
+    denoiser: ExpectingDenoiser,
+    process: Process,
+    cases: Sequence[Case],
+    xrays: Tensor,
+    shift: Tensor,
+    scale: Tensor,
+    grid: Grid,
+    run: Run,
+) -> dict[str, float]:
+    """One sample for each of up to `MOST_CASES` cases, decoded at the autoencoder's coarsest resolution.
+
+    Returns:
+        held_out_psnr in dB, held_out_nrmse of the projection check (means), and nrmse_limit, which 99 % stay below.
+    """
+    coarser = autoencoder.levels - 1
+    autoencoder.to(run.device)
+    found, errors = [], []
+    for index, case in enumerate(cases[:MOST_CASES]):
+        plan = SamplingPlan(STEPS)
+        image = xrays[index, 0].numpy()
+        data = denoise_latent(denoiser, process, image, grid, case.geometry, plan, run.seed + index, run).latent
+        latent = (data * scale + shift)[None].to(run.device)
+        hu = to_hu(autoencoder.decode(latent, coarser)[0, 0].float().cpu().numpy())
+        seen = Grid((hu.shape[0], hu.shape[1], hu.shape[2]), grid.field)
+        errors.append(check_projection(hu, image, seen, case.geometry).nrmse)
+        truth = torch.from_numpy(to_network(case.volume()))[None, None]
+        found.append(psnr(hu, to_hu(torch.nn.functional.adaptive_avg_pool3d(truth, hu.shape)[0, 0].numpy())))
+        run.reporter.progress((index + 1) / min(len(cases), MOST_CASES))
+    return {
+        "held_out_psnr": float(np.mean(found)),
+        "held_out_nrmse": float(np.mean(errors)),
+        "nrmse_limit": float(np.quantile(errors, 0.99)),
+    }

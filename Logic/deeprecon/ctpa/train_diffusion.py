@@ -1,0 +1,241 @@
+"""The verb `train-diffusion`: a prepared store in, a bundle that makes CTs of X-rays out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from deeprecon.ctpa.autoencoder import Autoencoder
+from deeprecon.ctpa.diffusion import PROCESSES
+from deeprecon.ctpa.diffusion_training import DenoisingLoss, LatentSamples, latent_statistics, left_over
+from deeprecon.ctpa.encoders import make_encoder
+from deeprecon.ctpa.expectation import coarse_shape, cross_fitted, fit_expectation
+from deeprecon.ctpa.expecting import ExpectingDenoiser
+from deeprecon.ctpa.grid import Grid
+from deeprecon.ctpa.held_out import held_out_figures
+from deeprecon.ctpa.manifest import SPLITS, TRAIN
+from deeprecon.ctpa.model import (
+    AUTOENCODER_METHOD,
+    METHOD,
+    autoencoder_card,
+    denoiser_card,
+    load_autoencoder,
+)
+from deeprecon.ctpa.network import DENOISERS, parameter_count
+from deeprecon.ctpa.parameters import EncoderName, TrainDiffusionInputs, TrainDiffusionParameters
+from deeprecon.ctpa.store import Case, Store, geometry_to_json
+from deeprecon.ctpa.training_plan import divided, estimate_need, measured, refuse_too_large
+from deeprecon.data.errors import InputError
+from deeprecon.data.tables import write_table
+from deeprecon.jobs.run import Outcome, Run
+from deeprecon.training.batches import Draws
+from deeprecon.training.bundle import Bundle, Card, read_bundle, write_bundle
+from deeprecon.training.fabric import make_fabric
+from deeprecon.training.fit import fit
+
+MOST_PIXELS = 4
+"""Pixels of the X-ray along an axis for each latent voxel, at most."""
+PROBE = 8
+"""Latent voxels of the small window that tells the need."""
+MOST_HELD_OUT = 16
+MOST_RANK = 32
+
+
+def train_diffusion(inputs: TrainDiffusionInputs, parameters: TrainDiffusionParameters, run: Run) -> Outcome:
+    """Train a denoiser on a store's latents and X-rays.
+
+    Raises:
+        InputError: store and autoencoder do not belong together, no validation cases, or too little memory.
+    """
+    store, source = Store.open(inputs.store), read_bundle(inputs.bundle, AUTOENCODER_METHOD)
+    _check(store, source, inputs, parameters)
+    training, validation = store.cases(TRAIN), store.cases(SPLITS[1])
+    autoencoder = load_autoencoder(source, "cpu")
+    grid = latent_grid(training[0], store.grid)
+    factor = min(MOST_PIXELS, store.grid.shape[0] // grid.shape[0])
+    _check_shapes(training[0], autoencoder, parameters)
+    fabric = make_fabric(run.device, run.precision)
+
+    run.reporter.status("Reading the latents")
+    shift, scale = latent_statistics(training)
+    xrays = {name: load_xrays(cases, grid, factor) for name, cases in (("train", training), ("validation", validation))}
+    coarse = torch.stack([_coarse((torch.from_numpy(case.latent()) - shift) / scale) for case in training])
+    run.reporter.status("Fitting the expectation")
+    expectation = fit_expectation(xrays["train"], coarse, run.seed, rank=MOST_RANK)
+    crossed = cross_fitted(xrays["train"], coarse, run.seed, rank=MOST_RANK)
+    # The process shall have unit variance where it has work to do: in what the expectation leaves.
+    left = left_over(training, crossed, shift, scale, grid)
+    scale = scale * left
+    crossed = crossed / left
+    expectation.divide(left)
+    process = PROCESSES[parameters.process.value]
+    shape = replace(DENOISERS[parameters.denoiser.value], latent=autoencoder.shape.latent)
+    torch.manual_seed(run.seed)
+    encoder = make_encoder(parameters.xray_encoder.value, shape.features, factor, inputs.encoder)
+    denoiser = ExpectingDenoiser(shape, factor, expectation, process, encoder, parameters.checkpointing)
+    loss = DenoisingLoss(denoiser)
+    samples = LatentSamples(
+        cases=training,
+        xrays=xrays["train"],
+        expected=crossed,
+        shift=shift,
+        scale=scale,
+        grid=grid,
+        process=process,
+        withheld=parameters.withheld,
+        patch=parameters.patch,
+        divisor=shape.divisor,
+        group=parameters.batch * fabric.world_size,
+        seed=run.seed,
+    )
+    with torch.no_grad():
+        expected = expectation.volume(expectation(xrays["validation"]))
+    judged = replace(samples, cases=validation, xrays=xrays["validation"], expected=expected)
+    held_out = judged.held_out(MOST_HELD_OUT)
+
+    settings, batches = divided(parameters.steps, parameters.accumulate, parameters.learning_rate)
+    loss.to(fabric.device)
+    small = replace(samples, patch=PROBE * shape.divisor // 4, group=1)
+    probe = fabric.to_device(small(np.zeros(1, np.int64)))
+    voxels = [min(parameters.patch or count, count) for count in grid.shape]
+    ratio = parameters.batch * float(np.prod(voxels)) / float(np.prod(probe["x"].shape[2:]))
+    need = estimate_need(loss, lambda: loss(probe), ratio, settings.epochs * batches, run, fabric)
+    refuse_too_large(need, run)
+
+    def validate(model: Any) -> float:
+        return float(torch.stack([model(fabric.to_device(batch)) for batch in held_out]).mean())
+
+    begun = time.monotonic()
+    run.reporter.status("Training the denoiser")
+    draws = Draws(batches, parameters.batch, samples)
+    result = fit(loss, lambda model, batch: model(batch), draws, validate, settings, run, fabric, "denoiser")
+    figures = {
+        "denoiser_parameters": parameter_count(denoiser),
+        "cases": len(training),
+        "held_out_loss": result.best,
+        "best_epoch": result.best_epoch,
+        **measured(need, time.monotonic() - begun, run),
+    }
+    outputs = {"bundle": run.output / "bundle", "history": run.output / "history.csv"}
+    if not fabric.is_global_zero:
+        return Outcome()
+    phantoms = all(case.patient.startswith("phantom-") for case in store.cases())
+    distances = _distances(expectation, xrays["train"], xrays["validation"])
+    card: dict[str, Any] = {
+        "autoencoder": autoencoder_card(autoencoder),
+        "presets": source.parameters["presets"],
+        "denoiser": denoiser_card(denoiser, parameters.xray_encoder.value),
+        "expectation": asdict(expectation.shape),
+        "process": parameters.process.value,
+        "latent_mean": shift.flatten().tolist(),
+        "latent_std": scale.flatten().tolist(),
+        "latent_grid": {"shape": list(grid.shape), "field": list(grid.field)},
+        "geometry": geometry_to_json(training[0].geometry),
+        "phantoms": phantoms,
+        "usual_mean": distances[0].tolist(),
+        "usual_deviation": distances[1].tolist(),
+    }
+    run.reporter.status("Synthesizing held-out cases")
+    checked = held_out_figures(autoencoder, denoiser, process, validation, xrays["validation"], shift, scale, grid, run)
+    card["thresholds"] = {"nrmse": checked.pop("nrmse_limit"), "distance": distances[2]}
+    figures |= checked
+    write_table(outputs["history"], result.history)
+    weights = {"autoencoder": autoencoder.state_dict(), "denoiser": denoiser.state_dict()}
+    about = _about(parameters, store, len(training), phantoms, run.seed)
+    write_bundle(outputs["bundle"], about, METHOD, parameters.denoiser.value, card, weights, _readme(about))
+    return Outcome(outputs, figures)
+
+
+def latent_grid(case: Case, grid: Grid) -> Grid:
+    """The grid of a store's latents."""
+    k, j, i = case.latent().shape[1:]
+    return Grid((k, j, i), grid.field)
+
+
+def load_xrays(cases: Sequence[Case], grid: Grid, factor: int) -> Tensor:
+    """(cases, 1, rows, columns) X-rays with `factor` pixels for each voxel of a latent grid."""
+    size = factor * grid.shape[0], factor * grid.shape[2]
+    images = [functional.adaptive_avg_pool2d(torch.from_numpy(case.xray())[None], size) for case in cases]
+    return torch.stack(images)
+
+
+def _coarse(latent: Tensor) -> Tensor:
+    k, j, i = latent.shape[1:]
+    return functional.adaptive_avg_pool3d(latent, coarse_shape((k, j, i)))
+
+
+def _distances(expectation: Any, xrays: Tensor, unseen: Tensor) -> tuple[Tensor, Tensor, float]:
+    """Mean and standard deviation of the embeddings of training X-rays, and what 99 % of unseen ones stay below."""
+    with torch.no_grad():
+        known, new = expectation.embedding(xrays), expectation.embedding(unseen)
+    both = torch.cat([known, new])  # the unseen ones too: of what they leave unexplained, training says too little
+    mean, deviation = both.mean(dim=0), both.std(dim=0).clamp_min(1e-6)
+    distances = ((new - mean) / deviation).square().mean(dim=1).sqrt()
+    return mean, deviation, float(torch.quantile(distances, 0.99))
+
+
+def _check(store: Store, source: Bundle, inputs: TrainDiffusionInputs, parameters: TrainDiffusionParameters) -> None:
+    if store.latents is None:
+        raise InputError(f"{store.folder} holds no latents.", "Prepare it with --bundle, an autoencoder's bundle.")
+    if store.latents != source.sha256:
+        raise InputError(
+            f"The latents of {store.folder} were made by another autoencoder than that in {source.folder}.",
+            "Give the bundle with which the store was prepared.",
+        )
+    if len(store.cases(TRAIN)) < 2 or not store.cases(SPLITS[1]):
+        raise InputError(
+            f"{store.folder} has {len(store.cases(TRAIN))} training and {len(store.cases(SPLITS[1]))} validation cases;"
+            " two and one are the least.",
+            "Prepare it with more patients, or a larger --validation.",
+        )
+    frozen = parameters.xray_encoder is not EncoderName.SPATIAL
+    if frozen and inputs.encoder is None:
+        raise InputError(
+            f"The X-ray encoder {parameters.xray_encoder.value} needs its weights.", "Give them with --encoder."
+        )
+    if inputs.encoder is not None and not frozen:
+        raise InputError("--encoder was given, but the X-ray encoder is our own.", "Choose --xray-encoder too.")
+
+
+def _check_shapes(case: Case, autoencoder: Autoencoder, parameters: TrainDiffusionParameters) -> None:
+    channels = case.latent().shape[0]
+    if channels != autoencoder.shape.latent:
+        raise InputError(
+            f"{case.folder} holds latents of {channels} channels, the autoencoder makes {autoencoder.shape.latent}.",
+            "Prepare the store again.",
+        )
+    divisor = DENOISERS[parameters.denoiser.value].divisor
+    if parameters.patch % divisor:
+        raise InputError(f"A patch of {parameters.patch} does not divide by {divisor}.", "Choose a multiple of it.")
+
+
+def _about(parameters: TrainDiffusionParameters, store: Store, cases: int, phantoms: bool, seed: int) -> Card:
+    kind = "phantom-trained demonstrator" if phantoms else "trained on the user's own pairs"
+    what = "simulated chests" if phantoms else "pairs of X-ray and CT"
+    return Card(
+        name=f"X-ray to CT, {kind}",
+        version="1.0.0",
+        description="Draws chest CTs that one frontal X-ray may belong to. They are synthetic, whatever they show.",
+        valid_for="Frontal chest X-rays like those that it was trained on. Emboli cannot be told from an X-ray.",
+        training_data=f"{cases} {what} of {store.folder.name}; {parameters.steps} steps, seed {seed}",
+        license="Apache-2.0" if phantoms else "NOASSERTION",
+        authorship="DeepRecon contributors" if phantoms else "The person who trained it",
+        task="Synthesis of a chest CT from an X-ray",
+        inputs={"xray": {"type": "image", "format": "magnitude", "num_channels": 1}},
+        outputs={"ct": {"type": "image", "format": "hounsfield", "num_channels": 1, "value_range": [-1000, 1000]}},
+    )
+
+
+def _readme(card: Card) -> str:
+    return (
+        f"# {card.name}\n\n{card.description}\n\nValid for: {card.valid_for}\n\nTrained on: {card.training_data}.\n\n"
+        "Research only, not for diagnosis.\n\n"
+        "    python -m deeprecon ctpa synthesize --bundle THIS_FOLDER --xray xray.dcm --output DIR\n"
+    )

@@ -1,0 +1,113 @@
+"""How long and how large a training will be, told before it starts, and how it is divided into epochs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from deeprecon.data.errors import InputError
+from deeprecon.jobs.run import Run
+from deeprecon.training.estimate import activation_bytes, free_bytes, peak_bytes, weight_bytes
+from deeprecon.training.fabric import Fabric
+from deeprecon.training.fit import FitSettings
+
+CHECKS = 20
+"""Held-out figures during a training."""
+KEPT = 3
+BASE = 0.6e9
+"""Bytes of Python with PyTorch."""
+TRANSIENT = 1.5
+"""Memory over what autograd keeps: buffers of the layer that is computed, and gradients on their way."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a training takes.
+
+    Attributes:
+        memory: bytes at its peak.
+        seconds: of all steps.
+    """
+
+    memory: float
+    seconds: float
+
+
+def estimate_need(
+    model: nn.Module, probe: Callable[[], Tensor], ratio: float, batches: int, run: Run, fabric: Fabric
+) -> Need:
+    """Memory and time of a training, from one small batch on the same device in the same precision.
+
+    Args:
+        model: to be trained.
+        probe: loss of the small batch.
+        ratio: voxels of a batch over those of the small one.
+        batches: of the whole training, in one process.
+        run: its reporter is told.
+        fabric: its precision counts.
+    """
+
+    def step() -> Tensor:
+        with fabric.autocast():
+            return probe()
+
+    kept = activation_bytes(step)
+    step().backward()  # type: ignore[no-untyped-call]  # the first pass takes longer than those to come
+    begun = time.perf_counter()
+    step().backward()  # type: ignore[no-untyped-call]
+    seconds = (time.perf_counter() - begun) * ratio * batches
+    model.zero_grad(set_to_none=True)
+    own = BASE if run.device == "cpu" else 0.0
+    need = Need(own + weight_bytes(model) + TRANSIENT * kept * ratio, seconds)
+    run.reporter.status(f"Training will take about {need.memory / 1e9:.1f} GB of memory and {in_words(need.seconds)}")
+    return need
+
+
+def refuse_too_large(need: Need, run: Run) -> None:
+    """Raise InputError where the device has less free memory than needed."""
+    free = free_bytes(run.device)
+    if free is not None and need.memory > free:
+        raise InputError(
+            f"Training would take about {need.memory / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free.",
+            "Set a smaller patch or batch (and accumulate more), or turn checkpointing on.",
+        )
+
+
+def measured(need: Need, seconds: float, run: Run) -> dict[str, float]:
+    """Figures of a result: what was estimated, and what it was."""
+    figures = {"estimated_gb": round(need.memory / 1e9, 3), "estimated_seconds": round(need.seconds, 1)}
+    peak = peak_bytes(run.device)
+    if peak is not None:
+        figures["peak_gb"] = round(peak / 1e9, 3)
+    return figures | {"training_seconds": round(seconds, 1)}
+
+
+def divided(steps: int, accumulate: int, learning_rate: float) -> tuple[FitSettings, int]:
+    """Settings of a fit over about so many steps, with a held-out figure every `CHECKS`-th part of them.
+
+    Returns:
+        The settings, and batches in an epoch.
+    """
+    epochs = min(CHECKS, steps)
+    settings = FitSettings(
+        epochs=epochs,
+        learning_rate=learning_rate,
+        warmup=0.05,
+        accumulate=accumulate,
+        clip_norm=1.0,
+        ema=0.999,
+        patience=0,
+        keep=KEPT,
+    )
+    return settings, steps // epochs * accumulate
+
+
+def in_words(seconds: float) -> str:
+    """A duration such as "3 minutes"."""
+    for size, name in ((3600.0, "hours"), (60.0, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {name}"
+    return f"{seconds:.0f} seconds"

@@ -1,0 +1,126 @@
+"""What is expected of a latent after an X-ray, and the denoiser that draws what differs from it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from deeprecon.ctpa.diffusion import PROCESSES
+from deeprecon.ctpa.expectation import Expectation, coarse_shape, cross_fitted, fit_expectation, interpolated
+from deeprecon.ctpa.expecting import ExpectingDenoiser
+from deeprecon.ctpa.grid import FULL, PREVIEW, Grid
+from deeprecon.ctpa.network import DenoiserShape, rays
+from deeprecon.ctpa.projection import Geometry
+
+GRID = Grid((12, 8, 8))
+SHAPE = DenoiserShape(2, (8, 16), 1, 4)
+
+
+def cases(count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """X-rays (count, 1, 24, 16) and latents (count, 2, 12, 8, 8) that follow from two hidden numbers each."""
+    generator = torch.Generator().manual_seed(1)
+    patterns, solids = torch.randn(2, 24 * 16, generator=generator), torch.randn(2, 2 * 12 * 8 * 8, generator=generator)
+    hidden = torch.randn(count, 2, generator=torch.Generator().manual_seed(100 + seed))
+    curved = torch.stack([hidden[:, 0], hidden[:, 1] + 0.3 * hidden[:, 0] ** 2], dim=1)
+    return (hidden @ patterns).view(count, 1, 24, 16), (curved @ solids).view(count, 2, 12, 8, 8)
+
+
+@pytest.fixture(scope="module")
+def expectation() -> Expectation:
+    return fit_expectation(*cases(120), 0, rank=4, components=4)
+
+
+def test_a_curved_relation_is_learned_from_few_cases(expectation: Expectation) -> None:
+    xrays, latents = cases(50, seed=1)
+    error = (expectation.volume(expectation(xrays)) - latents).square().mean()
+    linear = expectation.volume(expectation.image_components(xrays) @ expectation.linear) - latents
+    assert error < 0.02 * latents.var()
+    assert error < 0.3 * linear.square().mean()
+
+
+def test_a_fit_is_the_same_for_the_same_seed_and_leaves_the_generators_alone() -> None:
+    before = torch.get_rng_state()
+    first, second = (fit_expectation(*cases(20), 3) for _ in range(2))
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(
+        torch.equal(a, b) for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True)
+    )
+
+
+def test_what_is_expected_of_a_case_does_not_depend_on_that_case() -> None:
+    """Trap: a denoiser that sees fitted values in training trusts them too much afterwards."""
+    xrays, latents = cases(20)
+    crossed = cross_fitted(xrays, latents, 0)
+    latents[7] += 100
+    again = cross_fitted(xrays, latents, 0)
+    torch.testing.assert_close(crossed[7], again[7])
+    assert not torch.allclose(crossed, again)
+
+
+def test_a_dividing_scale_divides_what_is_expected(expectation: Expectation) -> None:
+    xrays, latents = cases(30)
+    own = fit_expectation(xrays, latents, 0)
+    whole = own.volume(own(xrays))
+    scale = torch.tensor([2.0, 4.0]).view(-1, 1, 1, 1)
+    own.divide(scale)
+    torch.testing.assert_close(own.volume(own(xrays)), whole / scale)
+
+
+def test_an_unlike_xray_has_an_unlike_embedding(expectation: Expectation) -> None:
+    usual = expectation.embedding(cases(50, seed=2)[0])
+    odd = expectation.embedding(cases(1)[0].flip(3))[0]
+    distance = ((odd - usual.mean(dim=0)) / usual.std(dim=0)).square().mean().sqrt()
+    assert distance > 10
+
+
+def test_interpolation_follows_a_plane_and_a_window_is_part_of_the_whole() -> None:
+    coarse, fine = Grid((6, 4, 4)), Grid((24, 16, 16))
+    k, j, i = rays(coarse, Geometry()).axes
+    plane = (2 * k[:, None, None] - j[None, :, None] + 3 * i[None, None, :])[None, None]
+    whole = interpolated(plane, rays(fine, Geometry()).axes)[0, 0]
+    k, j, i = rays(fine, Geometry()).axes
+    wanted = 2 * k[:, None, None] - j[None, :, None] + 3 * i[None, None, :]
+    inner = (slice(2, -2),) * 3  # beyond the outermost centers it stays as it is
+    torch.testing.assert_close(whole[inner], wanted[inner])
+    where = (slice(4, 20), slice(0, 8), slice(6, 14))
+    torch.testing.assert_close(interpolated(plane, rays(fine, Geometry(), where).axes)[0, 0], whole[where])
+
+
+def test_the_expected_latent_is_coarse_and_the_same_for_both_presets() -> None:
+    assert coarse_shape((76, 64, 64)) == (19, 16, 16)
+    assert coarse_shape((14, 12, 12)) == (14, 12, 12)
+    assert PREVIEW.coarser(4).shape == FULL.coarser(8).shape
+
+
+@pytest.mark.parametrize("name", list(PROCESSES))
+def test_the_process_stays_one_on_latents(name: str, expectation: Expectation) -> None:
+    """Moving latent and expectation alike moves what is foretold as the process says, and nothing else."""
+    process = PROCESSES[name]
+    torch.manual_seed(0)
+    denoiser = ExpectingDenoiser(SHAPE, 2, expectation, process).eval()
+    with torch.no_grad():
+        denoiser.enter.weight[:, SHAPE.latent :] = 0  # it does not look at the expectation itself
+        x, t, moved = torch.randn(2, 2, 12, 8, 8), torch.tensor([0.3, 0.8]), torch.randn(2, 2, 12, 8, 8)
+        features, where = torch.randn(2, 4, 12, 8), rays(GRID, Geometry())
+        scale, _ = process.scales(t.view(-1, 1, 1, 1, 1))
+        plain = denoiser.denoise_beside(x, t, features, where, torch.zeros_like(moved))
+        result = denoiser.denoise_beside(x + scale * moved, t, features, where, moved)
+    foretold = process.target(moved, torch.zeros_like(moved), t.view(-1, 1, 1, 1, 1))
+    torch.testing.assert_close(result - plain, foretold, rtol=1e-4, atol=1e-4)
+
+
+def test_without_an_xray_the_mean_is_expected(expectation: Expectation) -> None:
+    torch.manual_seed(0)
+    denoiser = ExpectingDenoiser(SHAPE, 2, expectation, PROCESSES["rectified-flow"]).eval()
+    xrays, where = cases(2)[0], rays(GRID, Geometry())
+    x, t = torch.randn(2, 2, 12, 8, 8), torch.full((2,), 0.5)
+    with torch.no_grad():
+        features = denoiser.features(xrays)
+        null = denoiser.null_features(features)
+        torch.testing.assert_close(
+            denoiser.features(xrays, torch.tensor([True, False])), torch.cat([null[:1], features[1:]])
+        )
+        mean = denoiser.expectation.mean.expand(2, -1, -1, -1, -1)
+        wanted = denoiser.denoise_beside(x, t, null[:, :4], where, mean)
+        torch.testing.assert_close(denoiser.denoise(x, t, null, where), wanted)

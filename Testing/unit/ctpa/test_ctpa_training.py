@@ -1,0 +1,318 @@
+"""Training both stages, through the worker: samples, losses, bundles, what is killed and resumed, several processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import deeprecon
+from deeprecon.ctpa.autoencoder import Autoencoder, AutoencoderShape
+from deeprecon.ctpa.autoencoder_training import AutoencoderLoss, PhantomPatches, StorePatches
+from deeprecon.ctpa.diffusion import PROCESSES
+from deeprecon.ctpa.diffusion_training import LatentSamples, latent_statistics
+from deeprecon.ctpa.grid import FIELD, PRESETS, Grid
+from deeprecon.ctpa.model import load_model
+from deeprecon.ctpa.phantom import draw_grid, make_anatomy
+from deeprecon.ctpa.projection import Geometry, View
+from deeprecon.ctpa.store import Store
+from deeprecon.data.tables import write_table
+from deeprecon.data.volume import Volume
+from deeprecon.data.volume_io import write_volume
+from deeprecon.jobs.job import Job
+from deeprecon.training.batches import Draws
+from deeprecon.training.bundle import load_weights, read_bundle
+from deeprecon.worker import run_job
+
+PREVIEW, FULL = Grid((48, 32, 32)), Grid((96, 64, 64))
+SMALL = {"autoencoder": "small-4x", "patch": 16, "steps": 6, "batch": 2}
+KILLED = """
+import os, sys
+from pathlib import Path
+from deeprecon.ctpa.grid import PRESETS, Grid
+from deeprecon.training import fit
+from deeprecon.worker import run_job
+
+PRESETS.update(preview=Grid((48, 32, 32)), full=Grid((96, 64, 64)))
+saved, save = [], fit.save_checkpoint
+
+def killed(path, state):
+    save(path, state)
+    saved.append(path)
+    if len(saved) == 3:
+        os._exit(9)  # at once, in the middle of the training
+
+fit.save_checkpoint = killed
+run_job(Path(sys.argv[1]))
+"""
+
+
+@pytest.fixture(autouse=True)
+def small_presets(monkeypatch):
+    monkeypatch.setitem(PRESETS, "preview", PREVIEW)
+    monkeypatch.setitem(PRESETS, "full", FULL)
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory):
+    """CTs of eight phantoms; their X-rays are projections."""
+    folder = tmp_path_factory.mktemp("chests")
+    rows = []
+    for number in range(8):
+        hu, _ = draw_grid(make_anatomy(number), PREVIEW)
+        write_volume(folder / f"{number}.nii.gz", Volume(hu, PREVIEW.affine()))
+        rows.append({"patient": f"phantom-{number}", "ct": f"{number}.nii.gz", "view": "PA" if number % 4 else "AP"})
+    write_table(folder / "manifest.csv", rows)
+    return folder / "manifest.csv"
+
+
+def run(folder, verb, inputs, **parameters):
+    job = folder / ".job"
+    given = {name: str(path) for name, path in inputs.items()}
+    Job("ctpa", verb, given, parameters, "..", "cpu", 1, "fp32").save(job)
+    assert run_job(job) == 0, (job / "events.jsonl").read_text(encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, manifest):
+    """Folders of an autoencoder, a store and a model."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PRESETS, "preview", PREVIEW)
+        patch.setitem(PRESETS, "full", FULL)
+        first = run(folder / "autoencoder", "train-autoencoder", {}, **SMALL)
+        inputs = {"manifest": manifest, "bundle": first / "bundle"}
+        store = run(folder / "store", "prepare", inputs, validation=0.3, test=0.0)
+        inputs = {"store": store, "bundle": first / "bundle"}
+        model = run(folder / "model", "train-diffusion", inputs, steps=4, batch=2)
+    return first, store, model
+
+
+# ---- samples
+
+
+class _Case:
+    def __init__(self, number: int, view: View) -> None:
+        self.geometry = Geometry(view=view)
+        self._latent = np.full((2, 12, 8, 8), number, np.float32)
+
+    def latent(self):
+        return self._latent
+
+
+def latent_samples(**changes):
+    cases = [_Case(number, View.AP if number % 3 else View.PA) for number in range(9)]
+    ones = torch.ones(2, 1, 1, 1)
+    values = {
+        "cases": cases, "xrays": torch.arange(9.0).view(9, 1, 1, 1).expand(9, 1, 24, 16),
+        "expected": torch.zeros(9, 2, 12, 8, 8), "shift": 0 * ones, "scale": ones, "grid": Grid((12, 8, 8)),
+        "process": PROCESSES["rectified-flow"], "withheld": 0.25, "patch": 0, "divisor": 4, "group": 4, "seed": 0,
+    }  # fmt: skip
+    return LatentSamples(**(values | changes))
+
+
+def test_a_latent_comes_with_its_own_xray_and_a_batch_has_one_geometry():
+    """Trap: pairs that are mixed up, or rays of another patient."""
+    samples = latent_samples(process=PROCESSES["v-prediction"])
+    for step in range(12):
+        batch = samples(np.arange(4 * step, 4 * step + 4))
+        time = batch["t"].view(-1, 1, 1, 1, 1)
+        scale, deviation = samples.process.scales(time)
+        noise = (batch["target"] + deviation * (batch["x"] - 0) / scale) / (scale + deviation**2 / scale)
+        data = (batch["x"] - deviation * noise) / scale
+        numbers = batch["xray"][:, 0, 0, 0]
+        torch.testing.assert_close(data.mean(dim=(1, 2, 3, 4)), numbers, atol=2e-3, rtol=0)
+        assert len({int(number) % 3 == 0 for number in numbers}) == 1
+
+
+def test_two_processes_see_together_what_one_sees_with_the_double_batch():
+    samples = latent_samples()
+    two = [list(Draws(3, 2, samples)(1, rank, 2)) for rank in (0, 1)]
+    one = list(Draws(3, 4, samples)(1))
+    for left, right, both in zip(*two, one, strict=True):
+        for name in ("x", "t", "target", "xray", "withheld"):
+            assert torch.equal(torch.cat([left[name], right[name]]), both[name])
+        assert all(torch.equal(a, b) for a, b in zip(left["rays"], both["rays"], strict=True))
+
+
+def test_times_are_spread_evenly_and_some_xrays_are_withheld():
+    """Trap: a share of withheld X-rays that is always zero, so that guidance has nothing to compare with."""
+    batches = [latent_samples()(np.arange(4 * step, 4 * step + 4)) for step in range(50)]
+    times = torch.cat([batch["t"] for batch in batches]).sort().values
+    assert (times - (torch.arange(200) + 0.5) / 200).abs().max() < 0.02
+    assert torch.cat([batch["withheld"] for batch in batches]).float().mean() == pytest.approx(0.25, abs=0.08)
+
+
+def test_a_patch_has_the_rays_of_its_place():
+    """Trap: patches that do not know where they are."""
+    samples = latent_samples(patch=8)
+    first, second = samples(np.arange(4)), samples(np.arange(4, 8))
+    assert first["x"].shape == (4, 2, 8, 8, 8)
+    assert first["rays"][2].shape[1:] == (8, 8, 8)
+    starts = {float(samples(np.arange(4 * step, 4 * step + 4))["rays"][3][0]) for step in range(12)}
+    assert len(starts) == 2  # 0 and 4 of 12 planes: multiples of the divisor
+    assert not torch.equal(first["x"], second["x"])
+
+
+def test_latents_are_standardized_by_the_spread_of_all_voxels():
+    """Trap: scaling by extremes of a codebook, which gives neither unit variance nor bounds."""
+    mean, deviation = latent_statistics(latent_samples().cases)
+    np.testing.assert_allclose(mean.flatten(), 4.0, rtol=1e-6)
+    np.testing.assert_allclose(deviation.flatten(), np.std(np.arange(9)), rtol=1e-6)
+
+
+def test_phantom_patches_are_parts_of_one_chest_and_never_come_twice():
+    patches = PhantomPatches(16, 0, FULL)
+    batch = patches(np.arange(6))
+    assert batch.shape == (6, 1, 16, 16, 16)
+    assert torch.equal(batch[2:4], patches(np.array([2, 3])))
+    assert not torch.equal(batch, patches(np.arange(6, 12)))
+    assert (batch > -0.9).float().mean() > 0.5  # the patient, not the air around
+
+
+def test_store_patches_are_read_where_they_lie(trained):
+    store = Store.open(trained[1])
+    patches = StorePatches(store.cases("train"), 16, 0)
+    assert patches(np.arange(3)).shape == (3, 1, 16, 16, 16)
+    assert torch.equal(patches(np.arange(3)), patches(np.arange(3)))
+    assert StorePatches(store.cases("train"), 512, 0)(np.arange(1)).shape == (1, 1, *PREVIEW.shape)
+
+
+# ---- the autoencoder's loss
+
+
+def test_all_resolutions_learn_and_their_latents_agree():
+    torch.manual_seed(0)
+    model = Autoencoder(AutoencoderShape((4, 8, 8), 2))
+    loss = AutoencoderLoss(model, 0)
+    patch = PhantomPatches(16, 0, FULL)(np.arange(2))
+    optimizer = torch.optim.AdamW(loss.parameters(), 1e-2)
+    values = []
+    for _ in range(60):
+        value = loss(patch)
+        optimizer.zero_grad()
+        value.backward()
+        assert all(parameter.grad is not None for parameter in loss.parameters())  # DDP waits for every one
+        optimizer.step()
+        values.append(value.item())
+    assert values[-1] < 0.5 * values[0]
+    with torch.no_grad():
+        full, preview = model.encode(patch), model.encode(nn.functional.avg_pool3d(patch, 2), 1)
+        assert (full - preview).square().mean() < 0.3 * full.var()
+        volumes, _ = loss.eval()._decoded(full, 0)
+        torch.testing.assert_close(volumes[1], model.decode(full, 1))
+
+
+def test_the_discriminators_gradient_never_reaches_the_autoencoder_nor_the_other_way():
+    """Traps: detached images give no adversarial gradient; undetached ones train the generator to help."""
+    patch = PhantomPatches(16, 0, FULL)(np.arange(2))
+
+    def gradients(weight):
+        torch.manual_seed(0)
+        loss = AutoencoderLoss(Autoencoder(AutoencoderShape((4, 8, 8), 2)), 0, adversarial_weight=weight)
+        torch.manual_seed(1)
+        loss(patch).backward()
+        own = torch.cat([parameter.grad.flatten() for parameter in loss.autoencoder.parameters()])
+        other = torch.cat([parameter.grad.flatten() for parameter in loss.adversary.parameters()])
+        return own, other
+
+    (weak, first), (strong, second) = gradients(1e-9), gradients(1.0)
+    assert not torch.allclose(weak, strong, atol=1e-6)
+    torch.testing.assert_close(first, second)
+    assert first.abs().max() > 0
+
+
+# ---- the verbs
+
+
+def test_an_autoencoder_bundle_says_what_it_is_and_what_training_took(trained):
+    bundle = read_bundle(trained[0] / "bundle", "ctpa-autoencoder")
+    assert [path.name for path in bundle.weights] == ["autoencoder.safetensors"]
+    assert bundle.parameters["presets"] == ["preview", "full"]
+    figures = json.loads((trained[0] / "result.json").read_text(encoding="utf-8"))["metrics"]
+    assert {"psnr_preview", "psnr_full", "estimated_gb", "peak_gb", "training_seconds"} <= set(figures)
+    assert 0.2 < figures["estimated_gb"] / figures["peak_gb"] < 5
+
+
+def test_a_model_bundle_is_complete_and_standardized(trained):
+    bundle = read_bundle(trained[2] / "bundle", "ctpa")
+    assert [path.stem for path in bundle.weights] == ["autoencoder", "denoiser"]
+    model = load_model(bundle, "cpu")
+    assert model.phantoms
+    assert model.thresholds is not None
+    assert model.thresholds.nrmse > 0
+    store = Store.open(trained[1])
+    assert bundle.parameters["latent_grid"] == {"shape": [24, 16, 16], "field": list(FIELD)}
+    case = store.cases("validation")[0]
+    xray = torch.from_numpy(case.xray())[None, None]
+    assert model.distance(xray) < 5 < model.distance(xray.flip(2) * 3)
+    where = model.denoiser.expectation.volume(model.denoiser.expectation(xray))
+    assert where.shape[1:] == (4, 12, 8, 8) or where.shape[1:] == (4, 24, 16, 16)
+
+
+@pytest.mark.parametrize("settings", [{"patch": 8}, {"checkpointing": True}, {"process": "epsilon"}], ids=str)
+def test_other_ways_of_training_work(settings, done, trained):
+    inputs = {"store": trained[1], "bundle": trained[0] / "bundle"}
+    output = done("train-diffusion", inputs=inputs, steps=2, batch=1, **settings)
+    assert load_model(read_bundle(output / "bundle", "ctpa"), "cpu").process is not None
+
+
+def test_an_autoencoder_is_trained_on_a_store_with_discriminators(done, trained):
+    output = done("train-autoencoder", inputs={"store": trained[1]}, **SMALL | {"adversarial_weight": 0.1, "steps": 2})
+    assert read_bundle(output / "bundle").parameters["presets"] == ["preview"]
+
+
+@pytest.mark.parametrize("verb", ["train-autoencoder", "train-diffusion"])
+def test_a_training_that_was_killed_goes_on_to_the_same_weights(verb, trained, tmp_path):
+    inputs = {} if verb == "train-autoencoder" else {"store": trained[1], "bundle": trained[0] / "bundle"}
+    parameters = SMALL if verb == "train-autoencoder" else {"steps": 4, "batch": 2}
+    straight = trained[0] if verb == "train-autoencoder" else trained[2]
+    job = tmp_path / "out" / ".job"
+    Job("ctpa", verb, {name: str(path) for name, path in inputs.items()}, parameters, "..", "cpu", 1, "fp32").save(job)
+    environment = {**os.environ, "PYTHONPATH": str(Path(next(iter(deeprecon.__path__))).parent), "OMP_NUM_THREADS": "1"}
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(job)], env=environment, capture_output=True, timeout=120)
+    assert killed.returncode == 9, killed.stderr.decode()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [".job"]
+    assert run_job(job) == 0
+    for one, other in zip(
+        *(load_weights(read_bundle(f / "bundle")) for f in (straight, tmp_path / "out")), strict=True
+    ):
+        assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+# ---- what is refused
+
+
+def test_inputs_that_do_not_belong_together_are_refused(error_of, trained, tmp_path):
+    run(tmp_path / "other", "train-autoencoder", {}, **SMALL | {"steps": 2})
+    inputs = {"store": trained[1], "bundle": tmp_path / "other" / "bundle"}
+    assert "another autoencoder" in error_of("train-diffusion", inputs=inputs, steps=2)
+    own = {"store": trained[1], "bundle": trained[0] / "bundle"}
+    assert "needs its weights" in error_of("train-diffusion", inputs=own, steps=2, xray_encoder="resnet50")
+    assert "is for ctpa, not for" in error_of(
+        "train-diffusion", inputs={"store": trained[1], "bundle": trained[2] / "bundle"}, steps=2
+    )
+    assert "one of the two" in error_of("train-autoencoder", **SMALL | {"perceptual_weight": 1.0})
+
+
+def test_a_store_without_latents_or_validation_cases_is_refused(error_of, trained, manifest, tmp_path):
+    bare = run(tmp_path / "bare", "prepare", {"manifest": manifest}, validation=0.0, test=0.0)
+    inputs = {"store": bare, "bundle": trained[0] / "bundle"}
+    assert "no latents" in error_of("train-diffusion", inputs=inputs, steps=2)
+    assert "no training or no validation" in error_of("train-autoencoder", inputs={"store": bare}, **SMALL)
+
+
+@pytest.mark.parametrize("verb", ["train-autoencoder", "train-diffusion"])
+def test_too_little_memory_is_refused_before_it_starts(verb, error_of, trained, monkeypatch):
+    monkeypatch.setattr("deeprecon.ctpa.training_plan.free_bytes", lambda device: 10**6)
+    inputs = {} if verb == "train-autoencoder" else {"store": trained[1], "bundle": trained[0] / "bundle"}
+    parameters = SMALL if verb == "train-autoencoder" else {"steps": 2}
+    assert "0.0 GB are free" in error_of(verb, inputs=inputs, **parameters)
