@@ -11,8 +11,8 @@ demo:
 
 test:
 	@$(PYTHON) Testing/setup_environment.py test
-	@.venv/bin/ruff check --config Logic/pyproject.toml --quiet Logic ScarReconstruction DWMRIEnhance Testing
-	@.venv/bin/ruff format --config Logic/pyproject.toml --check --quiet Logic ScarReconstruction DWMRIEnhance Testing
+	@.venv/bin/ruff check --config Logic/pyproject.toml --quiet Logic ScarReconstruction CTPASynthesis DWMRIEnhance Testing
+	@.venv/bin/ruff format --config Logic/pyproject.toml --check --quiet Logic ScarReconstruction CTPASynthesis DWMRIEnhance Testing
 	@cd Logic && ../.venv/bin/mypy deeprecon
 	@cd Logic && ../.venv/bin/lint-imports
 	@cd Testing && ../.venv/bin/python -m pytest $(PYTEST)
@@ -23,6 +23,7 @@ setup:
 screenshots: setup
 	@.venv/bin/python Testing/panels/make_screenshots.py
 	@cd Testing && QT_QPA_PLATFORM=offscreen ../.venv/bin/python -m panels.dwmri_screenshots
+	@cd Testing && QT_QPA_PLATFORM=offscreen ../.venv/bin/python -m panels.ctpa_screenshots
 
 benchmark: setup
 	@.venv/bin/python Testing/benchmarks/scar_methods.py
