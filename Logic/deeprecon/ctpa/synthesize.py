@@ -42,6 +42,7 @@ from deeprecon.training.hardware import memory
 if TYPE_CHECKING:
     from deeprecon.ctpa.model import Model
     from deeprecon.ctpa.samples import Decoded
+    from deeprecon.ctpa.xray import XrayImage
 
 DESCRIPTION = "SYNTHETIC, made from one X-ray by a model. Not for diagnosis."
 """In the header of every volume."""
@@ -98,7 +99,7 @@ def synthesize_one(inputs: SynthesizeInputs, parameters: SynthesizeParameters, r
     run.reporter.status(f"Drawing {_count(parameters.samples, 'sample')}; this takes {in_words(estimate)}")
 
     with _scratch(run) as folder:
-        decoded = _draw(model, xray.image, lattice, geometry, parameters, folder, run, begun)
+        decoded = _draw(model, xray, lattice, detector, geometry, parameters, folder, run, begun)
         run.reporter.status("Writing the results")
         paths = [sample.path for sample in decoded]
         shrink = max(1, grid.shape[0] // detector.shape[0])
@@ -182,8 +183,9 @@ def check_resources(estimate: Need, run: Run) -> None:
 
 def _draw(
     model: Model,
-    xray: Image,
+    xray: XrayImage,
     lattice: Grid,
+    detector: Grid,
     geometry: Geometry,
     parameters: SynthesizeParameters,
     folder: Path,
@@ -195,6 +197,7 @@ def _draw(
     Raises:
         Stopped: none was.
     """
+    from deeprecon.ctpa.guidance import toward_xray
     from deeprecon.ctpa.samples import draw_sample
     from deeprecon.ctpa.sampling import SamplingPlan
 
@@ -206,9 +209,13 @@ def _draw(
         start, end = (0.95 * (number + edge) / parameters.samples for edge in (0, 1))
         part = Part(run.reporter, start, end, begun)
         run.reporter.status(f"Sample {number + 1} of {parameters.samples}, seed {run.seed + number}")
+        correct = None
+        if parameters.projection_guidance:
+            correct = toward_xray(model, xray.image, xray.covered, detector, geometry)
+        seed = run.seed + number
         try:
             decoded.append(
-                draw_sample(model, xray, lattice, geometry, plan, level, run.seed + number, folder, run, part, share)
+                draw_sample(model, xray.image, lattice, geometry, plan, level, seed, folder, run, part, share, correct)
             )
         except Stopped:
             if not decoded:

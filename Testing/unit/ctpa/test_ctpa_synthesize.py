@@ -181,6 +181,16 @@ def test_a_flipped_xray_gives_another_ct(done, given):
     np.testing.assert_allclose(read_volume(flipped / "xray.nii.gz").array, mirrored, atol=1e-3)
 
 
+def test_projection_guidance_changes_the_sample_and_gives_the_same_bits_again(done, given):
+    settings = {"steps": 4, "samples": 1}
+    plain = done("synthesize", "plain", inputs=given, **settings)
+    first, again = (
+        done("synthesize", name, inputs=given, projection_guidance=True, **settings) for name in ("first", "again")
+    )
+    assert (first / "ct.nii.gz").read_bytes() != (plain / "ct.nii.gz").read_bytes()
+    assert (first / "ct.nii.gz").read_bytes() == (again / "ct.nii.gz").read_bytes()
+
+
 def test_a_bundle_that_was_trained_on_patients_is_no_demonstrator(done, xray, tmp_path, figures_of):
     own = make_bundle(tmp_path / "own", phantoms=False, thresholds=None)
     output = done("synthesize", inputs={"xray": xray, "bundle": own}, steps=2, samples=1)
