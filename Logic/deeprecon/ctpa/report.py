@@ -90,7 +90,7 @@ def projection_picture(check: ProjectionCheck, grid: Grid, light: Light) -> byte
     plt = pyplot()
     rows, columns = check.xray.shape
     height = 4.3 * rows * grid.spacing[2] / (columns * grid.spacing[0])
-    figure, axes = plt.subplots(1, 3, figsize=(13.6, height + 1.25), facecolor=NIGHT, layout="constrained")
+    figure, axes = plt.subplots(1, 3, figsize=(13.6, height + 0.85), facecolor=NIGHT, layout="constrained")
     low, high = np.percentile(check.xray, (1, 99.5))
     gray = {"cmap": "gray", "vmin": low, "vmax": max(high, low + 1e-6)}
     reach = max(0.5 * float(high - low), 1e-6)

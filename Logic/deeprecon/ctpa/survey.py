@@ -55,17 +55,19 @@ class Survey:
         self._last = slab[-1].copy()
 
     def seam_ratio(self, windows: Windows) -> float:
-        """Mean step across the planes where windows of a latent meet, over that at its other planes; 1 without a seam.
+        """Mean step across the planes where windows of a latent meet, over that at planes beside; 1 without a seam.
 
-        Latent planes are held against latent planes alone: what a decoder leaves at each of them is no seam.
+        Latent planes are held against latent planes alone, for what a decoder leaves at each of them is no seam, and
+        against near ones, for anatomy changes along the body.
         """
         ratios = []
         for axis in range(3):
             factor = self.grid.shape[axis] // windows.shape[axis]
             step = self._sums[axis][factor - 1 :: factor].astype(float)
             planes = seam_planes(windows, axis)
-            rest = np.setdiff1d(np.arange(1, len(step) - 1), planes)
-            if planes and len(rest) and step[rest].mean() > 0:
+            beside = {plane + away for plane in planes for away in (-2, -1, 1, 2)} & set(range(len(step)))
+            rest = sorted(beside - set(planes))
+            if planes and rest and step[rest].mean() > 0:
                 ratios.append(float(step[planes].mean() / step[rest].mean()))
         return float(np.mean(ratios)) if ratios else 1.0
 
