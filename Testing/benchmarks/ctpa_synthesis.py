@@ -1,0 +1,369 @@
+"""X-ray to CT against what needs no network, on phantoms at 48 x 48 x 56 voxels: prints tables, writes JSON, can fail.
+
+    python Testing/benchmarks/ctpa_synthesis.py [--training 500] [--held-out 100] [--json FILE]
+
+Everything learns from the same phantoms, and their X-rays: a cone beam, with scatter, noise and a gain of its own,
+standardized as the verbs do it. Beside the model stand the mean CT, the CT of the nearest X-ray, and ridge regression,
+whose strength is chosen on a fifth of the training cases, on X-rays standardized and as they are. The model is what
+`ctpa train-autoencoder` and `ctpa train-diffusion` build, in small: an autoencoder of 4x, the expectation of a latent,
+and a denoiser of what that leaves. It trains in about 15 minutes of one core; the time is told.
+
+The figures of the model are of the mean of 8 samples, of one sample, and of the best of the 8. "shuffled" holds every
+result against another patient's CT. Emboli are looked for by a linear classifier that was trained on true CTs: no X-ray
+shows them, so an area of about 0.5 is the honest result. Exits with 1 if a gate does not hold: matched at least 5 dB
+above shuffled, and organs of plausible HU in 95 % of the results. Targets: above ridge, and a smaller projection error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from deeprecon.ctpa.autoencoder import AUTOENCODERS, Autoencoder
+from deeprecon.ctpa.autoencoder_training import AutoencoderLoss
+from deeprecon.ctpa.diffusion import PROCESSES, sample
+from deeprecon.ctpa.diffusion_training import DenoisingLoss, LatentSamples, latent_statistics, left_over
+from deeprecon.ctpa.expectation import cross_fitted, fit_expectation
+from deeprecon.ctpa.expecting import ExpectingDenoiser
+from deeprecon.ctpa.grid import HIGH, LOW, Grid, to_hu, to_network
+from deeprecon.ctpa.metrics import RANGE, body_mask, implausible, organ_hu, projection_check
+from deeprecon.ctpa.network import DenoiserShape, parameter_count, rays
+from deeprecon.ctpa.phantom import draw_grid, make_anatomy
+from deeprecon.ctpa.projection import Geometry, expose, line_integrals
+from deeprecon.ctpa.ridge import fit_ridge
+from deeprecon.ctpa.xray import standardize
+from deeprecon.data.files import write_json
+from deeprecon.jobs.run import Run
+from deeprecon.training.batches import Batches, Draws
+from deeprecon.training.fit import FitSettings, fit
+
+GRID, GEOMETRY = Grid((56, 48, 48)), Geometry()
+FACTOR = 4
+WIDTHS = (32, 64, 128)
+SAMPLES, STEPS = 8, 20
+STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+LEAST_GAP, LEAST_PLAUSIBLE = 5.0, 0.95
+Volumes = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Cases:
+    """Phantoms: HU (cases, k, j, i), labels, X-rays as exposed and as the networks see them, and who has emboli."""
+
+    hu: Volumes
+    labels: Volumes
+    exposed: Volumes
+    xrays: Volumes
+    emboli: Volumes
+
+
+@dataclass(frozen=True, eq=False)
+class Latent:
+    """A case of `LatentSamples`."""
+
+    values: Volumes
+    geometry: Geometry = GEOMETRY
+
+    def latent(self) -> Volumes:
+        return self.values
+
+
+class Quiet:
+    """A reporter that says nothing but the held-out figures."""
+
+    def status(self, text: str) -> None: ...
+    def progress(self, fraction: float, seconds_left: float | None = None) -> None: ...
+    def metric(self, step: int, **values: float) -> None:
+        print("  step", step, {name: float(f"{value:.4g}") for name, value in values.items()}, flush=True)
+
+    def warning(self, message: str) -> None:
+        print("  warning:", message, flush=True)
+
+
+def draw_cases(first: int, count: int) -> Cases:
+    hu, labels, exposed, emboli = [], [], [], []
+    for number in range(first, first + count):
+        anatomy = make_anatomy(number)
+        volume, label = draw_grid(anatomy, GRID)
+        exposed.append(expose(line_integrals(volume, GRID, GEOMETRY), np.random.default_rng([number, 62])))
+        hu.append(np.clip(volume, LOW, HIGH))
+        labels.append(label)
+        emboli.append(anatomy.has_embolus)
+    return Cases(
+        np.stack(hu), np.stack(labels), np.stack(exposed), np.stack([standardize(x) for x in exposed]), np.array(emboli)
+    )
+
+
+# ---- figures
+
+
+def decibels(result: Volumes, truth: Volumes) -> Volumes:
+    """(cases,) PSNR over the fixed range."""
+    error = np.clip(result, LOW, HIGH).astype(np.float32) - truth
+    squared = (error**2).reshape(len(truth), -1).mean(axis=1)
+    decibel: Volumes = 10 * np.log10(RANGE**2 / squared)
+    return decibel
+
+
+def lung_volume(hu: Volumes) -> float:
+    """Litres."""
+    return float((body_mask(hu) & (hu < -500) & (hu > -980)).sum()) * float(np.prod(GRID.spacing)) / 1e6
+
+
+def cardiothoracic(hu: Volumes) -> float:
+    """Widest heart over widest chest: blood in front of the spine, in the lower half of the lungs."""
+    lungs = body_mask(hu) & (hu < -500)
+    planes, columns = np.flatnonzero(lungs.any(axis=(1, 2))), np.flatnonzero(lungs.any(axis=(0, 1)))
+    depth = np.flatnonzero(lungs.any(axis=(0, 2)))
+    if not len(planes):
+        return 0.0
+    low = slice(planes[0], (planes[0] + planes[-1]) // 2)
+    front = slice(depth[0], depth[0] + int(0.65 * (depth[-1] - depth[0])))
+    blood = (hu[low, front] > 100) & (hu[low, front] < 450)
+    blood = blood[:, :, columns[0] + 3 : columns[-1] - 2]
+    widths = [np.ptp(np.flatnonzero(plane.sum(axis=0) >= 2)) for plane in blood if (plane.sum(axis=0) >= 2).any()]
+    return float(max(widths, default=0)) / float(np.ptp(columns))
+
+
+def area(scores: Volumes, positive: Volumes) -> float:
+    """Area under the ROC curve."""
+    above = scores[positive][:, None] - scores[~positive][None, :]
+    return float((above > 0).mean() + 0.5 * (above == 0).mean())
+
+
+def spearman(one: Volumes, other: Volumes) -> float:
+    ranks = [np.argsort(np.argsort(values)).astype(float) for values in (one, other)]
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+
+
+def embolus_classifier(training: Cases) -> Callable[[Volumes], Volumes]:
+    """Scores of CTs by a ridge regression from true CTs to whether there is an embolus."""
+    flat = training.hu.reshape(len(training.hu), -1).astype(np.float32) / 1000
+    mean, wanted = flat.mean(axis=0), training.emboli - training.emboli.mean()
+    centered = flat - mean
+    gram = centered @ centered.T
+    weights = centered.T @ np.linalg.solve(gram + 0.1 * np.trace(gram) / len(gram) * np.eye(len(gram)), wanted)
+    return lambda volumes: (volumes.reshape(len(volumes), -1).astype(np.float32) / 1000 - mean) @ weights
+
+
+def judged(result: Volumes, held_out: Cases, classify: Callable[[Volumes], Volumes]) -> dict[str, float]:
+    """Figures of one CT for each held-out case."""
+    shuffled = np.roll(result, 1, axis=0)
+    checks = [
+        projection_check(hu, x, GRID, GEOMETRY)[0]["projection_nrmse"]
+        for hu, x in zip(result, held_out.exposed, strict=True)
+    ]
+    organs = [organ_hu(hu, labels) for hu, labels in zip(result, held_out.labels, strict=True)]
+    pairs = list(zip(result, held_out.hu, strict=True))
+    lungs = [abs(lung_volume(one) / lung_volume(other) - 1) for one, other in pairs]
+    hearts = [abs(cardiothoracic(one) - cardiothoracic(other)) for one, other in pairs]
+    return {
+        "psnr": float(decibels(result, held_out.hu).mean()),
+        "shuffled": float(decibels(shuffled, held_out.hu).mean()),
+        "mae": float(np.abs(np.clip(result, LOW, HIGH) - held_out.hu).mean()),
+        "projection_nrmse": float(np.mean(checks)),
+        "plausible": float(np.mean([not implausible(organ) for organ in organs])),
+        "lung_volume_error": float(np.mean(lungs)),
+        "cardiothoracic_error": float(np.mean(hearts)),
+        "embolus_auc": area(classify(result), held_out.emboli),
+    }
+
+
+# ---- baselines
+
+
+def baselines(training: Cases, held_out: Cases) -> dict[str, Volumes]:
+    """CTs of the held-out cases by method."""
+    count = len(training.hu)
+    flat, wanted = training.xrays.reshape(count, -1), held_out.xrays.reshape(len(held_out.hu), -1)
+    nearest = ((wanted[:, None] - flat[None]) ** 2).sum(axis=2).argmin(axis=1)
+    part = count - count // 5
+    best: tuple[float, str, float] = (-np.inf, "", 0.0)
+    for name in ("xrays", "exposed"):
+        images = getattr(training, name)
+        for strength in STRENGTHS:
+            predicted = fit_ridge(images[:part], training.hu[:part], strength).predict(images[part:])
+            best = max(best, (float(decibels(predicted, training.hu[part:]).mean()), name, strength))
+    print(f"ridge: strength {best[2]:g} on {best[1]}, {best[0]:.2f} dB on the cases that it was chosen on", flush=True)
+    ridge = fit_ridge(getattr(training, best[1]), training.hu, best[2])
+    mean = np.broadcast_to(training.hu.mean(axis=0), held_out.hu.shape)
+    return {
+        "mean CT": mean.astype(np.float32),
+        "nearest X-ray": training.hu[nearest],
+        "ridge": ridge.predict(getattr(held_out, best[1])),
+    }
+
+
+# ---- the model
+
+
+def train_autoencoder(training: Cases, steps: int, run: Run) -> Autoencoder:
+    volumes = to_network(training.hu)
+    torch.manual_seed(run.seed)
+    loss = AutoencoderLoss(Autoencoder(AUTOENCODERS["small-4x"]), 0)
+    size = 4
+    epochs = max(1, round(steps * size / len(volumes)))
+    batches = Batches(len(volumes), size, lambda chosen: torch.from_numpy(volumes[chosen])[:, None], run.seed)
+    few = torch.from_numpy(volumes[:8])[:, None]
+
+    def validate(model: Any) -> float:
+        return float(sum(getattr(model, "module", model).figures(few)))
+
+    settings = FitSettings(epochs=epochs, learning_rate=3e-3, warmup=0.05, clip_norm=1.0, ema=0.995, patience=0)
+    fit(loss, lambda model, batch: model(batch), batches, validate, settings, run, name="autoencoder")
+    return loss.autoencoder.eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def encoded(model: Autoencoder, hu: Volumes) -> Tensor:
+    parts = np.array_split(hu, max(1, len(hu) // 20))
+    return torch.cat([model.encode(torch.from_numpy(to_network(part))[:, None]) for part in parts])
+
+
+@torch.no_grad()
+def decoded(model: Autoencoder, latents: Tensor) -> Volumes:
+    return np.concatenate([to_hu(model.decode(part)[:, 0].numpy()) for part in latents.split(20)])
+
+
+def samples(
+    training: Cases, held_out: Cases, autoencoder: Autoencoder, process: str, steps: int, batch: int, run: Run
+) -> tuple[dict[str, Volumes], Volumes]:
+    """Train expectation and denoiser.
+
+    Returns:
+        CTs by name: of the expectation alone, of latents of the true CTs; and (samples, cases, k, j, i) of the model.
+    """
+    latents, truth = encoded(autoencoder, training.hu), encoded(autoencoder, held_out.hu)
+    cases = [Latent(latent.numpy()) for latent in latents]
+    xrays, unseen = (torch.from_numpy(images)[:, None] for images in (training.xrays, held_out.xrays))
+    grid = GRID.coarser(FACTOR)
+    shift, scale = latent_statistics(cases)
+    standardized = (latents - shift) / scale
+    expectation = fit_expectation(xrays, standardized, run.seed)
+    crossed = cross_fitted(xrays, standardized, run.seed)
+    left = left_over(cases, crossed, shift, scale, grid)
+    scale, crossed = scale * left, crossed / left
+    expectation.divide(left)
+
+    way = PROCESSES[process]
+    torch.manual_seed(run.seed)
+    shape = DenoiserShape(autoencoder.shape.latent, WIDTHS, 1, 32)
+    denoiser = ExpectingDenoiser(shape, FACTOR, expectation, way)
+    loader = LatentSamples(
+        cases, xrays, crossed, shift, scale, grid, way, 0.1, 0, shape.divisor, batch, run.seed
+    )  # fmt: skip
+    kept = LatentSamples(
+        cases[:32], xrays[:32], crossed[:32], shift, scale, grid, way, 0.0, 0, shape.divisor, batch, run.seed
+    ).held_out(32)
+
+    def validate(model: Any) -> float:
+        return float(torch.stack([model(one) for one in kept]).mean())
+
+    epochs = min(5, steps)
+    settings = FitSettings(epochs=epochs, learning_rate=2e-3, warmup=0.1, clip_norm=1.0, ema=0.999, patience=0)
+    draws = Draws(max(1, steps // epochs), batch, loader)
+    fit(DenoisingLoss(denoiser), lambda model, one: model(one), draws, validate, settings, run, name="denoiser")
+    print(f"denoiser: {parameter_count(denoiser)} parameters", flush=True)
+    denoiser.eval()
+    whole, drawn = rays(grid, GEOMETRY), []
+    for number in range(SAMPLES):
+        generator = torch.Generator().manual_seed(run.seed + number)
+        found = []
+        for images in unseen.split(20):
+            with torch.no_grad():
+                features = denoiser.features(images)
+            noise = torch.randn((len(images), shape.latent, *grid.shape), generator=generator)
+
+            def predict(x: Tensor, t: float, features: Tensor = features) -> Tensor:
+                return denoiser.denoise(x, torch.full((len(x),), t), features, whole)
+
+            found.append(sample(way, predict, noise, STEPS))
+        drawn.append(decoded(autoencoder, torch.cat(found) * scale + shift))
+    with torch.no_grad():
+        mean = expectation.volume(expectation(unseen)) * scale + shift
+    return {"expectation": decoded(autoencoder, mean), "autoencoder": decoded(autoencoder, truth)}, np.stack(drawn)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--training", type=int, default=500)
+    parser.add_argument("--held-out", type=int, default=100)
+    parser.add_argument("--autoencoder-steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=1500, help="of the denoiser")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--process", choices=list(PROCESSES), default="rectified-flow")
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="bf16")
+    parser.add_argument("--json", type=Path, default=Path("out/ctpa_synthesis.json"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+
+    training, held_out = draw_cases(0, arguments.training), draw_cases(1_000_000, arguments.held_out)
+    found = baselines(training, held_out)
+    begun = time.process_time()
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(Path(folder), Path(folder), "cpu", 1, arguments.precision, 0, Quiet())
+        autoencoder = train_autoencoder(training, arguments.autoencoder_steps, run)
+        between = time.process_time()
+        others, drawn = samples(
+            training, held_out, autoencoder, arguments.process, arguments.steps, arguments.batch, run
+        )
+    minutes = {"autoencoder": (between - begun) / 60, "denoiser_and_sampling": (time.process_time() - between) / 60}
+    mean = drawn.astype(np.float32).mean(axis=0)
+    found |= {"one sample": drawn[0], f"mean of {SAMPLES}": mean, **others}
+    classify = embolus_classifier(training)
+    rows = {name: judged(result, held_out, classify) for name, result in found.items()}
+    rows["true CT"] = judged(held_out.hu, held_out, classify) | {"psnr": float("nan")}  # without end
+
+    spread = drawn.astype(np.float32).std(axis=0, ddof=1)
+    error, body = np.abs(mean - held_out.hu), np.stack([body_mask(hu) for hu in held_out.hu])
+    some = np.random.default_rng(0).choice(int(body.sum()), min(50_000, int(body.sum())), replace=False)
+    calibration = {
+        "best_of_samples_psnr": float(np.mean(np.max([decibels(one, held_out.hu) for one in drawn], axis=0))),
+        "spread_hu": float(np.sqrt((spread[body] ** 2).mean())),
+        "error_hu": float(np.sqrt((error[body] ** 2).mean())),
+        "spearman": spearman(error[body][some], spread[body][some]),
+    }
+    columns = list(next(iter(rows.values())))
+    print("\n" + f"{'':16s}" + "".join(f"{name[:16]:>18s}" for name in columns))
+    for name, row in rows.items():
+        print(f"{name:16s}" + "".join(f"{row[column]:18.3f}" for column in columns))
+    print("\n" + "\n".join(f"{name:24s} {value:.3f}" for name, value in {**calibration, **minutes}.items()))
+
+    ours, ridge = rows[f"mean of {SAMPLES}"], rows["ridge"]
+    gates = {
+        "matched is 5 dB above shuffled": ours["psnr"] - ours["shuffled"] >= LEAST_GAP,
+        "organs have plausible HU": ours["plausible"] >= LEAST_PLAUSIBLE,
+    }
+    targets = {
+        "above ridge": ours["psnr"] > ridge["psnr"],
+        "projection error below ridge's": ours["projection_nrmse"] < ridge["projection_nrmse"],
+    }
+    for kind, entries in (("gate", gates), ("target", targets)):
+        for name, holds in entries.items():
+            print(f"{kind}: {name}: {'holds' if holds else 'FAILS'}")
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    settings = {name: str(value) for name, value in vars(arguments).items()}
+    write_json(arguments.json, {
+        "settings": settings,
+        "methods": {name: {key: v if np.isfinite(v) else None for key, v in row.items()} for name, row in rows.items()},
+        "calibration": calibration, "cpu_minutes": minutes,
+        "gates": gates, "targets": targets,
+    })  # fmt: skip
+    return 0 if all(gates.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
