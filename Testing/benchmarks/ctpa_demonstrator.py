@@ -105,6 +105,12 @@ def measure(bundle: Path, chests: int, samples: int, threads: int) -> list[dict[
     return rows
 
 
+def mean_of(values: list[float | None]) -> float | None:
+    """Of those that were found; None where none was."""
+    found = [value for value in values if value is not None]
+    return float(np.mean(found)) if found else None
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", type=Path, help="measure this one and train none")
@@ -125,18 +131,15 @@ def main() -> int:
         )
     size = sum(path.stat().st_size for path in bundle.rglob("*") if path.is_file())
     rows = measure(bundle, arguments.held_out, arguments.samples, arguments.threads)
-    means = {
-        name: float(np.mean([row[name] for row in rows if row[name] is not None]))
-        for name in rows[0]
-        if name != "trust"
-    }
+    means = {name: mean_of([row[name] for row in rows]) for name in rows[0] if name != "trust"}
     print(f"\n{len(rows)} held-out chests, mean of {arguments.samples} samples, inside the body; {size / 1e6:.1f} MB")
     print("                  PSNR dB   MAE HU   projection error (NRMSE)")
     for title, ending in (("demonstrator", ""), ("mean CT", "_mean_ct")):
         print(
             f"  {title:<14} {means['psnr' + ending]:8.2f} {means['mae' + ending]:8.1f} {means['nrmse' + ending]:10.3f}"
         )
-    print(f"  lung {means['lung_hu']:.0f} HU, blood {means['blood_hu']:.0f} HU, bone {means['bone_hu']:.0f} HU")
+    organs = {name: means[f"{name}_hu"] for name in ("lung", "blood", "bone")}
+    print("  " + ", ".join(f"{name} " + ("not found" if hu is None else f"{hu:.0f} HU") for name, hu in organs.items()))
     if minutes:
         print(f"  trained in {sum(minutes.values()):.0f} minutes of processor time: {minutes}")
     broken = []
