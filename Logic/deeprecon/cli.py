@@ -19,6 +19,7 @@ from deeprecon.jobs.failures import explain_exception
 from deeprecon.jobs.job import LARGEST_SEED, MOST_THREADS, VERSION, Job
 from deeprecon.jobs.options import WITHOUT_NAME, BadValue, add_options, given_values, only_required, option_name
 from deeprecon.jobs.verbs import METHODS, Verb, load_verb, load_verbs
+from deeprecon.training.ranks import rank
 from deeprecon.worker import BAD_INPUT, CANCELLED, DONE, INTERNAL, run_job
 
 PROGRAM = "python -m deeprecon"
@@ -84,7 +85,8 @@ def _main(arguments: list[str], console: Console) -> int:
     if options.shard is not None:
         raise InputError("--shard splits the cases of --cases: give both.")
     folder = output / JOB_FOLDER
-    renew(folder, command.job(folder))
+    if not rank():
+        renew(folder, command.job(folder))
     return _run_here(folder, output, console)
 
 
@@ -170,7 +172,9 @@ def _resume(method: str, name: str, options: Any, console: Console) -> int:
 
 
 def _run_here(folder: Path, output: Path, console: Console) -> int:
-    """Run a job in this process."""
+    """Run a job in this process, or help another one with it."""
+    if rank():
+        return run_job(folder)
     (folder / "stop").unlink(missing_ok=True)
 
     def stop() -> None:

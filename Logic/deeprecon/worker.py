@@ -9,6 +9,7 @@ import os
 import platform
 import shutil
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable
@@ -27,8 +28,9 @@ from deeprecon.jobs.failures import Failure, explain_exception
 from deeprecon.jobs.job import VERSION, Job
 from deeprecon.jobs.parameters import to_json
 from deeprecon.jobs.process import die_with_parent
-from deeprecon.jobs.run import Outcome, Run
+from deeprecon.jobs.run import Outcome, Run, Silent
 from deeprecon.jobs.verbs import Verb
+from deeprecon.training.ranks import leave, let_helpers_begin, rank, wait_for_first
 
 DONE, INTERNAL, BAD_INPUT, CANCELLED = range(4)
 RESULT_FORMAT = 1
@@ -40,6 +42,7 @@ def run_job(folder: Path, show: Callable[[Event], None] = print_event) -> int:
     """Run, or resume, the job in `folder`; never raises.
 
     What the task writes is staged and moved to the job's output only when all went well; result.json comes last.
+    Where torchrun started several processes, only the first one does that: the others help it compute, see `_help`.
 
     Args:
         folder: the job folder, with job.json.
@@ -50,6 +53,8 @@ def run_job(folder: Path, show: Callable[[Event], None] = print_event) -> int:
     """
     started = time.monotonic()
     folder = Path(folder).absolute()
+    if rank():
+        return _help(folder)
     staging = folder / ".staging"
     log: EventLog | None = None
     try:
@@ -74,6 +79,28 @@ def run_job(folder: Path, show: Callable[[Event], None] = print_event) -> int:
         if log is not None:  # else the staged files are another run's
             shutil.rmtree(staging, ignore_errors=True)
             log.close()
+        leave()
+
+
+def _help(folder: Path) -> int:
+    """Compute a part of what the first process was asked for, saying and keeping nothing; never raises."""
+    try:
+        wait_for_first()
+        job = Job.load(folder)
+        verb, inputs, parameters = check_job(job, folder)
+        from deeprecon.training import devices
+
+        devices.set_up(job.device, job.threads, job.seed)
+        with tempfile.TemporaryDirectory() as staging:
+            run = Run(folder, Path(staging), job.device, job.threads, job.precision, job.seed, Silent())
+            verb.function(inputs, parameters, run)
+        return DONE
+    except (Exception, KeyboardInterrupt) as error:
+        failure = explain_exception(error)
+        print(f"Process {rank()}: {failure.message} {failure.hint}".rstrip(), file=sys.stderr, flush=True)
+        return {"input": BAD_INPUT, "cancelled": CANCELLED}.get(failure.kind, INTERNAL)
+    finally:
+        leave()
 
 
 def _run(folder: Path, staging: Path, log: EventLog, started: float) -> None:
@@ -93,6 +120,7 @@ def _run(folder: Path, staging: Path, log: EventLog, started: float) -> None:
 
     job, parameters = _resolve(job, verb, parameters, log)
     job.save(folder)
+    let_helpers_begin()
     run = Run(folder, staging, job.device, job.threads, job.precision, job.seed, log)
     outcome = verb.function(inputs, parameters, run)
     if run.should_stop():

@@ -27,6 +27,15 @@ class Reporter(Protocol):
         """Something the user should know, in words."""
 
 
+class Silent:
+    """A reporter that says nothing."""
+
+    def status(self, text: str) -> None: ...
+    def progress(self, fraction: float, seconds_left: float | None = None) -> None: ...
+    def metric(self, step: int, **values: float) -> None: ...
+    def warning(self, message: str) -> None: ...
+
+
 @dataclass(frozen=True)
 class Run:
     """The surroundings of one run.

@@ -33,14 +33,18 @@ from deeprecon.worker import run_job
 
 PREVIEW, FULL = Grid((48, 32, 32)), Grid((96, 64, 64))
 SMALL = {"autoencoder": "small-4x", "patch": 16, "steps": 6, "batch": 2}
+QUICK = 100
+"""Steps of the regression from X-ray to expectation."""
 KILLED = """
 import os, sys
 from pathlib import Path
+from deeprecon.ctpa import expectation
 from deeprecon.ctpa.grid import PRESETS, Grid
 from deeprecon.training import fit
 from deeprecon.worker import run_job
 
 PRESETS.update(preview=Grid((48, 32, 32)), full=Grid((96, 64, 64)))
+expectation.STEPS = 100
 saved, save = [], fit.save_checkpoint
 
 def killed(path, state):
@@ -58,6 +62,7 @@ run_job(Path(sys.argv[1]))
 def small_presets(monkeypatch):
     monkeypatch.setitem(PRESETS, "preview", PREVIEW)
     monkeypatch.setitem(PRESETS, "full", FULL)
+    monkeypatch.setattr("deeprecon.ctpa.expectation.STEPS", QUICK)
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +93,7 @@ def trained(tmp_path_factory, manifest):
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PRESETS, "preview", PREVIEW)
         patch.setitem(PRESETS, "full", FULL)
+        patch.setattr("deeprecon.ctpa.expectation.STEPS", QUICK)
         first = run(folder / "autoencoder", "train-autoencoder", {}, **SMALL)
         inputs = {"manifest": manifest, "bundle": first / "bundle"}
         store = run(folder / "store", "prepare", inputs, validation=0.3, test=0.0)

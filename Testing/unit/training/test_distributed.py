@@ -14,6 +14,7 @@ import pytest
 
 import deeprecon
 from deeprecon.data.errors import InputError
+from deeprecon.data.tables import read_table
 from deeprecon.training.fabric import SingleDevice, make_fabric
 
 LIBRARY = Path(next(iter(deeprecon.__path__))).parent
@@ -63,3 +64,22 @@ def test_a_batch_system_around_one_process_changes_nothing(monkeypatch: pytest.M
         monkeypatch.setenv(name, value)
     fabric = make_fabric("cpu", "fp32")
     assert (fabric.world_size, fabric.global_rank, fabric.is_global_zero) == (1, 0, True)
+
+
+def test_the_command_line_trains_in_two_processes_as_in_one_with_the_double_batch(tmp_path: Path) -> None:
+    pytest.importorskip("lightning_fabric")
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    settings = ["--steps", "4", "--patch", "16", "--autoencoder", "small-4x", "--precision", "fp32", "--threads", "1"]
+    environment = {**os.environ, "PYTHONPATH": str(LIBRARY), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "-1"}
+    curves = {}
+    for name, launcher, batch in (("two", torchrun, "1"), ("one", [], "2")):
+        verb = ["-m", "deeprecon", "ctpa", "train-autoencoder", "--output", str(tmp_path / name), "--batch", batch]
+        command = [sys.executable, *launcher, *verb, *settings]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.count("Results in") == 1  # of the first process alone
+        rows = read_table(tmp_path / name / "history.csv")
+        curves[name] = [float(row["loss"]) for row in rows]
+    assert len(curves["one"]) == 4
+    # but for the noise on the latent, which each process draws by itself; other patches would differ by a half
+    assert curves["two"] == pytest.approx(curves["one"], rel=0.02)
