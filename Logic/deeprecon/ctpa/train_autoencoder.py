@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,8 @@ from deeprecon.training.bundle import Card, write_bundle
 from deeprecon.training.fabric import make_fabric
 from deeprecon.training.fit import fit
 
-PROBE = 16
-"""Voxels of the small patch that tells the need."""
+PROBES = (16, 32)
+"""Voxels along each axis of the small patches that tell the need."""
 HELD_OUT = 16
 """Held-out patches; of 96^3 or larger fewer, see `_held_out`."""
 MOST_VOXELS = 16 * 64**3
@@ -56,9 +57,10 @@ def train_autoencoder(inputs: TrainAutoencoderInputs, parameters: TrainAutoencod
     patches = held_out.held_out(count)
 
     settings, batches = divided(parameters.steps, parameters.accumulate, parameters.learning_rate)
-    probe = fabric.to_device(patches[:1, :, :PROBE, :PROBE, :PROBE])
-    ratio = parameters.batch * patches[0].numel() / probe.numel()
-    need = estimate_need(loss, lambda: loss(probe), ratio, settings.epochs * batches, run, fabric)
+    small, larger = (fabric.to_device(patches[:1, :, :size, :size, :size]) for size in PROBES)
+    probes = (small.numel(), partial(loss, small)), (larger.numel(), partial(loss, larger))
+    batch, voxels = parameters.batch, patches[0].numel()
+    need = estimate_need(loss, probes, voxels, batch, settings.epochs * batches, run, fabric)
     refuse_too_large(need, run)
 
     def errors(model: Any) -> list[float]:

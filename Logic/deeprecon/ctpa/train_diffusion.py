@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,19 +32,19 @@ from deeprecon.ctpa.model import (
 from deeprecon.ctpa.network import DENOISERS, parameter_count
 from deeprecon.ctpa.parameters import EncoderName, TrainDiffusionInputs, TrainDiffusionParameters
 from deeprecon.ctpa.store import Case, Store, geometry_to_json
-from deeprecon.ctpa.training_plan import divided, estimate_need, measured, refuse_too_large
+from deeprecon.ctpa.training_plan import Probe, divided, estimate_need, measured, refuse_too_large
 from deeprecon.data.errors import InputError
 from deeprecon.data.tables import write_table
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.training.batches import Draws
 from deeprecon.training.bundle import Bundle, Card, read_bundle, write_bundle
-from deeprecon.training.fabric import make_fabric
+from deeprecon.training.fabric import Fabric, make_fabric
 from deeprecon.training.fit import fit
 
 MOST_PIXELS = 4
 """Pixels of the X-ray along an axis for each latent voxel, at most."""
-PROBE = 8
-"""Latent voxels of the small window that tells the need."""
+PROBES = (8, 16)
+"""Latent voxels along each axis of the small windows that tell the need."""
 MOST_HELD_OUT = 16
 MOST_RANK = 32
 
@@ -102,11 +103,9 @@ def train_diffusion(inputs: TrainDiffusionInputs, parameters: TrainDiffusionPara
 
     settings, batches = divided(parameters.steps, parameters.accumulate, parameters.learning_rate)
     loss.to(fabric.device)
-    small = replace(samples, patch=PROBE * shape.divisor // 4, group=1)
-    probe = fabric.to_device(small(np.zeros(1, np.int64)))
-    voxels = [min(parameters.patch or count, count) for count in grid.shape]
-    ratio = parameters.batch * float(np.prod(voxels)) / float(np.prod(probe["x"].shape[2:]))
-    need = estimate_need(loss, lambda: loss(probe), ratio, settings.epochs * batches, run, fabric)
+    voxels = float(np.prod([min(parameters.patch or count, count) for count in grid.shape]))
+    probes = probe_of(loss, samples, PROBES[0], fabric), probe_of(loss, samples, PROBES[1], fabric)
+    need = estimate_need(loss, probes, voxels, parameters.batch, settings.epochs * batches, run, fabric)
     refuse_too_large(need, run)
 
     def validate(model: Any) -> float:
@@ -164,6 +163,12 @@ def load_xrays(cases: Sequence[Case], grid: Grid, factor: int) -> Tensor:
     size = factor * grid.shape[0], factor * grid.shape[2]
     images = [functional.adaptive_avg_pool2d(torch.from_numpy(case.xray())[None], size) for case in cases]
     return torch.stack(images)
+
+
+def probe_of(loss: DenoisingLoss, samples: LatentSamples, size: int, fabric: Fabric) -> Probe:
+    """A small window of one sample; see `training_plan.estimate_need`."""
+    batch = fabric.to_device(replace(samples, patch=size, group=1)(np.zeros(1, np.int64)))
+    return float(np.prod(batch["x"].shape[2:])), partial(loss, batch)
 
 
 def _coarse(latent: Tensor) -> Tensor:

@@ -36,19 +36,52 @@ class Need:
     seconds: float
 
 
+Probe = tuple[float, Callable[[], Tensor]]
+"""Voxels of a sample, and its loss."""
+
+
 def estimate_need(
-    model: nn.Module, probe: Callable[[], Tensor], ratio: float, batches: int, run: Run, fabric: Fabric
+    model: nn.Module,
+    probes: tuple[Probe, Probe],
+    voxels: float,
+    batch: int,
+    batches: int,
+    run: Run,
+    fabric: Fabric,
 ) -> Need:
-    """Memory and time of a training, from one small batch on the same device in the same precision.
+    """Memory and time of a training, from two small samples on the same device in the same precision.
 
     Args:
         model: to be trained.
-        probe: loss of the small batch.
-        ratio: voxels of a batch over those of the small one.
+        probes: of two sizes, since a part of what a sample takes, such as its X-ray, does not grow with its voxels.
+        voxels: of a sample.
+        batch: samples in a batch.
         batches: of the whole training, in one process.
         run: its reporter is told.
         fabric: its precision counts.
     """
+    taken = [_taken(probe, fabric) for _, probe in probes]
+    sizes = probes[0][0], probes[1][0]
+    kept, seconds = (
+        batch * extrapolated(sizes, (smaller, larger), voxels) for smaller, larger in zip(*taken, strict=True)
+    )
+    model.zero_grad(set_to_none=True)
+    own = BASE if run.device == "cpu" else 0.0
+    need = Need(own + weight_bytes(model) + TRANSIENT * kept, seconds * batches)
+    run.reporter.status(f"Training will take about {need.memory / 1e9:.1f} GB of memory and {in_words(need.seconds)}")
+    return need
+
+
+def extrapolated(sizes: tuple[float, float], taken: tuple[float, float], size: float) -> float:
+    """What a size takes, after the line through what two take; in proportion where the two are the same."""
+    if sizes[0] == sizes[1]:
+        return taken[1] * size / sizes[1]
+    slope = max(0.0, (taken[1] - taken[0]) / (sizes[1] - sizes[0]))
+    return max(0.0, taken[1] - slope * sizes[1]) + slope * size
+
+
+def _taken(probe: Callable[[], Tensor], fabric: Fabric) -> tuple[float, float]:
+    """Bytes that autograd keeps, and seconds of a forward and backward pass."""
 
     def step() -> Tensor:
         with fabric.autocast():
@@ -58,12 +91,7 @@ def estimate_need(
     step().backward()  # type: ignore[no-untyped-call]  # the first pass takes longer than those to come
     begun = time.perf_counter()
     step().backward()  # type: ignore[no-untyped-call]
-    seconds = (time.perf_counter() - begun) * ratio * batches
-    model.zero_grad(set_to_none=True)
-    own = BASE if run.device == "cpu" else 0.0
-    need = Need(own + weight_bytes(model) + TRANSIENT * kept * ratio, seconds)
-    run.reporter.status(f"Training will take about {need.memory / 1e9:.1f} GB of memory and {in_words(need.seconds)}")
-    return need
+    return float(kept), time.perf_counter() - begun
 
 
 def refuse_too_large(need: Need, run: Run) -> None:

@@ -23,6 +23,7 @@ from deeprecon.ctpa.model import load_model
 from deeprecon.ctpa.phantom import draw_grid, make_anatomy
 from deeprecon.ctpa.projection import Geometry, View
 from deeprecon.ctpa.store import Store
+from deeprecon.ctpa.training_plan import extrapolated
 from deeprecon.data.tables import write_table
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
@@ -292,6 +293,11 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(verb, trained, t
         *(load_weights(read_bundle(f / "bundle")) for f in (straight, tmp_path / "out")), strict=True
     ):
         assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_need_of_a_large_sample_follows_from_two_small_ones():
+    assert extrapolated((1.0, 2.0), (13.0, 16.0), 100.0) == pytest.approx(310.0)
+    assert extrapolated((2.0, 2.0), (6.0, 6.0), 100.0) == pytest.approx(300.0)
 
 
 # ---- what is refused
