@@ -4,7 +4,7 @@ The local PCA result is taken for the truth for once: it gets fresh noise, as st
 own, and goes through the same PCAs again. From the noisy repeat and its PCA results a small network learns to foretell
 what was there before; then it is applied to the real scan and its PCA results. The truth of the second round is the
 first one's result. No other scan and no other repeat is needed. It is a parametric bootstrap (Efron and Tibshirani
-1993), and also says how large the errors are.
+1993), and also says how large the errors are. Each repeat gets small structures of its own, see `planted`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from deeprecon.dwmri.filters import gaussian
 from deeprecon.dwmri.local_pca import LARGE, local_pcas, principal_axes
 from deeprecon.dwmri.metrics import lag1
 from deeprecon.dwmri.network import Refiner
+from deeprecon.dwmri.planted import plant
 from deeprecon.dwmri.rician import rician_mean
 from deeprecon.jobs.progress import Part
 from deeprecon.jobs.run import Run
@@ -34,15 +35,17 @@ from deeprecon.training.fit import FitSettings, fit
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
-"""Noisy components, PCA results, truth, and mask of some crops."""
+"""Noisy components, PCA results, truth, and weights of some crops."""
 
 COMPONENTS = 14
 """Leading components that the network refines; the others stay as the PCAs leave them."""
 ROUNDS, REPEATS, EPOCHS = 2, 4, 10
 CROP, CROPS = 20, 2
 """Edge of a training crop in voxels, and crops in a step."""
-STRIDE = 2
-"""Of the windows in the PCAs of repeats."""
+STRIDES = (2, 1)
+"""Of the windows in the PCAs of repeats in each round: in the last as in the scan's own; large scans have the first."""
+PLANTED_WEIGHT = 1.0
+"""Additional weight of planted voxels in the loss."""
 SLAB_MARGIN = 4
 """Slices by which the slabs of large scans overlap on each side."""
 LEAST_CORRELATION = 0.03
@@ -78,6 +81,7 @@ class _Repeat:
         guides: (G C, k, j, i) components of its PCA results.
         truth: (C, k, j, i) components of what it was made from.
         inside: (k, j, i) mask.
+        weight: (k, j, i) of each voxel in the loss.
         rest: (k, j, i) mean square error of the components that the network does not see.
     """
 
@@ -86,6 +90,7 @@ class _Repeat:
     guides: Tensor
     truth: Tensor
     inside: Tensor
+    weight: Tensor
     rest: Floats
 
 
@@ -114,20 +119,24 @@ def refine(array: Floats, mask: Mask, rician: bool, steps: int, run: Run) -> Ref
     spread = components(truth)[:, torch.from_numpy(mask).to(run.device)].std(dim=1)
     model = Refiner(axes.shape[1], len(own_guides) // axes.shape[1], spread.clamp_min(1.0))
     history: dict[str, list[float]] = {"step": [], "loss": [], "validation": []}
+    large = mask.sum() > LARGE
     for number in range(ROUNDS):
         share = number / ROUNDS, (number + 1) / ROUNDS
         run.reporter.status(f"Simulating repeats of the scan, round {number + 1} of {ROUNDS}")
         repeats = []
         for repeat, slices in enumerate(slabs(mask)):
             rng = np.random.default_rng([run.seed, number, repeat])
-            clean, inside = truth[slices], mask[slices]
+            inside = mask[slices]
+            clean, shares = plant(truth[slices], inside, rng)
             simulated = simulate(clean, rician, taps, rng)
-            found = local_pcas(simulated, inside, rician, run.device, run.threads, STRIDE)
+            found = local_pcas(simulated, inside, rician, run.device, run.threads, STRIDES[0 if large else number])
             wrong = _mean(found) - clean
             rest = np.maximum((wrong**2).sum(axis=-1) - ((wrong @ axes) ** 2).sum(axis=-1), 0) / wrong.shape[-1]
             stacked = torch.cat([components(part) for part in found])
-            within = torch.from_numpy(inside).to(run.device)
-            repeats.append(_Repeat(slices, components(simulated), stacked, components(clean), within, rest))
+            within, weight = (
+                torch.from_numpy(part).to(run.device) for part in (inside, inside * (1 + PLANTED_WEIGHT * shares))
+            )
+            repeats.append(_Repeat(slices, components(simulated), stacked, components(clean), within, weight, rest))
         run.reporter.status(f"Training the network, round {number + 1} of {ROUNDS}")
         reporter = Part(run.reporter, *share, begun)
         outcome = _train(model, repeats, steps // ROUNDS, replace(run, reporter=reporter), number)
@@ -233,16 +242,16 @@ def _train(model: Refiner, repeats: list[_Repeat], steps: int, run: Run, number:
         def cut(values: Tensor) -> Tensor:
             return values[(slice(None), *window)].flip(flips)
 
-        return cut(repeat.noisy), cut(repeat.guides), cut(repeat.truth), cut(repeat.inside[None].float())
+        return cut(repeat.noisy), cut(repeat.guides), cut(repeat.truth), cut(repeat.weight[None])
 
     def load(indices: Indices) -> Batch:
-        noisy, guides, truth, within = zip(*(crop(int(index)) for index in indices), strict=True)
-        return torch.stack(noisy), torch.stack(guides), torch.stack(truth), torch.stack(within)
+        noisy, guides, truth, weight = zip(*(crop(int(index)) for index in indices), strict=True)
+        return torch.stack(noisy), torch.stack(guides), torch.stack(truth), torch.stack(weight)
 
     def loss(network: Callable[..., Tensor], batch: Batch) -> Tensor:
-        noisy, guides, truth, within = batch
-        error = (network(noisy, guides) - truth) ** 2 * within
-        return error.sum() / (within.sum() * truth.shape[1]).clamp_min(1)
+        noisy, guides, truth, weight = batch
+        error = (network(noisy, guides) - truth) ** 2 * weight
+        return error.sum() / (weight.sum() * truth.shape[1]).clamp_min(1)
 
     per_epoch = max(1, steps // EPOCHS)
 

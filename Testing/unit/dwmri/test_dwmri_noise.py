@@ -11,6 +11,7 @@ from deeprecon.dwmri.metrics import edge_correlation, evaluate, lag1
 from deeprecon.dwmri.noise import estimate_noise, whiteness
 from deeprecon.dwmri.pca import noise_map, shrink
 from deeprecon.dwmri.phantom import add_noise, make_phantom
+from deeprecon.dwmri.planted import RADII, SHARE, plant
 from deeprecon.dwmri.rician import FLOOR, correct_bias, rician_mean, rician_spread, signal_of, stabilize
 from deeprecon.dwmri.selfsupervised import CROP, noise_taps, simulate, slabs
 
@@ -203,6 +204,26 @@ def test_simulated_noise_has_the_correlation_that_was_measured():
     np.testing.assert_allclose(lag1(again, inside), lag1(made, inside), atol=0.03)
     np.testing.assert_allclose(again.std(), made.std(), rtol=0.03)
     assert max(lag1(made, inside)) > 0.15
+
+
+def test_planted_structures_are_small_and_have_the_signal_of_other_voxels():
+    mask = np.zeros((20, 30, 30), bool)
+    mask[2:, :25, 5:] = True
+    clean = np.zeros((*mask.shape, 2), np.float32)
+    clean[..., 0] = np.arange(20)[:, None, None]
+    clean[..., 1] = 100 - clean[..., 0]  # a copy keeps what volumes have in common
+    planted, shares = plant(clean, mask, np.random.default_rng(0))
+    assert np.array_equal(planted[shares == 0], clean[shares == 0])
+    assert not shares[~mask].any()
+    assert 0.5 * SHARE < shares[mask].mean() <= 1.1 * SHARE  # some lie one upon the other
+    assert 0.2 < (shares[shares > 0] < 1).mean() < 1  # partial volumes
+    np.testing.assert_allclose(planted.sum(axis=-1), 100, rtol=1e-5)
+    assert np.abs(planted - clean)[shares == 1].mean() > 3
+    alone = np.argwhere(shares > 0).astype(float)
+    far = np.linalg.norm(alone[:, None] - alone[None], axis=2) > 2 * RADII[1] + 2
+    assert far.mean() > 0.9  # spread over the scan
+    again = plant(clean, mask, np.random.default_rng(0))[0]
+    np.testing.assert_array_equal(planted, again)
 
 
 @pytest.mark.parametrize("shape", [(6, 200, 200), (60, 60, 60), (300, 20, 20)])
