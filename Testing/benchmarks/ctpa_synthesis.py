@@ -48,6 +48,7 @@ from deeprecon.ctpa.xray import standardize
 from deeprecon.data.files import write_json
 from deeprecon.jobs.run import Run
 from deeprecon.training.batches import Batches, Draws
+from deeprecon.training.fabric import make_fabric
 from deeprecon.training.fit import FitSettings, fit
 
 GRID, GEOMETRY = Grid((56, 48, 48)), Geometry()
@@ -217,14 +218,14 @@ def train_autoencoder(training: Cases, steps: int, run: Run) -> Autoencoder:
     size = 4
     epochs = max(1, round(steps * size / len(volumes)))
     batches = Batches(len(volumes), size, lambda chosen: torch.from_numpy(volumes[chosen])[:, None], run.seed)
-    few = torch.from_numpy(volumes[:8])[:, None]
+    few = torch.from_numpy(volumes[:8])[:, None].to(run.device)
 
     def validate(model: Any) -> float:
         return float(sum(getattr(model, "module", model).figures(few)))
 
     settings = FitSettings(epochs=epochs, learning_rate=3e-3, warmup=0.05, clip_norm=1.0, ema=0.995, patience=0)
     fit(loss, lambda model, batch: model(batch), batches, validate, settings, run, name="autoencoder")
-    return loss.autoencoder.eval().requires_grad_(False)
+    return loss.autoencoder.cpu().eval().requires_grad_(False)
 
 
 @torch.no_grad()
@@ -252,9 +253,10 @@ def samples(
     grid = GRID.coarser(FACTOR)
     shift, scale = latent_statistics(cases)
     standardized = (latents - shift) / scale
-    expectation = fit_expectation(xrays, standardized, run.seed)
-    crossed = cross_fitted(xrays, standardized, run.seed)
-    left = left_over(cases, crossed, shift, scale, grid)
+    mean = standardized.mean(dim=0)
+    expectation = fit_expectation(xrays, standardized - mean, mean, run.seed)
+    crossed = cross_fitted(xrays, standardized - mean, run.seed)
+    left = left_over(cases, expectation, crossed, shift, scale, grid)
     scale, crossed = scale * left, crossed / left
     expectation.divide(left)
 
@@ -268,33 +270,37 @@ def samples(
     kept = LatentSamples(
         cases[:32], xrays[:32], crossed[:32], shift, scale, grid, way, 0.0, 0, shape.divisor, batch, run.seed
     ).held_out(32)
+    fabric = make_fabric(run.device, run.precision)
 
     def validate(model: Any) -> float:
-        return float(torch.stack([model(one) for one in kept]).mean())
+        return float(torch.stack([model(fabric.to_device(one)) for one in kept]).mean())
 
     epochs = min(5, steps)
     settings = FitSettings(epochs=epochs, learning_rate=2e-3, warmup=0.1, clip_norm=1.0, ema=0.999, patience=0)
     draws = Draws(max(1, steps // epochs), batch, loader)
-    fit(DenoisingLoss(denoiser), lambda model, one: model(one), draws, validate, settings, run, name="denoiser")
+    fit(DenoisingLoss(denoiser), lambda model, one: model(one), draws, validate, settings, run, fabric, "denoiser")
     print(f"denoiser: {parameter_count(denoiser)} parameters", flush=True)
-    denoiser.eval()
-    whole, drawn = rays(grid, GEOMETRY), []
+    denoiser.eval().to(run.device)
+    whole, drawn = rays(grid, GEOMETRY).to(torch.zeros((), device=run.device)), []
     for number in range(SAMPLES):
         generator = torch.Generator().manual_seed(run.seed + number)
         found = []
         for images in unseen.split(20):
             with torch.no_grad():
-                features = denoiser.features(images)
+                features = denoiser.features(images.to(run.device))
             noise = torch.randn((len(images), shape.latent, *grid.shape), generator=generator)
 
             def predict(x: Tensor, t: float, features: Tensor = features) -> Tensor:
-                return denoiser.denoise(x, torch.full((len(x),), t), features, whole)
+                at = x.to(run.device)
+                return denoiser.denoise(at, torch.full((len(x),), t, device=run.device), features, whole).cpu()
 
             found.append(sample(way, predict, noise, STEPS))
         drawn.append(decoded(autoencoder, torch.cat(found) * scale + shift))
+    expectation.cpu()
     with torch.no_grad():
-        mean = expectation.volume(expectation(unseen)) * scale + shift
-    return {"expectation": decoded(autoencoder, mean), "autoencoder": decoded(autoencoder, truth)}, np.stack(drawn)
+        deviations = expectation.deviation(expectation(unseen))
+        expected = expectation.volume(deviations, rays(grid, GEOMETRY).axes) * scale + shift
+    return {"expectation": decoded(autoencoder, expected), "autoencoder": decoded(autoencoder, truth)}, np.stack(drawn)
 
 
 def main() -> int:
@@ -305,6 +311,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=1500, help="of the denoiser")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--process", choices=list(PROCESSES), default="rectified-flow")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="bf16")
     parser.add_argument("--json", type=Path, default=Path("out/ctpa_synthesis.json"))
     arguments = parser.parse_args()
@@ -314,7 +321,7 @@ def main() -> int:
     found = baselines(training, held_out)
     begun = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
-        run = Run(Path(folder), Path(folder), "cpu", 1, arguments.precision, 0, Quiet())
+        run = Run(Path(folder), Path(folder), arguments.device, 1, arguments.precision, 0, Quiet())
         autoencoder = train_autoencoder(training, arguments.autoencoder_steps, run)
         between = time.process_time()
         others, drawn = samples(
