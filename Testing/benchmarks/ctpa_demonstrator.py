@@ -114,7 +114,7 @@ def mean_of(values: list[float | None]) -> float | None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", type=Path, help="measure this one and train none")
-    parser.add_argument("--chests", type=int, default=26, help="to train the denoiser on")
+    parser.add_argument("--chests", type=int, default=72, help="to train the denoiser on")
     parser.add_argument("--autoencoder-steps", type=int, default=1500)
     parser.add_argument("--steps", type=int, default=700, help="of the denoiser")
     parser.add_argument("--held-out", type=int, default=4, help="chests to measure on")

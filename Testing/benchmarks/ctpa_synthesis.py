@@ -10,8 +10,10 @@ and a denoiser of what that leaves. It trains in about 15 minutes of one core; t
 
 The figures of the model are of the mean of 8 samples, of one sample, and of the best of the 8. "shuffled" holds every
 result against another patient's CT. Emboli are looked for by a linear classifier that was trained on true CTs: no X-ray
-shows them, so an area of about 0.5 is the honest result. Exits with 1 if a gate does not hold: matched at least 5 dB
-above shuffled, and organs of plausible HU in 95 % of the results. Targets: above ridge, and a smaller projection error.
+shows them, so an area of about 0.5 is the honest result. Lung, blood in the heart and bone of the spine are looked for
+in each CT by itself, as a user's results are checked; the recall of vessels says how many lie where they truly do.
+Exits with 1 if a gate does not hold: matched at least 5 dB above shuffled, and organs of plausible HU in 95 % of the
+samples. Targets: above ridge, and a smaller projection error.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,15 +41,24 @@ from deeprecon.ctpa.diffusion_training import DenoisingLoss, LatentSamples, late
 from deeprecon.ctpa.expectation import cross_fitted, fit_expectation
 from deeprecon.ctpa.expecting import ExpectingDenoiser
 from deeprecon.ctpa.grid import HIGH, LOW, Grid, to_hu, to_network
-from deeprecon.ctpa.metrics import RANGE, body_mask, implausible, organ_hu, projection_check
+from deeprecon.ctpa.metrics import (
+    RANGE,
+    body_mask,
+    cardiothoracic_ratio,
+    lung_litres,
+    projection_check,
+    vessel_recall,
+)
 from deeprecon.ctpa.network import DenoiserShape, parameter_count, rays
 from deeprecon.ctpa.phantom import draw_grid, make_anatomy
 from deeprecon.ctpa.projection import Geometry, expose, line_integrals
 from deeprecon.ctpa.ridge import fit_ridge
+from deeprecon.ctpa.trust import ORGAN_LIMITS, organ_medians
 from deeprecon.ctpa.xray import standardize
 from deeprecon.data.files import write_json
 from deeprecon.jobs.run import Run
 from deeprecon.training.batches import Batches, Draws
+from deeprecon.training.fabric import make_fabric
 from deeprecon.training.fit import FitSettings, fit
 
 GRID, GEOMETRY = Grid((56, 48, 48)), Geometry()
@@ -118,26 +129,6 @@ def decibels(result: Volumes, truth: Volumes) -> Volumes:
     return decibel
 
 
-def lung_volume(hu: Volumes) -> float:
-    """Litres."""
-    return float((body_mask(hu) & (hu < -500) & (hu > -980)).sum()) * float(np.prod(GRID.spacing)) / 1e6
-
-
-def cardiothoracic(hu: Volumes) -> float:
-    """Widest heart over widest chest: blood in front of the spine, in the lower half of the lungs."""
-    lungs = body_mask(hu) & (hu < -500)
-    planes, columns = np.flatnonzero(lungs.any(axis=(1, 2))), np.flatnonzero(lungs.any(axis=(0, 1)))
-    depth = np.flatnonzero(lungs.any(axis=(0, 2)))
-    if not len(planes):
-        return 0.0
-    low = slice(planes[0], (planes[0] + planes[-1]) // 2)
-    front = slice(depth[0], depth[0] + int(0.65 * (depth[-1] - depth[0])))
-    blood = (hu[low, front] > 100) & (hu[low, front] < 450)
-    blood = blood[:, :, columns[0] + 3 : columns[-1] - 2]
-    widths = [np.ptp(np.flatnonzero(plane.sum(axis=0) >= 2)) for plane in blood if (plane.sum(axis=0) >= 2).any()]
-    return float(max(widths, default=0)) / float(np.ptp(columns))
-
-
 def area(scores: Volumes, positive: Volumes) -> float:
     """Area under the ROC curve."""
     above = scores[positive][:, None] - scores[~positive][None, :]
@@ -159,6 +150,17 @@ def embolus_classifier(training: Cases) -> Callable[[Volumes], Volumes]:
     return lambda volumes: (volumes.reshape(len(volumes), -1).astype(np.float32) / 1000 - mean) @ weights
 
 
+def mean_of(values: Sequence[float | None]) -> float:
+    """Of those that were found."""
+    return float(np.mean([value for value in values if value is not None]))
+
+
+def plausible(organs: Mapping[str, float | None]) -> bool:
+    """Whether lung, blood and bone are found and measure what they may."""
+    found = [(organs[name], limits) for name, limits in ORGAN_LIMITS.items()]
+    return all(value is not None and limits[0] <= value <= limits[1] for value, limits in found)
+
+
 def judged(result: Volumes, held_out: Cases, classify: Callable[[Volumes], Volumes]) -> dict[str, float]:
     """Figures of one CT for each held-out case."""
     shuffled = np.roll(result, 1, axis=0)
@@ -166,18 +168,21 @@ def judged(result: Volumes, held_out: Cases, classify: Callable[[Volumes], Volum
         projection_check(hu, x, GRID, GEOMETRY)[0]["projection_nrmse"]
         for hu, x in zip(result, held_out.exposed, strict=True)
     ]
-    organs = [organ_hu(hu, labels) for hu, labels in zip(result, held_out.labels, strict=True)]
+    organs = [organ_medians(hu, GRID) for hu in result]
     pairs = list(zip(result, held_out.hu, strict=True))
-    lungs = [abs(lung_volume(one) / lung_volume(other) - 1) for one, other in pairs]
-    hearts = [abs(cardiothoracic(one) - cardiothoracic(other)) for one, other in pairs]
+    lungs = [abs(lung_litres(one, GRID) / lung_litres(other, GRID) - 1) for one, other in pairs]
+    ratios = [(cardiothoracic_ratio(one, GRID), cardiothoracic_ratio(other, GRID)) for one, other in pairs]
+    vessels = [vessel_recall(one, other, labels) for (one, other), labels in zip(pairs, held_out.labels, strict=True)]
     return {
         "psnr": float(decibels(result, held_out.hu).mean()),
         "shuffled": float(decibels(shuffled, held_out.hu).mean()),
         "mae": float(np.abs(np.clip(result, LOW, HIGH) - held_out.hu).mean()),
         "projection_nrmse": float(np.mean(checks)),
-        "plausible": float(np.mean([not implausible(organ) for organ in organs])),
+        "plausible": float(np.mean([plausible(organ) for organ in organs])),
+        **{f"{name}_hu": mean_of([organ[name] for organ in organs]) for name in ORGAN_LIMITS},
+        "vessel_recall": mean_of(vessels),
         "lung_volume_error": float(np.mean(lungs)),
-        "cardiothoracic_error": float(np.mean(hearts)),
+        "cardiothoracic_error": mean_of([abs(a - b) for a, b in ratios if a is not None and b is not None]),
         "embolus_auc": area(classify(result), held_out.emboli),
     }
 
@@ -217,14 +222,14 @@ def train_autoencoder(training: Cases, steps: int, run: Run) -> Autoencoder:
     size = 4
     epochs = max(1, round(steps * size / len(volumes)))
     batches = Batches(len(volumes), size, lambda chosen: torch.from_numpy(volumes[chosen])[:, None], run.seed)
-    few = torch.from_numpy(volumes[:8])[:, None]
+    few = torch.from_numpy(volumes[:8])[:, None].to(run.device)
 
     def validate(model: Any) -> float:
         return float(sum(getattr(model, "module", model).figures(few)))
 
     settings = FitSettings(epochs=epochs, learning_rate=3e-3, warmup=0.05, clip_norm=1.0, ema=0.995, patience=0)
     fit(loss, lambda model, batch: model(batch), batches, validate, settings, run, name="autoencoder")
-    return loss.autoencoder.eval().requires_grad_(False)
+    return loss.autoencoder.cpu().eval().requires_grad_(False)
 
 
 @torch.no_grad()
@@ -252,9 +257,10 @@ def samples(
     grid = GRID.coarser(FACTOR)
     shift, scale = latent_statistics(cases)
     standardized = (latents - shift) / scale
-    expectation = fit_expectation(xrays, standardized, run.seed)
-    crossed = cross_fitted(xrays, standardized, run.seed)
-    left = left_over(cases, crossed, shift, scale, grid)
+    mean = standardized.mean(dim=0)
+    expectation = fit_expectation(xrays, standardized - mean, mean, run.seed)
+    crossed = cross_fitted(xrays, standardized - mean, run.seed)
+    left = left_over(cases, expectation, crossed, shift, scale, grid)
     scale, crossed = scale * left, crossed / left
     expectation.divide(left)
 
@@ -268,33 +274,37 @@ def samples(
     kept = LatentSamples(
         cases[:32], xrays[:32], crossed[:32], shift, scale, grid, way, 0.0, 0, shape.divisor, batch, run.seed
     ).held_out(32)
+    fabric = make_fabric(run.device, run.precision)
 
     def validate(model: Any) -> float:
-        return float(torch.stack([model(one) for one in kept]).mean())
+        return float(torch.stack([model(fabric.to_device(one)) for one in kept]).mean())
 
     epochs = min(5, steps)
     settings = FitSettings(epochs=epochs, learning_rate=2e-3, warmup=0.1, clip_norm=1.0, ema=0.999, patience=0)
     draws = Draws(max(1, steps // epochs), batch, loader)
-    fit(DenoisingLoss(denoiser), lambda model, one: model(one), draws, validate, settings, run, name="denoiser")
+    fit(DenoisingLoss(denoiser), lambda model, one: model(one), draws, validate, settings, run, fabric, "denoiser")
     print(f"denoiser: {parameter_count(denoiser)} parameters", flush=True)
-    denoiser.eval()
-    whole, drawn = rays(grid, GEOMETRY), []
+    denoiser.eval().to(run.device)
+    whole, drawn = rays(grid, GEOMETRY).to(torch.zeros((), device=run.device)), []
     for number in range(SAMPLES):
         generator = torch.Generator().manual_seed(run.seed + number)
         found = []
         for images in unseen.split(20):
             with torch.no_grad():
-                features = denoiser.features(images)
+                features = denoiser.features(images.to(run.device))
             noise = torch.randn((len(images), shape.latent, *grid.shape), generator=generator)
 
             def predict(x: Tensor, t: float, features: Tensor = features) -> Tensor:
-                return denoiser.denoise(x, torch.full((len(x),), t), features, whole)
+                at = x.to(run.device)
+                return denoiser.denoise(at, torch.full((len(x),), t, device=run.device), features, whole).cpu()
 
             found.append(sample(way, predict, noise, STEPS))
         drawn.append(decoded(autoencoder, torch.cat(found) * scale + shift))
+    expectation.cpu()
     with torch.no_grad():
-        mean = expectation.volume(expectation(unseen)) * scale + shift
-    return {"expectation": decoded(autoencoder, mean), "autoencoder": decoded(autoencoder, truth)}, np.stack(drawn)
+        deviations = expectation.deviation(expectation(unseen))
+        expected = expectation.volume(deviations, rays(grid, GEOMETRY).axes) * scale + shift
+    return {"expectation": decoded(autoencoder, expected), "autoencoder": decoded(autoencoder, truth)}, np.stack(drawn)
 
 
 def main() -> int:
@@ -305,6 +315,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=1500, help="of the denoiser")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--process", choices=list(PROCESSES), default="rectified-flow")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="bf16")
     parser.add_argument("--json", type=Path, default=Path("out/ctpa_synthesis.json"))
     arguments = parser.parse_args()
@@ -314,7 +325,7 @@ def main() -> int:
     found = baselines(training, held_out)
     begun = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
-        run = Run(Path(folder), Path(folder), "cpu", 1, arguments.precision, 0, Quiet())
+        run = Run(Path(folder), Path(folder), arguments.device, 1, arguments.precision, 0, Quiet())
         autoencoder = train_autoencoder(training, arguments.autoencoder_steps, run)
         between = time.process_time()
         others, drawn = samples(
@@ -345,7 +356,7 @@ def main() -> int:
     ours, ridge = rows[f"mean of {SAMPLES}"], rows["ridge"]
     gates = {
         "matched is 5 dB above shuffled": ours["psnr"] - ours["shuffled"] >= LEAST_GAP,
-        "organs have plausible HU": ours["plausible"] >= LEAST_PLAUSIBLE,
+        "organs have plausible HU": rows["one sample"]["plausible"] >= LEAST_PLAUSIBLE,
     }
     targets = {
         "above ridge": ours["psnr"] > ridge["psnr"],

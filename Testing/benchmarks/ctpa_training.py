@@ -33,7 +33,7 @@ import torch
 
 from deeprecon.ctpa.diffusion import PROCESSES
 from deeprecon.ctpa.diffusion_training import DenoisingLoss, LatentSamples
-from deeprecon.ctpa.expectation import coarse_shape, fit_expectation
+from deeprecon.ctpa.expectation import FINEST, FINEST_MEAN, coarsened, fit_expectation
 from deeprecon.ctpa.expecting import ExpectingDenoiser
 from deeprecon.ctpa.grid import FULL, Grid
 from deeprecon.ctpa.network import DENOISERS, DenoiserShape, parameter_count
@@ -72,13 +72,15 @@ def problem(shape: DenoiserShape, grid: Grid, patch: int, batch: int, checkpoint
     xrays = torch.randn(
         8, 1, factor * grid.shape[0], factor * grid.shape[2], generator=torch.Generator().manual_seed(0)
     )
-    coarse = torch.randn(8, shape.latent, *coarse_shape(grid.shape), generator=torch.Generator().manual_seed(1))
+    latents = torch.randn(8, shape.latent, *grid.shape, generator=torch.Generator().manual_seed(1))
+    mean = coarsened(latents.mean(dim=0), FINEST_MEAN)
+    deviations = coarsened(latents - latents.mean(dim=0), FINEST)
     process = PROCESSES["rectified-flow"]
     torch.manual_seed(0)
-    expectation = fit_expectation(xrays, coarse, 0)
+    expectation = fit_expectation(xrays, deviations, mean, 0)
     loss = DenoisingLoss(ExpectingDenoiser(shape, factor, expectation, process, checkpointing=checkpointing))
     one = torch.ones(shape.latent, 1, 1, 1)
-    samples = LatentSamples(cases, xrays, coarse, 0 * one, one, grid, process, 0.1, patch, shape.divisor, batch, 0)
+    samples = LatentSamples(cases, xrays, deviations, 0 * one, one, grid, process, 0.1, patch, shape.divisor, batch, 0)
     return loss, samples
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from deeprecon.ctpa.diffusion import Process
-from deeprecon.ctpa.expectation import interpolated
+from deeprecon.ctpa.expectation import Expectation
 from deeprecon.ctpa.expecting import ExpectingDenoiser
 from deeprecon.ctpa.grid import Grid
 from deeprecon.ctpa.network import Rays, rays
@@ -41,7 +41,7 @@ class LatentSamples:
     Attributes:
         cases: see `LatentCase`.
         xrays: (cases, 1, rows, columns).
-        expected: (cases, channels, *coarse), see `expectation.cross_fitted`.
+        deviations: (cases, channels, *coarse) that are expected, see `expectation.cross_fitted`.
         shift, scale: (channels, 1, 1, 1) of the latents.
         grid: of the latents.
         process: see there.
@@ -54,7 +54,7 @@ class LatentSamples:
 
     cases: Sequence[LatentCase]
     xrays: Tensor
-    expected: Tensor
+    deviations: Tensor
     shift: Tensor
     scale: Tensor
     grid: Grid
@@ -66,7 +66,7 @@ class LatentSamples:
     seed: int
 
     def __call__(self, numbers: Indices) -> Batch:
-        """The samples of these numbers, all of one group: x, t, target, xray, withheld, expected, and the rays."""
+        """The samples of these numbers, all of one group: x, t, target, xray, withheld, deviation, and the rays."""
         rng = np.random.default_rng([self.seed, 1, int(numbers[0]) // self.group])
         geometry = self.cases[int(rng.integers(len(self.cases)))].geometry
         alike = [number for number, case in enumerate(self.cases) if case.geometry == geometry]
@@ -93,17 +93,17 @@ class LatentSamples:
         data = (data.float() - self.shift) / self.scale
         if where is not None:
             data, noise = data[(..., *where)], noise[(..., *where)]
-        scale, deviation = self.process.scales(t.view(-1, 1, 1, 1, 1))
-        expected = self.expected[list(chosen)].clone()
-        expected[withheld] = self.expected.mean(dim=0)
+        scale, spread = self.process.scales(t.view(-1, 1, 1, 1, 1))
+        deviation = self.deviations[list(chosen)].clone()
+        deviation[withheld] = 0
         part = rays(self.grid, self.cases[chosen[0]].geometry, where)
         return {
-            "x": scale * data + deviation * noise,
+            "x": scale * data + spread * noise,
             "t": t,
             "target": self.process.target(data, noise, t.view(-1, 1, 1, 1, 1)),
             "xray": self.xrays[list(chosen)],
             "withheld": withheld,
-            "expected": expected,
+            "deviation": deviation,
             "rays": [part.rows, part.columns, part.place, *part.axes],
         }
 
@@ -145,7 +145,7 @@ class DenoisingLoss(nn.Module):
         where = Rays(rows, columns, place, (axes[0], axes[1], axes[2]))
         # of the denoiser's own features, since those of the expectation have to come from one that is cross-fitted
         features = super(ExpectingDenoiser, self.denoiser).features(batch["xray"], batch["withheld"])
-        foretold = self.denoiser.denoise_beside(batch["x"], batch["t"], features, where, batch["expected"])
+        foretold = self.denoiser.denoise_beside(batch["x"], batch["t"], features, where, batch["deviation"])
         target = batch["target"]
         error = (foretold.float() - target).square().flatten(1).mean(dim=1)
         relative: Tensor = (error / target.square().flatten(1).mean(dim=1)).mean()
@@ -164,19 +164,23 @@ def latent_statistics(cases: Sequence[LatentCase]) -> tuple[Tensor, Tensor]:
     return _channels(mean), _channels(np.sqrt(np.maximum(variance, 1e-12)))
 
 
-def left_over(cases: Sequence[LatentCase], expected: Tensor, shift: Tensor, scale: Tensor, grid: Grid) -> Tensor:
+def left_over(
+    cases: Sequence[LatentCase], expectation: Expectation, deviations: Tensor, shift: Tensor, scale: Tensor, grid: Grid
+) -> Tensor:
     """Standard deviation (channels, 1, 1, 1) of what an expectation leaves of standardized latents.
 
     Args:
         cases: see `LatentCase`.
-        expected: (cases, channels, *coarse) by an expectation that has not seen them.
+        expectation: whose mean it is.
+        deviations: (cases, channels, *coarse) expected by one that has not seen them.
         shift, scale: of the latents.
         grid: of the latents.
     """
     places = rays(grid, cases[0].geometry).axes
     squares = []
-    for case, mean in zip(cases, expected, strict=True):
-        rest = (torch.from_numpy(case.latent()).float() - shift) / scale - interpolated(mean[None], places)[0]
+    for case, deviation in zip(cases, deviations, strict=True):
+        expected = expectation.volume(deviation[None], places)[0]
+        rest = (torch.from_numpy(case.latent()).float() - shift) / scale - expected
         squares.append(rest.square().mean(dim=(1, 2, 3)))
     return torch.stack(squares).mean(dim=0).sqrt().clamp_min(LEAST_LEFT).view(-1, 1, 1, 1)
 

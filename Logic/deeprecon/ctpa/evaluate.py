@@ -11,13 +11,16 @@ from deeprecon.ctpa.alignment import find_shift
 from deeprecon.ctpa.grid import PREVIEW, Grid, Hu, lies_on, resample, resample_labels
 from deeprecon.ctpa.metrics import (
     body_mask,
+    cardiothoracic_ratio,
     implausible,
+    lung_litres,
     mae,
     organ_hu,
     projection_check,
     psnr,
     seam_ratio,
     ssim_inside,
+    vessel_recall,
 )
 from deeprecon.ctpa.parameters import EvaluateInputs, EvaluateParameters
 from deeprecon.ctpa.patches import Windows
@@ -32,8 +35,6 @@ from deeprecon.jobs.run import Outcome, Run
 
 PATCH, STRIDE = 128, 96
 """Of the published patch training; where its patches meet, seams are looked for."""
-LUNG = (-980, -500)
-"""HU of lung, within the body."""
 
 Array = npt.NDArray[np.float64]
 
@@ -41,7 +42,8 @@ Array = npt.NDArray[np.float64]
 def evaluate(inputs: EvaluateInputs, parameters: EvaluateParameters, run: Run) -> Outcome:
     """Figures of a synthetic CT, on its own voxels, with a fixed range of HU, whole and within the body alone.
 
-    Without the true CT's labels there is no HU by organ, without the X-ray no projection check.
+    Without the true CT's labels there is neither HU by organ nor recall of vessels, without the X-ray no projection
+    check.
 
     Raises:
         InputError: a volume that is no CT of a chest, or labels that are not of the true CT.
@@ -70,7 +72,10 @@ def evaluate(inputs: EvaluateInputs, parameters: EvaluateParameters, run: Run) -
     figures["ssim"], figures["ssim_body"] = ssim_inside(hu, truth, body)
     windows = Windows.cubes(grid.shape, PATCH, STRIDE)
     figures |= {"seam_ratio": seam_ratio(hu, windows), "truth_seam_ratio": seam_ratio(truth, windows)}
-    figures |= {"lung_litres": _lung_litres(hu, grid), "truth_lung_litres": _lung_litres(truth, grid)}
+    figures |= {"lung_litres": lung_litres(hu, grid), "truth_lung_litres": lung_litres(truth, grid)}
+    ratios = {"cardiothoracic_ratio": hu, "truth_cardiothoracic_ratio": truth}
+    found_ratios = {name: cardiothoracic_ratio(volume, grid) for name, volume in ratios.items()}
+    figures |= {name: ratio for name, ratio in found_ratios.items() if ratio is not None}
     if inputs.labels is not None:
         labels = read_volume(inputs.labels)
         if labels.array.shape != true.array.shape or not np.allclose(labels.ijk_to_ras, true.ijk_to_ras, atol=1e-3):
@@ -81,6 +86,8 @@ def evaluate(inputs: EvaluateInputs, parameters: EvaluateParameters, run: Run) -
             run.reporter.warning(f"In the synthetic CT {text}.")
         figures |= {f"{name}_hu": value for name, value in organs.items()}
         figures |= {f"truth_{name}_hu": value for name, value in organ_hu(truth, placed).items()}
+        recall = vessel_recall(hu, truth, placed)
+        figures |= {} if recall is None else {"vessel_recall": recall}
     finite = {name: value for name, value in figures.items() if np.isfinite(value)}  # PSNR of a volume with itself
     outputs = {"table": run.output / "evaluation.csv"}
     write_table(outputs["table"], [{"figure": name, "value": value} for name, value in figures.items()])
@@ -105,12 +112,6 @@ def _xray(path: Path, truth: Hu, grid: Grid, run: Run) -> tuple[Image, Geometry,
         )
     scale = geometry.at_middle()
     return xray.image, geometry, (-left / scale + 0.0, 0.0, up / scale)
-
-
-def _lung_litres(hu: Hu, grid: Grid) -> float:
-    """Volume of what has the HU of lung within the body, in litres."""
-    inside = body_mask(hu) & (hu > LUNG[0]) & (hu < LUNG[1])
-    return float(inside.sum()) * float(np.prod(grid.spacing)) / 1e6
 
 
 def _shape(volume: Volume) -> tuple[int, int, int]:

@@ -1,7 +1,8 @@
-"""What is to be expected of a latent after an X-ray, coarsely: principal components, and a small network between them.
+"""What is to be expected of a latent after an X-ray: the mean, and principal components that a small network foretells.
 
 A regression on principal components learns from tens of cases what a convolutional network needs thousands for: how
 large and deep the body is, how full the lungs are. The denoiser then draws what differs from it, with its details.
+The mean of all cases is kept finer than the deviations from it: there is one mean, but a volume for each component.
 """
 
 from __future__ import annotations
@@ -16,14 +17,16 @@ from torch.nn import functional
 
 from deeprecon.ctpa.patches import Shape
 
-FINEST = 20
-"""Most voxels of the expected latent along an axis."""
+FINEST_MEAN, FINEST = 40, 26
+"""Most voxels along an axis: of the mean, and of the deviations from it."""
 ROWS = 80
 """Most rows of the image that the regression sees."""
 STEPS, BATCH, RATE, DECAY = 1500, 50, 2e-3, 0.1
 FOLDS = 5
 JITTER = 0.03
 """Noise on the image's components while training, in their standard deviations."""
+Places = tuple[Tensor, Tensor, Tensor]
+"""Centers of voxels along k, j and i, from -1 to 1."""
 
 
 @dataclass(frozen=True)
@@ -34,21 +37,23 @@ class ExpectationShape:
         pixels: (rows, columns) of the image that the regression sees.
         components: of the image.
         latent: channels of the latent.
-        coarse: (k, j, i) voxels of the expected latent.
-        rank: components of the latent.
+        mean: (k, j, i) voxels of the mean latent.
+        coarse: (k, j, i) voxels of the deviations from it.
+        rank: components of the deviations.
         width: of the network's two hidden layers.
     """
 
     pixels: tuple[int, int]
     components: int
     latent: int
+    mean: Shape
     coarse: Shape
     rank: int
     width: int = 256
 
 
 class Expectation(nn.Module):
-    """From an X-ray to components of the latent, and from those to the latent; see `fit_expectation`."""
+    """From an X-ray to components of the latent's deviation from the mean, and to the latent; see `fit_expectation`."""
 
     image_mean: Tensor
     image_axes: Tensor
@@ -65,7 +70,7 @@ class Expectation(nn.Module):
         self.register_buffer("image_axes", torch.zeros(pixels, shape.components))
         self.register_buffer("image_spread", torch.ones(shape.components))
         self.register_buffer("linear", torch.zeros(shape.components, shape.rank))
-        self.register_buffer("mean", torch.zeros(shape.latent, *shape.coarse))
+        self.register_buffer("mean", torch.zeros(shape.latent, *shape.mean))
         self.register_buffer("axes", torch.zeros(shape.rank, shape.latent, *shape.coarse))
         self.network = nn.Sequential(
             nn.Linear(shape.components, shape.width),
@@ -100,19 +105,23 @@ class Expectation(nn.Module):
         return self.image_spread.float() + 0.02 * self.image_spread[0].float()
 
     def components(self, seen: Tensor) -> Tensor:
-        """(batch, rank) of the latent, from those of the image."""
+        """(batch, rank) of the deviation, from those of the image."""
         seen = seen.to(self.linear)
         found: Tensor = seen @ self.linear + self.network(seen)
         return found
 
     def forward(self, xray: Tensor) -> Tensor:
-        """(batch, rank) components of the latent after X-rays (batch, 1, rows, columns)."""
+        """(batch, rank) components of the deviation after X-rays (batch, 1, rows, columns)."""
         return self.components(self.image_components(xray))
 
-    def volume(self, components: Tensor) -> Tensor:
-        """(batch, latent, *coarse)."""
-        volume: Tensor = self.mean + torch.tensordot(components.to(self.axes), self.axes, 1)
-        return volume
+    def deviation(self, components: Tensor) -> Tensor:
+        """(batch, latent, *coarse) from the mean, of components (batch, rank)."""
+        deviation: Tensor = torch.tensordot(components.to(self.axes), self.axes, 1)
+        return deviation
+
+    def volume(self, deviation: Tensor, places: Places) -> Tensor:
+        """(batch, latent, k, j, i) expected at voxels, see `Places`, after deviations (batch, latent, *coarse)."""
+        return interpolated(self.mean[None].to(deviation), places) + interpolated(deviation, places)
 
     @torch.no_grad()
     def divide(self, scale: Tensor) -> None:
@@ -121,7 +130,7 @@ class Expectation(nn.Module):
         self.axes.div_(scale)
 
 
-def interpolated(coarse: Tensor, places: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+def interpolated(coarse: Tensor, places: Places) -> Tensor:
     """A coarse volume (batch, channels, k, j, i) at voxels whose centers along k, j, i are given from -1 to 1."""
     for axis, place in enumerate(places, start=2):
         count = coarse.shape[axis]
@@ -131,15 +140,16 @@ def interpolated(coarse: Tensor, places: tuple[Tensor, Tensor, Tensor]) -> Tenso
     return coarse
 
 
-def coarse_shape(shape: Shape) -> Shape:
-    """Voxels of the expected latent: those of the latent, halved until no axis has more than `FINEST`."""
-    k, j, i = shape
-    while max(k, j, i) > FINEST:
-        k, j, i = -(-k // 2), -(-j // 2), -(-i // 2)
-    return k, j, i
+def coarsened(latent: Tensor, most: int) -> Tensor:
+    """A latent (..., k, j, i) with voxels so many times as large that no axis has more than `most`."""
+    k, j, i = _voxels(latent)
+    times = -(-max(k, j, i) // most)
+    return functional.adaptive_avg_pool3d(latent, (-(-k // times), -(-j // times), -(-i // times)))
 
 
-def fit_expectation(xrays: Tensor, latents: Tensor, seed: int, rank: int = 64, components: int = 64) -> Expectation:
+def fit_expectation(
+    xrays: Tensor, deviations: Tensor, mean: Tensor, seed: int, rank: int = 64, components: int = 64
+) -> Expectation:
     """Fit the regression.
 
     The components of both are principal ones. A ridge regression leads from one to the other, and the network learns
@@ -147,17 +157,22 @@ def fit_expectation(xrays: Tensor, latents: Tensor, seed: int, rank: int = 64, c
 
     Args:
         xrays: (cases, 1, rows, columns).
-        latents: (cases, latent, *coarse), two or more, of about unit variance.
+        deviations: (cases, latent, *coarse) of two or more latents from their mean, so that their own mean is 0.
+        mean: (latent, *mean) of the latents.
         seed: of the network and the noise.
-        rank, components: of latent and image, at most a quarter of the cases each.
+        rank, components: of deviation and image, at most half as many as cases each.
     """
     count = len(xrays)
-    most = max(1, count // 4)
+    most = max(1, count // 2)
     rows, columns = xrays.shape[2:]
     shrink = -(-rows // ROWS)
-    channels, k, j, i = latents.shape[1:]
     shape = ExpectationShape(
-        (rows // shrink, columns // shrink), min(components, most), channels, (k, j, i), min(rank, most)
+        pixels=(rows // shrink, columns // shrink),
+        components=min(components, most),
+        latent=deviations.shape[1],
+        mean=_voxels(mean),
+        coarse=_voxels(deviations),
+        rank=min(rank, most),
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -168,10 +183,10 @@ def fit_expectation(xrays: Tensor, latents: Tensor, seed: int, rank: int = 64, c
         axes, spread = _principal(images - model.image_mean, shape.components)
         model.image_axes.copy_(axes)
         model.image_spread.copy_(spread)
-        flat = latents.flatten(1).float()
-        model.mean.copy_(latents.float().mean(dim=0))
-        axes, _ = _principal(flat - flat.mean(dim=0), shape.rank)
-        targets = (flat - flat.mean(dim=0)) @ axes
+        model.mean.copy_(mean)
+        flat = deviations.flatten(1).float()
+        axes, _ = _principal(flat, shape.rank)
+        targets = flat @ axes
         scale = targets.std().clamp_min(1e-6)
         model.axes.copy_((scale * axes.T).view_as(model.axes))
         targets = targets / scale
@@ -182,19 +197,25 @@ def fit_expectation(xrays: Tensor, latents: Tensor, seed: int, rank: int = 64, c
     return model.eval().requires_grad_(False)
 
 
-def cross_fitted(xrays: Tensor, latents: Tensor, seed: int, **settings: Any) -> Tensor:
-    """(cases, latent, *coarse) expected of each case by a regression that has not seen it.
+def cross_fitted(xrays: Tensor, deviations: Tensor, seed: int, **settings: Any) -> Tensor:
+    """(cases, latent, *coarse) deviation expected of each case by a regression, and a mean, that have not seen it.
 
     What a regression expects of the cases that it was fitted to is too near to the truth: a denoiser trained on that
     would be too sure of unseen ones.
     """
     order = torch.randperm(len(xrays), generator=torch.Generator().manual_seed(seed))
-    result = torch.empty_like(latents, dtype=torch.float32)
+    result = torch.empty_like(deviations, dtype=torch.float32)
     for number, held_out in enumerate(order.chunk(min(FOLDS, len(xrays)))):
         rest = order[~torch.isin(order, held_out)]
-        model = fit_expectation(xrays[rest], latents[rest], seed + number, **settings)
-        result[held_out] = model.volume(model(xrays[held_out]))
+        mean = deviations[rest].mean(dim=0)
+        model = fit_expectation(xrays[rest], deviations[rest] - mean, mean, seed + number, **settings)
+        result[held_out] = mean + model.deviation(model(xrays[held_out]))
     return result
+
+
+def _voxels(latent: Tensor) -> Shape:
+    k, j, i = (int(count) for count in latent.shape[-3:])
+    return k, j, i
 
 
 def _principal(centered: Tensor, count: int) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from deeprecon.ctpa.diffusion import Process
-from deeprecon.ctpa.expectation import Expectation, interpolated
+from deeprecon.ctpa.expectation import Expectation
 from deeprecon.ctpa.network import Denoiser, DenoiserShape, Rays
 
 
@@ -43,7 +43,7 @@ class ExpectingDenoiser(Denoiser):
         found = super().features(xray, withheld)
         components = self.expectation(xray)
         if withheld is not None:
-            components = components.masked_fill(withheld[:, None], 0)  # what is left is the mean
+            components = components.masked_fill(withheld[:, None], 0)  # without an X-ray the mean is expected
         wide = components[:, :, None, None].expand(-1, -1, *found.shape[2:])
         return torch.cat([found, wide.to(found.dtype)], dim=1)
 
@@ -55,11 +55,11 @@ class ExpectingDenoiser(Denoiser):
     def denoise(self, x: Tensor, t: Tensor, features: Tensor, where: Rays) -> Tensor:
         """See `Denoiser`."""
         own, components = self._parts(features)
-        return self.denoise_beside(x, t, own, where, self.expectation.volume(components[:, :, 0, 0]))
+        return self.denoise_beside(x, t, own, where, self.expectation.deviation(components[:, :, 0, 0]))
 
-    def denoise_beside(self, x: Tensor, t: Tensor, features: Tensor, where: Rays, expected: Tensor) -> Tensor:
-        """The same with a coarse expectation (batch, latent, *coarse), and features without its components."""
-        mean = interpolated(expected, where.axes).to(x)
+    def denoise_beside(self, x: Tensor, t: Tensor, features: Tensor, where: Rays, deviation: Tensor) -> Tensor:
+        """The same with the expected deviation (batch, latent, *coarse), and features without its components."""
+        mean = self.expectation.volume(deviation, where.axes).to(x)
         time = t.to(x).view(-1, *[1] * (x.ndim - 1))
         scale, _ = self._process.scales(time)
         foretold = super().denoise(torch.cat([x - scale * mean, mean], dim=1), t, features, where)

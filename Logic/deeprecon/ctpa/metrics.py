@@ -28,6 +28,12 @@ LIMITS = {
     Label.MUSCLE: (-50.0, 100.0),
 }
 """Median HU that an organ may have, with or without contrast in the blood."""
+LUNG = (-980, -500)
+"""HU of a voxel of lung, within the body."""
+BLOOD = (100, 450)
+"""HU of a voxel of contrasted blood."""
+WALL, DEPTH = 20.0, 15.0
+"""In mm: the outermost part of a chest where no heart is looked for, and the least depth of one."""
 
 
 def body_mask(hu: npt.ArrayLike) -> Mask:
@@ -139,6 +145,57 @@ def implausible(organs: Mapping[str, float]) -> list[str]:
         for name, value in organs.items()
         if not limits[name][0] <= value <= limits[name][1]
     ]
+
+
+def vessel_recall(hu: npt.ArrayLike, truth: npt.ArrayLike, labels: npt.NDArray[np.uint8]) -> float | None:
+    """Share of the true vessels' voxels that are nearer to vessel than to lung; None without labels of both.
+
+    Nearer: above the middle of what the true vessels and the true lung measure (medians).
+    """
+    wanted, volume = np.asarray(truth), np.asarray(hu)
+    vessels, lung = labels == Label.VESSEL, labels == Label.LUNG
+    if not vessels.any() or not lung.any():
+        return None
+    middle = 0.5 * (np.median(wanted[vessels]) + np.median(wanted[lung]))
+    return float((volume[vessels] > middle).mean())
+
+
+def lung_litres(hu: npt.ArrayLike, grid: Grid) -> float:
+    """Volume of what has the HU of lung within the body, in litres."""
+    return float(_lungs(hu).sum()) * float(np.prod(grid.spacing)) / 1e6
+
+
+def cardiothoracic_ratio(hu: npt.ArrayLike, grid: Grid) -> float | None:
+    """Widest heart over widest lungs, without labels; None where there are no lungs, or no contrasted blood.
+
+    The heart is taken for the contrasted blood in front of the spine, in the lower half of the lungs.
+    """
+    volume = np.asarray(hu)
+    lungs = _lungs(volume)
+    extents = [np.flatnonzero(lungs.any(axis=other)) for other in ((1, 2), (0, 2), (0, 1))]
+    if not len(extents[0]):
+        return None
+    k, j, i = extents
+    x, y, _ = grid.spacing
+    aside = int(np.ceil(WALL / x))
+    part = volume[
+        k[0] : (k[0] + k[-1]) // 2 + 1, j[0] : j[0] + int(0.65 * (j[-1] - j[0])) + 1, i[0] + aside : i[-1] + 1 - aside
+    ]
+    deep = ((part > BLOOD[0]) & (part < BLOOD[1])).sum(axis=1) >= DEPTH / y
+    width = max((_longest_run(plane) for plane in deep), default=0)
+    return width / float(i[-1] - i[0] + 1) if width else None
+
+
+def _longest_run(row: Mask) -> int:
+    """Of consecutive entries that are set."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], row.astype(np.int8), [0]])))
+    return int((edges[1::2] - edges[::2]).max(initial=0))
+
+
+def _lungs(hu: npt.ArrayLike) -> Mask:
+    volume = np.asarray(hu)
+    found: Mask = body_mask(volume) & (volume > LUNG[0]) & (volume < LUNG[1])
+    return found
 
 
 def _clipped(hu: npt.ArrayLike) -> Values:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from deeprecon.ctpa.autoencoder import Autoencoder, AutoencoderShape, encode_tiled
 from deeprecon.ctpa.diffusion import PROCESSES, Process
@@ -24,6 +24,7 @@ from deeprecon.ctpa.expecting import ExpectingDenoiser
 from deeprecon.ctpa.grid import Hu
 from deeprecon.ctpa.network import DenoiserShape
 from deeprecon.ctpa.projection import Geometry
+from deeprecon.ctpa.sampling import DTYPES
 from deeprecon.ctpa.store import geometry_from_json
 from deeprecon.ctpa.trust import Thresholds
 from deeprecon.data.errors import InputError
@@ -121,12 +122,14 @@ def load_model(bundle: Bundle, device: str) -> Model:
         raise _unfit(bundle, error) from error
 
 
-def load_encoder(folder: Path, device: str, coarser: int) -> tuple[Callable[[Hu], npt.NDArray[np.float32]], str]:
+def load_encoder(
+    folder: Path, device: str, precision: str, coarser: int
+) -> tuple[Callable[[Hu], npt.NDArray[np.float32]], str]:
     """What makes a latent of HU, for preparing a store; and the checksum of its bundle.
 
     Args:
         folder: bundle of `train-autoencoder`.
-        device: to encode on.
+        device, precision: to encode on and in.
         coarser: 0 for volumes of the full preset, 1 for those of the preview.
 
     Raises:
@@ -139,13 +142,26 @@ def load_encoder(folder: Path, device: str, coarser: int) -> tuple[Callable[[Hu]
             f"The autoencoder in {folder} was not trained on volumes of the preset {preset}.",
             "Choose another bundle, or another --preset.",
         )
-    model = load_autoencoder(bundle, device)
+    model = load_autoencoder(bundle, device).to(DTYPES[precision])
 
     def encode(hu: Hu) -> npt.NDArray[np.float32]:
         latent: npt.NDArray[np.float32] = encode_tiled(model, hu, (TILE, TILE, TILE), coarser).float().cpu().numpy()
         return latent
 
     return encode, bundle.sha256
+
+
+@torch.no_grad()
+def round_to_half(module: nn.Module) -> None:
+    """Round the numbers of a module to half precision, in which `half_state` keeps them, and leave them in single."""
+    for values in (*module.parameters(), *module.buffers()):
+        if values.is_floating_point():
+            values.copy_(values.half())
+
+
+def half_state(module: nn.Module) -> dict[str, Tensor]:
+    """The state of a module in half precision: half as large, and as good for networks that draw in bf16."""
+    return {name: value.half() if value.is_floating_point() else value for name, value in module.state_dict().items()}
 
 
 def autoencoder_card(model: Autoencoder) -> dict[str, Any]:

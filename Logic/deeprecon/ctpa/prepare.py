@@ -47,7 +47,13 @@ def prepare(inputs: PrepareInputs, parameters: PrepareParameters, run: Run) -> O
     pairs = read_manifest(inputs.manifest)
     grid = PRESETS[parameters.preset.value]
     encode, bundle = _encoder(inputs.bundle, parameters.preset, run)
-    settings = {"format": FORMAT, "preset": parameters.preset.value, "seed": run.seed, "bundle": bundle}
+    settings = {
+        "format": FORMAT,
+        "preset": parameters.preset.value,
+        "seed": run.seed,
+        "bundle": bundle,
+        "precision": None if bundle is None else run.precision,
+    }
     waiting = run.checkpoint / "cases"
     waiting.mkdir(parents=True, exist_ok=True)
     records: list[dict[str, Any]] = []
@@ -83,7 +89,7 @@ def _encoder(bundle: Path | None, preset: Preset, run: Run) -> tuple[Encode | No
         return None, None
     from deeprecon.ctpa.model import load_encoder
 
-    return load_encoder(bundle, run.device, coarser=1 if preset is Preset.PREVIEW else 0)
+    return load_encoder(bundle, run.device, run.precision, coarser=1 if preset is Preset.PREVIEW else 0)
 
 
 def _sources(pair: Pair) -> dict[str, str]:

@@ -49,7 +49,7 @@ VERBS = {
         settings.PrepareInputs,
         settings.PrepareParameters,
         prepare,
-        precisions=lambda parameters: ("fp32",),
+        precisions=lambda parameters: ("fp32", "bf16"),
     ),
     "train-autoencoder": Verb(
         "train an autoencoder on a prepared store, or on phantoms, and keep it as a model bundle",

@@ -17,7 +17,7 @@ from deeprecon.ctpa.autoencoder import Autoencoder
 from deeprecon.ctpa.diffusion import PROCESSES
 from deeprecon.ctpa.diffusion_training import DenoisingLoss, LatentSamples, latent_statistics, left_over
 from deeprecon.ctpa.encoders import make_encoder
-from deeprecon.ctpa.expectation import coarse_shape, cross_fitted, fit_expectation
+from deeprecon.ctpa.expectation import FINEST, FINEST_MEAN, Expectation, coarsened, cross_fitted, fit_expectation
 from deeprecon.ctpa.expecting import ExpectingDenoiser
 from deeprecon.ctpa.grid import Grid
 from deeprecon.ctpa.held_out import held_out_figures
@@ -27,7 +27,9 @@ from deeprecon.ctpa.model import (
     METHOD,
     autoencoder_card,
     denoiser_card,
+    half_state,
     load_autoencoder,
+    round_to_half,
 )
 from deeprecon.ctpa.network import DENOISERS, parameter_count
 from deeprecon.ctpa.parameters import EncoderName, TrainDiffusionInputs, TrainDiffusionParameters
@@ -67,12 +69,10 @@ def train_diffusion(inputs: TrainDiffusionInputs, parameters: TrainDiffusionPara
     run.reporter.status("Reading the latents")
     shift, scale = latent_statistics(training)
     xrays = {name: load_xrays(cases, grid, factor) for name, cases in (("train", training), ("validation", validation))}
-    coarse = torch.stack([_coarse((torch.from_numpy(case.latent()) - shift) / scale) for case in training])
     run.reporter.status("Fitting the expectation")
-    expectation = fit_expectation(xrays["train"], coarse, run.seed, rank=MOST_RANK)
-    crossed = cross_fitted(xrays["train"], coarse, run.seed, rank=MOST_RANK)
+    expectation, crossed = expect(training, xrays["train"], shift, scale, run.seed)
     # The process shall have unit variance where it has work to do: in what the expectation leaves.
-    left = left_over(training, crossed, shift, scale, grid)
+    left = left_over(training, expectation, crossed, shift, scale, grid)
     scale = scale * left
     crossed = crossed / left
     expectation.divide(left)
@@ -85,7 +85,7 @@ def train_diffusion(inputs: TrainDiffusionInputs, parameters: TrainDiffusionPara
     samples = LatentSamples(
         cases=training,
         xrays=xrays["train"],
-        expected=crossed,
+        deviations=crossed,
         shift=shift,
         scale=scale,
         grid=grid,
@@ -97,8 +97,8 @@ def train_diffusion(inputs: TrainDiffusionInputs, parameters: TrainDiffusionPara
         seed=run.seed,
     )
     with torch.no_grad():
-        expected = expectation.volume(expectation(xrays["validation"]))
-    judged = replace(samples, cases=validation, xrays=xrays["validation"], expected=expected)
+        deviations = expectation.deviation(expectation(xrays["validation"]))
+    judged = replace(samples, cases=validation, xrays=xrays["validation"], deviations=deviations)
     held_out = judged.held_out(MOST_HELD_OUT)
 
     settings, batches = divided(parameters.steps, parameters.accumulate, parameters.learning_rate)
@@ -141,12 +141,14 @@ def train_diffusion(inputs: TrainDiffusionInputs, parameters: TrainDiffusionPara
         "usual_mean": distances[0].tolist(),
         "usual_deviation": distances[1].tolist(),
     }
+    for part in (autoencoder, denoiser):
+        round_to_half(part)
     run.reporter.status("Synthesizing held-out cases")
     checked = held_out_figures(autoencoder, denoiser, process, validation, xrays["validation"], shift, scale, grid, run)
     card["thresholds"] = {"nrmse": checked.pop("nrmse_limit"), "distance": distances[2]}
     figures |= checked
     write_table(outputs["history"], result.history)
-    weights = {"autoencoder": autoencoder.state_dict(), "denoiser": denoiser.state_dict()}
+    weights = {"autoencoder": half_state(autoencoder), "denoiser": half_state(denoiser)}
     about = _about(parameters, store, len(training), phantoms, run.seed)
     write_bundle(outputs["bundle"], about, METHOD, parameters.denoiser.value, card, weights, _readme(about))
     return Outcome(outputs, figures)
@@ -171,12 +173,27 @@ def probe_of(loss: DenoisingLoss, samples: LatentSamples, size: int, fabric: Fab
     return float(np.prod(batch["x"].shape[2:])), partial(loss, batch)
 
 
-def _coarse(latent: Tensor) -> Tensor:
-    k, j, i = latent.shape[1:]
-    return functional.adaptive_avg_pool3d(latent, coarse_shape((k, j, i)))
+def expect(cases: Sequence[Case], xrays: Tensor, shift: Tensor, scale: Tensor, seed: int) -> tuple[Expectation, Tensor]:
+    """The expectation of standardized latents, and the deviations (cases, latent, *coarse) that such expect unseen.
+
+    Args:
+        cases: of the training.
+        xrays: (cases, 1, rows, columns).
+        shift, scale: (latent, 1, 1, 1) mean and standard deviation of the latents.
+        seed: see `fit_expectation`.
+    """
+    total, coarse = torch.zeros(()), []
+    for case in cases:
+        latent = (torch.from_numpy(case.latent()).float() - shift) / scale
+        total = total + coarsened(latent, FINEST_MEAN)
+        coarse.append(coarsened(latent, FINEST))
+    stacked = torch.stack(coarse)
+    deviations = stacked - stacked.mean(dim=0)
+    expectation = fit_expectation(xrays, deviations, total / len(cases), seed, rank=MOST_RANK)
+    return expectation, cross_fitted(xrays, deviations, seed, rank=MOST_RANK)
 
 
-def _distances(expectation: Any, xrays: Tensor, unseen: Tensor) -> tuple[Tensor, Tensor, float]:
+def _distances(expectation: Expectation, xrays: Tensor, unseen: Tensor) -> tuple[Tensor, Tensor, float]:
     """Mean and standard deviation of the embeddings of training X-rays, and what 99 % of unseen ones stay below."""
     with torch.no_grad():
         known, new = expectation.embedding(xrays), expectation.embedding(unseen)

@@ -78,7 +78,7 @@ def resolve_threads(device: str) -> int:
     try:
         for threads in candidates:
             torch.set_num_threads(threads)
-            seconds = _fastest(step, budget=0.6 / len(candidates))
+            (seconds,) = _fastest(step, budget=0.6 / len(candidates))
             if seconds < 0.85 * best_seconds:
                 best, best_seconds = threads, seconds
     finally:
@@ -289,14 +289,16 @@ def synchronize(device: str) -> None:
         _torch().mps.synchronize()
 
 
-def _fastest(step: Callable[[], None], budget: float) -> float:
-    """Seconds of the fastest of the calls that fit into `budget` seconds, after one call to warm up."""
-    step()
-    fastest, start = float("inf"), time.perf_counter()
-    while time.perf_counter() - start < budget:
-        begin = time.perf_counter()
+def _fastest(*steps: Callable[[], None], budget: float) -> list[float]:
+    """Seconds of the fastest call of each step, after one to warm up; in turn, so that other load meets all alike."""
+    for step in steps:
         step()
-        fastest = min(fastest, time.perf_counter() - begin)
+    fastest, start = [float("inf")] * len(steps), time.perf_counter()
+    while time.perf_counter() - start < budget:
+        for index, step in enumerate(steps):
+            begin = time.perf_counter()
+            step()
+            fastest[index] = min(fastest[index], time.perf_counter() - begin)
     return fastest
 
 
@@ -323,8 +325,8 @@ def _bf16_pays(torch: Any, device: str) -> bool:
         return False
     rows = 256 if device == "cpu" else 65536  # few: without hardware for it bf16 is up to 100 times slower
     try:
-        single = _fastest(_small_network(torch, device, width=256, rows=rows), budget=0.1)
-        half = _fastest(_small_network(torch, device, width=256, rows=rows, dtype=torch.bfloat16), budget=0.1)
+        dtypes = None, torch.bfloat16
+        single, half = _fastest(*(_small_network(torch, device, 256, rows, dtype) for dtype in dtypes), budget=0.3)
     except RuntimeError:
         return False
     return half * 1.3 < single
@@ -338,7 +340,7 @@ def _gflops(torch: Any, device: str) -> float:
         torch.mm(matrix, matrix)
         synchronize(device)
 
-    return round(2e-9 * size**3 / _fastest(multiply, budget=0.2), 1)
+    return round(2e-9 * size**3 / _fastest(multiply, budget=0.2)[0], 1)
 
 
 def _dtype(torch: Any, precision: str) -> torch.dtype:

@@ -67,6 +67,8 @@ def test_the_truth_itself_is_perfect(done, figures_of, files):
     assert "psnr" not in found  # infinite
     assert found["projection_nrmse"] == found["truth_projection_nrmse"] < 0.02
     assert found["lung_hu"] == found["truth_lung_hu"]
+    assert found["cardiothoracic_ratio"] == found["truth_cardiothoracic_ratio"]
+    assert found["vessel_recall"] > 0.9
     assert -950 < found["lung_hu"] < -550
 
 

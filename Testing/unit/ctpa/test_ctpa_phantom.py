@@ -213,3 +213,19 @@ def test_ridge_finds_a_linear_map_and_beats_the_mean_on_chests():
     shuffled = np.mean([metrics.psnr(a, b) for a, b in zip(np.roll(found, 1, axis=0), cts[40:], strict=True)])
     assert ours > theirs + 1
     assert ours > shuffled + 2
+
+
+def test_the_cardiothoracic_ratio_is_that_of_the_labels():
+    for seed in range(3):
+        hu, labels = draw_grid(make_anatomy(seed), GRID)
+        widths = [np.ptp(np.flatnonzero((labels == label).any(axis=(0, 1)))) + 1 for label in (Label.HEART, Label.LUNG)]
+        assert metrics.cardiothoracic_ratio(hu, GRID) == pytest.approx(widths[0] / widths[1], abs=0.07)
+    assert metrics.cardiothoracic_ratio(np.full_like(hu, -1000), GRID) is None
+
+
+def test_vessels_that_are_gone_or_elsewhere_are_not_recalled():
+    hu, labels = draw_grid(make_anatomy(0), GRID)
+    assert metrics.vessel_recall(hu, hu, labels) > 0.9
+    assert metrics.vessel_recall(np.where(labels == Label.VESSEL, -850, hu), hu, labels) == 0
+    assert metrics.vessel_recall(hu[:, :, ::-1], hu, labels) < 0.6
+    assert metrics.vessel_recall(hu, hu, np.zeros_like(labels)) is None

@@ -40,7 +40,7 @@ def make_bundle(folder: Path, method: str = METHOD, **changes: object) -> Path:
     """An untrained model whose layers are all awake."""
     torch.manual_seed(1)
     autoencoder = Autoencoder(AutoencoderShape((2, 4, 4, 8), 3))
-    expected = ExpectationShape((28, 24), 5, 3, (7, 6, 6), 4, 8)
+    expected = ExpectationShape((28, 24), 5, 3, (14, 12, 12), (7, 6, 6), 4, 8)
     process = "rectified-flow"
     denoiser = ExpectingDenoiser(DenoiserShape(3, (4, 8), 1, 4), 4, Expectation(expected), PROCESSES[process])
     with torch.no_grad():

@@ -120,7 +120,7 @@ def latent_samples(**changes):
     ones = torch.ones(2, 1, 1, 1)
     values = {
         "cases": cases, "xrays": torch.arange(9.0).view(9, 1, 1, 1).expand(9, 1, 24, 16),
-        "expected": torch.zeros(9, 2, 12, 8, 8), "shift": 0 * ones, "scale": ones, "grid": Grid((12, 8, 8)),
+        "deviations": torch.zeros(9, 2, 12, 8, 8), "shift": 0 * ones, "scale": ones, "grid": Grid((12, 8, 8)),
         "process": PROCESSES["rectified-flow"], "withheld": 0.25, "patch": 0, "divisor": 4, "group": 4, "seed": 0,
     }  # fmt: skip
     return LatentSamples(**(values | changes))
@@ -261,8 +261,8 @@ def test_a_model_bundle_is_complete_and_standardized(trained):
     case = store.cases("validation")[0]
     xray = torch.from_numpy(case.xray())[None, None]
     assert model.distance(xray) < 5 < model.distance(xray.flip(2) * 3)
-    where = model.denoiser.expectation.volume(model.denoiser.expectation(xray))
-    assert where.shape[1:] == (4, 12, 8, 8) or where.shape[1:] == (4, 24, 16, 16)
+    deviation = model.denoiser.expectation.deviation(model.denoiser.expectation(xray))
+    assert deviation.shape[1:] == model.denoiser.expectation.mean.shape == (4, 24, 16, 16)
 
 
 @pytest.mark.parametrize("settings", [{"patch": 8}, {"checkpointing": True}, {"process": "epsilon"}], ids=str)

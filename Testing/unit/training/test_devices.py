@@ -171,7 +171,7 @@ def test_fewer_threads_win_ties(monkeypatch: pytest.MonkeyPatch) -> None:
     times = {1: 1.0, 2: 0.9, 4: 0.5, 8: 0.49, 12: 0.2}
     monkeypatch.setattr(devices, "cpu_cores", lambda: 12)
     monkeypatch.setattr(torch, "set_num_threads", lambda count: current.append(count))
-    monkeypatch.setattr(devices, "_fastest", lambda step, budget: times[current[-1]])
+    monkeypatch.setattr(devices, "_fastest", lambda step, budget: [times[current[-1]]])
     current: list[int] = []
     monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
     assert devices.resolve_threads("cpu") == 12
