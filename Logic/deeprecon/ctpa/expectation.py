@@ -25,6 +25,8 @@ STEPS, BATCH, RATE, DECAY = 1500, 50, 2e-3, 0.1
 FOLDS = 5
 JITTER = 0.03
 """Noise on the image's components while training, in their standard deviations."""
+REACH = 1.25
+"""Longest vector of image components that is followed, over their root mean square length among the training cases."""
 Places = tuple[Tensor, Tensor, Tensor]
 """Centers of voxels along k, j and i, from -1 to 1."""
 
@@ -85,9 +87,15 @@ class Expectation(nn.Module):
             nn.init.zeros_(parameter)
 
     def image_components(self, xray: Tensor) -> Tensor:
-        """(batch, components) of X-rays (batch, 1, rows, columns), of about unit variance; in fp32 throughout."""
+        """(batch, components) of X-rays (batch, 1, rows, columns), of about unit variance; in fp32 throughout.
+
+        Those of an X-ray unlike all of the training are shortened: a regression is not followed beyond its cases.
+        """
         with torch.autocast(xray.device.type, enabled=False):
-            return self._centered(xray) @ self.image_axes.float() / self._spread()
+            seen = self._centered(xray) @ self.image_axes.float() / self._spread()
+            length = seen.norm(dim=1, keepdim=True)
+            shortened: Tensor = seen * (REACH * self.shape.components**0.5 / length.clamp_min(1e-9)).clamp_max(1)
+            return shortened
 
     def embedding(self, xray: Tensor) -> Tensor:
         """(batch, components + 1): the components, and how much of the image they leave unexplained."""

@@ -85,7 +85,9 @@ class Turn(Enum):
 
 @dataclass(frozen=True)
 class PhantomInputs:
-    """A phantom needs no files."""
+    """A phantom needs no files; with a CT it is that one's X-ray that is made."""
+
+    ct: Annotated[Path | None, "CT of a chest to make the X-ray of; chests made by code if left out"] = None
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def _never(parameters: Any) -> bool:
 
 VERBS = {
     "phantom": Verb(
-        "make chests whose CT is known, with an X-ray of each, and their manifest",
+        "make chests whose CT is known, or take your CT, with an X-ray of each, and their manifest",
         settings.PhantomInputs,
         settings.PhantomParameters,
         phantom,

@@ -57,6 +57,15 @@ def test_a_curved_relation_is_learned_from_few_cases(expectation: Expectation) -
     assert error < 0.3 * linear.square().mean()
 
 
+def test_an_xray_unlike_any_other_is_not_followed_beyond_what_was_learned(expectation: Expectation) -> None:
+    """Trap: a regression goes on in straight lines, and draws chests of 10 dB after the X-ray of another clinic."""
+    xrays, _ = cases(50, seed=1)
+    usual, strange = (expected(expectation, expectation(scale * xrays)).flatten(1).norm(dim=1) for scale in (1, 20))
+    assert strange.max() < 1.5 * usual.max()
+    lengths = [expectation.embedding(scale * xrays)[:, :4].norm(dim=1).median() for scale in (1, 20)]
+    assert lengths[1] > 15 * lengths[0]  # its strangeness is seen all the same
+
+
 def test_a_fit_is_the_same_for_the_same_seed_and_leaves_the_generators_alone() -> None:
     before = torch.get_rng_state()
     first, second = (fitted(20, 3) for _ in range(2))

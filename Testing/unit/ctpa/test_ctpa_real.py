@@ -103,6 +103,19 @@ def test_a_real_ct_is_evaluated_against_itself_on_other_voxels(done, figures_of,
     assert found["lung_litres"] == found["truth_lung_litres"]
 
 
+@needs(THORAX)
+def test_the_own_projection_of_a_real_thorax_is_reconstructed_and_the_demonstrator_is_not_to_be_trusted(
+    done, figures_of, warnings_of, tmp_path
+):
+    xray = done("phantom", "made", inputs={"ct": THORAX}) / "case_0000" / "xray.nii.gz"
+    result = done("synthesize", "result", inputs={"xray": xray}, samples=1, steps=4)
+    assert any("Do not trust the result" in text for text in warnings_of(result))
+    given = {"ct": result / "ct.nii.gz", "truth": THORAX, "xray": xray}
+    found = figures_of(done("evaluate", "score", inputs=given))
+    assert found["truth_projection_nrmse"] < 0.15
+    assert found["psnr_body"] > 11  # a chest, if not this one
+
+
 @needs(FILM, CROP)
 @pytest.mark.parametrize("path", [CROP, THORAX])
 def test_a_real_ct_is_no_xray(path):

@@ -428,3 +428,18 @@ def test_a_chest_is_the_same_whichever_are_made_beside_it(done):
     for name in ("ct", "labels", "xray"):
         first = read_volume(alone / "case_0001" / f"{name}.nii.gz").array
         np.testing.assert_array_equal(first, read_volume(beside / "case_0002" / f"{name}.nii.gz").array)
+
+
+def test_a_ct_of_ones_own_gets_its_xray_and_goes_into_a_store(done, error_of, chest, tmp_path):
+    write_volume(tmp_path / "mine.nii.gz", chest[0])
+    made = done("phantom", "made", inputs={"ct": tmp_path / "mine.nii.gz"})
+    (row,) = read_table(made / "manifest.csv")
+    assert (row["patient"], row.keys()) == ("mine", {"patient", "view", "ct", "xray"})
+    ct = read_volume(made / row["ct"])
+    np.testing.assert_array_equal(ct.array, chest[0].array)
+    np.testing.assert_allclose(ct.ijk_to_ras, chest[0].ijk_to_ras, atol=1e-4)
+    prepared = done("prepare", "store", inputs={"manifest": made / "manifest.csv"}, validation=0.0, test=0.0)
+    (case,) = Store.open(prepared).cases()
+    assert not case.projected
+    assert not case.notes
+    assert "of one CT" in error_of("phantom", inputs={"ct": tmp_path / "mine.nii.gz"}, count=2)
