@@ -2,6 +2,7 @@
 PYTHON ?= python3
 CASE ?=
 OUTPUT ?= out/demo
+METHOD ?= scar
 
 .PHONY: demo test setup screenshots benchmark clean
 
@@ -26,11 +27,7 @@ screenshots: setup
 	@cd Testing && QT_QPA_PLATFORM=offscreen ../.venv/bin/python -m panels.ctpa_screenshots
 
 benchmark: setup
-	@.venv/bin/python Testing/benchmarks/scar_methods.py
-	@.venv/bin/python Testing/benchmarks/scar_families.py
-	@.venv/bin/python Testing/benchmarks/scar_hidden_slices.py
-	@.venv/bin/python Testing/benchmarks/scar_large.py
-	@.venv/bin/python Testing/benchmarks/scar_speed.py
+	@for script in Testing/benchmarks/$(METHOD)_*.py; do .venv/bin/python $$script || exit 1; done
 
 clean:
 	rm -rf .venv out
