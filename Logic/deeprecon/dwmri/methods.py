@@ -13,9 +13,10 @@ from deeprecon.data.dwi_scan import DwiScan
 from deeprecon.data.gradients import GradientTable
 from deeprecon.dwmri import classical
 from deeprecon.dwmri.filters import gaussian
-from deeprecon.dwmri.local_pca import LARGE, local_pcas
+from deeprecon.dwmri.local_pca import local_pcas
 from deeprecon.dwmri.mask import bounding_box
 from deeprecon.dwmri.parameters import Method
+from deeprecon.dwmri.pca import LARGE
 from deeprecon.dwmri.rician import correct_bias
 from deeprecon.dwmri.selfsupervised import noise_taps, refine, simulate
 from deeprecon.jobs.run import Run

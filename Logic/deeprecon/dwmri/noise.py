@@ -10,13 +10,14 @@ import numpy.typing as npt
 
 from deeprecon.dwmri.filters import gradient_magnitude, smooth_in_mask
 from deeprecon.dwmri.metrics import EDGE_SIGMA, edge_correlation, lag1
-from deeprecon.dwmri.pca import noise_map
+from deeprecon.dwmri.pca import LARGE, noise_map
 from deeprecon.dwmri.rician import stabilize
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
-RADIUS, STRIDE = 2, 2
+RADIUS, STRIDES = 2, (2, 3)
+"""Of the windows in voxels; the second stride is that of large scans, whose noise map is as exact with it."""
 ROUNDS = 2
 """In which the level is measured again on magnitudes that the last one made vary alike."""
 SMOOTHING = 2.0
@@ -45,7 +46,8 @@ def estimate_noise(array: Floats, mask: Mask, device: str, threads: int = 1, ric
 def _level(array: Floats, mask: Mask, device: str, threads: int) -> Floats:
     found = np.zeros(mask.shape, np.float32)
     if array.shape[-1] >= 4:
-        found = noise_map(array, mask, RADIUS, STRIDE, device, threads)
+        stride = STRIDES[int(mask.sum() > LARGE)]
+        found = noise_map(array, mask, RADIUS, stride, device, threads)
     if not (found > 0).any():
         return np.full(mask.shape, _from_differences(array, mask), np.float32)
     return np.maximum(smooth_in_mask(found, found > 0, SMOOTHING), 1e-6 * float(found.max())).astype(np.float32)

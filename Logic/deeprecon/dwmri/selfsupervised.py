@@ -21,9 +21,10 @@ import torch
 from torch import Tensor
 
 from deeprecon.dwmri.filters import gaussian
-from deeprecon.dwmri.local_pca import LARGE, local_pcas, principal_axes
+from deeprecon.dwmri.local_pca import local_pcas, principal_axes
 from deeprecon.dwmri.metrics import lag1
 from deeprecon.dwmri.network import Refiner
+from deeprecon.dwmri.pca import LARGE
 from deeprecon.dwmri.planted import plant
 from deeprecon.dwmri.rician import rician_mean
 from deeprecon.jobs.progress import Part
