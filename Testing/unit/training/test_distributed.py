@@ -19,6 +19,7 @@ from deeprecon.training.fabric import SingleDevice, make_fabric
 
 LIBRARY = Path(next(iter(deeprecon.__path__))).parent
 SCRIPT = Path(__file__).with_name("distributed_fit.py")
+SLURM = LIBRARY.parent / "CTPASynthesis" / "Resources" / "Scripts" / "train_ctpa.sbatch"
 
 
 def start(command: list[str], folder: Path) -> dict[str, Any]:
@@ -66,15 +67,38 @@ def test_a_batch_system_around_one_process_changes_nothing(monkeypatch: pytest.M
     assert (fabric.world_size, fabric.global_rank, fabric.is_global_zero) == (1, 0, True)
 
 
-def test_the_command_line_trains_in_two_processes_as_in_one_with_the_double_batch(tmp_path: Path) -> None:
+def stand_ins_for_slurm(folder: Path) -> None:
+    """srun starts what it is given twice, as on two nodes; a node has one processor for a GPU."""
+    programs = {
+        "scontrol": "echo localhost",
+        "srun": 'SLURM_PROCID=1 "$@" & SLURM_PROCID=0 "$@" && wait $!',
+        "torchrun": f'exec "{sys.executable}" -m torch.distributed.run "${{@/gpu/1}}"',
+    }
+    folder.mkdir()
+    for name, line in programs.items():
+        (folder / name).write_text(f"#!/bin/bash\n{line}\n", encoding="utf-8")
+        (folder / name).chmod(0o755)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SLURM runs on Linux")
+def test_the_command_line_trains_in_two_processes_and_on_two_nodes_as_in_one_with_the_double_batch(
+    tmp_path: Path,
+) -> None:
     pytest.importorskip("lightning_fabric")
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    settings = ["--steps", "4", "--patch", "16", "--autoencoder", "small-4x", "--precision", "fp32", "--threads", "1"]
+    stand_ins_for_slurm(tmp_path / "bin")
     environment = {**os.environ, "PYTHONPATH": str(LIBRARY), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "-1"}
+    environment["PATH"] = f"{tmp_path / 'bin'}{os.pathsep}{environment['PATH']}"
+    environment |= {"SLURM_JOB_NODELIST": "node[1-2]", "SLURM_NNODES": "2", "SLURM_JOB_ID": "1"}
+    verb = ["-m", "deeprecon", "ctpa", "train-autoencoder"]
+    settings = ["--steps", "4", "--patch", "16", "--autoencoder", "small-4x", "--precision", "fp32", "--threads", "1"]
+    launchers = {
+        "one": [sys.executable, *verb],
+        "two": [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *verb],
+        "nodes": ["bash", str(SLURM), "train-autoencoder"],
+    }
     curves = {}
-    for name, launcher, batch in (("two", torchrun, "1"), ("one", [], "2")):
-        verb = ["-m", "deeprecon", "ctpa", "train-autoencoder", "--output", str(tmp_path / name), "--batch", batch]
-        command = [sys.executable, *launcher, *verb, *settings]
+    for name, launcher in launchers.items():
+        command = [*launcher, *settings, "--output", str(tmp_path / name), "--batch", "2" if name == "one" else "1"]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         assert done.stdout.count("Results in") == 1  # of the first process alone
@@ -83,3 +107,4 @@ def test_the_command_line_trains_in_two_processes_as_in_one_with_the_double_batc
     assert len(curves["one"]) == 4
     # but for the noise on the latent, which each process draws by itself; other patches would differ by a half
     assert curves["two"] == pytest.approx(curves["one"], rel=0.02)
+    assert curves["nodes"] == pytest.approx(curves["two"], rel=1e-6)
