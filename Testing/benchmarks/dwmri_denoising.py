@@ -21,11 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
 
 from deeprecon.data.files import write_json
+from deeprecon.dwmri.filters import smooth_in_mask
 from deeprecon.dwmri.methods import denoise
 from deeprecon.dwmri.metrics import evaluate
 from deeprecon.dwmri.noise import estimate_noise
@@ -33,6 +35,9 @@ from deeprecon.dwmri.parameters import EnhanceParameters, Method
 from deeprecon.dwmri.phantom import make_phantom
 from deeprecon.jobs.run import Run
 from deeprecon.training.devices import resolve_precision
+
+Floats = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "SNR 10": {"snr": 10},
@@ -76,8 +81,21 @@ def measure(setting: str, seed: int, methods: list[str], device: str, threads: i
                 found = done.array
         seconds = time.process_time() - start
         figures = evaluate(found, made.clean, made.mask, made.labels, noisy, made.sigma)
+        if method in OURS:
+            figures |= judge_uncertainty(done.uncertainty, found - made.clean.array, made.mask)
         rows.append({"setting": setting, "seed": seed, "method": method, "seconds": round(seconds, 2)} | figures)
     return rows
+
+
+def judge_uncertainty(said: Floats, error: Floats, mask: Mask) -> dict[str, float]:
+    """How large it is beside the error, and whether it is larger where the error is, averaged over neighbors."""
+    square = np.mean(error.astype(np.float32) ** 2, axis=-1)
+    around = np.sqrt(smooth_in_mask(square, mask, 1.0))
+    ratio = np.sqrt(np.mean(said[mask] ** 2) / np.mean(square[mask]))
+    return {
+        "uncertainty_ratio": float(ratio),
+        "uncertainty_correlation": float(np.corrcoef(said[mask], around[mask])[0, 1]),
+    }
 
 
 def summary(rows: list[dict[str, Any]], setting: str) -> dict[str, dict[str, float]]:
@@ -152,6 +170,10 @@ def main() -> int:
                   f"{mean['md_error']:6.1f} {mean['direction_error']:5.2f} {mean['edge_ratio']:.4f} "
                   f"{mean['residual_edge_correlation']:6.3f} {mean['lesion_rmse']:6.2f} "
                   f"{mean['seconds']:6.1f}")  # fmt: skip
+        for method, mean in summary(rows, setting).items():
+            if method in OURS:
+                print(f"{method}: uncertainty {mean['uncertainty_ratio']:.2f} times the error, correlation with that "
+                      f"around each voxel {mean['uncertainty_correlation']:.2f}")  # fmt: skip
     print()
     broken = gates(rows, arguments.settings)
     print(f"Written to {arguments.json}")

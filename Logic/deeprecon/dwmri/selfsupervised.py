@@ -20,7 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from deeprecon.dwmri.filters import gaussian
+from deeprecon.dwmri.filters import smooth_in_mask
 from deeprecon.dwmri.local_pca import local_pcas, principal_axes
 from deeprecon.dwmri.metrics import lag1
 from deeprecon.dwmri.network import Refiner
@@ -275,14 +275,16 @@ def _train(model: Refiner, repeats: list[_Repeat], steps: int, run: Run, number:
 
 
 def _error(model: Refiner, repeats: list[_Repeat], shape: tuple[int, ...], volumes: int) -> Floats:
-    """(k, j, i) root mean square error on the repeats, smoothed: so few repeats leave noise in it."""
+    """(k, j, i) root mean square error on the repeats where nothing was planted, smoothed: so few leave noise in it."""
     total, count = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     with torch.no_grad():
         for repeat in repeats:
             found = model(repeat.noisy[None], repeat.guides[None])[0]
-            total[repeat.slices] += ((found - repeat.truth) ** 2).sum(dim=0).cpu().numpy() / volumes + repeat.rest
-            count[repeat.slices] += 1
-    return np.sqrt(gaussian(total / count, 1.0)).astype(np.float32)
+            error = ((found - repeat.truth) ** 2).sum(dim=0).cpu().numpy() / volumes + repeat.rest
+            as_it_was = (repeat.inside & (repeat.weight <= 1)).cpu().numpy()
+            total[repeat.slices] += error * as_it_was
+            count[repeat.slices] += as_it_was
+    return np.sqrt(smooth_in_mask(total / np.maximum(count, 1), count > 0, 1.0)).astype(np.float32)
 
 
 def _mean(parts: list[Floats]) -> Floats:
