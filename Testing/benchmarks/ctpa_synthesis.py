@@ -59,6 +59,7 @@ from deeprecon.data.files import write_json
 from deeprecon.jobs.run import Run
 from deeprecon.training.batches import Batches, Draws
 from deeprecon.training.fabric import make_fabric
+from deeprecon.training.devices import resolve_precision
 from deeprecon.training.fit import FitSettings, fit
 
 GRID, GEOMETRY = Grid((56, 48, 48)), Geometry()
@@ -316,7 +317,7 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--process", choices=list(PROCESSES), default="rectified-flow")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--precision", choices=["fp32", "bf16"], default="bf16")
+    parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto")
     parser.add_argument("--json", type=Path, default=Path("out/ctpa_synthesis.json"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -325,7 +326,8 @@ def main() -> int:
     found = baselines(training, held_out)
     begun = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
-        run = Run(Path(folder), Path(folder), arguments.device, 1, arguments.precision, 0, Quiet())
+        precision = resolve_precision(arguments.device, arguments.precision)
+        run = Run(Path(folder), Path(folder), arguments.device, 1, precision, 0, Quiet())
         autoencoder = train_autoencoder(training, arguments.autoencoder_steps, run)
         between = time.process_time()
         others, drawn = samples(
