@@ -58,8 +58,8 @@ from deeprecon.ctpa.xray import standardize
 from deeprecon.data.files import write_json
 from deeprecon.jobs.run import Run
 from deeprecon.training.batches import Batches, Draws
-from deeprecon.training.fabric import make_fabric
 from deeprecon.training.devices import resolve_precision
+from deeprecon.training.fabric import make_fabric
 from deeprecon.training.fit import FitSettings, fit
 
 GRID, GEOMETRY = Grid((56, 48, 48)), Geometry()

@@ -35,6 +35,7 @@ from deeprecon.ctpa.network import DENOISERS, parameter_count
 from deeprecon.ctpa.parameters import EncoderName, TrainDiffusionInputs, TrainDiffusionParameters
 from deeprecon.ctpa.store import Case, Store, geometry_to_json
 from deeprecon.ctpa.training_plan import Probe, divided, estimate_need, measured, refuse_too_large
+from deeprecon.ctpa.trust import limit_of
 from deeprecon.data.errors import InputError
 from deeprecon.data.tables import write_table
 from deeprecon.jobs.run import Outcome, Run
@@ -144,8 +145,10 @@ def train_diffusion(inputs: TrainDiffusionInputs, parameters: TrainDiffusionPara
     for part in (autoencoder, denoiser):
         round_to_half(part)
     run.reporter.status("Synthesizing held-out cases")
-    checked = held_out_figures(autoencoder, denoiser, process, validation, xrays["validation"], shift, scale, grid, run)
-    card["thresholds"] = {"nrmse": checked.pop("nrmse_limit"), "distance": distances[2]}
+    checked, nrmse_limit = held_out_figures(
+        autoencoder, denoiser, process, validation, xrays["validation"], shift, scale, grid, run
+    )
+    card["thresholds"] = None if nrmse_limit is None else {"nrmse": nrmse_limit, "distance": distances[2]}
     figures |= checked
     write_table(outputs["history"], result.history)
     weights = {"autoencoder": half_state(autoencoder), "denoiser": half_state(denoiser)}
@@ -193,14 +196,14 @@ def expect(cases: Sequence[Case], xrays: Tensor, shift: Tensor, scale: Tensor, s
     return expectation, cross_fitted(xrays, deviations, seed, rank=MOST_RANK)
 
 
-def _distances(expectation: Expectation, xrays: Tensor, unseen: Tensor) -> tuple[Tensor, Tensor, float]:
-    """Mean and standard deviation of the embeddings of training X-rays, and what 99 % of unseen ones stay below."""
+def _distances(expectation: Expectation, xrays: Tensor, unseen: Tensor) -> tuple[Tensor, Tensor, float | None]:
+    """Mean and standard deviation of the embeddings of X-rays, and what the distance of unseen ones stays below."""
     with torch.no_grad():
         known, new = expectation.embedding(xrays), expectation.embedding(unseen)
     both = torch.cat([known, new])  # the unseen ones too: of what they leave unexplained, training says too little
     mean, deviation = both.mean(dim=0), both.std(dim=0).clamp_min(1e-6)
     distances = ((new - mean) / deviation).square().mean(dim=1).sqrt()
-    return mean, deviation, float(torch.quantile(distances, 0.99))
+    return mean, deviation, limit_of(distances.tolist())
 
 
 def _check(store: Store, source: Bundle, inputs: TrainDiffusionInputs, parameters: TrainDiffusionParameters) -> None:

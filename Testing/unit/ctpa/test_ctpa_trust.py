@@ -23,6 +23,7 @@ from deeprecon.ctpa.trust import (
     check_projection,
     image_ssim,
     judge,
+    limit_of,
     organ_medians,
 )
 
@@ -194,6 +195,20 @@ def check_of(nrmse):
 
 def light_of(nrmse=0.1, organs=None, seams=1.0, distance=1.0, thresholds=LIMITS, notes=(), demonstrator=False):
     return judge(check_of(nrmse), GOOD | (organs or {}), seams, distance, thresholds, notes, demonstrator)
+
+
+@pytest.mark.parametrize("count", [3, 9, 60])
+def test_a_limit_from_a_few_cases_is_passed_by_one_of_a_hundred_others(count):
+    """Trap: the largest of nine held-out cases, or their 99th percentile, is passed by every tenth."""
+    rng = np.random.default_rng(count)
+    figures = np.exp(rng.normal(-2, 0.2, (20_000, count + 1)))
+    passed = np.mean([row[-1] > limit_of(row[:-1]) for row in figures])
+    assert 0.006 < passed < 0.014
+    assert np.mean(figures[:, -1] > np.quantile(figures[:, :-1], 0.99, axis=1)) > 0.015
+
+
+def test_two_cases_tell_no_limit():
+    assert limit_of([0.1, 0.2]) is None
 
 
 def test_nothing_against_it_is_green():
