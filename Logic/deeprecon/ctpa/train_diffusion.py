@@ -148,6 +148,11 @@ def train_diffusion(inputs: TrainDiffusionInputs, parameters: TrainDiffusionPara
     checked, nrmse_limit = held_out_figures(
         autoencoder, denoiser, process, validation, xrays["validation"], shift, scale, grid, run
     )
+    if nrmse_limit is None:
+        run.reporter.warning(
+            "With fewer than three validation cases the model cannot tell which errors are usual: the trust of its "
+            "results is never green. Prepare a store with more of them."
+        )
     card["thresholds"] = None if nrmse_limit is None else {"nrmse": nrmse_limit, "distance": distances[2]}
     figures |= checked
     write_table(outputs["history"], result.history)

@@ -97,7 +97,7 @@ def trained(tmp_path_factory, manifest):
         patch.setattr("deeprecon.ctpa.expectation.STEPS", QUICK)
         first = run(folder / "autoencoder", "train-autoencoder", {}, **SMALL)
         inputs = {"manifest": manifest, "bundle": first / "bundle"}
-        store = run(folder / "store", "prepare", inputs, validation=0.3, test=0.0)
+        store = run(folder / "store", "prepare", inputs, validation=0.4, test=0.0)
         inputs = {"store": store, "bundle": first / "bundle"}
         model = run(folder / "model", "train-diffusion", inputs, steps=4, batch=2)
     return first, store, model
