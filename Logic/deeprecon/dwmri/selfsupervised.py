@@ -169,12 +169,12 @@ def simulate(clean: Floats, rician: bool, taps: tuple[float, float, float], rng:
         taps: weights of the neighbors along k, j and i in the noise, see `noise_taps`.
         rng: of the noise.
     """
-    noisy = np.empty_like(clean)
-    for volume in range(clean.shape[-1]):
-        noisy[..., volume] = clean[..., volume] + _noise(clean.shape[:3], taps, rng)
+    noisy = np.array(np.moveaxis(clean, -1, 0), np.float32, order="C")  # volume by volume, each in one piece
+    for volume in noisy:
+        volume += _noise(volume.shape, taps, rng)
         if rician:
-            noisy[..., volume] = np.hypot(noisy[..., volume], _noise(clean.shape[:3], taps, rng))
-    return noisy
+            np.hypot(volume, _noise(volume.shape, taps, rng), out=volume)
+    return np.ascontiguousarray(np.moveaxis(noisy, 0, -1))
 
 
 def noise_taps(array: Floats, clean: Floats, mask: Mask, rician: bool) -> tuple[float, float, float]:
