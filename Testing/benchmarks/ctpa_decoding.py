@@ -107,9 +107,13 @@ def trained(chests: list[Any], geometry: Geometry, seconds: float) -> tuple[Deno
     while time.process_time() - start < seconds:
         done = (time.process_time() - start) / seconds
         optimizer.param_groups[0]["lr"] = 2e-3 * min(1.0, 10 * done + 0.05) * (1 - 0.95 * done)
-        chosen = torch.randint(len(data), (2,))
-        x, t, target = training_pair(process, data[chosen])
-        loss = (model(x, t, xrays[chosen], whole, torch.rand(2) < 0.1) - target).square().mean()
+        chosen, where, lifted = torch.randint(len(data), (2,)), (slice(None),) * 3, whole
+        if steps % 2:
+            first = (torch.randint((GRID.shape[0] - WINDOW) // 2 + 1, (3,)) * 2).tolist()
+            where = tuple(slice(start, start + WINDOW) for start in first)
+            lifted = rays(GRID, geometry, where)
+        x, t, target = training_pair(process, data[(chosen, slice(None), *where)])
+        loss = (model(x, t, xrays[chosen], lifted, torch.rand(2) < 0.1) - target).square().mean()
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
