@@ -37,9 +37,10 @@ from deeprecon.ctpa.network import DENOISERS, Denoiser, DenoiserShape, rays
 from deeprecon.ctpa.patches import Blending, Windows, blend
 from deeprecon.ctpa.phantom import draw_grid, make_anatomy
 from deeprecon.ctpa.projection import Geometry, line_integrals
-from deeprecon.ctpa.sampling import SamplingPlan, denoise_latent, denoising_bytes
+from deeprecon.ctpa.sampling import DTYPES, SamplingPlan, denoise_latent, denoising_bytes
 from deeprecon.data.files import write_json
 from deeprecon.jobs.run import Run
+from deeprecon.training.devices import resolve_precision
 
 TILES = ((4, 24, 24), (8, 8, 8), (8, 12, 24), (16, 16, 16))
 GRID = Grid((24, 24, 24))
@@ -72,9 +73,15 @@ def decoder(dtype: torch.dtype) -> Autoencoder:
     return model.to(dtype)
 
 
+def precisions() -> list[str]:
+    """fp32, and bf16 where it is faster: without hardware for it bf16 takes hours."""
+    return ["fp32", *(["bf16"] if resolve_precision("cpu", "auto") == "bf16" else [])]
+
+
 def tiled_against_untiled() -> list[dict[str, Any]]:
     rows = []
-    for dtype in (torch.float32, torch.bfloat16):
+    for precision in precisions():
+        dtype = DTYPES[precision]
         model = decoder(dtype)
         latent = torch.randn(8, 28, 24, 24).to(dtype)
         latent[:, 14:] *= 0.3
@@ -82,8 +89,8 @@ def tiled_against_untiled() -> list[dict[str, Any]]:
             whole = to_hu(model.decode(latent[None])[0, 0].float().numpy())
         for size in TILES:
             differing = int((decode_tiled(model, latent, size) != whole).sum())
-            rows.append({"type": str(dtype)[6:], "tile": list(size), "voxels": whole.size, "differing": differing})
-            print(f"tiles {size!s:14} {rows[-1]['type']:9} {differing} of {whole.size} voxels differ", flush=True)
+            rows.append({"precision": precision, "tile": list(size), "voxels": whole.size, "differing": differing})
+            print(f"tiles {size!s:14} {precision} {differing} of {whole.size} voxels differ", flush=True)
     return rows
 
 
@@ -177,7 +184,7 @@ def windows_against_whole(minutes: float) -> dict[str, Any]:
 
 def _decode(coarser: int, precision: str, answer: Any) -> None:
     torch.set_num_threads(1)
-    model = decoder(torch.float32 if precision == "fp32" else torch.bfloat16)
+    model = decoder(DTYPES[precision])
     latent = torch.randn(8, *FULL.coarser(8).shape).to(next(model.parameters()))
     out = np.empty([count >> coarser for count in FULL.shape], np.int16)
     wall, processor = time.time(), time.process_time()
@@ -219,7 +226,7 @@ def alone(task: Any, *arguments: Any) -> tuple[float, float, float]:
 
 def sizes() -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    for precision in ("bf16", "fp32"):
+    for precision in precisions():
         for coarser in (2, 1, 0):
             shape = " x ".join(str(count >> coarser) for count in FULL.shape[::-1])
             wall, processor, memory = alone(_decode, coarser, precision)
