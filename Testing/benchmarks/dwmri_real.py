@@ -4,8 +4,10 @@
 
 The folder has dwi/philips_ax_b1000 and dwi/siemens_sag_b2000 with dwi.nii.gz, dwi.bval and dwi.bvec. The weighted
 volumes are split into two halves with directions that are spread alike, each with all b0; each half is denoised by
-itself and a tensor fitted. Agreement: mean difference of FA and mean angle between the principal directions where both
-raw halves have FA > 0.3. The exit code is 1 where dipy's best is better.
+itself and a tensor fitted. Two measures: how well a half's tensor foretells the weighted volumes of the other half as
+they were scanned (root mean square difference over the noise; the other half's own noise makes it at least 1), and how
+well the tensors agree: mean difference of FA and mean angle between the principal directions where both raw halves have
+FA > 0.3. Agreement alone rewards blur, which both halves share. The exit code is 1 where dipy's best foretells better.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from dipy.core.gradients import gradient_table as dipy_table
+from dipy.reconst.dti import TensorModel
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
 
@@ -33,7 +37,7 @@ from deeprecon.dwmri.methods import denoise
 from deeprecon.dwmri.noise import estimate_noise, whiteness
 from deeprecon.dwmri.parameters import EnhanceParameters, Method
 from deeprecon.dwmri.rician import rician_mean
-from deeprecon.dwmri.tensor import TensorMaps, fit_tensor
+from deeprecon.dwmri.tensor import fit_tensor
 from deeprecon.jobs.run import Run
 from deeprecon.training.devices import resolve_precision
 
@@ -63,12 +67,13 @@ def halves(table: GradientTable) -> list[np.ndarray]:
     return [np.array(sorted([*part, *np.flatnonzero(table.b0)])) for part in parts]
 
 
-def run_method(scan: DwiScan, mask: np.ndarray, method: str, steps: int) -> tuple[TensorMaps | None, dict[str, float]]:
-    """The tensor after a method, and figures about its residual."""
+def run_method(
+    scan: DwiScan, sigma: np.ndarray, mask: np.ndarray, method: str, steps: int
+) -> tuple[np.ndarray, dict[str, float]]:
+    """What a method makes of a scan, and figures about its residual."""
     array = np.asarray(scan.array, np.float32)
     if method == "noisy":
-        return fit_tensor(array, scan.gradients, mask), {}
-    sigma = estimate_noise(array, mask, "cpu", torch.get_num_threads())
+        return array, {}
     with tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder), Path(folder), "cpu", torch.get_num_threads(), resolve_precision("cpu"), 0, Silent())
         found = denoise(array, scan.gradients, mask, sigma, Method(method), True, steps, run).array
@@ -76,7 +81,32 @@ def run_method(scan: DwiScan, mask: np.ndarray, method: str, steps: int) -> tupl
     expected = (rician_mean(found / sigma[..., None]) * sigma[..., None]).astype(np.float32)
     white = whiteness((array - expected)[..., weighted], found[..., weighted], sigma, mask)
     figures = {"variance_ratio": white.variance_ratio, "residual_edges": white.edge_correlation}
-    return fit_tensor(found, scan.gradients, mask), figures
+    return found, figures
+
+
+def foretelling_error(
+    found: np.ndarray, table: GradientTable, magnitudes: bool, other: DwiScan, sigma: np.ndarray, mask: np.ndarray
+) -> float:
+    """Root mean square difference, over the noise, of the other half as scanned from what this half's tensor foretells.
+
+    Args:
+        found: (k, j, i, V) this half.
+        table: of the V volumes.
+        magnitudes: whether it still has the bias of magnitudes, which then needs not be added.
+        other: as scanned; its weighted volumes are looked at.
+        sigma: (k, j, i) noise of the other half.
+        mask: (k, j, i).
+    """
+    weighted = ~other.gradients.b0
+    wanted = other.gradients.subset(weighted)
+    signal = np.nan_to_num(found[mask])  # dipy leaves holes
+    model = TensorModel(dipy_table(table.bvals, bvecs=table.directions), return_S0_hat=True)
+    fitted = model.fit(np.maximum(signal, 1e-3 * signal.mean()))
+    level = sigma[mask][:, None]
+    expected = fitted.predict(dipy_table(wanted.bvals, bvecs=wanted.directions)) / level
+    if not magnitudes:
+        expected = rician_mean(expected)
+    return float(np.sqrt(np.mean((expected - other.array[mask][:, weighted] / level) ** 2)))
 
 
 def main() -> int:
@@ -89,32 +119,40 @@ def main() -> int:
     torch.set_num_threads(arguments.threads)
     root = Path(os.environ.get("DEEPRECON_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data") / "dwi"
     rows: list[dict[str, Any]] = []
-    print("scan               method       FA difference  angle  coherence  FA      residual variance, edges")
+    print(
+        "scan               method       foretells  FA difference  angle  coherence  FA      residual variance, edges"
+    )
     for name in SCANS:
         scan, _ = with_finite_values(read_dwi(root / name / "dwi.nii.gz"))
         mask = find_mask(scan)
+        parts = [scan.volumes(part) for part in halves(scan.gradients)]
+        sigmas = [estimate_noise(np.asarray(part.array, np.float32), mask, "cpu") for part in parts]
         clear: np.ndarray | None = None
         for method in arguments.methods:
-            maps, figures = [], {}
-            for part in halves(scan.gradients):
-                found, figures = run_method(scan.volumes(part), mask, method, arguments.steps)
-                assert found is not None
-                maps.append(found)
+            maps, errors, figures = [], [], {}
+            for part, other, sigma, level in zip(parts, parts[::-1], sigmas, sigmas[::-1], strict=True):
+                found, figures = run_method(part, sigma, mask, method, arguments.steps)
+                fitted = fit_tensor(found, part.gradients, mask)
+                assert fitted is not None
+                maps.append(fitted)
+                errors.append(foretelling_error(found, part.gradients, method == "noisy", other, level, mask))
             if clear is None:
                 clear = mask & (maps[0].fa > 0.3) & (maps[1].fa > 0.3)
             cosine = np.abs((maps[0].direction[clear] * maps[1].direction[clear]).sum(axis=-1))
             row = {
                 "scan": name,
                 "method": method,
+                "foretelling_error": float(np.sqrt(np.mean(np.square(errors)))),
                 "fa_difference": float(np.abs(maps[0].fa - maps[1].fa)[mask].mean()),
                 "angle": float(np.degrees(np.arccos(np.clip(cosine, 0, 1))).mean()),
                 "coherence": float(np.mean([coherence(one, mask, scan.ijk_to_ras)["as given"] for one in maps])),
                 "mean_fa": float(np.mean([one.fa[mask].mean() for one in maps])),
             } | figures
             rows.append(row)
-            print(f"{name:<18} {method:<12} {row['fa_difference']:12.4f} {row['angle']:7.2f} {row['coherence']:9.3f}  "
-                  f"{row['mean_fa']:.4f}  {figures.get('variance_ratio', 0):.3f} "
-                  f"{figures.get('residual_edges', 0):.3f}", flush=True)  # fmt: skip
+            print(f"{name:<18} {method:<12} {row['foretelling_error']:9.4f} {row['fa_difference']:14.4f} "
+                  f"{row['angle']:7.2f} {row['coherence']:9.3f}  {row['mean_fa']:.4f}  "
+                  f"{figures.get('variance_ratio', 0):.3f} {figures.get('residual_edges', 0):.3f}",
+                  flush=True)  # fmt: skip
             arguments.json.parent.mkdir(parents=True, exist_ok=True)
             write_json(arguments.json, {"machine": {"platform": platform.platform()}, "rows": rows})
     broken = []
@@ -123,11 +161,10 @@ def main() -> int:
         dipys = [found[method] for method in ("mppca", "local-pca") if method in found]
         if "network" not in found or not dipys:
             continue
-        for figure in ("fa_difference", "angle"):
-            if found["network"][figure] > min(row[figure] for row in dipys):
-                broken.append(f"{name}: {figure}")
+        if found["network"]["foretelling_error"] > min(row["foretelling_error"] for row in dipys):
+            broken.append(name)
     print(f"Written to {arguments.json}")
-    print(f"Not better than dipy's best: {'; '.join(broken)}." if broken else "Better than dipy's best on both scans.")
+    print(f"One of dipy's foretells better: {', '.join(broken)}." if broken else "Foretells better than dipy's best.")
     return 1 if broken else 0
 
 
