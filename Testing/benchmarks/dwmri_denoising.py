@@ -114,7 +114,7 @@ def gates(rows: list[dict[str, Any]], settings: list[str]) -> list[str]:
     broken, gains = [], []
     for setting in settings:
         mean = summary(rows, setting)
-        if "network" not in mean:
+        if "network" not in mean or not set(DIPYS) & set(mean):
             continue
         own, dipys = mean["network"], [mean[name] for name in DIPYS if name in mean]
         gain = own["psnr_dwi"] - max(other["psnr_dwi"] for other in dipys)
@@ -132,7 +132,8 @@ def gates(rows: list[dict[str, Any]], settings: list[str]) -> list[str]:
             broken.append(f"{setting}: lesions {own['lesion_rmse'] / mean['noisy']['lesion_rmse']:.2f}")
     if gains and np.mean(gains) < MEAN_GAIN:
         broken.append(f"mean gain {np.mean(gains):.2f} dB")
-    print(f"gain over the best of dipy's: mean {np.mean(gains):+.2f} dB, least {min(gains):+.2f} dB")
+    if gains:
+        print(f"gain over the best of dipy's: mean {np.mean(gains):+.2f} dB, least {min(gains):+.2f} dB")
     return broken
 
 
