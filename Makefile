@@ -16,7 +16,7 @@ test:
 	@.venv/bin/ruff format --config Logic/pyproject.toml --check --quiet Logic ScarReconstruction CTPASynthesis DWMRIEnhance Testing
 	@cd Logic && ../.venv/bin/mypy deeprecon
 	@cd Logic && ../.venv/bin/lint-imports
-	@cd Testing && ../.venv/bin/python -m pytest $(PYTEST)
+	@cd Testing && OMP_NUM_THREADS=1 ../.venv/bin/python -m pytest -n 2 --dist loadfile $(PYTEST)
 
 setup:
 	@$(PYTHON) Testing/setup_environment.py test
