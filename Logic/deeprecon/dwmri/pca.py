@@ -58,7 +58,8 @@ def noise_map(array: Floats, mask: Mask, radius: int, stride: int, device: str, 
         return index.reshape(-1), (sigma * inside).reshape(-1), inside.float().reshape(-1)
 
     total, weight = torch.zeros(len(flat), device=device), torch.zeros(len(flat), device=device)
-    for places, values, shares in _each(measure, _windows(mask, radius, stride, flat.shape[1], device, NOISE_STEPS), threads):
+    windows = _windows(mask, radius, stride, flat.shape[1], device, NOISE_STEPS)
+    for places, values, shares in _each(measure, windows, threads):
         total.index_add_(0, places, values)
         weight.index_add_(0, places, shares)
     return (total / weight.clamp_min(1)).reshape(mask.shape).cpu().numpy()
