@@ -2,12 +2,18 @@
 
     DEEPRECON_DATA=FOLDER python Testing/benchmarks/dwmri_real.py [--methods NAME ...]
 
-The folder has dwi/philips_ax_b1000 and dwi/siemens_sag_b2000 with dwi.nii.gz, dwi.bval and dwi.bvec. The weighted
-volumes are split into two halves with directions that are spread alike, each with all b0; each half is denoised by
-itself and a tensor fitted. Two measures: how well a half's tensor foretells the weighted volumes of the other half as
-they were scanned (root mean square difference over the noise; the other half's own noise makes it at least 1), and how
-well the tensors agree: mean difference of FA and mean angle between the principal directions where both raw halves have
-FA > 0.3. Agreement alone rewards blur, which both halves share. The exit code is 1 where dipy's best foretells better.
+The folder has dwi/philips_ax_b1000 and dwi/siemens_sag_b2000 with dwi.nii.gz, dwi.bval and dwi.bvec. First the default
+method is given each scan as a whole: structure in the residual, mean FA, and the coherence of neighboring directions
+with the table as given and with its axes flipped. Then the weighted volumes are split into two halves with directions
+that are spread alike, each with all b0; each half is denoised by itself and a tensor fitted. Two measures: how well a
+half's tensor foretells the weighted volumes of the other half as they were scanned (in units of the noise; the other
+half's own noise makes it at least 1), and how well the tensors agree: mean difference of FA and mean angle between the
+principal directions where both raw halves have FA > 0.3.
+
+Agreement alone rewards blur, which both halves share. The root mean square of the foretelling error is about the few
+voxels that moved between the volumes as much as about noise: at the rim and in fluid repeated b0 of the Philips scan
+differ by 2 to 5 times the noise, inside by 1.0. Hence its median absolute value, scaled to be that of Gaussian noise,
+is what counts for the exit code: 1 where one of dipy's methods foretells better, or where the residual has structure.
 """
 
 from __future__ import annotations
@@ -42,7 +48,10 @@ from deeprecon.jobs.run import Run
 from deeprecon.training.devices import resolve_precision
 
 SCANS = ("philips_ax_b1000", "siemens_sag_b2000")
-METHODS = ("noisy", "network", "pca", "mppca", "local-pca")
+METHODS = ("noisy", "network", "pca", "mppca", "local-pca", "patch2self", "nlmeans")
+OURS = ("noisy", "network", "pca")
+STRUCTURE = 0.10
+"""Most correlation of the residual with edges."""
 
 
 class Silent:
@@ -69,25 +78,24 @@ def halves(table: GradientTable) -> list[np.ndarray]:
 
 def run_method(
     scan: DwiScan, sigma: np.ndarray, mask: np.ndarray, method: str, steps: int
-) -> tuple[np.ndarray, dict[str, float]]:
-    """What a method makes of a scan, and figures about its residual."""
+) -> tuple[np.ndarray, tuple[float, float]]:
+    """What a method makes of a scan; variance of its residual over that of the noise, correlation of it with edges."""
     array = np.asarray(scan.array, np.float32)
     if method == "noisy":
-        return array, {}
+        return array, (0.0, 0.0)
     with tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder), Path(folder), "cpu", torch.get_num_threads(), resolve_precision("cpu"), 0, Silent())
         found = denoise(array, scan.gradients, mask, sigma, Method(method), True, steps, run).array
     weighted = ~scan.gradients.b0
     expected = (rician_mean(found / sigma[..., None]) * sigma[..., None]).astype(np.float32)
     white = whiteness((array - expected)[..., weighted], found[..., weighted], sigma, mask)
-    figures = {"variance_ratio": white.variance_ratio, "residual_edges": white.edge_correlation}
-    return found, figures
+    return found, (white.variance_ratio, white.edge_correlation)
 
 
 def foretelling_error(
     found: np.ndarray, table: GradientTable, magnitudes: bool, other: DwiScan, sigma: np.ndarray, mask: np.ndarray
-) -> float:
-    """Root mean square difference, over the noise, of the other half as scanned from what this half's tensor foretells.
+) -> np.ndarray:
+    """(N, W) differences, over the noise, of the other half as scanned from what this half's tensor foretells.
 
     Args:
         found: (k, j, i, V) this half.
@@ -106,7 +114,31 @@ def foretelling_error(
     expected = fitted.predict(dipy_table(wanted.bvals, bvecs=wanted.directions)) / level
     if not magnitudes:
         expected = rician_mean(expected)
-    return float(np.sqrt(np.mean((expected - other.array[mask][:, weighted] / level) ** 2)))
+    return np.asarray(expected - other.array[mask][:, weighted] / level)
+
+
+def look_at_whole(name: str, scan: DwiScan, mask: np.ndarray, steps: int) -> dict[str, Any]:
+    """The default method on all volumes: figures about the residual, FA and the conventions of the table."""
+    sigma = estimate_noise(np.asarray(scan.array, np.float32), mask, "cpu")
+    found, (variance, edges) = run_method(scan, sigma, mask, "network", steps)
+    before, after = (fit_tensor(array, scan.gradients, mask) for array in (scan.array.astype(np.float32), found))
+    assert before is not None
+    assert after is not None
+    fits = coherence(after, mask, scan.ijk_to_ras)
+    others = max(value for flip, value in fits.items() if flip != "as given")
+    noisy_fa, fa = float(before.fa[mask].mean()), float(after.fa[mask].mean())
+    print(f"{name}: residual's variance {variance:.3f} of the noise, correlation with edges {edges:.3f}; mean FA "
+          f"{noisy_fa:.3f} before, {fa:.3f} after; coherence {fits['as given']:.3f} as given, {others:.3f} at most "
+          "with an axis flipped", flush=True)  # fmt: skip
+    return {
+        "scan": name,
+        "method": "network, all volumes",
+        "residual_variance": variance,
+        "residual_edges": edges,
+        "mean_fa_before": noisy_fa,
+        "mean_fa": fa,
+        "coherence": fits,
+    }
 
 
 def main() -> int:
@@ -118,53 +150,59 @@ def main() -> int:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     root = Path(os.environ.get("DEEPRECON_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data") / "dwi"
+    if not root.is_dir():
+        print(f"Skipped: there are no scans at {root}. Set DEEPRECON_DATA to the folder that has dwi/.")
+        return 0
+    scans = {name: with_finite_values(read_dwi(root / name / "dwi.nii.gz"))[0] for name in SCANS}
+    masks = {name: find_mask(scan) for name, scan in scans.items()}
     rows: list[dict[str, Any]] = []
-    print(
-        "scan               method       foretells  FA difference  angle  coherence  FA      residual variance, edges"
-    )
+    if "network" in arguments.methods:
+        rows += [look_at_whole(name, scans[name], masks[name], arguments.steps) for name in SCANS]
+    broken = [f"{row['scan']}: structure in the residual" for row in rows if row["residual_edges"] > STRUCTURE]
+    print("\nhalves             method       foretells: median, rms   FA difference  angle  coherence  FA     "
+          "residual's variance, edges")  # fmt: skip
     for name in SCANS:
-        scan, _ = with_finite_values(read_dwi(root / name / "dwi.nii.gz"))
-        mask = find_mask(scan)
+        scan, mask = scans[name], masks[name]
         parts = [scan.volumes(part) for part in halves(scan.gradients)]
         sigmas = [estimate_noise(np.asarray(part.array, np.float32), mask, "cpu") for part in parts]
         clear: np.ndarray | None = None
-        for method in arguments.methods:
-            maps, errors, figures = [], [], {}
+        for method in ("noisy", *(method for method in arguments.methods if method != "noisy")):
+            maps, errors, residuals = [], [], []
             for part, other, sigma, level in zip(parts, parts[::-1], sigmas, sigmas[::-1], strict=True):
-                found, figures = run_method(part, sigma, mask, method, arguments.steps)
+                found, residual = run_method(part, sigma, mask, method, arguments.steps)
                 fitted = fit_tensor(found, part.gradients, mask)
                 assert fitted is not None
                 maps.append(fitted)
-                errors.append(foretelling_error(found, part.gradients, method == "noisy", other, level, mask))
+                residuals.append(residual)
+                errors.append(foretelling_error(found, part.gradients, method == "noisy", other, level, mask).ravel())
             if clear is None:
                 clear = mask & (maps[0].fa > 0.3) & (maps[1].fa > 0.3)
             cosine = np.abs((maps[0].direction[clear] * maps[1].direction[clear]).sum(axis=-1))
+            error = np.concatenate(errors)
             row = {
                 "scan": name,
                 "method": method,
-                "foretelling_error": float(np.sqrt(np.mean(np.square(errors)))),
+                "foretelling_median": float(np.median(np.abs(error)) / 0.6745),
+                "foretelling_rms": float(np.sqrt(np.mean(error**2))),
                 "fa_difference": float(np.abs(maps[0].fa - maps[1].fa)[mask].mean()),
                 "angle": float(np.degrees(np.arccos(np.clip(cosine, 0, 1))).mean()),
                 "coherence": float(np.mean([coherence(one, mask, scan.ijk_to_ras)["as given"] for one in maps])),
                 "mean_fa": float(np.mean([one.fa[mask].mean() for one in maps])),
-            } | figures
+                "residual_variance": float(np.mean([variance for variance, _ in residuals])),
+                "residual_edges": float(np.mean([edges for _, edges in residuals])),
+            }
             rows.append(row)
-            print(f"{name:<18} {method:<12} {row['foretelling_error']:9.4f} {row['fa_difference']:14.4f} "
-                  f"{row['angle']:7.2f} {row['coherence']:9.3f}  {row['mean_fa']:.4f}  "
-                  f"{figures.get('variance_ratio', 0):.3f} {figures.get('residual_edges', 0):.3f}",
-                  flush=True)  # fmt: skip
+            print(f"{name:<18} {method:<12} {row['foretelling_median']:9.4f} {row['foretelling_rms']:9.4f} "
+                  f"{row['fa_difference']:18.4f} {row['angle']:7.2f} {row['coherence']:8.3f}   {row['mean_fa']:.4f}  "
+                  f"{row['residual_variance']:.3f} {row['residual_edges']:.3f}", flush=True)  # fmt: skip
             arguments.json.parent.mkdir(parents=True, exist_ok=True)
             write_json(arguments.json, {"machine": {"platform": platform.platform()}, "rows": rows})
-    broken = []
-    for name in SCANS:
-        found = {row["method"]: row for row in rows if row["scan"] == name}
-        dipys = [found[method] for method in ("mppca", "local-pca") if method in found]
-        if "network" not in found or not dipys:
-            continue
-        if found["network"]["foretelling_error"] > min(row["foretelling_error"] for row in dipys):
-            broken.append(name)
+        found_here = {row["method"]: row for row in rows if row["scan"] == name and "foretelling_median" in row}
+        dipys = [row["foretelling_median"] for method, row in found_here.items() if method not in OURS]
+        if "network" in found_here and dipys and found_here["network"]["foretelling_median"] > min(dipys):
+            broken.append(f"{name}: one of dipy's foretells better")
     print(f"Written to {arguments.json}")
-    print(f"One of dipy's foretells better: {', '.join(broken)}." if broken else "Foretells better than dipy's best.")
+    print(f"Does not hold: {'; '.join(broken)}." if broken else "No structure, and foretells better than dipy's best.")
     return 1 if broken else 0
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deeprecon.data.gradients import GradientTable
+from deeprecon.data.dwi_io import read_dwi
+from deeprecon.data.gradients import GradientTable, gradient_table
 from deeprecon.dwmri.coherence import better_flip, coherence
+from deeprecon.dwmri.mask import find_mask
 from deeprecon.dwmri.phantom import acquisition, make_phantom
 from deeprecon.dwmri.tensor import fit_tensor, tensor_volumes
 
@@ -34,6 +36,14 @@ def test_maps_of_a_known_tensor_are_exact():
     np.testing.assert_allclose(maps.md, mean, rtol=1e-4)
     np.testing.assert_allclose(np.abs((maps.direction[0, 0] * axes).sum(axis=1)), 1, atol=1e-4)
     np.testing.assert_allclose(maps.color[0, 0, 1], fa * np.array([0, 0.6, 0.8]), atol=1e-3)
+
+
+def test_the_little_weighting_of_b0_counts_in_the_fit():
+    directions = TABLE.directions.copy()
+    directions[TABLE.b0] = [1, 0, 0], [0, 0.6, 0.8]
+    table = gradient_table(np.where(TABLE.b0, [20.0 + 30 * (n > 0) for n in range(14)], TABLE.bvals), directions)
+    maps = fit_tensor(signal(np.array([[0, 0.6, 0.8]]), table), table, np.ones((1, 1, 1), bool))
+    np.testing.assert_allclose(maps.md, EIGENVALUES.mean(), rtol=1e-4)
 
 
 def test_the_fit_agrees_with_dipys(head):
@@ -79,6 +89,15 @@ def test_a_flipped_table_is_noticed(axis, name):
     wrong = coherence(maps, made.mask, made.clean.ijk_to_ras)
     assert wrong["as given"] < right["as given"]
     np.testing.assert_allclose(wrong[name], right["as given"], rtol=1e-2)
+
+
+@pytest.mark.parametrize("name", ["siemens_sag_b2000", "philips_ax_b1000"])
+def test_the_tables_of_real_scans_lead_from_voxel_to_voxel_as_they_are(shared_data, name):
+    scan = read_dwi(shared_data / "dwi" / name / "dwi.nii.gz")
+    middle = slice(len(scan.array) // 2 - 4, len(scan.array) // 2 + 4)
+    mask = find_mask(scan)[middle]
+    found = coherence(fit_tensor(scan.array[middle], scan.gradients, mask), mask, scan.ijk_to_ras)
+    assert max(found, key=found.get) == "as given"
 
 
 def test_few_clear_voxels_give_no_verdict(head):
