@@ -41,11 +41,10 @@ from deeprecon.panels.method_widget import MethodWidget
 from deeprecon.panels.run_panel import OtherRun
 from deeprecon.panels.run_times import RunRates
 from deeprecon.panels.training_panel import TrainingPanel
-from deeprecon.scene.dwmri_files import read_scan
-from deeprecon.scene.dwmri_folder import load_dataset
+from deeprecon.scene.dwmri_folder import PIPELINE, load_summary
 from deeprecon.scene.dwmri_job import DwiNodes, write_folder_job, write_job
 from deeprecon.scene.dwmri_mask import mask_to_edit
-from deeprecon.scene.dwmri_nodes import count_values, gradients_of, node_from_scan
+from deeprecon.scene.dwmri_nodes import count_values, gradients_of, open_scan
 from deeprecon.scene.dwmri_result import load_outputs, restore
 from deeprecon.scene.dwmri_sample import load_sample_scan
 from deeprecon.scene.dwmri_views import show_scan
@@ -135,7 +134,7 @@ class DWMRIEnhanceWidget(MethodWidget):
         self.gradients = None
         self.rates = RunRates("DWMRIEnhance")
         self.job = None  # nodes, settings and device of the last run; others may be chosen while it runs
-        self.dataset = None  # folder of the last run over one
+        self.target = None  # folder of the results of the last run over a dataset
         self.labels = LABELS
         self.logicClass = DWMRIEnhanceLogic
         MethodWidget.__init__(self, parent)
@@ -210,8 +209,12 @@ class DWMRIEnhanceWidget(MethodWidget):
 
     def whyNotFolder(self):
         """Why no folder can be enhanced."""
-        path = self.ui.folderEdit.currentPath if self.ui is not None else ""
-        return "" if path and Path(path).is_dir() else _("Choose the folder of a BIDS dataset under Many scans.")
+        if self._parameterNode is None:
+            return _("Not ready.")
+        path = self.ui.folderEdit.currentPath
+        if not path or not Path(path).is_dir():
+            return _("Choose the folder of a BIDS dataset under Many scans.")
+        return self.whyNotModel()
 
     # -- what the run panel asks for
 
@@ -243,13 +246,14 @@ class DWMRIEnhanceWidget(MethodWidget):
     def prepareFolder(self):
         """Write the job over a dataset."""
         node, folder = self._parameterNode, self.logic.newJobFolder()
-        self.dataset = Path(self.ui.folderEdit.currentPath)
-        write_folder_job(folder, self.dataset, to_dataclass(node.settings), self.devicePanel.device, node.seed)
+        dataset, settings = Path(self.ui.folderEdit.currentPath), to_dataclass(node.settings)
+        self.target, device = dataset / PIPELINE, self.devicePanel.device
+        write_folder_job(folder, dataset, self.target, self.nodes().bundle, settings, device, node.seed)
         return folder
 
     def loadFolder(self, folder):
-        """Put the results into the dataset and show the summary."""
-        loaded = load_dataset(folder, self.dataset, self._parameterNode.outputSummary)
+        """Show the summary of a dataset."""
+        loaded = load_summary(self.target, self._parameterNode.outputSummary)
         self._parameterNode.outputSummary = loaded.summary
         self.ui.folderCollapsibleButton.collapsed = False
         return loaded.sentence
@@ -283,10 +287,9 @@ class DWMRIEnhanceWidget(MethodWidget):
     def onOpenButton(self):
         """Load the file, and choose it."""
         with slicer.util.tryWithErrorDisplay(_("The scan could not be loaded."), waitCursor=True):
-            path = Path(self.ui.fileEdit.currentPath)
-            scan = read_scan(path)
-            name = path.name.split(".")[0]
-            self._choose(node_from_scan(scan, slicer.mrmlScene.GenerateUniqueName(name)))
+            if not self.ui.fileEdit.currentPath:
+                raise InputError("No file is chosen.", "Choose one beside the button.")
+            self._choose(open_scan(Path(self.ui.fileEdit.currentPath)))
 
     def _choose(self, scan):
         self._parameterNode.inputScan = scan

@@ -192,6 +192,24 @@ def test_a_file_is_opened_with_the_tables_beside_it(host: Any, widget: Any, tmp_
     )
 
 
+def test_a_dicom_series_is_opened_by_any_of_its_files(host: Any, widget: Any, tmp_path: Path) -> None:
+    from unit.data.test_dwi import write_dicom
+
+    from deeprecon.data.errors import InputError
+    from deeprecon.scene.dwmri_nodes import scan_from_node
+
+    with pytest.raises(InputError, match="No file"):
+        widget.onOpenButton()
+    scan = write_dicom(tmp_path / "6.1 DTI axial")
+    widget.ui.fileEdit.currentPath = str(tmp_path / "6.1 DTI axial" / "IM12")
+    widget.ui.openButton.click()
+    node = widget._parameterNode
+    assert node.inputScan.GetName() == "6.1 DTI axial"
+    found = scan_from_node(node.inputScan)
+    np.testing.assert_array_equal(found.array, scan.array)
+    np.testing.assert_allclose(found.gradients.directions, scan.gradients.directions, atol=1e-5)
+
+
 def sheets_of_fibers(like: Any) -> Any:
     """A scan with sheets of fibers that run aslant, sheets of upright ones between them.
 
@@ -384,6 +402,38 @@ def test_a_dataset_is_enhanced_beside_itself(host: Any, widget: Any, tmp_path: P
     assert [table.GetValue(row, 1).ToString() for row in range(2)] == ["done", "input"]
 
 
+def test_a_dataset_is_enhanced_with_the_model_that_is_chosen(
+    host: Any, widget: Any, tmp_path: Path, fake_worker: Use
+) -> None:
+    from deeprecon.data.files import sha256, write_json
+    from deeprecon.training.bundle import FORMAT
+
+    model = tmp_path / "model"
+    for part in ("configs", "models", "docs"):
+        (model / part).mkdir(parents=True)
+    (model / "models" / "model.safetensors").write_bytes(b"weights")
+    (model / "docs" / "README.md").write_text("A model.", encoding="utf-8")
+    words = ("name", "network", "version", "license", "description", "valid_for", "training_data",
+             "monai_version", "pytorch_version", "numpy_version")  # fmt: skip
+    names = ("models/model.safetensors", "docs/README.md")
+    card = {**dict.fromkeys(words, "1"), "format": FORMAT, "method": "dwmri", "parameters": {},
+            "network_data_format": {}, "files": {name: sha256(model / name) for name in names}}  # fmt: skip
+    write_json(model / "configs" / "metadata.json", card)
+    fake_worker("input")
+    run = widget.runPanel
+    (tmp_path / "data").mkdir()
+    widget.ui.folderEdit.currentPath = str(tmp_path / "data")
+    widget.ui.useModelCheckBox.checked = True
+    assert not run.ui.otherButton.enabled
+    assert "trained model" in run.ui.otherButton.toolTip
+    widget.bundlePanel.ui.folderEdit.currentPath = str(model)
+    run.ui.otherButton.click()
+    host.waitFor(lambda: not run.busy, 20)
+    job = json.loads((run.folder / "job.json").read_text(encoding="utf-8"))
+    assert job["inputs"] == {"bids": str(tmp_path / "data"), "bundle": str(model)}
+    assert Path(job["output"]) == tmp_path / "data" / "derivatives" / "deeprecon"
+
+
 def test_closing_the_scene_ends_the_run_and_the_panel_begins_anew(host: Any, ready: Any, fake_worker: Use) -> None:
     import slicer
 
@@ -452,5 +502,5 @@ def test_linked_widgets_name_fields_of_the_parameter_node(host: Any) -> None:
     direct = {name for name in linked if "." not in name}
     by_code = {"settings", "training", "modelFolder", "outputSummary", "regionTable"}
     assert direct | by_code == set(node.allParameters)
-    names = ("method", "bias_correction", "steps", "repair", "background", "stored")
+    names = ("method", "bias_correction", "steps", "repair", "impute", "background", "stored")
     assert {f"settings.{name}" for name in names} <= set(linked)

@@ -19,8 +19,9 @@ from deeprecon.data.dwi_scan import DwiScan, check_scan
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import atomic_path
 from deeprecon.data.gradients import from_fsl, gradient_table, read_fsl, write_fsl
+from deeprecon.data.nifti_header import checked_affine
 from deeprecon.data.nrrd import Nrrd, read_nrrd, write_nrrd
-from deeprecon.data.volume_io import NIFTI, NRRD, check_nifti_geometry
+from deeprecon.data.volume_io import NIFTI, NRRD
 
 _FORMATS = "NIfTI (.nii, .nii.gz) with .bval and .bvec, DWI NRRD (.nrrd, .nhdr) or a DICOM folder"
 
@@ -29,7 +30,7 @@ def read_dwi(path: Path, bval: Path | None = None, bvec: Path | None = None) -> 
     """Read a diffusion scan in the orientation that its file has.
 
     Args:
-        path: a file of the formats above, or a DICOM folder.
+        path: a file of the formats above, a DICOM folder, or one file of a DICOM series.
         bval, bvec: of a NIfTI file; those beside it, of the same name, if left out.
 
     Raises:
@@ -132,7 +133,7 @@ def _read_nifti(path: Path, bval: Path, bvec: Path) -> DwiScan:
             f"{path} is {stored.ndim}D (shape {' x '.join(map(str, stored.shape))}), expected 4D.",
             "Give the whole series, not one volume of it.",
         )
-    check_nifti_geometry(path, image)
+    checked_affine(path)
     scaled = image.dataobj.slope not in (None, 1) or image.dataobj.inter
     dtype = np.dtype(np.float32) if scaled else stored.dtype
     array = np.ascontiguousarray(np.moveaxis(stored.T, 0, -1).astype(dtype.newbyteorder("="), copy=False))
@@ -155,11 +156,13 @@ def _read_nrrd(path: Path) -> DwiScan:
         raise InputError(f"{path} has a damaged gradient table ({error}).", hint) from error
     lengths = np.linalg.norm(vectors, axis=1)
     b = nominal * (lengths / max(lengths.max(), 1e-12)) ** 2
-    b = np.where(np.abs(b - np.round(b)) < 0.01, np.round(b), b)  # lengths are written with few digits
+    rounded = np.round(b)
+    b = np.where((np.abs(b - rounded) < 0.01) & (rounded > 0), rounded, b)  # lengths are written with few digits
     units = np.divide(vectors, lengths[:, None], out=np.zeros_like(vectors), where=lengths[:, None] > 0)
     assert nrrd.measurement_frame is not None
     table = gradient_table(b, units @ nrrd.measurement_frame.T, path.name)
-    return DwiScan(np.ascontiguousarray(np.moveaxis(nrrd.array, 0, -1)), nrrd.ijk_to_ras, table, path.name)
+    keys = {key: value for key, value in nrrd.keys.items() if key != "modality" and not key.startswith("DWMRI_")}
+    return DwiScan(np.ascontiguousarray(np.moveaxis(nrrd.array, 0, -1)), nrrd.ijk_to_ras, table, path.name, keys)
 
 
 def _nrrd_vectors(keys: dict[str, str], volumes: int) -> npt.NDArray[np.float64]:
@@ -182,7 +185,7 @@ def _write_nrrd(path: Path, scan: DwiScan) -> None:
     table = scan.gradients
     nominal = float(table.bvals.max())
     vectors = table.directions * np.sqrt(table.bvals / nominal)[:, None]
-    keys = {"modality": "DWMRI", "DWMRI_b-value": repr(nominal)}
+    keys = scan.keys | {"modality": "DWMRI", "DWMRI_b-value": repr(nominal)}
     keys |= {
         f"DWMRI_gradient_{number:04d}": " ".join(repr(float(value) + 0.0) for value in vector)
         for number, vector in enumerate(vectors)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +21,14 @@ class DwiScan:
         ijk_to_ras: (4, 4) float64, voxel index (i, j, k, 1) to RAS mm.
         gradients: of the V volumes.
         name: file or node it came from, for messages.
+        keys: what else its NRRD file says as `key:=value`, for the NRRD file that it is written to.
     """
 
     array: npt.NDArray[np.generic]
     ijk_to_ras: npt.NDArray[np.float64]
     gradients: GradientTable
     name: str = "scan"
+    keys: dict[str, str] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -34,7 +34,7 @@ class GradientTable:
 
     Attributes:
         bvals: (V,) float64, s/mm2.
-        directions: (V, 3) float64 unit vectors in RAS; zero where none is known, as for b0.
+        directions: (V, 3) float64 unit vectors in RAS; zero where none is given, as for most b0.
     """
 
     bvals: Array
@@ -47,6 +47,11 @@ class GradientTable:
     def b0(self) -> npt.NDArray[np.bool_]:
         """(V,) which volumes are not diffusion weighted."""
         return self.bvals <= B0_THRESHOLD
+
+    @property
+    def weighted_directions(self) -> Array:
+        """(V, 3) the directions, zero for b0: there they are often filled in, and the image hardly knows them."""
+        return np.where(self.b0[:, None], 0.0, self.directions)
 
     @property
     def shells(self) -> list[tuple[float, npt.NDArray[np.int64]]]:
@@ -80,7 +85,7 @@ def gradient_table(bvals: npt.ArrayLike, directions: npt.ArrayLike, name: str = 
 
     Args:
         bvals: (V,) s/mm2.
-        directions: (V, 3) in RAS, lengths near 1; what b0 volumes have is ignored, NaN too.
+        directions: (V, 3) in RAS, lengths near 1; b0 volumes may have any length, zero and NaN too.
         name: of the file, for messages.
 
     Raises:
@@ -96,7 +101,7 @@ def gradient_table(bvals: npt.ArrayLike, directions: npt.ArrayLike, name: str = 
     if not np.isfinite(b).all() or (b < 0).any():
         raise InputError(f"{name}: b-values must be finite and not negative.", "Convert the scan again.")
     weighted = b > B0_THRESHOLD
-    vectors[~weighted] = 0.0
+    vectors[~weighted & ~np.isfinite(vectors).all(axis=1)] = 0.0
     bad = weighted & ~np.isfinite(vectors).all(axis=1)
     if bad.any():
         raise InputError(f"{name}: the direction of volume {_numbers(bad)} is not finite.", "Convert the scan again.")
@@ -112,8 +117,8 @@ def gradient_table(bvals: npt.ArrayLike, directions: npt.ArrayLike, name: str = 
             f"{name}: the direction of volume {_numbers(wrong)} has length {lengths[wrong][0]:.3f}, expected 1.",
             "Where lengths scale the b-values (MRtrix), write the true b-values and unit vectors.",
         )
-    vectors[weighted] /= lengths[weighted, None]
-    return GradientTable(b, vectors)
+    units = np.divide(vectors, lengths[:, None], out=np.zeros_like(vectors), where=lengths[:, None] > 1e-3)
+    return GradientTable(b, units)
 
 
 def image_rotation(ijk_to_ras: Array) -> Array:

@@ -13,6 +13,7 @@ import numpy as np
 from deeprecon.data.dicom import is_dicom, read_dicom
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import atomic_path
+from deeprecon.data.nifti_header import checked_affine
 from deeprecon.data.nrrd import Nrrd, read_nrrd, write_nrrd
 from deeprecon.data.volume import Volume, check_geometry
 
@@ -131,45 +132,10 @@ def _read_nifti(path: Path) -> Volume:
         )
     if stored.dtype.kind not in "iuf":
         raise InputError(f"{path} holds {stored.dtype} values, expected whole or floating numbers.")
-    check_nifti_geometry(path, image)
+    checked_affine(path)
     dtype = np.dtype(np.float32) if image.dataobj.slope not in (None, 1) or image.dataobj.inter else stored.dtype
     array = np.ascontiguousarray(stored.T.astype(dtype.newbyteorder("="), copy=False))
     return Volume(array, np.asarray(image.affine, float), path.name)
-
-
-def check_nifti_geometry(path: Path, image: Any) -> None:
-    """Refuse a header that says two things, or nothing, about where the image lies."""
-    header, affine = image.header, np.asarray(image.affine, float)
-    if not header["sform_code"] and not header["qform_code"]:
-        raise InputError(
-            f"{path} does not say where the image lies in the patient (sform and qform codes are 0).",
-            "Set its orientation, or convert the DICOM files again.",
-        )
-    unit = header.get_xyzt_units()[0]
-    if unit not in ("mm", "unknown"):
-        raise InputError(f"{path} is in {unit}, expected mm.", "Convert it to millimetres.")
-    if not np.isfinite(affine).all():
-        return  # check_geometry says so
-    zooms, sizes = np.array(header.get_zooms()[:3], float), np.linalg.norm(affine[:3, :3], axis=0)
-    if (np.abs(zooms - sizes) > 0.01 * zooms).any():
-        raise InputError(
-            f"{path} contradicts itself: its affine says voxels of {_size(sizes)} mm, its pixdim says "
-            f"{_size(zooms)} mm.",
-            "Find out which is right (often pixdim) and correct the header, or convert the DICOM files again.",
-        )
-    if header["sform_code"] and header["qform_code"]:
-        corners = np.array(np.meshgrid(*[(0, count - 1) for count in image.shape[:3]])).reshape(3, -1)
-        sform, qform = header.get_sform(), header.get_qform()
-        gap = np.abs((sform - qform)[:3, :3] @ corners + (sform - qform)[:3, 3:]).max()
-        if not gap <= 0.5 * zooms.min():
-            raise InputError(
-                f"{path} contradicts itself: its sform and qform differ by up to {gap:.1f} mm.",
-                "Keep the right one in both, or convert the DICOM files again.",
-            )
-
-
-def _size(values: Any) -> str:
-    return " x ".join(f"{value:.4g}" for value in values)
 
 
 def _write_nifti(path: Path, array: Any, affine: Any) -> None:

@@ -8,15 +8,15 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import write_json
 from deeprecon.data.tables import write_table
-from deeprecon.dwmri.enhance import enhance_scan, scan_inputs
-from deeprecon.dwmri.parameters import EnhanceParameters
+from deeprecon.dwmri.enhance import enhance_scan
+from deeprecon.dwmri.parameters import Background, EnhanceInputs, EnhanceParameters
 from deeprecon.jobs.failures import explain_exception
 from deeprecon.jobs.job import VERSION
 from deeprecon.jobs.parameters import to_json
@@ -75,16 +75,55 @@ def find_scans(root: Path) -> list[Path]:
     return sorted(found)
 
 
-def enhance_dataset(root: Path, parameters: EnhanceParameters, run: Run) -> Outcome:
+def find_table(scan: Path, root: Path, kind: str) -> Path:
+    """The bval or bvec file of a scan by the inheritance principle of BIDS.
+
+    It is the nearest *dwi.bval or *dwi.bvec on the way from the scan's folder up to the dataset's whose name has no
+    entity that the scan's has not; of several in a folder, the one whose name says most.
+
+    Args:
+        scan: a *_dwi file below `root`.
+        root: folder of the dataset.
+        kind: "bval" or "bvec".
+
+    Raises:
+        InputError: there is none, or two in one folder say as much.
+    """
+    entities = set(_stem(scan).split("_")[:-1])
+    for folder in scan.parents:
+        applicable: dict[int, list[Path]] = {}
+        for path in sorted(folder.glob(f"*dwi.{kind}")):
+            *own, suffix = path.stem.split("_")
+            if suffix == "dwi" and entities.issuperset(own):
+                applicable.setdefault(len(own), []).append(path)
+        if applicable:
+            found, *others = applicable[max(applicable)]
+            if others:
+                raise InputError(
+                    f"{found} and {others[0].name} are both the {kind} file of {scan.name}.",
+                    f"Keep one of them, or name it {_stem(scan)}.{kind}.",
+                )
+            return found
+        if folder == root:
+            break
+    raise InputError(
+        f"There is no {kind} file for {scan}.",
+        f"Put {_stem(scan)}.{kind} beside it, or a dwi.{kind} for all scans into {root}.",
+    )
+
+
+def enhance_dataset(inputs: EnhanceInputs, parameters: EnhanceParameters, run: Run) -> Outcome:
     """Enhance each scan of a dataset; one that fails does not stop the others.
 
-    Scans that were finished before an interruption are not computed again.
+    The output folder becomes a dataset of derivatives: it has its dataset_description.json and the folders of the
+    subjects. Scans that were finished before an interruption are not computed again.
 
     Raises:
         InputError: no dataset, or every scan failed.
     """
+    assert inputs.bids is not None
+    root = inputs.bids
     scans = find_scans(root)
-    results = run.output / "derivatives"
     kept = run.checkpoint / "scans"
     rows: list[dict[str, Any]] = []
     begun = time.monotonic()
@@ -102,12 +141,14 @@ def enhance_dataset(root: Path, parameters: EnhanceParameters, run: Run) -> Outc
                 folder.mkdir(parents=True)
                 settings = (run.device, run.threads, run.precision, run.seed)
                 own = _ScanRun(kept / f".{name}", folder, *settings, reporter, run)
-                outcome = enhance_scan(scan_inputs(path, _mask(path)), parameters, own)
+                bval, bvec = (find_table(path, root, kind) for kind in ("bval", "bvec"))
+                given = replace(inputs, bids=None, dwi=path, bval=bval, bvec=bvec, mask=_mask(path))
+                outcome = enhance_scan(given, parameters, own)
                 if run.should_stop():  # only the best by then, and to be gone on with
                     break
                 names = {role: file.name for role, file in outcome.outputs.items()}
                 write_json(folder / DONE, {"outputs": names, "metrics": outcome.metrics})
-            row |= _place(folder, path, results / path.parent.relative_to(root), root, parameters)
+            row |= _place(folder, path, run.output / path.parent.relative_to(root), root, parameters)
         except (InputError, OSError, MemoryError) as error:
             failure = explain_exception(error)
             row |= {"status": failure.kind, "message": failure.message}
@@ -117,16 +158,18 @@ def enhance_dataset(root: Path, parameters: EnhanceParameters, run: Run) -> Outc
         raise Stopped
     if all(row["status"] != "done" for row in rows):
         raise InputError(f"No scan of {root} could be enhanced: {rows[0]['message']}")
+    outputs = {path.name: path for path in sorted(run.output.glob("sub-*"))}
+    outputs |= {"description": run.output / "dataset_description.json", "table": run.output / "summary.csv"}
     write_json(
-        results / "dataset_description.json",
+        outputs["description"],
         {
             "Name": "Denoised diffusion scans",
             "BIDSVersion": "1.9.0",
             "DatasetType": "derivative",
             "GeneratedBy": [{"Name": "DeepRecon dwmri enhance", "Version": VERSION}],
+            "DatasetLinks": {"raw": root.as_uri()},
         },
     )
-    outputs = {"derivatives": results, "table": run.output / "summary.csv"}
     write_table(outputs["table"], rows)
     done = sum(row["status"] == "done" for row in rows)
     return Outcome(outputs, {"scans": len(scans), "done": done, "failed": len(rows) - done})
@@ -144,6 +187,7 @@ def _place(folder: Path, scan: Path, target: Path, root: Path, parameters: Enhan
     figures: dict[str, Any] = {key: value for key, value in content["metrics"].items() if not isinstance(value, list)}
     side = {
         "Sources": [f"bids:raw:{scan.relative_to(root).as_posix()}"],
+        "SkullStripped": parameters.background is Background.ZERO,
         "Parameters": to_json(parameters),
         "Figures": content["metrics"],
     }

@@ -67,7 +67,7 @@ def make_context(
     everything = values.mean(dim=0)
     shells = torch.stack([everything if mean is None else mean for mean in means])
     shell_of = [next(n for n, group in enumerate(groups) if volume in group) for volume in range(len(table))]
-    codes = torch.from_numpy(encode(table.bvals, table.directions @ image_rotation(ijk_to_ras))).to(device)
+    codes = torch.from_numpy(encode(table.bvals, table.weighted_directions @ image_rotation(ijk_to_ras))).to(device)
     return Context(values, neighbors, shells, shell_of, torch.from_numpy(sigma).to(device) / scale, codes, scale)
 
 
@@ -81,9 +81,8 @@ def neighbor_weights(table: GradientTable) -> Floats:
         if len(group) < 2:
             weights[group, group] = 1.0
             continue
-        cosine = np.abs(
-            table.directions[group] @ table.directions[group].T
-        )  # 0 between b0, whose weights are then alike
+        directions = table.weighted_directions[group]
+        cosine = np.abs(directions @ directions.T)  # 0 between b0, whose weights are then alike
         near = np.exp(-0.5 * (np.arccos(np.clip(cosine, 0, 1)) / REACH) ** 2) + 1e-6
         np.fill_diagonal(near, 0.0)
         weights[np.ix_(group, group)] = near / near.sum(axis=0, keepdims=True)

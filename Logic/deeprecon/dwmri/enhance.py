@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,20 @@ from deeprecon.data.gradients import table_warnings
 from deeprecon.data.volume_io import NIFTI, NRRD, write_volume
 from deeprecon.dwmri.coherence import better_flip, coherence
 from deeprecon.dwmri.figures import figure_rows
-from deeprecon.dwmri.impute import fill_dropouts, find_dropouts
+from deeprecon.dwmri.impute import check_named, fill_slices, find_outliers
 from deeprecon.dwmri.mask import find_mask, read_mask
-from deeprecon.dwmri.parameters import Background, EnhanceInputs, EnhanceParameters, Stored
+from deeprecon.dwmri.parameters import (
+    Background,
+    EnhanceInputs,
+    EnhanceParameters,
+    PrepareInputs,
+    Stored,
+    parse_volumes,
+)
 from deeprecon.dwmri.tensor import TensorMaps, fit_tensor
 from deeprecon.jobs.parameters import to_json
 from deeprecon.jobs.run import Outcome, Run
+from deeprecon.training.bundle import read_bundle
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -37,14 +44,23 @@ def enhance(inputs: EnhanceInputs, parameters: EnhanceParameters, run: Run) -> O
     """Denoise one scan, or all of a BIDS dataset.
 
     Raises:
-        InputError: the files are incomplete or contradict each other.
+        InputError: the files are incomplete or contradict each other, or the bundle cannot be used.
     """
     if (inputs.dwi is None) == (inputs.bids is None):
         raise InputError("Give one scan with --dwi, or a BIDS dataset with --bids.")
+    if inputs.bundle is not None:
+        read_bundle(inputs.bundle, "dwmri")  # what cannot be used is told before the first scan is read
     if inputs.bids is not None:
         from deeprecon.dwmri.bids import enhance_dataset
 
-        return enhance_dataset(inputs.bids, parameters, run)
+        single = [f"--{name}" for name in ("bval", "bvec", "mask") if getattr(inputs, name) is not None]
+        single += ["--impute"] if parse_volumes(parameters.impute) else []
+        if single:
+            raise InputError(
+                f"{' and '.join(single)} cannot be given with --bids: they are of one scan.",
+                "Leave them out: each scan's own are found in the dataset.",
+            )
+        return enhance_dataset(inputs, parameters, run)
     return enhance_scan(inputs, parameters, run)
 
 
@@ -59,15 +75,13 @@ def enhance_scan(inputs: EnhanceInputs, parameters: EnhanceParameters, run: Run)
     from deeprecon.dwmri.report import Findings, write_report
     from deeprecon.dwmri.rician import rician_mean
     from deeprecon.dwmri.supervised import read_network, scale_of
-    from deeprecon.training.bundle import read_bundle
 
     run.reporter.status("Reading the scan")
     original, scan, mask, warnings = read_inputs(inputs)
     table = scan.gradients
     array = scan.array.astype(np.float32)
     figures: dict[str, Any] = _table_figures(scan)
-    if parameters.repair:
-        array = _repaired(array, scan, mask, figures, warnings)
+    array = _repaired(array, scan, mask, parameters, figures, warnings)
     run.reporter.status("Estimating the noise")
     sigma = estimate_noise(array, mask, run.device, run.threads, parameters.bias_correction)
     figures |= _snr(array, sigma, mask, table.b0)
@@ -109,7 +123,7 @@ def enhance_scan(inputs: EnhanceInputs, parameters: EnhanceParameters, run: Run)
         warnings.append(
             "The residual is larger at edges than elsewhere: anatomy may have been lost. Look at residual.nii.gz."
         )
-    if max(white.lag1) > CORRELATED:
+    if max(white.lag1) > CORRELATED and scan.shape == original.shape:
         warnings.append(
             f"Neighbors in the residual are correlated ({max(white.lag1):.2f}): the scan may have been interpolated or "
             "filtered before. Denoise first, before any other step."
@@ -160,7 +174,7 @@ def enhance_scan(inputs: EnhanceInputs, parameters: EnhanceParameters, run: Run)
     return Outcome(outputs, figures)
 
 
-def prepare(inputs: EnhanceInputs, parameters: Any, run: Run) -> Outcome:
+def prepare(inputs: PrepareInputs, parameters: Any, run: Run) -> Outcome:
     """Read and check a scan without enhancing it: its mask, its noise-free summary, and a table of its volumes.
 
     Raises:
@@ -168,13 +182,9 @@ def prepare(inputs: EnhanceInputs, parameters: Any, run: Run) -> Outcome:
     """
     from deeprecon.data.tables import write_table
 
-    if inputs.dwi is None:
-        raise InputError("Give one scan with --dwi.")
     _, scan, mask, warnings = read_inputs(inputs)
     table = scan.gradients
-    lost = find_dropouts(scan.array.astype(np.float32), table, mask)
-    if lost.any():
-        warnings.append(f"{lost.sum()} slices lost their signal in volumes {', '.join(map(str, _volumes(lost)))}.")
+    lost = _find_lost(scan.array.astype(np.float32), scan, mask, warnings)
     for warning in warnings:
         run.reporter.warning(warning)
     outputs = {"mask": run.output / "mask.nii.gz", "volumes": run.output / "volumes.csv"}
@@ -193,7 +203,7 @@ def prepare(inputs: EnhanceInputs, parameters: Any, run: Run) -> Outcome:
     return Outcome(outputs, _table_figures(scan) | {"mask_voxels": int(mask.sum()), "lost_slices": int(lost.sum())})
 
 
-def read_inputs(inputs: EnhanceInputs) -> tuple[DwiScan, DwiScan, Mask, list[str]]:
+def read_inputs(inputs: EnhanceInputs | PrepareInputs) -> tuple[DwiScan, DwiScan, Mask, list[str]]:
     """The scan as it is in its file and with finite values, the mask, and what the user should know.
 
     Raises:
@@ -214,22 +224,60 @@ def read_inputs(inputs: EnhanceInputs) -> tuple[DwiScan, DwiScan, Mask, list[str
     return original, scan, mask, warnings
 
 
-def _repaired(array: Floats, scan: DwiScan, mask: Mask, figures: dict[str, Any], warnings: list[str]) -> Floats:
-    lost = find_dropouts(array, scan.gradients, mask)
+def _repaired(
+    array: Floats,
+    scan: DwiScan,
+    mask: Mask,
+    parameters: EnhanceParameters,
+    figures: dict[str, Any],
+    warnings: list[str],
+) -> Floats:
+    """The scan with the slices that are lost, and the volumes that the user named, replaced as far as that goes."""
+    named = parse_volumes(parameters.impute)
+    check_named(named, scan.gradients)
+    lost = np.zeros((array.shape[0], array.shape[-1]), bool)
+    if parameters.repair:
+        lost = _find_lost(array, scan, mask, warnings)
+    lost[:, named] = True
     if not lost.any():
         return array
-    filled, left = fill_dropouts(array, scan.gradients, lost)
-    figures |= {"repaired_slices": int(lost.sum()) - left, "lost_slices": int(lost.sum())}
-    figures["repaired_percent"] = 100 * (int(lost.sum()) - left) / lost.size
-    warnings.append(
-        f"{lost.sum()} slices ({100 * lost.mean():.1f} %) lost their signal, in volumes "
-        f"{', '.join(map(str, _volumes(lost)))}; {int(lost.sum()) - left} were replaced by what the others foretell."
-    )
+    filled, left = fill_slices(array, scan.gradients, lost)
+    replaced = lost & ~left
+    figures |= {"repaired_slices": int(replaced.sum()), "lost_slices": int(lost.sum())}
+    figures["repaired_percent"] = 100 * float(replaced.mean())
+    if replaced.any():
+        warnings.append(
+            f"{replaced.sum()} slices ({100 * replaced.mean():.1f} %) of volumes {_volumes(replaced)} were replaced by "
+            "what the others foretell."
+        )
+    if left.any():
+        warnings.append(
+            f"{left.sum()} slices of volumes {_volumes(left)} could not be replaced: too few other volumes of their "
+            "b-value have them."
+        )
     return filled
 
 
-def _volumes(lost: Mask) -> list[int]:
-    return [int(volume) for volume in np.flatnonzero(lost.any(axis=0))]
+def _find_lost(array: Floats, scan: DwiScan, mask: Mask, warnings: list[str]) -> Mask:
+    """(k, V) see `find_outliers`; what was found, and what could not be judged, is added to the warnings."""
+    lost, judged = find_outliers(array, scan.gradients, mask)
+    if lost.any():
+        warnings.append(
+            f"{lost.sum()} slices ({100 * lost.mean():.1f} %) lost their signal or are corrupted, in volumes "
+            f"{_volumes(lost)}."
+        )
+    unjudged = ~judged & ~scan.gradients.b0  # a single b0 is usual
+    if unjudged.any():
+        warnings.append(
+            f"Volumes {_volumes(unjudged[None])} could not be searched for lost or corrupted slices: too few volumes "
+            "of their b-value, or slices, to compare them with."
+        )
+    return lost
+
+
+def _volumes(chosen: Mask) -> str:
+    """Numbers of the volumes with a slice that is chosen in (k, V)."""
+    return ", ".join(map(str, np.flatnonzero(chosen.any(axis=0))))
 
 
 def _table_figures(scan: DwiScan) -> dict[str, Any]:
@@ -312,8 +360,3 @@ def _lead(figures: dict[str, Any]) -> str:
         f"{figures['volumes']} volumes ({figures['b0_volumes']} b0; {figures['shells']}), "
         f"noise {figures['noise_level']:.4g}, weighted signal {figures['snr_dwi']:.1f} times the noise."
     )
-
-
-def scan_inputs(dwi: Path, mask: Path | None = None) -> EnhanceInputs:
-    """The inputs of one scan with its tables beside it."""
-    return replace(EnhanceInputs(), dwi=dwi, mask=mask)

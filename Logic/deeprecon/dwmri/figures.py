@@ -26,7 +26,7 @@ FIGURES = {
     "coherence front-back": ("Coherence, front and back flipped", "", 3),
     "coherence up-down": ("Coherence, up and down flipped", "", 3),
     "dwi_above_b0_percent": ("Weighted values above b0", "%", 2),
-    "lost_slices": ("Slices that lost their signal", "", 0),
+    "lost_slices": ("Slices lost, corrupted or named", "", 0),
     "repaired_slices": ("Slices replaced", "", 0),
     "repaired_percent": ("Slices replaced, of all", "%", 2),
     "clipped_values": ("Values cut off at the limits of the number type", "", 0),

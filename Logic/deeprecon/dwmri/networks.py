@@ -1,5 +1,8 @@
 """The supervised networks by name. Each takes a volume with its context and an encoding of its gradient.
 
+A network is a layout of one or two bodies: a body makes features, a layout makes the enhanced volume of them. Names
+with a + are combinations of two ideas, the layout of the first with the body of the second.
+
 Inputs are (B, CHANNELS, k, j, i): the volume, the mean of its neighbors in direction, the mean of its shell, the mean
 b0, and the noise level; and (B, FEATURES) of `encode`. The first channel of the output (B, 1, k, j, i) is the enhanced
 volume: the input volume plus a correction that is zero before training. Sizes may be odd, and the number of volumes in
@@ -103,17 +106,29 @@ class Attention(nn.Module):
         return attended
 
 
+class Layers(nn.Module):
+    """Two layers, one after the other."""
+
+    def __init__(self, before: int, width: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([Modulated(before, width), Modulated(width, width)])
+
+    def forward(self, values: Tensor, code: Tensor) -> Tensor:
+        for layer in self.layers:
+            values = layer(values, code)
+        return values
+
+
 class Baseline(nn.Module):
     """Factorized convolutions, gated blocks that are gone through twice, attention, and the encoding."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, before: int, width: int) -> None:
         super().__init__()
-        self.first = Factorized(CHANNELS, width)
+        self.first = Factorized(before, width)
         self.film = nn.Linear(FEATURES, 2 * width)
         nn.init.zeros_(self.film.weight)
         self.update, self.candidate = Factorized(2 * width, width), Factorized(2 * width, width)
         self.attention = Attention(width)
-        self.last = Blend(width)
 
     def forward(self, values: Tensor, code: Tensor) -> Tensor:
         scale, shift = self.film(code)[:, :, None, None, None].chunk(2, dim=1)
@@ -123,107 +138,54 @@ class Baseline(nn.Module):
             both = torch.cat([state, start], dim=1)
             gate = torch.sigmoid(self.update(both))
             state = (1 - gate) * state + gate * silu(self.candidate(both))
-        result: Tensor = values[:, :1] + self.last(self.attention(state), values)
-        return result
+        attended: Tensor = self.attention(state)
+        return attended
 
 
 class MultiScale(nn.Module):
     """A path at full and one at half resolution; the half one is brought back by interpolation, whatever the size."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, before: int, width: int) -> None:
         super().__init__()
-        self.fine_path = nn.ModuleList([Modulated(CHANNELS, width), Modulated(width, width)])
-        self.coarse_path = nn.ModuleList([Modulated(CHANNELS, width), Modulated(width, width)])
+        self.fine, self.coarse = Layers(before, width), Layers(before, width)
         self.join = Modulated(2 * width, width)
-        self.last = Blend(width)
 
     def forward(self, values: Tensor, code: Tensor) -> Tensor:
-        fine, coarse = values, avg_pool3d(values, _halves(values))
-        for one, other in zip(self.fine_path, self.coarse_path, strict=True):
-            fine, coarse = one(fine, code), other(coarse, code)
+        coarse = self.coarse(avg_pool3d(values, _halves(values)), code)
         coarse = interpolate(coarse, size=values.shape[2:], mode="trilinear", align_corners=False)
-        result: Tensor = values[:, :1] + self.last(self.join(torch.cat([fine, coarse], dim=1), code), values)
-        return result
-
-
-class Progressive(nn.Module):
-    """A coarse stage that is held against the blurred truth, and a detail stage that refines it.
-
-    The output has the coarse result as a second channel.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.coarse = nn.ModuleList([Modulated(CHANNELS, width), Modulated(width, width)])
-        self.detail = nn.ModuleList([Modulated(CHANNELS + 1, width), Modulated(width, width)])
-        self.coarse_last, self.last = Blend(width), Blend(width)
-
-    def forward(self, values: Tensor, code: Tensor) -> Tensor:
-        features = values
-        for layer in self.coarse:
-            features = layer(features, code)
-        coarse = low_band(values[:, :1]) + self.coarse_last(features, values)
-        features = torch.cat([values, coarse], dim=1)
-        for layer in self.detail:
-            features = layer(features, code)
-        detail = values[:, :1] - low_band(values[:, :1]) + self.last(features, values)
-        return torch.cat([coarse + detail, coarse], dim=1)
-
-
-class FrequencyBands(nn.Module):
-    """A low and a high band that add up to the volume exactly, each with layers of its own."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.low = nn.ModuleList([Modulated(CHANNELS, width), Modulated(width, width)])
-        self.high = nn.ModuleList([Modulated(CHANNELS, width), Modulated(width, width)])
-        self.low_last, self.high_last = Blend(width), Blend(width)
-
-    def forward(self, values: Tensor, code: Tensor) -> Tensor:
-        low = low_band(values)
-        high = values - low
-        result = values[:, :1]
-        for band, layers, last in ((low, self.low, self.low_last), (high, self.high, self.high_last)):
-            features = band
-            for layer in layers:
-                features = layer(features, code)
-            change = last(features, band)
-            result = result + (low_band(change) if layers is self.low else change - low_band(change))
-        return result
+        joined: Tensor = self.join(torch.cat([self.fine(values, code), coarse], dim=1), code)
+        return joined
 
 
 class VolumeSpecific(nn.Module):
     """The kernels of the first layer are made from the encoding, so that each volume has its own."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, before: int, width: int) -> None:
         super().__init__()
-        self.width = width
-        self.kernels = nn.Linear(FEATURES, width * CHANNELS * 27)
-        nn.init.normal_(self.kernels.weight, std=0.05 / np.sqrt(CHANNELS * 27))
-        nn.init.normal_(self.kernels.bias, std=1 / np.sqrt(CHANNELS * 27))
+        self.before, self.width = before, width
+        self.kernels = nn.Linear(FEATURES, width * before * 27)
+        nn.init.normal_(self.kernels.weight, std=0.05 / np.sqrt(before * 27))
+        nn.init.normal_(self.kernels.bias, std=1 / np.sqrt(before * 27))
         self.layers = nn.ModuleList([Modulated(width, width), Modulated(width, width)])
-        self.last = Blend(width)
 
     def forward(self, values: Tensor, code: Tensor) -> Tensor:
         count, shape = len(values), values.shape[2:]
-        kernels = self.kernels(code).view(count * self.width, CHANNELS, 3, 3, 3).to(values.dtype)
+        kernels = self.kernels(code).view(count * self.width, self.before, 3, 3, 3).to(values.dtype)
         features = silu(conv3d(values.reshape(1, -1, *shape), kernels, padding=1, groups=count))
         features = features.view(count, self.width, *shape)
         for layer in self.layers:
             features = features + layer(features, code)
-        result: Tensor = values[:, :1] + self.last(features, values)
-        return result
+        return features
 
 
 class UNet(nn.Module):
     """Two resolutions with a plain skip connection: what the others are held against."""
 
-    def __init__(self, width: int, adaptive: bool = False) -> None:
+    def __init__(self, before: int, width: int, adaptive: bool = False) -> None:
         super().__init__()
-        self.down, self.deep = Modulated(CHANNELS, width), Modulated(width, 2 * width)
+        self.down, self.deep = Modulated(before, width), Modulated(width, 2 * width)
         self.up, self.join = Modulated(2 * width, width), Modulated(2 * width, width)
         self.gate = nn.Conv3d(2 * width, width, 1) if adaptive else None
-        self.last = Blend(width)
 
     def forward(self, values: Tensor, code: Tensor) -> Tensor:
         skip = self.down(values, code)
@@ -231,15 +193,67 @@ class UNet(nn.Module):
         deep = interpolate(deep, size=skip.shape[2:], mode="trilinear", align_corners=False)
         if self.gate is not None:
             skip = skip * torch.sigmoid(self.gate(torch.cat([deep, skip], dim=1)))
-        result: Tensor = values[:, :1] + self.last(self.join(torch.cat([deep, skip], dim=1), code), values)
-        return result
+        joined: Tensor = self.join(torch.cat([deep, skip], dim=1), code)
+        return joined
 
 
 class AdaptiveSkip(UNet):
     """A U-Net whose skip connection is weighted, channel by channel and place by place, by what both sides show."""
 
-    def __init__(self, width: int) -> None:
-        super().__init__(width, adaptive=True)
+    def __init__(self, before: int, width: int) -> None:
+        super().__init__(before, width, adaptive=True)
+
+
+Body = Callable[[int, int], nn.Module]
+"""Makes, from numbers of channels, a module that makes (B, width, k, j, i) of (B, before, k, j, i) and the encoding."""
+
+
+class Direct(nn.Module):
+    """One body sees everything, and one correction comes out."""
+
+    def __init__(self, body: Body, width: int) -> None:
+        super().__init__()
+        self.body, self.last = body(CHANNELS, width), Blend(width)
+
+    def forward(self, values: Tensor, code: Tensor) -> Tensor:
+        result: Tensor = values[:, :1] + self.last(self.body(values, code), values)
+        return result
+
+
+class Progressive(nn.Module):
+    """A coarse stage that is held against the blurred truth, and a detail stage that refines it; each has a body.
+
+    The output has the coarse result as a second channel.
+    """
+
+    def __init__(self, body: Body, width: int) -> None:
+        super().__init__()
+        self.coarse, self.detail = body(CHANNELS, width), body(CHANNELS + 1, width)
+        self.coarse_last, self.last = Blend(width), Blend(width)
+
+    def forward(self, values: Tensor, code: Tensor) -> Tensor:
+        blurred = low_band(values[:, :1])
+        coarse = blurred + self.coarse_last(self.coarse(values, code), values)
+        features = self.detail(torch.cat([values, coarse], dim=1), code)
+        detail = values[:, :1] - blurred + self.last(features, values)
+        return torch.cat([coarse + detail, coarse], dim=1)
+
+
+class FrequencyBands(nn.Module):
+    """A low and a high band that add up to the volume exactly, each with a body of its own."""
+
+    def __init__(self, body: Body, width: int) -> None:
+        super().__init__()
+        self.low, self.high = body(CHANNELS, width), body(CHANNELS, width)
+        self.low_last, self.high_last = Blend(width), Blend(width)
+
+    def forward(self, values: Tensor, code: Tensor) -> Tensor:
+        low = low_band(values)
+        high = values - low
+        low_change = self.low_last(self.low(low, code), low)
+        high_change = self.high_last(self.high(high, code), high)
+        result: Tensor = values[:, :1] + low_band(low_change) + high_change - low_band(high_change)
+        return result
 
 
 def low_band(values: Tensor) -> Tensor:
@@ -259,15 +273,18 @@ def _halves(values: Tensor) -> tuple[int, ...]:
     return tuple(2 if count > 1 else 1 for count in values.shape[2:])
 
 
-NETWORKS: dict[str, Callable[[int], nn.Module]] = {
-    "baseline": Baseline,
-    "multi-scale": MultiScale,
-    "progressive": Progressive,
-    "frequency": FrequencyBands,
-    "volume-specific": VolumeSpecific,
-    "adaptive-skip": AdaptiveSkip,
-    "unet": UNet,
+NETWORKS: dict[str, tuple[Callable[[Body, int], nn.Module], Body]] = {
+    "baseline": (Direct, Baseline),
+    "multi-scale": (Direct, MultiScale),
+    "progressive": (Progressive, Layers),
+    "frequency": (FrequencyBands, Layers),
+    "volume-specific": (Direct, VolumeSpecific),
+    "adaptive-skip": (Direct, AdaptiveSkip),
+    "progressive+multi-scale": (Progressive, MultiScale),
+    "frequency+adaptive-skip": (FrequencyBands, AdaptiveSkip),
+    "unet": (Direct, UNet),
 }
+"""Name -> the layout of a network, and the body that it is built of. Every layout goes with every body."""
 
 
 def build(name: str, width: int) -> nn.Module:
@@ -276,7 +293,8 @@ def build(name: str, width: int) -> nn.Module:
     Raises:
         KeyError: no such name.
     """
-    return NETWORKS[name](width)
+    layout, body = NETWORKS[name]
+    return layout(body, width)
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -24,7 +24,7 @@ class Method(Enum):
 
 
 class Network(Enum):
-    """Supervised networks."""
+    """Supervised networks; see `deeprecon.dwmri.networks`."""
 
     BASELINE = "baseline"
     MULTI_SCALE = "multi-scale"
@@ -32,6 +32,8 @@ class Network(Enum):
     FREQUENCY = "frequency"
     VOLUME_SPECIFIC = "volume-specific"
     ADAPTIVE_SKIP = "adaptive-skip"
+    PROGRESSIVE_MULTI_SCALE = "progressive+multi-scale"
+    FREQUENCY_ADAPTIVE_SKIP = "frequency+adaptive-skip"
     UNET = "unet"
 
 
@@ -75,13 +77,19 @@ class EnhanceParameters:
     method: Annotated[Method, "network: trained on the scan itself; pca: fast; the others are dipy's"] = Method.NETWORK
     bias_correction: Annotated[bool, "take off the bias of magnitudes (Koay and Basser 2006)"] = True
     steps: Annotated[int, Range(20, 100_000), "training steps of the network"] = 800
-    repair: Annotated[bool, "replace slices that lost their signal by what the other volumes foretell"] = True
+    repair: Annotated[bool, "replace slices that are lost or corrupted by what the other volumes foretell"] = True
+    impute: Annotated[str, "volumes to replace in the same way, counted from 0, as 3,17"] = ""
     background: Annotated[Background, "what stands outside of the mask"] = Background.KEEP
     stored: Annotated[Stored, "number type of the result; as-input rounds integers"] = Stored.FLOAT
 
     def validate(self) -> list[str]:
         """Reasons why these settings cannot be used, in words; empty when they can."""
-        return check_ranges(self)
+        reasons = check_ranges(self)
+        try:
+            parse_volumes(self.impute)
+        except ValueError as error:
+            reasons.append(str(error))
+        return reasons
 
 
 @dataclass(frozen=True)
@@ -97,22 +105,32 @@ class TrainInputs:
 class TrainParameters:
     """Settings of `dwmri train`."""
 
-    network: Annotated[Network, "which network"] = Network.MULTI_SCALE
+    network: Annotated[Network, "which; A+B has the stages or bands of A, each made like B"] = Network.MULTI_SCALE
     width: Annotated[int, Range(4, 256), "channels of its layers"] = 24
     steps: Annotated[int, Range(2, 10_000_000), "optimizer steps"] = 2000
     batch: Annotated[int, Range(1, 1024), "crops in a batch"] = 4
     accumulate: Annotated[int, Range(1, 1000), "batches whose gradients make one step"] = 1
     learning_rate: Annotated[float, Range(1e-6, 0.1), "step size at the peak of the one-cycle schedule"] = 3e-3
     edge_weight: Annotated[float, Range(0, 100), "of the edges in the loss; 0 for none"] = 0.5
-    in_stages: Annotated[bool, "progressive only: the coarse part alone first"] = False
+    in_stages: Annotated[bool, "progressive networks only: the coarse part alone first"] = False
     compile: Annotated[bool, "compile the network on a GPU; pays off for long training"] = False
 
     def validate(self) -> list[str]:
         """Reasons why these settings cannot be used, in words; empty when they can."""
         reasons = check_ranges(self)
-        if self.in_stages and self.network is not Network.PROGRESSIVE:
-            reasons.append(f"in_stages: the network {self.network.value} has no stages, only progressive has")
+        if self.in_stages and self.network not in (Network.PROGRESSIVE, Network.PROGRESSIVE_MULTI_SCALE):
+            reasons.append(f"in_stages: the network {self.network.value} has no stages, only progressive ones have")
         return reasons
+
+
+@dataclass(frozen=True)
+class PrepareInputs:
+    """One diffusion scan."""
+
+    dwi: Annotated[Path, "scan: NIfTI, DWI NRRD, or a DICOM folder"]
+    bval: Annotated[Path | None, "b-values of a NIfTI scan; the file beside it if left out"] = None
+    bvec: Annotated[Path | None, "directions of a NIfTI scan; the file beside it if left out"] = None
+    mask: Annotated[Path | None, "brain mask on the grid of the scan; found if left out"] = None
 
 
 @dataclass(frozen=True)
@@ -193,6 +211,18 @@ class ExportParameters:
     def validate(self) -> list[str]:
         """Nothing can be wrong with them."""
         return []
+
+
+def parse_volumes(text: str) -> list[int]:
+    """Volume numbers in rising order, each once; none of an empty text.
+
+    Raises:
+        ValueError: says what is wrong, in words.
+    """
+    parts = [part.strip() for part in text.split(",")] if text.strip() else []
+    if wrong := [part for part in parts if not (part.isascii() and part.isdecimal())]:
+        raise ValueError(f"impute: {wrong[0]!r} is not the number of a volume; give them from 0 on, as 3,17")
+    return sorted({int(part) for part in parts})
 
 
 def parse_shells(text: str) -> list[tuple[float, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from deeprecon.data.dwi_scan import DwiScan
 from deeprecon.data.errors import InputError
 from deeprecon.data.gradients import GradientTable
-from deeprecon.dwmri.context import Context, make_context
+from deeprecon.dwmri.context import make_context
 from deeprecon.dwmri.loss import EdgeAwareLoss
 from deeprecon.dwmri.networks import NETWORKS, Progressive, build, low_band
+from deeprecon.dwmri.pairs import Pair, Split
 from deeprecon.jobs.run import Run
 from deeprecon.training.batches import Epoch, Indices
 from deeprecon.training.bundle import Bundle, load_weights
@@ -28,21 +29,9 @@ Mask = npt.NDArray[np.bool_]
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 """Inputs, codes, truths and mask of some crops."""
 
-CROP = 24
-"""Edge of a training crop in voxels."""
 HELD_OUT = 8
-"""Crops whose loss says which weights are best."""
+"""Crops, of what is held back, whose loss says which weights are best."""
 EPOCHS = 10
-
-
-@dataclass(frozen=True, eq=False)
-class Pair:
-    """A scan as networks see it, and its truth (V, k, j, i) in the same unit, with the voxels (N, 3) of its mask."""
-
-    context: Context
-    truth: Tensor
-    inside: Tensor
-    voxels: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -60,26 +49,11 @@ class TrainSettings:
     compile: bool = False
 
 
-def make_pair(noisy: DwiScan, clean: Floats, mask: Mask, sigma: Floats, device: str) -> Pair:
-    """A pair for training, on the device.
-
-    Args:
-        noisy: finite.
-        clean: (k, j, i, V) on the same grid.
-        mask: (k, j, i).
-        sigma: (k, j, i) noise of the noisy one.
-        device: to train on.
-    """
-    array = noisy.array.astype(np.float32)
-    context = make_context(array, noisy.gradients, noisy.ijk_to_ras, mask, sigma, device)
-    truth = torch.from_numpy(np.ascontiguousarray(np.moveaxis(clean, -1, 0))).to(device) / context.scale
-    return Pair(context, truth, torch.from_numpy(mask).to(device), np.argwhere(mask))
-
-
-def train(pairs: list[Pair], settings: TrainSettings, run: Run) -> tuple[nn.Module, list[FitResult]]:
+def train(split: Split, settings: TrainSettings, run: Run) -> tuple[nn.Module, list[FitResult]]:
     """Train a network on crops of single volumes; returns it with how each stage went.
 
-    In stages, the coarse part of the progressive network is trained alone first, against the blurred truth.
+    The weights kept are those with the lowest loss on what the split holds back. In stages, the coarse part of a
+    progressive network is trained alone first, against the blurred truth.
 
     Raises:
         InputError: the settings do not fit together.
@@ -87,20 +61,25 @@ def train(pairs: list[Pair], settings: TrainSettings, run: Run) -> tuple[nn.Modu
     seed_generators(run.seed)
     network = build(settings.network, settings.width).to(run.device)
     if settings.in_stages and not isinstance(network, Progressive):
-        raise InputError(f"The network {settings.network} has no stages.", "Choose progressive, or leave them out.")
+        raise InputError(
+            f"The network {settings.network} has no stages.", "Choose a progressive one, or leave them out."
+        )
     if settings.compile:
         network.compile()
     stages = ("coarse", "all") if settings.in_stages else ("all",)
-    return network, [_stage(network, pairs, settings, stage, run) for stage in stages]
+    return network, [_stage(network, split, settings, stage, run) for stage in stages]
 
 
-def _stage(network: nn.Module, pairs: list[Pair], settings: TrainSettings, stage: str, run: Run) -> FitResult:
+def _stage(network: nn.Module, split: Split, settings: TrainSettings, stage: str, run: Run) -> FitResult:
     edge_aware, plain = (EdgeAwareLoss(weight).to(run.device) for weight in (settings.edge_weight, 0.0))
     progressive = isinstance(network, Progressive)
 
-    def load(indices: Indices) -> Batch:
-        parts = zip(*(_crop(pairs, run.seed, int(index)) for index in indices), strict=True)
-        inputs, codes, truth, within = (torch.stack(part) for part in parts)
+    def load(pairs: list[Pair], indices: Indices) -> Batch:
+        crops = []
+        for index in indices:
+            rng = np.random.default_rng([run.seed, int(index)])
+            crops.append(pairs[int(rng.integers(len(pairs)))].crop(rng))
+        inputs, codes, truth, within = (torch.stack(part) for part in zip(*crops, strict=True))
         return inputs, codes, truth, within
 
     def loss(model: Any, batch: Batch) -> Tensor:
@@ -118,9 +97,9 @@ def _stage(network: nn.Module, pairs: list[Pair], settings: TrainSettings, stage
 
     def epoch_batches(epoch: int, rank: int = 0, processes: int = 1) -> Epoch:
         numbers = np.arange(batches * processes * settings.batch) + epoch * batches * processes * settings.batch
-        return Epoch(list(numbers.reshape(batches * processes, -1))[rank::processes], load)
+        return Epoch(list(numbers.reshape(batches * processes, -1))[rank::processes], partial(load, split.training))
 
-    held_out = [load(np.array([2**31 + number])) for number in range(HELD_OUT)]
+    held_out = [load(split.held_out, np.array([number])) for number in range(HELD_OUT)]
     return fit(
         network,
         loss,
@@ -137,22 +116,6 @@ def _stage(network: nn.Module, pairs: list[Pair], settings: TrainSettings, stage
         run,
         name=f"supervised-{stage}",
     )
-
-
-def _crop(pairs: list[Pair], seed: int, index: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Inputs, code, truth and mask of a crop; the same for the same number."""
-    rng = np.random.default_rng([seed, index])
-    pair = pairs[int(rng.integers(len(pairs)))]
-    volume = int(rng.integers(len(pair.truth)))
-    middle = pair.voxels[rng.integers(len(pair.voxels))]
-    window = []
-    for place, count in zip(middle, pair.inside.shape, strict=True):
-        length = min(CROP, count)
-        first = int(np.clip(place - length // 2, 0, count - length))
-        window.append(slice(first, first + length))
-    cut = tuple(window)
-    inputs = pair.context.inputs(volume, cut)
-    return inputs, pair.context.codes[volume], pair.truth[volume][cut][None], pair.inside[cut][None].float()
 
 
 def apply(

@@ -128,7 +128,7 @@ VERBS = {
     ),
     "prepare": Verb(
         "read and check a scan: its table of gradients, mask and lost slices",
-        settings.EnhanceInputs,
+        settings.PrepareInputs,
         settings.PrepareParameters,
         prepare,
         needs_torch=_never,

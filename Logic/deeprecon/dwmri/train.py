@@ -15,8 +15,9 @@ from deeprecon.dwmri.context import finer_scan
 from deeprecon.dwmri.mask import find_mask, read_mask
 from deeprecon.dwmri.networks import count_parameters
 from deeprecon.dwmri.noise import estimate_noise
+from deeprecon.dwmri.pairs import Pair, hold_back, make_pair
 from deeprecon.dwmri.parameters import TrainInputs, TrainParameters
-from deeprecon.dwmri.supervised import Pair, TrainSettings, make_pair
+from deeprecon.dwmri.supervised import TrainSettings
 from deeprecon.dwmri.supervised import train as fit_network
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.training.bundle import Card, write_bundle
@@ -26,7 +27,7 @@ def train(inputs: TrainInputs, parameters: TrainParameters, run: Run) -> Outcome
     """Train a network on pairs: noisy and clean scans, or coarse and fine ones with voxels of half the size.
 
     Raises:
-        InputError: the scans of a pair do not belong together, or the pairs are of two kinds.
+        InputError: the scans of a pair do not belong together, the pairs are of two kinds, or a single one is too thin.
     """
     if not inputs.noisy or len(inputs.noisy) != len(inputs.clean):
         raise InputError(
@@ -52,7 +53,8 @@ def train(inputs: TrainInputs, parameters: TrainParameters, run: Run) -> Outcome
         pairs.append(make_pair(noisy, clean.array.astype(np.float32), mask, sigma, run.device))
     if len(scales) > 1:
         raise InputError("Some pairs are of the same grid and some of half the voxel size.", "Train on one kind.")
-    run.reporter.status("Training the network")
+    split = hold_back(pairs, run.seed)
+    run.reporter.status(f"Training the network; held out: {split.description}")
     settings = TrainSettings(
         network=parameters.network.value,
         width=parameters.width,
@@ -64,19 +66,21 @@ def train(inputs: TrainInputs, parameters: TrainParameters, run: Run) -> Outcome
         in_stages=parameters.in_stages,
         compile=parameters.compile and run.device.startswith("cuda"),
     )
-    network, results = fit_network(pairs, settings, run)
+    network, results = fit_network(split, settings, run)
     scale = scales.pop()
     names = ", ".join(f"{path.name} (SHA-256 {sha256(path)})" for path in inputs.noisy if path.is_file())
     figures = {
         "network_parameters": count_parameters(network),
         "pairs": len(pairs),
         "scale": scale,
+        "held_out": split.description,
         "held_out_loss": results[-1].best,
         "best_epoch": results[-1].best_epoch,
     }
     outputs = {"bundle": run.output / "bundle", "history": run.output / "history.csv"}
     write_table(outputs["history"], [{"stage": n, **row} for n, done in enumerate(results) for row in done.history])
-    card = _card(parameters.network.value, scale, f"{names}; {parameters.steps} steps, seed {run.seed}")
+    data = f"{names}; held out: {split.description}; {parameters.steps} steps, seed {run.seed}"
+    card = _card(parameters.network.value, scale, data)
     readme = (
         f"# {card.name}\n\n{card.description}\n\nValid for: {card.valid_for}\n\nTrained on: {card.training_data}.\n\n"
         "Research only, not for diagnosis.\n\n"
@@ -95,7 +99,7 @@ def _scale(noisy: DwiScan, clean: DwiScan) -> int:
     """
     if len(noisy.gradients) != len(clean.gradients) or not (
         np.allclose(noisy.gradients.bvals, clean.gradients.bvals, atol=1)
-        and np.allclose(noisy.gradients.directions, clean.gradients.directions, atol=0.01)
+        and np.allclose(noisy.gradients.weighted_directions, clean.gradients.weighted_directions, atol=0.01)
     ):
         raise InputError(f"{noisy.name} and {clean.name} do not have the same gradients.", "Give scans of one pair.")
     for scale, scan in ((1, noisy), (2, replace(finer_scan(noisy), name=noisy.name))):

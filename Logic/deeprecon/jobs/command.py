@@ -65,9 +65,11 @@ class Command:
         for name in paths_of & set(inputs):
             paths = inputs[name] if isinstance(inputs[name], list) else [inputs[name]]
             for path in paths:
-                if Path(os.path.abspath(path)).parent == folder.parent:
+                full = Path(os.path.abspath(path))
+                if folder.parent in (full, full.parent):
+                    where = "is" if full == folder.parent else "lies in"
                     hint = "Choose another --output, so that no result can replace an input."
-                    raise InputError(f"The input {path} lies in the output folder.", hint)
+                    raise InputError(f"The input {path} {where} the output folder.", hint)
             relative = [_relative(path, folder) for path in paths]
             located[name] = relative if isinstance(inputs[name], list) else relative[0]
         job = Job(

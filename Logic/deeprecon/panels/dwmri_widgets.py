@@ -56,7 +56,7 @@ TRAINING = Training(
         "mask": _("Brain mask (optional)"),
         "accumulate": _("Batches a step"),
         "edge_weight": _("Weight of edges"),
-        "in_stages": _("Train in stages (progressive only)"),
+        "in_stages": _("Train in stages (progressive networks only)"),
         "compile": _("Compile on a GPU"),
     },
     needed=("noisy", "clean"),

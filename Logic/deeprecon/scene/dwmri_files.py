@@ -16,7 +16,7 @@ def read_scan(path: Path, bval: Path | None = None, bvec: Path | None = None) ->
     """Read a diffusion scan as `data.dwi_io.read_dwi` does, without nibabel.
 
     Args:
-        path: NIfTI, DWI NRRD, or a DICOM folder.
+        path: NIfTI, DWI NRRD, a DICOM folder, or one file of a DICOM series.
         bval, bvec: of a NIfTI file; those beside it, of the same name, if left out.
 
     Raises:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from deeprecon.data.tables import read_table
-from deeprecon.scene.dwmri_job import OUTPUT
 from deeprecon.scene.provenance import attach
 from deeprecon.scene.results import read_result
 from deeprecon.scene.tables import node_from_rows
 
 PIPELINE = Path("derivatives") / "deeprecon"
-"""Where the results of a dataset go, below its folder."""
+"""Where the panel puts the results of a dataset, below its folder, as BIDS has it."""
 SHOWN = {"scan": "scan", "status": "status", "snr_dwi": "signal over noise", "message": "message"}
 """Columns of the summary that the panel shows, and their titles."""
 
@@ -33,27 +31,23 @@ class FolderResult:
     sentence: str
 
 
-def load_dataset(folder: Path, dataset: Path, summary: Any = None) -> FolderResult:
-    """Put the results of a finished job folder into the dataset and its summary into the scene.
+def load_summary(folder: Path, summary: Any = None) -> FolderResult:
+    """Put the summary of a finished run over a dataset into the scene.
 
     Args:
-        folder: the job folder.
-        dataset: the BIDS folder, whose derivatives/deeprecon gets the results; what is there of earlier runs stays, but
-            for files of the same name.
+        folder: with result.json, summary.csv and the folders of the subjects.
         summary: table node of an earlier run to write into; a new one is made if None.
 
     Raises:
         InputError: no result.
     """
-    result = read_result(folder / OUTPUT)
-    shutil.copytree(folder / OUTPUT / "derivatives", dataset / PIPELINE, dirs_exist_ok=True)
-    rows = [_words(row) for row in read_table(folder / OUTPUT / "summary.csv")]
-    node = node_from_rows(rows, f"{dataset.name} summary", summary)
+    result = read_result(folder)
+    rows = [_words(row) for row in read_table(folder / "summary.csv")]
+    node = node_from_rows(rows, f"{folder.name} summary", summary)
     attach(node, result)
     figures = result["metrics"]
     failed = f" {figures['failed']} failed: see the table." if figures["failed"] else ""
-    text = f"{figures['done']} of {figures['scans']} scans are in {dataset / PIPELINE}.{failed}"
-    return FolderResult(node, text)
+    return FolderResult(node, f"{figures['done']} of {figures['scans']} scans are done; see {folder}.{failed}")
 
 
 def _words(row: Mapping[str, str]) -> dict[str, str | None]:

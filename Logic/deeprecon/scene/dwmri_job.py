@@ -67,21 +67,32 @@ def write_job(
     scan = scan_from_node(nodes.dwi)
     mask = None if nodes.mask is None else _mask(nodes)
     (folder / "inputs").mkdir(parents=True, exist_ok=True)
-    inputs, names = {"dwi": "inputs/dwi.nrrd"}, {"dwi.nrrd": nodes.dwi.GetName()}
+    inputs, names = {"dwi": "inputs/dwi.nrrd", **_bundle(nodes.bundle)}, {"dwi.nrrd": nodes.dwi.GetName()}
     write_dwi(folder / inputs["dwi"], scan)
     if mask is not None:
         inputs["mask"], names["mask.nrrd"] = "inputs/mask.nrrd", nodes.mask.GetName()
         write_volume(folder / inputs["mask"], mask)
-    if nodes.bundle is not None:
-        inputs["bundle"] = str(nodes.bundle.resolve())
     Job("dwmri", "enhance", inputs, to_json(parameters), output=OUTPUT, device=device, seed=seed).save(folder)
     return names
 
 
 def write_folder_job(
-    folder: Path, dataset: Path, parameters: EnhanceParameters, device: str = "auto", seed: int = 0
+    folder: Path,
+    dataset: Path,
+    target: Path,
+    bundle: Path | None,
+    parameters: EnhanceParameters,
+    device: str = "auto",
+    seed: int = 0,
 ) -> None:
     """Write the job that enhances every scan of a BIDS dataset.
+
+    Args:
+        folder: of the job.
+        dataset: folder of the dataset.
+        target: becomes a dataset of derivatives.
+        bundle: as in `DwiNodes`.
+        parameters, device, seed: as in `write_job`.
 
     Raises:
         InputError: no such folder, or settings that contradict themselves.
@@ -90,8 +101,13 @@ def write_folder_job(
         raise InputError(reasons[0])
     if not dataset.is_dir():
         raise InputError(f"There is no folder {dataset}.", "Choose the folder of a BIDS dataset.")
-    inputs = {"bids": str(dataset.resolve())}
-    Job("dwmri", "enhance", inputs, to_json(parameters), output=OUTPUT, device=device, seed=seed).save(folder)
+    inputs = {"bids": str(dataset.resolve()), **_bundle(bundle)}
+    output = str(target.resolve())
+    Job("dwmri", "enhance", inputs, to_json(parameters), output=output, device=device, seed=seed).save(folder)
+
+
+def _bundle(bundle: Path | None) -> dict[str, str]:
+    return {} if bundle is None else {"bundle": str(bundle.resolve())}
 
 
 def _mask(nodes: DwiNodes) -> Volume:

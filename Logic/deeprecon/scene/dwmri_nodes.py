@@ -22,6 +22,7 @@ from deeprecon.data.dwi_scan import DwiScan, check_scan
 from deeprecon.data.errors import InputError
 from deeprecon.data.gradients import GradientTable, gradient_table, image_rotation
 from deeprecon.data.volume import Volume, check_affine
+from deeprecon.data.volume_io import NIFTI, NRRD
 from deeprecon.scene.dwmri_files import read_scan
 from deeprecon.scene.volumes import matrix_to_world, node_from_volume, volume_from_node
 
@@ -86,6 +87,20 @@ def count_values(node: Any) -> int:
     image = node if not node.IsA(SEQUENCE) else node.GetNthDataNode(0)
     data = None if image is None or not hasattr(image, "GetImageData") else image.GetImageData()
     return 0 if data is None else int(data.GetNumberOfPoints()) * count_volumes(node)
+
+
+def open_scan(path: Path) -> Any:
+    """Load a scan into the scene as a diffusion weighted volume, called after its file, or after its DICOM folder.
+
+    Args:
+        path: NIfTI, DWI NRRD, or any file of a DICOM series.
+
+    Raises:
+        InputError: as `read_scan`.
+    """
+    scan = read_scan(path)
+    name = scan.name.split(".")[0] if path.name.lower().endswith(NIFTI + NRRD) else scan.name
+    return node_from_scan(scan, slicer.mrmlScene.GenerateUniqueName(name))
 
 
 def node_from_scan(scan: DwiScan, name: str, node: Any = None, like: Any = None) -> Any:

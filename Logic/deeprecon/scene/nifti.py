@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import atomic_path
+from deeprecon.data.nifti_header import checked_affine
+from deeprecon.data.volume import check_affine
 
 _LPS = np.diag([-1.0, -1.0, 1.0])
 
@@ -18,23 +20,20 @@ def read_image(path: Path) -> tuple[npt.NDArray[np.generic], npt.NDArray[np.floa
     """The voxels (k, j, i) or (k, j, i, V) of a NIfTI file, and its IJK to RAS matrix in mm.
 
     Raises:
-        InputError: missing or damaged.
+        InputError: missing or damaged, or a geometry that is sheared or contradicts itself.
     """
     import SimpleITK as sitk
 
     if not path.is_file():
         raise InputError(f"There is no file {path}.", "Check the path.")
+    ijk_to_ras = checked_affine(path)
+    check_affine(ijk_to_ras, path.name)
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
         raise InputError(f"{path} is cut off, damaged or no NIfTI file.", "Copy or export it again.") from error
     array: Any = sitk.GetArrayFromImage(image)
-    size = image.GetDimension()
-    direction = np.array(image.GetDirection()).reshape(size, size)[:3, :3]
-    ijk_to_ras = np.eye(4)
-    ijk_to_ras[:3, :3] = _LPS @ direction * np.array(image.GetSpacing())[:3]
-    ijk_to_ras[:3, 3] = _LPS @ np.array(image.GetOrigin())[:3]
-    return (np.ascontiguousarray(np.moveaxis(array, 0, -1)) if size == 4 else array), ijk_to_ras
+    return (np.ascontiguousarray(np.moveaxis(array, 0, -1)) if array.ndim == 4 else array), ijk_to_ras
 
 
 def write_image(path: Path, array: npt.NDArray[np.generic], ijk_to_ras: npt.NDArray[np.float64]) -> None:

@@ -69,9 +69,13 @@ def test_shells_are_found_in_spite_of_jitter_and_b0_anywhere():
     assert [(round(b), list(volumes)) for b, volumes in table.shells] == [(1000, [0, 2, 5]), (2495, [3, 6])]
 
 
-def test_whatever_stands_beside_b0_is_ignored():
-    table = gradient_table([0, 0.004, 1000], [[np.nan] * 3, [0.577, 0.577, 0.577], [0, 0, 1]])
-    np.testing.assert_array_equal(table.directions, [[0, 0, 0], [0, 0, 0], [0, 0, 1]])
+def test_directions_of_b0_are_kept_but_count_for_nothing():
+    vectors = [[np.nan] * 3, [0.577, 0.577, 0.577], [0, -1, 0], [0, 0, 1]]
+    table = gradient_table([0, 0.004, 20, 1000], vectors)
+    np.testing.assert_allclose(table.directions, [[0, 0, 0], [3**-0.5] * 3, [0, -1, 0], [0, 0, 1]])
+    np.testing.assert_array_equal(table.weighted_directions, [[0, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 1]])
+    assert table.b0.sum() == 3
+    assert table.distinct_directions == 1
 
 
 def test_lengths_near_one_are_made_one():

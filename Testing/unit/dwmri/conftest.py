@@ -1,4 +1,4 @@
-"""A small scan."""
+"""A small scan, and a small model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import pytest
 
 from deeprecon.data.dwi_io import write_dwi
 from deeprecon.data.volume_io import write_volume
+from deeprecon.dwmri.networks import build
 from deeprecon.dwmri.phantom import Phantom, make_phantom
+from deeprecon.training.bundle import Card, write_bundle
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +29,25 @@ def files(head: Phantom, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     found["mask"] = folder / "mask.nii.gz"
     write_volume(found["mask"], head.clean.volume(head.mask))
     return found
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model bundle with an untrained network, which returns its input; nobody writes there."""
+    folder = tmp_path_factory.mktemp("model") / "bundle"
+    card = Card("Tiny", "1.0.0", "Does nothing.", "Tests.", "Nothing.", "Apache-2.0", "DeepRecon contributors", "Test",
+                {}, {})  # fmt: skip
+    weights = build("baseline", 4).state_dict()
+    write_bundle(folder, card, "dwmri", "baseline", {"width": 4, "scale": 1}, [weights], "# Tiny\n")
+    return folder
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No pictures: drawing them takes longer than all the rest."""
+    from deeprecon.dwmri import report
+
+    monkeypatch.setattr(report, "write_report", lambda path, *rest: path.write_text("none", encoding="utf-8") and [])
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import torch
 
 from deeprecon.data.dwi_io import read_dwi, write_dwi
 from deeprecon.data.dwi_scan import DwiScan
+from deeprecon.data.gradients import gradient_table
 from deeprecon.data.volume_io import read_volume
 from deeprecon.dwmri.context import (
     downsample,
@@ -17,10 +18,19 @@ from deeprecon.dwmri.context import (
     neighbor_weights,
     upsample,
 )
-from deeprecon.dwmri.impute import fill_dropouts, find_dropouts
 from deeprecon.dwmri.loss import EdgeAwareLoss, sobel
-from deeprecon.dwmri.networks import CHANNELS, FEATURES, NETWORKS, build, count_parameters, encode, low_band
-from deeprecon.dwmri.phantom import acquisition, make_phantom
+from deeprecon.dwmri.networks import (
+    CHANNELS,
+    FEATURES,
+    NETWORKS,
+    Progressive,
+    build,
+    count_parameters,
+    encode,
+    low_band,
+)
+from deeprecon.dwmri.parameters import Network, TrainParameters
+from deeprecon.dwmri.phantom import acquisition
 
 
 def batch(shape=(5, 7, 9), count=2):
@@ -98,7 +108,7 @@ def test_the_paths_of_the_frequency_network_see_one_band_each():
     codes = torch.zeros(1, FEATURES)
     seen = {}
     for name in ("low", "high"):
-        getattr(network, name)[0].conv.register_forward_pre_hook(
+        getattr(network, name).layers[0].conv.register_forward_pre_hook(
             lambda module, inputs, name=name: seen.update({name: inputs[0]})
         )
     network(slow, codes)
@@ -109,7 +119,7 @@ def test_the_paths_of_the_frequency_network_see_one_band_each():
 def test_the_volume_specific_network_has_other_kernels_for_other_volumes():
     network = stirred("volume-specific")
     codes = torch.from_numpy(encode(np.array([1000.0, 1000.0]), np.eye(3)[:2]))
-    kernels = network.kernels(codes)
+    kernels = network.body.kernels(codes)
     assert (kernels[0] - kernels[1]).abs().max() > 1e-3
 
 
@@ -126,13 +136,30 @@ def test_the_progressive_network_shows_its_coarse_stage():
 
 
 def test_the_baseline_has_factorized_kernels():
-    sizes = {tuple(layer.kernel_size) for layer in build("baseline", 8).first.along}
+    sizes = {tuple(layer.kernel_size) for layer in build("baseline", 8).body.first.along}
     assert sizes == {(3, 1, 1), (1, 3, 1), (1, 1, 3)}
 
 
 def test_only_the_adaptive_skip_weights_its_skip_connection():
-    assert build("unet", 8).gate is None
+    assert build("unet", 8).body.gate is None
     assert count_parameters(build("adaptive-skip", 8)) > count_parameters(build("unet", 8))
+
+
+def test_a_combination_has_the_stages_or_bands_of_one_and_the_layers_of_the_other():
+    for name in NETWORKS:
+        if "+" in name:
+            layout, body = name.split("+")
+            network, parts = build(name, 8), list(build(name, 8).children())
+            assert type(network) is type(build(layout, 8))
+            assert [type(part) for part in parts[:2]] == 2 * [type(build(body, 8).body)]
+    assert sum("+" in name for name in NETWORKS) == 2
+
+
+def test_the_settings_know_every_network():
+    assert [network.value for network in Network] == list(NETWORKS)
+    for network in Network:
+        refused = bool(TrainParameters(network=network, in_stages=True).validate())
+        assert refused is not isinstance(build(network.value, 4), Progressive)
 
 
 # loss
@@ -180,6 +207,18 @@ def test_neighbors_are_those_of_the_same_shell_and_near_in_direction():
     shell = np.flatnonzero((table.bvals > 500) & (table.bvals < 2000))
     cosine = np.abs(table.directions[shell] @ table.directions[shell].T) - 2 * np.eye(12)
     assert (weights[np.ix_(shell, shell)].argmax(axis=0) == cosine.argmax(axis=0)).all()
+
+
+def test_directions_that_are_filled_in_for_b0_change_nothing_for_a_network(head):
+    table = head.noisy.gradients
+    directions = table.directions.copy()
+    directions[table.b0] = np.random.default_rng(0).standard_normal((table.b0.sum(), 3))
+    filled = gradient_table(np.where(table.b0, 0.004, table.bvals), directions)
+    assert filled.directions[table.b0].any()
+    made = [make_context(head.noisy.array, each, head.noisy.ijk_to_ras, head.mask, head.sigma, "cpu")
+            for each in (table, filled)]  # fmt: skip
+    torch.testing.assert_close(made[0].codes, made[1].codes, atol=1e-3, rtol=0)
+    torch.testing.assert_close(made[0].neighbors, made[1].neighbors)
 
 
 def test_the_context_does_not_depend_on_the_scale_of_the_image(head):
@@ -233,7 +272,11 @@ def run_train(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"network": "multi-scale"}, {"network": "progressive", "in_stages": True, "accumulate": 2}]
+    "settings",
+    [
+        {"network": "multi-scale"},
+        {"network": "progressive+multi-scale", "in_stages": True, "accumulate": 2},
+    ],
 )
 def test_a_network_is_trained_kept_and_applied(settings, pairs, files, head, run_train, done, figures_of):
     from deeprecon.dwmri.metrics import evaluate
@@ -242,6 +285,7 @@ def test_a_network_is_trained_kept_and_applied(settings, pairs, files, head, run
     assert code == 0
     figures = figures_of(trained)
     assert figures["scale"] == 1
+    assert "of 24 along j of noisy.nii.gz" in figures["held_out"]
     assert (trained / "bundle" / "configs" / "metadata.json").is_file()
     output = done("enhance", inputs={"dwi": files["dwi"], "mask": files["mask"], "bundle": trained / "bundle"})
     found = read_dwi(output / "dwi.nii.gz")
@@ -303,33 +347,3 @@ def test_only_the_progressive_network_has_stages(pairs, run_train):
 
 def test_a_bundle_of_another_method_is_refused(files, error_of, tmp_path):
     assert "no model bundle" in error_of("enhance", inputs={"dwi": files["dwi"], "bundle": tmp_path})
-
-
-# lost slices
-
-
-def test_a_lost_volume_and_single_slices_are_found_and_nothing_else():
-    made = make_phantom((16, 32, 32), snr=20)
-    weighted = np.flatnonzero(~made.clean.gradients.b0)
-    assert not find_dropouts(made.noisy.array, made.clean.gradients, made.mask).any()
-    array = made.noisy.array.copy()
-    array[..., weighted[2]] = 0
-    array[5, :, :, weighted[7]] *= 0.5
-    lost = find_dropouts(array, made.clean.gradients, made.mask)
-    assert lost[5, weighted[7]]
-    assert lost[:, weighted[2]].sum() >= 12
-    assert not np.delete(lost, [weighted[2], weighted[7]], axis=1).any()
-    filled, left = fill_dropouts(array, made.clean.gradients, lost)
-    assert left == 0
-    mask = made.mask[8]
-    truth, found = (scan[8, :, :, weighted[2]][mask] for scan in (made.clean.array, filled))
-    assert np.abs(found - truth).mean() < 0.12 * truth.mean()
-
-
-def test_where_too_few_volumes_are_left_nothing_is_invented():
-    made = make_phantom((8, 16, 16), 1, [(1000.0, 6)], snr=20)
-    lost = np.zeros((8, 7), bool)
-    lost[3, ~made.clean.gradients.b0] = True
-    filled, left = fill_dropouts(made.noisy.array, made.clean.gradients, lost)
-    assert left == 6
-    np.testing.assert_array_equal(filled, made.noisy.array)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
 import shutil
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -14,7 +17,6 @@ from deeprecon.data.files import sha256
 from deeprecon.data.gradients import GradientTable, gradient_table
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import read_volume, write_volume
-from deeprecon.dwmri import bids
 from deeprecon.dwmri.metrics import evaluate
 from deeprecon.dwmri.phantom import make_phantom
 
@@ -30,14 +32,6 @@ def inputs(files, kind="dwi"):
 
 def psnr(path, head):
     return evaluate(read_dwi(path).array, head.clean, head.mask, head.labels)["psnr_dwi"]
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """No pictures: drawing them takes longer than all the rest."""
-    from deeprecon.dwmri import report
-
-    monkeypatch.setattr(report, "write_report", lambda path, *rest: path.write_text("none", encoding="utf-8") and [])
 
 
 # enhance
@@ -201,10 +195,38 @@ def test_a_lost_slice_is_found_replaced_and_told(done, quick, tmp_path, warnings
     truth = made.clean.array[6, :, :, volume][made.mask[6]]
     found = read_dwi(output / "dwi.nii.gz").array[6, :, :, volume][made.mask[6]]
     assert np.abs(found - truth).mean() < 0.15 * truth.mean()
+    assert figures_of(output)["repaired_percent"] == pytest.approx(100 / array[:, 0, 0].size)
     left = done("enhance", "left", inputs=given, repair=False, **FAST)
     assert "repaired_slices" not in figures_of(left)
     table = done("prepare", "table", inputs=given)
     assert figures_of(table)["lost_slices"] == 1
+
+
+def test_a_volume_that_the_user_names_is_replaced_and_told(files, head, done, quick, warnings_of, figures_of):
+    volume = int(np.flatnonzero(~head.clean.gradients.b0)[3])
+    output = done("enhance", inputs=inputs(files), impute=f"{volume}", repair=False, **FAST)
+    assert figures_of(output)["repaired_slices"] == 12
+    assert figures_of(output)["repaired_percent"] == pytest.approx(100 / 15)
+    assert any(f"of volumes {volume} were replaced" in text for text in warnings_of(output))
+
+
+@pytest.mark.parametrize(
+    ("impute", "message"),
+    [("15", "no volume 15"), ("b0", "'b0' is not the number of a volume"), ("-1", "'-1' is not the number"),
+     ("weighted", "0 other volumes of b = 1000 are left, 5 are needed")],
+)  # fmt: skip
+def test_volumes_that_cannot_be_imputed_are_refused(impute, message, files, head, error_of):
+    if impute == "weighted":
+        impute = ",".join(map(str, np.flatnonzero(~head.clean.gradients.b0)))
+    assert message in error_of("enhance", inputs=inputs(files), impute=impute, **FAST)
+
+
+def test_volumes_that_nothing_compares_with_are_told_but_for_a_single_b0(done, quick, tmp_path, warnings_of):
+    made = make_phantom((8, 16, 16), 1, [(1000.0, 8), (2000.0, 2)], snr=20)
+    path = write_dwi(tmp_path / "dwi.nii.gz", made.noisy)["dwi"]
+    few = ", ".join(map(str, np.flatnonzero(made.clean.gradients.bvals > 1500)))
+    told = warnings_of(done("prepare", inputs={"dwi": path}))
+    assert any(f"Volumes {few} could not be searched" in text for text in told)
 
 
 def test_a_flipped_gradient_table_is_told(done, quick, tmp_path, warnings_of):
@@ -254,74 +276,6 @@ def test_many_cases_in_one_call(files, head, tmp_path):
     rows = (tmp_path / "out" / "summary.csv").read_text(encoding="utf-8-sig").splitlines()
     assert rows[1].startswith("first,done")
     assert rows[2].startswith("second,input")
-
-
-def dataset(root, files, subjects=("01", "02")):
-    for subject in subjects:
-        folder = root / f"sub-{subject}" / "dwi"
-        folder.mkdir(parents=True)
-        for kind, ending in (("dwi", "nii.gz"), ("bval", "bval"), ("bvec", "bvec")):
-            shutil.copyfile(files[kind], folder / f"sub-{subject}_dwi.{ending}")
-    return root
-
-
-def test_a_dataset_gets_derivatives_and_a_broken_scan_does_not_stop_the_others(
-    files, done, quick, tmp_path, figures_of, warnings_of
-):
-    root = dataset(tmp_path / "data", files)
-    (root / "sub-02" / "dwi" / "sub-02_dwi.bval").write_text("0 1000", encoding="utf-8")
-    output = done("enhance", inputs={"bids": root}, **FAST)
-    assert figures_of(output) == {"scans": 2, "done": 1, "failed": 1}
-    folder = output / "derivatives" / "sub-01" / "dwi"
-    names = {path.name for path in folder.iterdir()}
-    for end in ("desc-denoised_dwi.nii.gz", "desc-denoised_dwi.bval", "desc-denoised_dwi.bvec",
-                "desc-denoised_dwi.json",
-                "desc-brain_mask.nii.gz", "model-tensor_param-fa_desc-after_dwimap.nii.gz"):  # fmt: skip
-        assert f"sub-01_{end}" in names
-    card = json.loads((output / "derivatives" / "dataset_description.json").read_text(encoding="utf-8"))
-    assert card["DatasetType"] == "derivative"
-    side = json.loads((folder / "sub-01_desc-denoised_dwi.json").read_text(encoding="utf-8"))
-    assert side["Sources"] == ["bids:raw:sub-01/dwi/sub-01_dwi.nii.gz"]
-    assert any("2 b-values" in text for text in warnings_of(output))
-
-
-def test_a_dataset_that_is_stopped_amid_a_scan_goes_on(done, start, quick, tmp_path, figures_of, monkeypatch):
-    made = make_phantom((8, 14, 14), 1, [(1000.0, 6)], snr=20)
-    root = dataset(tmp_path / "data", write_dwi(tmp_path / "small.nii.gz", made.noisy), ("01",))
-    settings = NETWORK | {"steps": 20}
-    whole = done("enhance", "whole", inputs={"bids": root}, **settings)
-    honest = bids.enhance_scan
-
-    def stopping(given, parameters, run):
-        (run.whole.folder / "stop").touch()
-        return honest(given, parameters, run)
-
-    monkeypatch.setattr(bids, "enhance_scan", stopping)
-    code, output = start("enhance", "cut", inputs={"bids": root}, **settings)
-    assert code == 3
-    assert [path.name for path in output.iterdir()] == [".job"]
-    monkeypatch.setattr(bids, "enhance_scan", honest)
-    (output / ".job" / "stop").unlink()
-    done("enhance", "cut", inputs={"bids": root}, **settings)
-    name = "derivatives/sub-01/dwi/sub-01_desc-denoised_dwi.nii.gz"
-    np.testing.assert_array_equal(read_dwi(whole / name).array, read_dwi(output / name).array)
-
-
-def test_finished_scans_of_a_dataset_are_not_computed_again(files, start, done, quick, tmp_path, monkeypatch):
-    root = dataset(tmp_path / "data", files)
-    computed = []
-    honest = bids.enhance_scan
-
-    def broken(given, parameters, run):
-        computed.append(given.dwi.name)
-        if len(computed) == 2:
-            raise KeyboardInterrupt
-        return honest(given, parameters, run)
-
-    monkeypatch.setattr(bids, "enhance_scan", broken)
-    assert start("enhance", inputs={"bids": root}, **FAST)[0] == 3
-    done("enhance", inputs={"bids": root}, **FAST)
-    assert computed == ["sub-01_dwi.nii.gz", "sub-02_dwi.nii.gz", "sub-02_dwi.nii.gz"]
 
 
 # phantom, prepare, evaluate
@@ -398,6 +352,34 @@ def test_a_scan_without_b0_is_denoised_without_a_tensor(head, done, quick, tmp_p
     output = done("enhance", inputs={"dwi": path}, **FAST)
     assert not (output / "fa_after.nii.gz").exists()
     assert any("No volume has b = 0" in text for text in warnings_of(output))
+
+
+def test_a_pickle_in_a_model_is_refused_and_never_unpickled(files, bundle, error_of, tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "sprung",)
+
+    model = shutil.copytree(bundle, tmp_path / "model")
+    (weights,) = (model / "models").iterdir()
+    weights.write_bytes(pickle.dumps(Trap()))
+    given = {"dwi": files["dwi"], "bundle": model}
+    assert "was changed or damaged" in error_of("enhance", name="swapped", inputs=given)
+    card = json.loads((model / "configs" / "metadata.json").read_text(encoding="utf-8"))
+    card["files"][f"models/{weights.name}"] = sha256(weights)
+    (model / "configs" / "metadata.json").write_text(json.dumps(card), encoding="utf-8")
+    assert "holds no readable weights" in error_of("enhance", name="vouched for", inputs=given)
+    assert not (tmp_path / "sprung").exists()
+    pickle.loads(weights.read_bytes())
+    assert (tmp_path / "sprung").exists()  # it would have
+
+
+@pytest.mark.skipif(os.name == "posix" and os.geteuid() == 0, reason="permissions do not bind root")
+def test_a_read_only_output_folder_is_told_in_words(files, tmp_path, capsys):
+    from deeprecon.cli import main
+
+    (tmp_path / "locked").mkdir(mode=0o500)
+    assert main(["dwmri", "enhance", "--dwi", str(files["dwi"]), "--output", str(tmp_path / "locked")]) == 2
+    assert "Cannot write to the folder" in capsys.readouterr().err
 
 
 def test_a_mask_of_another_grid_and_an_empty_one_are_refused(files, head, error_of, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,7 @@ from deeprecon.scene.dwmri_nodes import SEQUENCE, WEIGHTED, gradients_of, node_f
 
 Array = npt.NDArray[np.float64]
 
-BVALS = np.array([0, 1000, 1000, 1000, 2000, 2000, 0, 1005, 1000.0])
+BVALS = np.array([0, 1000, 1000, 1000, 2000, 2000, 20, 1005, 1000.0])
 
 
 def rotation(seed: int) -> Array:
@@ -34,6 +35,7 @@ def scan(ijk_to_ras: Array, seed: int = 0) -> DwiScan:
     rng = np.random.default_rng(seed)
     directions = rng.standard_normal((len(BVALS), 3))
     directions /= np.linalg.norm(directions, axis=1)[:, None]
+    directions[BVALS == 0] = 0  # NRRD files have no place for them
     array = rng.integers(0, 1000, (4, 5, 6, len(BVALS))).astype(np.int16)
     return DwiScan(array, ijk_to_ras, gradient_table(BVALS, directions), "scan")
 
@@ -81,6 +83,50 @@ def test_nifti_is_read_without_nibabel_as_with_it(tmp_path: Path, monkeypatch: p
         with monkeypatch.context() as context:
             context.setitem(__import__("sys").modules, "nibabel", None)
             same(read_scan(tmp_path / "a.nii.gz"), expected)
+
+
+READERS = pytest.mark.parametrize("read", [read_dwi, read_scan], ids=["with nibabel", "without"])
+
+
+def nifti(path: Path, affine: Array, qform: Array | None = None, zooms: tuple[float, ...] | None = None) -> Path:
+    """A scan whose sform is `affine`, with tables beside it."""
+    import nibabel
+
+    write_dwi(path, scan(np.eye(4)))
+    image = nibabel.Nifti1Image(np.asarray(nibabel.load(path).dataobj), None)
+    image.set_sform(affine, 1)
+    image.set_qform(qform, 0 if qform is None else 1)
+    image.header["pixdim"][1:4] = np.linalg.norm(affine[:3, :3], axis=0) if zooms is None else zooms
+    image.header.set_xyzt_units("mm")
+    nibabel.save(image, path)
+    return path
+
+
+@READERS
+def test_a_nifti_file_that_contradicts_itself_is_refused(read: Callable[[Path], DwiScan], tmp_path: Path) -> None:
+    moved = np.eye(4)
+    moved[0, 3] = 30
+    with pytest.raises(InputError, match=r"affine says voxels of 1 x 1 x 1 mm, its pixdim says 1 x 1 x 13 mm"):
+        read(nifti(tmp_path / "zooms.nii.gz", np.eye(4), zooms=(1, 1, 13)))
+    with pytest.raises(InputError, match=r"sform and qform differ by up to 30\.0 mm"):
+        read(nifti(tmp_path / "forms.nii.gz", np.eye(4), moved))
+
+
+@READERS
+def test_a_sheared_nifti_file_is_refused(read: Callable[[Path], DwiScan], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"sheared\.nii\.gz: the grid is sheared, axes i and j .* degrees"):
+        read(nifti(tmp_path / "sheared.nii.gz", np.eye(4) + np.diag([0.3, 0, 0], 1)))
+
+
+@READERS
+@pytest.mark.parametrize("kind", ["random", "compressed", "cut off"])
+def test_what_is_no_nifti_file_is_refused(read: Callable[[Path], DwiScan], kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.nii.gz"
+    write_dwi(path, scan(np.eye(4)))
+    noise = np.random.default_rng(0).bytes(2000)
+    path.write_bytes({"random": noise, "compressed": gzip.compress(noise), "cut off": path.read_bytes()[:150]}[kind])
+    with pytest.raises(InputError, match=r"a\.nii\.gz is (cut off|damaged)"):
+        read(path)
 
 
 def test_slicers_own_nrrd_files_and_ours_say_the_same(scene: Any, tmp_path: Path) -> None:

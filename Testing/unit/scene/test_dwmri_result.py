@@ -94,7 +94,7 @@ def test_what_cannot_start_writes_nothing(scene: Any, phantom: Any, tmp_path: Pa
     with pytest.raises(InputError, match="steps"):
         write_job(tmp_path, DwiNodes(node), EnhanceParameters(steps=1))
     with pytest.raises(InputError, match="no folder"):
-        write_folder_job(tmp_path, tmp_path / "missing", FAST)
+        write_folder_job(tmp_path, tmp_path / "missing", tmp_path, None, FAST)
     assert list(tmp_path.iterdir()) == []
 
 
