@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
-import platform
 import shutil
 import sys
 import tempfile
@@ -15,8 +13,6 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +24,7 @@ from deeprecon.jobs.failures import Failure, explain_exception
 from deeprecon.jobs.job import VERSION, Job
 from deeprecon.jobs.parameters import to_json
 from deeprecon.jobs.process import die_with_parent
+from deeprecon.jobs.provenance import input_hashes, provenance
 from deeprecon.jobs.run import Outcome, Run, Silent
 from deeprecon.jobs.verbs import Verb
 from deeprecon.training.ranks import leave, let_helpers_begin, rank, wait_for_first
@@ -116,7 +113,7 @@ def _run(folder: Path, staging: Path, log: EventLog, started: float) -> None:
         log.warning(f"The job was made by version {job.version}, this is {VERSION}: results may differ.")
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
-    hashes = _input_hashes(inputs)
+    hashes = input_hashes(inputs)
 
     job, parameters = _resolve(job, verb, parameters, log)
     job.save(folder)
@@ -126,22 +123,9 @@ def _run(folder: Path, staging: Path, log: EventLog, started: float) -> None:
     if run.should_stop():
         log.warning("The run was stopped early; the result is the best it had by then.")
 
-    provenance = {
-        **outcome.provenance,
-        "method": job.method,
-        "verb": job.verb,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(time.monotonic() - started, 3),
-        "versions": _versions(),
-        "inputs": hashes,
-        "parameters": job.parameters,
-        "seed": job.seed,
-        "device": job.device,
-        "threads": job.threads,
-        "precision": job.precision,
-        "stopped_early": run.should_stop(),
-    }
-    _publish(outcome, staging, output, provenance, inputs)
+    took = time.monotonic() - started
+    origin = provenance(outcome, job.method, job.verb, hashes, job.parameters, run, took)
+    _publish(outcome, staging, output, origin, inputs)
     if not run.should_stop():  # after an early stop the job can still be resumed
         shutil.rmtree(run.checkpoint, ignore_errors=True)
     log.progress(1.0, 0.0)
@@ -182,7 +166,7 @@ def _resolve(job: Job, verb: Verb, parameters: Any, log: EventLog) -> tuple[Job,
     ), parameters
 
 
-def _publish(outcome: Outcome, staging: Path, output: Path, provenance: dict[str, Any], inputs: Any) -> None:
+def _publish(outcome: Outcome, staging: Path, output: Path, origin: dict[str, Any], inputs: Any) -> None:
     """Move the staged files to the output folder and write result.json.
 
     While there is no result.json the folder is not to be trusted: the old one goes first, the new one comes last. An
@@ -200,9 +184,9 @@ def _publish(outcome: Outcome, staging: Path, output: Path, provenance: dict[str
         "format": RESULT_FORMAT,
         "outputs": outputs,
         "metrics": to_plain(outcome.metrics),
-        "provenance": to_plain(provenance),
+        "provenance": to_plain(origin),
     }
-    _remove_old(output, provenance, taken | {os.path.realpath(output / name) for name in staged})
+    _remove_old(output, origin, taken | {os.path.realpath(output / name) for name in staged})
     for name in staged:
         target = output / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -220,7 +204,7 @@ def _entry(staging: Path, path: Path) -> dict[str, Any]:
     return {"path": name, "sha256": sha256(full)}
 
 
-def _remove_old(output: Path, provenance: dict[str, Any], keep: set[str]) -> None:
+def _remove_old(output: Path, origin: dict[str, Any], keep: set[str]) -> None:
     """Remove the old result.json and, where it is of the same verb, the outputs that it lists.
 
     Files that were changed since, that lie elsewhere, or whose real path is in `keep` stay.
@@ -228,7 +212,7 @@ def _remove_old(output: Path, provenance: dict[str, Any], keep: set[str]) -> Non
     old_result = output / "result.json"
     try:
         old = json.loads(old_result.read_text(encoding="utf-8"))
-        same = all(old["provenance"][name] == provenance[name] for name in ("method", "verb"))
+        same = all(old["provenance"][name] == origin[name] for name in ("method", "verb"))
         entries = list(old["outputs"].values()) if same else []
         listed = {entry["path"]: entry["sha256"] for entry in entries if "sha256" in entry}
         for entry in entries:
@@ -254,32 +238,6 @@ def _move(source: Path, target: Path) -> None:
             os.replace(part, target)
         finally:
             part.unlink(missing_ok=True)
-
-
-def _input_hashes(inputs: Any) -> list[dict[str, str]]:
-    """Name and SHA-256 of each input; a folder's is that of the sorted names and checksums of its files."""
-    entries = []
-    for path in (path for paths in input_paths(inputs).values() for path in paths):
-        try:
-            if path.is_dir():
-                total = hashlib.sha256()
-                for file in sorted(entry for entry in path.rglob("*") if entry.is_file()):
-                    total.update(f"{file.relative_to(path).as_posix()} {sha256(file)}\n".encode())
-                entries.append({"name": path.name, "sha256": total.hexdigest()})
-            else:
-                entries.append({"name": path.name, "sha256": sha256(path)})
-        except OSError as error:
-            raise InputError(f"Cannot read the input {path}: {error.strerror}.") from error
-    return entries
-
-
-def _versions() -> dict[str, str | None]:
-    found: dict[str, str | None] = {"deeprecon": VERSION, "python": platform.python_version()}
-    for package in ("numpy", "torch"):
-        found[package] = None
-        with suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
 
 
 def main(arguments: list[str] | None = None) -> int:

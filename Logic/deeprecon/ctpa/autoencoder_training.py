@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from deeprecon.ctpa.autoencoder import Autoencoder
+from deeprecon.ctpa.codebook import usage
 from deeprecon.ctpa.grid import Grid, Hu, to_network
 from deeprecon.ctpa.loss import Adversary, PerceptualLoss
 from deeprecon.ctpa.patches import Slices
@@ -104,8 +105,8 @@ class AutoencoderLoss(nn.Module):
     Args:
         autoencoder: to be trained.
         finest: how much coarser the patches are than the full grid.
-        perceptual: and its weight; None for none.
-        perceptual_weight, adversarial_weight: 0 for none.
+        perceptual, perceptual_weight: and its weight; None for none.
+        adversary: see there; None for none.
     """
 
     def __init__(
@@ -114,13 +115,12 @@ class AutoencoderLoss(nn.Module):
         finest: int,
         perceptual: PerceptualLoss | None = None,
         perceptual_weight: float = 0.0,
-        adversarial_weight: float = 0.0,
+        adversary: Adversary | None = None,
     ) -> None:
         super().__init__()
-        self.autoencoder = autoencoder
-        self._finest, self._weights = finest, (perceptual_weight, adversarial_weight)
-        self.perceptual = perceptual
-        self.adversary = Adversary() if adversarial_weight else None
+        self.autoencoder, self._finest = autoencoder, finest
+        self.perceptual, self._perceptual_weight = perceptual, perceptual_weight
+        self.adversary = adversary
 
     def forward(self, patch: Tensor) -> Tensor:
         """Of patches (batch, 1, k, j, i)."""
@@ -133,12 +133,10 @@ class AutoencoderLoss(nn.Module):
             seen, extra = self._decoded(other, self._finest + index)
             errors = sum(_error(one, another) for one, another in zip(seen, wanted[index:], strict=True))
             total = total + extra + errors / len(wanted) + AGREEMENT * functional.mse_loss(other, latent)
-        perceptual_weight, adversarial_weight = self._weights
         if self.perceptual is not None:
-            total = total + perceptual_weight * self.perceptual(decoded[0], patch)
+            total = total + self._perceptual_weight * self.perceptual(decoded[0], patch)
         if self.adversary is not None:
-            total = total + adversarial_weight * self.adversary.autoencoder_loss(decoded[0])
-            total = total + self.adversary.loss(decoded[0], patch)
+            total = total + self.adversary(decoded[0], patch)
         return total
 
     def figures(self, patch: Tensor) -> list[Tensor]:
@@ -147,6 +145,16 @@ class AutoencoderLoss(nn.Module):
             functional.mse_loss(self.autoencoder(volume, self._finest + index).volume.float().clamp(-1, 1), volume)
             for index, volume in enumerate(self._resolutions(patch))
         ]
+
+    @torch.no_grad()
+    def codebook_figures(self, patches: Iterable[Tensor]) -> dict[str, float]:
+        """See `codebook.usage`, of patches (batch, 1, k, j, i), in evaluation mode; empty without a codebook."""
+        codebook = self.autoencoder.codebook
+        if codebook is None:
+            return {}
+        chosen = [codebook(self.autoencoder.encode(patch, self._finest))[1].flatten() for patch in patches]
+        share, perplexity = usage(torch.cat(chosen), len(codebook.codes))
+        return {"codebook_usage": share, "codebook_perplexity": perplexity}
 
     def _resolutions(self, patch: Tensor) -> list[Tensor]:
         """The patch, and means over 2^3, 4^3 ... voxels, as many as the autoencoder has ways in."""

@@ -161,11 +161,13 @@ class Card:
     Attributes:
         trunk: its class.
         layouts: ways in which files name its weights; the first whose prefix is found counts.
+        source: who published weights, for people.
         license: of the published weights, for people.
     """
 
     trunk: type[ResNet50] | type[Vit] | type[Swin]
     layouts: tuple[Layout, ...]
+    source: str
     license: str
 
 
@@ -178,12 +180,14 @@ CARDS = {
     "biomedclip-vit-b16": Card(
         Vit,
         (Layout("visual.trunk.", r"visual\.head\.|text\.|logit_scale|logit_bias", CLIP_MEAN, CLIP_DEVIATION),),
+        "Microsoft (BiomedCLIP)",
         "MIT; the authors ask for research use only",
     ),
     "medclip-swin-t": Card(
         Swin,
         (Layout("vision_model.model.", r"vision_model\.projection_head\.|text_model\.|logit_scale", GRAY_MEAN,
                 GRAY_DEVIATION, Swin.RENAMES),),
+        "the authors of MedCLIP",
         "none stated: ask the authors",
     ),
     "resnet50": Card(
@@ -192,6 +196,7 @@ CARDS = {
             Layout("backbone.", r"fc\.|classifier\.", RGB_MEAN[::-1], (1.0, 1.0, 1.0), _RADIMAGENET),
             Layout("", r"fc\.", RGB_MEAN, RGB_DEVIATION),
         ),
+        "torchvision or RadImageNet",
         "torchvision: BSD-3-Clause, trained on ImageNet; RadImageNet: research only",
     ),
 }  # fmt: skip

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,15 +24,17 @@ from deeprecon.ctpa.metrics import (
     ssim_inside,
     vessel_recall,
 )
-from deeprecon.ctpa.parameters import EvaluateInputs, EvaluateParameters
+from deeprecon.ctpa.parameters import EvaluateInputs, EvaluateParameters, SynthesizeParameters
 from deeprecon.ctpa.patches import Windows
 from deeprecon.ctpa.projection import Geometry, Image, line_integrals
-from deeprecon.ctpa.xray import condition_image, geometry_of
+from deeprecon.ctpa.xray import xray_of
 from deeprecon.data.errors import InputError
+from deeprecon.data.files import sha256
 from deeprecon.data.radiograph import read_radiograph
 from deeprecon.data.tables import write_table
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import read_volume
+from deeprecon.jobs.parameters import from_json
 from deeprecon.jobs.run import Outcome, Run
 
 PATCH, STRIDE = 128, 96
@@ -43,7 +47,7 @@ def evaluate(inputs: EvaluateInputs, parameters: EvaluateParameters, run: Run) -
     """Figures of a synthetic CT, on its own voxels, with a fixed range of HU, whole and within the body alone.
 
     Without the true CT's labels there is neither HU by organ nor recall of vessels, without the X-ray no projection
-    check.
+    check. The X-ray is taken as it was for the CT, see `_settings`.
 
     Raises:
         InputError: a volume that is no CT of a chest, or labels that are not of the true CT.
@@ -59,7 +63,7 @@ def evaluate(inputs: EvaluateInputs, parameters: EvaluateParameters, run: Run) -
     truth, affine = resample(true, grid)
     figures: dict[str, float] = {}
     if inputs.xray is not None:
-        xray, geometry, offset = _xray(inputs.xray, truth, grid, run)
+        xray, geometry, offset = _xray(inputs.xray, _settings(inputs.ct, inputs.xray, run), truth, grid, run)
         if any(offset):
             truth, affine = resample(true, grid, offset)
         for name, volume in (("", hu), ("truth_", truth)):
@@ -94,14 +98,44 @@ def evaluate(inputs: EvaluateInputs, parameters: EvaluateParameters, run: Run) -
     return Outcome(outputs, dict(finite))
 
 
-def _xray(path: Path, truth: Hu, grid: Grid, run: Run) -> tuple[Image, Geometry, tuple[float, float, float]]:
+def _settings(ct: Path, xray: Path, run: Run) -> SynthesizeParameters:
+    """View, beam, distance, spacing and turns that a CT was made with, of the result.json beside it.
+
+    Where there is none, or it is of another CT or another X-ray, what the X-ray's file says counts, as if nothing had
+    been set.
+    """
+    made = _made(ct)
+    if made is None:
+        return SynthesizeParameters()
+    if sha256(xray) not in [entry["sha256"] for entry in made["inputs"]]:
+        run.reporter.warning(f"{ct.name} was not made from {xray.name}: of its settings for the X-ray none is used.")
+        return SynthesizeParameters()
+    run.reporter.warning(f"{xray.name} is taken as the result.json beside {ct.name} says.")
+    return from_json(SynthesizeParameters, made["parameters"])
+
+
+def _made(ct: Path) -> dict[str, Any] | None:
+    """The provenance of a CT, of the result.json beside it; None where that is not of this CT."""
+    try:
+        result = json.loads((ct.parent / "result.json").read_text(encoding="utf-8"))
+        made: dict[str, Any] = result["provenance"]
+        if (made["method"], made["verb"]) != ("ctpa", "synthesize"):
+            return None
+        checksums = [entry.get("sha256") for entry in result["outputs"].values()]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return made if sha256(ct) in checksums else None
+
+
+def _xray(
+    path: Path, settings: SynthesizeParameters, truth: Hu, grid: Grid, run: Run
+) -> tuple[Image, Geometry, tuple[float, float, float]]:
     """The X-ray as a network takes it, its geometry, and how far the true CT lies beside it, RAS mm.
 
     A synthetic CT lies where its X-ray does, so that it is the true one that must be moved.
     """
     radiograph = read_radiograph(path)
-    geometry = geometry_of(radiograph.view, source_distance=radiograph.source_distance)
-    xray = condition_image(radiograph, geometry, grid)
+    xray, geometry = xray_of(radiograph, settings, grid)
     for note in xray.notes:
         run.reporter.warning(f"{radiograph.name}: {note}")
     (up, left), fit = find_shift(xray, line_integrals(truth, grid, geometry), grid, geometry)

@@ -6,7 +6,6 @@ import json
 import shutil
 import time
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,9 @@ from deeprecon.data.radiograph import PICTURES
 from deeprecon.data.tables import write_table
 from deeprecon.jobs.events import to_plain
 from deeprecon.jobs.failures import explain_exception
-from deeprecon.jobs.job import VERSION
 from deeprecon.jobs.parameters import to_json
 from deeprecon.jobs.progress import Part
+from deeprecon.jobs.provenance import input_hashes, provenance
 from deeprecon.jobs.run import Outcome, Run, Stopped
 
 VOLUMES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
@@ -81,10 +80,14 @@ def synthesize_folder(inputs: SynthesizeInputs, parameters: SynthesizeParameters
                 folder.mkdir(parents=True)
                 settings = (run.device, run.threads, run.precision, run.seed)
                 own = _XrayRun(kept / f".{name}", folder, *settings, reporter, run)
-                outcome = synthesize_one(replace(inputs, xray=path), parameters, own)
+                given, started = replace(inputs, xray=path), time.monotonic()
+                hashes = input_hashes(given)
+                outcome = synthesize_one(given, parameters, own)
                 if run.should_stop():
                     break
-                write_json(folder / RESULT, to_plain(_result(path, parameters, outcome, run)))
+                took = time.monotonic() - started
+                origin = provenance(outcome, "ctpa", "synthesize", hashes, to_json(parameters), own, took)
+                write_json(folder / RESULT, to_plain(_result(outcome, origin)))
             metrics = json.loads((folder / RESULT).read_text(encoding="utf-8"))["metrics"]
             row |= {key: value for key, value in metrics.items() if not isinstance(value, list | dict)}
             outputs[name] = run.output / name
@@ -104,23 +107,10 @@ def synthesize_folder(inputs: SynthesizeInputs, parameters: SynthesizeParameters
     return Outcome(outputs, {"xrays": len(xrays), "done": done, "failed": len(rows) - done})
 
 
-def _result(xray: Path, parameters: SynthesizeParameters, outcome: Outcome, run: Run) -> dict[str, Any]:
+def _result(outcome: Outcome, origin: dict[str, Any]) -> dict[str, Any]:
     """What the result.json of one X-ray says; as that of a run on it alone."""
     outputs = {role: {"path": file.name, "sha256": sha256(file)} for role, file in outcome.outputs.items()}
-    provenance = {
-        **outcome.provenance,
-        "method": "ctpa",
-        "verb": "synthesize",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {"deeprecon": VERSION},
-        "inputs": {xray.name: sha256(xray)},
-        "parameters": to_json(parameters),
-        "seed": run.seed,
-        "device": run.device,
-        "threads": run.threads,
-        "precision": run.precision,
-    }
-    return {"format": 1, "outputs": outputs, "metrics": outcome.metrics, "provenance": provenance}
+    return {"format": 1, "outputs": outputs, "metrics": outcome.metrics, "provenance": origin}
 
 
 def _names(paths: list[Path]) -> list[str]:

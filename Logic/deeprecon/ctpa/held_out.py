@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -22,6 +23,15 @@ MOST_CASES = 12
 STEPS = 10
 
 
+@dataclass(frozen=True)
+class _UnstoppedRun(Run):
+    """A run that goes on to its end after a graceful stop: a model without limits could not warn of bad results."""
+
+    def should_stop(self) -> bool:
+        """Never."""
+        return False
+
+
 @torch.no_grad()
 def held_out_figures(
     autoencoder: Autoencoder,
@@ -36,16 +46,19 @@ def held_out_figures(
 ) -> tuple[dict[str, float], float | None]:
     """One sample for each of up to `MOST_CASES` cases, decoded at the autoencoder's coarsest resolution.
 
+    A graceful stop does not end it: what is kept is the best model so far, with its limits.
+
     Returns:
         held_out_psnr in dB and held_out_nrmse of the projection check (means), and what the latter stays below.
     """
+    unstopped = _UnstoppedRun(run.folder, run.output, run.device, run.threads, run.precision, run.seed, run.reporter)
     coarser = autoencoder.levels - 1
     autoencoder.to(run.device)
     found, errors = [], []
     for index, case in enumerate(cases[:MOST_CASES]):
         plan = SamplingPlan(STEPS)
         image = xrays[index, 0].numpy()
-        data = denoise_latent(denoiser, process, image, grid, case.geometry, plan, run.seed + index, run).latent
+        data = denoise_latent(denoiser, process, image, grid, case.geometry, plan, run.seed + index, unstopped).latent
         latent = (data * scale + shift)[None].to(run.device)
         hu = to_hu(autoencoder.decode(latent, coarser)[0, 0].float().cpu().numpy())
         seen = Grid((hu.shape[0], hu.shape[1], hu.shape[2]), grid.field)

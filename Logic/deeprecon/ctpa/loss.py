@@ -60,6 +60,12 @@ class PerceptualLoss(nn.Module):
         self.register_buffer("deviation", torch.tensor(deviation).view(1, 3, 1, 1))
         self.eval().requires_grad_(False)
 
+    def train(self, mode: bool = True) -> PerceptualLoss:
+        """The trunk stays in evaluation mode: its statistics are frozen too."""
+        super().train(mode)
+        self.trunk.eval()
+        return self
+
     def forward(self, result: Tensor, truth: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Of volumes (batch, 1, k, j, i) in -1 .. 1, from one random slice across each axis."""
         losses = []
@@ -105,37 +111,56 @@ class Discriminator(nn.Module):
 class Adversary(nn.Module):
     """A discriminator of slices and one of volumes, each with its weight; hinge losses (Lim and Ye 2017).
 
-    It stands outside of the autoencoder, with an optimizer of its own: in each step, `autoencoder_loss` moves the
-    autoencoder, and `loss` the discriminators.
+    One optimizer moves them and the autoencoder, each number by its own gradient. `autoencoder_loss` has a gradient for
+    the autoencoder alone, and `loss` for the discriminators alone, so the two may be added; `fit` clips the gradients
+    of the two sides apart.
 
     Args:
-        slice_weight, volume_weight: of the two discriminators; one of weight 0 is not asked.
+        slice_weight, volume_weight: of the two discriminators in the autoencoder's loss; there is none of weight 0.
+        start: training passes before they begin: an autoencoder that draws nothing yet is too easily told.
+        width: channels of a discriminator's first layer.
     """
 
-    def __init__(self, slice_weight: float = 1.0, volume_weight: float = 1.0, width: int = 32) -> None:
+    passes: Tensor
+
+    def __init__(self, slice_weight: float = 1.0, volume_weight: float = 1.0, start: int = 0, width: int = 32) -> None:
         super().__init__()
-        self._slice_weight, self._volume_weight = slice_weight, volume_weight
-        self.slices = Discriminator(2, width)
-        self.volumes = Discriminator(3, width)
+        self._slice_weight, self._volume_weight, self._start = slice_weight, volume_weight, start
+        self.slices = Discriminator(2, width) if slice_weight else None
+        self.volumes = Discriminator(3, width) if volume_weight else None
+        self.register_buffer("passes", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, result: Tensor, truth: Tensor) -> Tensor:
+        """Both losses of a training pass; 0 before they begin, with gradients, as several processes wait for all."""
+        begun = self.passes >= self._start
+        self.passes += 1
+        return begun * (self.autoencoder_loss(result) + self.loss(result, truth))
 
     def autoencoder_loss(self, result: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """What the autoencoder is to make small; its gradient does not reach the discriminators' weights."""
+        weights = self._slice_weight, self._volume_weight
         with frozen(self):
-            return self._total(result, lambda logits: -logits.mean(), generator)
+            return self._total(result, weights, lambda logits: -logits.mean(), generator)
 
     def loss(self, result: Tensor, truth: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """What the discriminators are to make small; its gradient does not reach the autoencoder."""
-        fake = self._total(result.detach(), lambda logits: functional.relu(1 + logits).mean(), generator)
-        real = self._total(truth.detach(), lambda logits: functional.relu(1 - logits).mean(), generator)
+        fake = self._total(result.detach(), (1, 1), lambda logits: functional.relu(1 + logits).mean(), generator)
+        real = self._total(truth.detach(), (1, 1), lambda logits: functional.relu(1 - logits).mean(), generator)
         return 0.5 * (fake + real)
 
-    def _total(self, volume: Tensor, measure: Callable[[Tensor], Tensor], generator: torch.Generator | None) -> Tensor:
+    def _total(
+        self,
+        volume: Tensor,
+        weights: tuple[float, float],
+        measure: Callable[[Tensor], Tensor],
+        generator: torch.Generator | None,
+    ) -> Tensor:
         total = volume.new_zeros(())
-        if self._slice_weight:
+        if self.slices is not None:
             seen = [measure(self.slices(image)) for image in slices(volume, generator)]
-            total = total + self._slice_weight * torch.stack(seen).mean()
-        if self._volume_weight:
-            total = total + self._volume_weight * measure(self.volumes(volume))
+            total = total + weights[0] * torch.stack(seen).mean()
+        if self.volumes is not None:
+            total = total + weights[1] * measure(self.volumes(volume))
         return total
 
 

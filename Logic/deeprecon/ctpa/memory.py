@@ -75,9 +75,11 @@ def need(parameters: SynthesizeParameters, card: Mapping[str, Any], itemsize: in
     latent = [int(count) for count in card["latent_grid"]["shape"]]
     batch = 1 if parameters.guidance == 1 else 2
     voxels, width = float(np.prod(latent)), card["denoiser"]["widths"][0]
-    window = float(np.prod([min(count, SMALLEST_WINDOW) for count in latent]))
-    whole = batch * COPIES * 2 * width * itemsize * voxels
-    windowed = batch * COPIES * 2 * width * itemsize * window + 8 * card["denoiser"]["latent"] * voxels
+    drawn, windowed = (
+        batch * COPIES * 2 * width * itemsize * float(np.prod([min(count, side or count) for count in latent]))
+        + (8 * card["denoiser"]["latent"] * voxels if side else 0)
+        for side in (parameters.window, min(parameters.window or SMALLEST_WINDOW, SMALLEST_WINDOW))
+    )
     level = coarser(parameters.preset)
     large, small = (
         decoding_bytes(card, level, tile, itemsize) for tile in (best_tile(card, level, itemsize), TILES[-1])
@@ -86,7 +88,7 @@ def need(parameters: SynthesizeParameters, card: Mapping[str, Any], itemsize: in
     shown = 6 * size / 8  # the copy that is checked, and what its check takes
     files = COMPRESSED * size * (parameters.samples + (2 if parameters.samples > 1 else 1))
     return Need(
-        memory=BASE + max(whole, large, shown),
+        memory=BASE + max(drawn, large, shown),
         least=BASE + max(windowed, small, shown),
         disk=size * parameters.samples + files,
     )

@@ -43,7 +43,7 @@ class Model:
         autoencoder, denoiser: on the device.
         process: that the denoiser was trained with.
         latent_shift, latent_scale: (channels, 1, 1, 1); latent = scale * data + shift.
-        geometry: of the X-rays that it was trained on.
+        geometries: of the X-rays that it was trained on, each once.
         thresholds: what 99 of 100 held-out cases stay below; None where there were none.
         usual_mean, usual_deviation: of the embeddings of the X-rays that it was trained on.
         phantoms: every case was a phantom.
@@ -55,7 +55,7 @@ class Model:
     process: Process
     latent_shift: Tensor
     latent_scale: Tensor
-    geometry: Geometry
+    geometries: tuple[Geometry, ...]
     thresholds: Thresholds | None
     usual_mean: Tensor
     usual_deviation: Tensor
@@ -111,7 +111,7 @@ def load_model(bundle: Bundle, device: str) -> Model:
             process=PROCESSES[card["process"]],
             latent_shift=statistics["latent_mean"].view(-1, 1, 1, 1),
             latent_scale=statistics["latent_std"].view(-1, 1, 1, 1),
-            geometry=geometry_from_json(card["geometry"]),
+            geometries=tuple(map(geometry_from_json, card["geometries"])),
             thresholds=None if limits is None else Thresholds(float(limits["nrmse"]), float(limits["distance"])),
             usual_mean=statistics["usual_mean"],
             usual_deviation=statistics["usual_deviation"],

@@ -74,6 +74,13 @@ class BeamName(Enum):
     PARALLEL = "parallel"
 
 
+class BlendingName(Enum):
+    """How much the voxels of a window count where windows overlap; see `deeprecon.ctpa.patches`."""
+
+    HANN = "hann"
+    GAUSSIAN = "gaussian"
+
+
 class Turn(Enum):
     """A turn of the X-ray, clockwise, before it is used."""
 
@@ -116,6 +123,7 @@ class PrepareParameters:
     """Settings of `ctpa prepare`."""
 
     preset: Annotated[Preset, "voxels of the stored volumes"] = Preset.PREVIEW
+    beam: Annotated[BeamName, "how the rays of the X-rays run"] = BeamName.CONE
     validation: Annotated[float, Range(0, 0.9), "share of the patients to select weights by"] = 0.1
     test: Annotated[float, Range(0, 0.9), "share of the patients to keep for evaluate"] = 0.1
 
@@ -143,21 +151,21 @@ class TrainAutoencoderParameters:
     """Settings of `ctpa train-autoencoder`."""
 
     autoencoder: Annotated[AutoencoderName, "which autoencoder"] = AutoencoderName.SMALL_8X
+    width: Annotated[int, Range(0, 1024), "channels of its first level; 0 for its own"] = 0
     patch: Annotated[int, Range(16, 512), "voxels of a patch along each axis"] = 64
     steps: Annotated[int, Range(2, 10_000_000), "optimizer steps"] = 1500
     batch: Annotated[int, Range(1, 1024), "patches in a batch"] = 2
     accumulate: Annotated[int, Range(1, 1000), "batches whose gradients make one step"] = 1
     learning_rate: Annotated[float, Range(1e-6, 0.1), "step size at the peak of the schedule"] = 2e-3
     perceptual_weight: Annotated[float, Range(0, 100), "of the perceptual loss; needs its weights"] = 0.0
-    adversarial_weight: Annotated[float, Range(0, 100), "of the discriminators' loss; 0 for none"] = 0.0
+    slice_weight: Annotated[float, Range(0, 100), "of the discriminator of slices (2D); 0 for none"] = 0.0
+    volume_weight: Annotated[float, Range(0, 100), "of the discriminator of volumes (3D); 0 for none"] = 0.0
+    adversarial_start: Annotated[float, Range(0, 1), "share of training before the discriminators begin"] = 0.25
     checkpointing: Annotated[bool, "compute again what the backward pass needs, to save memory"] = False
 
     def validate(self) -> list[str]:
         """Reasons why these settings cannot be used, in words; empty when they can."""
-        reasons = check_ranges(self)
-        if self.patch % 8:
-            reasons.append(f"patch: {self.patch} does not divide by 8")
-        return reasons
+        return check_ranges(self) + _indivisible(width=self.width, patch=self.patch)
 
 
 @dataclass(frozen=True)
@@ -174,6 +182,7 @@ class TrainDiffusionParameters:
     """Settings of `ctpa train-diffusion`."""
 
     denoiser: Annotated[DenoiserName, "which denoiser"] = DenoiserName.SMALL
+    width: Annotated[int, Range(0, 1024), "channels of its first level; 0 for its own"] = 0
     process: Annotated[ProcessName, "way from noise to data"] = ProcessName.RECTIFIED_FLOW
     xray_encoder: Annotated[EncoderName, "what sees the X-ray"] = EncoderName.SPATIAL
     patch: Annotated[int, Range(0, 512), "latent voxels of a patch along each axis; 0 for whole latents"] = 0
@@ -186,10 +195,7 @@ class TrainDiffusionParameters:
 
     def validate(self) -> list[str]:
         """Reasons why these settings cannot be used, in words; empty when they can."""
-        reasons = check_ranges(self)
-        if self.patch % 8:
-            reasons.append(f"patch: {self.patch} does not divide by 8")
-        return reasons
+        return check_ranges(self) + _indivisible(width=self.width, patch=self.patch)
 
 
 @dataclass(frozen=True)
@@ -212,6 +218,11 @@ class SynthesizeParameters:
     sampler: Annotated[SamplerName, "how a sample is drawn"] = SamplerName.DDIM
     guidance: Annotated[float, Range(0, 10), "how much more the X-ray counts than without; 1 for as trained"] = 1.0
     projection_guidance: Annotated[bool, "draw each step towards what the X-ray shows"] = False
+    window: Annotated[
+        int, Range(0, 512), "latent voxels of a window along each axis; 0 for as many as the memory allows"
+    ] = 0
+    stride: Annotated[int, Range(0, 512), "latent voxels from one window to the next; 0 for half a window"] = 0
+    blending: Annotated[BlendingName, "how much the voxels of overlapping windows count"] = BlendingName.HANN
     view: Annotated[XrayView, "side of the X-ray tube"] = XrayView.AUTO
     beam: Annotated[BeamName, "how the rays run"] = BeamName.CONE
     source_distance: Annotated[
@@ -224,7 +235,10 @@ class SynthesizeParameters:
 
     def validate(self) -> list[str]:
         """Reasons why these settings cannot be used, in words; empty when they can."""
-        reasons = check_ranges(self)
+        reasons = check_ranges(self) + _indivisible(window=self.window, stride=self.stride)
+        if self.stride > self.window:
+            what = f"windows of {self.window} leave gaps" if self.window else "it needs a window of a given size"
+            reasons.append(f"stride is {self.stride}, but {what}")
         if 0 < self.source_distance < 500:
             reasons.append(f"source_distance is {self.source_distance:g}, expected 500 to 5000 mm, or 0")
         return reasons
@@ -270,3 +284,8 @@ class ExportParameters:
         if len(text) > 64 or "\\" in text or not text.isprintable():
             return ["patient_id: DICOM allows 64 characters, and no backslash"]
         return []
+
+
+def _indivisible(**counts: int) -> list[str]:
+    """Counts that do not divide by 8, as every network pools and its attention splits them, in words."""
+    return [f"{name}: {count} does not divide by 8" for name, count in counts.items() if count % 8]

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from deeprecon.ctpa.alignment import find_shift
 from deeprecon.ctpa.grid import HIGH, LOW, PRESETS, Grid, Hu, resample, resample_labels
 from deeprecon.ctpa.manifest import SPLITS, TRAIN, VIEWS, Pair, read_manifest, source_sha256, split_patients
-from deeprecon.ctpa.parameters import PrepareInputs, PrepareParameters, Preset
+from deeprecon.ctpa.parameters import BeamName, PrepareInputs, PrepareParameters, Preset
 from deeprecon.ctpa.projection import Geometry, expose, line_integrals
 from deeprecon.ctpa.store import CUBE, FORMAT, STORE, geometry_to_json, write_case
 from deeprecon.ctpa.xray import XrayImage, condition_image, geometry_of, standardize
@@ -50,6 +50,7 @@ def prepare(inputs: PrepareInputs, parameters: PrepareParameters, run: Run) -> O
     settings = {
         "format": FORMAT,
         "preset": parameters.preset.value,
+        "beam": parameters.beam.value,
         "seed": run.seed,
         "bundle": bundle,
         "precision": None if bundle is None else run.precision,
@@ -120,7 +121,7 @@ def _finished(
     part.mkdir()
 
     hu, affine = resample(read_volume(pair.ct), grid)
-    xray, geometry = _xray(pair, hu, grid, settings["seed"])
+    xray, geometry = _xray(pair, hu, grid, BeamName(settings["beam"]), settings["seed"])
     labels = None if pair.labels is None else resample_labels(read_volume(pair.labels), grid, affine)
     write_case(part, hu, xray.image, labels, None if encode is None else encode(hu))
     record = {
@@ -138,16 +139,16 @@ def _finished(
     return record
 
 
-def _xray(pair: Pair, hu: Hu, grid: Grid, seed: int) -> tuple[XrayImage, Geometry]:
+def _xray(pair: Pair, hu: Hu, grid: Grid, beam: BeamName, seed: int) -> tuple[XrayImage, Geometry]:
     """The pair's X-ray, moved to where it fits the CT's projection, or that projection where the pair has none."""
     if pair.xray is None:
-        geometry = geometry_of(pair.view)
+        geometry = geometry_of(pair.view, beam=beam)
         exposed = expose(line_integrals(hu, grid, geometry), np.random.default_rng([seed, pair.row, 62]))
         note = "The X-ray is a projection of the CT, with scatter, noise and a gain of its own."
         return XrayImage(standardize(exposed), np.ones_like(exposed, bool), (note,)), geometry
     radiograph = read_radiograph(pair.xray)
     radiograph = replace(radiograph, view=pair.view or radiograph.view)
-    geometry = geometry_of(radiograph.view, source_distance=radiograph.source_distance)
+    geometry = geometry_of(radiograph.view, beam=beam, source_distance=radiograph.source_distance)
     centered = condition_image(radiograph, geometry, grid)
     shift, fit = find_shift(centered, line_integrals(hu, grid, geometry), grid, geometry)
     xray = condition_image(radiograph, geometry, grid, shift=shift)

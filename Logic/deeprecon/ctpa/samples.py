@@ -20,7 +20,7 @@ from deeprecon.ctpa.memory import TILES, best_tile
 from deeprecon.ctpa.model import Model
 from deeprecon.ctpa.patches import Windows
 from deeprecon.ctpa.projection import Geometry, Image
-from deeprecon.ctpa.sampling import DTYPES, SamplingPlan, denoise_latent, free_memory
+from deeprecon.ctpa.sampling import DTYPES, SamplingPlan, denoise_latent, free_memory, ways
 from deeprecon.data.files import atomic_path
 from deeprecon.jobs.failures import explain_exception
 from deeprecon.jobs.progress import Part
@@ -134,7 +134,11 @@ def _kept(path: Path) -> torch.Tensor | None:
 
 
 def _decode(model: Model, latent: torch.Tensor, level: int, path: Path, run: Run, part: Part, share: float) -> int:
-    """Decode into a file; where memory runs out with smaller tiles, and at last on the CPU. Returns the tile's size."""
+    """Decode into a file; where memory runs out with smaller tiles, then in shorter numbers, at last on the CPU.
+
+    Returns:
+        The tile's size.
+    """
 
     def after(done: float) -> None:
         if run.should_stop():
@@ -167,15 +171,14 @@ def _decode(model: Model, latent: torch.Tensor, level: int, path: Path, run: Run
 
 def _places(model: Model, level: int, run: Run) -> Iterator[tuple[str, str, int]]:
     """Device, precision and tile, best first."""
-    precision = run.precision
-    if run.device == "cpu" and precision == "fp16":
-        precision = "fp32"  # CPUs have no convolutions in fp16
-    itemsize = DTYPES[precision].itemsize
-    card = model.bundle.parameters
-    first = best_tile(card, level, itemsize, free_memory(run.device) or float("inf"))
-    yield from ((run.device, precision, tile) for tile in TILES if tile <= first)
-    if run.device != "cpu":
-        yield "cpu", "fp32", best_tile(card, level, 4, free_memory("cpu") or float("inf"))
+    for number, (device, precision) in enumerate(ways(run)):
+        if device == "cpu" and precision == "fp16":
+            precision = "fp32"  # CPUs have no convolutions in fp16
+        itemsize = DTYPES[precision].itemsize
+        first = best_tile(model.bundle.parameters, level, itemsize, free_memory(device) or float("inf"))
+        if precision == "bf16" and number == 1:
+            first = TILES[-1]  # what no tile of 4 bytes fits may still fit with 2
+        yield from ((device, precision, tile) for tile in TILES if tile <= first)
 
 
 def latent_grid(card: Mapping[str, Any]) -> Grid:

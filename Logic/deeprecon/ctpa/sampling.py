@@ -19,7 +19,7 @@ from torch import Tensor
 from deeprecon.ctpa.diffusion import Correct, Process, sample
 from deeprecon.ctpa.grid import Grid
 from deeprecon.ctpa.network import Denoiser, DenoiserShape, Rays, rays
-from deeprecon.ctpa.patches import Shape, Windows
+from deeprecon.ctpa.patches import Blending, Shape, Windows
 from deeprecon.ctpa.projection import Geometry
 from deeprecon.jobs.failures import explain_exception
 from deeprecon.jobs.run import Run, Stopped
@@ -41,12 +41,16 @@ class SamplingPlan:
         sampler: a name of `SamplerName`.
         guidance: how much more the X-ray counts than without; 1 for as trained (Ho and Salimans 2022).
         window: latent voxels of a window along each axis; 0 for the whole, None to choose by the free memory.
+        stride: latent voxels from one such window to the next; 0 for half a window, as for all that are chosen.
+        blending: of the windows.
     """
 
     steps: int
     sampler: str = "ddim"
     guidance: float = 1.0
     window: int | None = None
+    stride: int = 0
+    blending: Blending = Blending.HANN
 
 
 @dataclass(frozen=True)
@@ -132,12 +136,7 @@ def places(shape: DenoiserShape, grid: Grid, plan: SamplingPlan, run: Run) -> It
     if plan.window is not None:
         windows = [plan.window, *(size for size in windows if 0 < size < (plan.window or max(grid.shape)))]
     batch = 1 if plan.guidance == 1 else 2
-    ways = [(run.device, run.precision)]
-    if run.precision == "fp32":
-        ways.append((run.device, "bf16"))
-    if run.device != "cpu":
-        ways.append(("cpu", "fp32"))
-    for number, (device, precision) in enumerate(ways):
+    for number, (device, precision) in enumerate(ways(run)):
         free = free_memory(device)
         fitting = [
             size
@@ -149,6 +148,16 @@ def places(shape: DenoiserShape, grid: Grid, plan: SamplingPlan, run: Run) -> It
         if precision == "bf16" and number == 1:
             fitting = windows[-1:]  # what no window of 4 bytes fits may still fit with 2
         yield from (Place(size, precision, device) for size in fitting or windows[-1:])
+
+
+def ways(run: Run) -> list[tuple[str, str]]:
+    """Devices and precisions to compute on and in, best first: as the run says, in shorter numbers, on the CPU."""
+    found = [(run.device, run.precision)]
+    if run.precision == "fp32":
+        found.append((run.device, "bf16"))
+    if run.device != "cpu":
+        found.append(("cpu", "fp32"))
+    return found
 
 
 def free_memory(device: str) -> int | None:
@@ -181,7 +190,7 @@ class _Predictor:
         run: Run,
     ) -> None:
         self._original, self._xray, self._grid, self._geometry = denoiser, xray, grid, geometry
-        self._guidance, self._reporter = plan.guidance, run.reporter
+        self._plan, self._reporter = plan, run.reporter
         self._rng = np.random.default_rng([seed, 23])
         self.windows: Windows | None = None
         self._places = places(denoiser.shape, grid, plan, run)
@@ -226,7 +235,7 @@ class _Predictor:
             return self._guided(x, t, self._features, self._whole)
         result = torch.zeros_like(x)
         self.windows = self._windows(offset)
-        for where, weights in self.windows.weights():
+        for where, weights in self.windows.weights(self._plan.blending):
             part = rays(self._grid, self._geometry, where).to(self._features)
             foretold = self._guided(x[(..., *where)], t, self._features, part)
             result[(..., *where)] += foretold * torch.from_numpy(weights)
@@ -236,7 +245,7 @@ class _Predictor:
         """Features of the X-ray; with guidance, a second time without it."""
         weight = next(self._denoiser.parameters())
         features = self._denoiser.features(torch.from_numpy(self._xray)[None, None].to(weight))
-        if self._guidance == 1:
+        if self._plan.guidance == 1:
             return features
         return torch.cat([features, self._denoiser.null_features(features)])
 
@@ -247,12 +256,13 @@ class _Predictor:
         foretold = self._denoiser.denoise(batch, time, features, where).float().cpu()
         if count == 1:
             return foretold
-        return foretold[1:] + self._guidance * (foretold[:1] - foretold[1:])
+        return foretold[1:] + self._plan.guidance * (foretold[:1] - foretold[1:])
 
     def _windows(self, offset: npt.NDArray[np.float64]) -> Windows:
-        """Half overlapping windows, moved by a share of their stride that keeps the denoiser's pooling in step."""
-        divisor = self._original.shape.divisor
-        cubes = Windows.cubes(self._grid.shape, self.place.window, self.place.window // 2)
+        """Overlapping windows, moved by a share of their stride that keeps the denoiser's pooling in step."""
+        divisor, size = self._original.shape.divisor, self.place.window
+        stride = self._plan.stride if size == self._plan.window else 0  # of smaller ones it could leave gaps
+        cubes = Windows.cubes(self._grid.shape, size, stride or size // 2)
         moved: list[int] = [
             int(share * stride) // divisor * divisor for share, stride in zip(offset, cubes.stride, strict=True)
         ]

@@ -16,7 +16,9 @@ from deeprecon.ctpa.demonstrator import demonstrator
 from deeprecon.ctpa.grid import Grid, Hu
 from deeprecon.ctpa.memory import Need, coarser, in_words, need, volume_shape
 from deeprecon.ctpa.parameters import SynthesizeInputs, SynthesizeParameters
+from deeprecon.ctpa.patches import Blending
 from deeprecon.ctpa.projection import Geometry, Image
+from deeprecon.ctpa.store import geometry_to_json
 from deeprecon.ctpa.survey import Survey
 from deeprecon.ctpa.trust import (
     DEMONSTRATOR,
@@ -25,6 +27,7 @@ from deeprecon.ctpa.trust import (
     ProjectionCheck,
     Reason,
     check_projection,
+    geometry_doubts,
     judge,
     organ_medians,
 )
@@ -81,20 +84,14 @@ def synthesize_one(inputs: SynthesizeInputs, parameters: SynthesizeParameters, r
 
     from deeprecon.ctpa.model import load_model
     from deeprecon.ctpa.samples import latent_grid, mean_slabs, spread_slabs
-    from deeprecon.ctpa.xray import condition_image, geometry_of
+    from deeprecon.ctpa.xray import xray_of
 
     model = load_model(bundle, run.device)
     lattice = latent_grid(bundle.parameters)
     grid = Grid(volume_shape(parameters, bundle.parameters), lattice.field)
-    distance_said = parameters.source_distance or radiograph.source_distance
-    geometry = geometry_of(radiograph.view, parameters.view, parameters.beam, distance_said)
     factor = model.denoiser.factor
     detector = Grid((lattice.shape[0] * factor, lattice.shape[1] * factor, lattice.shape[2] * factor), lattice.field)
-    xray = condition_image(
-        radiograph, geometry, detector, turn=parameters.turn, flip=parameters.flip, invert=parameters.invert,
-        pixel_spacing=parameters.pixel_spacing,
-    )  # fmt: skip
-    notes = list(xray.notes)
+    xray, geometry = xray_of(radiograph, parameters, detector)
     distance = model.distance(_batch(xray.image, run.device))
     run.reporter.status(f"Drawing {_count(parameters.samples, 'sample')}; this takes {in_words(estimate)}")
 
@@ -113,7 +110,8 @@ def synthesize_one(inputs: SynthesizeInputs, parameters: SynthesizeParameters, r
     check = check_projection(mean.coarse, xray.image, mean.coarse_grid, geometry, xray.covered)
     organs = organ_medians(mean.coarse, mean.coarse_grid)
     seams = mean.seam_ratio(decoded[-1].windows)
-    light, reasons = judge(check, organs, seams, distance, model.thresholds, notes, model.phantoms)
+    doubts = geometry_doubts(geometry, model.geometries)
+    light, reasons = judge(check, organs, seams, distance, model.thresholds, xray.notes, doubts, model.phantoms)
     for reason in reasons:
         run.reporter.warning(reason.text)
     outputs |= _write_check(check, mean.coarse_grid, run.output)
@@ -136,14 +134,17 @@ def synthesize_one(inputs: SynthesizeInputs, parameters: SynthesizeParameters, r
         "demonstrator": model.phantoms,
     }
     card = {"name": bundle.metadata["name"], "version": bundle.metadata["version"], "sha256": bundle.sha256}
-    outputs |= _report(figures, check, mean, spread, light, reasons, model.phantoms, {
-        "input": inputs.xray.name, "model": card, "parameters": to_json(parameters), "seed": run.seed,
-        "device": run.device, "threads": run.threads, "precision": run.precision,
-        "geometry": {"beam": geometry.beam.value, "view": geometry.view.value,
-                     "source_distance": geometry.source_distance, "middle_distance": geometry.middle_distance},
+    provenance = {
+        "model": {**card, "phantoms": model.phantoms},
+        "synthetic": True,
+        "geometry": geometry_to_json(geometry),
         "drawn": sorted({sample.how for sample in decoded if sample.how}),
+    }
+    outputs |= _report(figures, check, mean, spread, light, reasons, model.phantoms, {
+        "input": inputs.xray.name, "parameters": to_json(parameters), "seed": run.seed,
+        "device": run.device, "threads": run.threads, "precision": run.precision, **provenance,
     }, run.output / "report.html")  # fmt: skip
-    return Outcome(outputs, figures, {"model": {**card, "phantoms": model.phantoms}, "synthetic": True})
+    return Outcome(outputs, figures, provenance)
 
 
 def check_bundle(bundle: Bundle, parameters: SynthesizeParameters) -> None:
@@ -202,7 +203,10 @@ def _draw(
     from deeprecon.ctpa.sampling import SamplingPlan
 
     level = coarser(parameters.preset)
-    plan = SamplingPlan(parameters.steps, parameters.sampler.value, parameters.guidance)
+    plan = SamplingPlan(
+        parameters.steps, parameters.sampler.value, parameters.guidance, parameters.window or None, parameters.stride,
+        Blending(parameters.blending.value),
+    )  # fmt: skip
     share = _denoising_share(parameters, level)
     decoded: list[Decoded] = []
     for number in range(parameters.samples):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,13 +13,13 @@ import torch
 from deeprecon.ctpa.autoencoder import AUTOENCODERS, Autoencoder
 from deeprecon.ctpa.autoencoder_training import AutoencoderLoss, PhantomPatches, StorePatches
 from deeprecon.ctpa.grid import PRESETS
-from deeprecon.ctpa.loss import PerceptualLoss
+from deeprecon.ctpa.loss import Adversary, PerceptualLoss
 from deeprecon.ctpa.manifest import SPLITS, TRAIN
 from deeprecon.ctpa.model import AUTOENCODER_METHOD, autoencoder_card
 from deeprecon.ctpa.network import parameter_count
 from deeprecon.ctpa.parameters import Preset, TrainAutoencoderInputs, TrainAutoencoderParameters
 from deeprecon.ctpa.store import Store
-from deeprecon.ctpa.training_plan import divided, estimate_need, measured, refuse_too_large
+from deeprecon.ctpa.training_plan import divided, estimate_need, measured, refuse_too_large, steps_in_words, widened
 from deeprecon.data.errors import InputError
 from deeprecon.data.tables import write_table
 from deeprecon.jobs.run import Outcome, Run
@@ -48,20 +49,26 @@ def train_autoencoder(inputs: TrainAutoencoderInputs, parameters: TrainAutoencod
     training, held_out, finest, data = _sources(inputs, parameters, run)
     fabric = make_fabric(run.device, run.precision)
     torch.manual_seed(run.seed)
-    autoencoder = Autoencoder(AUTOENCODERS[parameters.autoencoder.value], parameters.checkpointing)
+    settings, batches = divided(parameters.steps, parameters.accumulate, parameters.learning_rate)
+    shape = AUTOENCODERS[parameters.autoencoder.value]
+    shape = replace(shape, widths=widened(shape.widths, parameters.width))
+    autoencoder = Autoencoder(shape, parameters.checkpointing)
     perceptual = None if inputs.perceptual is None else PerceptualLoss(inputs.perceptual)
-    loss = AutoencoderLoss(
-        autoencoder, finest, perceptual, parameters.perceptual_weight, parameters.adversarial_weight
-    ).to(fabric.device)
+    adversary = None
+    if parameters.slice_weight or parameters.volume_weight:
+        start = round(parameters.adversarial_start * settings.epochs * batches)
+        adversary = Adversary(parameters.slice_weight, parameters.volume_weight, start)
+    loss = AutoencoderLoss(autoencoder, finest, perceptual, parameters.perceptual_weight, adversary).to(fabric.device)
     count = max(1, min(HELD_OUT, MOST_VOXELS // parameters.patch**3))
     patches = held_out.held_out(count)
 
-    settings, batches = divided(parameters.steps, parameters.accumulate, parameters.learning_rate)
     small, larger = (fabric.to_device(patches[:1, :, :size, :size, :size]) for size in PROBES)
     probes = (small.numel(), partial(loss, small)), (larger.numel(), partial(loss, larger))
     batch, voxels = parameters.batch, patches[0].numel()
     need = estimate_need(loss, probes, voxels, batch, settings.epochs * batches, run, fabric)
     refuse_too_large(need, run)
+    if adversary is not None:
+        adversary.passes.zero_()  # the small patches above were no training
 
     def errors(model: Any) -> list[float]:
         """Of each resolution, one patch at a time."""
@@ -77,7 +84,14 @@ def train_autoencoder(inputs: TrainAutoencoderInputs, parameters: TrainAutoencod
     def validate(model: Any) -> float:
         return sum(errors(model))
 
-    result = fit(loss, lambda model, batch: model(batch), draws, validate, settings, run, fabric, "autoencoder")
+    def codebook_figures() -> dict[str, float]:
+        with fabric.autocast():
+            return loss.codebook_figures(fabric.to_device(patch[None]) for patch in patches)
+
+    result = fit(
+        loss, lambda model, batch: model(batch), draws, validate, settings, run, fabric, "autoencoder",
+        apart=adversary, figures=codebook_figures,
+    )  # fmt: skip
     if not fabric.is_global_zero:
         return Outcome()
     presets = [name for name, coarser in (("preview", 1), ("full", 0)) if coarser >= finest]
@@ -86,13 +100,15 @@ def train_autoencoder(inputs: TrainAutoencoderInputs, parameters: TrainAutoencod
         "autoencoder_parameters": parameter_count(autoencoder),
         "held_out_loss": result.best,
         "best_epoch": result.best_epoch,
+        **codebook_figures(),
         **{f"psnr_{name}": _psnr(found[(0 if name == "full" else 1) - finest]) for name in presets},
         **measured(need, time.monotonic() - begun, run),
     }
     outputs = {"bundle": run.output / "bundle", "history": run.output / "history.csv"}
     write_table(outputs["history"], result.history)
     card = {"autoencoder": autoencoder_card(autoencoder), "presets": presets, "finest": finest}
-    about = _about(parameters, data, presets, run.seed)
+    steps = steps_in_words(parameters.steps, settings, result)
+    about = _about(parameters, data, steps, presets, run.seed)
     weights = {"autoencoder": autoencoder.state_dict()}
     name = parameters.autoencoder.value
     write_bundle(outputs["bundle"], about, AUTOENCODER_METHOD, name, card, weights, _readme(about))
@@ -122,14 +138,14 @@ def _psnr(squared: float) -> float:
     return round(10 * float(np.log10(4 / squared)), 2)
 
 
-def _about(parameters: TrainAutoencoderParameters, data: str, presets: list[str], seed: int) -> Card:
+def _about(parameters: TrainAutoencoderParameters, data: str, steps: str, presets: list[str], seed: int) -> Card:
     volume = {"type": "image", "format": "hounsfield", "num_channels": 1, "value_range": [-1000, 1000]}
     return Card(
         name=f"Chest CT autoencoder, {parameters.autoencoder.value}",
         version="1.0.0",
         description="Makes chest CTs small, and small ones large again, for latent diffusion.",
         valid_for=f"CTs on the grid of {' and '.join(presets)}, like those that it was trained on.",
-        training_data=f"{data} of {parameters.patch}^3; {parameters.steps} steps, seed {seed}",
+        training_data=f"{data} of {parameters.patch}^3; {steps}, seed {seed}",
         license="NOASSERTION",
         authorship="The person who trained it",
         task="Compression of chest CTs",

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch.nn import functional
 from deeprecon.ctpa.autoencoder import Autoencoder
 from deeprecon.ctpa.diffusion import PROCESSES
 from deeprecon.ctpa.diffusion_training import DenoisingLoss, LatentSamples, latent_statistics, left_over
-from deeprecon.ctpa.encoders import make_encoder
+from deeprecon.ctpa.encoders import CARDS, make_encoder
 from deeprecon.ctpa.expectation import FINEST, FINEST_MEAN, Expectation, coarsened, cross_fitted, fit_expectation
 from deeprecon.ctpa.expecting import ExpectingDenoiser
 from deeprecon.ctpa.grid import Grid
@@ -34,9 +35,18 @@ from deeprecon.ctpa.model import (
 from deeprecon.ctpa.network import DENOISERS, parameter_count
 from deeprecon.ctpa.parameters import EncoderName, TrainDiffusionInputs, TrainDiffusionParameters
 from deeprecon.ctpa.store import Case, Store, geometry_to_json
-from deeprecon.ctpa.training_plan import Probe, divided, estimate_need, measured, refuse_too_large
+from deeprecon.ctpa.training_plan import (
+    Probe,
+    divided,
+    estimate_need,
+    measured,
+    refuse_too_large,
+    steps_in_words,
+    widened,
+)
 from deeprecon.ctpa.trust import limit_of
 from deeprecon.data.errors import InputError
+from deeprecon.data.files import sha256
 from deeprecon.data.tables import write_table
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.training.batches import Draws
@@ -78,7 +88,9 @@ def train_diffusion(inputs: TrainDiffusionInputs, parameters: TrainDiffusionPara
     crossed = crossed / left
     expectation.divide(left)
     process = PROCESSES[parameters.process.value]
-    shape = replace(DENOISERS[parameters.denoiser.value], latent=autoencoder.shape.latent)
+    shape = DENOISERS[parameters.denoiser.value]
+    widths = widened(shape.widths, parameters.width)
+    shape = replace(shape, latent=autoencoder.shape.latent, widths=widths)
     torch.manual_seed(run.seed)
     encoder = make_encoder(parameters.xray_encoder.value, shape.features, factor, inputs.encoder)
     denoiser = ExpectingDenoiser(shape, factor, expectation, process, encoder, parameters.checkpointing)
@@ -137,7 +149,7 @@ def train_diffusion(inputs: TrainDiffusionInputs, parameters: TrainDiffusionPara
         "latent_mean": shift.flatten().tolist(),
         "latent_std": scale.flatten().tolist(),
         "latent_grid": {"shape": list(grid.shape), "field": list(grid.field)},
-        "geometry": geometry_to_json(training[0].geometry),
+        "geometries": [geometry_to_json(geometry) for geometry in dict.fromkeys(case.geometry for case in training)],
         "phantoms": phantoms,
         "usual_mean": distances[0].tolist(),
         "usual_deviation": distances[1].tolist(),
@@ -157,7 +169,9 @@ def train_diffusion(inputs: TrainDiffusionInputs, parameters: TrainDiffusionPara
     figures |= checked
     write_table(outputs["history"], result.history)
     weights = {"autoencoder": half_state(autoencoder), "denoiser": half_state(denoiser)}
-    about = _about(parameters, store, len(training), phantoms, run.seed)
+    data = f"{len(training)} {'simulated chests' if phantoms else 'pairs of X-ray and CT'} of {store.folder.name}"
+    steps = steps_in_words(parameters.steps, settings, result)
+    about = _about(f"{data}; {steps}, seed {run.seed}", phantoms, parameters.xray_encoder, inputs.encoder)
     write_bundle(outputs["bundle"], about, METHOD, parameters.denoiser.value, card, weights, _readme(about))
     return Outcome(outputs, figures)
 
@@ -246,16 +260,23 @@ def _check_shapes(case: Case, autoencoder: Autoencoder, parameters: TrainDiffusi
         raise InputError(f"A patch of {parameters.patch} does not divide by {divisor}.", "Choose a multiple of it.")
 
 
-def _about(parameters: TrainDiffusionParameters, store: Store, cases: int, phantoms: bool, seed: int) -> Card:
+def _about(training_data: str, phantoms: bool, name: EncoderName, encoder: Path | None) -> Card:
+    """What people need to know; a frozen encoder, whose weights the bundle holds, is named with its license."""
     kind = "phantom-trained demonstrator" if phantoms else "trained on the user's own pairs"
-    what = "simulated chests" if phantoms else "pairs of X-ray and CT"
+    description = "Draws chest CTs that one frontal X-ray may belong to. They are synthetic, whatever they show."
+    if encoder is not None:
+        card = CARDS[name.value]
+        description += (
+            f" It holds the frozen X-ray encoder {name.value} from {encoder.name} (sha256 {sha256(encoder)}), published"
+            f" by {card.source}, under its own license: {card.license}."
+        )
     return Card(
         name=f"X-ray to CT, {kind}",
         version="1.0.0",
-        description="Draws chest CTs that one frontal X-ray may belong to. They are synthetic, whatever they show.",
+        description=description,
         valid_for="Frontal chest X-rays like those that it was trained on. Emboli cannot be told from an X-ray.",
-        training_data=f"{cases} {what} of {store.folder.name}; {parameters.steps} steps, seed {seed}",
-        license="Apache-2.0" if phantoms else "NOASSERTION",
+        training_data=training_data,
+        license="Apache-2.0" if phantoms and encoder is None else "NOASSERTION",
         authorship="DeepRecon contributors" if phantoms else "The person who trained it",
         task="Synthesis of a chest CT from an X-ray",
         inputs={"xray": {"type": "image", "format": "magnitude", "num_channels": 1}},

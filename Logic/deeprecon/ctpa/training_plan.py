@@ -12,7 +12,7 @@ from deeprecon.data.errors import InputError
 from deeprecon.jobs.run import Run
 from deeprecon.training.estimate import activation_bytes, free_bytes, peak_bytes, weight_bytes
 from deeprecon.training.fabric import Fabric
-from deeprecon.training.fit import FitSettings
+from deeprecon.training.fit import FitResult, FitSettings
 
 CHECKS = 20
 """Held-out figures during a training."""
@@ -131,6 +131,21 @@ def divided(steps: int, accumulate: int, learning_rate: float) -> tuple[FitSetti
         keep=KEPT,
     )
     return settings, steps // epochs * accumulate
+
+
+def steps_in_words(steps: int, settings: FitSettings, result: FitResult) -> str:
+    """How long a training went on, for the card of its bundle."""
+    if not result.interrupted:
+        return f"{steps} steps"
+    return f"stopped after {result.epochs / settings.epochs:.0%} of {steps} steps"
+
+
+def widened(widths: tuple[int, ...], width: int) -> tuple[int, ...]:
+    """Channels of a network's levels in the same proportions, but beginning with `width`; as they are where it is 0.
+
+    Multiples of 8, so that the heads of attention share them evenly.
+    """
+    return tuple(max(8, round(width * count / widths[0] / 8) * 8) for count in widths) if width else widths
 
 
 def in_words(seconds: float) -> str:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from deeprecon.ctpa.grid import Grid
 from deeprecon.ctpa.metrics import LIMITS, body_mask
 from deeprecon.ctpa.phantom import Label
-from deeprecon.ctpa.projection import Geometry, Image, line_integrals
+from deeprecon.ctpa.projection import Beam, Geometry, Image, line_integrals
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -31,8 +31,10 @@ ORGAN_LIMITS = {"lung": LIMITS[Label.LUNG], "blood": LIMITS[Label.HEART], "bone"
 ORGAN_WORDS = {"lung": "lung", "blood": "blood in the heart", "bone": "bone in the spine"}
 LEAST_LUNG, LEAST_BLOOD, LEAST_BONE = 0.5, 0.02, 0.01
 """Volumes in litres below which an organ counts as not found."""
-SEAM = 1.1
-"""Seam ratio above which seams are spoken of."""
+SEAM_LIMITS = (0.9, 1.1)
+"""Seam ratios at which no seam shows. Two simulated chests have 0.99 to 1.05 at windows of 16 latent voxels or more."""
+FARTHER = 0.1
+"""Share by which the tube may be farther or nearer than in training: at 1800 mm it moves nothing by more than 3 mm."""
 CHECK_ROWS = 160
 """Most rows of the images whose error is measured."""
 
@@ -187,6 +189,22 @@ def organ_medians(hu: npt.ArrayLike, grid: Grid) -> dict[str, float | None]:
     return found
 
 
+def geometry_doubts(geometry: Geometry, trained: Sequence[Geometry]) -> list[str]:
+    """What about the place of an X-ray's tube is unlike those that a model was trained on, in words."""
+    views = sorted({known.view.value for known in trained})
+    if geometry.view.value not in views:
+        return [f"The view is {geometry.view.value}; the model was trained on {' and '.join(views)} views alone."]
+    alike = [known for known in trained if (known.view, known.beam) == (geometry.view, geometry.beam)]
+    if not alike:
+        return [f"The rays are taken as {geometry.beam.value}; the model was not trained on such X-rays."]
+    distances = [known.source_distance for known in alike]
+    low, high, found = min(distances), max(distances), geometry.source_distance
+    if geometry.beam is Beam.PARALLEL or (1 - FARTHER) * low <= found <= (1 + FARTHER) * high:
+        return []
+    range_ = f"{low:.0f}" if low == high else f"{low:.0f} to {high:.0f}"
+    return [f"The tube was {found:.0f} mm from the detector; in training {range_} mm."]
+
+
 def judge(
     check: ProjectionCheck,
     organs: Mapping[str, float | None],
@@ -194,6 +212,7 @@ def judge(
     distance: float | None,
     thresholds: Thresholds | None,
     notes: Sequence[str],
+    doubts: Sequence[str],
     demonstrator: bool,
 ) -> tuple[Light, list[Reason]]:
     """The traffic light and what speaks against green, the gravest first.
@@ -205,6 +224,7 @@ def judge(
         distance: of the X-ray from those that the model was trained on; None where the bundle cannot tell.
         thresholds: of the bundle; None where it has none.
         notes: what had to be assumed about the X-ray.
+        doubts: see `geometry_doubts`.
         demonstrator: the model was trained on phantoms alone.
     """
     reasons: list[Reason] = []
@@ -236,10 +256,11 @@ def judge(
             range_ = f"{limits[0]:.0f} to {limits[1]:.0f}"
             text = f"{ORGAN_WORDS[name].capitalize()} measures {value:.0f} HU; expected are {range_}."
             reasons.append(Reason(Light.AMBER, text))
-    if seam_ratio > SEAM:
+    if seam_ratio > SEAM_LIMITS[1]:
         text = f"Seams between windows show: steps there are {seam_ratio:.2f} times as large as elsewhere."
         reasons.append(Reason(Light.AMBER, text))
     reasons += [Reason(Light.AMBER, f"Assumed: {note}") for note in notes]
+    reasons += [Reason(Light.AMBER, doubt) for doubt in doubts]
     if demonstrator:
         reasons.append(Reason(Light.AMBER, DEMONSTRATOR))
     reasons.sort(key=lambda reason: reason.light is not Light.RED)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from deeprecon.ctpa.grid import Grid
-from deeprecon.ctpa.parameters import BeamName, Turn, XrayView
+from deeprecon.ctpa.parameters import BeamName, SynthesizeParameters, Turn, XrayView
 from deeprecon.ctpa.projection import Beam, Geometry, Image, View, detector_axes
 from deeprecon.data.errors import InputError
 from deeprecon.data.radiograph import Radiograph
@@ -44,18 +44,36 @@ class XrayImage:
     notes: tuple[str, ...]
 
 
-def geometry_of(
-    view: str, chosen: XrayView = XrayView.AUTO, beam: BeamName = BeamName.CONE, source_distance: float | None = None
-) -> Geometry:
+def xray_of(radiograph: Radiograph, parameters: SynthesizeParameters, grid: Grid) -> tuple[XrayImage, Geometry]:
+    """A radiograph on the detector, and its geometry: as the settings say, and where they leave it open, its file.
+
+    Args:
+        radiograph, grid: see `condition_image`.
+        parameters: of a synthesis.
+
+    Raises:
+        InputError: see `condition_image`.
+    """
+    if parameters.view is not XrayView.AUTO:
+        radiograph = replace(radiograph, view=parameters.view.value)
+    distance = parameters.source_distance or radiograph.source_distance
+    geometry = geometry_of(radiograph.view, parameters.beam, distance)
+    image = condition_image(
+        radiograph, geometry, grid, turn=parameters.turn, flip=parameters.flip, invert=parameters.invert,
+        pixel_spacing=parameters.pixel_spacing,
+    )  # fmt: skip
+    return image, geometry
+
+
+def geometry_of(view: str, beam: BeamName = BeamName.CONE, source_distance: float | None = None) -> Geometry:
     """Where source, patient and detector stood.
 
     Args:
-        view: what the file says, "PA", "AP" or "".
-        chosen: what the user says; where that is auto, the file's view counts, else PA.
+        view: "PA" or "AP"; "" where nobody said it, which is taken as PA.
         beam: see there.
         source_distance: from source to detector in mm; None for what is usual for the view.
     """
-    side = View(chosen.value if chosen is not XrayView.AUTO else view or "PA")
+    side = View(view or "PA")
     usual = UPRIGHT if side is View.PA else AT_THE_BED
     return Geometry(Beam(beam.value), side, usual if source_distance is None else source_distance)
 
@@ -74,7 +92,7 @@ def condition_image(
     """Bring a radiograph onto the detector's pixels, its middle on the detector's middle.
 
     Args:
-        radiograph: as `read_radiograph` returns it, top row nearest to the head; its view as far as it is known.
+        radiograph: as `read_radiograph` returns it, top row nearest to the head; its view "" where nobody said it.
         geometry: see `geometry_of`.
         grid: of the CT; see `projection.detector_axes`.
         turn: clockwise, before anything else.

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.dicom import is_dicom
+from deeprecon.data.dicom_view import read_view
 from deeprecon.data.dicom_voi import read_voi_table
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
@@ -21,7 +22,6 @@ Pixels = npt.NDArray[np.float64]
 PICTURES = (".png", ".jpg", ".jpeg")
 MODALITIES = ("CR", "DX", "RG")
 """Computed, digital and film radiography."""
-FRONTAL = ("PA", "AP")
 DISTANCES = (500.0, 5000.0)
 """From tube to detector in mm; what files say beyond that (0, or metres) does not count."""
 SMALLEST = 64
@@ -127,9 +127,7 @@ def _from_dicom(path: Path) -> Radiograph:
             f"({', '.join(MODALITIES)}).",
             "Give the X-ray; a CT belongs to --ct or to the manifest's column ct.",
         )
-    view = text("0018|5101").upper()
-    if view and view not in FRONTAL:
-        raise InputError(f"{path} is a view of position {view}, not a frontal one.", "Give the PA or AP image.")
+    view = read_view(path, text)
     if text("0028|0008") not in ("", "1"):
         raise InputError(f"{path} holds {text('0028|0008')} frames, not one X-ray.", "Give a single frontal image.")
     photometric = text("0028|0004")

@@ -38,12 +38,14 @@ LABELS = {
     "viewCombo": {"AUTO": _("As the file says, else PA"), "PA": _("PA: tube behind"), "AP": _("AP: tube in front")},
     "beamCombo": {"CONE": _("Cone"), "PARALLEL": _("Parallel")},
     "presetCombo": {"PREVIEW": _("Preview: 256 x 256 x 304 voxels"), "FULL": _("Full: 512 x 512 x 608 voxels")},
+    "blendingCombo": {"HANN": _("Hann"), "GAUSSIAN": _("Gaussian")},
     "samplerCombo": {"DDIM": _("DDIM"), "DPM_SOLVER": _("DPM-Solver++ (2M)"), "DDPM": _("Ancestral (DDPM)")},
 }
 """Combo box -> name of its enum's member -> text."""
 
 _WORDS = {
     "store": _("Store"),
+    "width": _("Channels of the first level, 0 for its own"),
     "steps": _("Optimizer steps"),
     "accumulate": _("Batches a step"),
     "checkpointing": _("Save memory by computing twice"),
@@ -56,7 +58,14 @@ AUTOENCODER = Training(
     pack="autoencoderTraining",
     title=_("Training of the autoencoder"),
     intro=_("Learns to store a CT in a latent and to draw it again. Without a store it learns from phantoms."),
-    words={**_WORDS, "perceptual": _("ResNet-50 weights"), "patch": _("Patch [voxels]")},
+    words={
+        **_WORDS,
+        "perceptual": _("ResNet-50 weights"),
+        "patch": _("Patch [voxels]"),
+        "slice_weight": _("Weight of the 2D discriminator"),
+        "volume_weight": _("Weight of the 3D discriminator"),
+        "adversarial_start": _("Share before discriminators begin"),
+    },
     folders=("store",),
 )
 DIFFUSION = Training(

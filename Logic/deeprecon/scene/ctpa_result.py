@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from deeprecon.ctpa.parameters import SynthesizeParameters
-from deeprecon.ctpa.trust import ORGAN_LIMITS
+from deeprecon.ctpa.trust import ORGAN_LIMITS, SEAM_LIMITS
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
 from deeprecon.jobs.parameters import from_json
@@ -54,7 +54,7 @@ FIGURES: dict[str, tuple[str, str, int, tuple[float, float] | None]] = {
     "lung_hu": ("Lung (median)", "HU", 0, ORGAN_LIMITS["lung"]),
     "blood_hu": ("Blood in the heart (median)", "HU", 0, ORGAN_LIMITS["blood"]),
     "bone_hu": ("Bone (median)", "HU", 0, ORGAN_LIMITS["bone"]),
-    "seam_ratio": ("Seam ratio", "", 2, (0.95, 1.05)),
+    "seam_ratio": ("Seam ratio", "", 2, SEAM_LIMITS),
     "xray_distance": ("Distance from the training X-rays", "", 2, None),
     "seconds_denoise": ("Time to denoise", "s", 1, None),
     "seconds_decode": ("Time to decode", "s", 1, None),

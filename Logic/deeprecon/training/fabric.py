@@ -34,9 +34,6 @@ class Fabric(Protocol):
     def to_device(self, obj: Any) -> Any: ...
     def autocast(self) -> AbstractContextManager[Any]: ...
     def backward(self, tensor: Tensor) -> None: ...
-    def clip_gradients(
-        self, module: nn.Module, optimizer: Any, *, max_norm: float, error_if_nonfinite: bool = True
-    ) -> Any: ...
     def no_backward_sync(self, module: nn.Module, enabled: bool = True) -> AbstractContextManager[Any]: ...
     def all_reduce(self, data: Any, *, reduce_op: str = "mean") -> Any: ...
     def broadcast(self, obj: Any, src: int = 0) -> Any: ...
@@ -144,14 +141,6 @@ class SingleDevice:
     def backward(self, tensor: Tensor) -> None:
         """Gradients of a loss, scaled against underflow in fp16."""
         (tensor if self.scaler is None else self.scaler.scale(tensor)).backward()  # type: ignore[no-untyped-call]
-
-    def clip_gradients(
-        self, module: nn.Module, optimizer: Any, *, max_norm: float, error_if_nonfinite: bool = True
-    ) -> Tensor:
-        """Scale the gradients down to a norm of at most `max_norm`; the norm before is returned."""
-        if self.scaler is not None:
-            self.scaler.unscale_(optimizer.optimizer)
-        return nn.utils.clip_grad_norm_(module.parameters(), max_norm, error_if_nonfinite=error_if_nonfinite)
 
     def no_backward_sync(self, module: nn.Module, enabled: bool = True) -> AbstractContextManager[Any]:
         """There is nothing to synchronize."""

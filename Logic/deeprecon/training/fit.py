@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import Enum
@@ -78,7 +78,7 @@ class FitResult:
         epochs: whole epochs done, those before a resume included.
         stopped_early: patience was at its end.
         interrupted: the run was asked to stop.
-        history: one dict an epoch: epoch, loss, validation, learning_rate.
+        history: one dict an epoch: epoch, loss, validation, learning_rate, and what `figures` gave.
     """
 
     best: float
@@ -99,6 +99,8 @@ def fit(
     fabric: Fabric | None = None,
     name: str = "fit",
     curve: Callable[[int], float] | None = None,
+    apart: nn.Module | None = None,
+    figures: Callable[[], Mapping[str, float]] | None = None,
 ) -> FitResult:
     """Train a model and leave it with its best weights, in evaluation mode, on the device.
 
@@ -117,6 +119,9 @@ def fit(
         fabric: made from `run` if left out.
         name: of the checkpoint, where a run makes several fits.
         curve: optimizer step -> share of `settings.learning_rate`, for a schedule that is none of `ScheduleName`.
+        apart: a part of the model that learns against the rest, such as discriminators: the norm of its gradient is
+            clipped apart from that of the rest.
+        figures: further figures of an epoch by name, for its report and history; called in evaluation mode.
 
     Raises:
         InputError: unusable settings, a checkpoint of another training, or a loss that is not finite from the start.
@@ -128,7 +133,7 @@ def fit(
     rank, processes, report = fabric.global_rank, fabric.world_size, fabric.is_global_zero
 
     model.to(fabric.device)
-    optimizer = _optimizer(model, settings)
+    optimizer = _optimizer(model, apart, settings)
     count = len(train_batches(0, rank, processes))
     if count == 0:
         raise InputError("There are no training batches.", "Give more training data, or a smaller batch size.")
@@ -196,7 +201,10 @@ def fit(
             if not last_of_group:
                 continue
             if settings.clip_norm:
-                fabric.clip_gradients(wrapped, stepper, max_norm=settings.clip_norm, error_if_nonfinite=False)
+                if scaler is not None:
+                    scaler.unscale_(optimizer)
+                for part in optimizer.param_groups:
+                    nn.utils.clip_grad_norm_(part["params"], settings.clip_norm)
             stepper.step()
             optimizer.zero_grad()
             schedule.after_step()
@@ -221,10 +229,11 @@ def fit(
             rate = schedule.learning_rate
             figure = held_out()
             schedule.after_epoch(figure)
-            history.append({"epoch": epoch, "loss": mean_loss, "validation": figure, "learning_rate": rate})
+            found = {"loss": mean_loss, "validation": figure, "learning_rate": rate}
+            found |= {} if figures is None else figures()
+            history.append({"epoch": epoch, **found})
             if report:
-                step = steps // settings.epochs * (epoch + 1)
-                run.reporter.metric(step, loss=mean_loss, validation=figure, learning_rate=rate)
+                run.reporter.metric(steps // settings.epochs * (epoch + 1), **found)
             epoch, done, total = epoch + 1, 0, 0.0
             at_end = epoch == settings.epochs or stopping.exhausted or interrupted
             if at_end or epoch % settings.checkpoint_every == 0:
@@ -241,11 +250,16 @@ def fit(
     return FitResult(stopping.best, stopping.best_epoch, epoch, early, interrupted, history)
 
 
-def _optimizer(model: nn.Module, settings: FitSettings) -> torch.optim.Optimizer:
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+def _optimizer(model: nn.Module, apart: nn.Module | None, settings: FitSettings) -> torch.optim.Optimizer:
+    """With one group of parameters, or a second one of what is apart."""
+    others = set() if apart is None else set(apart.parameters())
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups: list[dict[str, Any]] = [{"params": [parameter for parameter in learning if parameter not in others]}]
+    if others:
+        groups.append({"params": [parameter for parameter in learning if parameter in others]})
     if settings.optimizer is OptimizerName.SGD:
-        return torch.optim.SGD(parameters, lr=settings.learning_rate, momentum=0.9, weight_decay=settings.weight_decay)
-    return torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+        return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=0.9, weight_decay=settings.weight_decay)
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay)
 
 
 def _load(path: Path, parts: dict[str, Any], settings: FitSettings, count: int) -> dict[str, Any]:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 
 from deeprecon.ctpa.grid import Grid
 from deeprecon.ctpa.metrics import body_mask, psnr, ssim
+from deeprecon.ctpa.parameters import SynthesizeParameters, Turn, XrayView
 from deeprecon.ctpa.phantom import Label, draw_grid, make_anatomy
 from deeprecon.ctpa.phantom_files import write_xray
-from deeprecon.ctpa.projection import Geometry, line_integrals
+from deeprecon.ctpa.projection import Geometry, View, line_integrals
+from deeprecon.data.files import sha256, write_json
+from deeprecon.data.radiograph import read_radiograph
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
+from deeprecon.jobs.parameters import to_json
 
 GRID = Grid((76, 64, 64))
 
@@ -108,6 +114,35 @@ def test_a_film_that_was_not_centered_moves_the_truth(done, figures_of, files, c
     assert beside > 50
     assert figures_of(output)["mae_body"] < 5
     assert any("-11 mm towards the head and 0 mm" in text for text in warnings_of(output))
+
+
+def test_the_xray_is_taken_as_it_was_for_the_ct(done, figures_of, files, chest, tmp_path, warnings_of):
+    """An AP film on its side, of which the file says nothing."""
+    geometry = Geometry(view=View.AP, source_distance=1000.0)
+    write_xray(tmp_path / "upright.nii.gz", line_integrals(chest[0], GRID, geometry), GRID, geometry)
+    upright = read_radiograph(tmp_path / "upright.nii.gz")
+    across, down = upright.spacing
+    turned = Volume(np.ascontiguousarray(np.rot90(upright.image))[None], np.diag([down, across, 1.0, 1.0]))
+    write_volume(tmp_path / "xray.nrrd", turned)
+    shutil.copyfile(files / "truth.nii.gz", tmp_path / "ct.nii.gz")
+    settings = SynthesizeParameters(view=XrayView.AP, turn=Turn.QUARTER)
+    provenance = {
+        "method": "ctpa",
+        "verb": "synthesize",
+        "inputs": [{"name": "xray.nrrd", "sha256": sha256(tmp_path / "xray.nrrd")}],
+        "parameters": to_json(settings),
+    }
+    outputs = {"ct": {"path": "ct.nii.gz", "sha256": sha256(tmp_path / "ct.nii.gz")}}
+    write_json(tmp_path / "result.json", {"format": 1, "outputs": outputs, "provenance": provenance})
+    inputs = {"ct": tmp_path / "ct.nii.gz", "truth": files / "truth.nii.gz", "xray": tmp_path / "xray.nrrd"}
+    output = done("evaluate", inputs=inputs)
+    assert figures_of(output)["projection_nrmse"] < 0.03
+    assert any("as the result.json beside ct.nii.gz says" in text for text in warnings_of(output))
+    other = done("evaluate", "other", inputs=inputs | {"xray": files / "xray.nii.gz"})
+    assert any("was not made from xray.nii.gz" in text for text in warnings_of(other))
+    assert figures_of(other)["projection_nrmse"] < 0.03  # a PA film, and upright
+    (tmp_path / "result.json").unlink()
+    assert figures_of(done("evaluate", "alone", inputs=inputs))["projection_nrmse"] > 0.3
 
 
 def test_labels_of_another_ct_and_volumes_that_are_no_ct_are_refused(error_of, files, tmp_path):

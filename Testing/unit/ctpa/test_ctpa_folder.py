@@ -87,7 +87,7 @@ def test_each_x_ray_gets_a_folder_and_a_row(xrays: Path, made: list[str], tmp_pa
     result = json.loads((outcome.outputs["b"] / "result.json").read_text(encoding="utf-8"))
     assert result["outputs"]["ct"] == {"path": "ct.nii.gz", "sha256": sha256(outcome.outputs["b"] / "ct.nii.gz")}
     assert (result["provenance"]["seed"], result["metrics"]["trust"]) == (3, "amber")
-    assert result["provenance"]["inputs"] == {"b.nrrd": sha256(xrays / "b.nrrd")}
+    assert result["provenance"]["inputs"] == [{"name": "b.nrrd", "sha256": sha256(xrays / "b.nrrd")}]
     rows = read_table(outcome.outputs["summary"])
     assert [(row["xray"], row["status"]) for row in rows] == [
         ("a.nrrd", "done"),

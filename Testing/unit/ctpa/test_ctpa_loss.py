@@ -29,7 +29,7 @@ def test_the_perceptual_loss_has_a_gradient():
     assert result.grad is not None
     assert result.grad.abs().max() > 0
     assert gradients(loss) == []
-    assert not loss.trunk.training
+    assert not loss.train().trunk.training  # else its statistics would become those of our slices
 
 
 def test_the_perceptual_loss_is_zero_for_the_truth_and_falls_along_its_gradient():
@@ -76,9 +76,25 @@ def test_the_discriminators_learn_and_the_autoencoder_does_not_with_them():
 @pytest.mark.parametrize(("slice_weight", "volume_weight"), [(1.0, 0.0), (0.0, 1.0)])
 def test_each_discriminator_has_its_weight(slice_weight, volume_weight):
     adversary = Adversary(slice_weight, volume_weight, width=8)
+    assert (adversary.slices is not None, adversary.volumes is not None) == (bool(slice_weight), bool(volume_weight))
     adversary.loss(torch.randn(1, 1, 16, 16, 16), torch.randn(1, 1, 16, 16, 16)).backward()
-    assert bool(gradients(adversary.slices)) == bool(slice_weight)
-    assert bool(gradients(adversary.volumes)) == bool(volume_weight)
+    assert len(gradients(adversary)) == len(list(adversary.parameters()))
+
+
+def test_the_discriminators_begin_when_the_autoencoder_has_learned_something():
+    """Until then their loss is 0, with gradients of 0: several processes wait for the gradient of every weight."""
+    adversary = Adversary(start=2, width=8)
+    result, truth = torch.randn(1, 1, 16, 16, 16, requires_grad=True), torch.randn(1, 1, 16, 16, 16)
+    values = []
+    for _ in range(3):
+        adversary.zero_grad()
+        value = adversary(result, truth)
+        value.backward()
+        found = [bool(gradient.any()) for gradient in gradients(adversary)]
+        assert len(found) == len(list(adversary.parameters()))
+        values.append((float(value.detach()) != 0, any(found)))
+    assert values == [(False, False), (False, False), (True, True)]
+    assert int(adversary.state_dict()["passes"]) == 3  # a training that goes on knows
 
 
 def test_weights_scale_the_loss():

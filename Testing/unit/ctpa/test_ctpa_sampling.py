@@ -11,6 +11,7 @@ from deeprecon.ctpa import sampling
 from deeprecon.ctpa.diffusion import PROCESSES
 from deeprecon.ctpa.grid import Grid
 from deeprecon.ctpa.network import Denoiser, DenoiserShape
+from deeprecon.ctpa.patches import Blending
 from deeprecon.ctpa.projection import Geometry
 from deeprecon.ctpa.sampling import SamplingPlan, denoise_latent, denoising_bytes, places
 from deeprecon.jobs.run import Run, Stopped
@@ -18,6 +19,7 @@ from deeprecon.jobs.run import Run, Stopped
 GRID = Grid((32, 24, 24))
 XRAY = np.random.default_rng(0).normal(size=(32, 24)).astype(np.float32)
 FLOW = PROCESSES["rectified-flow"]
+KINDS = (Blending.HANN, Blending.GAUSSIAN)
 
 
 class Words:
@@ -78,6 +80,35 @@ def test_fused_windows_of_a_local_network_are_the_whole(run, sampler):
     assert "whole" in whole.how
     assert "windows of 16" in fused.how
     assert any("windows of 16" in text for text in run.reporter.statuses)
+
+
+def test_stride_and_blending_are_settings_and_change_nothing_of_a_local_network(run):
+    """More windows overlap more; weights sum to 1 at each voxel whatever their profile."""
+    whole = drawn(StandIn(), run, SamplingPlan(2, window=0)).latent
+    counts = []
+    for stride in (16, 8, 4):
+        model = StandIn()
+        found = drawn(model, run, SamplingPlan(2, window=16, stride=stride, blending=Blending.GAUSSIAN))
+        torch.testing.assert_close(found.latent, whole, atol=1e-5, rtol=1e-5)
+        assert found.windows.stride == (stride,) * 3
+        counts.append(len(model.seen))
+    assert counts == sorted(set(counts))
+
+
+def test_blending_counts_where_windows_differ(run):
+    model = Denoiser(DenoiserShape(2, (8, 16), 1, 4), 1).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    hann, gaussian = (drawn(model, run, SamplingPlan(2, window=16, blending=kind)).latent for kind in KINDS)
+    assert not torch.equal(hann, gaussian)
+
+
+def test_a_stride_of_large_windows_leaves_no_gaps_between_smaller_ones(run):
+    model = StandIn(MemoryError(), limit=16**3)
+    found = drawn(model, run, SamplingPlan(2, window=32, stride=24))
+    assert "windows of 16" in found.how
+    torch.testing.assert_close(found.latent, drawn(StandIn(), run, SamplingPlan(2)).latent, atol=1e-5, rtol=1e-5)
 
 
 def test_windows_move_from_step_to_step_in_step_with_the_pooling(run):

@@ -196,6 +196,19 @@ def test_an_xray_is_moved_to_where_it_fits_the_ct(chest):
     assert fit > 0.97
 
 
+def test_xrays_of_parallel_rays_are_prepared_as_such(done, tmp_path, files, chest):
+    path = manifest(tmp_path, files, [{"patient": "a", "ct": "ct0.nii.gz"}])
+    cases = [
+        Store.open(done("prepare", name, inputs={"manifest": path}, validation=0.0, test=0.0, beam=name)).cases()[0]
+        for name in ("cone", "parallel")
+    ]
+    for case, beam in zip(cases, (Beam.CONE, Beam.PARALLEL), strict=True):
+        assert case.geometry == Geometry(beam)
+        lines = line_integrals(chest[0].array, GRID, Geometry(beam))
+        assert np.corrcoef(case.xray().ravel(), lines.ravel())[0, 1] > 0.95
+    assert not np.allclose(cases[0].xray(), cases[1].xray(), atol=0.1)
+
+
 def test_a_shifted_film_is_moved_back_and_said(done, tmp_path, files, chest):
     integrals = line_integrals(chest[0].array, GRID, Geometry())
     write_xray(tmp_path / "x.nii.gz", np.roll(integrals, 4, axis=0), GRID, Geometry())

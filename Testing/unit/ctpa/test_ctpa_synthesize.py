@@ -26,7 +26,9 @@ from deeprecon.ctpa.parameters import Preset, SynthesizeParameters
 from deeprecon.ctpa.phantom import draw_grid, make_anatomy
 from deeprecon.ctpa.phantom_files import write_xray
 from deeprecon.ctpa.projection import Geometry, expose, line_integrals
+from deeprecon.ctpa.store import geometry_to_json
 from deeprecon.ctpa.trust import DEMONSTRATOR
+from deeprecon.data.files import sha256
 from deeprecon.data.volume_io import read_volume
 from deeprecon.jobs.run import Run
 from deeprecon.training.bundle import Card, write_bundle
@@ -58,7 +60,7 @@ def make_bundle(folder: Path, method: str = METHOD, **changes: object) -> Path:
         "latent_std": [1.0, 2.0, 0.5],
         "usual_mean": usual.tolist(),
         "usual_deviation": [1.0] * len(usual),
-        "geometry": {"beam": "cone", "view": "PA", "source_distance": 1800.0, "middle_distance": 200.0},
+        "geometries": [{"beam": "cone", "view": "PA", "source_distance": 1800.0, "middle_distance": 200.0}],
         "phantoms": True,
         "thresholds": {"nrmse": 0.3, "distance": 50.0},
         "latent_grid": {"shape": list(LATENT.shape), "field": list(FIELD)},
@@ -91,6 +93,7 @@ def given(bundle: Path, xray: Path) -> dict[str, Path]:
 
 
 QUICK = {"steps": 2, "samples": 2}
+WIDE = {"widths": [128], "latent": 8}
 
 
 # ---- results
@@ -120,6 +123,8 @@ def test_everything_is_there_with_its_geometry_and_figures(done, given, figures_
     assert figures["trust"] in ("amber", "red")
     assert set(figures["trust_reasons"]) <= set(warnings_of(output))
     assert result["provenance"]["model"]["name"] == "Tiny"
+    assert result["provenance"]["geometry"] == geometry_to_json(Geometry())
+    assert result["provenance"]["drawn"] == ["the whole latent at once, fp32, on cpu"]
     assert not (output / ".job" / "scratch").exists()
 
 
@@ -197,6 +202,28 @@ def test_a_bundle_that_was_trained_on_patients_is_no_demonstrator(done, xray, tm
     assert DEMONSTRATOR not in (output / "report.html").read_text(encoding="utf-8")
     reasons = figures_of(output)["trust_reasons"]
     assert any("held-out" in reason for reason in reasons)
+
+
+def test_an_xray_that_was_taken_unlike_those_of_the_training_is_doubted(done, given, figures_of, warnings_of):
+    output = done("synthesize", inputs=given, steps=2, samples=1, view="AP")
+    reason = "The view is AP; the model was trained on PA views alone."
+    assert reason in figures_of(output)["trust_reasons"]
+    assert reason in warnings_of(output)
+    assert not any("PA or an AP" in text for text in warnings_of(output))  # the user has said it
+
+
+def test_a_result_out_of_a_folder_is_like_one_alone_and_is_exported(done, given, tmp_path):
+    (tmp_path / "films").mkdir()
+    shutil.copyfile(given["xray"], tmp_path / "films" / "xray.nii.gz")
+    alone = done("synthesize", "alone", inputs=given, steps=2, samples=1)
+    output = done("synthesize", "many", inputs=given | {"xray": tmp_path / "films"}, steps=2, samples=1)
+    one, other = (json.loads((path / "result.json").read_text("utf-8")) for path in (alone, output / "xray"))
+    changing = ("date", "seconds")
+    assert {key: value for key, value in one["provenance"].items() if key not in changing} == {
+        key: value for key, value in other["provenance"].items() if key not in changing
+    }
+    exported = done("export", "exported", inputs={"result": output / "xray"})
+    assert sha256(given["xray"]).encode() in (exported / "dicom" / "slice_0001.dcm").read_bytes()
 
 
 def test_progress_climbs_to_the_end_and_tells_the_time_left(done, given):
@@ -278,6 +305,44 @@ def test_memory_that_runs_out_while_decoding_makes_smaller_tiles_and_the_same_bi
     assert tiles == [16, 8, 4]
     assert (output / "ct.nii.gz").read_bytes() == (plain / "ct.nii.gz").read_bytes()
     assert sum("Memory ran out while decoding" in warning for warning in warnings_of(output)) == 2
+
+
+def test_shorter_numbers_come_after_the_smallest_tiles_of_a_decoder(done, given, monkeypatch, warnings_of):
+    """The same order as in drawing: smaller parts, then precision, then the CPU."""
+    decode, tried = samples.decode_tiled, []
+
+    def scarce(model, latent, size, *rest):
+        tried.append((latent.dtype, size[0]))
+        if latent.dtype == torch.float32:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+        return decode(model, latent, size, *rest)
+
+    monkeypatch.setattr(samples, "decode_tiled", scarce)
+    output = done("synthesize", inputs=given, steps=2, samples=1)
+    assert tried == [*((torch.float32, tile) for tile in (16, 8, 4, 2)), (torch.bfloat16, 2)]
+    assert any("goes on in bf16 with tiles of 2" in warning for warning in warnings_of(output))
+
+
+def test_windows_are_settings_of_the_verb(done, given):
+    """Drawn in windows, a latent is nearly that which is drawn at once."""
+    whole = done("synthesize", "whole", inputs=given, steps=2, samples=1)
+    output = done("synthesize", "windows", inputs=given, steps=2, samples=1, window=8, stride=8, blending="gaussian")
+    report = (output / "report.html").read_text(encoding="utf-8")
+    assert "windows of 8 latent voxels" in report
+    one, other = (read_volume(folder / "ct.nii.gz").array.astype(float) for folder in (whole, output))
+    assert 0 < np.abs(one - other).mean() < 0.1 * one.std()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"window": 20}, "window: 20 does not divide by 8"),
+        ({"window": 16, "stride": 24}, "windows of 16 leave gaps"),
+        ({"stride": 8}, "needs a window"),
+    ],
+)
+def test_windows_that_cannot_be_are_refused(settings, words, error_of, given):
+    assert words in error_of("synthesize", inputs=given, **QUICK | settings)
 
 
 # ---- refusals
@@ -382,6 +447,10 @@ def test_estimates_grow_with_what_is_asked_for(bundle):
     assert full.disk == pytest.approx(8 * preview.disk)
     assert need(SynthesizeParameters(samples=4), card).disk > 2 * preview.disk
     assert need(SynthesizeParameters(samples=1), card, 2).memory < preview.memory
+    card["autoencoder"]["widths"] = [1, 1, 1, 1]  # then drawing takes the most
+    drawn = [need(SynthesizeParameters(samples=1, window=window), card | {"denoiser": WIDE}) for window in (0, 32, 8)]
+    assert [each.memory for each in drawn] == sorted((each.memory for each in drawn), reverse=True)
+    assert all(each.least <= each.memory for each in drawn)
     assert "GB of memory" in needs.in_words(full)
 
 

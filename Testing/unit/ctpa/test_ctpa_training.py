@@ -6,30 +6,40 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 import deeprecon
 from deeprecon.ctpa.autoencoder import Autoencoder, AutoencoderShape
 from deeprecon.ctpa.autoencoder_training import AutoencoderLoss, PhantomPatches, StorePatches
 from deeprecon.ctpa.diffusion import PROCESSES
-from deeprecon.ctpa.diffusion_training import LatentSamples, latent_statistics
+from deeprecon.ctpa.diffusion_training import DenoisingLoss, LatentSamples, latent_statistics
+from deeprecon.ctpa.encoders import CARDS, Layout
 from deeprecon.ctpa.grid import FIELD, PRESETS, Grid
-from deeprecon.ctpa.model import load_model
+from deeprecon.ctpa.loss import Adversary
+from deeprecon.ctpa.model import load_autoencoder, load_model
+from deeprecon.ctpa.network import DENOISERS
+from deeprecon.ctpa.parameters import TrainAutoencoderParameters, TrainDiffusionParameters
 from deeprecon.ctpa.phantom import draw_grid, make_anatomy
 from deeprecon.ctpa.projection import Geometry, View
 from deeprecon.ctpa.store import Store
-from deeprecon.ctpa.training_plan import extrapolated
-from deeprecon.data.tables import write_table
+from deeprecon.ctpa.training_plan import extrapolated, widened
+from deeprecon.data.files import sha256
+from deeprecon.data.tables import read_table, write_table
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
 from deeprecon.jobs.job import Job
+from deeprecon.training import fit
 from deeprecon.training.batches import Draws
-from deeprecon.training.bundle import load_weights, read_bundle
+from deeprecon.training.bundle import README, load_weights, read_bundle
+from deeprecon.training.checkpoint import load_checkpoint
+from deeprecon.training.ema import Ema
 from deeprecon.worker import run_job
 
 PREVIEW, FULL = Grid((48, 32, 32)), Grid((96, 64, 64))
@@ -56,6 +66,35 @@ def killed(path, state):
 
 fit.save_checkpoint = killed
 run_job(Path(sys.argv[1]))
+"""
+
+OFFLINE = """
+import importlib, pkgutil, socket
+
+def refused(*args, **kwargs):
+    raise AssertionError("the network was asked for")
+
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = refused
+
+import torch
+import deeprecon.ctpa
+for module in pkgutil.iter_modules(deeprecon.ctpa.__path__):
+    importlib.import_module(f"deeprecon.ctpa.{module.name}")
+
+from deeprecon.ctpa.autoencoder import AUTOENCODERS, Autoencoder
+from deeprecon.ctpa.encoders import make_encoder
+from deeprecon.ctpa.loss import PerceptualLoss
+from deeprecon.ctpa.network import DENOISERS, Denoiser
+from deeprecon.ctpa.parameters import EncoderName
+
+with torch.device("meta"):
+    makers = {name: lambda shape=shape: Autoencoder(shape) for name, shape in AUTOENCODERS.items()}
+    makers |= {name: lambda shape=shape: Denoiser(shape, 4) for name, shape in DENOISERS.items()}
+    makers |= {entry.value: lambda name=entry.value: make_encoder(name, 32, 4) for entry in EncoderName}
+    makers["perceptual"] = lambda: PerceptualLoss(None)
+    for name, make in makers.items():
+        make()
+        print(name)
 """
 
 
@@ -224,7 +263,8 @@ def test_the_discriminators_gradient_never_reaches_the_autoencoder_nor_the_other
 
     def gradients(weight):
         torch.manual_seed(0)
-        loss = AutoencoderLoss(Autoencoder(AutoencoderShape((4, 8, 8), 2)), 0, adversarial_weight=weight)
+        autoencoder = Autoencoder(AutoencoderShape((4, 8, 8), 2))
+        loss = AutoencoderLoss(autoencoder, 0, adversary=Adversary(weight, weight))
         torch.manual_seed(1)
         loss(patch).backward()
         own = torch.cat([parameter.grad.flatten() for parameter in loss.autoencoder.parameters()])
@@ -258,11 +298,33 @@ def test_a_model_bundle_is_complete_and_standardized(trained):
     assert model.thresholds.nrmse > 0
     store = Store.open(trained[1])
     assert bundle.parameters["latent_grid"] == {"shape": [24, 16, 16], "field": list(FIELD)}
+    assert set(model.geometries) == {case.geometry for case in store.cases("train")}
+    assert bundle.metadata["license"] == "Apache-2.0"
     case = store.cases("validation")[0]
     xray = torch.from_numpy(case.xray())[None, None]
     assert model.distance(xray) < 5 < model.distance(xray.flip(2) * 3)
     deviation = model.denoiser.expectation.deviation(model.denoiser.expectation(xray))
     assert deviation.shape[1:] == model.denoiser.expectation.mean.shape == (4, 24, 16, 16)
+
+
+def test_a_bundle_names_the_frozen_encoder_in_it_and_its_license(done, trained, tmp_path, monkeypatch):
+    class Tiny(nn.Conv2d):
+        channels = 4
+
+        def __init__(self) -> None:
+            super().__init__(3, 4, 32, 32)
+
+    layout = Layout("", "none", (0.5,) * 3, (0.5,) * 3)
+    monkeypatch.setitem(CARDS, "resnet50", replace(CARDS["resnet50"], trunk=Tiny, layouts=(layout,)))
+    save_file(Tiny().state_dict(), tmp_path / "mine.safetensors")
+    inputs = {"store": trained[1], "bundle": trained[0] / "bundle", "encoder": tmp_path / "mine.safetensors"}
+    output = done("train-diffusion", inputs=inputs, steps=2, batch=1, xray_encoder="resnet50")
+    bundle = read_bundle(output / "bundle", "ctpa")
+    assert bundle.metadata["license"] == "NOASSERTION"  # of phantoms, but not by our weights alone
+    card, page = bundle.metadata["description"], (bundle.folder / README).read_text(encoding="utf-8")
+    for words in ("resnet50", "mine.safetensors", sha256(inputs["encoder"]), "RadImageNet: research only"):
+        assert words in card
+        assert words in page
 
 
 @pytest.mark.parametrize("settings", [{"patch": 8}, {"checkpointing": True}, {"process": "epsilon"}], ids=str)
@@ -272,9 +334,57 @@ def test_other_ways_of_training_work(settings, done, trained):
     assert load_model(read_bundle(output / "bundle", "ctpa"), "cpu").process is not None
 
 
-def test_an_autoencoder_is_trained_on_a_store_with_discriminators(done, trained):
-    output = done("train-autoencoder", inputs={"store": trained[1]}, **SMALL | {"adversarial_weight": 0.1, "steps": 2})
-    assert read_bundle(output / "bundle").parameters["presets"] == ["preview"]
+def test_a_vqgan_is_trained_on_a_store_with_discriminators_and_goes_on_to_the_same_weights(
+    start, trained, figures_of, monkeypatch
+):
+    settings = SMALL | {
+        "autoencoder": "vqgan", "width": 8, "steps": 2, "batch": 1, "slice_weight": 0.1, "volume_weight": 0.2,
+        "adversarial_start": 0.5, "inputs": {"store": trained[1]},
+    }  # fmt: skip
+    code, straight = start("train-autoencoder", "straight", **settings)
+    assert code == 0
+    bundle = read_bundle(straight / "bundle")
+    assert bundle.parameters["presets"] == ["preview"]
+    assert load_autoencoder(bundle, "cpu").shape == AutoencoderShape((8, 16, 32), 8, 2, 4096)
+    assert 0 < figures_of(straight)["codebook_usage"] <= 1 <= figures_of(straight)["codebook_perplexity"]
+    history = read_table(straight / "history.csv")
+    assert [float(row["codebook_usage"]) > 0 for row in history] == [True, True]
+
+    save, saved = fit.save_checkpoint, []
+
+    def killed(path, state):
+        save(path, state)
+        saved.append(path)
+        if path.stem == "autoencoder" and state["epoch"] == 1:
+            raise OSError("the computer went away")
+
+    monkeypatch.setattr(fit, "save_checkpoint", killed)
+    code, broken = start("train-autoencoder", "broken", **settings)
+    assert code != 0
+    monkeypatch.setattr(fit, "save_checkpoint", save)
+    assert int(load_checkpoint(saved[-1])["model"]["adversary.passes"]) == 1
+    assert run_job(broken / ".job") == 0
+    one, other = (load_weights(read_bundle(folder / "bundle"))[0] for folder in (straight, broken))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_width_of_a_denoiser_is_a_setting_that_its_bundle_knows(done, trained):
+    inputs = {"store": trained[1], "bundle": trained[0] / "bundle"}
+    bundle = read_bundle(done("train-diffusion", inputs=inputs, steps=2, batch=1, width=8) / "bundle", "ctpa")
+    assert bundle.parameters["denoiser"]["widths"] == [8, 16, 32]
+    assert load_model(bundle, "cpu").denoiser.shape.widths == (8, 16, 32)
+
+
+def test_widths_keep_their_proportions_and_their_heads():
+    large = DENOISERS["large"]
+    assert widened(large.widths, 0) == widened(large.widths, 112) == large.widths
+    for width in (8, 24, 64):
+        widths = widened(large.widths, width)
+        assert widths[0] == width
+        assert widths[-1] % large.heads == 0
+        assert widths[1] == 2 * width
+    assert TrainDiffusionParameters(width=12).validate() == ["width: 12 does not divide by 8"]
+    assert TrainAutoencoderParameters(width=12).validate() == ["width: 12 does not divide by 8"]
 
 
 @pytest.mark.parametrize("verb", ["train-autoencoder", "train-diffusion"])
@@ -295,9 +405,82 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(verb, trained, t
         assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.parametrize(("verb", "method"), [("train-autoencoder", "ctpa-autoencoder"), ("train-diffusion", "ctpa")])
+def test_a_training_that_is_stopped_leaves_the_best_model_so_far(verb, method, start, trained, tmp_path, warnings_of):
+    inputs = {} if verb == "train-autoencoder" else {"store": trained[1], "bundle": trained[0] / "bundle"}
+    (tmp_path / "out" / ".job").mkdir(parents=True)
+    (tmp_path / "out" / ".job" / "stop").touch()
+    code, output = start(verb, inputs=inputs, **SMALL if verb == "train-autoencoder" else {"steps": 40, "batch": 2})
+    assert code == 0, (output / ".job" / "events.jsonl").read_text(encoding="utf-8")
+    bundle = read_bundle(output / "bundle", method)
+    assert "stopped after" in bundle.metadata["training_data"]
+    assert any("stopped early" in text for text in warnings_of(output))
+    if method == "ctpa":
+        assert load_model(bundle, "cpu").thresholds is not None  # it can still warn of a bad result
+
+
 def test_the_need_of_a_large_sample_follows_from_two_small_ones():
     assert extrapolated((1.0, 2.0), (13.0, 16.0), 100.0) == pytest.approx(310.0)
     assert extrapolated((2.0, 2.0), (6.0, 6.0), 100.0) == pytest.approx(300.0)
+
+
+# ---- traps
+
+
+@pytest.mark.parametrize("kind", ["autoencoder", "denoiser"])
+def test_a_bundle_holds_the_averaged_weights(kind, done, trained, figures_of, monkeypatch):
+    """Trap: an average that is kept and never used."""
+    made = []
+
+    class Watched(Ema):
+        def __init__(self, model, decay):
+            super().__init__(model, decay)
+            self.model = model
+            made.append(self)
+
+        def applied(self):
+            self.last = {name: value.detach().clone() for name, value in self.model.named_parameters()}
+            return super().applied()
+
+    monkeypatch.setattr(fit, "Ema", Watched)
+    if kind == "autoencoder":
+        output = done("train-autoencoder", **SMALL | {"steps": 2})
+    else:
+        inputs = {"store": trained[1], "bundle": trained[0] / "bundle"}
+        output = done("train-diffusion", inputs=inputs, steps=2, batch=1)
+    assert figures_of(output)["best_epoch"] == 1  # the last, of which the average still is
+    bundle = read_bundle(output / "bundle")
+    weights = dict(zip([path.stem for path in bundle.weights], load_weights(bundle), strict=True))[kind]
+    ema = made[-1]
+    moved = 0
+    for name, average in ema.state_dict()["average"].items():
+        kept = weights[name.removeprefix(f"{kind}.")]
+        assert torch.equal(kept, average.to(kept.dtype))
+        moved += not torch.equal(kept, ema.last[name].to(kept.dtype))
+    assert moved > 10
+
+
+@pytest.mark.parametrize("verb", ["train-autoencoder", "train-diffusion"])
+def test_a_loss_that_is_not_a_number_is_refused_and_leaves_no_bundle(verb, error_of, trained, monkeypatch):
+    """Trap: a loss of 0 in its place, or noise in place of what is foretold, with which it trains on."""
+    kind = AutoencoderLoss if verb == "train-autoencoder" else DenoisingLoss
+    forward = kind.forward
+    monkeypatch.setattr(kind, "forward", lambda self, batch: forward(self, batch) * float("nan"))
+    inputs = {} if verb == "train-autoencoder" else {"store": trained[1], "bundle": trained[0] / "bundle"}
+    parameters = SMALL if verb == "train-autoencoder" else {"steps": 2, "batch": 1}
+    message = error_of(verb, inputs=inputs, **parameters | {"steps": 2})
+    assert "The training loss is no finite number any more in epoch 0" in message
+    assert "learning_rate" in message
+
+
+def test_nothing_is_loaded_from_a_network():
+    """Trap: a text tower and a tokenizer that are fetched at start-up, used or not."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(next(iter(deeprecon.__path__))).parent), "OMP_NUM_THREADS": "1"}
+    built = subprocess.run(
+        [sys.executable, "-c", OFFLINE], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert built.returncode == 0, built.stderr
+    assert set(built.stdout.split()) >= {"vqgan", "large", "biomedclip-vit-b16", "perceptual"}
 
 
 # ---- what is refused

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from deeprecon.ctpa.grid import FULL, Grid
 from deeprecon.ctpa.metrics import seam_ratio
 from deeprecon.ctpa.patches import Windows
 from deeprecon.ctpa.phantom import Label, draw_grid, make_anatomy
-from deeprecon.ctpa.projection import Beam, Geometry, expose, line_integrals
+from deeprecon.ctpa.projection import Beam, Geometry, View, expose, line_integrals
 from deeprecon.ctpa.survey import Survey
 from deeprecon.ctpa.trust import (
     DEMONSTRATOR,
@@ -21,6 +23,7 @@ from deeprecon.ctpa.trust import (
     ProjectionCheck,
     Thresholds,
     check_projection,
+    geometry_doubts,
     image_ssim,
     judge,
     limit_of,
@@ -193,8 +196,10 @@ def check_of(nrmse):
     return ProjectionCheck(image, image, image, nrmse, 0.9, 0.9)
 
 
-def light_of(nrmse=0.1, organs=None, seams=1.0, distance=1.0, thresholds=LIMITS, notes=(), demonstrator=False):
-    return judge(check_of(nrmse), GOOD | (organs or {}), seams, distance, thresholds, notes, demonstrator)
+def light_of(
+    nrmse=0.1, organs=None, seams=1.0, distance=1.0, thresholds=LIMITS, notes=(), doubts=(), demonstrator=False
+):
+    return judge(check_of(nrmse), GOOD | (organs or {}), seams, distance, thresholds, notes, doubts, demonstrator)
 
 
 @pytest.mark.parametrize("count", [3, 9, 60])
@@ -226,6 +231,7 @@ def test_nothing_against_it_is_green():
         ({"seams": 1.3}, Light.AMBER, "Seams"),
         ({"thresholds": None}, Light.AMBER, "held-out"),
         ({"notes": ("It is taken as a PA view.",)}, Light.AMBER, "Assumed: It is taken as a PA view."),
+        ({"doubts": ("The view is AP.",)}, Light.AMBER, "The view is AP."),
         ({"demonstrator": True}, Light.AMBER, "not anatomy of a patient"),
     ],
 )
@@ -234,6 +240,24 @@ def test_each_reason_is_said_in_words(given, light, words):
     assert found is light
     assert len(reasons) == 1
     assert words in reasons[0].text
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, None),
+        ({"source_distance": 1950.0}, None),
+        ({"source_distance": 2100.0}, "was 2100 mm from the detector; in training 1700 to 1800 mm"),
+        ({"source_distance": 1000.0}, "was 1000 mm"),
+        ({"view": View.AP, "source_distance": 1000.0}, "The view is AP; the model was trained on PA views alone"),
+        ({"beam": Beam.PARALLEL}, "taken as parallel"),
+    ],
+)
+def test_a_tube_elsewhere_than_in_training_is_doubted(changes, words):
+    found, trained = replace(Geometry(), **changes), (Geometry(), Geometry(source_distance=1700.0))
+    doubts = geometry_doubts(found, trained)
+    assert [words in doubt for doubt in doubts] == ([] if words is None else [True])
+    assert geometry_doubts(found, (*trained, found)) == []
 
 
 def test_the_gravest_reason_comes_first_and_sets_the_light():

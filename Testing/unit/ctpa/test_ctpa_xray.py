@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from deeprecon.ctpa.grid import PREVIEW, Grid
-from deeprecon.ctpa.parameters import SynthesizeParameters, Turn, XrayView
+from deeprecon.ctpa.parameters import BeamName, SynthesizeParameters, Turn, XrayView
 from deeprecon.ctpa.phantom import draw_grid, make_anatomy
 from deeprecon.ctpa.phantom_files import write_xray
 from deeprecon.ctpa.projection import Beam, Geometry, View, detector_axes, expose, line_integrals
-from deeprecon.ctpa.xray import condition_image, geometry_of, standardize
+from deeprecon.ctpa.xray import condition_image, geometry_of, standardize, xray_of
 from deeprecon.data.errors import InputError
 from deeprecon.data.radiograph import Radiograph, read_radiograph
 
@@ -123,9 +125,19 @@ def test_what_was_assumed_is_said():
 
 def test_the_view_is_the_users_then_the_files_then_pa():
     assert geometry_of("AP") == Geometry(Beam.CONE, View.AP, 1000.0)
-    assert geometry_of("AP", XrayView.PA).view is View.PA
     assert geometry_of("") == Geometry(Beam.CONE, View.PA, 1800.0)
     assert geometry_of("", source_distance=1500).source_distance == 1500
+    chosen = SynthesizeParameters(view=XrayView.AP, beam=BeamName.PARALLEL)
+    assert xray_of(spot(), chosen, GRID)[1] == Geometry(Beam.PARALLEL, View.AP, 1000.0)
+    film = replace(spot(), view="AP", source_distance=1500.0)
+    assert xray_of(film, SynthesizeParameters(), GRID)[1] == Geometry(Beam.CONE, View.AP, 1500.0)
+    assert xray_of(film, SynthesizeParameters(source_distance=900.0), GRID)[1].source_distance == 900
+
+
+def test_a_view_that_the_user_gave_was_not_assumed():
+    silent = replace(spot(), view="")
+    assert len(xray_of(silent, SynthesizeParameters(), GRID)[0].notes) == 1
+    assert xray_of(silent, SynthesizeParameters(view=XrayView.PA), GRID)[0].notes == ()
 
 
 def test_a_tube_inside_of_the_patient_is_refused():

@@ -98,6 +98,56 @@ def test_a_lateral_view_is_refused(view, tmp_path):
         read_radiograph(write_xray(tmp_path / "x.dcm", ViewPosition=view))
 
 
+def view_code(value, scheme="SCT", meaning="a view", **extra):
+    """A View Code Sequence and no View Position; with a modifier, which is no view."""
+    modifier, code = Dataset(), Dataset()
+    modifier.CodeValue, modifier.CodingSchemeDesignator, modifier.CodeMeaning = "399198007", "SCT", "of a modifier"
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, scheme, meaning
+    code.ViewModifierCodeSequence = Sequence([modifier])
+    return {"ViewPosition": None, "ViewCodeSequence": Sequence([code]), **extra}
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+@pytest.mark.parametrize(
+    ("value", "scheme", "view"),
+    [
+        ("399348003", "SCT", "AP"), ("R-10206", "SRT", "AP"), ("272479007", "SCT", "PA"), ("R-40888", "SRT", "PA"),
+        ("R-10214", "SNM3", "PA"), ("399033003", "SCT", ""), ("399348003", "99MINE", ""),
+    ],
+)  # fmt: skip
+def test_the_view_is_told_by_its_code_where_there_is_no_position(value, scheme, view, implicit, tmp_path):
+    found = read_radiograph(write_xray(tmp_path / "x.dcm", implicit=implicit, **view_code(value, scheme)))
+    assert found.view == view
+    assert len(found.notes) == (not view)
+
+
+@pytest.mark.parametrize("undefined", [False, True])
+@pytest.mark.parametrize(
+    ("value", "scheme"),
+    [("399173006", "SCT"), ("399198007", "SCT"), ("399067008", "SCT"), ("R-10236", "SRT"), ("R-10232", "SNM3")],
+)
+def test_a_view_whose_code_is_lateral_is_refused(value, scheme, undefined, tmp_path):
+    extra = view_code(value, scheme, "left lateral", PatientOrientation=["L", "F"])
+    extra["ViewCodeSequence"].is_undefined_length = undefined
+    with pytest.raises(InputError, match=f"code {value} left lateral, not a frontal"):
+        read_radiograph(write_xray(tmp_path / "x.dcm", **extra))
+
+
+@pytest.mark.parametrize("directions", [["A", "F"], ["P", "F"], ["F", "AL"]])
+def test_a_view_whose_rows_or_columns_run_from_front_to_back_is_refused(directions, tmp_path):
+    with pytest.raises(InputError, match=f"lateral view: its rows and columns run to {' and '.join(directions)}"):
+        read_radiograph(write_xray(tmp_path / "x.dcm", ViewPosition=None, PatientOrientation=directions))
+
+
+def test_the_position_comes_before_the_code_and_the_code_before_the_orientation(tmp_path):
+    position = view_code("399173006", PatientOrientation=["A", "F"], ViewPosition="AP")
+    assert read_radiograph(write_xray(tmp_path / "a.dcm", **position)).view == "AP"
+    code = view_code("272479007", PatientOrientation=["A", "F"])
+    assert read_radiograph(write_xray(tmp_path / "b.dcm", **code)).view == "PA"
+    orientation = {"ViewPosition": None, "PatientOrientation": ["LA", "F"]}
+    assert read_radiograph(write_xray(tmp_path / "c.dcm", **orientation)).view == ""
+
+
 @pytest.mark.parametrize("modality", ["CT", "MR", "SC"])
 def test_a_ct_is_refused_as_an_xray(modality, tmp_path):
     with pytest.raises(InputError, match=f"modality {modality}, not a radiograph"):

@@ -144,6 +144,28 @@ def test_clipping_limits_the_step(problem: Any, make_run: Make) -> None:
     assert math.sqrt(moved) == pytest.approx(1e-3, rel=1e-3)
 
 
+def test_the_gradient_of_what_is_apart_is_clipped_by_itself(problem: Any, make_run: Make) -> None:
+    """Discriminators with a large gradient shall not shorten the steps of the autoencoder."""
+    settings = FitSettings(
+        epochs=1, optimizer=OptimizerName.SGD, learning_rate=1.0, clip_norm=1e-3, schedule=ScheduleName.CONSTANT
+    )
+    model, start = problem.model(), problem.model()
+    *_, apart = (part for part in model.modules() if list(part.parameters(recurse=False)))
+    train(problem, make_run(), settings, model=model, train_batches=problem.batches(64), apart=apart)
+    moved = [((a - b) ** 2).sum().item() for a, b in zip(model.parameters(), start.parameters(), strict=True)]
+    sides = {True: 0.0, False: 0.0}
+    for parameter, squared in zip(model.parameters(), moved, strict=True):
+        sides[any(parameter is other for other in apart.parameters())] += squared
+    assert [math.sqrt(side) for side in sides.values()] == pytest.approx([1e-3, 1e-3], rel=1e-3)
+
+
+def test_further_figures_are_reported_and_kept(problem: Any, make_run: Make) -> None:
+    run = make_run()
+    _, result = train(problem, run, FitSettings(epochs=2), figures=lambda: {"usage": 0.5})
+    reporter: Any = run.reporter
+    assert [entry["usage"] for entry in reporter.metrics] == [row["usage"] for row in result.history] == [0.5, 0.5]
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_the_stand_in_gives_the_numbers_of_fabric(problem: Any, make_run: Make, precision: str) -> None:
     pytest.importorskip("lightning_fabric")
