@@ -51,17 +51,18 @@ def show_picture(ct: Any, name: str, window: str = "ctpa") -> None:
     set_window(ct, window)
     spread = nodes.get("spread")
     if spread is not None:
-        _color_spread(spread, on=name == "spread")
-    if layout_manager() is None:
-        return
-    background = ct if name == "spread" else nodes[name]
-    slicer.util.setSliceViewerLayers(
-        background=background,
-        foreground=spread if name == "spread" else None,
-        foregroundOpacity=_OPACITY if name == "spread" else 0.0,
-        label=None,
-        fit=_changes_place(background),
-    )
+        _color_spread(spread)
+    if layout_manager() is not None:
+        background = ct if name == "spread" else nodes[name]
+        slicer.util.setSliceViewerLayers(
+            background=background,
+            foreground=spread if name == "spread" else None,
+            foregroundOpacity=_OPACITY if name == "spread" else 0.0,
+            label=None,
+            fit=_changes_place(background),
+        )
+    if spread is not None:  # a legend is drawn only where its volume is shown by then
+        _show_legend(spread, on=name == "spread")
 
 
 def set_window(ct: Any, name: str) -> None:
@@ -135,7 +136,7 @@ def _is_ct(role: str) -> bool:
     return role == "ct" or role.startswith("sample_")
 
 
-def _color_spread(spread: Any, on: bool) -> None:
+def _color_spread(spread: Any) -> None:
     display = spread.GetDisplayNode()
     top = max(100.0, float(np.percentile(_voxels(spread), 99.5)))
     with slicer.util.NodeModify(display):
@@ -144,6 +145,9 @@ def _color_spread(spread: Any, on: bool) -> None:
         display.SetAndObserveColorNodeID(color_node("spread").GetID())
         display.SetThreshold(_LEAST_SPREAD, 65535)
         display.SetApplyThreshold(True)
+
+
+def _show_legend(spread: Any, on: bool) -> None:
     if on:
         show_legend(spread, "Spread [HU]", slicer.util.getNodesByClass("vtkMRMLSliceNode")[:1], "%.0f")
     elif (legend := slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(spread)) is not None:
