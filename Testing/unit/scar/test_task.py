@@ -272,16 +272,18 @@ def placed(patient: Phantom, kind: str) -> tuple[Volume, Volume, Mesh]:
     return Volume(wall, affine), Volume(scar, affine), Mesh(with_points(dataset.dataset, points))
 
 
-@pytest.mark.parametrize("kind", ["oblique", "anisotropic", "left-handed"])
-def test_all_48_orders_of_the_axes_give_the_same_bits(kind, tmp_path, patient, done, quick):
+@pytest.mark.parametrize(("kind", "step"), [("oblique", 1), ("anisotropic", 5), ("left-handed", 5)])
+def test_all_48_orders_of_the_axes_give_the_same_bits(kind, step, tmp_path, patient, done, quick):
+    """All of them in the general pose, ten with other pixels and ten mirrored."""
     wall, scar, mesh = placed(patient, kind)
     write_mesh(tmp_path / "mesh.vtu", mesh, "mm", "lps")
     inputs = {"mesh": tmp_path / "mesh.vtu", "myocardium": [tmp_path / "wall.nrrd"], "scar": [tmp_path / "scar.nrrd"]}
     first: dict[str, dict[str, str]] = {}
-    for number, (one, other) in enumerate(zip(orders(wall), orders(scar), strict=True)):
-        write_volume(inputs["myocardium"][0], one)
-        write_volume(inputs["scar"][0], other)
-        with_field = number in ((0, 13, 26, 47) if kind == "oblique" else (0, 47))
+    pairs = list(zip(orders(wall), orders(scar), strict=True))
+    for number in range(0, len(pairs), step):
+        write_volume(inputs["myocardium"][0], pairs[number][0])
+        write_volume(inputs["scar"][0], pairs[number][1])
+        with_field = number in ((0, 13, 26, 47) if kind == "oblique" else (0, 45))
         methods = {"interpolation": INSTANT} | ({"field": FIELD} if with_field else {})
         for name, method in methods.items():
             output = done("reconstruct", inputs=inputs, slice_thickness=12.0, **method)
