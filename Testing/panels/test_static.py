@@ -59,6 +59,20 @@ def widgets(path: Path) -> dict[str, str]:
     return {widget.get("name", ""): widget.get("class", "") for widget in ET.parse(path).iter("widget")}
 
 
+@pytest.mark.parametrize("path", [path for _, path in PAIRS], ids=lambda path: path.stem)
+def test_no_two_widgets_lie_in_the_same_place(path: Path):
+    for layout in ET.parse(path).iter("layout"):
+        taken: set[tuple[int, int]] = set()
+        for item in layout.findall("item[@row]"):
+            row, column, rows, columns = (
+                int(item.get(name, usual))
+                for name, usual in (("row", 0), ("column", 0), ("rowspan", 1), ("colspan", 1))
+            )
+            places = {(row + down, column + right) for down in range(rows) for right in range(columns)}
+            assert not places & taken, f"{layout.get('name')}, row {row}"
+            taken |= places
+
+
 def uses(path: Path) -> set[tuple[str, str]]:
     """(widget, attribute) pairs that a file reads or sets through `self.ui` or a local `ui`; attribute "" for none."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
