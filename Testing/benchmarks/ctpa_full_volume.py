@@ -112,7 +112,7 @@ def published_way(bundle: Path, threads: int, precision: str) -> dict[str, float
     denoiser, autoencoder = model.denoiser.to(dtype), model.autoencoder.to(dtype)
     size = CUBE // autoencoder.shape.factor
     where = (slice(0, size),) * 3
-    part = rays(grid, model.geometry, where)
+    part = rays(grid, model.geometries[0], where)
     x = torch.randn(1, denoiser.shape.latent, size, size, size, dtype=dtype)
     with torch.no_grad():
         factor = denoiser.factor
