@@ -34,13 +34,13 @@ from deeprecon.panels.result_panel import ResultPanel
 from deeprecon.panels.run_panel import OtherRun
 from deeprecon.panels.run_times import RunRates
 from deeprecon.panels.training_panel import TrainingPanel
-from deeprecon.scene.ctpa_folder import load_summary
 from deeprecon.scene.ctpa_job import CtpaNodes, write_folder_job, write_job
 from deeprecon.scene.ctpa_mark import SyntheticMark
 from deeprecon.scene.ctpa_result import is_result, load_outputs, restore, verdict_of
 from deeprecon.scene.ctpa_sample import load_sample_xray
 from deeprecon.scene.ctpa_views import PICTURES, offered, show_picture, show_xray
 from deeprecon.scene.ctpa_xray import open_xray
+from deeprecon.scene.folder_summary import XRAYS, load_summary
 from deeprecon.scene.parameters import parameter_pack, to_dataclass
 from deeprecon.scene.results import run_of
 
@@ -268,7 +268,7 @@ class CTPASynthesisWidget(MethodWidget):
 
     def loadFolder(self, folder):
         """Show the summary of a folder."""
-        loaded = load_summary(self.target, self._parameterNode.outputSummary)
+        loaded = load_summary(self.target, XRAYS, self._parameterNode.outputSummary)
         self._parameterNode.outputSummary = loaded.summary
         self.ui.folderCollapsibleButton.collapsed = False
         return loaded.sentence

@@ -41,13 +41,13 @@ from deeprecon.panels.method_widget import MethodWidget
 from deeprecon.panels.run_panel import OtherRun
 from deeprecon.panels.run_times import RunRates
 from deeprecon.panels.training_panel import TrainingPanel
-from deeprecon.scene.dwmri_folder import PIPELINE, load_summary
-from deeprecon.scene.dwmri_job import DwiNodes, write_folder_job, write_job
+from deeprecon.scene.dwmri_job import PIPELINE, DwiNodes, write_folder_job, write_job
 from deeprecon.scene.dwmri_mask import mask_to_edit
 from deeprecon.scene.dwmri_nodes import count_values, gradients_of, open_scan
 from deeprecon.scene.dwmri_result import load_outputs, restore
 from deeprecon.scene.dwmri_sample import load_sample_scan
 from deeprecon.scene.dwmri_views import show_scan
+from deeprecon.scene.folder_summary import SCANS, load_summary
 from deeprecon.scene.parameters import parameter_pack, to_dataclass
 from deeprecon.scene.segment_editor import hand_to_segment_editor
 
@@ -253,7 +253,7 @@ class DWMRIEnhanceWidget(MethodWidget):
 
     def loadFolder(self, folder):
         """Show the summary of a dataset."""
-        loaded = load_summary(self.target, self._parameterNode.outputSummary)
+        loaded = load_summary(self.target, SCANS, self._parameterNode.outputSummary)
         self._parameterNode.outputSummary = loaded.summary
         self.ui.folderCollapsibleButton.collapsed = False
         return loaded.sentence

@@ -28,8 +28,8 @@ def read_first_item(path: Path, sequence: Tag, tags: Collection[Tag]) -> dict[Ta
         tags: of the elements; they must not occur beside the sequence.
 
     Returns:
-        Those that are there. None where the file has no such sequence, or is in one of the two rare encodings
-        (big-endian, deflated) that are not walked, or is cut off; reading the image says so.
+        Those that are there; an empty dict where the file has no such sequence, is in one of the two rare encodings
+        (big-endian, deflated) that are not walked, or is cut off, which reading the image says.
     """
     content = path.read_bytes()
     syntax = re.search(rb"\x02\x00\x10\x00UI..([0-9.]+)", content[:2048], re.DOTALL)

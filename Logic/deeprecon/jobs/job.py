@@ -91,3 +91,8 @@ class Job:
             if not 0 <= values.get(name, 0) <= most:
                 raise InputError(f"{path}: {name} is {values[name]}, expected 0 to {most}.")
         return cls(**values)
+
+
+def bundle_input(bundle: Path | None) -> dict[str, str]:
+    """The input of a job that names a model bundle: its folder; nothing without one."""
+    return {} if bundle is None else {"bundle": str(bundle.resolve())}

@@ -12,7 +12,7 @@ from deeprecon.ctpa.parameters import ExportParameters, SynthesizeParameters, Xr
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import sha256, write_json
 from deeprecon.data.radiograph import Radiograph
-from deeprecon.jobs.job import Job
+from deeprecon.jobs.job import Job, bundle_input
 from deeprecon.jobs.parameters import to_json
 from deeprecon.scene.ctpa_xray import radiograph_of, write_xray
 from deeprecon.scene.nifti import write_image
@@ -68,7 +68,7 @@ def write_job(
     name, unsaid = write_xray(nodes.xray, folder / "inputs")
     if unsaid is not None:
         parameters = _with_geometry(parameters, unsaid)
-    inputs = {"xray": f"inputs/{name}", **_bundle(nodes.bundle)}
+    inputs = {"xray": f"inputs/{name}", **bundle_input(nodes.bundle)}
     Job("ctpa", "synthesize", inputs, to_json(parameters), output=OUTPUT, device=device, seed=seed).save(folder)
     return {name: nodes.xray.GetName()}
 
@@ -98,7 +98,7 @@ def write_folder_job(
         raise InputError(reasons[0])
     if not xrays.is_dir():
         raise InputError(f"There is no folder {xrays}.", "Choose the folder of the X-rays.")
-    inputs = {"xray": str(xrays.resolve()), **_bundle(bundle)}
+    inputs = {"xray": str(xrays.resolve()), **bundle_input(bundle)}
     output = str(target.resolve())
     Job("ctpa", "synthesize", inputs, to_json(parameters), output=output, device=device, seed=seed).save(folder)
 
@@ -140,7 +140,3 @@ def _with_geometry(parameters: SynthesizeParameters, radiograph: Radiograph) -> 
     if radiograph.source_distance and not parameters.source_distance:
         parameters = replace(parameters, source_distance=float(radiograph.source_distance))
     return parameters
-
-
-def _bundle(bundle: Path | None) -> dict[str, str]:
-    return {} if bundle is None else {"bundle": str(bundle.resolve())}

@@ -13,7 +13,7 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
 from deeprecon.dwmri.parameters import EnhanceParameters
-from deeprecon.jobs.job import Job
+from deeprecon.jobs.job import Job, bundle_input
 from deeprecon.jobs.parameters import to_json
 from deeprecon.scene.dwmri_nodes import empty_like, scan_from_node
 from deeprecon.scene.segmentations import segment_names, segment_volume
@@ -21,6 +21,8 @@ from deeprecon.scene.volumes import volume_from_node
 
 OUTPUT = "output"
 """Folder of the results below the job folder."""
+PIPELINE = Path("derivatives") / "deeprecon"
+"""Where the panel puts the results of a dataset, below its folder, as BIDS has it."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def write_job(
     scan = scan_from_node(nodes.dwi)
     mask = None if nodes.mask is None else _mask(nodes)
     (folder / "inputs").mkdir(parents=True, exist_ok=True)
-    inputs, names = {"dwi": "inputs/dwi.nrrd", **_bundle(nodes.bundle)}, {"dwi.nrrd": nodes.dwi.GetName()}
+    inputs, names = {"dwi": "inputs/dwi.nrrd", **bundle_input(nodes.bundle)}, {"dwi.nrrd": nodes.dwi.GetName()}
     write_dwi(folder / inputs["dwi"], scan)
     if mask is not None:
         inputs["mask"], names["mask.nrrd"] = "inputs/mask.nrrd", nodes.mask.GetName()
@@ -101,13 +103,9 @@ def write_folder_job(
         raise InputError(reasons[0])
     if not dataset.is_dir():
         raise InputError(f"There is no folder {dataset}.", "Choose the folder of a BIDS dataset.")
-    inputs = {"bids": str(dataset.resolve()), **_bundle(bundle)}
+    inputs = {"bids": str(dataset.resolve()), **bundle_input(bundle)}
     output = str(target.resolve())
     Job("dwmri", "enhance", inputs, to_json(parameters), output=output, device=device, seed=seed).save(folder)
-
-
-def _bundle(bundle: Path | None) -> dict[str, str]:
-    return {} if bundle is None else {"bundle": str(bundle.resolve())}
 
 
 def _mask(nodes: DwiNodes) -> Volume:
