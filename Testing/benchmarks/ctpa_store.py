@@ -95,6 +95,7 @@ def main() -> int:
     print(f"\nPatches of 128^3 in {SEED.shape[2]} x {SEED.shape[1]} x {SEED.shape[0]}\n")
     print(format_table([{"cubes": name, **row} for name, row in coverage.items()]))
     print(f"\nstore against whole: {ratio:.0f} times (gate {FASTER:.0f})")
+    options.json.parent.mkdir(parents=True, exist_ok=True)
     write_json(
         options.json,
         {"platform": platform.platform(), "cores": os.cpu_count(), "preset": options.preset, "patch": options.patch}

@@ -60,6 +60,7 @@ def main() -> int:
                       f"{row['rms']:>6}", flush=True)  # fmt: skip
             if table[0]["method"] != "field":
                 lost.append(f"{name}, {observation}")
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
     write_json(arguments.json, {"device": device, "platform": platform.platform(), "rows": rows})
     print(f"{arguments.steps} steps on {device}; written to {arguments.json}")
     print(f"An interpolation is better on: {'; '.join(lost)}" if lost else "The field foretells best.")

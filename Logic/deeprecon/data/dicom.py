@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deeprecon.data.dicom_frames import ENHANCED, FrameGroups, read_frame_groups, read_frame_pixels
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
 
@@ -27,7 +28,7 @@ POSITION_TOLERANCE = 0.01
 
 @dataclass(frozen=True)
 class DicomSlice:
-    """One file of a series, without its pixels."""
+    """One slice of a series, without its pixels: a file, or a frame of one."""
 
     path: Path
     series: str
@@ -39,6 +40,7 @@ class DicomSlice:
     column: Array
     spacing: tuple[float, float]  # between columns (i), between rows (j)
     thickness: float | None
+    frame: int | None = None  # of an enhanced multi-frame file
 
     @property
     def normal(self) -> Array:
@@ -69,7 +71,7 @@ def read_dicom(path: Path) -> Volume:
 
     Raises:
         InputError: no DICOM image, several series, several images at one place, missing or unevenly spaced slices,
-            mixed orientation, size or thickness, multi-frame files.
+            mixed orientation, size or thickness, multi-frame files other than enhanced CT, MR and PET.
     """
     folder = path if path.is_dir() else path.parent
     return assemble(folder, read_slices(path))
@@ -87,7 +89,7 @@ def read_slices(path: Path) -> list[DicomSlice]:
         for file in folder.iterdir()
         if file.is_file() and file.name != "DICOMDIR" and is_dicom(file) and not _holds_no_image(file)
     )
-    slices = [entry for entry in map(_read_header, files) if entry is not None]
+    slices = [entry for file in files for entry in _read_headers(file)]
     if path.is_file():
         own = next((entry.series for entry in slices if entry.path == path), None)
         if own is None:
@@ -110,18 +112,42 @@ def assemble(folder: Path, slices: Sequence[DicomSlice]) -> Volume:
     Raises:
         InputError: see `read_dicom`.
     """
-    normal = slices[0].normal
-    slices = sorted(slices, key=lambda entry: float(entry.position @ normal))
-    _check_alike(folder, slices)
-    step = _step(folder, slices)
+    slices, ijk_to_ras = arrange(folder, slices)
+    return Volume(read_pixels(slices), ijk_to_ras, folder.name, slices[0].thickness)
 
+
+def arrange(folder: Path, slices: Sequence[DicomSlice]) -> tuple[list[DicomSlice], Array]:
+    """Slices in the order of k, and the (4, 4) matrix from voxel index to RAS mm of the volume that they are.
+
+    Raises:
+        InputError: see `read_dicom`.
+    """
+    normal = slices[0].normal
+    ordered = sorted(slices, key=lambda entry: float(entry.position @ normal))
+    _check_alike(folder, ordered)
     affine = np.eye(4)
-    affine[:3, 0] = slices[0].row * slices[0].spacing[0]
-    affine[:3, 1] = slices[0].column * slices[0].spacing[1]
-    affine[:3, 2] = step
-    affine[:3, 3] = slices[0].position
-    array = np.stack([_read_pixels(entry.path) for entry in slices])
-    return Volume(array, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine + 0.0, folder.name, slices[0].thickness)
+    affine[:3, 2] = _step(folder, ordered)
+    affine[:3, 0] = ordered[0].row * ordered[0].spacing[0]
+    affine[:3, 1] = ordered[0].column * ordered[0].spacing[1]
+    affine[:3, 3] = ordered[0].position
+    return ordered, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine + 0.0
+
+
+def read_pixels(slices: Sequence[DicomSlice]) -> npt.NDArray[np.generic]:
+    """Rescaled pixels (slice, j, i); each file is read once.
+
+    Raises:
+        InputError: damaged files, unsupported compression, colors.
+    """
+    found: list[npt.NDArray[np.generic]] = [np.empty(0)] * len(slices)
+    files = defaultdict(list)
+    for place, entry in enumerate(slices):
+        files[entry.path].append(place)
+    for path, places in files.items():
+        pixels = _read_file(path) if slices[places[0]].frame is None else read_frame_pixels(path)
+        for place in places:
+            found[place] = pixels[slices[place].frame or 0]
+    return np.stack(found)
 
 
 def _reader(path: Path) -> Any:
@@ -133,8 +159,8 @@ def _reader(path: Path) -> Any:
     return reader
 
 
-def _read_header(path: Path) -> DicomSlice | None:
-    """The header of one file; None for an image without a place in the patient (a screenshot, a curve)."""
+def _read_headers(path: Path) -> list[DicomSlice]:
+    """The slices of one file; none of an image without a place in the patient (a screenshot, a curve)."""
     reader = _reader(path)
     try:
         reader.ReadImageInformation()
@@ -144,44 +170,70 @@ def _read_header(path: Path) -> DicomSlice | None:
     def text(tag: str) -> str:
         return str(reader.GetMetaData(tag)).strip(" \0") if reader.HasMetaDataKey(tag) else ""
 
-    def numbers(tag: str, count: int) -> list[float]:
-        try:
-            values = [float(number) for number in text(tag).split("\\")]
-        except ValueError:
-            values = []
-        if len(values) != count or not np.isfinite(values).all():
-            raise InputError(
-                f"{path}: the DICOM entry ({tag.replace('|', ',')}) reads {text(tag)!r}, expected {count} numbers.",
-                "Export the series again.",
-            )
-        return values
+    def slice_of(position: str, orientation: str, spacing: str, thickness: str, frame: int | None = None) -> DicomSlice:
+        row, column = _axes(path, _numbers(path, "ImageOrientationPatient", orientation, 6))
+        row_spacing, column_spacing = _numbers(path, "PixelSpacing", spacing, 2)
+        return DicomSlice(
+            path,
+            text("0020|000e"),
+            text("0008|103e"),
+            text("0020|0011"),
+            (reader.GetSize()[1], reader.GetSize()[0]),
+            np.array(_numbers(path, "ImagePositionPatient", position, 3)),
+            row,
+            column,
+            (column_spacing, row_spacing),
+            _numbers(path, "SliceThickness", thickness, 1)[0] if thickness else None,
+            frame,
+        )
 
+    if text("0008|0016") in ENHANCED:
+        return [slice_of(*_place(path, groups), frame) for frame, groups in enumerate(read_frame_groups(path))]
     if (reader.GetSize()[2] if len(reader.GetSize()) > 2 else 1) > 1:
         raise InputError(
-            f"{path} is a multi-frame DICOM file, which is not read directly.",
+            f"{path} is a multi-frame DICOM file of a kind that is not read directly.",
             "Load it into Slicer and save it as .nrrd, or convert it with dcm2niix.",
         )
     if not text("0020|0032") or not text("0020|0037"):
-        return None
-    orientation = np.array(numbers("0020|0037", 6))
-    row_spacing, column_spacing = numbers("0028|0030", 2)
-    row, column = orientation[:3], orientation[3:]
+        return []
+    return [slice_of(text("0020|0032"), text("0020|0037"), text("0028|0030"), text("0018|0050"))]
+
+
+def _place(path: Path, groups: FrameGroups) -> tuple[str, str, str, str]:
+    """Position, orientation, pixel spacing and thickness of a frame as a header writes them."""
+
+    def text(sequence: str, keyword: str) -> str:
+        item = groups.item(sequence)
+        value = None if item is None else item.get(keyword)
+        return "" if value is None else "\\".join(map(str, np.atleast_1d(value)))
+
+    return (
+        text("PlanePositionSequence", "ImagePositionPatient"),
+        text("PlaneOrientationSequence", "ImageOrientationPatient"),
+        text("PixelMeasuresSequence", "PixelSpacing"),
+        text("PixelMeasuresSequence", "SliceThickness"),
+    )
+
+
+def _numbers(path: Path, name: str, text: str, count: int) -> list[float]:
+    try:
+        values = [float(number) for number in text.split("\\")]
+    except ValueError:
+        values = []
+    if len(values) != count or not np.isfinite(values).all():
+        raise InputError(
+            f"{path}: the DICOM entry {name} reads {text!r}, expected {count} numbers.", "Export the series again."
+        )
+    return values
+
+
+def _axes(path: Path, orientation: Sequence[float]) -> tuple[Array, Array]:
+    row, column = np.array(orientation[:3]), np.array(orientation[3:])
     if abs(np.linalg.norm(row) - 1) > 0.01 or abs(np.linalg.norm(column) - 1) > 0.01 or abs(row @ column) > 0.01:
         raise InputError(
             f"{path}: its ImageOrientationPatient is not two unit vectors at right angles.", "Export the series again."
         )
-    return DicomSlice(
-        path,
-        text("0020|000e"),
-        text("0008|103e"),
-        text("0020|0011"),
-        (reader.GetSize()[1], reader.GetSize()[0]),
-        np.array(numbers("0020|0032", 3)),
-        row / np.linalg.norm(row),
-        column / np.linalg.norm(column),
-        (column_spacing, row_spacing),
-        numbers("0018|0050", 1)[0] if text("0018|0050") else None,
-    )
+    return row / np.linalg.norm(row), column / np.linalg.norm(column)
 
 
 def _check_one_series(folder: Path, slices: Sequence[DicomSlice]) -> None:
@@ -263,7 +315,7 @@ def _step(folder: Path, slices: Sequence[DicomSlice]) -> Array:
     return step
 
 
-def _read_pixels(path: Path) -> npt.NDArray[np.generic]:
+def _read_file(path: Path) -> npt.NDArray[np.generic]:
     import SimpleITK as sitk
 
     try:
@@ -277,4 +329,4 @@ def _read_pixels(path: Path) -> npt.NDArray[np.generic]:
             f"{path} is a color image, expected gray values.", "Give the original series, not screenshots."
         )
     array: npt.NDArray[np.generic] = sitk.GetArrayFromImage(image)
-    return array.reshape(array.shape[-2:])
+    return array.reshape(1, *array.shape[-2:])

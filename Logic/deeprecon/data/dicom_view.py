@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from deeprecon.data.dicom_sequence import read_first_item
+from deeprecon.data.dicom_header import first_item, read_header
 from deeprecon.data.errors import InputError
 
 FRONTAL = ("PA", "AP")
-SEQUENCE = (0x0054, 0x0220)
-VALUE, SCHEME, MEANING = (0x0008, 0x0100), (0x0008, 0x0102), (0x0008, 0x0104)
 SNOMED = ("SCT", "SRT", "SNM3", "99SDM")
 """Designators of its codes: the concept numbers of today, and the older ones."""
 CODES = {
@@ -33,20 +31,19 @@ def read_view(path: Path, text: Callable[[str], str]) -> str:
         text: looks up entries of its header.
 
     Raises:
-        InputError: a view that is not frontal.
+        InputError: a view that is not frontal, or a damaged file.
     """
     view = text("0018|5101").upper()
     if view:
         if view not in FRONTAL:
             raise InputError(f"{path} is a view of position {view}, not a frontal one.", _HINT)
         return view
-    code = read_first_item(path, SEQUENCE, (VALUE, SCHEME, MEANING))
-    said = {tag: value.decode("utf-8", "replace").strip(" \0") for tag, value in code.items()}
-    if said.get(SCHEME) in SNOMED and said.get(VALUE):
-        if said[VALUE] not in CODES:
-            meaning = said.get(MEANING, "")
-            raise InputError(f"{path} is a view of code {said[VALUE]} {meaning}, not a frontal one.", _HINT)
-        return CODES[said[VALUE]]
+    code = first_item(read_header(path), "ViewCodeSequence")
+    if code is not None and code.get("CodingSchemeDesignator") in SNOMED and (value := code.get("CodeValue")):
+        if value not in CODES:
+            meaning = code.get("CodeMeaning", "")
+            raise InputError(f"{path} is a view of code {value} {meaning}, not a frontal one.", _HINT)
+        return CODES[value]
     orientation = text("0020|0020").upper()
     if any(direction.startswith(("A", "P")) for direction in orientation.split("\\")):
         rows_columns = orientation.replace("\\", " and ")

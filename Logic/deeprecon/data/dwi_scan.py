@@ -22,6 +22,7 @@ class DwiScan:
         gradients: of the V volumes.
         name: file or node it came from, for messages.
         keys: what else its NRRD file says as `key:=value`, for the NRRD file that it is written to.
+        notes: what the user should know of how it was read.
     """
 
     array: npt.NDArray[np.generic]
@@ -29,6 +30,7 @@ class DwiScan:
     gradients: GradientTable
     name: str = "scan"
     keys: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -212,7 +212,7 @@ def read_inputs(inputs: EnhanceInputs | PrepareInputs) -> tuple[DwiScan, DwiScan
     assert inputs.dwi is not None
     original = read_dwi(inputs.dwi, inputs.bval, inputs.bvec)
     scan, bad = with_finite_values(original)
-    warnings = table_warnings(scan.gradients)
+    warnings = [*scan.notes, *table_warnings(scan.gradients)]
     if bad:
         warnings.append(f"{bad} values were negative or not finite and were set to 0.")
     empty = [number for number in range(len(scan.gradients)) if not scan.array[..., number].any()]

@@ -5,8 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pydicom
 import pytest
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import BasicTextSRStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.uid import (
+    BasicTextSRStorage,
+    EnhancedMRImageStorage,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    MRImageStorage,
+    generate_uid,
+)
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume, canonical
@@ -41,6 +48,40 @@ def write_slice(
     data.PixelData = pixels.astype("<i2").tobytes()
     for name, value in extra.items():
         setattr(data, name, value)
+    data.save_as(path, enforce_file_format=True)
+
+
+def one_item(**elements):
+    """A sequence of one item."""
+    item = Dataset()
+    for name, value in elements.items():
+        setattr(item, name, value)
+    return [item]
+
+
+def write_frames(path, frames, axes, spacing=(1.4, 1.2), thickness=5.0, series=SERIES, instance=1):
+    """An enhanced MR file; each frame is (pixels, position, slope, intercept, further functional groups by name)."""
+    write_slice(path, frames[0][0], frames[0][1], axes, spacing, thickness, series, InstanceNumber=instance)
+    data = pydicom.dcmread(path)
+    data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = EnhancedMRImageStorage
+    for name in ("PixelSpacing", "SliceThickness", "SpacingBetweenSlices", "ImagePositionPatient",
+                 "ImageOrientationPatient", "RescaleSlope", "RescaleIntercept"):  # fmt: skip
+        delattr(data, name)
+    data.NumberOfFrames = len(frames)
+    data.PixelData = np.stack([frame[0] for frame in frames]).astype("<i2").tobytes()
+    shared, own = Dataset(), []
+    shared.PixelMeasuresSequence = one_item(PixelSpacing=[spacing[1], spacing[0]], SliceThickness=thickness)
+    shared.PlaneOrientationSequence = one_item(
+        ImageOrientationPatient=[f"{value:.8f}" for value in axes[:, :2].T.ravel()]
+    )
+    for _, position, slope, intercept, further in frames:
+        group = Dataset()
+        group.PlanePositionSequence = one_item(ImagePositionPatient=[f"{value:.6f}" for value in position])
+        group.PixelValueTransformationSequence = one_item(RescaleSlope=slope, RescaleIntercept=intercept)
+        for name, sequence in further.items():
+            setattr(group, name, sequence)
+        own.append(group)
+    data.SharedFunctionalGroupsSequence, data.PerFrameFunctionalGroupsSequence = [shared], own
     data.save_as(path, enforce_file_format=True)
 
 
@@ -146,6 +187,45 @@ def test_a_slice_unlike_the_others_is_refused(tmp_path, change, words):
 def test_a_single_slice_takes_its_thickness(tmp_path):
     write_series(tmp_path / "s", count=1)
     assert read_volume(tmp_path / "s").spacing[2] == pytest.approx(8)
+
+
+def enhanced(folder):
+    """A stack in one file, its frames from the last slice to the first; returns the volume that it is."""
+    folder.mkdir()
+    stored = np.random.default_rng(1).integers(-100, 1000, (4, 6, 7)).astype(np.int16)
+    axes, start = rotation((25.0, -40.0, 65.0)), np.array([-40.0, 12.0, 5.0])
+    slopes, intercepts = np.array([1.0, 2.0, 0.5, 1.0]), np.array([0.0, -3.0, 8.0, 0.0])
+    frames = [(stored[k], start + 10.0 * k * axes[:, 2], slopes[k], intercepts[k], {}) for k in reversed(range(4))]
+    write_frames(folder / "IM0001", frames, axes)
+    affine = np.eye(4)
+    affine[:3, :3] = axes * (1.4, 1.2, 10.0)
+    affine[:3, 3] = start
+    return Volume(stored * slopes[:, None, None] + intercepts[:, None, None], np.diag([-1.0, -1, 1, 1]) @ affine)
+
+
+def test_an_enhanced_multi_frame_file_is_a_volume_with_each_frame_rescaled_by_itself(tmp_path):
+    expected = enhanced(tmp_path / "s")
+    for path in (tmp_path / "s", tmp_path / "s" / "IM0001"):
+        volume = read_volume(path)
+        np.testing.assert_allclose(volume.array, expected.array, rtol=1e-6)
+        np.testing.assert_allclose(volume.ijk_to_ras, expected.ijk_to_ras, atol=1e-5)
+        assert volume.slice_thickness == 5
+
+
+def test_an_enhanced_file_without_places_and_a_compressed_one_are_refused(tmp_path):
+    enhanced(tmp_path / "s")
+    data = pydicom.dcmread(tmp_path / "s" / "IM0001")
+    data.file_meta.TransferSyntaxUID = JPEG2000Lossless
+    data.PixelData = pydicom.encaps.encapsulate([bytes(16)] * 4)
+    data.save_as(tmp_path / "s" / "IM0001")
+    with pytest.raises(InputError, match="compressed multi-frame"):
+        read_volume(tmp_path / "s")
+    enhanced(tmp_path / "t")
+    data = pydicom.dcmread(tmp_path / "t" / "IM0001")
+    del data.PerFrameFunctionalGroupsSequence[2].PlanePositionSequence
+    data.save_as(tmp_path / "t" / "IM0001")
+    with pytest.raises(InputError, match="ImagePositionPatient"):
+        read_volume(tmp_path / "t")
 
 
 def test_a_multi_frame_file_is_refused_in_words(tmp_path):

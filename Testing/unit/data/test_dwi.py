@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.gradients import from_fsl, gradient_table, to_fsl
 
 from .orientations import KINDS, image, orders, rotation
-from .test_dicom import write_slice
+from .test_dicom import one_item, write_frames, write_slice
 
 VOLUMES = 9
 
@@ -252,6 +254,92 @@ def test_a_dicom_series_without_b_values_is_refused(tmp_path):
 
     write_series(tmp_path / "d")
     with pytest.raises(InputError, match="does not say its b-value"):
+        read_dwi(tmp_path / "d")
+
+
+def write_enhanced(folder, slices_first, files, averages=True):
+    """Three volumes of three slices, with averages over the directions, in one enhanced file or one for each volume."""
+    folder.mkdir()
+    array = np.random.default_rng(1).integers(0, 1000, (3, 6, 7, 4)).astype(np.int16)
+    axes = rotation((25.0, -40.0, 65.0))
+    gradients = gradient_table([0, 1000, 1000], [[0, 0, 0], [0, 0.6, 0.8], [1, 0, 0]])  # LPS
+
+    def frame(k, volume):
+        item = {"DiffusionBValue": 1000.0, "DiffusionDirectionality": "ISOTROPIC"}
+        if volume < 3:
+            item = {"DiffusionBValue": float(gradients.bvals[volume]), "DiffusionDirectionality": "DIRECTIONAL"}
+            item["DiffusionGradientDirectionSequence"] = one_item(
+                DiffusionGradientOrientation=[float(value) for value in gradients.directions[volume]]
+            )
+        sequences = {"MRDiffusionSequence": one_item(**item)}
+        return array[k, :, :, volume], 5.0 * k * axes[:, 2], 1.0, 0.0, sequences
+
+    order = [(k, volume) for volume in range(4 if averages else 3) for k in range(3)]
+    frames = [frame(*pair) for pair in (order if slices_first else sorted(order))]
+    for number in range(files):
+        part = frames[number * len(frames) // files : (number + 1) * len(frames) // files]
+        write_frames(folder / f"IM{files - number}", part, axes, instance=number + 1)
+    affine = np.eye(4)
+    affine[:3, :3] = axes * (1.4, 1.2, 5.0)
+    flip = np.diag([-1.0, -1, 1])
+    return DwiScan(array[..., :3], np.diag([-1.0, -1, 1, 1]) @ affine,
+                   gradient_table(gradients.bvals, gradients.directions @ flip), "dicom")  # fmt: skip
+
+
+@pytest.mark.parametrize(("slices_first", "files"), [(True, 1), (False, 1), (True, 4)])
+def test_enhanced_files_become_volumes_without_the_averages_that_the_scanner_added(tmp_path, slices_first, files):
+    expected = write_enhanced(tmp_path / "d", slices_first, files)
+    scan = read_dwi(tmp_path / "d")
+    same(scan, expected)
+    assert scan.notes == ("3 images that are averages over the directions were left out.",)
+    write_enhanced(tmp_path / "e", slices_first, 1, averages=False)
+    assert read_dwi(tmp_path / "e").notes == ()
+
+
+def siemens_mosaics(folder):
+    """The two mosaics of a real scan that nibabel comes with, their blank pixels filled; and nibabel's reading."""
+    import pydicom
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # nibabel calls its reader experimental
+        from nibabel.nicom import dicomwrappers
+
+    folder.mkdir()
+    wrappers = []
+    for number, name in enumerate(("siemens_dwi_1000", "siemens_dwi_0")):
+        packed = Path(dicomwrappers.__file__).parent / "tests" / "data" / f"{name}.dcm.gz"
+        if not packed.is_file():
+            pytest.skip(f"nibabel was installed without {packed.name}")
+        with gzip.open(packed) as file:
+            data = pydicom.dcmread(file)
+        pixels = np.random.default_rng(number).integers(0, 4000, (data.Rows, data.Columns), np.uint16)
+        data.PixelData = pixels.tobytes()
+        data.save_as(folder / f"{number}.dcm")
+        wrappers.append(dicomwrappers.wrapper_from_data(data))
+    return wrappers[::-1]
+
+
+def test_siemens_mosaics_are_read_as_nibabel_reads_them(tmp_path):
+    wrappers = siemens_mosaics(tmp_path / "d")
+    scan = read_dwi(tmp_path / "d")
+    assert scan.array.shape == (48, 128, 128, 2)
+    for volume, wrapper in enumerate(wrappers):
+        np.testing.assert_array_equal(scan.array[..., volume], wrapper.get_data().transpose(2, 0, 1))
+        ras = np.diag([-1.0, -1, 1, 1]) @ wrapper.affine[:, [1, 0, 2, 3]]
+        np.testing.assert_allclose(scan.ijk_to_ras, ras, atol=1e-3)  # the file's orientation has 6 decimals
+    assert scan.gradients.bvals.tolist() == [0, 1000]
+    vector = np.array([-0.99997449, -0.00505012, -0.00505012])
+    np.testing.assert_allclose(scan.gradients.directions[1], vector, atol=1e-6)
+
+
+def test_a_mosaic_without_the_header_that_places_its_slices_is_refused(tmp_path):
+    import pydicom
+
+    siemens_mosaics(tmp_path / "d")
+    data = pydicom.dcmread(tmp_path / "d" / "0.dcm")
+    data.private_block(0x0029, "SIEMENS CSA HEADER")[0x10].value = bytes(200)
+    data.save_as(tmp_path / "d" / "0.dcm")
+    with pytest.raises(InputError, match="does not say how its slices lie"):
         read_dwi(tmp_path / "d")
 
 
