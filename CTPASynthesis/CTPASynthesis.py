@@ -227,7 +227,7 @@ class CTPASynthesisWidget(MethodWidget):
         xrays, target = self.ui.folderEdit.currentPath, self.ui.targetEdit.currentPath
         if not xrays or not Path(xrays).is_dir():
             return _("Choose the folder of the X-rays under Many X-rays.")
-        return "" if target else _("Choose the folder of the results under Many X-rays.")
+        return self.whyNotModel() if target else _("Choose the folder of the results under Many X-rays.")
 
     # -- what the run panel asks for
 

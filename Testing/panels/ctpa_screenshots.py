@@ -73,6 +73,8 @@ def train(host: Any, widget: Any, folder: Path) -> None:
     if panel.runPanel.state.value != "done":
         raise SystemExit(panel.runPanel.error)
     host.process(0.3)
+    panel.ui.folderEdit.blockSignals(True)
+    panel.ui.folderEdit.currentPath = "models/autoencoder"  # no picture shows the folders of a machine
     host.screenshot(path("training"))
 
 

@@ -19,7 +19,7 @@ Mask = npt.NDArray[np.bool_]
 CROP = 24
 """Edge of a crop in voxels."""
 HELD_BACK = 0.2
-"""Share of the pairs, or of the mask's voxels where there is only one pair."""
+"""Share of the heads, or of the mask's voxels where there is only one head."""
 MARGIN = 3
 """Slices between those held back and those trained on: over so many, interpolation mixes voxels."""
 
@@ -30,6 +30,7 @@ class Pair:
 
     Attributes:
         name: of the scan, for messages.
+        head: whose it is; several noisy scans may share one truth.
         context: of the scan.
         truth: (V, k, j, i).
         inside: (k, j, i) the mask.
@@ -38,6 +39,7 @@ class Pair:
     """
 
     name: str
+    head: str
     context: Context
     truth: Tensor
     inside: Tensor
@@ -73,7 +75,7 @@ class Split:
     description: str
 
 
-def make_pair(noisy: DwiScan, clean: Floats, mask: Mask, sigma: Floats, device: str) -> Pair:
+def make_pair(noisy: DwiScan, clean: Floats, mask: Mask, sigma: Floats, head: str, device: str) -> Pair:
     """A pair for training, on the device.
 
     Args:
@@ -81,44 +83,48 @@ def make_pair(noisy: DwiScan, clean: Floats, mask: Mask, sigma: Floats, device: 
         clean: (k, j, i, V) on the same grid.
         mask: (k, j, i), not empty.
         sigma: (k, j, i) noise of the noisy one.
+        head: what tells it from others, such as the file of the truth.
         device: to train on.
     """
     array = noisy.array.astype(np.float32)
     context = make_context(array, noisy.gradients, noisy.ijk_to_ras, mask, sigma, device)
     truth = torch.from_numpy(np.ascontiguousarray(np.moveaxis(clean, -1, 0))).to(device) / context.scale
     region = tuple(range(count) for count in mask.shape)
-    return Pair(noisy.name, context, truth, torch.from_numpy(mask).to(device), region, np.argwhere(mask))
+    inside = torch.from_numpy(mask).to(device)
+    return Pair(noisy.name, head, context, truth, inside, region, np.argwhere(mask))
 
 
 def hold_back(pairs: list[Pair], seed: int) -> Split:
-    """Hold a part back that is never trained on: whole pairs, or of a single pair the slices at one end of the mask.
+    """Hold a part back that is never trained on: whole heads, or of a single head the slices at one end of the mask.
 
     The slices lie along the axis that has most of them, so that thin scans keep theirs.
 
     Raises:
-        InputError: the mask of a single pair is too thin.
+        InputError: the mask of a single head is too thin.
     """
     rng = np.random.default_rng(seed)
-    if len(pairs) > 1:
-        count = max(1, round(HELD_BACK * len(pairs)))
-        chosen = sorted(int(number) for number in rng.permutation(len(pairs))[:count])
-        names = ", ".join(f"pair {number + 1} ({pairs[number].name})" for number in chosen)
-        rest = [pair for number, pair in enumerate(pairs) if number not in chosen]
-        return Split(rest, [pairs[number] for number in chosen], f"{names} of {len(pairs)} pairs")
-    (pair,) = pairs
-    axis = int(np.argmax(pair.inside.shape))
-    count, places = pair.inside.shape[axis], pair.voxels[:, axis]
+    heads = list(dict.fromkeys(pair.head for pair in pairs))
+    if len(heads) > 1:
+        count = max(1, round(HELD_BACK * len(heads)))
+        chosen = {heads[number] for number in rng.permutation(len(heads))[:count]}
+        held = [(number, pair) for number, pair in enumerate(pairs, 1) if pair.head in chosen]
+        names = ", ".join(f"pair {number} ({pair.name})" for number, pair in held)
+        rest = [pair for pair in pairs if pair.head not in chosen]
+        return Split(rest, [pair for _, pair in held], f"{names} of {len(pairs)} pairs")
+    first = pairs[0]
+    axis = int(np.argmax(first.inside.shape))
+    count, places = first.inside.shape[axis], first.voxels[:, axis]
     if rng.random() < 0.5:
-        last = int(np.quantile(places, HELD_BACK))
-        held, kept = range(last + 1), range(last + 1 + MARGIN, count)
+        end = int(np.quantile(places, HELD_BACK))
+        back, kept = range(end + 1), range(end + 1 + MARGIN, count)
     else:
-        first = int(np.quantile(places, 1 - HELD_BACK))
-        held, kept = range(first, count), range(max(0, first - MARGIN))
-    training = pair.within(axis, kept)
-    if not len(training.voxels):
+        end = int(np.quantile(places, 1 - HELD_BACK))
+        back, kept = range(end, count), range(max(0, end - MARGIN))
+    training, held_out = ([pair.within(axis, part) for pair in pairs] for part in (kept, back))
+    if not all(len(pair.voxels) for pair in (*training, *held_out)):
         raise InputError(
-            f"{pair.name} is the only pair, and its mask is too thin to hold slices back that are not trained on.",
-            "Give a second pair, or a larger scan.",
+            f"{first.name} is of the only head, and its mask is too thin to hold slices back that are not trained on.",
+            "Give a pair of a second head, or a larger scan.",
         )
-    description = f"slices {held.start} to {held.stop - 1} of {count} along {'kji'[axis]} of {pair.name}"
-    return Split([training], [pair.within(axis, held)], description)
+    description = f"slices {back.start} to {back.stop - 1} of {count} along {'kji'[axis]} of {first.name}"
+    return Split(training, held_out, description)

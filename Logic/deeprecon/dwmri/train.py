@@ -50,7 +50,8 @@ def train(inputs: TrainInputs, parameters: TrainParameters, run: Run) -> Outcome
             mask = np.kron(mask, np.ones((2, 2, 2), bool))
             sigma = np.kron(sigma, np.ones((2, 2, 2), np.float32))
         scales.add(scale)
-        pairs.append(make_pair(noisy, clean.array.astype(np.float32), mask, sigma, run.device))
+        head = str(clean_path.resolve())
+        pairs.append(make_pair(noisy, clean.array.astype(np.float32), mask, sigma, head, run.device))
     if len(scales) > 1:
         raise InputError("Some pairs are of the same grid and some of half the voxel size.", "Train on one kind.")
     split = hold_back(pairs, run.seed)

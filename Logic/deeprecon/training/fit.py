@@ -282,7 +282,7 @@ def _load(path: Path, parts: dict[str, Any], settings: FitSettings, count: int) 
 
 
 def _diverged(epoch: int, stopping: EarlyStopping, run: Run, report: bool) -> None:
-    hint = "Lower learning_rate, or set clip_norm to 1."
+    hint = "Lower learning_rate."
     message = f"The training loss is no finite number any more in epoch {epoch}."
     if not stopping.weights:
         raise InputError(message, hint)

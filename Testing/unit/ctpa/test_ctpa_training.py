@@ -68,6 +68,17 @@ fit.save_checkpoint = killed
 run_job(Path(sys.argv[1]))
 """
 
+VERB = """
+import sys
+from deeprecon.cli import main
+from deeprecon.ctpa import expectation
+from deeprecon.ctpa.grid import PRESETS, Grid
+
+PRESETS.update(preview=Grid((48, 32, 32)), full=Grid((96, 64, 64)))
+expectation.STEPS = 100
+sys.exit(main())
+"""
+
 OFFLINE = """
 import importlib, pkgutil, socket
 
@@ -403,6 +414,26 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(verb, trained, t
         *(load_weights(read_bundle(f / "bundle")) for f in (straight, tmp_path / "out")), strict=True
     ):
         assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_two_processes_train_a_denoiser_from_the_command_line_as_one_does_with_the_double_batch(trained, tmp_path):
+    pytest.importorskip("lightning_fabric")
+    library = str(Path(next(iter(deeprecon.__path__))).parent)
+    environment = {**os.environ, "PYTHONPATH": library, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "-1"}
+    (tmp_path / "verb.py").write_text(VERB, encoding="utf-8")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+               str(tmp_path / "verb.py"), "ctpa", "train-diffusion", "--store", str(trained[1]),
+               "--bundle", str(trained[0] / "bundle"), "--steps", "4", "--batch", "1", "--device", "cpu",
+               "--precision", "fp32", "--threads", "1", "--output", str(tmp_path / "two")]  # fmt: skip
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("Results in") == 1  # of the first process alone
+    one, two = (
+        [float(row["loss"]) for row in read_table(folder / "history.csv")] for folder in (trained[2], tmp_path / "two")
+    )
+    assert len(one) == 4
+    assert two == pytest.approx(one, rel=1e-4)
+    assert load_model(read_bundle(tmp_path / "two" / "bundle", "ctpa"), "cpu").thresholds is not None
 
 
 @pytest.mark.parametrize(("verb", "method"), [("train-autoencoder", "ctpa-autoencoder"), ("train-diffusion", "ctpa")])

@@ -28,7 +28,7 @@ class Silent:
 
 @pytest.fixture(scope="module")
 def pair(head):
-    return make_pair(head.noisy, np.asarray(head.clean.array, np.float32), head.mask, head.sigma, "cpu")
+    return make_pair(head.noisy, np.asarray(head.clean.array, np.float32), head.mask, head.sigma, "head", "cpu")
 
 
 def numbered(pair, first=0):
@@ -68,7 +68,8 @@ def test_either_end_of_a_single_pair_may_be_held_out(pair):
 
 @pytest.mark.parametrize(("count", "held_out"), [(2, 1), (5, 1), (7, 1), (10, 2)])
 def test_of_several_pairs_whole_ones_are_held_out(pair, count, held_out):
-    pairs = [replace(numbered(pair, 10_000 * number), name=f"scan{number + 1}") for number in range(count)]
+    names = [f"scan{number + 1}" for number in range(count)]
+    pairs = [replace(numbered(pair, 10_000 * n), name=name, head=name) for n, name in enumerate(names)]
     split = hold_back(pairs, 0)
     assert len(split.held_out) == held_out
     assert len(split.training) == count - held_out
@@ -76,6 +77,17 @@ def test_of_several_pairs_whole_ones_are_held_out(pair, count, held_out):
     assert all(f"({each.name})" in split.description for each in split.held_out)
     assert hold_back(pairs, 0).description == split.description
     assert len({hold_back(pairs, seed).description for seed in range(20)}) > 1
+
+
+def test_several_scans_of_one_head_are_held_out_together(pair):
+    pairs = [replace(pair, name=f"scan{number}", head=f"head{number % 3}") for number in range(6)]
+    for seed in range(8):
+        split = hold_back(pairs, seed)
+        assert (len(split.training), len(split.held_out)) == (4, 2)
+        assert not {each.head for each in split.training} & {each.head for each in split.held_out}
+    alone = hold_back([numbered(pair), numbered(pair)], 0)
+    assert (len(alone.training), len(alone.held_out)) == (2, 2)
+    assert not seen(alone.training) & seen(alone.held_out)
 
 
 def test_what_is_held_out_changes_the_held_out_loss_and_nothing_that_is_learned(pair, tmp_path):
@@ -95,7 +107,7 @@ def test_what_is_held_out_changes_the_held_out_loss_and_nothing_that_is_learned(
 def test_a_mask_too_thin_to_hold_slices_back_is_refused(head):
     thin = np.zeros_like(head.mask)
     thin[:, 10 : 11 + MARGIN] = head.mask[:, 10 : 11 + MARGIN]
-    pair = make_pair(head.noisy, np.asarray(head.clean.array, np.float32), thin, head.sigma, "cpu")
+    pair = make_pair(head.noisy, np.asarray(head.clean.array, np.float32), thin, head.sigma, "head", "cpu")
     for seed in range(4):
         with pytest.raises(InputError, match="too thin"):
             hold_back([pair], seed)
