@@ -1,6 +1,6 @@
 """Training on whole latents against patches, in one process and two, and resumed: prints tables, writes JSON, can fail.
 
-    python Testing/benchmarks/ctpa_training.py [--skip-large] [--json FILE]
+    python Testing/benchmarks/ctpa_training.py [--skip-large] [--precision auto|fp32|bf16] [--json FILE]
 
 1. Memory as the published table gives it, for the latent of a volume of 512 x 512 x 608 and for patches of 128^3: what
    autograd keeps of one sample, after the line through two small windows (a part, such as the X-ray, does not grow with
@@ -43,6 +43,7 @@ from deeprecon.ctpa.training_plan import estimate_need, extrapolated
 from deeprecon.data.files import write_json
 from deeprecon.jobs.run import Run, Silent
 from deeprecon.training.batches import Draws
+from deeprecon.training.devices import resolve_precision
 from deeprecon.training.estimate import activation_bytes, peak_bytes
 from deeprecon.training.fabric import make_fabric
 from deeprecon.training.fit import FitSettings, fit
@@ -91,17 +92,19 @@ def run_in(folder: Path, precision: str = "fp32") -> Run:
 # ---- memory by scaling
 
 
-def kept(shape: DenoiserShape, grid: Grid, sizes: tuple[int, int], checkpointing: bool) -> tuple[float, float]:
+def kept(
+    shape: DenoiserShape, grid: Grid, sizes: tuple[int, int], checkpointing: bool, precision: str
+) -> tuple[float, float]:
     """Bytes that autograd keeps for one sample, of two windows."""
     found = []
     for size in sizes:
         loss, samples = problem(shape, grid, size, 1, checkpointing)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
             found.append(float(activation_bytes(partial(loss, samples(np.zeros(1, np.int64))))))
     return found[0], found[1]
 
 
-def memory_table(skip_large: bool) -> list[dict[str, Any]]:
+def memory_table(skip_large: bool, precision: str) -> list[dict[str, Any]]:
     rows = []
     entries = [("small, latent of 8x", DENOISERS["small"], FULL.coarser(8), (16, 24))]
     if not skip_large:
@@ -109,7 +112,7 @@ def memory_table(skip_large: bool) -> list[dict[str, Any]]:
     for name, shape, grid, sizes in entries:
         cubes = float(sizes[0] ** 3), float(sizes[1] ** 3)
         for checkpointing in (False, True):
-            taken = kept(shape, grid, sizes, checkpointing)
+            taken = kept(shape, grid, sizes, checkpointing, precision)
             whole, patch = (extrapolated(cubes, taken, count) for count in (float(np.prod(grid.shape)), PATCH**3))
             rows.append(
                 {"denoiser": name, "checkpointing": checkpointing, "whole_gb": whole / 1e9, "patch_gb": patch / 1e9}
@@ -125,14 +128,14 @@ def memory_table(skip_large: bool) -> list[dict[str, Any]]:
 # ---- real steps, each in a process of its own
 
 
-def steps(patch: int, batch: int, count: int) -> dict[str, float]:
+def steps(patch: int, batch: int, count: int, precision: str) -> dict[str, float]:
     """Peak memory and pace of `count` optimizer steps."""
     torch.set_num_threads(1)
     shape, grid = DENOISERS["small"], FULL.coarser(8)
     loss, samples = problem(shape, grid, patch, batch)
     with tempfile.TemporaryDirectory() as folder:
-        run = run_in(Path(folder), "bf16")
-        fabric = make_fabric("cpu", "bf16")
+        run = run_in(Path(folder), precision)
+        fabric = make_fabric("cpu", precision)
         voxels = float(np.prod([min(patch or size, size) for size in grid.shape]))
         probes = probe_of(loss, samples, 8, fabric), probe_of(loss, samples, 16, fabric)
         need = estimate_need(loss, probes, voxels, batch, count, run, fabric)
@@ -214,6 +217,7 @@ def curves() -> dict[str, float]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--skip-large", action="store_true", help="leave the denoiser of 143 million out")
+    parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto", help="of 1. and 2.")
     parser.add_argument("--json", type=Path, default=Path("out/ctpa_training.json"))
     parser.add_argument("--curve", nargs=2, metavar=("DIR", "BATCH"), help=argparse.SUPPRESS)
     parser.add_argument("--stop-after", type=int, default=0, help=argparse.SUPPRESS)
@@ -224,20 +228,23 @@ def main() -> int:
         sys.stdout.flush()
         os._exit(0)  # gloo's threads now and then abort at the interpreter's end, when all is done and written
     if arguments.measure is not None:
-        print(json.dumps(steps(*arguments.measure)))
+        print(json.dumps(steps(*arguments.measure, precision=arguments.precision)))
         return 0
 
     torch.set_num_threads(1)
+    precision = resolve_precision("cpu", arguments.precision)
     differences = curves()
     measured = {
-        name: json.loads(started(["--measure", str(patch), str(batch), str(count)]).splitlines()[-1])
+        name: json.loads(
+            started(["--precision", precision, "--measure", str(patch), str(batch), str(count)]).splitlines()[-1]
+        )
         for name, patch, batch, count in (("whole", 0, 1, 3), ("patch", PATCH, 2, 6))
     }
-    print(f"\n{'one step, small denoiser':28s}" + "".join(f"{name:>24s}" for name in measured["whole"]))
+    print(f"\nin {precision}\n{'one step, small denoiser':28s}" + "".join(f"{name:>24s}" for name in measured["whole"]))
     for name, row in measured.items():
         print(f"{name:28s}" + "".join(f"{value:24.3f}" for value in row.values()))
     print()
-    table = memory_table(arguments.skip_large)
+    table = memory_table(arguments.skip_large, precision)
     ratios = [row["estimated_gb"] / row["peak_gb"] for row in measured.values()]
     gates = {
         "two processes give the loss curve of one": differences["two_processes"] < 1e-3,
