@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,8 @@ Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 HELD_OUT = 8
 """Crops, of what is held back, whose loss says which weights are best."""
 EPOCHS = 10
+TILE, HALO = 64, 16
+"""Edge of a tile, and how far a network may see beyond it, in voxels; even, as networks halve the resolution."""
 
 
 @dataclass(frozen=True)
@@ -127,15 +130,42 @@ def apply(
     sigma: Floats,
     device: str,
 ) -> Floats:
-    """(k, j, i, V) a scan through a network, volume by volume; never below 0."""
+    """(k, j, i, V) a scan through a network, volume by volume; never below 0.
+
+    Large volumes go through tile by tile, so that the features fit into memory; what lies far from the mask is left as
+    it is. Tiles change nothing but in the baseline, whose attention compares a place with all that it sees.
+    """
     network.to(device).eval()
     context = make_context(array, table, ijk_to_ras, mask, sigma, device)
-    result = np.empty_like(array)
-    with torch.no_grad():
+    result = array.copy()
+    for core, window in tiles(mask):
+        inner = tuple(slice(c.start - w.start, c.stop - w.start) for c, w in zip(core, window, strict=True))
+        k, j, i = core
         for volume in range(array.shape[-1]):
-            found = network(context.inputs(volume)[None], context.codes[volume][None])[0, 0]
-            result[..., volume] = (found.clamp_min(0) * context.scale).cpu().numpy()
+            with torch.no_grad():
+                found = network(context.inputs(volume, window)[None], context.codes[volume][None])[0, 0][inner]
+            result[k, j, i, volume] = (found.clamp_min(0) * context.scale).cpu().numpy()
     return result
+
+
+def tiles(mask: Mask) -> list[tuple[tuple[slice, ...], tuple[slice, ...]]]:
+    """Parts of a grid that hold voxels of a mask, and the window that a network has to see for each of them.
+
+    The whole grid is one part where it has no more voxels than a window.
+    """
+    whole = tuple(slice(0, count) for count in mask.shape)
+    if mask.size <= (TILE + 2 * HALO) ** 3:
+        return [(whole, whole)]
+    found = []
+    for start in product(*(range(0, count, TILE) for count in mask.shape)):
+        core = tuple(slice(a, min(a + TILE, count)) for a, count in zip(start, mask.shape, strict=True))
+        window = tuple(
+            slice(max(0, part.start - HALO), min(part.stop + HALO, count))
+            for part, count in zip(core, mask.shape, strict=True)
+        )
+        if mask[core].any():
+            found.append((core, window))
+    return found
 
 
 def read_network(bundle: Bundle) -> nn.Module:

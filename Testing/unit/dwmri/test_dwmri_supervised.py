@@ -31,6 +31,7 @@ from deeprecon.dwmri.networks import (
 )
 from deeprecon.dwmri.parameters import Network, TrainParameters
 from deeprecon.dwmri.phantom import acquisition
+from deeprecon.dwmri.supervised import apply, tiles
 
 
 def batch(shape=(5, 7, 9), count=2):
@@ -228,6 +229,26 @@ def test_the_context_does_not_depend_on_the_scale_of_the_image(head):
         for factor in (np.float32(1), np.float32(50))
     ]  # fmt: skip
     torch.testing.assert_close(*contexts, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["progressive+multi-scale", "frequency+adaptive-skip"])  # which see farthest
+def test_tiles_give_what_the_whole_scan_gives(name, head, monkeypatch):
+    rng, table = np.random.default_rng(0), head.noisy.gradients.subset(np.array([0, 5]))
+    mask = np.zeros((32, 62, 66), bool)
+    mask[4:20, 20:40, 9:30] = True
+    array, sigma = rng.random((*mask.shape, 2), np.float32), np.full(mask.shape, 0.1, np.float32)
+    network = stirred(name, 4)
+    whole = apply(network, array, table, head.noisy.ijk_to_ras, mask, sigma, "cpu")
+    monkeypatch.setattr("deeprecon.dwmri.supervised.TILE", 16)
+    covered = np.zeros(mask.shape, int)
+    for core, _ in tiles(mask):
+        covered[core] += 1
+    assert len(tiles(mask)) == 2 * 2 * 2
+    assert covered.max() == 1
+    assert covered[mask].all()
+    tiled = apply(network, array, table, head.noisy.ijk_to_ras, mask, sigma, "cpu")
+    np.testing.assert_allclose(tiled[mask], whole[mask], atol=1e-5)
+    assert np.abs(tiled - array)[mask].mean() > 1e-3
 
 
 def test_the_finer_grid_covers_the_same_space():
