@@ -19,8 +19,10 @@ from deeprecon.data.volume import Volume
 Array = npt.NDArray[np.float64]
 
 _STORAGE = b"1.2.840.10008.5.1.4.1.1."
-_NOT_IMAGES = tuple(_STORAGE + kind for kind in (b"9.", b"11.", b"88.", b"104.", b"66.1", b"66.2", b"66.3"))
-"""Storage classes without pixels: waveforms, presentation states, reports, documents, registrations, fiducials."""
+_PRIVATE = (b"1.3.12.2.1107.5.9.1", b"1.3.46.670589.11.0.0.12.")
+_NOT_IMAGES = (*(_STORAGE + kind for kind in (b"4.2", b"9.", b"11.", b"66", b"88.", b"104.")), *_PRIVATE)
+"""Storage classes that are no images: spectra, waveforms, presentation states, raw data, registrations, fiducials,
+segmentations, reports, documents, and those of Siemens and Philips."""
 
 POSITION_TOLERANCE = 0.01
 """Share of the slice spacing by which a slice may lie off its place along the normal."""
@@ -41,6 +43,13 @@ class DicomSlice:
     spacing: tuple[float, float]  # between columns (i), between rows (j)
     thickness: float | None
     frame: int | None = None  # of an enhanced multi-frame file
+    groups: FrameGroups | None = None  # of the frame
+    mosaic: bool = False  # all slices of a volume as tiles of one image
+
+    @property
+    def name(self) -> str:
+        """The file and the frame, for messages."""
+        return self.path.name if self.frame is None else f"{self.path.name} (frame {self.frame + 1})"
 
     @property
     def normal(self) -> Array:
@@ -71,7 +80,7 @@ def read_dicom(path: Path) -> Volume:
 
     Raises:
         InputError: no DICOM image, several series, several images at one place, missing or unevenly spaced slices,
-            mixed orientation, size or thickness, multi-frame files other than enhanced CT, MR and PET.
+            mixed orientation, size or thickness, mosaics, multi-frame files other than enhanced CT, MR and PET.
     """
     folder = path if path.is_dir() else path.parent
     return assemble(folder, read_slices(path))
@@ -89,14 +98,15 @@ def read_slices(path: Path) -> list[DicomSlice]:
         for file in folder.iterdir()
         if file.is_file() and file.name != "DICOMDIR" and is_dicom(file) and not _holds_no_image(file)
     )
-    slices = [entry for file in files for entry in _read_headers(file)]
+    own = None
     if path.is_file():
-        own = next((entry.series for entry in slices if entry.path == path), None)
-        if own is None:
+        given = _read_headers(path) if path in files else []
+        if not given:
             raise InputError(
                 f"{path} is not a DICOM image with a place in the patient.", "Give a file of the image series."
             )
-        slices = [entry for entry in slices if entry.series == own]
+        own = given[0].series
+    slices = [entry for file in files for entry in _read_headers(file, own)]
     if not slices:
         raise InputError(
             f"The folder {folder} holds no DICOM image.",
@@ -112,6 +122,11 @@ def assemble(folder: Path, slices: Sequence[DicomSlice]) -> Volume:
     Raises:
         InputError: see `read_dicom`.
     """
+    if slices[0].mosaic:
+        raise InputError(
+            f"{slices[0].path} is a Siemens mosaic, which is read as a diffusion scan only.",
+            "Convert the series with dcm2niix.",
+        )
     slices, ijk_to_ras = arrange(folder, slices)
     return Volume(read_pixels(slices), ijk_to_ras, folder.name, slices[0].thickness)
 
@@ -159,9 +174,13 @@ def _reader(path: Path) -> Any:
     return reader
 
 
-def _read_headers(path: Path) -> list[DicomSlice]:
-    """The slices of one file; none of an image without a place in the patient (a screenshot, a curve)."""
+def _read_headers(path: Path, series: str | None = None) -> list[DicomSlice]:
+    """The slices of one file.
+
+    None of an image without a place in the patient (a screenshot, a curve), or of a series that is not asked for.
+    """
     reader = _reader(path)
+    reader.LoadPrivateTagsOn()
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
@@ -170,7 +189,14 @@ def _read_headers(path: Path) -> list[DicomSlice]:
     def text(tag: str) -> str:
         return str(reader.GetMetaData(tag)).strip(" \0") if reader.HasMetaDataKey(tag) else ""
 
-    def slice_of(position: str, orientation: str, spacing: str, thickness: str, frame: int | None = None) -> DicomSlice:
+    def slice_of(
+        position: str,
+        orientation: str,
+        spacing: str,
+        thickness: str,
+        frame: int | None = None,
+        groups: FrameGroups | None = None,
+    ) -> DicomSlice:
         row, column = _axes(path, _numbers(path, "ImageOrientationPatient", orientation, 6))
         row_spacing, column_spacing = _numbers(path, "PixelSpacing", spacing, 2)
         return DicomSlice(
@@ -185,10 +211,14 @@ def _read_headers(path: Path) -> list[DicomSlice]:
             (column_spacing, row_spacing),
             _numbers(path, "SliceThickness", thickness, 1)[0] if thickness else None,
             frame,
+            groups,
+            "MOSAIC" in text("0008|0008") or ("SIEMENS" in text("0019|0010") and bool(text("0019|100a"))),
         )
 
+    if series not in (None, text("0020|000e")):
+        return []
     if text("0008|0016") in ENHANCED:
-        return [slice_of(*_place(path, groups), frame) for frame, groups in enumerate(read_frame_groups(path))]
+        return [slice_of(*_place(groups), frame, groups) for frame, groups in enumerate(read_frame_groups(path))]
     if (reader.GetSize()[2] if len(reader.GetSize()) > 2 else 1) > 1:
         raise InputError(
             f"{path} is a multi-frame DICOM file of a kind that is not read directly.",
@@ -199,7 +229,7 @@ def _read_headers(path: Path) -> list[DicomSlice]:
     return [slice_of(text("0020|0032"), text("0020|0037"), text("0028|0030"), text("0018|0050"))]
 
 
-def _place(path: Path, groups: FrameGroups) -> tuple[str, str, str, str]:
+def _place(groups: FrameGroups) -> tuple[str, str, str, str]:
     """Position, orientation, pixel spacing and thickness of a frame as a header writes them."""
 
     def text(sequence: str, keyword: str) -> str:
@@ -257,20 +287,19 @@ def _check_alike(folder: Path, slices: Sequence[DicomSlice]) -> None:
     for entry in slices[1:]:
         if max(np.abs(entry.row - first.row).max(), np.abs(entry.column - first.column).max()) > 1e-3:
             raise InputError(
-                f"The series in {folder} mixes orientations: {first.path.name} and {entry.path.name} are not parallel.",
+                f"The series in {folder} mixes orientations: {first.name} and {entry.name} are not parallel.",
                 "Move each orientation into a folder of its own (scouts too).",
             )
         if entry.rows_columns != first.rows_columns or not np.allclose(entry.spacing, first.spacing, rtol=1e-3):
             raise InputError(
-                f"The series in {folder} mixes sizes: {first.path.name} and {entry.path.name} differ in "
-                "matrix or pixel spacing.",
+                f"The series in {folder} mixes sizes: {first.name} and {entry.name} differ in matrix or pixel spacing.",
                 "Move each into a folder of its own.",
             )
         thicknesses = [side.thickness for side in (entry, first) if side.thickness is not None]
         if len(thicknesses) == 1 or np.ptp(thicknesses or [0.0]) > 0.01:
             raise InputError(
-                f"The series in {folder} mixes slice thicknesses: {first.path.name} says "
-                f"{first.thickness} mm, {entry.path.name} {entry.thickness} mm.",
+                f"The series in {folder} mixes slice thicknesses: {first.name} says "
+                f"{first.thickness} mm, {entry.name} {entry.thickness} mm.",
                 "Move each into a folder of its own.",
             )
 
@@ -291,7 +320,7 @@ def _step(folder: Path, slices: Sequence[DicomSlice]) -> Array:
     if gaps[same] < 0.01:
         raise InputError(
             f"The series in {folder} has several images at one place ({int((gaps < 0.01).sum())} too many, such as "
-            f"{slices[same].path.name} and {slices[same + 1].path.name}).",
+            f"{slices[same].name} and {slices[same + 1].name}).",
             "Keep one image per place: remove repeats, other time points, or the phase images of a PSIR series.",
         )
     off = np.abs(gaps - spacing)
@@ -300,8 +329,8 @@ def _step(folder: Path, slices: Sequence[DicomSlice]) -> Array:
         ratio = gaps[worst] / spacing
         kind = "misses slices" if ratio > 1.5 and abs(ratio - round(ratio)) < 0.05 else "is spaced unevenly"
         raise InputError(
-            f"The series in {folder} {kind}: {gaps[worst]:.2f} mm between {slices[worst].path.name} and "
-            f"{slices[worst + 1].path.name}, {spacing:.2f} mm elsewhere.",
+            f"The series in {folder} {kind}: {gaps[worst]:.2f} mm between {slices[worst].name} and "
+            f"{slices[worst + 1].name}, {spacing:.2f} mm elsewhere.",
             "Add the missing files, or give the parts as stacks of their own.",
         )
     step = (slices[-1].position - first.position) / (len(slices) - 1)

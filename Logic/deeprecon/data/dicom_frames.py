@@ -34,44 +34,55 @@ def read_frame_groups(path: Path) -> list[FrameGroups]:
     """Functional groups of each frame of an enhanced file.
 
     Raises:
-        InputError: the file is damaged.
+        InputError: the file is damaged, or does not describe each of its frames.
     """
-    return _frame_groups(read_header(path))
+    return _frame_groups(path, read_header(path))
 
 
 def read_frame_pixels(path: Path) -> npt.NDArray[np.generic]:
-    """Pixels (frame, j, i) of an enhanced file, each frame rescaled as it says itself.
+    """Pixels (frame, j, i) of an enhanced file, each frame rescaled as it says itself, else as the file says.
 
     Raises:
-        InputError: the file is damaged or compressed.
+        InputError: the file is damaged, or its compression is not supported.
     """
     import pydicom
 
+    compressed = False
     try:
         dataset = pydicom.dcmread(path)
         compressed = bool(dataset.file_meta.TransferSyntaxUID.is_encapsulated)
-        stored = None if compressed else np.asarray(dataset.pixel_array)
+        stored = np.asarray(dataset.pixel_array)
+        scales = np.array([_scale(groups, dataset) for groups in _frame_groups(path, dataset)])
+    except InputError:
+        raise
     except Exception as error:  # of a damaged file pydicom raises whatever its parser met
+        if compressed:
+            raise InputError(
+                f"{path} is a compressed multi-frame file, which cannot be read here.",
+                "Export it without compression, or convert it with dcm2niix.",
+            ) from error
         raise InputError(*(words.format(path=path) for words in CUT_OFF)) from error
-    if stored is None:
-        raise InputError(
-            f"{path} is a compressed multi-frame file, which is not read directly.",
-            "Export it without compression, or convert it with dcm2niix.",
-        )
     stored = stored.reshape(-1, *stored.shape[-2:])
-    scales = np.array([_scale(groups) for groups in _frame_groups(dataset)])
+    if dataset.PixelRepresentation == 1:  # pydicom before 3 leaves the bits above the sign as they are in the file
+        unused = dataset.BitsAllocated - dataset.BitsStored
+        stored = (stored << unused) >> unused
     if (scales == (1.0, 0.0)).all():
         return stored
     slopes, intercepts = scales.astype(np.float32).T[..., None, None]
-    rescaled: npt.NDArray[np.float32] = stored * slopes + intercepts
+    rescaled: npt.NDArray[np.float32] = stored.astype(np.float32) * slopes + intercepts
     return rescaled
 
 
-def _frame_groups(dataset: Any) -> list[FrameGroups]:
+def _frame_groups(path: Path, dataset: Any) -> list[FrameGroups]:
+    frames = dataset.get("PerFrameFunctionalGroupsSequence")
+    if not frames or len(frames) != int(dataset.get("NumberOfFrames") or 1):
+        raise InputError(f"{path} does not describe each of its frames.", "Export the series again.")
     shared = first_item(dataset, "SharedFunctionalGroupsSequence")
-    return [FrameGroups(own, {} if shared is None else shared) for own in dataset.PerFrameFunctionalGroupsSequence]
+    return [FrameGroups(own, {} if shared is None else shared) for own in frames]
 
 
-def _scale(groups: FrameGroups) -> tuple[float, float]:
+def _scale(groups: FrameGroups, dataset: Any) -> tuple[float, float]:
     item = groups.item("PixelValueTransformationSequence")
-    return (1.0, 0.0) if item is None else (float(item.RescaleSlope), float(item.RescaleIntercept))
+    said = dataset if item is None else item
+    slope, intercept = said.get("RescaleSlope"), said.get("RescaleIntercept")
+    return 1.0 if slope is None else float(slope), 0.0 if intercept is None else float(intercept)

@@ -3,14 +3,13 @@
 One file may hold a slice of a volume, a volume as a Siemens mosaic, or any number of frames (enhanced files). b-value
 and direction stand in the frames' MR Diffusion Sequence (PS3.3, C.8.13.5.9), in Diffusion b-value (0018,9087) and
 Diffusion Gradient Orientation (0018,9089), all in patient axes, or in the private entries of Siemens (0019,100c and
-100e) that mean the same.
+100e) that mean the same, where the entries of group 0019 are Siemens'.
 """
 
 from __future__ import annotations
 
 import struct
 from base64 import b64decode
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,16 +19,37 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.dicom import DicomSlice, arrange, read_pixels, read_slices
-from deeprecon.data.dicom_frames import FrameGroups, read_frame_groups
+from deeprecon.data.dicom_frames import FrameGroups
 from deeprecon.data.dicom_header import first_item
 from deeprecon.data.dwi_mosaic import read_mosaic
 from deeprecon.data.dwi_scan import DwiScan
 from deeprecon.data.errors import InputError
 from deeprecon.data.gradients import B0_THRESHOLD, GradientTable, gradient_table
 
-_B_VALUE = ("0018|9087", "0019|100c")
-_DIRECTION = ("0018|9089", "0019|100e")
+_B_VALUE, _DIRECTION = "0018|9087", "0018|9089"
+_SIEMENS, _SIEMENS_B_VALUE, _SIEMENS_DIRECTION = "0019|0010", "0019|100c", "0019|100e"
+_LEFT_OUT = {"P", "PHASE", "PHASE MAP", "R", "REAL", "I", "IMAGINARY", "ADC", "EADC", "FA", "TRACEW", "TRACE"}
+_AVERAGE = "ISOTROPIC"
+SAME_PLACE = 0.01
+"""mm along the normal within which slices of different volumes lie at one place."""
 _CONVERT = "Convert it with dcm2niix, and give the NIfTI file with its .bval and .bvec."
+
+
+@dataclass(frozen=True, eq=False)
+class _Said:
+    """What a file or frame says of its weighting.
+
+    Attributes:
+        b: s/mm^2; None where it does not say.
+        direction: LPS, zero where there is none.
+        kinds: words of its image or frame type, its complex component and its directionality.
+        echo: echo time in ms; None where it does not say.
+    """
+
+    b: float | None
+    direction: list[float]
+    kinds: set[str]
+    echo: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,51 +60,59 @@ class _Weighted:
     instance: int
     b: float
     direction: npt.NDArray[np.float64]  # LPS, zero where there is none
-    average: bool = False  # over the directions, computed by the scanner
+    echo: float | None
 
 
 def read_dwi_dicom(path: Path) -> DwiScan:
     """Read a diffusion series: a folder that holds one, or one file of it.
 
-    The images at one place, in the order of their instance numbers and frames, are the volumes. Averages over the
-    directions, which scanners add, are left out; the scan's notes say so.
+    The images at one place, in the order of their instance numbers and frames, are the volumes. Phases, and what the
+    scanner computed (averages over the directions, maps of diffusion), are left out; the scan's notes say so.
 
     Raises:
-        InputError: not a diffusion series, volumes that lack slices, slices of one volume with different weightings,
-            and what `read_dicom` raises.
+        InputError: not a diffusion series, several echo times, volumes that lack slices or lie apart, slices of one
+            volume with different weightings, and what `read_dicom` raises.
     """
     folder = path if path.is_dir() else path.parent
     slices = read_slices(path)
-    if "MOSAIC" in _text(_reader(slices[0].path), "0008|0008"):
+    if slices[0].mosaic:
         return _from_mosaics(folder, slices)
     every = _weighted(slices)
-    volumes = _volumes(folder, [entry for entry in every if not entry.average])
+    if not every:
+        raise InputError(f"The series in {folder} holds only phases or computed maps.", "Give the scan itself.")
+    volumes = _volumes(folder, every)
     arranged = [arrange(folder, [entry.slice for entry in volume]) for volume in volumes]
+    first, ijk_to_ras = arranged[0]
+    for number, (members, own) in enumerate(arranged):
+        if members[0].rows_columns != first[0].rows_columns or not np.allclose(own, ijk_to_ras, atol=0.02):
+            raise InputError(f"Volume {number} in {folder} lies elsewhere than the first one.", _CONVERT)
     pixels = read_pixels([entry for members, _ in arranged for entry in members])
     array = np.moveaxis(pixels.reshape(len(volumes), -1, *pixels.shape[1:]), 0, -1)
     table = _table(folder, [volume[0].b for volume in volumes], [volume[0].direction for volume in volumes])
-    left_out = sum(entry.average for entry in every)
-    notes = (f"{left_out} images that are averages over the directions were left out.",) if left_out else ()
-    return DwiScan(np.ascontiguousarray(array), arranged[0][1], table, folder.name, notes=notes)
+    left_out = len(slices) - len(every)
+    notes = (f"{left_out} images were left out: phases, or computed by the scanner.",) if left_out else ()
+    return DwiScan(np.ascontiguousarray(array), ijk_to_ras, table, folder.name, notes=notes)
 
 
 def _volumes(folder: Path, every: Sequence[_Weighted]) -> list[tuple[_Weighted, ...]]:
     """The slices of each volume, in no particular order."""
-    places: dict[float, list[_Weighted]] = defaultdict(list)
-    normal = every[0].slice.normal if every else np.zeros(3)
-    for entry in every:
-        places[round(float(entry.slice.position @ normal), 2)].append(entry)
-    counts = {len(entries) for entries in places.values()}
-    if not counts:
-        raise InputError(f"The series in {folder} holds only averages over the directions.", "Give the scan itself.")
+    echoes = sorted({round(entry.echo, 1) for entry in every if entry.echo is not None})
+    if len(echoes) > 1:
+        raise InputError(f"The series in {folder} has echo times of {echoes[0]:g} to {echoes[-1]:g} ms.", _CONVERT)
+    normal = every[0].slice.normal
+    along = np.array([entry.slice.position @ normal for entry in every])
+    order = np.argsort(along, kind="stable")
+    starts = np.flatnonzero(np.diff(along[order]) > SAME_PLACE) + 1
+    places = [[every[number] for number in part] for part in np.split(order, starts)]
+    counts = {len(entries) for entries in places}
     if len(counts) > 1:
         raise InputError(
             f"The series in {folder} has {min(counts)} to {max(counts)} images at one place: volumes lack slices.",
             "Export the series again.",
         )
-    for entries in places.values():
+    for entries in places:
         entries.sort(key=lambda entry: (entry.instance, entry.slice.frame or 0))
-    volumes = list(zip(*places.values(), strict=True))
+    volumes = list(zip(*places, strict=True))
     for number, (first, *others) in enumerate(volumes):
         if any(abs(one.b - first.b) > 1 or np.abs(one.direction - first.direction).max() > 0.01 for one in others):
             raise InputError(f"The slices of volume {number} in {folder} differ in b-value or direction.", _CONVERT)
@@ -108,40 +136,51 @@ def _table(folder: Path, bvals: list[float], directions: list[npt.NDArray[np.flo
 
 
 def _weighted(slices: Sequence[DicomSlice]) -> list[_Weighted]:
-    files: dict[Path, list[DicomSlice]] = defaultdict(list)
-    for entry in slices:
-        files[entry.path].append(entry)
+    """Those of the slices that were measured, and are magnitudes."""
+    readers = {path: _reader(path) for path in dict.fromkeys(entry.path for entry in slices)}
     found = []
-    for path, entries in files.items():
-        reader = _reader(path)
+    for entry in slices:
+        reader = readers[entry.path]
+        said = _of_file(reader) if entry.groups is None else _of_frame(entry.groups)
+        if said.kinds & _LEFT_OUT or (_AVERAGE in said.kinds and said.b):
+            continue
+        if said.b is None:
+            raise InputError(f"{entry.path} does not say its b-value where this program looks for it.", _CONVERT)
+        if said.b > B0_THRESHOLD and not any(said.direction):
+            raise InputError(f"{entry.path} has b = {said.b:g} but does not say its direction.", _CONVERT)
         instance = int(next(iter(_numbers(reader, "0020|0013")), 0))
-        groups = [] if entries[0].frame is None else read_frame_groups(path)
-        for entry in entries:
-            b, direction, kind = _of_file(reader) if entry.frame is None else _of_frame(groups[entry.frame])
-            if b is None:
-                raise InputError(f"{path} does not say its b-value where this program looks for it.", _CONVERT)
-            average = b > B0_THRESHOLD and kind == "ISOTROPIC"
-            if b > B0_THRESHOLD and not average and not any(direction):
-                raise InputError(f"{path} has b = {b:g} but does not say its direction.", _CONVERT)
-            found.append(_Weighted(entry, instance, b, np.array(direction), average))
+        found.append(_Weighted(entry, instance, said.b, np.array(said.direction), said.echo))
     return found
 
 
-def _of_file(reader: Any) -> tuple[float | None, list[float], str]:
-    """b-value, direction and directionality of a file."""
-    b = next((values[0] for tag in _B_VALUE if (values := _numbers(reader, tag))), None)
-    direction = next((values for tag in _DIRECTION if len(values := _numbers(reader, tag)) == 3), [0.0, 0.0, 0.0])
-    return b, direction, _text(reader, "0018|9075")
+def _of_file(reader: Any) -> _Said:
+    b, direction = _numbers(reader, _B_VALUE), _numbers(reader, _DIRECTION)
+    if "SIEMENS" in _text(reader, _SIEMENS):
+        b, direction = b or _numbers(reader, _SIEMENS_B_VALUE), direction or _numbers(reader, _SIEMENS_DIRECTION)
+    words = "\\".join(_text(reader, tag) for tag in ("0008|0008", "0008|9208", "0018|9075"))
+    echo = next(iter(_numbers(reader, "0018|0081")), None)
+    return _Said(next(iter(b), None), direction if len(direction) == 3 else [0.0] * 3, _words(words), echo)
 
 
-def _of_frame(groups: FrameGroups) -> tuple[float | None, list[float], str]:
-    """b-value, direction and directionality of a frame."""
-    item = groups.item("MRDiffusionSequence")
-    if item is None or item.get("DiffusionBValue") is None:
-        return None, [0.0, 0.0, 0.0], ""
-    gradient = first_item(item, "DiffusionGradientDirectionSequence")
-    direction = [0.0, 0.0, 0.0] if gradient is None else [float(v) for v in gradient.DiffusionGradientOrientation]
-    return float(item.DiffusionBValue), direction, item.get("DiffusionDirectionality", "")
+def _of_frame(groups: FrameGroups) -> _Said:
+    item, kind, echo = (
+        groups.item(name) or {} for name in ("MRDiffusionSequence", "MRImageFrameTypeSequence", "MREchoSequence")
+    )
+    directionality = item.get("DiffusionDirectionality") or ""
+    b = item.get("DiffusionBValue")
+    if b is None and directionality == "NONE":
+        b = 0.0
+    gradient = first_item(item, "DiffusionGradientDirectionSequence") or {}
+    direction = [float(value) for value in gradient.get("DiffusionGradientOrientation") or (0, 0, 0)]
+    words = [*(kind.get("FrameType") or ()), kind.get("ComplexImageComponent") or "", directionality]
+    time = echo.get("EffectiveEchoTime")
+    return _Said(
+        None if b is None else float(b), direction, _words("\\".join(words)), None if time is None else float(time)
+    )
+
+
+def _words(text: str) -> set[str]:
+    return {word.strip().upper() for word in text.split("\\")}
 
 
 def _reader(path: Path) -> Any:

@@ -58,29 +58,27 @@ def read_mosaic(entry: DicomSlice) -> Mosaic:
         InputError: no CSA header, or one without what is needed.
     """
     header = read_header(entry.path)
+    rows, columns = entry.rows_columns
     try:
         csa = read_csa(bytes(header.private_block(0x0029, CREATOR)[0x10].value))
         tiles, normal = int(csa["NumberOfImagesInMosaic"][0]), np.array(csa["SliceNormalVector"], float)
-        b, direction = float(csa["B_value"][0]), csa["DiffusionGradientDirection"] or ["0", "0", "0"]
+        b, direction = float(csa["B_value"][0]), np.array(csa["DiffusionGradientDirection"] or np.zeros(3), float)
         step = float(header.get("SpacingBetweenSlices") or header.SliceThickness)
         side = _side(tiles)
-    except (KeyError, IndexError, ValueError, AttributeError, struct.error) as error:
+        if normal.shape != (3,) or direction.shape != (3,) or rows % side or columns % side:
+            raise ValueError("no mosaic")
+    except (KeyError, IndexError, ValueError, TypeError, AttributeError, ZeroDivisionError, struct.error) as error:
         raise InputError(
             f"{entry.path} is a mosaic that does not say how its slices lie, or how they were weighted.",
             "Convert the series with dcm2niix, and give the NIfTI file with its .bval and .bvec.",
         ) from error
     axes = np.stack([entry.row * entry.spacing[0], entry.column * entry.spacing[1], normal * step], axis=1)
-    whole = np.array(entry.rows_columns[::-1], float)
+    whole = np.array([columns, rows], float)
     affine = np.eye(4)
     affine[:3, :3] = axes
     affine[:3, 3] = entry.position + axes[:, :2] @ (whole - whole / side) / 2  # that of the mosaic is of its corner
-    return Mosaic(
-        tiles,
-        np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine + 0.0,
-        b,
-        np.array(direction, float),
-        int(header.get("InstanceNumber") or 0),
-    )
+    instance = int(header.get("InstanceNumber") or 0)
+    return Mosaic(tiles, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine + 0.0, b, direction, instance)
 
 
 def read_csa(content: bytes) -> dict[str, list[str]]:

@@ -212,6 +212,37 @@ def test_an_enhanced_multi_frame_file_is_a_volume_with_each_frame_rescaled_by_it
         assert volume.slice_thickness == 5
 
 
+def test_an_enhanced_file_may_be_signed_and_rescaled_as_a_whole(tmp_path):
+    expected = enhanced(tmp_path / "s")
+    data = pydicom.dcmread(tmp_path / "s" / "IM0001")
+    stored = data.pixel_array
+    data.BitsStored, data.HighBit = 12, 11
+    data.PixelData = (stored & 0x0FFF).astype("<u2").tobytes()
+    for frame in data.PerFrameFunctionalGroupsSequence:
+        del frame.PixelValueTransformationSequence
+    data.RescaleSlope, data.RescaleIntercept = 2, -1024
+    data.save_as(tmp_path / "s" / "IM0001")
+    volume = read_volume(tmp_path / "s")
+    np.testing.assert_array_equal(volume.array, 2.0 * stored[::-1] - 1024)
+    assert stored.min() < 0
+    assert volume.array.shape == expected.array.shape
+
+
+def test_what_else_lies_in_a_folder_does_not_hinder_a_series(tmp_path):
+    expected = write_series(tmp_path / "s", series=SERIES)
+    for number, uid in enumerate(("1.2.840.10008.5.1.4.1.1.66", "1.3.12.2.1107.5.9.1", "1.2.840.10008.5.1.4.1.1.4.2")):
+        data = pydicom.dcmread(tmp_path / "s" / "IM0001")
+        data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID = uid
+        del data.PixelData
+        data.save_as(tmp_path / "s" / f"XX{number}")
+    np.testing.assert_array_equal(read_volume(tmp_path / "s").array, expected.array)
+    other = pydicom.dcmread(tmp_path / "s" / "IM0001")  # a movie of another series
+    other.SeriesInstanceUID, other.NumberOfFrames = generate_uid(), 3
+    other.PixelData = other.PixelData * 3
+    other.save_as(tmp_path / "s" / "MOVIE")
+    np.testing.assert_array_equal(read_volume(tmp_path / "s" / "IM0001").array, expected.array)
+
+
 def test_an_enhanced_file_without_places_and_a_compressed_one_are_refused(tmp_path):
     enhanced(tmp_path / "s")
     data = pydicom.dcmread(tmp_path / "s" / "IM0001")
@@ -225,6 +256,10 @@ def test_an_enhanced_file_without_places_and_a_compressed_one_are_refused(tmp_pa
     del data.PerFrameFunctionalGroupsSequence[2].PlanePositionSequence
     data.save_as(tmp_path / "t" / "IM0001")
     with pytest.raises(InputError, match="ImagePositionPatient"):
+        read_volume(tmp_path / "t")
+    del data.PerFrameFunctionalGroupsSequence[2]
+    data.save_as(tmp_path / "t" / "IM0001")
+    with pytest.raises(InputError, match="does not describe each of its frames"):
         read_volume(tmp_path / "t")
 
 

@@ -13,6 +13,7 @@ from deeprecon.data.dwi_io import read_dwi, write_dwi
 from deeprecon.data.dwi_scan import DwiScan, with_finite_values
 from deeprecon.data.errors import InputError
 from deeprecon.data.gradients import from_fsl, gradient_table, to_fsl
+from deeprecon.data.volume_io import read_volume
 
 from .orientations import KINDS, image, orders, rotation
 from .test_dicom import one_item, write_frames, write_slice
@@ -291,9 +292,54 @@ def test_enhanced_files_become_volumes_without_the_averages_that_the_scanner_add
     expected = write_enhanced(tmp_path / "d", slices_first, files)
     scan = read_dwi(tmp_path / "d")
     same(scan, expected)
-    assert scan.notes == ("3 images that are averages over the directions were left out.",)
+    assert scan.notes == ("3 images were left out: phases, or computed by the scanner.",)
     write_enhanced(tmp_path / "e", slices_first, 1, averages=False)
     assert read_dwi(tmp_path / "e").notes == ()
+
+
+def test_phases_and_computed_maps_are_no_volumes(tmp_path):
+    import pydicom
+
+    expected = write_dicom(tmp_path / "d")
+    for number, words in (
+        (3, ["ORIGINAL", "PRIMARY", "PHASE MAP", "P"]),
+        (4, ["DERIVED", "PRIMARY", "DIFFUSION", "ADC"]),
+    ):
+        for k in range(3):
+            data = pydicom.dcmread(tmp_path / "d" / f"IM0{k}")
+            data.ImageType, data.InstanceNumber = words, 10 + 3 * number + k
+            data.save_as(tmp_path / "d" / f"IM{number}{k}")
+    scan = read_dwi(tmp_path / "d")
+    same(scan, expected)
+    assert scan.notes == ("6 images were left out: phases, or computed by the scanner.",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"EchoTime": 80.0}, "echo times of 60 to 80 ms"),
+        ({"PixelSpacing": [1.3, 1.4]}, "lies elsewhere"),
+        ({"moved": 0.5}, "lies elsewhere"),
+    ],
+    ids=["echo", "spacing", "place"],
+)
+def test_volumes_that_do_not_belong_together_are_refused(tmp_path, changes, said):
+    import pydicom
+
+    write_dicom(tmp_path / "d")
+    for path in (tmp_path / "d").iterdir():
+        data = pydicom.dcmread(path)
+        data.EchoTime = 60.0
+        if path.name.startswith("IM2"):
+            for name, value in changes.items():
+                if name == "moved":
+                    row = np.array(data.ImageOrientationPatient[:3], float)
+                    data.ImagePositionPatient = list(np.array(data.ImagePositionPatient, float) + value * row)
+                else:
+                    setattr(data, name, value)
+        data.save_as(path)
+    with pytest.raises(InputError, match=said):
+        read_dwi(tmp_path / "d")
 
 
 def siemens_mosaics(folder):
@@ -332,15 +378,22 @@ def test_siemens_mosaics_are_read_as_nibabel_reads_them(tmp_path):
     np.testing.assert_allclose(scan.gradients.directions[1], vector, atol=1e-6)
 
 
-def test_a_mosaic_without_the_header_that_places_its_slices_is_refused(tmp_path):
+@pytest.mark.parametrize("header", [bytes(200), b"SV10" + bytes(200), b""], ids=["other", "cut off", "empty"])
+def test_a_mosaic_without_the_header_that_places_its_slices_is_refused(tmp_path, header):
     import pydicom
 
     siemens_mosaics(tmp_path / "d")
     data = pydicom.dcmread(tmp_path / "d" / "0.dcm")
-    data.private_block(0x0029, "SIEMENS CSA HEADER")[0x10].value = bytes(200)
+    data.private_block(0x0029, "SIEMENS CSA HEADER")[0x10].value = header
     data.save_as(tmp_path / "d" / "0.dcm")
     with pytest.raises(InputError, match="does not say how its slices lie"):
         read_dwi(tmp_path / "d")
+
+
+def test_a_mosaic_is_never_taken_for_one_large_slice(tmp_path):
+    siemens_mosaics(tmp_path / "d")
+    with pytest.raises(InputError, match="Siemens mosaic"):
+        read_volume(tmp_path / "d" / "0.dcm")
 
 
 # what cannot be
