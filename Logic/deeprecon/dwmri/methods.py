@@ -10,6 +10,7 @@ import numpy.typing as npt
 from torch import nn
 
 from deeprecon.data.dwi_scan import DwiScan
+from deeprecon.data.errors import InputError
 from deeprecon.data.gradients import GradientTable
 from deeprecon.dwmri import classical
 from deeprecon.dwmri.filters import gaussian
@@ -20,12 +21,15 @@ from deeprecon.dwmri.pca import LARGE
 from deeprecon.dwmri.rician import correct_bias
 from deeprecon.dwmri.selfsupervised import noise_taps, refine, simulate
 from deeprecon.jobs.run import Run
+from deeprecon.training.estimate import free_bytes
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
 MARGIN = 4
 """Voxels around the mask that are looked at: the network sees three far."""
+FINER_BYTES, FINER_BASE = 400, 0.5e9
+"""Memory that a scan of half the voxel size takes, report and all: for each value before, and of the program."""
 
 CLASSICAL: dict[Method, classical.Denoiser] = {
     Method.MPPCA: classical.mppca,
@@ -77,6 +81,7 @@ def enhance_with(
 
     base, inside, level = scan, mask, sigma
     if scale == 2:
+        _refuse_too_large(scan)
         base = finer_scan(scan)
         inside, level = np.kron(mask, np.ones((2, 2, 2), bool)), np.kron(sigma, np.ones((2, 2, 2), np.float32))
 
@@ -93,6 +98,16 @@ def enhance_with(
     result, uncertainty = base.array.astype(np.float32), np.where(inside, error, 0).astype(np.float32)
     result[inside] = found[inside]
     return Denoised(result, uncertainty), base, np.asarray(inside), np.asarray(level)
+
+
+def _refuse_too_large(scan: DwiScan) -> None:
+    need, free = FINER_BYTES * scan.array.size + FINER_BASE, free_bytes("cpu")
+    if free is not None and need > free:
+        raise InputError(
+            f"{scan.name} with voxels of half the size takes about {need / 1e9:.1f} GB of memory, of which "
+            f"{free / 1e9:.1f} GB are free.",
+            "Crop the scan to the head, or to what is of interest, or close other programs.",
+        )
 
 
 def denoise(

@@ -317,7 +317,7 @@ def test_a_network_is_trained_kept_and_applied(settings, pairs, files, head, run
 
 
 def test_super_resolution_gives_a_finer_scan_and_calls_it_interpolation(
-    head, tmp_path, run_train, done, figures_of, warnings_of
+    head, tmp_path, run_train, done, start, figures_of, warnings_of, monkeypatch
 ):
     coarse = DwiScan(downsample(head.clean.array), _coarser(head.clean.ijk_to_ras), head.clean.gradients, "coarse")
     given = {
@@ -337,6 +337,11 @@ def test_super_resolution_gives_a_finer_scan_and_calls_it_interpolation(
     assert error < linear
     assert any("no new detail" in text for text in warnings_of(output))
     assert read_volume(output / "mask.nii.gz").array.shape == head.clean.shape
+    monkeypatch.setattr("deeprecon.dwmri.methods.free_bytes", lambda device: 400_000_000)
+    code, output = start("enhance", inputs={"dwi": given["noisy"][0], "bundle": trained / "bundle"})
+    assert code == 2
+    told = (output / ".job" / "events.jsonl").read_text(encoding="utf-8")
+    assert "about 0.5 GB of memory, of which 0.4 GB are free" in told
 
 
 def _coarser(affine):
