@@ -73,8 +73,11 @@ def train(host: Any, widget: Any, folder: Path) -> None:
     if panel.runPanel.state.value != "done":
         raise SystemExit(panel.runPanel.error)
     host.process(0.3)
+    shown = "models/autoencoder"  # no picture shows the folders of a machine
     panel.ui.folderEdit.blockSignals(True)
-    panel.ui.folderEdit.currentPath = "models/autoencoder"  # no picture shows the folders of a machine
+    panel.ui.folderEdit.currentPath = shown
+    message = panel.runPanel.ui.messageLabel
+    message.text = message.text.replace(str(folder), shown)
     host.screenshot(path("training"))
 
 
