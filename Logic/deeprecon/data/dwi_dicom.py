@@ -12,6 +12,7 @@ import struct
 from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ _B_VALUE, _DIRECTION = "0018|9087", "0018|9089"
 _SIEMENS, _SIEMENS_B_VALUE, _SIEMENS_DIRECTION = "0019|0010", "0019|100c", "0019|100e"
 _LEFT_OUT = {"P", "PHASE", "PHASE MAP", "R", "REAL", "I", "IMAGINARY", "ADC", "EADC", "FA", "TRACEW", "TRACE"}
 _AVERAGE = "ISOTROPIC"
-SAME_PLACE = 0.01
+"""Words of image types, complex components and directionalities: what is no magnitude that was measured."""
+_SAME_PLACE = 0.01
 """mm along the normal within which slices of different volumes lie at one place."""
 _CONVERT = "Convert it with dcm2niix, and give the NIfTI file with its .bval and .bvec."
 
@@ -102,7 +104,7 @@ def _volumes(folder: Path, every: Sequence[_Weighted]) -> list[tuple[_Weighted, 
     normal = every[0].slice.normal
     along = np.array([entry.slice.position @ normal for entry in every])
     order = np.argsort(along, kind="stable")
-    starts = np.flatnonzero(np.diff(along[order]) > SAME_PLACE) + 1
+    starts = np.flatnonzero(np.diff(along[order]) > _SAME_PLACE) + 1
     places = [[every[number] for number in part] for part in np.split(order, starts)]
     counts = {len(entries) for entries in places}
     if len(counts) > 1:
@@ -137,19 +139,19 @@ def _table(folder: Path, bvals: list[float], directions: list[npt.NDArray[np.flo
 
 def _weighted(slices: Sequence[DicomSlice]) -> list[_Weighted]:
     """Those of the slices that were measured, and are magnitudes."""
-    readers = {path: _reader(path) for path in dict.fromkeys(entry.path for entry in slices)}
     found = []
-    for entry in slices:
-        reader = readers[entry.path]
-        said = _of_file(reader) if entry.groups is None else _of_frame(entry.groups)
-        if said.kinds & _LEFT_OUT or (_AVERAGE in said.kinds and said.b):
-            continue
-        if said.b is None:
-            raise InputError(f"{entry.path} does not say its b-value where this program looks for it.", _CONVERT)
-        if said.b > B0_THRESHOLD and not any(said.direction):
-            raise InputError(f"{entry.path} has b = {said.b:g} but does not say its direction.", _CONVERT)
+    for path, entries in groupby(slices, key=lambda entry: entry.path):
+        reader = _reader(path)
         instance = int(next(iter(_numbers(reader, "0020|0013")), 0))
-        found.append(_Weighted(entry, instance, said.b, np.array(said.direction), said.echo))
+        for entry in entries:
+            said = _of_file(reader) if entry.groups is None else _of_frame(entry.groups)
+            if said.kinds & _LEFT_OUT or (_AVERAGE in said.kinds and said.b):
+                continue
+            if said.b is None:
+                raise InputError(f"{path} does not say its b-value where this program looks for it.", _CONVERT)
+            if said.b > B0_THRESHOLD and not any(said.direction):
+                raise InputError(f"{path} has b = {said.b:g} but does not say its direction.", _CONVERT)
+            found.append(_Weighted(entry, instance, said.b, np.array(said.direction), said.echo))
     return found
 
 
