@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from deeprecon.data.radiograph import read_radiograph
 from deeprecon.data.tables import read_table, write_table
 from deeprecon.data.volume_io import read_volume
 
-DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "ctpa"
+DATA = Path(os.environ.get("DEEPRECON_DATA") or Path(__file__).resolve().parents[4] / "shared" / "data") / "ctpa"
 FILM, THORAX, LUNGS, CROP = (
     DATA / name
     for name in (
