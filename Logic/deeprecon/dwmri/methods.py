@@ -75,6 +75,9 @@ def enhance_with(
 
     Returns:
         The result; the scan, mask and noise on its grid.
+
+    Raises:
+        InputError: too little memory for voxels of half the size.
     """
     from deeprecon.dwmri.context import downsample, finer_scan
     from deeprecon.dwmri.supervised import apply
