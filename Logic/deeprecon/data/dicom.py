@@ -98,7 +98,7 @@ def read_slices(path: Path) -> list[DicomSlice]:
         for file in folder.iterdir()
         if file.is_file() and file.name != "DICOMDIR" and is_dicom(file) and not _holds_no_image(file)
     )
-    own = None
+    own, given = None, []
     if path.is_file():
         given = _read_headers(path) if path in files else []
         if not given:
@@ -106,7 +106,7 @@ def read_slices(path: Path) -> list[DicomSlice]:
                 f"{path} is not a DICOM image with a place in the patient.", "Give a file of the image series."
             )
         own = given[0].series
-    slices = [entry for file in files for entry in _read_headers(file, own)]
+    slices = [entry for file in files for entry in (given if file == path else _read_headers(file, own))]
     if not slices:
         raise InputError(
             f"The folder {folder} holds no DICOM image.",
@@ -174,10 +174,11 @@ def _reader(path: Path) -> Any:
     return reader
 
 
-def _read_headers(path: Path, series: str | None = None) -> list[DicomSlice]:
-    """The slices of one file.
+def open_header(path: Path) -> Any:
+    """A SimpleITK reader that knows the header of a file, private entries too.
 
-    None of an image without a place in the patient (a screenshot, a curve), or of a series that is not asked for.
+    Raises:
+        InputError: the file is damaged.
     """
     reader = _reader(path)
     reader.LoadPrivateTagsOn()
@@ -185,6 +186,15 @@ def _read_headers(path: Path, series: str | None = None) -> list[DicomSlice]:
         reader.ReadImageInformation()
     except RuntimeError as error:
         raise InputError(f"{path} is cut off or damaged.", "Copy or export the series again.") from error
+    return reader
+
+
+def _read_headers(path: Path, series: str | None = None) -> list[DicomSlice]:
+    """The slices of one file.
+
+    None of an image without a place in the patient (a screenshot, a curve), or of a series that is not asked for.
+    """
+    reader = open_header(path)
 
     def text(tag: str) -> str:
         return str(reader.GetMetaData(tag)).strip(" \0") if reader.HasMetaDataKey(tag) else ""

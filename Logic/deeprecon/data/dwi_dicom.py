@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deeprecon.data.dicom import DicomSlice, arrange, read_pixels, read_slices
+from deeprecon.data.dicom import DicomSlice, arrange, open_header, read_pixels, read_slices
 from deeprecon.data.dicom_frames import FrameGroups
 from deeprecon.data.dicom_header import first_item
 from deeprecon.data.dwi_mosaic import read_mosaic
@@ -141,7 +141,7 @@ def _weighted(slices: Sequence[DicomSlice]) -> list[_Weighted]:
     """Those of the slices that were measured, and are magnitudes."""
     found = []
     for path, entries in groupby(slices, key=lambda entry: entry.path):
-        reader = _reader(path)
+        reader = open_header(path)
         instance = int(next(iter(_numbers(reader, "0020|0013")), 0))
         for entry in entries:
             said = _of_file(reader) if entry.groups is None else _of_frame(entry.groups)
@@ -183,17 +183,6 @@ def _of_frame(groups: FrameGroups) -> _Said:
 
 def _words(text: str) -> set[str]:
     return {word.strip().upper() for word in text.split("\\")}
-
-
-def _reader(path: Path) -> Any:
-    import SimpleITK as sitk
-
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO("GDCMImageIO")
-    reader.SetFileName(str(path))
-    reader.LoadPrivateTagsOn()
-    reader.ReadImageInformation()
-    return reader
 
 
 def _text(reader: Any, tag: str) -> str:
