@@ -235,9 +235,8 @@ def _repaired(
     """The scan with the slices that are lost, and the volumes that the user named, replaced as far as that goes."""
     named = parse_volumes(parameters.impute)
     check_named(named, scan.gradients)
-    lost = np.zeros((array.shape[0], array.shape[-1]), bool)
-    if parameters.repair:
-        lost = _find_lost(array, scan, mask, warnings)
+    lost = _find_lost(array, scan, mask, warnings, "" if parameters.repair else " Replace them with --repair.")
+    lost &= parameters.repair
     lost[:, named] = True
     if not lost.any():
         return array
@@ -258,13 +257,16 @@ def _repaired(
     return filled
 
 
-def _find_lost(array: Floats, scan: DwiScan, mask: Mask, warnings: list[str]) -> Mask:
-    """(k, V) see `find_outliers`; what was found, and what could not be judged, is added to the warnings."""
+def _find_lost(array: Floats, scan: DwiScan, mask: Mask, warnings: list[str], advice: str = "") -> Mask:
+    """(k, V) see `find_outliers`; what was found, and what could not be judged, is added to the warnings.
+
+    A head that moved can look the same, so that they are left alone unless the user asks for the repair.
+    """
     lost, judged = find_outliers(array, scan.gradients, mask)
     if lost.any():
         warnings.append(
-            f"{lost.sum()} slices ({100 * lost.mean():.1f} %) lost their signal or are corrupted, in volumes "
-            f"{_volumes(lost)}."
+            f"{lost.sum()} slices ({100 * lost.mean():.1f} %) may have lost their signal or be corrupted, in volumes "
+            f"{_volumes(lost)}.{advice}"
         )
     unjudged = ~judged & ~scan.gradients.b0  # a single b0 is usual
     if unjudged.any():

@@ -7,7 +7,6 @@ NeuroImage 122:166), and the mean among b0 volumes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +32,7 @@ FEWEST_DIRECTIONS, FEWEST_B0 = 5, 2
 SAME_B0 = 5.0
 """s/mm2 by which b0 volumes may differ to be alike: scanners write up to about 5 for b = 0, and IVIM has b = 10 too."""
 _REACH, _NOISE = 0.6, 0.05
-"""Angle in radians over which directions are alike, and variance of the noise, of a process of variance 1."""
+"""Sine of the angle over which directions are alike, and variance of the noise, of a process of variance 1."""
 
 
 def find_outliers(array: Floats, table: GradientTable, mask: Mask) -> tuple[Mask, Mask]:
@@ -161,16 +160,23 @@ def _weights(table: GradientTable, good: Numbers, volume: int) -> Floats:
         weights[good] = 1 / len(good)
         return weights
 
-    def alike(first: Any, second: Any) -> Any:
-        angle = np.arccos(np.clip(np.abs(first @ second.T), 0, 1))
-        return np.exp(-0.5 * (angle / _REACH) ** 2)
-
     directions = table.directions[good]
-    inverse = np.linalg.inv(alike(directions, directions) + _NOISE * np.eye(len(good)))
-    near = alike(table.directions[volume], directions) @ inverse
+    inverse = np.linalg.inv(_alike(directions, directions) + _NOISE * np.eye(len(good)))
+    near = _alike(table.directions[volume], directions) @ inverse
     mean = inverse.sum(axis=0) / inverse.sum()
     weights[good] = near + (1 - near.sum()) * mean
     return weights
+
+
+def _alike(first: Doubles, second: Doubles) -> Doubles:
+    """(..., D) covariance of the signal along unit vectors (..., 3) and (D, 3); opposite ones are alike.
+
+    exp((cos^2 - 1) / (2 reach^2)) is the series of even powers of cos with positive weights, and so positive definite
+    for any directions, which exp(-angle^2 / (2 reach^2)) of the angle between axes is not: the weights of a shell of 90
+    directions were garbage with it.
+    """
+    cosine: Doubles = first @ second.T
+    return np.exp((cosine**2 - 1) / (2 * _REACH**2))
 
 
 def _groups(table: GradientTable) -> list[Numbers]:

@@ -77,7 +77,7 @@ class EnhanceParameters:
     method: Annotated[Method, "network: trained on the scan itself; pca: fast; the others are dipy's"] = Method.NETWORK
     bias_correction: Annotated[bool, "take off the bias of magnitudes (Koay and Basser 2006)"] = True
     steps: Annotated[int, Range(20, 100_000), "training steps of the network"] = 800
-    repair: Annotated[bool, "replace slices that are lost or corrupted by what the other volumes foretell"] = True
+    repair: Annotated[bool, "replace slices that are lost or corrupted by what the other volumes foretell"] = False
     impute: Annotated[str, "volumes to replace in the same way, counted from 0, as 3,17"] = ""
     background: Annotated[Background, "what stands outside of the mask"] = Background.KEEP
     stored: Annotated[Stored, "number type of the result; as-input rounds integers"] = Stored.FLOAT

@@ -189,22 +189,24 @@ def test_a_lost_slice_is_found_replaced_and_told(done, quick, tmp_path, warnings
     path = write_dwi(tmp_path / "dwi.nii.gz", made.noisy.with_array(array))["dwi"]
     write_volume(tmp_path / "mask.nii.gz", made.clean.volume(made.mask))
     given = {"dwi": path, "mask": tmp_path / "mask.nii.gz"}
-    output = done("enhance", inputs=given, **FAST)
+    output = done("enhance", inputs=given, repair=True, **FAST)
     assert figures_of(output)["repaired_slices"] == 1
     assert any("lost their signal" in text and str(volume) in text for text in warnings_of(output))
+    assert not any("--repair" in text for text in warnings_of(output))
     truth = made.clean.array[6, :, :, volume][made.mask[6]]
     found = read_dwi(output / "dwi.nii.gz").array[6, :, :, volume][made.mask[6]]
     assert np.abs(found - truth).mean() < 0.15 * truth.mean()
     assert figures_of(output)["repaired_percent"] == pytest.approx(100 / array[:, 0, 0].size)
-    left = done("enhance", "left", inputs=given, repair=False, **FAST)
+    left = done("enhance", "left", inputs=given, **FAST)
     assert "repaired_slices" not in figures_of(left)
+    assert any(f"in volumes {volume}. Replace them with --repair" in text for text in warnings_of(left))
     table = done("prepare", "table", inputs=given)
     assert figures_of(table)["lost_slices"] == 1
 
 
 def test_a_volume_that_the_user_names_is_replaced_and_told(files, head, done, quick, warnings_of, figures_of):
     volume = int(np.flatnonzero(~head.clean.gradients.b0)[3])
-    output = done("enhance", inputs=inputs(files), impute=f"{volume}", repair=False, **FAST)
+    output = done("enhance", inputs=inputs(files), impute=f"{volume}", **FAST)
     assert figures_of(output)["repaired_slices"] == 12
     assert figures_of(output)["repaired_percent"] == pytest.approx(100 / 15)
     assert any(f"of volumes {volume} were replaced" in text for text in warnings_of(output))
