@@ -53,10 +53,12 @@ from deeprecon.scene.segment_editor import hand_to_segment_editor
 
 Settings = parameter_pack(EnhanceParameters)
 TrainingSettings = parameter_pack(TrainParameters)
-Scan = Union[vtkMRMLDiffusionWeightedVolumeNode, vtkMRMLSequenceNode]  # noqa: UP007  Slicer does not know the X | Y form
-Mask = Union[vtkMRMLLabelMapVolumeNode, vtkMRMLSegmentationNode]  # noqa: UP007
-Region = Union[vtkMRMLMarkupsROINode, vtkMRMLSegmentationNode]  # noqa: UP007
-Line = Union[vtkMRMLMarkupsLineNode, vtkMRMLMarkupsCurveNode]  # noqa: UP007
+# Slicer writes the default None at once, and a union takes it only with None among its members; its links to node
+# selectors do not know the X | Y form.
+Scan = Union[vtkMRMLDiffusionWeightedVolumeNode, vtkMRMLSequenceNode, None]  # noqa: UP007
+Mask = Union[vtkMRMLLabelMapVolumeNode, vtkMRMLSegmentationNode, None]  # noqa: UP007
+Region = Union[vtkMRMLMarkupsROINode, vtkMRMLSegmentationNode, None]  # noqa: UP007
+Line = Union[vtkMRMLMarkupsLineNode, vtkMRMLMarkupsCurveNode, None]  # noqa: UP007
 
 
 class DWMRIEnhance(ScriptedLoadableModule):

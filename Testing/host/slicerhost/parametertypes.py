@@ -120,22 +120,25 @@ class NodeKind(Kind):
 
 
 class UnionKind(Kind):
-    """The alternative in use is stored as `name.<its number>`."""
+    """The alternative in use is stored as `name.<its number>`; None needs one of its own, beside nodes too."""
 
     def __init__(self, kind: Any, parts: list[Parameter]) -> None:
         optional = len(parts) == 2 and any(part.kind.type is types.NoneType for part in parts)
         super().__init__(kind, None if optional else parts[0].default, str)
         self.parts = parts
 
+    def _fits(self, part: Parameter, value: Any) -> bool:
+        return part.kind.type is types.NoneType if value is None else part.kind.accepts(value)
+
     def accepts(self, value: Any) -> bool:
-        return any(part.kind.accepts(value) for part in self.parts)
+        return any(self._fits(part, value) for part in self.parts)
 
     def isIn(self, node: Any, name: str) -> bool:
         return any(part.kind.isIn(node, f"{name}.{i}") for i, part in enumerate(self.parts))
 
     def write(self, node: Any, name: str, value: Any) -> None:
         self.remove(node, name)
-        i, part = next((i, part) for i, part in enumerate(self.parts) if part.kind.accepts(value))
+        i, part = next((i, part) for i, part in enumerate(self.parts) if self._fits(part, value))
         part.write(node, f"{name}.{i}", value)
 
     def read(self, node: Any, name: str) -> Any:
@@ -302,6 +305,8 @@ class Parameter:
     def check(self, value: Any) -> None:
         """Raises ValueError or TypeError for a value that Slicer refuses."""
         if not self.kind.accepts(value):
+            if isinstance(self.kind, UnionKind):
+                raise TypeError(f"Unable to write value '{value}' of type '{type(value)}'")
             error = ValueError if value is None else TypeError
             raise error(f"Value must be of type '{self.kind.type}', is type '{type(value)}' value '{value}'")
         for note in self.notes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any, Optional, Union
 
 import pytest
 
@@ -126,6 +126,34 @@ def test_values_are_checked(node: Any) -> None:
         wrap({"value": complex})
     with pytest.raises(ValueError, match="reserved"):
         wrap({"default": int})
+
+
+def test_a_union_takes_none_only_as_a_member(node: Any) -> None:
+    import slicer
+
+    scan, line = slicer.vtkMRMLScalarVolumeNode, slicer.vtkMRMLMarkupsLineNode
+    refused = r"Unable to write value 'None' of type '<class 'NoneType'>'"
+    for bare in (Union[scan, line], scan | line):  # noqa: UP007 - the older form has its own type
+        with pytest.raises(TypeError, match=refused):
+            wrap({"either": bare})(node)  # the default
+    assert stored(node) == {}
+    numbers = wrap({"either": int | str})(node)
+    with pytest.raises(TypeError, match=refused):
+        numbers.either = None
+    assert numbers.either == 0
+
+    parameters = wrap({"node": Union[scan, line, None]})(node)  # noqa: UP007
+    volume = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
+    assert parameters.node is None
+    assert stored(node)["node.2"] == "True"
+    parameters.node = volume
+    assert parameters.node is volume
+    assert "node.2" not in stored(node)
+    with pytest.raises(TypeError):
+        parameters.node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode")
+    parameters.node = None
+    assert parameters.node is None
+    assert node.GetNodeReference("node.0") is None
 
 
 def test_widgets_and_parameters_follow_each_other(node: Any) -> None:
