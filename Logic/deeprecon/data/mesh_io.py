@@ -34,6 +34,7 @@ from vtkmodules.vtkIOXML import (
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import atomic_path
 from deeprecon.data.mesh import Inside, Mesh, open_edges, with_points
+from deeprecon.data.mesh_vectors import turn_vectors
 from deeprecon.data.opencarp import read_opencarp, write_opencarp
 from deeprecon.data.ply import read_ply, write_ply
 
@@ -202,14 +203,26 @@ def _declared_frame(path: Path, dataset: vtkPointSet) -> str | None:
 
 
 def place(file: MeshFile, unit: str, frame: str) -> Mesh:
-    """The mesh in RAS mm. Arrays are kept as they stand in the file, vectors too.
+    """The mesh in RAS mm; vectors and tensors of the file are in its axes and turn with the points.
+
+    Which arrays those are says `vector_arrays` (floats of 3 or 9 components at nodes or cells, such as "fiber" and
+    "sheet"). They are directions, so the unit leaves them alone. Slicer's own files in LPS have only the active vectors
+    and the normals turned; other vectors in such a file must be made the active ones before saving.
 
     Args:
-        file: raw mesh.
+        file: raw mesh, left as it is.
         unit: "mm", "cm", "m" or "um".
         frame: "ras" or "lps".
     """
-    return Mesh(with_points(file.dataset, file.points * (SCALES[unit] * FRAMES[frame])), file.path.name)
+    return Mesh(_moved(file.dataset, file.points * (SCALES[unit] * FRAMES[frame]), frame), file.path.name)
+
+
+def _moved(dataset: vtkPointSet, points: npt.NDArray[np.float64], frame: str) -> vtkPointSet:
+    """A copy with points (N, 3) that were moved between RAS and `frame`, in either direction, and its vectors too."""
+    moved = with_points(dataset, points)
+    if (FRAMES[frame] < 0).any():
+        turn_vectors(moved, np.diag(FRAMES[frame]), np.diag(FRAMES[frame]))
+    return moved
 
 
 def placement_scores(file: MeshFile, wall_points: npt.ArrayLike) -> dict[Placement, float]:
@@ -302,11 +315,12 @@ def write_mesh(
 ) -> None:
     """Write a mesh in the class of the path's ending, in a unit and axes of its own; order and number of nodes stay.
 
-    The axes are noted as SPACE where the format has room (all but openCARP), as Slicer does.
+    The axes are noted as SPACE where the format has room (all but openCARP), as Slicer does. Vectors and tensors at
+    nodes and cells (see `vector_arrays`) turn into the file's axes; being directions, they do not take its unit.
 
     Args:
         path: .vtk, .vtu, .vtp, .ply, .stl or openCARP's .pts (which see for the files beside it).
-        mesh: in RAS mm.
+        mesh: in RAS mm, left as it is.
         unit, frame: of the file; openCARP itself expects "um".
         element_tags: (C,) region tags, openCARP only.
 
@@ -316,8 +330,9 @@ def write_mesh(
     path = Path(path)
     suffix = path.suffix.lower()
     points = mesh.points / (SCALES[unit] * FRAMES[frame])
+    dataset = _moved(mesh.dataset, points, frame)
     if suffix in _OPENCARP:
-        write_opencarp(path, mesh.dataset, points, element_tags)
+        write_opencarp(path, dataset, points, element_tags)
         return
     comment = f"DeepRecon output. SPACE={frame.upper()}"
     is_surface = isinstance(mesh.dataset, vtkPolyData)
@@ -332,9 +347,8 @@ def write_mesh(
     if suffix == ".stl" and mesh.array_names:
         raise InputError(f"Cannot write {path.name}: STL has no room for values at the nodes.", "Use the ending .vtp.")
     if suffix == ".ply":
-        write_ply(path, mesh, points, comment)
+        write_ply(path, Mesh(dataset, mesh.name), points, comment)
         return
-    dataset = with_points(mesh.dataset, points)
     if suffix in (".vtu", ".vtp"):
         writer: Any = vtkXMLPolyDataWriter() if suffix == ".vtp" else vtkXMLUnstructuredGridWriter()
         writer.SetCompressionLevel(1)  # half the time of the standard for files hardly larger

@@ -38,7 +38,14 @@ _TYPES = {
     "double": "f8",
     "float64": "f8",
 }
+_COMPONENTS = {3: ("x", "y", "z"), 9: tuple(f"{row}{column}" for row in "xyz" for column in "xyz")}
+"""Names of the components of vectors and tensors: NAME_x and so on, by which they are told from single values."""
+_NORMALS = ("nx", "ny", "nz")
 _ENDIAN = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": ""}
+
+
+Columns = dict[str, npt.NDArray[np.generic]]
+Faces = list[npt.NDArray[np.int64]] | npt.NDArray[np.int64]
 
 
 @dataclass
@@ -51,6 +58,8 @@ class _Element:
 
 def read_ply(path: Path) -> vtkPolyData:
     """Read a PLY surface; the nodes' properties beyond x, y, z become point arrays.
+
+    Floats NAME_x, NAME_y and NAME_z become one vector, NAME_xx, ... NAME_zz one tensor, and nx, ny, nz the normals.
 
     Raises:
         InputError: another kind of file, cut off or damaged.
@@ -77,11 +86,31 @@ def read_ply(path: Path) -> vtkPolyData:
     )
     dataset: vtkPolyData = with_points(vtkPolyData(), points)
     dataset.SetPolys(cells)
-    for name, values in vertices.items():
+    for name, values in _joined(vertices).items():
         array = numpy_to_vtk(np.ascontiguousarray(values), deep=True)
         array.SetName(name)
-        dataset.GetPointData().AddArray(array)
+        if name == "Normals" and values.shape[1:] == (3,):
+            dataset.GetPointData().SetNormals(array)
+        else:
+            dataset.GetPointData().AddArray(array)
     return dataset
+
+
+def _joined(columns: Columns) -> Columns:
+    """Columns of single values, the components of vectors and tensors side by side: (N,), (N, 3) or (N, 9)."""
+    groups: dict[str, tuple[str, ...]] = {"Normals": _NORMALS}
+    for name in columns:
+        for endings in _COMPONENTS.values():
+            if name.endswith(f"_{endings[0]}"):
+                label = name.removesuffix(f"_{endings[0]}")
+                groups[label] = tuple(f"{label}_{ending}" for ending in endings)
+    joined = dict(columns)
+    for label, names in groups.items():
+        found = [columns[name] for name in names if name in columns and columns[name].dtype.kind == "f"]
+        if len(found) == len(names) and label not in columns:
+            joined = {name: values for name, values in joined.items() if name not in names}
+            joined[label] = np.column_stack(found)
+    return joined
 
 
 def _header(path: Path, text: str) -> tuple[str, list[_Element]]:
@@ -106,10 +135,6 @@ def _header(path: Path, text: str) -> tuple[str, list[_Element]]:
     if endian is None:
         raise ValueError("no format")
     return endian, elements
-
-
-Columns = dict[str, npt.NDArray[np.generic]]
-Faces = list[npt.NDArray[np.int64]] | npt.NDArray[np.int64]
 
 
 def _body(data: bytes, endian: str, elements: list[_Element]) -> tuple[Columns, Faces]:
@@ -168,7 +193,10 @@ def _binary_lists(data: bytes, place: int, count: int, size_type: str, entry_typ
 
 
 def write_ply(path: Path, mesh: Mesh, points: npt.NDArray[np.float64], comment: str) -> None:
-    """Write binary PLY, one float property per node array (and component); `points` (N, 3) replace the mesh's."""
+    """Write binary PLY, one float property per node array (and component); `points` (N, 3) replace the mesh's.
+
+    Components are named so that `read_ply` joins those of vectors and tensors again.
+    """
     columns: Columns = {axis: points[:, place] for place, axis in enumerate("xyz")}
     for name in mesh.array_names:
         values = mesh.point_array(name)
@@ -176,7 +204,12 @@ def write_ply(path: Path, mesh: Mesh, points: npt.NDArray[np.float64], comment: 
         if values.ndim == 1:
             columns[label] = values
         else:
-            columns |= {f"{label}_{component}": values[:, component] for component in range(values.shape[1])}
+            width = values.shape[1]
+            names = [f"{label}_{component}" for component in range(width)]
+            if values.dtype.kind == "f" and width in _COMPONENTS:
+                is_normals = label == "Normals" and width == len(_NORMALS)
+                names = list(_NORMALS) if is_normals else [f"{label}_{ending}" for ending in _COMPONENTS[width]]
+            columns |= {name: values[:, component] for component, name in enumerate(names)}
     vertices = np.zeros(mesh.n_points, [(name, "<f4") for name in columns])
     for name, column in columns.items():
         vertices[name] = column

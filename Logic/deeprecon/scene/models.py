@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import slicer
 import slicer.util
 import vtk
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.mesh import Mesh
+from deeprecon.data.mesh_vectors import turn_vectors, vector_arrays
 
 Ramp = tuple[tuple[float, tuple[float, float, float]], ...]
 
@@ -46,7 +50,8 @@ def mesh_from_node(node: Any) -> Mesh:
     """The mesh of a model node in the world, RAS mm.
 
     Args:
-        node: vtkMRMLModelNode with a surface or a volume mesh; parent transforms of any kind are applied to its points.
+        node: vtkMRMLModelNode with a surface or a volume mesh; parent transforms of any kind are applied to its points,
+            and turn its vectors and tensors (see `vector_arrays`), which keep their lengths.
 
     Returns:
         A mesh with the node's order of points and cells and with its arrays.
@@ -65,8 +70,32 @@ def mesh_from_node(node: Any) -> Mesh:
         moved = vtk.vtkPoints()
         moved.SetDataTypeToDouble()
         transform.TransformPoints(source.GetPoints(), moved)
+        if vector_arrays(dataset.GetPointData()) or vector_arrays(dataset.GetCellData()):
+            centers = vtk.vtkCellCenters()
+            centers.SetInputData(source)
+            centers.Update()
+            at_cells = _jacobians(transform, centers.GetOutput().GetPoints())
+            turn_vectors(dataset, _jacobians(transform, source.GetPoints()), at_cells)
         dataset.SetPoints(moved)
     return Mesh(dataset, node.GetName())
+
+
+def _jacobians(transform: Any, points: Any) -> npt.NDArray[np.float64]:
+    """(N, 3, 3) derivatives of a transform of any kind at N vtkPoints: row i, column j is d out_i / d in_j."""
+    places = vtk.vtkPolyData()
+    places.SetPoints(points)
+    for name, axis in zip("ijk", np.eye(3), strict=True):
+        array = numpy_to_vtk(np.tile(axis, (points.GetNumberOfPoints(), 1)), deep=True)
+        array.SetName(name)
+        places.GetPointData().AddArray(array)
+    moving = vtk.vtkTransformFilter()
+    moving.SetInputData(places)
+    moving.SetTransform(transform)
+    moving.TransformAllInputVectorsOn()
+    moving.SetOutputPointsPrecision(vtk.vtkAlgorithm.DOUBLE_PRECISION)
+    moving.Update()
+    turned = moving.GetOutput().GetPointData()
+    return np.stack([vtk_to_numpy(turned.GetArray(name)).astype(np.float64) for name in "ijk"], axis=-1)
 
 
 def node_from_mesh(mesh: Mesh, name: str, node: Any = None) -> Any:

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from vtkmodules.util.numpy_support import vtk_to_numpy
+from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from deeprecon.data.mesh import cell_means
 from deeprecon.data.mesh_io import read_mesh, write_mesh
@@ -70,3 +70,26 @@ def test_the_core_of_a_reconstruction_reaches_the_simulator(files, patient, done
     both = np.logical_and(*inside)
     np.testing.assert_array_equal(tags == 101, both)
     assert 0 < both.sum() < (tags > 1).sum()
+
+
+@pytest.mark.parametrize("frame", ["lps", "ras"])
+@pytest.mark.parametrize("ending", ["vtu", "pts"])
+def test_fibers_keep_their_direction_in_the_elements(ending, frame, tmp_path, patient, done):
+    connectivity, offsets, _ = patient.mesh.cells()
+
+    def edges(points):
+        ways = points[connectivity[offsets[:-1]]] - points[connectivity[offsets[:-1] + 1]]
+        return ways / np.linalg.norm(ways, axis=1, keepdims=True)
+
+    mesh = patient.mesh.with_point_arrays({"scar_probability": np.zeros(patient.mesh.n_points)})
+    array = numpy_to_vtk(edges(mesh.points), deep=True)
+    array.SetName("fiber")
+    mesh.dataset.GetCellData().AddArray(array)
+    unit = "um" if ending == "pts" else "mm"
+    write_mesh(tmp_path / f"mesh.{ending}", mesh, unit, "lps")
+    made = {"outputs": {"mesh": {"path": f"mesh.{ending}"}}, "metrics": {"mesh_unit": unit, "mesh_frame": "lps"}}
+    (tmp_path / "result.json").write_text(json.dumps(made), encoding="utf-8")
+    exported = done("export", "exported", inputs={"mesh": tmp_path / f"mesh.{ending}"}, frame=frame)
+    points, fibers = (np.loadtxt(exported / f"mesh.{suffix}", skiprows=1) for suffix in ("pts", "lon"))
+    assert (points[:, 0].mean() * mesh.points[:, 0].mean() < 0) == (frame == "lps")
+    np.testing.assert_allclose(np.sum(edges(points) * fibers, axis=1), 1, atol=1e-4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import slicer
 import vtk
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.mesh import Mesh
@@ -61,6 +63,51 @@ def test_linear_and_bending_transforms_move_the_points(scene: Any) -> None:
     node.SetAndObserveTransformNodeID(bend.GetID())
     np.testing.assert_allclose(mesh_from_node(node).points, tetrahedra().points + np.array([2, 0, 0]), atol=1e-6)
     np.testing.assert_array_equal(mesh_from_node(node).point_array("scar_probability"), [0, 0.25, 0.5, 0.75, 1])
+
+
+def test_vectors_turn_with_their_points(scene: Any) -> None:
+    mesh = tetrahedra()
+    axis = np.array([0.0, 1.0, 0.0])
+    for data, count in ((mesh.dataset.GetPointData(), mesh.n_points), (mesh.dataset.GetCellData(), mesh.n_cells)):
+        array = numpy_to_vtk(np.tile(axis, (count, 1)), deep=True)
+        array.SetName("fiber")
+        data.AddArray(array)
+    node = node_from_mesh(mesh, "heart")
+
+    def fibers() -> list[np.ndarray]:
+        moved = mesh_from_node(node).dataset
+        return [vtk_to_numpy(data.GetArray("fiber")) for data in (moved.GetPointData(), moved.GetCellData())]
+
+    turned = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    matrix = np.array([[0.0, -2, 0, 3], [2, 0, 0, 4], [0, 0, 2, 5], [0, 0, 0, 1]])
+    slicer.util.updateTransformMatrixFromArray(turned, matrix)
+    node.SetAndObserveTransformNodeID(turned.GetID())
+    for found in fibers():
+        np.testing.assert_allclose(found, np.tile([-1.0, 0, 0], (len(found), 1)), atol=1e-9)
+
+    plate = vtk.vtkThinPlateSplineTransform()
+    places, targets = vtk.vtkPoints(), vtk.vtkPoints()
+    for point in ((0, 0, 0), (50, 0, 0), (0, 50, 0), (0, 0, 50), (30, 30, 30), (5, 20, 10)):
+        places.InsertNextPoint(point)
+        targets.InsertNextPoint(point[0] + point[1] ** 2 / 50, point[1], point[2])
+    plate.SetSourceLandmarks(places)
+    plate.SetTargetLandmarks(targets)
+    plate.SetBasisToR()
+    bend = scene.AddNewNodeByClass("vtkMRMLTransformNode")
+    bend.SetAndObserveTransformToParent(plate)
+    node.SetAndObserveTransformNodeID(bend.GetID())
+    connectivity, offsets, _ = mesh.cells()
+    centers = np.array([mesh.points[connectivity[a:b]].mean(axis=0) for a, b in pairwise(offsets.tolist())])
+    step = 1e-3
+    for at, found in zip((mesh.points[1:], centers), (fibers()[0][1:], fibers()[1]), strict=True):  # 0 is a landmark
+        ways = [
+            np.subtract(plate.TransformPoint(point + step * axis), plate.TransformPoint(point - step * axis))
+            for point in at
+        ]
+        wanted = np.array(ways) / np.linalg.norm(ways, axis=1, keepdims=True)
+        assert np.abs(wanted[:, 0]).max() > 0.1
+        np.testing.assert_allclose(found, wanted, atol=1e-4)
+    np.testing.assert_array_equal(vtk_to_numpy(node.GetMesh().GetCellData().GetArray("fiber")), np.tile(axis, (2, 1)))
 
 
 def test_taking_a_mesh_leaves_the_node_as_it_is(scene: Any) -> None:
