@@ -23,26 +23,26 @@ except ImportError:
 from deeprecon.ctpa.memory import in_words, need
 from deeprecon.ctpa.parameters import SynthesizeParameters, TrainAutoencoderParameters, TrainDiffusionParameters
 from deeprecon.data.errors import InputError
-from deeprecon.panels.bundle_panel import BundlePanel
-from deeprecon.panels.ctpa_findings import CtpaFindings
-from deeprecon.panels.ctpa_widgets import AUTOENCODER, DIFFUSION, LABELS, XrayPreview, readDemonstrator
-from deeprecon.panels.device_panel import userOverlay
-from deeprecon.panels.installation import torchVersion
-from deeprecon.panels.method_logic import MethodLogic
-from deeprecon.panels.method_widget import MethodWidget
-from deeprecon.panels.result_panel import ResultPanel
-from deeprecon.panels.run_panel import OtherRun
-from deeprecon.panels.run_times import RunRates
-from deeprecon.panels.training_panel import TrainingPanel
-from deeprecon.scene.ctpa_job import CtpaNodes, write_folder_job, write_job
-from deeprecon.scene.ctpa_mark import SyntheticMark
-from deeprecon.scene.ctpa_result import is_result, load_outputs, restore, verdict_of
-from deeprecon.scene.ctpa_sample import load_sample_xray
-from deeprecon.scene.ctpa_views import PICTURES, offered, show_picture, show_xray
-from deeprecon.scene.ctpa_xray import open_xray
-from deeprecon.scene.folder_summary import XRAYS, load_summary
-from deeprecon.scene.parameters import parameter_pack, to_dataclass
-from deeprecon.scene.results import run_of
+from deeprecon.panels.common.bundle_panel import BundlePanel
+from deeprecon.panels.common.method_logic import MethodLogic
+from deeprecon.panels.common.method_widget import MethodWidget
+from deeprecon.panels.common.result_panel import ResultPanel
+from deeprecon.panels.common.run_panel import OtherRun
+from deeprecon.panels.common.run_times import RunRates
+from deeprecon.panels.common.training_panel import TrainingPanel
+from deeprecon.panels.computer.device_panel import userOverlay
+from deeprecon.panels.computer.installation import torchVersion
+from deeprecon.panels.ctpa.findings import CtpaFindings
+from deeprecon.panels.ctpa.widgets import AUTOENCODER, DIFFUSION, LABELS, XrayPreview, readDemonstrator
+from deeprecon.scene.common.folder_summary import XRAYS, load_summary
+from deeprecon.scene.common.results import run_of
+from deeprecon.scene.ctpa.job import CtpaNodes, write_folder_job, write_job
+from deeprecon.scene.ctpa.mark import SyntheticMark
+from deeprecon.scene.ctpa.result import is_result, load_outputs, restore, verdict_of
+from deeprecon.scene.ctpa.sample import load_sample_xray
+from deeprecon.scene.ctpa.views import PICTURES, offered, show_picture, show_xray
+from deeprecon.scene.ctpa.xray import open_xray
+from deeprecon.scene.nodes.parameters import parameter_pack, to_dataclass
 
 Settings = parameter_pack(SynthesizeParameters)
 AutoencoderSettings = parameter_pack(TrainAutoencoderParameters)

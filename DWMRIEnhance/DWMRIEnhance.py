@@ -31,25 +31,25 @@ except ImportError:
 
 from deeprecon.data.errors import InputError
 from deeprecon.dwmri.parameters import EnhanceParameters, Method, TrainParameters
-from deeprecon.panels.bundle_panel import BundlePanel
-from deeprecon.panels.device_panel import userOverlay
-from deeprecon.panels.dwmri_results import DwiResults
-from deeprecon.panels.dwmri_widgets import LABELS, TRAINING, GradientCheck
-from deeprecon.panels.installation import torchVersion
-from deeprecon.panels.method_logic import MethodLogic
-from deeprecon.panels.method_widget import MethodWidget
-from deeprecon.panels.run_panel import OtherRun
-from deeprecon.panels.run_times import RunRates
-from deeprecon.panels.training_panel import TrainingPanel
-from deeprecon.scene.dwmri_job import PIPELINE, DwiNodes, write_folder_job, write_job
-from deeprecon.scene.dwmri_mask import mask_to_edit
-from deeprecon.scene.dwmri_nodes import count_values, gradients_of, open_scan
-from deeprecon.scene.dwmri_result import load_outputs, restore
-from deeprecon.scene.dwmri_sample import load_sample_scan
-from deeprecon.scene.dwmri_views import show_scan
-from deeprecon.scene.folder_summary import SCANS, load_summary
-from deeprecon.scene.parameters import parameter_pack, to_dataclass
-from deeprecon.scene.segment_editor import hand_to_segment_editor
+from deeprecon.panels.common.bundle_panel import BundlePanel
+from deeprecon.panels.common.method_logic import MethodLogic
+from deeprecon.panels.common.method_widget import MethodWidget
+from deeprecon.panels.common.run_panel import OtherRun
+from deeprecon.panels.common.run_times import RunRates
+from deeprecon.panels.common.training_panel import TrainingPanel
+from deeprecon.panels.computer.device_panel import userOverlay
+from deeprecon.panels.computer.installation import torchVersion
+from deeprecon.panels.dwmri.results import DwiResults
+from deeprecon.panels.dwmri.widgets import LABELS, TRAINING, GradientCheck
+from deeprecon.scene.common.folder_summary import SCANS, load_summary
+from deeprecon.scene.display.segment_editor import hand_to_segment_editor
+from deeprecon.scene.dwmri.job import PIPELINE, DwiNodes, write_folder_job, write_job
+from deeprecon.scene.dwmri.mask import mask_to_edit
+from deeprecon.scene.dwmri.nodes import count_values, gradients_of, open_scan
+from deeprecon.scene.dwmri.result import load_outputs, restore
+from deeprecon.scene.dwmri.sample import load_sample_scan
+from deeprecon.scene.dwmri.views import show_scan
+from deeprecon.scene.nodes.parameters import parameter_pack, to_dataclass
 
 Settings = parameter_pack(EnhanceParameters)
 TrainingSettings = parameter_pack(TrainParameters)

@@ -27,21 +27,23 @@ except ImportError:
     sys.path.append(str(Path(__file__).resolve().parents[1] / "Logic"))  # in the source tree
 
 from deeprecon.data.errors import InputError
-from deeprecon.panels.device_panel import userOverlay
-from deeprecon.panels.installation import torchVersion
-from deeprecon.panels.method_logic import MethodLogic
-from deeprecon.panels.method_widget import MethodWidget
-from deeprecon.panels.result_panel import ResultPanel
-from deeprecon.panels.run_panel import OtherRun
-from deeprecon.panels.run_times import RunTimes
-from deeprecon.panels.scar_findings import ScarFindings
-from deeprecon.panels.scar_widgets import LABELS, SegmentChoice, ThresholdChoice
+from deeprecon.panels.common.method_logic import MethodLogic
+from deeprecon.panels.common.method_widget import MethodWidget
+from deeprecon.panels.common.result_panel import ResultPanel
+from deeprecon.panels.common.run_panel import OtherRun
+from deeprecon.panels.common.run_times import RunTimes
+from deeprecon.panels.computer.device_panel import userOverlay
+from deeprecon.panels.computer.installation import torchVersion
+from deeprecon.panels.scar.findings import ScarFindings
+from deeprecon.panels.scar.widgets import LABELS, SegmentChoice, ThresholdChoice
 from deeprecon.scar.parameters import Frame, Method, ReconstructParameters, Unit
-from deeprecon.scene.parameters import from_dataclass, parameter_pack, to_dataclass
-from deeprecon.scene.results import discard, run_of
-from deeprecon.scene.scar_check import VERB as CHECK
-from deeprecon.scene.scar_check import load_check, sentence_of
-from deeprecon.scene.scar_choices import (
+from deeprecon.scene.common.results import discard, run_of
+from deeprecon.scene.display.views import show_in_views
+from deeprecon.scene.nodes.parameters import from_dataclass, parameter_pack, to_dataclass
+from deeprecon.scene.nodes.segmentations import find_segments, segment_names
+from deeprecon.scene.scar.check import VERB as CHECK
+from deeprecon.scene.scar.check import load_check, sentence_of
+from deeprecon.scene.scar.choices import (
     OUTPUTS,
     SEGMENTS,
     ScarSource,
@@ -51,12 +53,10 @@ from deeprecon.scene.scar_choices import (
     settings_of,
     training_seconds,
 )
-from deeprecon.scene.scar_job import ScarNodes, write_job
-from deeprecon.scene.scar_mesh_question import MeshQuestion
-from deeprecon.scene.scar_result import SHOWN, is_result, load_outputs, show_result
-from deeprecon.scene.scar_sample import load_sample_case
-from deeprecon.scene.segmentations import find_segments, segment_names
-from deeprecon.scene.views import show_in_views
+from deeprecon.scene.scar.job import ScarNodes, write_job
+from deeprecon.scene.scar.mesh_question import MeshQuestion
+from deeprecon.scene.scar.result import SHOWN, is_result, load_outputs, show_result
+from deeprecon.scene.scar.sample import load_sample_case
 
 Settings = parameter_pack(ReconstructParameters)
 

@@ -105,10 +105,10 @@ def write_scene(result: Path, image: Path, path: Path) -> None:
     import slicerhost.core
 
     from deeprecon.data.volume_io import read_volume
-    from deeprecon.scene.models import show_scalars
-    from deeprecon.scene.results import load_results
-    from deeprecon.scene.views import show_in_views
-    from deeprecon.scene.volumes import node_from_volume
+    from deeprecon.scene.common.results import load_results
+    from deeprecon.scene.display.views import show_in_views
+    from deeprecon.scene.nodes.models import show_scalars
+    from deeprecon.scene.nodes.volumes import node_from_volume
 
     core = slicerhost.core.start()
     volume = node_from_volume(read_volume(image), "LGE")

@@ -29,15 +29,15 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
 
-from deeprecon.ctpa.autoencoder import AUTOENCODERS, Autoencoder, decode_tiled
-from deeprecon.ctpa.diffusion import PROCESSES, sample, training_pair
+from deeprecon.ctpa.autoencoder.network import AUTOENCODERS, Autoencoder, decode_tiled
+from deeprecon.ctpa.diffusion.denoiser import DENOISERS, Denoiser, DenoiserShape, rays
+from deeprecon.ctpa.diffusion.processes import PROCESSES, sample, training_pair
+from deeprecon.ctpa.diffusion.sampling import DTYPES, SamplingPlan, denoise_latent, denoising_bytes
 from deeprecon.ctpa.grid import FULL, Grid, to_hu, to_network
-from deeprecon.ctpa.metrics import body_mask, mae, projection_check, seam_ratio
-from deeprecon.ctpa.network import DENOISERS, Denoiser, DenoiserShape, rays
+from deeprecon.ctpa.measure.metrics import body_mask, mae, projection_check, seam_ratio
+from deeprecon.ctpa.observe.projection import Geometry, line_integrals
 from deeprecon.ctpa.patches import Blending, Windows, blend
-from deeprecon.ctpa.phantom import draw_grid, make_anatomy
-from deeprecon.ctpa.projection import Geometry, line_integrals
-from deeprecon.ctpa.sampling import DTYPES, SamplingPlan, denoise_latent, denoising_bytes
+from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
 from deeprecon.data.files import write_json
 from deeprecon.jobs.run import Run
 from deeprecon.training.devices import resolve_precision

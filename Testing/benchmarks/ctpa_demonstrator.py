@@ -28,10 +28,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
 
 from deeprecon.ctpa.demonstrator import NAME
 from deeprecon.ctpa.grid import PREVIEW
-from deeprecon.ctpa.metrics import body_mask, mae, psnr
-from deeprecon.ctpa.phantom import draw_grid, make_anatomy
-from deeprecon.ctpa.projection import Geometry
-from deeprecon.ctpa.trust import check_projection
+from deeprecon.ctpa.measure.metrics import body_mask, mae, psnr
+from deeprecon.ctpa.measure.quality import check_projection
+from deeprecon.ctpa.observe.projection import Geometry
+from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
 from deeprecon.data.files import write_json
 from deeprecon.data.volume_io import read_volume
 

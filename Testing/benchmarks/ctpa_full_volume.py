@@ -28,8 +28,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
 
 from deeprecon.ctpa.demonstrator import demonstrator
 from deeprecon.ctpa.grid import FULL, Grid
-from deeprecon.ctpa.phantom import draw_grid, make_anatomy
-from deeprecon.ctpa.projection import Geometry, detector_axes, expose, line_integrals
+from deeprecon.ctpa.observe.projection import Geometry, detector_axes, expose, line_integrals
+from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
 from deeprecon.data.files import write_json
 
 MOST_SECONDS, MOST_BYTES = 360.0, 4e9
@@ -98,11 +98,11 @@ def published_way(bundle: Path, threads: int, precision: str) -> dict[str, float
     """Seconds that 150 cubes would take, from a step and a decoding of one."""
     import torch
 
-    from deeprecon.ctpa.autoencoder import decode_tiled
-    from deeprecon.ctpa.model import load_model
-    from deeprecon.ctpa.network import rays
-    from deeprecon.ctpa.samples import latent_grid
-    from deeprecon.ctpa.sampling import DTYPES
+    from deeprecon.ctpa.autoencoder.network import decode_tiled
+    from deeprecon.ctpa.diffusion.denoiser import rays
+    from deeprecon.ctpa.diffusion.ensemble import latent_grid
+    from deeprecon.ctpa.diffusion.model import load_model
+    from deeprecon.ctpa.diffusion.sampling import DTYPES
     from deeprecon.training.bundle import read_bundle
 
     torch.set_num_threads(threads)
@@ -138,8 +138,8 @@ def large_operations() -> dict[str, float]:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from deeprecon.ctpa.autoencoder import AUTOENCODERS, Autoencoder
-    from deeprecon.ctpa.network import DENOISERS, Denoiser, Rays, parameter_count, rays
+    from deeprecon.ctpa.autoencoder.network import AUTOENCODERS, Autoencoder
+    from deeprecon.ctpa.diffusion.denoiser import DENOISERS, Denoiser, Rays, parameter_count, rays
 
     shape, autoencoder_shape = DENOISERS["large"], AUTOENCODERS["small-8x"]
     grid = FULL.coarser(autoencoder_shape.factor)

@@ -37,10 +37,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
 import numpy as np
 
 from deeprecon.ctpa.grid import AIR, PRESETS, SEED
+from deeprecon.ctpa.observe.projection import Geometry
 from deeprecon.ctpa.patches import Slices, Windows, starts
-from deeprecon.ctpa.phantom import draw_grid, make_anatomy
-from deeprecon.ctpa.projection import Geometry
-from deeprecon.ctpa.store import Case, write_cubes
+from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
+from deeprecon.ctpa.training.store import Case, write_cubes
 from deeprecon.data.files import write_json
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume

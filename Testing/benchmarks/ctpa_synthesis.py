@@ -35,15 +35,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from deeprecon.ctpa.autoencoder import AUTOENCODERS, Autoencoder
-from deeprecon.ctpa.autoencoder_training import AutoencoderLoss
-from deeprecon.ctpa.diffusion import PROCESSES, sample
-from deeprecon.ctpa.diffusion_training import DenoisingLoss, LatentSamples, latent_statistics, left_over
-from deeprecon.ctpa.expectation import cross_fitted, fit_expectation
-from deeprecon.ctpa.expecting import ExpectingDenoiser
+from deeprecon.ctpa.autoencoder.fitting import AutoencoderLoss
+from deeprecon.ctpa.autoencoder.network import AUTOENCODERS, Autoencoder
+from deeprecon.ctpa.diffusion.denoiser import DenoiserShape, parameter_count, rays
+from deeprecon.ctpa.diffusion.fitting import DenoisingLoss, LatentSamples, latent_statistics, left_over
+from deeprecon.ctpa.diffusion.guidance import closer
+from deeprecon.ctpa.diffusion.posterior_mean import cross_fitted, fit_expectation
+from deeprecon.ctpa.diffusion.processes import PROCESSES, sample
+from deeprecon.ctpa.diffusion.residual import ExpectingDenoiser
+from deeprecon.ctpa.diffusion.ridge import fit_ridge
 from deeprecon.ctpa.grid import HIGH, LOW, Grid, to_hu, to_network
-from deeprecon.ctpa.guidance import closer
-from deeprecon.ctpa.metrics import (
+from deeprecon.ctpa.measure.metrics import (
     RANGE,
     body_mask,
     cardiothoracic_ratio,
@@ -51,12 +53,10 @@ from deeprecon.ctpa.metrics import (
     projection_check,
     vessel_recall,
 )
-from deeprecon.ctpa.network import DenoiserShape, parameter_count, rays
-from deeprecon.ctpa.phantom import draw_grid, make_anatomy
-from deeprecon.ctpa.projection import Geometry, expose, line_integrals
-from deeprecon.ctpa.ridge import fit_ridge
-from deeprecon.ctpa.trust import ORGAN_LIMITS, organ_medians
-from deeprecon.ctpa.xray import standardize
+from deeprecon.ctpa.measure.quality import ORGAN_LIMITS, organ_medians
+from deeprecon.ctpa.observe.film import standardize
+from deeprecon.ctpa.observe.projection import Geometry, expose, line_integrals
+from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
 from deeprecon.data.files import write_json
 from deeprecon.jobs.run import Run
 from deeprecon.training.batches import Batches, Draws

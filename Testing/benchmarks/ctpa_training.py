@@ -31,15 +31,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
 import numpy as np
 import torch
 
-from deeprecon.ctpa.diffusion import PROCESSES
-from deeprecon.ctpa.diffusion_training import DenoisingLoss, LatentSamples
-from deeprecon.ctpa.expectation import FINEST, FINEST_MEAN, coarsened, fit_expectation
-from deeprecon.ctpa.expecting import ExpectingDenoiser
+from deeprecon.ctpa.diffusion.denoiser import DENOISERS, DenoiserShape, parameter_count
+from deeprecon.ctpa.diffusion.fitting import DenoisingLoss, LatentSamples
+from deeprecon.ctpa.diffusion.posterior_mean import FINEST, FINEST_MEAN, coarsened, fit_expectation
+from deeprecon.ctpa.diffusion.processes import PROCESSES
+from deeprecon.ctpa.diffusion.residual import ExpectingDenoiser
 from deeprecon.ctpa.grid import FULL, Grid
-from deeprecon.ctpa.network import DENOISERS, DenoiserShape, parameter_count
-from deeprecon.ctpa.projection import Geometry
-from deeprecon.ctpa.train_diffusion import probe_of
-from deeprecon.ctpa.training_plan import estimate_need, extrapolated
+from deeprecon.ctpa.observe.projection import Geometry
+from deeprecon.ctpa.training.diffusion import probe_of
+from deeprecon.ctpa.training.plan import estimate_need, extrapolated
 from deeprecon.data.files import write_json
 from deeprecon.jobs.run import Run, Silent
 from deeprecon.training.batches import Draws

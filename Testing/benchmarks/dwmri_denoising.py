@@ -28,11 +28,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
 
 from deeprecon.data.files import write_json
 from deeprecon.dwmri.filters import smooth_in_mask
-from deeprecon.dwmri.methods import denoise
-from deeprecon.dwmri.metrics import evaluate
-from deeprecon.dwmri.noise import estimate_noise
+from deeprecon.dwmri.fit.methods import denoise
+from deeprecon.dwmri.measure.metrics import evaluate
+from deeprecon.dwmri.observe.noise import estimate_noise
 from deeprecon.dwmri.parameters import EnhanceParameters, Method
-from deeprecon.dwmri.phantom import make_phantom
+from deeprecon.dwmri.simulate.head import make_phantom
 from deeprecon.jobs.run import Run
 from deeprecon.training.devices import resolve_precision
 

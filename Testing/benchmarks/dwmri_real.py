@@ -33,17 +33,17 @@ from dipy.reconst.dti import TensorModel
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
 
-from deeprecon.data.dwi_io import read_dwi
-from deeprecon.data.dwi_scan import DwiScan, with_finite_values
+from deeprecon.data.diffusion.files import read_dwi
+from deeprecon.data.diffusion.gradients import GradientTable
+from deeprecon.data.diffusion.scan import DwiScan, with_finite_values
 from deeprecon.data.files import write_json
-from deeprecon.data.gradients import GradientTable
-from deeprecon.dwmri.coherence import coherence
-from deeprecon.dwmri.mask import find_mask
-from deeprecon.dwmri.methods import denoise
-from deeprecon.dwmri.noise import estimate_noise, whiteness
+from deeprecon.dwmri.fit.methods import denoise
+from deeprecon.dwmri.fit.rician import rician_mean
+from deeprecon.dwmri.measure.fiber_coherence import coherence
+from deeprecon.dwmri.measure.tensor import fit_tensor
+from deeprecon.dwmri.observe.mask import find_mask
+from deeprecon.dwmri.observe.noise import estimate_noise, whiteness
 from deeprecon.dwmri.parameters import EnhanceParameters, Method
-from deeprecon.dwmri.rician import rician_mean
-from deeprecon.dwmri.tensor import fit_tensor
 from deeprecon.jobs.run import Run
 from deeprecon.training.devices import resolve_precision
 

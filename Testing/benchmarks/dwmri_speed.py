@@ -28,10 +28,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
 
-from deeprecon.data.dwi_io import write_dwi
+from deeprecon.data.diffusion.files import write_dwi
+from deeprecon.data.diffusion.gradients import gradient_table
 from deeprecon.data.files import write_json
-from deeprecon.data.gradients import gradient_table
-from deeprecon.dwmri.phantom import make_phantom
+from deeprecon.dwmri.simulate.head import make_phantom
 
 LIBRARY = Path(__file__).resolve().parents[2] / "Logic"
 SHAPE, B0, SHELLS, SNR = (60, 96, 96), 5, [(1000.0, 60)], 20.0
@@ -49,8 +49,8 @@ def run_one(folder: Path, method: str, device: str, threads: int) -> dict[str, A
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from deeprecon.dwmri.methods import denoise
-    from deeprecon.dwmri.noise import estimate_noise
+    from deeprecon.dwmri.fit.methods import denoise
+    from deeprecon.dwmri.observe.noise import estimate_noise
     from deeprecon.dwmri.parameters import EnhanceParameters, Method
     from deeprecon.jobs.run import Run
     from deeprecon.training.devices import resolve_precision

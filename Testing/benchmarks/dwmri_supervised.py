@@ -24,11 +24,11 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
 
 from deeprecon.data.files import write_json
-from deeprecon.dwmri.metrics import evaluate
-from deeprecon.dwmri.networks import NETWORKS, build, count_parameters
-from deeprecon.dwmri.pairs import Pair, Split, hold_back, make_pair
-from deeprecon.dwmri.phantom import Phantom, make_phantom
-from deeprecon.dwmri.supervised import TrainSettings, apply, train
+from deeprecon.dwmri.fit.architectures import NETWORKS, build, count_parameters
+from deeprecon.dwmri.fit.supervised import TrainSettings, apply, train
+from deeprecon.dwmri.measure.metrics import evaluate
+from deeprecon.dwmri.simulate.head import Phantom, make_phantom
+from deeprecon.dwmri.training.pairs import Pair, Split, hold_back, make_pair
 from deeprecon.jobs.run import Run
 
 SIZE = 45_000

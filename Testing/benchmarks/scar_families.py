@@ -34,21 +34,21 @@ import numpy as np
 from benchmarks.scar_methods import fitted, projected
 
 from deeprecon.data.files import write_json
-from deeprecon.data.mesh import Inside
-from deeprecon.scar.alignment import align
-from deeprecon.scar.anatomical import ANATOMICAL, interpolate_anatomical
-from deeprecon.scar.anatomy import axes_from_landmarks
-from deeprecon.scar.burden import node_sizes, scar_burden
-from deeprecon.scar.infer import predict, samples
-from deeprecon.scar.interpolation import SPATIAL, interpolate
-from deeprecon.scar.lesions import Variation
-from deeprecon.scar.metrics import dice, expected_calibration_error, volume_error
-from deeprecon.scar.phantom import Phantom, sample_case
-from deeprecon.scar.projection import TOLERANCE
-from deeprecon.scar.stacks import Stack
-from deeprecon.scar.train import ENOUGH_STEPS
-from deeprecon.scar.ventricle import Ventricle
-from deeprecon.scar.wall_coordinates import WallCoordinates
+from deeprecon.data.mesh.mesh import Inside
+from deeprecon.scar.anatomy.axes import axes_from_landmarks
+from deeprecon.scar.anatomy.wall_coordinates import WallCoordinates
+from deeprecon.scar.fit.agreement import TOLERANCE
+from deeprecon.scar.fit.anatomical_interpolation import ANATOMICAL, interpolate_anatomical
+from deeprecon.scar.fit.field_fit import ENOUGH_STEPS
+from deeprecon.scar.fit.field_inference import predict, samples
+from deeprecon.scar.fit.interpolation import SPATIAL, interpolate
+from deeprecon.scar.measure.burden import node_sizes, scar_burden
+from deeprecon.scar.measure.metrics import dice, expected_calibration_error, volume_error
+from deeprecon.scar.observe.alignment import align
+from deeprecon.scar.read.stacks import Stack
+from deeprecon.scar.simulate.lesions import Variation
+from deeprecon.scar.simulate.phantom import Phantom, sample_case
+from deeprecon.scar.simulate.ventricle import Ventricle
 from deeprecon.training.devices import resolve_device
 
 GATED = ("wedge", "subendocardial", "midwall", "isthmus", "apical")

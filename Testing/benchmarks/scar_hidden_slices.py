@@ -27,7 +27,7 @@ from deeprecon.data.tables import read_table
 from deeprecon.jobs.run import Run
 from deeprecon.scar.crossvalidation import cross_validate
 from deeprecon.scar.parameters import ReconstructInputs, ReconstructParameters
-from deeprecon.scar.phantom import write_case
+from deeprecon.scar.simulate.phantom import write_case
 from deeprecon.training.devices import resolve_device, set_up
 
 

@@ -26,20 +26,20 @@ import numpy as np
 from benchmarks.scar_shapes import real_shapes
 
 from deeprecon.data.files import write_json
-from deeprecon.data.mesh import Inside
+from deeprecon.data.mesh.mesh import Inside
 from deeprecon.jobs.run import Run
-from deeprecon.scar.infer import predict
-from deeprecon.scar.interpolation import SPATIAL, interpolate
-from deeprecon.scar.lesions import LESIONS
-from deeprecon.scar.metrics import evaluate
-from deeprecon.scar.node_groups import group_nodes
-from deeprecon.scar.observations import observe, quadrature
+from deeprecon.scar.fit.agreement import Projected, project
+from deeprecon.scar.fit.field_fit import FieldFit, fit_field, steps_for_budget
+from deeprecon.scar.fit.field_inference import predict
+from deeprecon.scar.fit.interpolation import SPATIAL, interpolate
+from deeprecon.scar.measure.metrics import evaluate
+from deeprecon.scar.observe.node_groups import group_nodes
+from deeprecon.scar.observe.observations import observe, quadrature
+from deeprecon.scar.observe.threshold import scar_fraction
 from deeprecon.scar.parameters import Interpolation
-from deeprecon.scar.phantom import Phantom, sample_case
-from deeprecon.scar.projection import Projected, project
-from deeprecon.scar.stacks import Stack
-from deeprecon.scar.threshold import scar_fraction
-from deeprecon.scar.train import FieldFit, fit_field, steps_for_budget
+from deeprecon.scar.read.stacks import Stack
+from deeprecon.scar.simulate.lesions import LESIONS
+from deeprecon.scar.simulate.phantom import Phantom, sample_case
 from deeprecon.training.devices import resolve_device, set_up
 
 COLUMNS = ("dice", "hd95_mm", "volume_error_percent", "ece", "seconds")

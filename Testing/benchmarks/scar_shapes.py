@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from deeprecon.data.mesh import Inside, Mesh, unstructured_grid
-from deeprecon.data.mesh_io import place, read_mesh
-from deeprecon.scar.phantom import Phantom, from_surface
+from deeprecon.data.mesh.files import place, read_mesh
+from deeprecon.data.mesh.mesh import Inside, Mesh, unstructured_grid
+from deeprecon.scar.simulate.phantom import Phantom, from_surface
 
 TRIANGLE = 5  # VTK's number
 RABBIT_SCALE = 30.0  # mm a cm: three times its size, that of a human heart, so that clinical slices suit it

@@ -24,14 +24,14 @@ from benchmarks.scar_methods import Quiet, field
 
 from deeprecon.data.files import write_json
 from deeprecon.jobs.run import Run
-from deeprecon.scar.burden import node_sizes
-from deeprecon.scar.interpolation import SPATIAL, interpolate
-from deeprecon.scar.metrics import dice
-from deeprecon.scar.mlp import predict as predict_mlp
-from deeprecon.scar.mlp_train import fit_mlp, mlp_steps_for_budget
-from deeprecon.scar.node_groups import group_nodes
+from deeprecon.scar.fit.interpolation import SPATIAL, interpolate
+from deeprecon.scar.fit.mlp import predict as predict_mlp
+from deeprecon.scar.fit.mlp_fit import fit_mlp, mlp_steps_for_budget
+from deeprecon.scar.measure.burden import node_sizes
+from deeprecon.scar.measure.metrics import dice
+from deeprecon.scar.observe.node_groups import group_nodes
 from deeprecon.scar.parameters import MlpSize
-from deeprecon.scar.phantom import sample_case
+from deeprecon.scar.simulate.phantom import sample_case
 from deeprecon.training.devices import set_up
 
 STEPS = (25, 50, 100, 200, 400, 800, 1500)

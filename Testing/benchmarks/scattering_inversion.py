@@ -34,14 +34,14 @@ from torch import nn
 
 from deeprecon.data.files import write_json
 from deeprecon.jobs.run import Run
-from deeprecon.scattering.born import PolarBorn
-from deeprecon.scattering.loss import relative_error
-from deeprecon.scattering.measurements import Measurements
-from deeprecon.scattering.metrics import psnr, relative_l2
-from deeprecon.scattering.network import BcrNet, Shape, parameter_count
+from deeprecon.scattering.measure.metrics import psnr, relative_l2
+from deeprecon.scattering.networks.bcrnet import BcrNet, Shape, parameter_count
+from deeprecon.scattering.networks.loss import relative_error
 from deeprecon.scattering.parameters import Family, PhantomParameters
-from deeprecon.scattering.simulate import simulate_phantoms
-from deeprecon.scattering.train import Read, Samples, Settings, read_channels, train
+from deeprecon.scattering.physics.born import PolarBorn
+from deeprecon.scattering.read.measurements import Measurements
+from deeprecon.scattering.simulate.measurements import simulate_phantoms
+from deeprecon.scattering.training.fitting import Read, Samples, Settings, read_channels, train
 from deeprecon.training.devices import set_up
 
 K, ANGLES, RINGS, RANK, LEVELS, KERNELS, REFINEMENTS = 8.0, 64, 32, 40, 3, 4, 8

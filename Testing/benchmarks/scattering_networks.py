@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deeprecon.scattering.born import PolarBorn
-from deeprecon.scattering.measurements import Measurements
-from deeprecon.scattering.network import Shape
+from deeprecon.scattering.networks.bcrnet import Shape
+from deeprecon.scattering.physics.born import PolarBorn
+from deeprecon.scattering.read.measurements import Measurements
 
 
 def read_backprojected(measured: Measurements) -> Any:

@@ -29,15 +29,15 @@ import torch
 from deeprecon.data.files import write_json
 from deeprecon.jobs.run import Run
 from deeprecon.seizure.config import Config, Framework, ModelConfig
-from deeprecon.seizure.dataset import of_users, split_users
-from deeprecon.seizure.evaluate import choose_threshold, compare, judge
-from deeprecon.seizure.infer import by_window, probabilities, window_ends
-from deeprecon.seizure.network import DeepEpi, new_network
-from deeprecon.seizure.osd import ALARM
-from deeprecon.seizure.phantom import long_recording, make_recordings
-from deeprecon.seizure.quantiles import harrell_davis
-from deeprecon.seizure.scoring import operating_points, rate_at, score_tracks, sensitivity_at, total
-from deeprecon.seizure.train import train_ensemble
+from deeprecon.seizure.evaluation import choose_threshold, compare, judge
+from deeprecon.seizure.fit.inference import by_window, probabilities, window_ends
+from deeprecon.seizure.fit.osd import ALARM
+from deeprecon.seizure.fit.quantiles import harrell_davis
+from deeprecon.seizure.measure.scoring import operating_points, rate_at, score_tracks, sensitivity_at, total
+from deeprecon.seizure.networks.deepepi import DeepEpi, new_network
+from deeprecon.seizure.read.dataset import of_users, split_users
+from deeprecon.seizure.simulate.wrist import long_recording, make_recordings
+from deeprecon.seizure.training.ensemble import train_ensemble
 
 POWERS = (100.0, 500.0, 900.0)
 WINDOW, STRIDE = 750, 125
@@ -168,7 +168,7 @@ def repeatability(threads: int) -> tuple[dict[str, Any], list[str]]:
 
 def real_event(networks: list[DeepEpi], threshold: float, path: Path) -> dict[str, Any]:
     """What the ensemble says of the published event, for information: one person is no measurement."""
-    from deeprecon.seizure.recordings import read_recordings
+    from deeprecon.seizure.read.recordings import read_recordings
 
     (recording,) = read_recordings(path)
     (one,) = judge(networks, WINDOW, [recording], STRIDE / 25, 900.0)

@@ -29,9 +29,9 @@ import numpy as np
 
 from deeprecon.data.files import write_json
 from deeprecon.seizure.config import Config, Framework, ModelConfig
-from deeprecon.seizure.dataset import split_users
-from deeprecon.seizure.phantom import make_recordings
-from deeprecon.seizure.training_data import TrainingData
+from deeprecon.seizure.read.dataset import split_users
+from deeprecon.seizure.simulate.wrist import make_recordings
+from deeprecon.seizure.training.examples import TrainingData
 
 LIBRARY = Path(__file__).resolve().parents[2] / "Logic"
 LARGEST_DIFFERENCE = 1e-6
@@ -57,7 +57,7 @@ def one(framework: str, steps: int, folder: Path) -> None:
         import torch
 
         from deeprecon.jobs.run import Run
-        from deeprecon.seizure.train import fit_network
+        from deeprecon.seizure.training.ensemble import fit_network
 
         class Quiet:
             def __getattr__(self, name: str) -> Any:
@@ -71,8 +71,8 @@ def one(framework: str, steps: int, folder: Path) -> None:
             answers = torch.softmax(network(torch.from_numpy(signal)), dim=1)[:, 1].numpy()
         weights = {name: value.numpy() for name, value in network.state_dict().items()}
     else:
-        from deeprecon.seizure.keras_model import import_keras, keras_model, set_weights
-        from deeprecon.seizure.keras_train import fit_keras
+        from deeprecon.seizure.networks.deepepi_keras import import_keras, keras_model, set_weights
+        from deeprecon.seizure.training.keras_ensemble import fit_keras
 
         import_keras()
         imported = time.process_time()
@@ -91,7 +91,7 @@ def run(framework: str, python: str, steps: int, threads: int) -> dict[str, Any]
     """Start `one`, and compute its answers once more in PyTorch from its weights."""
     import torch
 
-    from deeprecon.seizure.network import DeepEpi
+    from deeprecon.seizure.networks.deepepi import DeepEpi
 
     environment = {**os.environ, "PYTHONPATH": str(LIBRARY), "TF_CPP_MIN_LOG_LEVEL": "3"}
     environment |= dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"), str(threads))

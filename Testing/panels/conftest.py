@@ -43,7 +43,7 @@ def torch_stays_out(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def probed(host: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """This computer counts as checked."""
-    from deeprecon.panels.device_panel import DevicePanel
+    from deeprecon.panels.computer.device_panel import DevicePanel
 
     monkeypatch.setattr(DevicePanel, "probed", PROBE)
     return PROBE
@@ -61,7 +61,7 @@ def fake_worker(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         def make(folder: Path, _command: list[str], environment: dict[str, str]) -> JobRunner:
             return JobRunner(folder, command, environment)
 
-        monkeypatch.setattr("deeprecon.panels.run_panel.JobRunner", make)
+        monkeypatch.setattr("deeprecon.panels.common.run_panel.JobRunner", make)
 
     return use
 
@@ -72,8 +72,8 @@ def panel(host: Any, probed: Any, tmp_path: Path) -> Iterator[Any]:
     import qt
     import slicer
 
-    from deeprecon.panels.device_panel import DevicePanel
-    from deeprecon.panels.run_panel import RunCallbacks, RunPanel
+    from deeprecon.panels.common.run_panel import RunCallbacks, RunPanel
+    from deeprecon.panels.computer.device_panel import DevicePanel
 
     window = qt.QWidget()
     window.setLayout(qt.QVBoxLayout())
@@ -106,7 +106,7 @@ def widget(host: Any, probed: Any) -> Any:
     """The open panel, everything on the CPU."""
     import qt
 
-    from deeprecon.panels.device_panel import DEVICE_SETTING
+    from deeprecon.panels.computer.device_panel import DEVICE_SETTING
 
     qt.QSettings().setValue(DEVICE_SETTING, "cpu")
     return host.loadModule(MODULE)

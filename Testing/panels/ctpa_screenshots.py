@@ -24,7 +24,7 @@ def main(xray: Path | None) -> None:
     host = slicerhost.start()  # makes qt importable
     import qt
 
-    from deeprecon.panels.device_panel import DEVICE_SETTING
+    from deeprecon.panels.computer.device_panel import DEVICE_SETTING
 
     FOLDER.mkdir(parents=True, exist_ok=True)
     qt.QSettings().setValue(DEVICE_SETTING, "cpu")

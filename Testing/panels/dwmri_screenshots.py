@@ -21,7 +21,7 @@ def main(steps: int) -> None:
     host = slicerhost.start()  # makes qt importable
     import qt
 
-    from deeprecon.panels.device_panel import DEVICE_SETTING
+    from deeprecon.panels.computer.device_panel import DEVICE_SETTING
 
     FOLDER.mkdir(parents=True, exist_ok=True)
     qt.QSettings().setValue(DEVICE_SETTING, "cpu")
@@ -79,8 +79,8 @@ def main(steps: int) -> None:
 
 def train(host: Any, widget: Any) -> None:
     """Train a small network on made-up pairs, and take its picture while it runs."""
-    from deeprecon.data.dwi_io import write_dwi
-    from deeprecon.dwmri.phantom import make_phantom
+    from deeprecon.data.diffusion.files import write_dwi
+    from deeprecon.dwmri.simulate.head import make_phantom
 
     fold(widget, "inputs", "results")
     widget.ui.trainingCollapsibleButton.collapsed = False

@@ -32,7 +32,7 @@ def main(seconds: float) -> None:
     host = slicerhost.start()  # makes qt importable
     import qt
 
-    from deeprecon.panels.device_panel import DEVICE_SETTING
+    from deeprecon.panels.computer.device_panel import DEVICE_SETTING
 
     FOLDER.mkdir(parents=True, exist_ok=True)
     qt.QSettings().setValue(DEVICE_SETTING, "cpu")
@@ -96,8 +96,8 @@ def isthmus(host: Any, widget: Any) -> tuple[float, ...]:
     """Reconstruct a case with a conduction channel; returns its middle, RAS mm."""
     import slicer
 
-    from deeprecon.scar.phantom import sample_case, write_case
-    from deeprecon.scene.results import run_of
+    from deeprecon.scar.simulate.phantom import sample_case, write_case
+    from deeprecon.scene.common.results import run_of
 
     slicer.mrmlScene.Clear()
     with tempfile.TemporaryDirectory() as folder:

@@ -68,7 +68,7 @@ def test_panel_batch_and_shell_give_the_same_bits(host: Any, probed: Any, case: 
     import qt
     import slicer
 
-    from deeprecon.panels.device_panel import DEVICE_SETTING
+    from deeprecon.panels.computer.device_panel import DEVICE_SETTING
 
     # the panel
     qt.QSettings().setValue(DEVICE_SETTING, "cpu")
@@ -111,9 +111,9 @@ def test_panel_and_shell_agree_on_oblique_images_segmentation_and_mesh(host: Any
     import qt
     import slicer
 
-    from deeprecon.data.mesh_io import read_mesh
-    from deeprecon.panels.device_panel import DEVICE_SETTING
-    from deeprecon.scar.phantom import sample_case, write_case
+    from deeprecon.data.mesh.files import read_mesh
+    from deeprecon.panels.computer.device_panel import DEVICE_SETTING
+    from deeprecon.scar.simulate.phantom import sample_case, write_case
 
     files = write_case(sample_case(spacing=14, thickness=12, pixel=3, node_spacing=4), tmp_path / "case")
     qt.QSettings().setValue(DEVICE_SETTING, "cpu")

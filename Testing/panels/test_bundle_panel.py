@@ -12,7 +12,7 @@ import pytest
 def bundle(host: Any) -> Any:
     import qt
 
-    from deeprecon.panels.bundle_panel import BundlePanel
+    from deeprecon.panels.common.bundle_panel import BundlePanel
 
     window = qt.QWidget()
     window.setLayout(qt.QVBoxLayout())
@@ -38,7 +38,7 @@ def test_the_card_of_a_bundle_is_shown_if_it_is_for_this_method(
     def read(folder: Path) -> Bundle:
         return Bundle(folder, folder.name, "field", {}, (), "0" * 64, card)
 
-    monkeypatch.setattr("deeprecon.panels.bundle_panel.read_bundle", read)
+    monkeypatch.setattr("deeprecon.panels.common.bundle_panel.read_bundle", read)
     bundle.ui.folderEdit.currentPath = str(tmp_path / "scar")
     assert bundle.bundle is not None
     text = bundle.ui.cardText.toPlainText()
@@ -70,7 +70,7 @@ def test_a_model_goes_out_as_a_file_and_comes_in_checked(
     card = {**dict.fromkeys(words, "1"), "name": "Größe 7", "format": FORMAT, "method": "scar", "parameters": {},
             "network_data_format": {}, "files": {name: sha256(source / name) for name in names}}  # fmt: skip
     write_json(source / "configs" / "metadata.json", card)
-    monkeypatch.setattr("deeprecon.panels.bundle_panel.models_folder", lambda: tmp_path / "models")
+    monkeypatch.setattr("deeprecon.panels.common.bundle_panel.models_folder", lambda: tmp_path / "models")
     assert not bundle.ui.exportButton.enabled
     bundle.ui.folderEdit.currentPath = str(source)
     file = tmp_path / "model.zip"

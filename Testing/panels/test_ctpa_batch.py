@@ -53,10 +53,10 @@ def test_panel_and_batch_give_the_same_bits(
 ) -> None:
     import qt
 
-    from deeprecon.panels.device_panel import DEVICE_SETTING
-    from deeprecon.scene.ctpa_sample import sample_radiograph
-    from deeprecon.scene.ctpa_xray import node_from_radiograph, write_xray
-    from deeprecon.scene.results import run_of
+    from deeprecon.panels.computer.device_panel import DEVICE_SETTING
+    from deeprecon.scene.common.results import run_of
+    from deeprecon.scene.ctpa.sample import sample_radiograph
+    from deeprecon.scene.ctpa.xray import node_from_radiograph, write_xray
 
     monkeypatch.setattr("deeprecon.ctpa.demonstrator.demonstrator", lambda: tiny)
     qt.QSettings().setValue(DEVICE_SETTING, "cpu")
@@ -102,8 +102,8 @@ def test_an_x_ray_without_a_pixel_size_is_told_what_was_assumed(
     import qt
     import SimpleITK as sitk
 
-    from deeprecon.panels.device_panel import DEVICE_SETTING
-    from deeprecon.scene.ctpa_sample import sample_radiograph
+    from deeprecon.panels.computer.device_panel import DEVICE_SETTING
+    from deeprecon.scene.ctpa.sample import sample_radiograph
 
     qt.QSettings().setValue(DEVICE_SETTING, "cpu")
     picture = np.rint(60_000 * sample_radiograph().image).astype(np.uint16)

@@ -61,7 +61,7 @@ def widget(host: Any, probed: Any, model: Path, monkeypatch: pytest.MonkeyPatch)
     """The open panel, everything on the CPU, with a hand-made model in place of the demonstrator."""
     import qt
 
-    from deeprecon.panels.device_panel import DEVICE_SETTING
+    from deeprecon.panels.computer.device_panel import DEVICE_SETTING
 
     monkeypatch.setattr("deeprecon.ctpa.demonstrator.demonstrator", lambda: model)
 
@@ -74,14 +74,14 @@ def ready(widget: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The open panel with a small X-ray, and a worker that leaves a small result at once."""
     from deeprecon.data.radiograph import Radiograph
     from deeprecon.jobs.runner import JobRunner
-    from deeprecon.scene.ctpa_xray import node_from_radiograph
+    from deeprecon.scene.ctpa.xray import node_from_radiograph
 
     command = [sys.executable, str(HERE / "ctpa_fake_worker.py")]
 
     def make(folder: Path, _command: list[str], environment: dict[str, str]) -> JobRunner:
         return JobRunner(folder, command, environment)
 
-    monkeypatch.setattr("deeprecon.panels.run_panel.JobRunner", make)
+    monkeypatch.setattr("deeprecon.panels.common.run_panel.JobRunner", make)
     image = np.random.default_rng(0).random((96, 80), np.float32)
     widget._parameterNode.xray = node_from_radiograph(Radiograph(image, (4.0, 4.0), "PA", "x"), "Patient film")
     return widget
@@ -97,8 +97,8 @@ def composites() -> list[Any]:
 def test_clicked_through_from_the_x_ray_to_the_result(host: Any, ready: Any, tmp_path: Path) -> None:
     import slicer
 
-    from deeprecon.scene.ctpa_mark import marked_views
-    from deeprecon.scene.results import run_of
+    from deeprecon.scene.common.results import run_of
+    from deeprecon.scene.ctpa.mark import marked_views
 
     node, run, findings = ready._parameterNode, ready.runPanel, ready.findings.ui
     assert "80 x 96 pixels" in ready.ui.xrayLabel.text
@@ -214,7 +214,7 @@ def test_files_are_opened_and_what_is_no_x_ray_is_said_before_a_run(host: Any, w
     from deeprecon.data.errors import InputError
     from deeprecon.data.volume import Volume
     from deeprecon.data.volume_io import write_volume
-    from deeprecon.scene.volumes import node_from_volume
+    from deeprecon.scene.nodes.volumes import node_from_volume
 
     image = np.random.default_rng(1).random((90, 1, 70)).astype(np.float32)
     write_volume(tmp_path / "Größe.nrrd", Volume(image, np.diag([-0.4, -1, 0.4, 1])))
@@ -309,8 +309,8 @@ def test_the_result_goes_out_as_dicom(host: Any, ready: Any, tmp_path: Path) -> 
 def test_volume_rendering_is_offered_where_slicer_has_the_presets(host: Any, probed: Any, ready: Any) -> None:
     import slicer
 
-    from deeprecon.scene.ctpa_mark import marked_views
-    from deeprecon.scene.ctpa_views import PRESETS, presets, rendering
+    from deeprecon.scene.ctpa.mark import marked_views
+    from deeprecon.scene.ctpa.views import PRESETS, presets, rendering
 
     apply(host, ready)
     combo = ready.findings.ui.renderCombo
@@ -349,7 +349,7 @@ def test_trainings_start_from_the_panel_and_hand_their_models_on(host: Any, read
 def test_closing_the_scene_ends_the_run_and_the_panel_begins_anew(host: Any, ready: Any, fake_worker: Use) -> None:
     import slicer
 
-    from deeprecon.scene.ctpa_mark import marked_views
+    from deeprecon.scene.ctpa.mark import marked_views
 
     apply(host, ready)
     fake_worker("long")
@@ -368,7 +368,7 @@ def test_a_saved_scene_brings_the_choices_and_the_marks_back(host: Any, ready: A
     import slicer
 
     from deeprecon.ctpa.parameters import Preset, SamplerName
-    from deeprecon.scene.ctpa_mark import marked_views
+    from deeprecon.scene.ctpa.mark import marked_views
 
     node = ready._parameterNode
     node.settings.preset, node.settings.sampler, node.seed = Preset.FULL, SamplerName.DPM_SOLVER, 11

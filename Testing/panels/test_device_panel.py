@@ -16,7 +16,7 @@ from .test_overlay import NAME, install, overlay, wheels  # noqa: F401  fixtures
 def device(host: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     import qt
 
-    from deeprecon.panels.device_panel import DevicePanel
+    from deeprecon.panels.computer.device_panel import DevicePanel
 
     monkeypatch.setattr(DevicePanel, "probed", None)
     window = qt.QWidget()
@@ -52,7 +52,7 @@ def test_the_check_runs_in_a_child_and_is_remembered(host: Any, device: Any) -> 
 def test_a_card_that_is_not_used_is_named_with_its_one_action(host: Any, device: Any, monkeypatch: Any) -> None:
     import qt
 
-    from deeprecon.panels.device_panel import DevicePanel
+    from deeprecon.panels.computer.device_panel import DevicePanel
 
     monkeypatch.setattr(DevicePanel, "probed", PROBE)
     device.show()
@@ -63,7 +63,7 @@ def test_a_card_that_is_not_used_is_named_with_its_one_action(host: Any, device:
 
 
 def test_the_chosen_device_is_a_setting_of_the_computer(host: Any, device: Any, monkeypatch: Any) -> None:
-    from deeprecon.panels.device_panel import DevicePanel
+    from deeprecon.panels.computer.device_panel import DevicePanel
 
     monkeypatch.setattr(DevicePanel, "probed", PROBE)
     device.show()
@@ -78,7 +78,8 @@ def test_a_failed_check_is_said(host: Any, device: Any, monkeypatch: pytest.Monk
     import sys
 
     monkeypatch.setattr(
-        "deeprecon.panels.device_panel.userCommand", lambda: [sys.executable, "-c", "raise SystemExit('no module')"]
+        "deeprecon.panels.computer.device_panel.userCommand",
+        lambda: [sys.executable, "-c", "raise SystemExit('no module')"],
     )
     answers: list[str] = []
     device.ensureChecked(answers.append)
@@ -90,7 +91,7 @@ def test_a_failed_check_is_said(host: Any, device: Any, monkeypatch: pytest.Monk
 def test_an_interpreter_that_is_not_there_is_said(host: Any, device: Any) -> None:
     import qt
 
-    from deeprecon.panels.device_panel import INTERPRETER_SETTING
+    from deeprecon.panels.computer.device_panel import INTERPRETER_SETTING
 
     qt.QSettings().setValue(INTERPRETER_SETTING, "/no/such/python")
     answers: list[str] = []
@@ -103,7 +104,7 @@ def test_missing_packages_come_with_buttons(host: Any, device: Any, monkeypatch:
     import qt
 
     from deeprecon.data.errors import InputError
-    from deeprecon.panels import installation
+    from deeprecon.panels.computer import installation
 
     monkeypatch.setattr(installation, "torchVersion", lambda folder=None: None)
     monkeypatch.setattr(device.overlay, "missing", lambda: ["nibabel"])
@@ -113,7 +114,7 @@ def test_missing_packages_come_with_buttons(host: Any, device: Any, monkeypatch:
     def refuse() -> None:
         raise InputError("The PyTorch extension of Slicer is not installed.", "Install it.")
 
-    monkeypatch.setattr("deeprecon.panels.device_panel.installTorch", refuse)
+    monkeypatch.setattr("deeprecon.panels.computer.device_panel.installTorch", refuse)
     answers: list[str] = []
     device.ensureChecked(answers.append)
     assert answers == ["PyTorch is not installed."]
@@ -156,7 +157,7 @@ def test_packages_are_installed_exported_and_removed_from_the_panel(
 def test_packages_folder_and_python_are_chosen_in_the_panel(host: Any, device: Any, tmp_path: Path) -> None:
     import sys
 
-    from deeprecon.panels.device_panel import userCommand, userOverlay
+    from deeprecon.panels.computer.device_panel import userCommand, userOverlay
 
     usual, command = device.overlay.folder, userCommand()
     device.ui.packagesFolderEdit.currentPath = str(tmp_path)

@@ -38,12 +38,12 @@ def test_the_script_ends_with_the_workers_code_and_says_why(tmp_path: Path) -> N
 def test_panel_and_batch_give_the_same_bits(host: Any, probed: Any, tmp_path: Path) -> None:
     import qt
 
-    from deeprecon.data.dwi_io import write_dwi
+    from deeprecon.data.diffusion.files import write_dwi
     from deeprecon.dwmri.parameters import Method
-    from deeprecon.dwmri.phantom import make_phantom
-    from deeprecon.panels.device_panel import DEVICE_SETTING
-    from deeprecon.scene.dwmri_files import read_scan
-    from deeprecon.scene.dwmri_nodes import node_from_scan
+    from deeprecon.dwmri.simulate.head import make_phantom
+    from deeprecon.panels.computer.device_panel import DEVICE_SETTING
+    from deeprecon.scene.dwmri.files import read_scan
+    from deeprecon.scene.dwmri.nodes import node_from_scan
 
     write_dwi(tmp_path / "scan.nrrd", make_phantom((8, 16, 18), 1, ((1000.0, 8),), 20.0).noisy)
     qt.QSettings().setValue(DEVICE_SETTING, "cpu")

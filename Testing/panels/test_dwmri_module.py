@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deeprecon.data.gradients import GradientTable
+from deeprecon.data.diffusion.gradients import GradientTable
 
 from .conftest import ROOT, apply, wait_until_gone
 
@@ -26,7 +26,7 @@ def widget(host: Any, probed: Any) -> Any:
     """The open panel, everything on the CPU."""
     import qt
 
-    from deeprecon.panels.device_panel import DEVICE_SETTING
+    from deeprecon.panels.computer.device_panel import DEVICE_SETTING
 
     qt.QSettings().setValue(DEVICE_SETTING, "cpu")
     return host.loadModule(MODULE)
@@ -36,8 +36,8 @@ def widget(host: Any, probed: Any) -> Any:
 def ready(widget: Any) -> Any:
     """The open panel with a small scan and the instant method."""
     from deeprecon.dwmri.parameters import Method
-    from deeprecon.dwmri.phantom import make_phantom
-    from deeprecon.scene.dwmri_nodes import node_from_scan
+    from deeprecon.dwmri.simulate.head import make_phantom
+    from deeprecon.scene.dwmri.nodes import node_from_scan
 
     node = widget._parameterNode
     node.inputScan = node_from_scan(make_phantom((8, 16, 18), 2, ((1000.0, 8),), 20.0).noisy, "Patient DWI")
@@ -48,8 +48,8 @@ def ready(widget: Any) -> Any:
 def test_clicked_through_from_the_scan_to_the_result(host: Any, ready: Any, tmp_path: Path) -> None:
     import slicer
 
-    from deeprecon.scene.dwmri_nodes import scan_from_node
-    from deeprecon.scene.results import run_of
+    from deeprecon.scene.common.results import run_of
+    from deeprecon.scene.dwmri.nodes import scan_from_node
 
     node, run, compare = ready._parameterNode, ready.runPanel, ready.results.comparePanel
     assert not compare.widget.visible
@@ -177,9 +177,9 @@ def test_the_sample_is_chosen_and_its_gradients_are_checked(host: Any, widget: A
 
 
 def test_a_file_is_opened_with_the_tables_beside_it(host: Any, widget: Any, tmp_path: Path) -> None:
-    from deeprecon.data.dwi_io import write_dwi
-    from deeprecon.dwmri.phantom import make_phantom
-    from deeprecon.scene.dwmri_nodes import scan_from_node
+    from deeprecon.data.diffusion.files import write_dwi
+    from deeprecon.dwmri.simulate.head import make_phantom
+    from deeprecon.scene.dwmri.nodes import scan_from_node
 
     scan = make_phantom((6, 10, 12), 1, ((1000.0, 7),), 20.0).noisy
     write_dwi(tmp_path / "Größe.nii.gz", scan)
@@ -196,7 +196,7 @@ def test_a_dicom_series_is_opened_by_any_of_its_files(host: Any, widget: Any, tm
     from unit.data.test_dwi import write_dicom
 
     from deeprecon.data.errors import InputError
-    from deeprecon.scene.dwmri_nodes import scan_from_node
+    from deeprecon.scene.dwmri.nodes import scan_from_node
 
     with pytest.raises(InputError, match="No file"):
         widget.onOpenButton()
@@ -228,8 +228,8 @@ def sheets_of_fibers(like: Any) -> Any:
 def test_the_directions_are_seen_and_a_flipped_axis_is_found(host: Any, widget: Any) -> None:
     import slicer
 
-    from deeprecon.dwmri.phantom import make_phantom
-    from deeprecon.scene.dwmri_nodes import node_from_scan
+    from deeprecon.dwmri.simulate.head import make_phantom
+    from deeprecon.scene.dwmri.nodes import node_from_scan
 
     node, ui = widget._parameterNode, widget.ui
     assert not ui.flipsButton.visible
@@ -269,7 +269,7 @@ def test_the_mask_is_handed_to_the_segment_editor_and_used(host: Any, ready: Any
     ready.ui.editMaskButton.click()  # again: the same one
     assert node.mask is mask
     apply(host, ready)
-    from deeprecon.scene.results import run_of
+    from deeprecon.scene.common.results import run_of
 
     used = slicer.util.arrayFromVolume(run_of(node.outputScan)["mask"])
     assert np.array_equal(used > 0, cut > 0)
@@ -278,7 +278,7 @@ def test_the_mask_is_handed_to_the_segment_editor_and_used(host: Any, ready: Any
 def test_a_region_and_a_line_are_measured_and_follow(host: Any, ready: Any, tmp_path: Path) -> None:
     import slicer
 
-    from deeprecon.scene.results import run_of
+    from deeprecon.scene.common.results import run_of
 
     node, ui = ready._parameterNode, ready.ui
     assert not ui.measureCollapsibleButton.visible
@@ -347,7 +347,7 @@ def test_a_mask_of_another_grid_is_named_as_its_node(host: Any, ready: Any) -> N
     import slicer
 
     from deeprecon.data.volume import Volume
-    from deeprecon.scene.dwmri_nodes import node_from_map
+    from deeprecon.scene.dwmri.nodes import node_from_map
 
     before = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLVolumeNode")
     ready._parameterNode.mask = node_from_map(Volume(np.ones((4, 5, 6), np.uint8), np.eye(4)), "Other mask")
@@ -374,9 +374,9 @@ def test_a_model_has_to_be_chosen_before_it_is_used(host: Any, ready: Any) -> No
 
 
 def test_a_dataset_is_enhanced_beside_itself(host: Any, widget: Any, tmp_path: Path) -> None:
-    from deeprecon.data.dwi_io import write_dwi
+    from deeprecon.data.diffusion.files import write_dwi
     from deeprecon.dwmri.parameters import Method
-    from deeprecon.dwmri.phantom import make_phantom
+    from deeprecon.dwmri.simulate.head import make_phantom
 
     scan = make_phantom((8, 16, 18), 1, ((1000.0, 8),), 20.0).noisy
     for subject in ("01", "02"):
@@ -452,7 +452,7 @@ def test_a_saved_scene_brings_the_choices_back(host: Any, ready: Any, tmp_path: 
     import slicer
 
     from deeprecon.dwmri.parameters import Background, Method
-    from deeprecon.scene.dwmri_nodes import gradients_of
+    from deeprecon.scene.dwmri.nodes import gradients_of
 
     node = ready._parameterNode
     node.settings.background, node.seed = Background.ZERO, 11

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from deeprecon.data.errors import InputError
-from deeprecon.panels import installation
+from deeprecon.panels.computer import installation
 
 
 class Old:
@@ -61,7 +61,7 @@ def test_failures_are_said_in_words() -> None:
 
 def test_the_version_comes_from_metadata_alone(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from deeprecon.panels.installation import torchVersion;"
+        "import sys; from pathlib import Path; from deeprecon.panels.computer.installation import torchVersion;"
         "print(torchVersion(Path(sys.argv[1]))); assert 'torch' not in sys.modules"
     )
     info = tmp_path / "torch-9.9.9.dist-info"

@@ -13,7 +13,7 @@ import pytest
 
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.process import child_environment
-from deeprecon.panels.overlay import LIST_NAME, Overlay
+from deeprecon.panels.computer.overlay import LIST_NAME, Overlay
 
 NAME, VERSION = "deeprecon_test_package", "1.2"
 
@@ -162,7 +162,7 @@ def test_too_little_space_and_too_long_paths_are_told_before_anything_is_written
 ) -> None:
     with pytest.raises(InputError, match="too deep"):
         overlay.check_place(path_limit=100)
-    monkeypatch.setattr("deeprecon.panels.overlay.SPACE_NEEDED", 10**18)
+    monkeypatch.setattr("deeprecon.panels.computer.overlay.SPACE_NEEDED", 10**18)
     with pytest.raises(InputError, match="MB are free"):
         overlay.start_install()
     assert not overlay.folder.parent.exists()

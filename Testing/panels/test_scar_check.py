@@ -110,9 +110,9 @@ def test_channels_are_lines_and_rows_where_there_are_some(host: Any, widget: Any
     """The isthmus of 4 mm between two scars of a small heart, on slices fine enough to show it."""
     import slicer
 
-    from deeprecon.scar.phantom import sample_case, write_case
-    from deeprecon.scar.ventricle import Ventricle
-    from deeprecon.scene.results import run_of
+    from deeprecon.scar.simulate.phantom import sample_case, write_case
+    from deeprecon.scar.simulate.ventricle import Ventricle
+    from deeprecon.scene.common.results import run_of
 
     heart = Ventricle(cavity_radius=18, cavity_length=52, base_height=14)
     case = sample_case(0, "isthmus", heart, spacing=6, thickness=6, pixel=1.5, node_spacing=4)

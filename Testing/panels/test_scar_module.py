@@ -23,8 +23,8 @@ SHIFT = [[1, 0, 0, 0], [0, 1, 0, 1], [0, 0, 1, 0], [0, 0, 0, 1]]
 def test_clicked_through_from_the_sample_to_the_result(host: Any, widget: Any, tmp_path: Path) -> None:
     import slicer
 
-    from deeprecon.scene.results import run_of
-    from deeprecon.scene.scar_result import is_result
+    from deeprecon.scene.common.results import run_of
+    from deeprecon.scene.scar.result import is_result
 
     run, node = widget.runPanel, widget._parameterNode
     assert not run.ui.applyButton.enabled
@@ -222,7 +222,7 @@ def test_the_coordinate_network_is_trained_and_has_a_budget(host: Any, ready: An
 
 
 def test_scar_from_intensities_follows_the_threshold(host: Any, ready: Any) -> None:
-    from deeprecon.scene.parameters import to_dataclass
+    from deeprecon.scene.nodes.parameters import to_dataclass
 
     ready.ui.scarSourceCombo.currentIndex = 1
     assert ready.ui.thresholdRuleCombo.visible
@@ -416,7 +416,7 @@ def test_repeating_something_else_is_refused_in_words(host: Any, ready: Any) -> 
 def test_the_sample_is_offered_in_sample_data(host: Any, widget: Any) -> None:
     import SampleData
 
-    from deeprecon.scene.scar_sample import NAMES
+    from deeprecon.scene.scar.sample import NAMES
 
     host.startupCompleted()
     name = "Synthetic heart with scar"
@@ -428,7 +428,7 @@ def test_the_sample_is_offered_in_sample_data(host: Any, widget: Any) -> None:
 
 def test_the_logic_works_without_a_panel(host: Any, ready: Any) -> None:
     from deeprecon.scar.parameters import Method, ReconstructParameters
-    from deeprecon.scene.scar_job import ScarNodes
+    from deeprecon.scene.scar.job import ScarNodes
 
     module = importlib.import_module("ScarReconstruction")
     node = ready._parameterNode

@@ -17,8 +17,8 @@ def views(host: Any, widget: Any, tmp_path: Path) -> Any:
     """The open panel with a small phantom in the scene: a short-axis stack, two long-axis slices, and its mesh."""
     import slicer
 
-    from deeprecon.scar.phantom import sample_case, write_case
-    from deeprecon.scene.volumes import node_from_volume
+    from deeprecon.scar.simulate.phantom import sample_case, write_case
+    from deeprecon.scene.nodes.volumes import node_from_volume
 
     case = sample_case(spacing=14, thickness=12, pixel=3, node_spacing=5, long_axis=2)
     files = write_case(case, tmp_path / "case")
@@ -45,7 +45,7 @@ def test_all_stacks_reach_the_job_and_the_result_and_come_back(host: Any, views:
 
     from deeprecon.data.segmentation import read_segmentation
     from deeprecon.data.volume_io import read_volume
-    from deeprecon.scene.results import run_of
+    from deeprecon.scene.common.results import run_of
 
     node = views._parameterNode
     views.ui.methodCombo.currentIndex = 2

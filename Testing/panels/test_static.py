@@ -18,28 +18,28 @@ DWMRI = ROOT / "DWMRIEnhance" / "DWMRIEnhance.py"
 CTPA = ROOT / "CTPASynthesis" / "CTPASynthesis.py"
 PAIRS = [
     (CTPA, CTPA.parent / "Resources" / "UI" / "CTPASynthesis.ui"),
-    (PANELS / "ctpa_findings.py", SHARED_UI / "CtpaFindings.ui"),
+    (PANELS / "ctpa/findings.py", SHARED_UI / "CtpaFindings.ui"),
     (DWMRI, DWMRI.parent / "Resources" / "UI" / "DWMRIEnhance.ui"),
-    (PANELS / "compare_panel.py", SHARED_UI / "ComparePanel.ui"),
+    (PANELS / "common/compare_panel.py", SHARED_UI / "ComparePanel.ui"),
     (MODULE, MODULE.parent / "Resources" / "UI" / "ScarReconstruction.ui"),
-    (PANELS / "training_panel.py", SHARED_UI / "TrainingPanel.ui"),
-    (PANELS / "example_table.py", SHARED_UI / "ExampleTable.ui"),
-    (PANELS / "run_panel.py", SHARED_UI / "RunPanel.ui"),
-    (PANELS / "device_panel.py", SHARED_UI / "DevicePanel.ui"),
-    (PANELS / "bundle_panel.py", SHARED_UI / "BundlePanel.ui"),
-    (PANELS / "result_panel.py", SHARED_UI / "ResultPanel.ui"),
-    (PANELS / "scar_findings.py", SHARED_UI / "ScarFindings.ui"),
+    (PANELS / "common/training_panel.py", SHARED_UI / "TrainingPanel.ui"),
+    (PANELS / "common/example_table.py", SHARED_UI / "ExampleTable.ui"),
+    (PANELS / "common/run_panel.py", SHARED_UI / "RunPanel.ui"),
+    (PANELS / "computer/device_panel.py", SHARED_UI / "DevicePanel.ui"),
+    (PANELS / "common/bundle_panel.py", SHARED_UI / "BundlePanel.ui"),
+    (PANELS / "common/result_panel.py", SHARED_UI / "ResultPanel.ui"),
+    (PANELS / "scar/findings.py", SHARED_UI / "ScarFindings.ui"),
 ]
 BY_VARIABLE = {
-    PANELS / "ctpa_widgets.py": {"label": "QLabel", "_text": "QLabel", "side": "QLabel"},
-    PANELS / "ctpa_findings.py": {"button": "QPushButton"},
-    PANELS / "dwmri_widgets.py": {"_label": "QLabel"},
-    PANELS / "method_widget.py": {"combo": "QComboBox"},
-    PANELS / "result_panel.py": {"combo": "QComboBox"},
-    PANELS / "example_table.py": {"table": "QTableWidget", "edit": "ctkPathLineEdit"},
-    PANELS / "setting_widgets.py": {"combo": "QComboBox", "spin": "QDoubleSpinBox"},
-    PANELS / "scar_findings.py": {"section": "ctkCollapsibleButton", "table": "qMRMLTableView"},
-    PANELS / "scar_widgets.py": {
+    PANELS / "ctpa/widgets.py": {"label": "QLabel", "_text": "QLabel", "side": "QLabel"},
+    PANELS / "ctpa/findings.py": {"button": "QPushButton"},
+    PANELS / "dwmri/widgets.py": {"_label": "QLabel"},
+    PANELS / "common/method_widget.py": {"combo": "QComboBox"},
+    PANELS / "common/result_panel.py": {"combo": "QComboBox"},
+    PANELS / "common/example_table.py": {"table": "QTableWidget", "edit": "ctkPathLineEdit"},
+    PANELS / "common/setting_widgets.py": {"combo": "QComboBox", "spin": "QDoubleSpinBox"},
+    PANELS / "scar/findings.py": {"section": "ctkCollapsibleButton", "table": "qMRMLTableView"},
+    PANELS / "scar/widgets.py": {
         "combo": "QComboBox",
         "_combo": "QComboBox",
         "spinBox": "QDoubleSpinBox",
@@ -165,7 +165,7 @@ def test_linked_widgets_name_fields_of_the_parameter_node(host: Any) -> None:
     assert direct | by_code | by_run == set(node.allParameters)
 
 
-@pytest.mark.parametrize("path", [MODULE, DWMRI, CTPA, *sorted(PANELS.glob("*.py"))], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [MODULE, DWMRI, CTPA, *sorted(PANELS.rglob("*.py"))], ids=lambda path: path.name)
 def test_nothing_heavy_is_imported_at_file_scope(path: Path) -> None:
     heavy = {"torch", "nibabel", "SimpleITK", "matplotlib", "jsonargparse", "safetensors", "scipy", "pydicom"}
     for node in ast.parse(path.read_text(encoding="utf-8")).body:

@@ -51,9 +51,9 @@ def trainer(host: Any, probed: Any, tmp_path: Path) -> Iterator[Any]:
     from slicer.parameterNodeWrapper import parameterNodeWrapper
     from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
-    from deeprecon.panels.device_panel import DevicePanel
-    from deeprecon.panels.training_panel import Training, TrainingPanel
-    from deeprecon.scene.parameters import parameter_pack
+    from deeprecon.panels.common.training_panel import Training, TrainingPanel
+    from deeprecon.panels.computer.device_panel import DevicePanel
+    from deeprecon.scene.nodes.parameters import parameter_pack
 
     pack = parameter_pack(Settings)
     Node = parameterNodeWrapper(type("Node", (), {"__annotations__": {"training": pack, "seed": int}, "seed": 7}))
@@ -205,10 +205,10 @@ def test_a_training_survives_the_scene_but_not_the_module(
 def test_a_network_is_trained_on_pairs_stopped_resumed_and_used(host: Any, probed: Any, tmp_path: Path) -> None:
     import qt
 
-    from deeprecon.data.dwi_io import write_dwi
-    from deeprecon.dwmri.phantom import make_phantom
-    from deeprecon.panels.device_panel import DEVICE_SETTING
-    from deeprecon.scene.dwmri_nodes import node_from_scan
+    from deeprecon.data.diffusion.files import write_dwi
+    from deeprecon.dwmri.simulate.head import make_phantom
+    from deeprecon.panels.computer.device_panel import DEVICE_SETTING
+    from deeprecon.scene.dwmri.nodes import node_from_scan
 
     qt.QSettings().setValue(DEVICE_SETTING, "cpu")
     widget = host.loadModule(DWMRI)

@@ -14,7 +14,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "Logic" / "deeprecon"
 MODULES = [path.parent for path in ROOT.glob("*/CMakeLists.txt") if (path.parent / f"{path.parent.name}.py").exists()]
-IMPORTABLE_BEFORE_INSTALLATION = ["data/*.py", "jobs/*.py", "*/parameters.py", "*/phantom.py", "training/bundle.py"]
+IMPORTABLE_BEFORE_INSTALLATION = [
+    "data/**/*.py",
+    "jobs/*.py",
+    "*/parameters.py",
+    "*/simulate/*.py",
+    "training/bundle.py",
+]
 INSTALLED_LATER = (
     "torch",
     "nibabel",

@@ -20,7 +20,7 @@ try:
 except ImportError:
     sys.path.append(str(Path(__file__).resolve().parents[3] / "Logic"))  # in the source tree
 
-from deeprecon.panels.batch import runBatch
-from deeprecon.scene.ctpa_result import load_folder
+from deeprecon.panels.common.batch import runBatch
+from deeprecon.scene.ctpa.result import load_folder
 
 slicer.util.exit(runBatch("ctpa", "synthesize", load_folder, sys.argv[1:]))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from deeprecon.ctpa.parameters import SynthesizeInputs, SynthesizeParameters
-from deeprecon.data.dicom import is_dicom
+from deeprecon.data.dicom.series import is_dicom
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import sha256, write_json
 from deeprecon.data.radiograph import PICTURES
@@ -59,7 +59,7 @@ def synthesize_folder(inputs: SynthesizeInputs, parameters: SynthesizeParameters
     Raises:
         InputError: no X-ray, or every one failed.
     """
-    from deeprecon.ctpa.synthesize import synthesize_one
+    from deeprecon.ctpa.pipeline import synthesize_one
 
     xrays = find_xrays(inputs.xray)
     names = _names(xrays)

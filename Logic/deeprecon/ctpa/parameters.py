@@ -18,7 +18,7 @@ class Preset(Enum):
 
 
 class AutoencoderName(Enum):
-    """Autoencoders; see `deeprecon.ctpa.autoencoder`."""
+    """Autoencoders; see `deeprecon.ctpa.autoencoder.network`."""
 
     SMALL_8X = "small-8x"
     SMALL_4X = "small-4x"
@@ -27,7 +27,7 @@ class AutoencoderName(Enum):
 
 
 class DenoiserName(Enum):
-    """Denoisers; see `deeprecon.ctpa.network`."""
+    """Denoisers; see `deeprecon.ctpa.diffusion.denoiser`."""
 
     SMALL = "small"
     MEDIUM = "medium"
@@ -35,7 +35,7 @@ class DenoiserName(Enum):
 
 
 class ProcessName(Enum):
-    """Ways from noise to data; see `deeprecon.ctpa.diffusion`."""
+    """Ways from noise to data; see `deeprecon.ctpa.diffusion.processes`."""
 
     RECTIFIED_FLOW = "rectified-flow"
     V_PREDICTION = "v-prediction"
@@ -43,7 +43,7 @@ class ProcessName(Enum):
 
 
 class SamplerName(Enum):
-    """How a sample is drawn; see `deeprecon.ctpa.diffusion`."""
+    """How a sample is drawn; see `deeprecon.ctpa.diffusion.processes`."""
 
     DDIM = "ddim"
     DPM_SOLVER = "dpm-solver++"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from deeprecon.ctpa import parameters as settings
-from deeprecon.ctpa.evaluate import evaluate
-from deeprecon.ctpa.export import export
-from deeprecon.ctpa.phantom_files import phantom
-from deeprecon.ctpa.prepare import prepare
-from deeprecon.ctpa.synthesize import synthesize
+from deeprecon.ctpa.evaluation import evaluate
+from deeprecon.ctpa.pipeline import synthesize
+from deeprecon.ctpa.simulate.files import phantom
+from deeprecon.ctpa.training.preparation import prepare
+from deeprecon.ctpa.write.dicom import export
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.jobs.verbs import Verb
 
@@ -17,8 +17,8 @@ from deeprecon.jobs.verbs import Verb
 def train_autoencoder(
     inputs: settings.TrainAutoencoderInputs, parameters: settings.TrainAutoencoderParameters, run: Run
 ) -> Outcome:
-    """Train an autoencoder, see `deeprecon.ctpa.train_autoencoder`."""
-    from deeprecon.ctpa.train_autoencoder import train_autoencoder as train
+    """Train an autoencoder, see `deeprecon.ctpa.training.autoencoder`."""
+    from deeprecon.ctpa.training.autoencoder import train_autoencoder as train
 
     return train(inputs, parameters, run)
 
@@ -26,8 +26,8 @@ def train_autoencoder(
 def train_diffusion(
     inputs: settings.TrainDiffusionInputs, parameters: settings.TrainDiffusionParameters, run: Run
 ) -> Outcome:
-    """Train a denoiser, see `deeprecon.ctpa.train_diffusion`."""
-    from deeprecon.ctpa.train_diffusion import train_diffusion as train
+    """Train a denoiser, see `deeprecon.ctpa.training.diffusion`."""
+    from deeprecon.ctpa.training.diffusion import train_diffusion as train
 
     return train(inputs, parameters, run)
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deeprecon.data.dicom import is_dicom
-from deeprecon.data.dicom_view import read_view
-from deeprecon.data.dicom_voi import read_voi_table
+from deeprecon.data.dicom.series import is_dicom
+from deeprecon.data.dicom.view import read_view
+from deeprecon.data.dicom.voi import read_voi_table
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import read_volume

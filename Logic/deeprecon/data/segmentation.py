@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.errors import InputError
-from deeprecon.data.nrrd import Nrrd, read_nrrd, write_nrrd
+from deeprecon.data.formats.nrrd import Nrrd, read_nrrd, write_nrrd
 from deeprecon.data.volume import Volume, check_affine, check_finite
 from deeprecon.data.volume_io import read_volume
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from deeprecon.data.dicom import is_dicom, read_dicom
+from deeprecon.data.dicom.series import is_dicom, read_dicom
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import atomic_path
-from deeprecon.data.nifti_header import checked_affine
-from deeprecon.data.nrrd import Nrrd, read_nrrd, write_nrrd
+from deeprecon.data.formats.nifti_header import checked_affine
+from deeprecon.data.formats.nrrd import Nrrd, read_nrrd, write_nrrd
 from deeprecon.data.volume import Volume, check_geometry
 
 NIFTI = (".nii", ".nii.gz")

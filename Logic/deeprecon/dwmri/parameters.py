@@ -24,7 +24,7 @@ class Method(Enum):
 
 
 class Network(Enum):
-    """Supervised networks; see `deeprecon.dwmri.networks`."""
+    """Supervised networks; see `deeprecon.dwmri.fit.architectures`."""
 
     BASELINE = "baseline"
     MULTI_SCALE = "multi-scale"

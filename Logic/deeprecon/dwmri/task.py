@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from deeprecon.data.dwi_io import read_dwi, write_dwi
-from deeprecon.data.dwi_scan import with_finite_values
+from deeprecon.data.diffusion.files import read_dwi, write_dwi
+from deeprecon.data.diffusion.scan import with_finite_values
 from deeprecon.data.errors import InputError
 from deeprecon.data.tables import write_table
 from deeprecon.data.volume_io import read_volume, write_volume
 from deeprecon.dwmri import parameters as settings
-from deeprecon.dwmri.enhance import enhance, prepare
-from deeprecon.dwmri.mask import find_mask, read_mask
+from deeprecon.dwmri.observe.mask import find_mask, read_mask
+from deeprecon.dwmri.pipeline import enhance, prepare
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.jobs.verbs import Verb
 
@@ -24,7 +24,7 @@ LABELS = ("white", "gray", "fluid", "lesions", "crossings")
 
 def phantom(inputs: settings.PhantomInputs, parameters: settings.PhantomParameters, run: Run) -> Outcome:
     """Make a scan whose clean signal is known: dwi (noisy), truth, mask, noise and labels."""
-    from deeprecon.dwmri.phantom import make_phantom
+    from deeprecon.dwmri.simulate.head import make_phantom
 
     made = make_phantom(
         (parameters.slices, parameters.rows, parameters.columns),
@@ -53,7 +53,7 @@ def evaluate(inputs: settings.EvaluateInputs, parameters: settings.EvaluateParam
     Raises:
         InputError: the scans do not have the same grid and gradients.
     """
-    from deeprecon.dwmri.metrics import evaluate as score
+    from deeprecon.dwmri.measure.metrics import evaluate as score
 
     truth, _ = with_finite_values(read_dwi(inputs.truth))
     scans = {"dwi": inputs.dwi, "noisy": inputs.noisy}
@@ -97,8 +97,8 @@ def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters,
 
 
 def train(inputs: settings.TrainInputs, parameters: settings.TrainParameters, run: Run) -> Outcome:
-    """Train a supervised network, see `deeprecon.dwmri.train`."""
-    from deeprecon.dwmri.train import train as fit_pairs
+    """Train a supervised network, see `deeprecon.dwmri.training.supervised`."""
+    from deeprecon.dwmri.training.supervised import train as fit_pairs
 
     return fit_pairs(inputs, parameters, run)
 

@@ -10,19 +10,19 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.errors import InputError
-from deeprecon.data.mesh import Inside, Mesh
+from deeprecon.data.mesh.mesh import Inside, Mesh
 from deeprecon.data.tables import write_table
 from deeprecon.jobs.run import Outcome, Reporter, Run
-from deeprecon.scar.findings import wall_coordinates
-from deeprecon.scar.interpolation import SPATIAL
-from deeprecon.scar.methods import fit, is_anatomical
-from deeprecon.scar.metrics import dice
-from deeprecon.scar.observations import observe, quadrature
-from deeprecon.scar.outputs import group_means
+from deeprecon.scar.anatomy.wall_coordinates import WallCoordinates
+from deeprecon.scar.fit.interpolation import SPATIAL
+from deeprecon.scar.fit.methods import fit, is_anatomical
+from deeprecon.scar.measure.findings import wall_coordinates
+from deeprecon.scar.measure.metrics import dice
+from deeprecon.scar.observe.observations import observe, quadrature
 from deeprecon.scar.parameters import Method, ReconstructInputs, ReconstructParameters
-from deeprecon.scar.reconstruct import read_aligned
-from deeprecon.scar.stacks import Stack
-from deeprecon.scar.wall_coordinates import WallCoordinates
+from deeprecon.scar.pipeline import read_aligned
+from deeprecon.scar.read.stacks import Stack
+from deeprecon.scar.write.outputs import group_means
 
 
 @dataclass(frozen=True)

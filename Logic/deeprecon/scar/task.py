@@ -12,19 +12,19 @@ import numpy as np
 from vtkmodules.util.numpy_support import vtk_to_numpy
 
 from deeprecon.data.errors import InputError
-from deeprecon.data.mesh import Mesh
-from deeprecon.data.mesh_io import place, read_mesh, write_mesh
-from deeprecon.data.opencarp import TAG
+from deeprecon.data.mesh.files import place, read_mesh, write_mesh
+from deeprecon.data.mesh.mesh import Mesh
+from deeprecon.data.mesh.opencarp import TAG
 from deeprecon.data.tables import write_table
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.jobs.verbs import Verb
-from deeprecon.scar import mlp_task
 from deeprecon.scar import parameters as settings
-from deeprecon.scar.burden import element_tags
 from deeprecon.scar.crossvalidation import cross_validate
-from deeprecon.scar.metrics import evaluate as score
+from deeprecon.scar.measure.burden import element_tags
+from deeprecon.scar.measure.metrics import evaluate as score
 from deeprecon.scar.parameters import Frame, MeshFormat, Method, ReconstructInputs, ReconstructParameters, Unit
-from deeprecon.scar.reconstruct import beside, prepare, reconstruct
+from deeprecon.scar.pipeline import beside, prepare, reconstruct
+from deeprecon.scar.training import mlp_models as mlp_task
 
 if TYPE_CHECKING:
     pass
@@ -39,7 +39,7 @@ def phantom(inputs: settings.PhantomInputs, parameters: settings.PhantomParamete
     Raises:
         InputError: the surface cannot be used, or a lesion was chosen for it.
     """
-    from deeprecon.scar.phantom import from_surface, sample_case, write_case
+    from deeprecon.scar.simulate.phantom import from_surface, sample_case, write_case
 
     geometry = {name: getattr(parameters, name) for name in ("spacing", "thickness", "pixel", "node_spacing")}
     geometry |= {"shift": parameters.shift, "noise": parameters.noise, "long_axis": parameters.long_axis}
@@ -117,11 +117,11 @@ def resolve(parameters: ReconstructParameters, device: str, threads: int, precis
     if parameters.method is Method.INTERPOLATION or parameters.steps:
         return parameters
     if parameters.method is Method.MLP:
-        from deeprecon.scar.mlp_train import mlp_steps_for_budget
+        from deeprecon.scar.fit.mlp_fit import mlp_steps_for_budget
 
         steps = mlp_steps_for_budget(parameters.budget, parameters.network, device, precision)
         return replace(parameters, steps=steps)
-    from deeprecon.scar.train import steps_for_budget
+    from deeprecon.scar.fit.field_fit import steps_for_budget
 
     return replace(parameters, steps=steps_for_budget(parameters.budget, device))
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.parameters import Range, check_ranges
-from deeprecon.scattering.tissue import parse_speeds
+from deeprecon.scattering.read.tissue import parse_speeds
 
 K = Range(0.5, 200)
 CONTRAST = Range(-0.95, 5)

@@ -15,15 +15,15 @@ from deeprecon.jobs.parameters import to_json
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.jobs.verbs import Verb
 from deeprecon.scattering import parameters as settings
-from deeprecon.scattering.coordinates import cell_axis, to_square
-from deeprecon.scattering.hdf5 import read_measurements, write_measurements
-from deeprecon.scattering.metrics import scores, summary
+from deeprecon.scattering.measure.metrics import scores, summary
 from deeprecon.scattering.parameters import Family, Method, Quantity
-from deeprecon.scattering.reconstruct import reconstruct
-from deeprecon.scattering.report import SHOWN, picture, write_report
-from deeprecon.scattering.result_file import read_result
-from deeprecon.scattering.simulate import pixels_needed, simulate_phantoms, simulate_region
-from deeprecon.scattering.tissue import contrast_of, cut_out, parse_speeds, read_speeds, speed_of
+from deeprecon.scattering.physics.coordinates import cell_axis, to_square
+from deeprecon.scattering.pipeline import reconstruct
+from deeprecon.scattering.read.far_field import read_measurements, write_measurements
+from deeprecon.scattering.read.tissue import contrast_of, cut_out, parse_speeds, read_speeds, speed_of
+from deeprecon.scattering.simulate.measurements import pixels_needed, simulate_phantoms, simulate_region
+from deeprecon.scattering.write.report import SHOWN, picture, write_report
+from deeprecon.scattering.write.result_file import read_result
 
 
 def phantom(inputs: settings.PhantomInputs, parameters: settings.PhantomParameters, run: Run) -> Outcome:
@@ -89,8 +89,8 @@ def train(inputs: settings.TrainInputs, parameters: settings.TrainParameters, ru
     Raises:
         InputError: the data, the settings or the initial weights cannot be used.
     """
-    from deeprecon.scattering.infer import write_model
-    from deeprecon.scattering.training_run import train_model
+    from deeprecon.scattering.networks.model import write_model
+    from deeprecon.scattering.training.run import train_model
 
     run.reporter.status("Reading the data")
     measured = read_measurements(inputs.data, parameters.angles, parameters.most)

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.parameters import Field, Range, check_ranges, fields_of, from_json, to_json
-from deeprecon.seizure.architecture import CODE_STRIDES, receptive_field
+from deeprecon.seizure.networks.architecture import CODE_STRIDES, receptive_field
 
 SAMPLE_RATE = 25
 """Hz; recordings of another rate are resampled."""

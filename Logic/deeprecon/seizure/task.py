@@ -12,19 +12,19 @@ from deeprecon.jobs.run import Outcome, Run
 from deeprecon.jobs.verbs import Verb
 from deeprecon.seizure import parameters as settings
 from deeprecon.seizure.config import Config, read_config, schema
-from deeprecon.seizure.dataset import write_dataset
-from deeprecon.seizure.detect import detect as run_detection
-from deeprecon.seizure.detect import write_detection
-from deeprecon.seizure.detection import read_detection
-from deeprecon.seizure.osdb import read_flat, read_json
+from deeprecon.seizure.fit.detection import read_detection
 from deeprecon.seizure.parameters import ExportFormat, Unit
-from deeprecon.seizure.recordings import Recording, from_event, read_recordings, with_seizures
-from deeprecon.seizure.training_task import cross_validate, evaluate, train
+from deeprecon.seizure.pipeline import detect as run_detection
+from deeprecon.seizure.pipeline import write_detection
+from deeprecon.seizure.read.dataset import write_dataset
+from deeprecon.seizure.read.osdb import read_flat, read_json
+from deeprecon.seizure.read.recordings import Recording, from_event, read_recordings, with_seizures
+from deeprecon.seizure.training.tasks import cross_validate, evaluate, train
 
 
 def phantom(inputs: settings.PhantomInputs, parameters: settings.PhantomParameters, run: Run) -> Outcome:
     """Simulated users: events in the layout of the Open Seizure Database, and a long plain recording."""
-    from deeprecon.seizure.phantom import write_phantom
+    from deeprecon.seizure.simulate.wrist import write_phantom
 
     run.reporter.status("Simulating")
     outputs = write_phantom(
@@ -133,7 +133,7 @@ def detect(inputs: settings.DetectInputs, parameters: settings.DetectParameters,
     Raises:
         InputError: the recording or the bundle cannot be used.
     """
-    from deeprecon.seizure.models import read_ensemble
+    from deeprecon.seizure.networks.bundle import read_ensemble
 
     run.reporter.status("Reading the recording and the model")
     recordings = read_recordings(inputs.recording, parameters.unit)
@@ -178,8 +178,8 @@ def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters,
     Raises:
         InputError: the bundle cannot be used, or what the export needs is not installed.
     """
-    from deeprecon.seizure.export import export_keras, export_onnx
-    from deeprecon.seizure.models import read_ensemble
+    from deeprecon.seizure.networks.bundle import read_ensemble
+    from deeprecon.seizure.write.network_files import export_keras, export_onnx
 
     ensemble = read_ensemble(inputs.bundle)
     write = export_onnx if parameters.format is ExportFormat.ONNX else export_keras

@@ -20,7 +20,7 @@ try:
 except ImportError:
     sys.path.append(str(Path(__file__).resolve().parents[3] / "Logic"))  # in the source tree
 
-from deeprecon.panels.batch import runBatch
-from deeprecon.scene.results import load_results
+from deeprecon.panels.common.batch import runBatch
+from deeprecon.scene.common.results import load_results
 
 slicer.util.exit(runBatch("scar", "reconstruct", load_results, sys.argv[1:]))

@@ -7,10 +7,17 @@ import pytest
 import torch
 from torch import nn
 
-from deeprecon.ctpa.autoencoder import AUTOENCODERS, Autoencoder, AutoencoderShape, decode_tiled, encode_tiled, tiles
+from deeprecon.ctpa.autoencoder.network import (
+    AUTOENCODERS,
+    Autoencoder,
+    AutoencoderShape,
+    decode_tiled,
+    encode_tiled,
+    tiles,
+)
 from deeprecon.ctpa.grid import FULL, PREVIEW, SEED, Grid, to_hu, to_network
 from deeprecon.ctpa.parameters import AutoencoderName
-from deeprecon.ctpa.phantom import draw_grid, make_anatomy
+from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
 
 EXACT = AutoencoderShape((4, 6, 8, 10), 3)
 

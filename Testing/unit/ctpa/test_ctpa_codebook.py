@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from deeprecon.ctpa.codebook import Codebook, usage
+from deeprecon.ctpa.autoencoder.codebook import Codebook, usage
 
 
 @pytest.fixture(autouse=True)

@@ -6,8 +6,8 @@ import pytest
 
 from deeprecon.ctpa import demonstrator as shipped
 from deeprecon.ctpa.demonstrator import demonstrator
+from deeprecon.ctpa.diffusion.model import load_model
 from deeprecon.ctpa.memory import need, volume_shape
-from deeprecon.ctpa.model import load_model
 from deeprecon.ctpa.parameters import Preset, SynthesizeParameters
 from deeprecon.data.errors import InputError
 from deeprecon.training.bundle import README, read_bundle

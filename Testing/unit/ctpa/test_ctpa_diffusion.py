@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from deeprecon.ctpa.diffusion import PROCESSES, SAMPLERS, Epsilon, sample, training_pair
+from deeprecon.ctpa.diffusion.processes import PROCESSES, SAMPLERS, Epsilon, sample, training_pair
 from deeprecon.ctpa.parameters import ProcessName, SamplerName
 
 

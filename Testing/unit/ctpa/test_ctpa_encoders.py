@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from deeprecon.ctpa.encoders import (
+from deeprecon.ctpa.diffusion.denoiser import XrayEncoder, parameter_count
+from deeprecon.ctpa.encoders.pretrained import (
     CARDS,
     CLIP_DEVIATION,
     CLIP_MEAN,
@@ -17,10 +18,9 @@ from deeprecon.ctpa.encoders import (
     Vit,
     make_encoder,
 )
-from deeprecon.ctpa.encoders import _VitBlock as VitBlock
-from deeprecon.ctpa.network import XrayEncoder, parameter_count
+from deeprecon.ctpa.encoders.pretrained import _VitBlock as VitBlock
+from deeprecon.ctpa.encoders.swin import Swin, SwinBlock
 from deeprecon.ctpa.parameters import EncoderName
-from deeprecon.ctpa.swin import Swin, SwinBlock
 from deeprecon.data.errors import InputError
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from deeprecon.ctpa.grid import Grid
-from deeprecon.ctpa.metrics import body_mask, psnr, ssim
+from deeprecon.ctpa.measure.metrics import body_mask, psnr, ssim
+from deeprecon.ctpa.observe.projection import Geometry, View, line_integrals
 from deeprecon.ctpa.parameters import SynthesizeParameters, Turn, XrayView
-from deeprecon.ctpa.phantom import Label, draw_grid, make_anatomy
-from deeprecon.ctpa.phantom_files import write_xray
-from deeprecon.ctpa.projection import Geometry, View, line_integrals
+from deeprecon.ctpa.simulate.chests import Label, draw_grid, make_anatomy
+from deeprecon.ctpa.simulate.files import write_xray
 from deeprecon.data.files import sha256, write_json
 from deeprecon.data.radiograph import read_radiograph
 from deeprecon.data.volume import Volume
@@ -177,6 +177,6 @@ def test_similarity_does_not_depend_on_the_slabs(monkeypatch):
     result, mask = truth + rng.normal(0, 100, truth.shape), rng.random(truth.shape) > 0.5
     found = []
     for slab in (1000, 32, 5):
-        monkeypatch.setattr("deeprecon.ctpa.metrics.SLAB", slab)
+        monkeypatch.setattr("deeprecon.ctpa.measure.metrics.SLAB", slab)
         found.append((ssim(result, truth), ssim(result, truth, mask)))
     np.testing.assert_allclose(found[1:], [found[0]] * 2, rtol=1e-10)

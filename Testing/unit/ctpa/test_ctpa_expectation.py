@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from deeprecon.ctpa.diffusion import PROCESSES
-from deeprecon.ctpa.expectation import (
+from deeprecon.ctpa.diffusion.denoiser import DenoiserShape, rays
+from deeprecon.ctpa.diffusion.posterior_mean import (
     FINEST,
     FINEST_MEAN,
     Expectation,
@@ -16,10 +16,10 @@ from deeprecon.ctpa.expectation import (
     fit_expectation,
     interpolated,
 )
-from deeprecon.ctpa.expecting import ExpectingDenoiser
+from deeprecon.ctpa.diffusion.processes import PROCESSES
+from deeprecon.ctpa.diffusion.residual import ExpectingDenoiser
 from deeprecon.ctpa.grid import FULL, PREVIEW, Grid
-from deeprecon.ctpa.network import DenoiserShape, rays
-from deeprecon.ctpa.projection import Geometry
+from deeprecon.ctpa.observe.projection import Geometry
 
 GRID = Grid((12, 8, 8))
 SHAPE = DenoiserShape(2, (8, 16), 1, 4)

@@ -66,7 +66,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         run.reporter.progress(0.5)
         return Outcome({"ct": run.output / "ct.nii.gz"}, {"nrmse": 0.25, "trust": "amber", "trust_reasons": ["why"]})
 
-    module = ModuleType("deeprecon.ctpa.synthesize")
+    module = ModuleType("deeprecon.ctpa.pipeline")
     module.__dict__["synthesize_one"] = one
     monkeypatch.setitem(sys.modules, module.__name__, module)
     return names

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from deeprecon.ctpa.diffusion.guidance import MOST, closer
 from deeprecon.ctpa.grid import Grid
-from deeprecon.ctpa.guidance import MOST, closer
-from deeprecon.ctpa.metrics import body_mask, mae
-from deeprecon.ctpa.phantom import draw_grid, make_anatomy
-from deeprecon.ctpa.projection import Beam, Geometry, line_integrals
-from deeprecon.ctpa.trust import check_projection
+from deeprecon.ctpa.measure.metrics import body_mask, mae
+from deeprecon.ctpa.measure.quality import check_projection
+from deeprecon.ctpa.observe.projection import Beam, Geometry, line_integrals
+from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
 
 GRID = Grid((76, 64, 64))
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from deeprecon.ctpa.autoencoder import Autoencoder, AutoencoderShape
+from deeprecon.ctpa.autoencoder.network import Autoencoder, AutoencoderShape
+from deeprecon.ctpa.diffusion.model import AUTOENCODER_METHOD, autoencoder_card
 from deeprecon.ctpa.grid import PRESETS, Grid, to_network
-from deeprecon.ctpa.model import AUTOENCODER_METHOD, autoencoder_card
-from deeprecon.ctpa.phantom import draw_grid, make_anatomy
-from deeprecon.ctpa.store import Store
+from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
+from deeprecon.ctpa.training.store import Store
 from deeprecon.data.tables import write_table
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
@@ -69,7 +69,9 @@ def test_another_autoencoder_makes_the_latents_anew(manifest, tmp_path, monkeypa
         return run_job(job)
 
     with monkeypatch.context() as patch:
-        patch.setattr("deeprecon.ctpa.prepare._write_store", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(
+            "deeprecon.ctpa.training.preparation._write_store", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
         assert start("first") != 0
     assert start("second") == 0
     (case,) = Store.open(tmp_path / "out").cases()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from deeprecon.ctpa.loss import Adversary, Discriminator, PerceptualLoss, frozen, paired_slices
+from deeprecon.ctpa.autoencoder.loss import Adversary, Discriminator, PerceptualLoss, frozen, paired_slices
 
 
 @pytest.fixture(autouse=True)

@@ -6,12 +6,20 @@ import numpy as np
 import pytest
 import torch
 
+from deeprecon.ctpa.diffusion.denoiser import (
+    DENOISERS,
+    ChannelNorm,
+    Denoiser,
+    DenoiserShape,
+    Pointwise,
+    parameter_count,
+    rays,
+)
 from deeprecon.ctpa.grid import Grid
-from deeprecon.ctpa.network import DENOISERS, ChannelNorm, Denoiser, DenoiserShape, Pointwise, parameter_count, rays
+from deeprecon.ctpa.observe.projection import Beam, Geometry, line_integrals
 from deeprecon.ctpa.parameters import DenoiserName
 from deeprecon.ctpa.patches import Windows
-from deeprecon.ctpa.phantom import Anatomy, Ellipsoid, Label, draw_grid
-from deeprecon.ctpa.projection import Beam, Geometry, line_integrals
+from deeprecon.ctpa.simulate.chests import Anatomy, Ellipsoid, Label, draw_grid
 
 TINY = DenoiserShape(latent=2, widths=(8, 16), blocks=1, features=4)
 LATENT = Grid((12, 10, 8))

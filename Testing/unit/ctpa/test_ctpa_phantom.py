@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deeprecon.ctpa import metrics
+from deeprecon.ctpa.diffusion.ridge import fit_ridge
 from deeprecon.ctpa.grid import Grid
+from deeprecon.ctpa.measure import metrics
+from deeprecon.ctpa.observe.projection import Beam, Geometry, View, detector_axes, expose, line_integrals
 from deeprecon.ctpa.patches import Blending, Windows, blend
-from deeprecon.ctpa.phantom import TEXTURE, Anatomy, Capsule, Ellipsoid, Label, draw, draw_grid, make_anatomy
-from deeprecon.ctpa.projection import Beam, Geometry, View, detector_axes, expose, line_integrals
-from deeprecon.ctpa.ridge import fit_ridge
+from deeprecon.ctpa.simulate.chests import TEXTURE, Anatomy, Capsule, Ellipsoid, Label, draw, draw_grid, make_anatomy
 
 GRID = Grid((76, 64, 64))
 STILL = np.array([[0.0, 0.0, 0.0, np.pi / 2]])  # a texture of nothing

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from deeprecon.ctpa.grid import PRESETS, PREVIEW, Grid
-from deeprecon.ctpa.metrics import body_mask
-from deeprecon.ctpa.store import Store
-from deeprecon.ctpa.xray import condition_image, geometry_of
+from deeprecon.ctpa.measure.metrics import body_mask
+from deeprecon.ctpa.observe.film import condition_image, geometry_of
+from deeprecon.ctpa.training.store import Store
 from deeprecon.data.radiograph import read_radiograph
 from deeprecon.data.tables import read_table, write_table
 from deeprecon.data.volume_io import read_volume

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from deeprecon.ctpa import sampling
-from deeprecon.ctpa.diffusion import PROCESSES
+from deeprecon.ctpa.diffusion import sampling
+from deeprecon.ctpa.diffusion.denoiser import Denoiser, DenoiserShape
+from deeprecon.ctpa.diffusion.processes import PROCESSES
+from deeprecon.ctpa.diffusion.sampling import SamplingPlan, denoise_latent, denoising_bytes, places
 from deeprecon.ctpa.grid import Grid
-from deeprecon.ctpa.network import Denoiser, DenoiserShape
+from deeprecon.ctpa.observe.projection import Geometry
 from deeprecon.ctpa.patches import Blending
-from deeprecon.ctpa.projection import Geometry
-from deeprecon.ctpa.sampling import SamplingPlan, denoise_latent, denoising_bytes, places
 from deeprecon.jobs.run import Run, Stopped
 
 GRID = Grid((32, 24, 24))

@@ -11,16 +11,16 @@ import numpy as np
 import pydicom
 import pytest
 
-from deeprecon.ctpa import prepare as prepare_module
-from deeprecon.ctpa.alignment import find_shift
 from deeprecon.ctpa.grid import AIR, PRESETS, Grid
-from deeprecon.ctpa.manifest import read_manifest, split_patients
-from deeprecon.ctpa.phantom import draw_grid, make_anatomy
-from deeprecon.ctpa.phantom_files import write_xray
-from deeprecon.ctpa.projection import Beam, Geometry, View, expose, line_integrals
-from deeprecon.ctpa.store import CUBE, Case, Store, write_cubes
-from deeprecon.ctpa.xray import XrayImage, condition_image, standardize
-from deeprecon.data.ct_dicom import write_ct_series
+from deeprecon.ctpa.observe.alignment import find_shift
+from deeprecon.ctpa.observe.film import XrayImage, condition_image, standardize
+from deeprecon.ctpa.observe.projection import Beam, Geometry, View, expose, line_integrals
+from deeprecon.ctpa.read.manifest import read_manifest, split_patients
+from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
+from deeprecon.ctpa.simulate.files import write_xray
+from deeprecon.ctpa.training import preparation as prepare_module
+from deeprecon.ctpa.training.store import CUBE, Case, Store, write_cubes
+from deeprecon.data.dicom.ct import write_ct_series
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import write_json
 from deeprecon.data.radiograph import read_radiograph
@@ -37,7 +37,7 @@ GRID = Grid((76, 64, 64))
 KILLED = """
 import os, sys
 from pathlib import Path
-from deeprecon.ctpa import prepare
+from deeprecon.ctpa.training import preparation as prepare
 from deeprecon.ctpa.grid import PRESETS, Grid
 from deeprecon.worker import run_job
 

@@ -13,21 +13,22 @@ import pytest
 import torch
 
 from deeprecon.ctpa import memory as needs
-from deeprecon.ctpa import samples, synthesize
-from deeprecon.ctpa.autoencoder import Autoencoder, AutoencoderShape
-from deeprecon.ctpa.diffusion import PROCESSES
-from deeprecon.ctpa.expectation import Expectation, ExpectationShape
-from deeprecon.ctpa.expecting import ExpectingDenoiser
+from deeprecon.ctpa import pipeline as synthesize
+from deeprecon.ctpa.autoencoder.network import Autoencoder, AutoencoderShape
+from deeprecon.ctpa.diffusion import ensemble as samples
+from deeprecon.ctpa.diffusion.denoiser import DenoiserShape
+from deeprecon.ctpa.diffusion.model import METHOD, autoencoder_card, denoiser_card
+from deeprecon.ctpa.diffusion.posterior_mean import Expectation, ExpectationShape
+from deeprecon.ctpa.diffusion.processes import PROCESSES
+from deeprecon.ctpa.diffusion.residual import ExpectingDenoiser
 from deeprecon.ctpa.grid import FIELD, Grid
+from deeprecon.ctpa.measure.quality import DEMONSTRATOR
 from deeprecon.ctpa.memory import need
-from deeprecon.ctpa.model import METHOD, autoencoder_card, denoiser_card
-from deeprecon.ctpa.network import DenoiserShape
+from deeprecon.ctpa.observe.projection import Geometry, expose, line_integrals
 from deeprecon.ctpa.parameters import Preset, SynthesizeParameters
-from deeprecon.ctpa.phantom import draw_grid, make_anatomy
-from deeprecon.ctpa.phantom_files import write_xray
-from deeprecon.ctpa.projection import Geometry, expose, line_integrals
-from deeprecon.ctpa.store import geometry_to_json
-from deeprecon.ctpa.trust import DEMONSTRATOR
+from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
+from deeprecon.ctpa.simulate.files import write_xray
+from deeprecon.ctpa.training.store import geometry_to_json
 from deeprecon.data.files import sha256
 from deeprecon.data.volume_io import read_volume
 from deeprecon.jobs.run import Run

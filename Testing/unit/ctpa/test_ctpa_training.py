@@ -16,20 +16,20 @@ from safetensors.torch import save_file
 from torch import nn
 
 import deeprecon
-from deeprecon.ctpa.autoencoder import Autoencoder, AutoencoderShape
-from deeprecon.ctpa.autoencoder_training import AutoencoderLoss, PhantomPatches, StorePatches
-from deeprecon.ctpa.diffusion import PROCESSES
-from deeprecon.ctpa.diffusion_training import DenoisingLoss, LatentSamples, latent_statistics
-from deeprecon.ctpa.encoders import CARDS, Layout
+from deeprecon.ctpa.autoencoder.fitting import AutoencoderLoss, PhantomPatches, StorePatches
+from deeprecon.ctpa.autoencoder.loss import Adversary
+from deeprecon.ctpa.autoencoder.network import Autoencoder, AutoencoderShape
+from deeprecon.ctpa.diffusion.denoiser import DENOISERS
+from deeprecon.ctpa.diffusion.fitting import DenoisingLoss, LatentSamples, latent_statistics
+from deeprecon.ctpa.diffusion.model import load_autoencoder, load_model
+from deeprecon.ctpa.diffusion.processes import PROCESSES
+from deeprecon.ctpa.encoders.pretrained import CARDS, Layout
 from deeprecon.ctpa.grid import FIELD, PRESETS, Grid
-from deeprecon.ctpa.loss import Adversary
-from deeprecon.ctpa.model import load_autoencoder, load_model
-from deeprecon.ctpa.network import DENOISERS
+from deeprecon.ctpa.observe.projection import Geometry, View
 from deeprecon.ctpa.parameters import TrainAutoencoderParameters, TrainDiffusionParameters
-from deeprecon.ctpa.phantom import draw_grid, make_anatomy
-from deeprecon.ctpa.projection import Geometry, View
-from deeprecon.ctpa.store import Store
-from deeprecon.ctpa.training_plan import extrapolated, widened
+from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
+from deeprecon.ctpa.training.plan import extrapolated, widened
+from deeprecon.ctpa.training.store import Store
 from deeprecon.data.files import sha256
 from deeprecon.data.tables import read_table, write_table
 from deeprecon.data.volume import Volume
@@ -49,7 +49,7 @@ QUICK = 100
 KILLED = """
 import os, sys
 from pathlib import Path
-from deeprecon.ctpa import expectation
+from deeprecon.ctpa.diffusion import posterior_mean as expectation
 from deeprecon.ctpa.grid import PRESETS, Grid
 from deeprecon.training import fit
 from deeprecon.worker import run_job
@@ -71,7 +71,7 @@ run_job(Path(sys.argv[1]))
 VERB = """
 import sys
 from deeprecon.cli import main
-from deeprecon.ctpa import expectation
+from deeprecon.ctpa.diffusion import posterior_mean as expectation
 from deeprecon.ctpa.grid import PRESETS, Grid
 
 PRESETS.update(preview=Grid((48, 32, 32)), full=Grid((96, 64, 64)))
@@ -89,13 +89,13 @@ socket.socket.connect = socket.create_connection = socket.getaddrinfo = refused
 
 import torch
 import deeprecon.ctpa
-for module in pkgutil.iter_modules(deeprecon.ctpa.__path__):
-    importlib.import_module(f"deeprecon.ctpa.{module.name}")
+for module in pkgutil.walk_packages(deeprecon.ctpa.__path__, "deeprecon.ctpa."):
+    importlib.import_module(module.name)
 
-from deeprecon.ctpa.autoencoder import AUTOENCODERS, Autoencoder
-from deeprecon.ctpa.encoders import make_encoder
-from deeprecon.ctpa.loss import PerceptualLoss
-from deeprecon.ctpa.network import DENOISERS, Denoiser
+from deeprecon.ctpa.autoencoder.network import AUTOENCODERS, Autoencoder
+from deeprecon.ctpa.encoders.pretrained import make_encoder
+from deeprecon.ctpa.autoencoder.loss import PerceptualLoss
+from deeprecon.ctpa.diffusion.denoiser import DENOISERS, Denoiser
 from deeprecon.ctpa.parameters import EncoderName
 
 with torch.device("meta"):
@@ -113,7 +113,7 @@ with torch.device("meta"):
 def small_presets(monkeypatch):
     monkeypatch.setitem(PRESETS, "preview", PREVIEW)
     monkeypatch.setitem(PRESETS, "full", FULL)
-    monkeypatch.setattr("deeprecon.ctpa.expectation.STEPS", QUICK)
+    monkeypatch.setattr("deeprecon.ctpa.diffusion.posterior_mean.STEPS", QUICK)
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +144,7 @@ def trained(tmp_path_factory, manifest):
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PRESETS, "preview", PREVIEW)
         patch.setitem(PRESETS, "full", FULL)
-        patch.setattr("deeprecon.ctpa.expectation.STEPS", QUICK)
+        patch.setattr("deeprecon.ctpa.diffusion.posterior_mean.STEPS", QUICK)
         first = run(folder / "autoencoder", "train-autoencoder", {}, **SMALL)
         inputs = {"manifest": manifest, "bundle": first / "bundle"}
         store = run(folder / "store", "prepare", inputs, validation=0.4, test=0.0)
@@ -538,7 +538,7 @@ def test_a_store_without_latents_or_validation_cases_is_refused(error_of, traine
 
 @pytest.mark.parametrize("verb", ["train-autoencoder", "train-diffusion"])
 def test_too_little_memory_is_refused_before_it_starts(verb, error_of, trained, monkeypatch):
-    monkeypatch.setattr("deeprecon.ctpa.training_plan.free_bytes", lambda device: 10**6)
+    monkeypatch.setattr("deeprecon.ctpa.training.plan.free_bytes", lambda device: 10**6)
     inputs = {} if verb == "train-autoencoder" else {"store": trained[1], "bundle": trained[0] / "bundle"}
     parameters = SMALL if verb == "train-autoencoder" else {"steps": 2}
     assert "0.0 GB are free" in error_of(verb, inputs=inputs, **parameters)

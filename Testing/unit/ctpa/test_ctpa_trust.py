@@ -8,12 +8,8 @@ import numpy as np
 import pytest
 
 from deeprecon.ctpa.grid import FULL, Grid
-from deeprecon.ctpa.metrics import seam_ratio
-from deeprecon.ctpa.patches import Windows
-from deeprecon.ctpa.phantom import Label, draw_grid, make_anatomy
-from deeprecon.ctpa.projection import Beam, Geometry, View, expose, line_integrals
-from deeprecon.ctpa.survey import Survey
-from deeprecon.ctpa.trust import (
+from deeprecon.ctpa.measure.metrics import seam_ratio
+from deeprecon.ctpa.measure.quality import (
     DEMONSTRATOR,
     NO_DEPTH,
     NO_EMBOLI,
@@ -29,6 +25,10 @@ from deeprecon.ctpa.trust import (
     limit_of,
     organ_medians,
 )
+from deeprecon.ctpa.measure.survey import Survey
+from deeprecon.ctpa.observe.projection import Beam, Geometry, View, expose, line_integrals
+from deeprecon.ctpa.patches import Windows
+from deeprecon.ctpa.simulate.chests import Label, draw_grid, make_anatomy
 
 GRID = Grid((76, 64, 64))
 GOOD = {"lung": -830.0, "blood": 250.0, "bone": 350.0}

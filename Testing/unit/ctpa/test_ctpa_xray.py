@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from deeprecon.ctpa.grid import PREVIEW, Grid
+from deeprecon.ctpa.observe.film import condition_image, geometry_of, standardize, xray_of
+from deeprecon.ctpa.observe.projection import Beam, Geometry, View, detector_axes, expose, line_integrals
 from deeprecon.ctpa.parameters import BeamName, SynthesizeParameters, Turn, XrayView
-from deeprecon.ctpa.phantom import draw_grid, make_anatomy
-from deeprecon.ctpa.phantom_files import write_xray
-from deeprecon.ctpa.projection import Beam, Geometry, View, detector_axes, expose, line_integrals
-from deeprecon.ctpa.xray import condition_image, geometry_of, standardize, xray_of
+from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
+from deeprecon.ctpa.simulate.files import write_xray
 from deeprecon.data.errors import InputError
 from deeprecon.data.radiograph import Radiograph, read_radiograph
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import vtk
 
-from deeprecon.data.mesh import Mesh, unstructured_grid
+from deeprecon.data.mesh.mesh import Mesh, unstructured_grid
 
 
 def sphere_shell(outer: float = 30.0, inner: float = 20.0, center=(-40.0, 25.0, 10.0), resolution: int = 48) -> Mesh:

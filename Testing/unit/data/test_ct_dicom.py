@@ -6,8 +6,8 @@ import numpy as np
 import pydicom
 import pytest
 
-from deeprecon.data.ct_dicom import decimal, write_ct_series
-from deeprecon.data.dicom import read_dicom
+from deeprecon.data.dicom.ct import decimal, write_ct_series
+from deeprecon.data.dicom.series import read_dicom
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
 

@@ -15,13 +15,13 @@ SCRIPT = """
 import resource, signal, sys
 import numpy as np
 sys.path.insert(0, sys.argv[2])
-from deeprecon.data.mesh import Mesh, surface
-from deeprecon.data.mesh_io import write_mesh
+from deeprecon.data.mesh.mesh import Mesh, surface
+from deeprecon.data.mesh.files import write_mesh
 from deeprecon.data.segmentation import Segment, Segmentation, write_segmentation
 from deeprecon.data.tables import write_table
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
-from deeprecon.data.voxel_mesh import voxel_mesh
+from deeprecon.data.mesh.voxels import voxel_mesh
 
 noise = np.random.default_rng(0).random((20, 40, 40))
 mesh = voxel_mesh(Volume(noise > 0.3, np.eye(4)), 1.0)

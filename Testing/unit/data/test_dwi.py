@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deeprecon.data.dwi_io import read_dwi, write_dwi
-from deeprecon.data.dwi_scan import DwiScan, with_finite_values
+from deeprecon.data.diffusion.files import read_dwi, write_dwi
+from deeprecon.data.diffusion.gradients import from_fsl, gradient_table, to_fsl
+from deeprecon.data.diffusion.scan import DwiScan, with_finite_values
 from deeprecon.data.errors import InputError
-from deeprecon.data.gradients import from_fsl, gradient_table, to_fsl
 from deeprecon.data.volume_io import read_volume
 
 from .orientations import KINDS, image, orders, rotation

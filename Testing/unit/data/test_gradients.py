@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deeprecon.data.errors import InputError
-from deeprecon.data.gradients import (
+from deeprecon.data.diffusion.gradients import (
     from_fsl,
     fsl_to_ras,
     gradient_table,
@@ -15,6 +14,7 @@ from deeprecon.data.gradients import (
     to_fsl,
     write_fsl,
 )
+from deeprecon.data.errors import InputError
 
 from .orientations import rotation
 

@@ -9,7 +9,8 @@ import pytest
 import vtk
 
 from deeprecon.data.errors import InputError
-from deeprecon.data.mesh import (
+from deeprecon.data.mesh.files import place, read_mesh
+from deeprecon.data.mesh.mesh import (
     Inside,
     Mesh,
     cell_means,
@@ -18,7 +19,6 @@ from deeprecon.data.mesh import (
     surface,
     unstructured_grid,
 )
-from deeprecon.data.mesh_io import place, read_mesh
 
 from .meshes import VOLUME_CELLS, box, read_tetgen_surface, sphere_shell
 

@@ -7,8 +7,7 @@ import pytest
 import vtk
 
 from deeprecon.data.errors import InputError
-from deeprecon.data.mesh import Inside, Mesh
-from deeprecon.data.mesh_io import (
+from deeprecon.data.mesh.files import (
     FRAMES,
     SCALES,
     find_placement,
@@ -17,6 +16,7 @@ from deeprecon.data.mesh_io import (
     read_mesh,
     write_mesh,
 )
+from deeprecon.data.mesh.mesh import Inside, Mesh
 
 from .meshes import box, read_tetgen_surface, shell_points, sphere_shell
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
-from deeprecon.data.mesh import Mesh
-from deeprecon.data.mesh_io import place, read_mesh, write_mesh
-from deeprecon.data.mesh_vectors import turn_vectors
+from deeprecon.data.mesh.files import place, read_mesh, write_mesh
+from deeprecon.data.mesh.mesh import Mesh
+from deeprecon.data.mesh.vectors import turn_vectors
 
 from .meshes import box, sphere_shell
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from deeprecon.data.errors import InputError
-from deeprecon.data.nifti_header import checked_affine
+from deeprecon.data.formats.nifti_header import checked_affine
 
 from .orientations import rotation
 

@@ -8,8 +8,8 @@ import gzip
 import numpy as np
 import pytest
 
-from deeprecon.data import nifti_slabs
-from deeprecon.data.nifti_slabs import write_nifti_slabs
+from deeprecon.data.formats import nifti_slabs
+from deeprecon.data.formats.nifti_slabs import write_nifti_slabs
 from deeprecon.data.volume_io import read_volume
 
 AFFINE = np.array([[-0.7, 0, 0, 12.5], [0, -0.7, 0, 3], [0, 0, 0.6, -40], [0, 0, 0, 1]])

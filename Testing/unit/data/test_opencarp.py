@@ -7,8 +7,8 @@ import pytest
 import vtk
 
 from deeprecon.data.errors import InputError
-from deeprecon.data.mesh import Mesh, cell_means, node_volumes
-from deeprecon.data.mesh_io import place, read_mesh, write_mesh
+from deeprecon.data.mesh.files import place, read_mesh, write_mesh
+from deeprecon.data.mesh.mesh import Mesh, cell_means, node_volumes
 
 from .meshes import box
 

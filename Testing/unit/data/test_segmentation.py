@@ -7,7 +7,7 @@ import pytest
 import vtk
 
 from deeprecon.data.errors import InputError
-from deeprecon.data.nrrd import read_nrrd
+from deeprecon.data.formats.nrrd import read_nrrd
 from deeprecon.data.segmentation import (
     Segment,
     Segmentation,

@@ -7,9 +7,9 @@ import pytest
 import vtk
 
 from deeprecon.data.errors import InputError
-from deeprecon.data.mesh import cell_means, node_volumes
+from deeprecon.data.mesh.mesh import cell_means, node_volumes
+from deeprecon.data.mesh.voxels import voxel_mesh
 from deeprecon.data.volume import Volume
-from deeprecon.data.voxel_mesh import voxel_mesh
 
 from .orientations import orders, rotation
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from deeprecon.data.dwi_io import write_dwi
+from deeprecon.data.diffusion.files import write_dwi
 from deeprecon.data.volume_io import write_volume
-from deeprecon.dwmri.networks import build
-from deeprecon.dwmri.phantom import Phantom, make_phantom
+from deeprecon.dwmri.fit.architectures import build
+from deeprecon.dwmri.simulate.head import Phantom, make_phantom
 from deeprecon.training.bundle import Card, write_bundle
 
 
@@ -45,7 +45,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """No pictures: drawing them takes longer than all the rest."""
-    from deeprecon.dwmri import report
+    from deeprecon.dwmri.write import report
 
     monkeypatch.setattr(report, "write_report", lambda path, *rest: path.write_text("none", encoding="utf-8") and [])
 

@@ -8,11 +8,11 @@ import shutil
 import numpy as np
 import pytest
 
-from deeprecon.data.dwi_io import read_dwi, write_dwi
+from deeprecon.data.diffusion.files import read_dwi, write_dwi
 from deeprecon.data.errors import InputError
-from deeprecon.dwmri import bids
-from deeprecon.dwmri.bids import find_table
-from deeprecon.dwmri.phantom import make_phantom
+from deeprecon.dwmri.read import bids
+from deeprecon.dwmri.read.bids import find_table
+from deeprecon.dwmri.simulate.head import make_phantom
 
 FAST = {"method": "pca"}
 NETWORK = {"method": "network", "steps": 20}

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deeprecon.data.dwi_io import read_dwi
+from deeprecon.data.diffusion.files import read_dwi
+from deeprecon.data.diffusion.gradients import GradientTable
 from deeprecon.data.errors import InputError
-from deeprecon.data.gradients import GradientTable
-from deeprecon.dwmri.impute import _alike, check_named, fill_slices, find_outliers
-from deeprecon.dwmri.mask import find_mask
+from deeprecon.dwmri.fit.repair import _alike, check_named, fill_slices, find_outliers
+from deeprecon.dwmri.observe.mask import find_mask
 from deeprecon.dwmri.parameters import EnhanceParameters, parse_volumes
-from deeprecon.dwmri.phantom import add_noise, make_phantom
+from deeprecon.dwmri.simulate.head import add_noise, make_phantom
 
 
 @pytest.fixture(scope="module")

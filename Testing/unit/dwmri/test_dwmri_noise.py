@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from deeprecon.dwmri.filters import gaussian, gradient_magnitude, laplacian_of_gaussian, smooth_in_mask
-from deeprecon.dwmri.local_pca import local_pcas
-from deeprecon.dwmri.metrics import edge_correlation, evaluate, lag1
-from deeprecon.dwmri.noise import estimate_noise, whiteness
-from deeprecon.dwmri.pca import noise_map, shrink
-from deeprecon.dwmri.phantom import add_noise, make_phantom
-from deeprecon.dwmri.planted import RADII, SHARE, plant
-from deeprecon.dwmri.rician import FLOOR, correct_bias, rician_mean, rician_spread, signal_of, stabilize
-from deeprecon.dwmri.selfsupervised import CROP, noise_taps, simulate, slabs
+from deeprecon.dwmri.fit.local_pca import local_pcas
+from deeprecon.dwmri.fit.pca import noise_map, shrink
+from deeprecon.dwmri.fit.rician import FLOOR, correct_bias, rician_mean, rician_spread, signal_of, stabilize
+from deeprecon.dwmri.fit.selfsupervised import CROP, noise_taps, simulate, slabs
+from deeprecon.dwmri.measure.metrics import edge_correlation, evaluate, lag1
+from deeprecon.dwmri.observe.noise import estimate_noise, whiteness
+from deeprecon.dwmri.simulate.head import add_noise, make_phantom
+from deeprecon.dwmri.simulate.inserted_lesions import RADII, SHARE, plant
 
 ALL = np.ones((12, 12, 12), bool)
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from deeprecon.data.dwi_io import write_dwi
+from deeprecon.data.diffusion.files import write_dwi
 from deeprecon.data.errors import InputError
-from deeprecon.dwmri.pairs import MARGIN, hold_back, make_pair
-from deeprecon.dwmri.supervised import TrainSettings, train
+from deeprecon.dwmri.fit.supervised import TrainSettings, train
+from deeprecon.dwmri.training.pairs import MARGIN, hold_back, make_pair
 from deeprecon.jobs.run import Run
 
 SETTINGS = TrainSettings("unet", 4, steps=2, batch=2)

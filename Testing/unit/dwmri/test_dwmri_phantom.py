@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deeprecon.dwmri.metrics import lag1
+from deeprecon.dwmri.measure.metrics import lag1
+from deeprecon.dwmri.measure.tensor import fit_tensor
 from deeprecon.dwmri.parameters import PhantomParameters
-from deeprecon.dwmri.phantom import FREE, SCALE, acquisition, make_phantom
-from deeprecon.dwmri.tensor import fit_tensor
+from deeprecon.dwmri.simulate.head import FREE, SCALE, acquisition, make_phantom
 
 
 @pytest.fixture(scope="module")

@@ -6,20 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from deeprecon.data.dwi_io import read_dwi, write_dwi
-from deeprecon.data.dwi_scan import DwiScan
-from deeprecon.data.gradients import gradient_table
+from deeprecon.data.diffusion.files import read_dwi, write_dwi
+from deeprecon.data.diffusion.gradients import gradient_table
+from deeprecon.data.diffusion.scan import DwiScan
 from deeprecon.data.volume_io import read_volume
-from deeprecon.dwmri.context import (
-    downsample,
-    finer_affine,
-    finer_scan,
-    make_context,
-    neighbor_weights,
-    upsample,
-)
-from deeprecon.dwmri.loss import EdgeAwareLoss, sobel
-from deeprecon.dwmri.networks import (
+from deeprecon.dwmri.fit.architectures import (
     CHANNELS,
     FEATURES,
     NETWORKS,
@@ -29,9 +20,18 @@ from deeprecon.dwmri.networks import (
     encode,
     low_band,
 )
+from deeprecon.dwmri.fit.context import (
+    downsample,
+    finer_affine,
+    finer_scan,
+    make_context,
+    neighbor_weights,
+    upsample,
+)
+from deeprecon.dwmri.fit.supervised import apply, tiles
 from deeprecon.dwmri.parameters import Network, TrainParameters
-from deeprecon.dwmri.phantom import acquisition
-from deeprecon.dwmri.supervised import apply, tiles
+from deeprecon.dwmri.simulate.head import acquisition
+from deeprecon.dwmri.training.loss import EdgeAwareLoss, sobel
 
 
 def batch(shape=(5, 7, 9), count=2):
@@ -239,7 +239,7 @@ def test_tiles_give_what_the_whole_scan_gives(name, head, monkeypatch):
     array, sigma = rng.random((*mask.shape, 2), np.float32), np.full(mask.shape, 0.1, np.float32)
     network = stirred(name, 4)
     whole = apply(network, array, table, head.noisy.ijk_to_ras, mask, sigma, "cpu")
-    monkeypatch.setattr("deeprecon.dwmri.supervised.TILE", 16)
+    monkeypatch.setattr("deeprecon.dwmri.fit.supervised.TILE", 16)
     covered = np.zeros(mask.shape, int)
     for core, _ in tiles(mask):
         covered[core] += 1
@@ -300,7 +300,7 @@ def run_train(tmp_path):
     ],
 )
 def test_a_network_is_trained_kept_and_applied(settings, pairs, files, head, run_train, done, figures_of):
-    from deeprecon.dwmri.metrics import evaluate
+    from deeprecon.dwmri.measure.metrics import evaluate
 
     code, trained = run_train(pairs, width=6, steps=40, batch=2, learning_rate=0.01, **settings)
     assert code == 0
@@ -337,7 +337,7 @@ def test_super_resolution_gives_a_finer_scan_and_calls_it_interpolation(
     assert error < linear
     assert any("no new detail" in text for text in warnings_of(output))
     assert read_volume(output / "mask.nii.gz").array.shape == head.clean.shape
-    monkeypatch.setattr("deeprecon.dwmri.methods.free_bytes", lambda device: 400_000_000)
+    monkeypatch.setattr("deeprecon.dwmri.fit.methods.free_bytes", lambda device: 400_000_000)
     code, output = start("enhance", inputs={"dwi": given["noisy"][0], "bundle": trained / "bundle"})
     assert code == 2
     told = (output / ".job" / "events.jsonl").read_text(encoding="utf-8")

@@ -12,13 +12,13 @@ import nibabel
 import numpy as np
 import pytest
 
-from deeprecon.data.dwi_io import read_dwi, write_dwi
+from deeprecon.data.diffusion.files import read_dwi, write_dwi
+from deeprecon.data.diffusion.gradients import GradientTable, gradient_table
 from deeprecon.data.files import sha256
-from deeprecon.data.gradients import GradientTable, gradient_table
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import read_volume, write_volume
-from deeprecon.dwmri.metrics import evaluate
-from deeprecon.dwmri.phantom import make_phantom
+from deeprecon.dwmri.measure.metrics import evaluate
+from deeprecon.dwmri.simulate.head import make_phantom
 
 from ..data.orientations import rotation
 

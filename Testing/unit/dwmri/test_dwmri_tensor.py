@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deeprecon.data.dwi_io import read_dwi
-from deeprecon.data.gradients import GradientTable, gradient_table
-from deeprecon.dwmri.coherence import better_flip, coherence
-from deeprecon.dwmri.mask import find_mask
-from deeprecon.dwmri.phantom import acquisition, make_phantom
-from deeprecon.dwmri.tensor import fit_tensor, tensor_volumes
+from deeprecon.data.diffusion.files import read_dwi
+from deeprecon.data.diffusion.gradients import GradientTable, gradient_table
+from deeprecon.dwmri.measure.fiber_coherence import better_flip, coherence
+from deeprecon.dwmri.measure.tensor import fit_tensor, tensor_volumes
+from deeprecon.dwmri.observe.mask import find_mask
+from deeprecon.dwmri.simulate.head import acquisition, make_phantom
 
 TABLE = acquisition(2, [(1000.0, 12)])
 EIGENVALUES = np.array([1.7e-3, 0.5e-3, 0.3e-3])

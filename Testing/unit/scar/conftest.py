@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from deeprecon.scar.phantom import Phantom, sample_case, write_case
+from deeprecon.scar.simulate.phantom import Phantom, sample_case, write_case
 
 
 @pytest.fixture(scope="session")

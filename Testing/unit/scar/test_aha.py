@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deeprecon.scar.aha import SEGMENTS, Columns, aha_rows, aha_segments, transmurality_rows, wall_columns
-from deeprecon.scar.anatomy import Axes, axes_from_landmarks
-from deeprecon.scar.burden import node_sizes
-from deeprecon.scar.ventricle import Ventricle
-from deeprecon.scar.wall_coordinates import WallCoordinates, WallPlace
+from deeprecon.scar.anatomy.axes import Axes, axes_from_landmarks
+from deeprecon.scar.anatomy.wall_coordinates import WallCoordinates, WallPlace
+from deeprecon.scar.measure.aha import SEGMENTS, Columns, aha_rows, aha_segments, transmurality_rows, wall_columns
+from deeprecon.scar.measure.burden import node_sizes
+from deeprecon.scar.simulate.ventricle import Ventricle
 
 HEART = Ventricle()
 AXES = axes_from_landmarks(HEART.landmarks())

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from deeprecon.data.mesh import Inside
-from deeprecon.scar.alignment import REACH, align
-from deeprecon.scar.interpolation import interpolate
-from deeprecon.scar.observations import observe
+from deeprecon.data.mesh.mesh import Inside
+from deeprecon.scar.fit.interpolation import interpolate
+from deeprecon.scar.observe.alignment import REACH, align
+from deeprecon.scar.observe.observations import observe
 from deeprecon.scar.parameters import Interpolation
-from deeprecon.scar.phantom import Phantom, sample_case
+from deeprecon.scar.simulate.phantom import Phantom, sample_case
 
 SHIFT = 2.5
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from deeprecon.scar.anatomical import ANATOMICAL, interpolate_anatomical
-from deeprecon.scar.anatomy import axes_from_landmarks
-from deeprecon.scar.interpolation import interpolate
+from deeprecon.scar.anatomy.axes import axes_from_landmarks
+from deeprecon.scar.anatomy.wall_coordinates import WallCoordinates
+from deeprecon.scar.fit.anatomical_interpolation import ANATOMICAL, interpolate_anatomical
+from deeprecon.scar.fit.interpolation import interpolate
 from deeprecon.scar.parameters import Interpolation
-from deeprecon.scar.phantom import Phantom, sample_case
-from deeprecon.scar.stacks import Stack
-from deeprecon.scar.ventricle import Tissue, Ventricle
-from deeprecon.scar.wall_coordinates import WallCoordinates
+from deeprecon.scar.read.stacks import Stack
+from deeprecon.scar.simulate.phantom import Phantom, sample_case
+from deeprecon.scar.simulate.ventricle import Tissue, Ventricle
 
 HEART = Ventricle()
 LINEAR = Interpolation.ANATOMICAL_LINEAR

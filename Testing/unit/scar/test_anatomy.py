@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from deeprecon.data.errors import InputError
-from deeprecon.data.mesh import Inside
-from deeprecon.data.mesh_io import place, read_mesh
+from deeprecon.data.mesh.files import place, read_mesh
+from deeprecon.data.mesh.mesh import Inside
 from deeprecon.data.volume import Volume
-from deeprecon.scar.anatomy import Axes, axes_from_cavities, axes_from_landmarks
-from deeprecon.scar.phantom import Phantom
-from deeprecon.scar.surface_heart import SurfaceHeart
-from deeprecon.scar.ventricle import Tissue, Ventricle
-from deeprecon.scar.wall_coordinates import WallCoordinates
+from deeprecon.scar.anatomy.axes import Axes, axes_from_cavities, axes_from_landmarks
+from deeprecon.scar.anatomy.wall_coordinates import WallCoordinates
+from deeprecon.scar.simulate.phantom import Phantom
+from deeprecon.scar.simulate.surface_heart import SurfaceHeart
+from deeprecon.scar.simulate.ventricle import Tissue, Ventricle
 
 HEART = Ventricle()
 LANDMARKS = HEART.landmarks()

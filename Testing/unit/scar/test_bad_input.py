@@ -16,9 +16,9 @@ import pytest
 import torch
 
 from deeprecon import cli
-from deeprecon.data.mesh import Mesh, surface, with_points
-from deeprecon.data.mesh_io import read_mesh, write_mesh
-from deeprecon.data.nrrd import Nrrd, write_nrrd
+from deeprecon.data.formats.nrrd import Nrrd, write_nrrd
+from deeprecon.data.mesh.files import read_mesh, write_mesh
+from deeprecon.data.mesh.mesh import Mesh, surface, with_points
 from deeprecon.data.segmentation import Segment, Segmentation, write_segmentation
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from vtkmodules.vtkFiltersSources import vtkPlaneSource
 
-from deeprecon.data.mesh import Mesh
+from deeprecon.data.mesh.mesh import Mesh
+from deeprecon.data.mesh.voxels import voxel_mesh
 from deeprecon.data.volume import Volume
-from deeprecon.data.voxel_mesh import voxel_mesh
-from deeprecon.scar.border import entropy, interface_area, isosurface
+from deeprecon.scar.measure.border import entropy, interface_area, isosurface
 
 
 def block(spacing: float = 1.0) -> Mesh:

@@ -7,8 +7,8 @@ from vtkmodules.vtkFiltersCore import vtkAppendPolyData
 from vtkmodules.vtkFiltersSources import vtkLineSource, vtkPlaneSource
 
 from deeprecon.data.errors import InputError
-from deeprecon.data.mesh import Mesh
-from deeprecon.scar.burden import (
+from deeprecon.data.mesh.mesh import Mesh
+from deeprecon.scar.measure.burden import (
     components,
     element_probability,
     element_tags,
@@ -16,7 +16,7 @@ from deeprecon.scar.burden import (
     scar_burden,
     student_t,
 )
-from deeprecon.scar.ventricle import grid_mesh
+from deeprecon.scar.simulate.ventricle import grid_mesh
 
 
 def box(counts: tuple[int, int, int], spacing: float) -> Mesh:

@@ -13,12 +13,12 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.segmentation import Segment, Segmentation, write_segmentation
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
-from deeprecon.scar import regions
-from deeprecon.scar.case import Case, read_case
-from deeprecon.scar.observations import observe
+from deeprecon.scar.observe.observations import observe
 from deeprecon.scar.parameters import Observation, ReconstructInputs, ReconstructParameters
-from deeprecon.scar.phantom import Phantom, sample_case, write_case
-from deeprecon.scar.regions import parse_labels
+from deeprecon.scar.read import regions
+from deeprecon.scar.read.case import Case, read_case
+from deeprecon.scar.read.regions import parse_labels
+from deeprecon.scar.simulate.phantom import Phantom, sample_case, write_case
 
 SHAPE = (4, 20, 24)
 AFFINE = np.array([[1.5, 0, 0, -20], [0, 1.5, 0, -14], [0, 0, 9, 5], [0, 0, 0, 1.0]])

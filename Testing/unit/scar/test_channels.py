@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from deeprecon.scar.channels import Channel, Samples, channel_rows, channels_polydata, find_channels
-from deeprecon.scar.lesions import LESIONS, Lesion, Variation, isthmus
-from deeprecon.scar.ventricle import Ventricle
+from deeprecon.scar.measure.channels import Channel, Samples, channel_rows, channels_polydata, find_channels
+from deeprecon.scar.simulate.lesions import LESIONS, Lesion, Variation, isthmus
+from deeprecon.scar.simulate.ventricle import Ventricle
 
 HEART = Ventricle()
 Points = npt.NDArray[np.float64]

@@ -9,7 +9,7 @@ import pytest
 
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
-from deeprecon.scar.interpolation import SPATIAL
+from deeprecon.scar.fit.interpolation import SPATIAL
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:

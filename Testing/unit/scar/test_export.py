@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
-from deeprecon.data.mesh import cell_means
-from deeprecon.data.mesh_io import read_mesh, write_mesh
+from deeprecon.data.mesh.files import read_mesh, write_mesh
+from deeprecon.data.mesh.mesh import cell_means
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deeprecon.data.mesh import Mesh
-from deeprecon.data.mesh_io import place, read_mesh
+from deeprecon.data.mesh.files import place, read_mesh
+from deeprecon.data.mesh.mesh import Mesh
 from deeprecon.data.segmentation import read_segmentation
 from deeprecon.data.tables import read_table
-from deeprecon.scar.burden import node_sizes
+from deeprecon.scar.measure.burden import node_sizes
 
 LINEAR: dict[str, Any] = {"slice_thickness": 12.0, "method": "interpolation"}
 

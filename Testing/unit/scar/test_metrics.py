@@ -7,9 +7,9 @@ import pytest
 from vtkmodules.vtkCommonDataModel import VTK_HEXAHEDRON
 from vtkmodules.vtkFiltersSources import vtkPlaneSource
 
-from deeprecon.data.mesh import Mesh
-from deeprecon.scar import metrics
-from deeprecon.scar.ventricle import grid_mesh
+from deeprecon.data.mesh.mesh import Mesh
+from deeprecon.scar.measure import metrics
+from deeprecon.scar.simulate.ventricle import grid_mesh
 
 
 def box(count: int, spacing: float, reach: float = 0.0) -> Mesh:

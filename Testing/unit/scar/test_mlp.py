@@ -13,12 +13,12 @@ from torch import nn
 
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.run import Run
-from deeprecon.scar import mlp_train
-from deeprecon.scar.mlp import Mlp, _index_mean, _segment_csr, group_error, predict, samples, segment_mean
-from deeprecon.scar.mlp_train import MlpFit, MlpSettings, fit_mlp, mlp_steps_for_budget, new_mlp, split
-from deeprecon.scar.node_groups import NodeGroups, group_nodes
+from deeprecon.scar.fit import mlp_fit as mlp_train
+from deeprecon.scar.fit.mlp import Mlp, _index_mean, _segment_csr, group_error, predict, samples, segment_mean
+from deeprecon.scar.fit.mlp_fit import MlpFit, MlpSettings, fit_mlp, mlp_steps_for_budget, new_mlp, split
+from deeprecon.scar.observe.node_groups import NodeGroups, group_nodes
 from deeprecon.scar.parameters import MlpSize
-from deeprecon.scar.phantom import Phantom
+from deeprecon.scar.simulate.phantom import Phantom
 
 UNIT = np.array([[0.0] * 3, [1.0] * 3])
 QUICK = MlpSettings(batch=500)
@@ -218,7 +218,7 @@ def test_torch_scatter_gives_the_same_means(monkeypatch):
     with_package = segment_mean(probability[0], offsets)
     weights = torch.rand(50)
     gradient = torch.autograd.grad((with_package * weights).sum(), probability)[0]
-    monkeypatch.setattr("deeprecon.scar.mlp._segment_csr", lambda: None)
+    monkeypatch.setattr("deeprecon.scar.fit.mlp._segment_csr", lambda: None)
     without = segment_mean(probability[0], offsets)
     torch.testing.assert_close(with_package, without)
     torch.testing.assert_close(gradient, torch.autograd.grad((without * weights).sum(), probability)[0])
@@ -243,7 +243,7 @@ def test_neither_the_order_nor_the_number_of_points_changes_an_answer(monkeypatc
     made = network()
     points, masks = np.random.default_rng(0).random((300, 3)), made.draw_masks(7, 1)
     whole = samples(made, masks, points)
-    monkeypatch.setattr("deeprecon.scar.mlp._ROWS", 7 * 11)
+    monkeypatch.setattr("deeprecon.scar.fit.mlp._ROWS", 7 * 11)
     np.testing.assert_allclose(samples(made, masks, points[::-1]), whole[:, ::-1], atol=1e-6)
     np.testing.assert_array_equal(made.draw_masks(7, 1)[0], masks[0])
     assert not torch.equal(made.draw_masks(7, 2)[0], masks[0])

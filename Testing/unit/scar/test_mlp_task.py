@@ -15,12 +15,12 @@ from torch import nn
 
 from deeprecon import cli
 from deeprecon.data.errors import InputError
-from deeprecon.data.mesh_io import MeshFile, place, read_mesh, write_mesh
+from deeprecon.data.mesh.files import MeshFile, place, read_mesh, write_mesh
 from deeprecon.jobs.job import Job
-from deeprecon.scar import reconstruct
-from deeprecon.scar.mlp_task import find_in_box, read_checkpoint
-from deeprecon.scar.mlp_train import MlpSettings
-from deeprecon.scar.node_groups import read_npz
+from deeprecon.scar import pipeline as reconstruct
+from deeprecon.scar.fit.mlp_fit import MlpSettings
+from deeprecon.scar.observe.node_groups import read_npz
+from deeprecon.scar.training.mlp_models import find_in_box, read_checkpoint
 from deeprecon.training.bundle import load_weights, read_bundle
 from deeprecon.worker import BAD_INPUT, run_job
 
@@ -28,7 +28,7 @@ from deeprecon.worker import BAD_INPUT, run_job
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small batches, so that a few steps do something, and no pictures."""
-    monkeypatch.setattr("deeprecon.scar.mlp_train.MlpSettings", lambda: MlpSettings(batch=1000, learning_rate=3e-3))
+    monkeypatch.setattr("deeprecon.scar.fit.mlp_fit.MlpSettings", lambda: MlpSettings(batch=1000, learning_rate=3e-3))
 
     def write_report(path: Path, *rest: Any) -> list[Path]:
         path.write_text("no pictures", encoding="utf-8")
@@ -110,7 +110,7 @@ def trained(files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) ->
     """Output of `train` on the patient's prepared data."""
     folder = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("deeprecon.scar.mlp_train.MlpSettings", lambda: MlpSettings(batch=1000, learning_rate=3e-3))
+        patch.setattr("deeprecon.scar.fit.mlp_fit.MlpSettings", lambda: MlpSettings(batch=1000, learning_rate=3e-3))
         inputs = {
             "myocardium": [str(files["segmentation"])],
             "scar": [str(files["segmentation"])],

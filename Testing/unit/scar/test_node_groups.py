@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from deeprecon.data.errors import InputError
-from deeprecon.scar.node_groups import NodeGroups, group_nodes, read_npz, training_groups, write_npz
-from deeprecon.scar.observations import observe
-from deeprecon.scar.stacks import Stack
+from deeprecon.scar.observe.node_groups import NodeGroups, group_nodes, read_npz, training_groups, write_npz
+from deeprecon.scar.observe.observations import observe
+from deeprecon.scar.read.stacks import Stack
 
 from ..data.orientations import rotation
 

@@ -11,16 +11,16 @@ import pydicom
 import pytest
 from vtkmodules.vtkFiltersCore import vtkTriangleFilter
 
-from deeprecon.data.mesh import Mesh, node_volumes, surface
-from deeprecon.data.mesh_io import place, read_mesh
+from deeprecon.data.mesh.files import place, read_mesh
+from deeprecon.data.mesh.mesh import Mesh, node_volumes, surface
 from deeprecon.data.segmentation import read_segmentation
 from deeprecon.data.volume_io import read_volume
-from deeprecon.scar import phantom as phantoms
-from deeprecon.scar.burden import components
-from deeprecon.scar.lesions import LESIONS
-from deeprecon.scar.phantom import Phantom, from_surface, sample_case, write_case
-from deeprecon.scar.scan import scan, slices
-from deeprecon.scar.ventricle import Tissue, Ventricle
+from deeprecon.scar.measure.burden import components
+from deeprecon.scar.simulate import phantom as phantoms
+from deeprecon.scar.simulate.lesions import LESIONS
+from deeprecon.scar.simulate.phantom import Phantom, from_surface, sample_case, write_case
+from deeprecon.scar.simulate.scan import scan, slices
+from deeprecon.scar.simulate.ventricle import Tissue, Ventricle
 
 LOGIC = Path(phantoms.__file__).parents[2]
 
@@ -475,7 +475,7 @@ def test_a_case_without_scar_has_no_empty_segment(tmp_path: Path) -> None:
 
 def test_the_phantom_loads_where_nothing_is_installed() -> None:
     code = (
-        f"import sys; sys.path.insert(0, {str(LOGIC)!r}); import deeprecon.scar.phantom; "
+        f"import sys; sys.path.insert(0, {str(LOGIC)!r}); import deeprecon.scar.simulate.phantom; "
         "print(sorted({'torch', 'nibabel', 'SimpleITK', 'scipy', 'slicer'} & {m.split('.')[0] for m in sys.modules}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from deeprecon.scar.node_groups import NodeGroups, group_nodes
-from deeprecon.scar.observations import observe
-from deeprecon.scar.phantom import Phantom, sample_case
-from deeprecon.scar.projection import TOLERANCE, agreement, node_residuals, project, unmet_rows
+from deeprecon.scar.fit.agreement import TOLERANCE, agreement, node_residuals, project, unmet_rows
+from deeprecon.scar.observe.node_groups import NodeGroups, group_nodes
+from deeprecon.scar.observe.observations import observe
+from deeprecon.scar.simulate.phantom import Phantom, sample_case
 
 
 def groups_of(members: list[list[int]], values: list[float]) -> NodeGroups:

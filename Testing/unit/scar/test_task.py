@@ -18,15 +18,15 @@ from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkFiltersCore import vtkTriangleFilter
 
 from deeprecon.data.files import sha256
-from deeprecon.data.mesh import Mesh, cell_means, surface, with_points
-from deeprecon.data.mesh_io import place, read_mesh, write_mesh
+from deeprecon.data.mesh.files import place, read_mesh, write_mesh
+from deeprecon.data.mesh.mesh import Mesh, cell_means, surface, with_points
 from deeprecon.data.segmentation import read_segmentation
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
 from deeprecon.jobs.job import Job
 from deeprecon.jobs.process import child_environment
-from deeprecon.scar import reconstruct
-from deeprecon.scar.phantom import Phantom
+from deeprecon.scar import pipeline as reconstruct
+from deeprecon.scar.simulate.phantom import Phantom
 
 from ..data.orientations import orders, rotation
 

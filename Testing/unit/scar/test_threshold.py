@@ -7,7 +7,7 @@ import pytest
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
-from deeprecon.scar.threshold import Threshold, levels, parse_threshold, scar_and_core, scar_fraction
+from deeprecon.scar.observe.threshold import Threshold, levels, parse_threshold, scar_and_core, scar_fraction
 
 SHAPE = (4, 40, 40)
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deeprecon.scattering.coordinates import cell_axis
-from deeprecon.scattering.discs import directions, far_field
-from deeprecon.scattering.hdf5 import write_measurements
-from deeprecon.scattering.measurements import Measurements
-from deeprecon.scattering.phantom import on_polar, on_square, random_discs
+from deeprecon.scattering.physics.coordinates import cell_axis
+from deeprecon.scattering.physics.discs import directions, far_field
+from deeprecon.scattering.read.far_field import write_measurements
+from deeprecon.scattering.read.measurements import Measurements
+from deeprecon.scattering.simulate.scenes import on_polar, on_square, random_discs
 
 
 def simulate(count: int, k: float = 3.0, n: int = 32, rings: int = 12, seed: int = 0) -> Measurements:

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from deeprecon.data.errors import InputError
-from deeprecon.scattering.coordinates import by_reciprocity, to_midpoint
-from deeprecon.scattering.discs import directions, far_field
-from deeprecon.scattering.hdf5 import read_measurements, write_measurements
-from deeprecon.scattering.measurements import Geometry, Measurements, channels, energy_defect
-from deeprecon.scattering.phantom import Scene, disc, on_points
+from deeprecon.scattering.physics.coordinates import by_reciprocity, to_midpoint
+from deeprecon.scattering.physics.discs import directions, far_field
+from deeprecon.scattering.read.far_field import read_measurements, write_measurements
+from deeprecon.scattering.read.measurements import Geometry, Measurements, channels, energy_defect
+from deeprecon.scattering.simulate.scenes import Scene, disc, on_points
 
 SCENES: tuple[Scene, ...] = ((disc(0.3, 0.2, 0.25, 0.6),), (disc(-0.4, 0.1, 0.2, 0.3), disc(0.1, -0.4, 0.15, 0.8)))
 K = 6.0

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from deeprecon.scattering.layers import (
+from deeprecon.scattering.networks.bcrnet import parameter_count
+from deeprecon.scattering.networks.layers import (
     Interpolation,
     Kernel,
     LocalInterpolation,
@@ -21,9 +22,8 @@ from deeprecon.scattering.layers import (
     ReshapeT,
     Restriction,
 )
-from deeprecon.scattering.mnn import MnnH, MnnH2
-from deeprecon.scattering.network import parameter_count
-from deeprecon.scattering.wavelets import DB3, InverseWavelet, Wavelet, start_as_db3
+from deeprecon.scattering.networks.mnn import MnnH, MnnH2
+from deeprecon.scattering.networks.wavelets import DB3, InverseWavelet, Wavelet, start_as_db3
 
 DIMENSIONS = (1, 2, 3)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from deeprecon.scattering.loss import relative_error
-from deeprecon.scattering.metrics import psnr, relative_l2, scores, ssim, summary
+from deeprecon.scattering.measure.metrics import psnr, relative_l2, scores, ssim, summary
+from deeprecon.scattering.networks.loss import relative_error
 
 
 def disc_images() -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from deeprecon.scattering.network import BcrNet, Shape, parameter_count
+from deeprecon.scattering.networks.bcrnet import BcrNet, Shape, parameter_count
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import torch
 from scipy import special
 
 from deeprecon.data.errors import InputError
-from deeprecon.scattering.born import BornOperator, PolarBorn, factor
-from deeprecon.scattering.coordinates import (
+from deeprecon.scattering.physics.born import BornOperator, PolarBorn, factor
+from deeprecon.scattering.physics.coordinates import (
     band_limited,
     cell_axis,
     directions_needed,
@@ -24,8 +24,9 @@ from deeprecon.scattering.coordinates import (
     to_square,
     undersampling,
 )
-from deeprecon.scattering.discs import directions, far_field
-from deeprecon.scattering.phantom import (
+from deeprecon.scattering.physics.discs import directions, far_field
+from deeprecon.scattering.physics.volume_integral import VolumeIntegral, gmres
+from deeprecon.scattering.simulate.scenes import (
     FAMILIES,
     Ellipse,
     Scene,
@@ -36,7 +37,6 @@ from deeprecon.scattering.phantom import (
     random_discs,
     turned,
 )
-from deeprecon.scattering.volume_integral import VolumeIntegral, gmres
 
 K = 16.0
 SCENE: Scene = (disc(0.3, 0.2, 0.25, 0.6), disc(-0.4, 0.1, 0.2, 0.3), disc(0.05, -0.5, 0.15, 0.8))

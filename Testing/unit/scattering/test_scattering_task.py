@@ -18,12 +18,12 @@ from deeprecon.data.tables import read_table
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import read_volume, write_volume
 from deeprecon.jobs.job import Job
-from deeprecon.scattering.hdf5 import read_measurements, write_measurements
-from deeprecon.scattering.infer import read_model
-from deeprecon.scattering.measurements import Measurements
-from deeprecon.scattering.metrics import relative_l2
-from deeprecon.scattering.result_file import read_result
-from deeprecon.scattering.train import split
+from deeprecon.scattering.measure.metrics import relative_l2
+from deeprecon.scattering.networks.model import read_model
+from deeprecon.scattering.read.far_field import read_measurements, write_measurements
+from deeprecon.scattering.read.measurements import Measurements
+from deeprecon.scattering.training.fitting import split
+from deeprecon.scattering.write.result_file import read_result
 from deeprecon.training.bundle import read_bundle
 from deeprecon.worker import run_job
 
@@ -153,7 +153,7 @@ def test_a_size_that_nobody_stated_is_told(data: Path, done: Done, warnings_of: 
 
 def test_the_true_image_has_no_data_misfit(data: Path, measured: Measurements, tmp_path: Path) -> None:
     from deeprecon.jobs.run import Run
-    from deeprecon.scattering.reconstruct import data_misfits
+    from deeprecon.scattering.pipeline import data_misfits
 
     class Silent:
         def status(self, text: str) -> None: ...

@@ -12,8 +12,8 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.segmentation import Segment, Segmentation, write_segmentation
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
-from deeprecon.scattering.coordinates import cell_axis
-from deeprecon.scattering.tissue import contrast_of, cut_out, parse_speeds, read_speeds, speed_of
+from deeprecon.scattering.physics.coordinates import cell_axis
+from deeprecon.scattering.read.tissue import contrast_of, cut_out, parse_speeds, read_speeds, speed_of
 
 WATER = 1480.0
 

@@ -13,8 +13,8 @@ from vtkmodules.vtkCommonCore import vtkPoints
 from vtkmodules.vtkCommonDataModel import VTK_TETRA, vtkUnstructuredGrid
 
 from deeprecon.data.files import sha256, write_json
-from deeprecon.data.mesh import Mesh
-from deeprecon.data.mesh_io import write_mesh
+from deeprecon.data.mesh.files import write_mesh
+from deeprecon.data.mesh.mesh import Mesh
 from deeprecon.data.segmentation import Segment, Segmentation, write_segmentation
 from deeprecon.data.tables import write_table
 from deeprecon.data.volume import Volume

@@ -11,11 +11,13 @@ import slicer
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.radiograph import Radiograph
-from deeprecon.scene import ctpa_result
-from deeprecon.scene.ctpa_job import OUTPUT, CtpaNodes
-from deeprecon.scene.ctpa_mark import is_synthetic
-from deeprecon.scene.ctpa_result import figure_rows, is_result, load_folder, load_outputs, recall, verdict_of
-from deeprecon.scene.ctpa_views import (
+from deeprecon.scene.common.provenance import provenance_of
+from deeprecon.scene.common.results import discard, run_of
+from deeprecon.scene.ctpa import result as ctpa_result
+from deeprecon.scene.ctpa.job import OUTPUT, CtpaNodes
+from deeprecon.scene.ctpa.mark import is_synthetic
+from deeprecon.scene.ctpa.result import figure_rows, is_result, load_folder, load_outputs, recall, verdict_of
+from deeprecon.scene.ctpa.views import (
     PRESETS,
     WINDOWS,
     check_picture,
@@ -26,9 +28,7 @@ from deeprecon.scene.ctpa_views import (
     set_window,
     show_picture,
 )
-from deeprecon.scene.ctpa_xray import node_from_radiograph
-from deeprecon.scene.provenance import provenance_of
-from deeprecon.scene.results import discard, run_of
+from deeprecon.scene.ctpa.xray import node_from_radiograph
 
 from .ctpa_results import GRID, METRICS, write_result
 

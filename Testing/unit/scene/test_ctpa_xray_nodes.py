@@ -16,11 +16,11 @@ from deeprecon.data.files import sha256
 from deeprecon.data.radiograph import Radiograph, read_radiograph
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import read_volume, write_volume
-from deeprecon.scene.ctpa_job import CtpaNodes, write_export_job, write_folder_job, write_job
-from deeprecon.scene.ctpa_result import load_folder
-from deeprecon.scene.ctpa_sample import load_sample_xray
-from deeprecon.scene.ctpa_xray import facts, node_from_radiograph, open_xray, preview, radiograph_of, source_of
-from deeprecon.scene.volumes import node_from_volume
+from deeprecon.scene.ctpa.job import CtpaNodes, write_export_job, write_folder_job, write_job
+from deeprecon.scene.ctpa.result import load_folder
+from deeprecon.scene.ctpa.sample import load_sample_xray
+from deeprecon.scene.ctpa.xray import facts, node_from_radiograph, open_xray, preview, radiograph_of, source_of
+from deeprecon.scene.nodes.volumes import node_from_volume
 
 from .ctpa_results import write_result
 

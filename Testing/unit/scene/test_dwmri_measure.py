@@ -9,15 +9,15 @@ import pytest
 import slicer
 import vtk
 
-from deeprecon.data.dwi_scan import DwiScan
+from deeprecon.data.diffusion.gradients import gradient_table
+from deeprecon.data.diffusion.scan import DwiScan
 from deeprecon.data.errors import InputError
-from deeprecon.data.gradients import gradient_table
 from deeprecon.data.volume import Volume
-from deeprecon.scene import dwmri_measure
-from deeprecon.scene.charts import Curve, draw_chart
-from deeprecon.scene.dwmri_gradients import draw_directions
-from deeprecon.scene.dwmri_measure import Image, Measures, line_profile, region_rows
-from deeprecon.scene.dwmri_nodes import node_from_map, node_from_scan
+from deeprecon.scene.display.charts import Curve, draw_chart
+from deeprecon.scene.dwmri import measure as dwmri_measure
+from deeprecon.scene.dwmri.gradients import draw_directions
+from deeprecon.scene.dwmri.measure import Image, Measures, line_profile, region_rows
+from deeprecon.scene.dwmri.nodes import node_from_map, node_from_scan
 
 SHAPE = (6, 10, 12)
 OBLIQUE = np.array([[0.0, -2.0, 0.0, 7.0], [1.6, 0.0, -1.2, -3.0], [1.2, 0.0, 1.6, 5.0], [0, 0, 0, 1]])

@@ -13,13 +13,13 @@ import numpy.typing as npt
 import pytest
 import slicer
 
-from deeprecon.data.dwi_io import read_dwi, write_dwi
-from deeprecon.data.dwi_scan import DwiScan
+from deeprecon.data.diffusion.files import read_dwi, write_dwi
+from deeprecon.data.diffusion.gradients import gradient_table
+from deeprecon.data.diffusion.scan import DwiScan
 from deeprecon.data.errors import InputError
-from deeprecon.data.gradients import gradient_table
-from deeprecon.scene.dwmri_files import read_scan
-from deeprecon.scene.dwmri_gradients import check_gradients
-from deeprecon.scene.dwmri_nodes import SEQUENCE, WEIGHTED, gradients_of, node_from_scan, scan_from_node
+from deeprecon.scene.dwmri.files import read_scan
+from deeprecon.scene.dwmri.gradients import check_gradients
+from deeprecon.scene.dwmri.nodes import SEQUENCE, WEIGHTED, gradients_of, node_from_scan, scan_from_node
 
 Array = npt.NDArray[np.float64]
 

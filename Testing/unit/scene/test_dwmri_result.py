@@ -13,21 +13,21 @@ import numpy as np
 import pytest
 import slicer
 
-from deeprecon.data.dwi_io import write_dwi
+from deeprecon.data.diffusion.files import write_dwi
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import read_volume, write_volume
-from deeprecon.dwmri.figures import figure_rows
 from deeprecon.dwmri.parameters import EnhanceParameters, Method, Stored
-from deeprecon.dwmri.phantom import make_phantom
+from deeprecon.dwmri.simulate.head import make_phantom
+from deeprecon.dwmri.write.summary import figure_rows
 from deeprecon.jobs.job import Job
 from deeprecon.jobs.parameters import to_json
-from deeprecon.scene.dwmri_job import OUTPUT, DwiNodes, write_folder_job, write_job
-from deeprecon.scene.dwmri_nodes import SEQUENCE, WEIGHTED, node_from_map, node_from_scan, scan_from_node
-from deeprecon.scene.dwmri_result import is_result, load_folder, load_outputs, recall
-from deeprecon.scene.dwmri_views import offered, select_volume, show_picture
-from deeprecon.scene.provenance import provenance_of
-from deeprecon.scene.results import discard, run_of
+from deeprecon.scene.common.provenance import provenance_of
+from deeprecon.scene.common.results import discard, run_of
+from deeprecon.scene.dwmri.job import OUTPUT, DwiNodes, write_folder_job, write_job
+from deeprecon.scene.dwmri.nodes import SEQUENCE, WEIGHTED, node_from_map, node_from_scan, scan_from_node
+from deeprecon.scene.dwmri.result import is_result, load_folder, load_outputs, recall
+from deeprecon.scene.dwmri.views import offered, select_volume, show_picture
 
 LIBRARY = Path(__file__).resolve().parents[3] / "Logic"
 FAST = EnhanceParameters(method=Method.PCA)

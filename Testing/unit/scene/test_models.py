@@ -13,8 +13,8 @@ import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from deeprecon.data.errors import InputError
-from deeprecon.data.mesh import Mesh
-from deeprecon.scene.models import RAMPS, color_node, mesh_from_node, node_from_mesh, show_scalars
+from deeprecon.data.mesh.mesh import Mesh
+from deeprecon.scene.nodes.models import RAMPS, color_node, mesh_from_node, node_from_mesh, show_scalars
 
 from .conftest import tetrahedra
 

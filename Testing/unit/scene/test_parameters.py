@@ -12,7 +12,7 @@ import slicer
 
 from deeprecon.jobs.parameters import Range
 from deeprecon.scar.parameters import Method, ReconstructParameters
-from deeprecon.scene.parameters import from_dataclass, parameter_pack, to_dataclass
+from deeprecon.scene.nodes.parameters import from_dataclass, parameter_pack, to_dataclass
 
 
 class Kind(Enum):

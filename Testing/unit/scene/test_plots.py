@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import slicer
 
-from deeprecon.scene.plots import CurvePlot
+from deeprecon.scene.display.plots import CurvePlot
 
 
 def curve(plot: CurvePlot, name: str) -> list[tuple[float, float]]:

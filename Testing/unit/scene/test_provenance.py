@@ -11,9 +11,9 @@ import pytest
 import slicer
 
 from deeprecon.data.errors import InputError
-from deeprecon.scene.models import node_from_mesh
-from deeprecon.scene.provenance import attach, provenance_of, write_sidecar
-from deeprecon.scene.results import load_results
+from deeprecon.scene.common.provenance import attach, provenance_of, write_sidecar
+from deeprecon.scene.common.results import load_results
+from deeprecon.scene.nodes.models import node_from_mesh
 
 from .conftest import RESULT, tetrahedra
 

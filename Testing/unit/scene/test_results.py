@@ -14,14 +14,14 @@ import vtk
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import sha256
-from deeprecon.data.mesh import Mesh
-from deeprecon.data.mesh_io import write_mesh
+from deeprecon.data.mesh.files import write_mesh
+from deeprecon.data.mesh.mesh import Mesh
 from deeprecon.data.volume import Volume
-from deeprecon.scene import results
-from deeprecon.scene.models import color_node, mesh_from_node, show_scalars
-from deeprecon.scene.provenance import provenance_of
-from deeprecon.scene.results import discard, load_results
-from deeprecon.scene.volumes import node_from_volume, volume_from_node
+from deeprecon.scene.common import results
+from deeprecon.scene.common.provenance import provenance_of
+from deeprecon.scene.common.results import discard, load_results
+from deeprecon.scene.nodes.models import color_node, mesh_from_node, show_scalars
+from deeprecon.scene.nodes.volumes import node_from_volume, volume_from_node
 
 from .conftest import tetrahedra
 
@@ -199,7 +199,7 @@ def test_discarding_leaves_nothing_behind(scene: Any, make_results: Make) -> Non
 
 
 def test_units_and_axes_of_a_result_are_heeded(scene: Any, make_results: Make) -> None:
-    from deeprecon.data.mesh_io import write_mesh
+    from deeprecon.data.mesh.files import write_mesh
 
     folder = make_results()
     write_mesh(folder / "mesh.vtu", tetrahedra(), "cm", "ras")

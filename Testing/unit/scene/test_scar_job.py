@@ -15,11 +15,11 @@ from deeprecon.data.segmentation import read_segmentation
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import read_volume
 from deeprecon.scar.parameters import Interpolation, Method, ReconstructParameters
-from deeprecon.scene.provenance import attach
-from deeprecon.scene.scar_check import sentence_of
-from deeprecon.scene.scar_job import ScarNodes, ScarStack, write_job
-from deeprecon.scene.scar_result import recall, remember
-from deeprecon.scene.volumes import node_from_volume
+from deeprecon.scene.common.provenance import attach
+from deeprecon.scene.nodes.volumes import node_from_volume
+from deeprecon.scene.scar.check import sentence_of
+from deeprecon.scene.scar.job import ScarNodes, ScarStack, write_job
+from deeprecon.scene.scar.result import recall, remember
 
 SHORT = np.array([[2.0, 0, 0, -7], [0, 2, 0, -9], [0, 0, 8, 5], [0, 0, 0, 1]])
 LONG = np.array([[2.0, 0, 0, -7], [0, 0, 6, -3], [0, 2, 0, 5], [0, 0, 0, 1]])
@@ -149,7 +149,7 @@ def test_a_check_is_put_into_a_sentence(scene: Any, settings: dict[str, str], wo
 
 
 def test_every_method_has_a_name_in_that_sentence() -> None:
-    from deeprecon.scene.scar_check import INTERPOLATIONS, TRAINED
+    from deeprecon.scene.scar.check import INTERPOLATIONS, TRAINED
 
     assert set(INTERPOLATIONS) == {kind.value for kind in Interpolation}
     assert set(TRAINED) == {method.value for method in Method if method is not Method.INTERPOLATION}

@@ -15,11 +15,11 @@ from deeprecon.data.segmentation import Segment, Segmentation, write_segmentatio
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
 from deeprecon.scattering.parameters import Method, PrepareParameters, ReconstructParameters
-from deeprecon.scene.provenance import provenance_of
-from deeprecon.scene.scattering_batch import exit_code
-from deeprecon.scene.scattering_job import reconstruct_node, slice_number, write_simulation
-from deeprecon.scene.segmentations import node_from_segmentation
-from deeprecon.scene.volumes import node_from_volume, volume_from_node
+from deeprecon.scene.common.provenance import provenance_of
+from deeprecon.scene.nodes.segmentations import node_from_segmentation
+from deeprecon.scene.nodes.volumes import node_from_volume, volume_from_node
+from deeprecon.scene.scattering.batch import exit_code
+from deeprecon.scene.scattering.job import reconstruct_node, slice_number, write_simulation
 
 SPEEDS = ("1=1450", "2=1580")
 SIMULATION = PrepareParameters(k=3.0, speeds=SPEEDS)
@@ -126,9 +126,9 @@ def test_a_failure_is_told_in_words_and_the_scene_stays_as_it_was(
 def test_a_network_of_another_wave_number_is_refused_before_anything_is_simulated(scene: Any, tmp_path: Path) -> None:
     import torch
 
-    from deeprecon.scattering.infer import Model, write_model
-    from deeprecon.scattering.network import BcrNet, Shape
-    from deeprecon.scattering.train import Scales
+    from deeprecon.scattering.networks.bcrnet import BcrNet, Shape
+    from deeprecon.scattering.networks.model import Model, write_model
+    from deeprecon.scattering.training.fitting import Scales
 
     torch.manual_seed(0)
     model = Model(BcrNet(Shape(32, 34, 12, 2, 2, 1, 2)), Scales(1.0, 1.0), 8.0, (0.0, 0.8))

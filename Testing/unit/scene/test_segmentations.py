@@ -14,9 +14,14 @@ import vtk
 from deeprecon.data.errors import InputError
 from deeprecon.data.segmentation import Segment, Segmentation, read_segmentation, write_segmentation
 from deeprecon.data.volume import Volume
-from deeprecon.scar.roles import role_of
-from deeprecon.scene.segmentations import find_segments, node_from_segmentation, segment_volume, segmentation_from_node
-from deeprecon.scene.volumes import node_from_volume
+from deeprecon.scar.read.roles import role_of
+from deeprecon.scene.nodes.segmentations import (
+    find_segments,
+    node_from_segmentation,
+    segment_volume,
+    segmentation_from_node,
+)
+from deeprecon.scene.nodes.volumes import node_from_volume
 
 TERMINOLOGY = (
     "Segmentation category and type - 3D Slicer General Anatomy list~SCT^85756007^Tissue~SCT^74281007^Myocardium~^^~"

@@ -15,12 +15,12 @@ from vtkmodules.util.numpy_support import vtk_to_numpy
 
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.job import Job
-from deeprecon.scene.provenance import provenance_of
-from deeprecon.scene.seizure_job import detect_seizures, write_seizure_job
-from deeprecon.scene.seizure_tables import load_detection, load_recording, rescore, write_recording
+from deeprecon.scene.common.provenance import provenance_of
+from deeprecon.scene.seizure.job import detect_seizures, write_seizure_job
+from deeprecon.scene.seizure.tables import load_detection, load_recording, rescore, write_recording
 from deeprecon.seizure.config import Config
 from deeprecon.seizure.parameters import DetectParameters
-from deeprecon.seizure.phantom import write_phantom
+from deeprecon.seizure.simulate.wrist import write_phantom
 
 
 @pytest.fixture(scope="session")
@@ -31,8 +31,8 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from deeprecon.seizure.models import write_ensemble
-    from deeprecon.seizure.network import new_network
+    from deeprecon.seizure.networks.bundle import write_ensemble
+    from deeprecon.seizure.networks.deepepi import new_network
 
     folder = tmp_path_factory.mktemp("model") / "bundle"
     write_ensemble(folder, [new_network(seed).state_dict() for seed in range(3)], Config(), 0.5, ["a"], [], "nothing")
@@ -82,7 +82,7 @@ def test_a_table_goes_to_a_file_and_comes_back(scene: Any, recording: Path, tmp_
 
 
 def test_a_table_that_slicer_read_can_be_used(scene: Any, tmp_path: Path) -> None:
-    from deeprecon.scene.tables import node_from_rows
+    from deeprecon.scene.nodes.tables import node_from_rows
 
     rows = [{"T": n / 25, "X": 0.0, "Y": 0, "Z": "1.0"} for n in range(300)]
     write_recording(node_from_rows(rows, "table"), tmp_path / "a.csv")

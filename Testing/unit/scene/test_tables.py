@@ -12,7 +12,7 @@ import vtk
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.tables import read_table, write_table
-from deeprecon.scene.tables import node_from_rows, typed_rows
+from deeprecon.scene.nodes.tables import node_from_rows, typed_rows
 
 ROWS = [
     {"region": "scar, core", "segments": 3, "ml": 1.25, "note": None},

@@ -9,10 +9,10 @@ import slicer
 
 from deeprecon.data.segmentation import Segment, Segmentation
 from deeprecon.data.volume import Volume
-from deeprecon.scene.models import node_from_mesh
-from deeprecon.scene.segmentations import node_from_segmentation
-from deeprecon.scene.views import layout_manager, show_in_views
-from deeprecon.scene.volumes import node_from_volume
+from deeprecon.scene.display.views import layout_manager, show_in_views
+from deeprecon.scene.nodes.models import node_from_mesh
+from deeprecon.scene.nodes.segmentations import node_from_segmentation
+from deeprecon.scene.nodes.volumes import node_from_volume
 
 from .conftest import tetrahedra
 

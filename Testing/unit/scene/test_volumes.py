@@ -12,7 +12,7 @@ import vtk
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
-from deeprecon.scene.volumes import node_from_volume, volume_from_node
+from deeprecon.scene.nodes.volumes import node_from_volume, volume_from_node
 
 
 def rotation(a: float, b: float, c: float) -> np.ndarray:

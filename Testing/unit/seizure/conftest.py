@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from deeprecon.jobs.run import Run
-from deeprecon.seizure.dataset import write_dataset
-from deeprecon.seizure.phantom import make_recordings
-from deeprecon.seizure.recordings import Recording
+from deeprecon.seizure.read.dataset import write_dataset
+from deeprecon.seizure.read.recordings import Recording
+from deeprecon.seizure.simulate.wrist import make_recordings
 
 TINY: dict[str, Any] = {
     "modelConfig": {

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from deeprecon.data.errors import InputError
-from deeprecon.seizure.architecture import CODE_STRIDES, PARAMETERS, receptive_field
-from deeprecon.seizure.infer import by_window, probabilities, window_ends
-from deeprecon.seizure.network import DeepEpi, new_network
+from deeprecon.seizure.fit.inference import by_window, probabilities, window_ends
+from deeprecon.seizure.networks.architecture import CODE_STRIDES, PARAMETERS, receptive_field
+from deeprecon.seizure.networks.deepepi import DeepEpi, new_network
 
 SEED_STRIDES = (1, 1, 1, 1, 2, 1, 1, 1, 1, 2, 1, 1, 1, 2)
 
@@ -114,7 +114,7 @@ def test_one_pass_over_a_recording_equals_window_by_window(strides, stride):
 def test_chunks_do_not_show(monkeypatch):
     network, samples = living_network().double(), signal(10_000)
     whole = probabilities(network, samples, np.ones(len(samples), bool), 750, 125)
-    monkeypatch.setitem(__import__("deeprecon.seizure.infer", fromlist=["CHUNK"]).CHUNK, "cpu", 7)
+    monkeypatch.setitem(__import__("deeprecon.seizure.fit.inference", fromlist=["CHUNK"]).CHUNK, "cpu", 7)
     np.testing.assert_allclose(
         probabilities(network, samples, np.ones(len(samples), bool), 750, 125), whole, atol=1e-12
     )

@@ -14,17 +14,17 @@ import torch
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.process import child_environment
 from deeprecon.jobs.run import Stopped
-from deeprecon.seizure.architecture import CODE_STRIDES
 from deeprecon.seizure.config import read_config
-from deeprecon.seizure.dataset import split_users
-from deeprecon.seizure.network import DeepEpi, new_network
+from deeprecon.seizure.networks.architecture import CODE_STRIDES
+from deeprecon.seizure.networks.deepepi import DeepEpi, new_network
+from deeprecon.seizure.read.dataset import split_users
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 pytest.importorskip("keras")
 
-from deeprecon.seizure.keras_model import keras_model, set_weights, weights_of
-from deeprecon.seizure.keras_train import fit_keras, train_in_child
-from deeprecon.seizure.training_data import TrainingData
+from deeprecon.seizure.networks.deepepi_keras import keras_model, set_weights, weights_of
+from deeprecon.seizure.training.examples import TrainingData
+from deeprecon.seizure.training.keras_ensemble import fit_keras, train_in_child
 
 SEED_STRIDES = (1, 1, 1, 1, 2, 1, 1, 1, 1, 2, 1, 1, 1, 2)
 
@@ -157,7 +157,7 @@ def test_a_missing_backend_is_said_with_what_to_install(people, configuration, m
 def test_the_keras_side_knows_no_torch():
     """So that a process with TensorFlow does not load both."""
     code = (
-        "import sys, json, deeprecon.seizure.keras_train;"
+        "import sys, json, deeprecon.seizure.training.keras_ensemble;"
         "print(json.dumps(sorted(name for name in ('torch', 'keras') if name in sys.modules)))"
     )
     done = subprocess.run(

@@ -10,11 +10,11 @@ import torch
 
 from deeprecon.data.errors import InputError
 from deeprecon.seizure.config import Config, read_config
-from deeprecon.seizure.dataset import split_users
-from deeprecon.seizure.phantom import Stretch, Wearer, make_recordings, simulate
-from deeprecon.seizure.recordings import Recording
-from deeprecon.seizure.train import fit_network, train_ensemble
-from deeprecon.seizure.training_data import TrainingData, selection
+from deeprecon.seizure.read.dataset import split_users
+from deeprecon.seizure.read.recordings import Recording
+from deeprecon.seizure.simulate.wrist import Stretch, Wearer, make_recordings, simulate
+from deeprecon.seizure.training.ensemble import fit_network, train_ensemble
+from deeprecon.seizure.training.examples import TrainingData, selection
 
 
 @pytest.fixture

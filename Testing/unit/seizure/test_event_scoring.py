@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from deeprecon.seizure.scoring import (
+from deeprecon.seizure.measure.scoring import (
     Score,
     Track,
     alarms,

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import betainc
 from scipy.stats import mstats
 
-from deeprecon.seizure.quantiles import beta_cdf, harrell_davis, harrell_davis_weights
+from deeprecon.seizure.fit.quantiles import beta_cdf, harrell_davis, harrell_davis_weights
 
 
 @pytest.mark.parametrize("count", [2, 3, 10, 30])

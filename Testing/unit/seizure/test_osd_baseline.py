@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deeprecon.seizure.osd import ALARM, OK, ROW, WARNING, analyze, powers
-from deeprecon.seizure.osdb import read_json
+from deeprecon.seizure.fit.osd import ALARM, OK, ROW, WARNING, analyze, powers
+from deeprecon.seizure.read.osdb import read_json
 
 SECONDS = np.arange(ROW) / 25
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from deeprecon.data.errors import InputError
-from deeprecon.seizure.osdb import FLAT_COLUMNS, read_flat, read_json, write_flat, write_json
-from deeprecon.seizure.recordings import from_event, read_recordings
+from deeprecon.seizure.read.osdb import FLAT_COLUMNS, read_flat, read_json, write_flat, write_json
+from deeprecon.seizure.read.recordings import from_event, read_recordings
 
 BEGIN = datetime(2024, 3, 1, 12, 0, 0, tzinfo=UTC)
 

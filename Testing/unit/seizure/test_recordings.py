@@ -10,8 +10,8 @@ import pytest
 
 from deeprecon.data.errors import InputError
 from deeprecon.seizure.parameters import Unit
-from deeprecon.seizure.recordings import read_plain, with_seizures
-from deeprecon.seizure.resample import resample
+from deeprecon.seizure.read.recordings import read_plain, with_seizures
+from deeprecon.seizure.read.resample import resample
 
 
 def write(path: Path, times: np.ndarray, values: np.ndarray, header: str = "t,x,y,z") -> Path:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deeprecon.seizure.osd import analyze
-from deeprecon.seizure.osdb import read_json
-from deeprecon.seizure.phantom import (
+from deeprecon.seizure.fit.osd import analyze
+from deeprecon.seizure.read.osdb import read_json
+from deeprecon.seizure.read.recordings import from_event, read_recordings
+from deeprecon.seizure.simulate.wrist import (
     ACTIVITIES,
     NEGATIVES,
     Stretch,
@@ -19,7 +20,6 @@ from deeprecon.seizure.phantom import (
     simulate,
     write_phantom,
 )
-from deeprecon.seizure.recordings import from_event, read_recordings
 
 WEARER = Wearer.draw(0, 0)
 

@@ -12,10 +12,10 @@ import pytest
 from deeprecon.cli import main
 from deeprecon.data.tables import read_table, write_table
 from deeprecon.seizure.config import Config, read_config
-from deeprecon.seizure.dataset import read_dataset
-from deeprecon.seizure.models import read_ensemble, write_ensemble
-from deeprecon.seizure.network import new_network
-from deeprecon.seizure.phantom import write_phantom
+from deeprecon.seizure.networks.bundle import read_ensemble, write_ensemble
+from deeprecon.seizure.networks.deepepi import new_network
+from deeprecon.seizure.read.dataset import read_dataset
+from deeprecon.seizure.simulate.wrist import write_phantom
 
 
 @pytest.fixture(scope="session")
@@ -118,7 +118,7 @@ def test_quantile_and_threshold_change_without_the_networks(done, bundle, phanto
     inputs = {"recording": phantom["recording"], "bundle": bundle}
     direct = done("detect", "direct", inputs=inputs, quantile=0.9, threshold=0.4, merge=20.0)
     first = done("detect", "first", inputs=inputs)
-    monkeypatch.setattr("deeprecon.seizure.infer.probabilities", None)  # would not work any more
+    monkeypatch.setattr("deeprecon.seizure.fit.inference.probabilities", None)  # would not work any more
     again = done(
         "rescore", "again", inputs={"probability": first / "probability.csv"}, quantile=0.9, threshold=0.4, merge=20.0
     )
@@ -233,7 +233,7 @@ def test_filters_leave_out_users_and_types(done, phantom, configuration):
 
 
 def test_only_users_that_were_not_trained_on_are_evaluated(done, refused, dataset, bundle, tmp_path, people):
-    from deeprecon.seizure.dataset import write_dataset
+    from deeprecon.seizure.read.dataset import write_dataset
 
     output = done("evaluate", inputs={"data": dataset, "bundle": bundle})
     assert {row["user"] for row in read_table(output / "users.csv")} == {"5", "6", "7", "8"}
@@ -330,7 +330,7 @@ def test_times_of_seizures_can_be_given_for_events_too(done, phantom, tmp_path):
 def test_seizure_events_without_times_can_be_trained_on_whole(done, refused, people, configuration, tmp_path):
     from dataclasses import replace
 
-    from deeprecon.seizure.dataset import write_dataset
+    from deeprecon.seizure.read.dataset import write_dataset
 
     data = tmp_path / "d.npz"
     write_dataset(data, [replace(one, seizures=(), uncertain=bool(one.seizures)) for one in people])

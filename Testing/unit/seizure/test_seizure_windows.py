@@ -9,10 +9,10 @@ import pytest
 
 from deeprecon.data.errors import InputError
 from deeprecon.seizure.config import Config, DataConfig, Framework, Metric, ModelConfig
-from deeprecon.seizure.dataset import fold_of_users, read_dataset, split_users, with_whole_events, write_dataset
-from deeprecon.seizure.recordings import Recording
-from deeprecon.seizure.training_data import selection
-from deeprecon.seizure.windows import NEITHER, Sampler, Windows, labels, make_windows, window_starts, with_noise
+from deeprecon.seizure.observe.windows import NEITHER, Sampler, Windows, labels, make_windows, window_starts, with_noise
+from deeprecon.seizure.read.dataset import fold_of_users, read_dataset, split_users, with_whole_events, write_dataset
+from deeprecon.seizure.read.recordings import Recording
+from deeprecon.seizure.training.examples import selection
 
 MODEL = ModelConfig(Framework.PYTORCH)
 

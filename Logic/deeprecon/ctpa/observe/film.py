@@ -1,0 +1,187 @@
+"""What the networks see of an X-ray: on the detector's pixels, and on one scale whatever the exposure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from deeprecon.ctpa.grid import Grid
+from deeprecon.ctpa.observe.projection import Beam, Geometry, Image, View, detector_axes
+from deeprecon.ctpa.parameters import BeamName, SynthesizeParameters, Turn, XrayView
+from deeprecon.data.errors import InputError
+from deeprecon.data.radiograph import Radiograph
+
+Array = npt.NDArray[np.float64]
+
+USUAL_SIDE = 430.0
+"""Longer side in mm of a picture that does not tell its pixels' size: detectors are 35 x 43 or 43 x 43 cm."""
+UPRIGHT, AT_THE_BED = 1800.0, 1000.0
+"""Usual distance in mm from source to detector of PA and of AP views."""
+BODY = 0.2
+"""Share of the range of brightness above which a pixel counts as body."""
+LEAST_CONTRAST = 1e-3
+"""Least interquartile range of the body, as a share of the range of brightness."""
+LIMIT = 4.0
+"""Largest value of a standardized image; markers and implants beyond it are clipped."""
+COVERED = 0.95
+"""Share of the field, along rows and columns, that an X-ray must cover to go without a note."""
+
+
+@dataclass(frozen=True, eq=False)
+class XrayImage:
+    """An X-ray as the networks take it.
+
+    Attributes:
+        image: (rows towards the head, columns to the left) float32 on `projection.detector_axes`; see `standardize`.
+        covered: (rows, columns) where the X-ray shows the detector; elsewhere its rim goes on.
+        notes: what had to be assumed, in words.
+    """
+
+    image: Image
+    covered: npt.NDArray[np.bool_]
+    notes: tuple[str, ...]
+
+
+def xray_of(radiograph: Radiograph, parameters: SynthesizeParameters, grid: Grid) -> tuple[XrayImage, Geometry]:
+    """A radiograph on the detector, and its geometry: as the settings say, and where they leave it open, its file.
+
+    Args:
+        radiograph, grid: see `condition_image`.
+        parameters: of a synthesis.
+
+    Raises:
+        InputError: see `condition_image`.
+    """
+    if parameters.view is not XrayView.AUTO:
+        radiograph = replace(radiograph, view=parameters.view.value)
+    distance = parameters.source_distance or radiograph.source_distance
+    geometry = geometry_of(radiograph.view, parameters.beam, distance)
+    image = condition_image(
+        radiograph, geometry, grid, turn=parameters.turn, flip=parameters.flip, invert=parameters.invert,
+        pixel_spacing=parameters.pixel_spacing,
+    )  # fmt: skip
+    return image, geometry
+
+
+def geometry_of(view: str, beam: BeamName = BeamName.CONE, source_distance: float | None = None) -> Geometry:
+    """Where source, patient and detector stood.
+
+    Args:
+        view: "PA" or "AP"; "" where nobody said it, which is taken as PA.
+        beam: see there.
+        source_distance: from source to detector in mm; None for what is usual for the view.
+    """
+    side = View(view or "PA")
+    usual = UPRIGHT if side is View.PA else AT_THE_BED
+    return Geometry(Beam(beam.value), side, usual if source_distance is None else source_distance)
+
+
+def condition_image(
+    radiograph: Radiograph,
+    geometry: Geometry,
+    grid: Grid,
+    *,
+    turn: Turn = Turn.NONE,
+    flip: bool = False,
+    invert: bool = False,
+    pixel_spacing: float = 0.0,
+    shift: tuple[float, float] = (0.0, 0.0),
+) -> XrayImage:
+    """Bring a radiograph onto the detector's pixels, its middle on the detector's middle.
+
+    Args:
+        radiograph: as `read_radiograph` returns it, top row nearest to the head; its view "" where nobody said it.
+        geometry: see `geometry_of`.
+        grid: of the CT; see `projection.detector_axes`.
+        turn: clockwise, before anything else.
+        flip: swap left and right, after the turn.
+        invert: swap bright and dark.
+        pixel_spacing: in mm at the detector; 0 for what the file says, or else `USUAL_SIDE` over the pixels.
+        shift: of the image on the detector in mm, towards the head and to the left; see
+            `deeprecon.ctpa.observe.alignment`.
+
+    Raises:
+        InputError: the image has no gray values between dark and bright.
+    """
+    notes = []
+    if not radiograph.view:
+        notes.append(f"It does not say whether it is a PA or an AP view; it is taken as {geometry.view.value}.")
+    quarters = int(turn.value) // 90
+    image = oriented(radiograph.image, turn, flip, invert)
+    if pixel_spacing:
+        spacing = (pixel_spacing, pixel_spacing)
+    elif radiograph.spacing is not None:
+        across, down = radiograph.spacing
+        spacing = (down, across) if quarters % 2 else (across, down)
+    else:
+        size = USUAL_SIDE / max(image.shape)
+        spacing = (size, size)
+        notes.append(
+            f"It does not say how large its pixels are; they are taken as {size:.3f} mm, as the longer side of a "
+            f"detector is usually {USUAL_SIDE:.0f} mm."
+        )
+    rows, columns = image.shape
+    v, u = detector_axes(grid, geometry)
+    field = (float(u[-1] - u[0] + u[1] - u[0]), float(v[-1] - v[0] + v[1] - v[0]))
+    size_mm = (columns * spacing[0], rows * spacing[1])
+    if min(side / wanted for side, wanted in zip(size_mm, field, strict=True)) < COVERED:
+        notes.append(
+            f"It shows {size_mm[0]:.0f} x {size_mm[1]:.0f} mm of the {field[0]:.0f} x {field[1]:.0f} mm at the "
+            "detector; beyond, its rim is continued."
+        )
+    upwards = image[::-1].astype(np.float64)
+    v, u = v - shift[0], u - shift[1]
+    placed = _weights(v, rows, spacing[1]) @ upwards @ _weights(u, columns, spacing[0]).T
+    covered = (np.abs(v) < 0.5 * size_mm[1])[:, None] & (np.abs(u) < 0.5 * size_mm[0])[None, :]
+    try:
+        return XrayImage(standardize(placed, covered), covered, tuple(notes))
+    except ValueError as error:
+        raise InputError(
+            f"{radiograph.name} has no gray values between dark and bright.", "Give the original X-ray."
+        ) from error
+
+
+def oriented(image: Image, turn: Turn = Turn.NONE, flip: bool = False, invert: bool = False) -> Image:
+    """A radiograph of 0 to 1, turned clockwise, then left and right swapped, then bright and dark."""
+    turned = np.rot90(image, -int(turn.value) // 90)
+    turned = turned[:, ::-1] if flip else turned
+    return 1 - turned if invert else turned
+
+
+def standardize(image: npt.ArrayLike, covered: npt.NDArray[np.bool_] | None = None) -> Image:
+    """An X-ray less its median, over its interquartile range, both of the body alone.
+
+    Gain and offset of an exposure are unknown; afterwards no gain and no offset makes a difference, and neither does
+    how much air there is beside the patient.
+
+    Args:
+        image: (rows, columns), what absorbs more is larger.
+        covered: pixels that count; all if left out.
+
+    Raises:
+        ValueError: the body has no contrast.
+    """
+    values = np.asarray(image, np.float64)
+    known = values.ravel() if covered is None else values[covered]
+    low, high = np.percentile(known, (1, 99))
+    body = known[known > low + BODY * (high - low)]
+    if high == low or not len(body):
+        raise ValueError("the image is flat")
+    quarter, median, three_quarters = np.percentile(body, (25, 50, 75))
+    if three_quarters - quarter < LEAST_CONTRAST * (high - low):
+        raise ValueError("the body has no contrast")
+    standardized: Image = np.clip((values - median) / (three_quarters - quarter), -LIMIT, LIMIT).astype(np.float32)
+    return standardized
+
+
+def _weights(points: Array, count: int, spacing: float) -> Array:
+    """(points, count) weights of pixels around 0: linear where the points are closer than the pixels, else their mean
+    under a tent as wide as two points are apart. Beyond the image its rim goes on."""
+    centers = (np.arange(count) - 0.5 * (count - 1)) * spacing
+    reach = max(spacing, float(points[1] - points[0]))
+    inside = np.clip(points, centers[0], centers[-1])
+    weights = np.maximum(1 - np.abs(inside[:, None] - centers[None, :]) / reach, 0)
+    normalized: Array = weights / weights.sum(axis=1, keepdims=True)
+    return normalized

@@ -1,0 +1,123 @@
+"""Which CT belongs to which X-ray and patient: the table that `ctpa prepare` takes, and its split by patient."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deeprecon.data.dicom.series import is_dicom
+from deeprecon.data.errors import InputError
+from deeprecon.data.files import sha256
+from deeprecon.data.tables import read_table
+
+REQUIRED = ("patient", "ct")
+OPTIONAL = ("xray", "view", "labels")
+VIEWS = ("", "PA", "AP")
+TRAIN, VALIDATION, TEST = SPLITS = ("train", "validation", "test")
+FEWEST_TO_SPLIT = 3
+"""Patients from which on each split that has a share gets one at least."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One row of a manifest.
+
+    Attributes:
+        row: its number, from 1; the header does not count.
+        patient: an identifier; all rows of a patient go to one split.
+        ct: a file, a DICOM folder, or one file of a DICOM series.
+        xray: a file; None where there is none, and one is projected from the CT.
+        view: "PA", "AP", or "" for what the X-ray's file says.
+        labels: a label map on the CT's grid, where there is one.
+    """
+
+    row: int
+    patient: str
+    ct: Path
+    xray: Path | None
+    view: str
+    labels: Path | None
+
+    @property
+    def name(self) -> str:
+        """Of the case in a store."""
+        return f"case_{self.row:05d}"
+
+    def files(self) -> dict[str, Path]:
+        """Its files by role."""
+        found = {"ct": self.ct, "xray": self.xray, "labels": self.labels}
+        return {role: path for role, path in found.items() if path is not None}
+
+
+def read_manifest(path: Path) -> list[Pair]:
+    """Read a manifest: CSV with a header line, or JSON, a list of objects; other columns are left alone.
+
+    Paths are relative to the manifest's folder. Whether the files are there and can be used is found out when they
+    are prepared, so that one bad pair does not keep the others from it.
+
+    Raises:
+        InputError: no such file, broken, without rows, without a column that is needed, or a row without a patient or
+            a CT.
+    """
+    rows = _read_json(path) if path.suffix.lower() == ".json" else read_table(path)
+    if not rows:
+        raise InputError(f"The manifest {path} lists no pair.", f"Each row needs {' and '.join(REQUIRED)}.")
+    if missing := [name for name in REQUIRED if not any(name in row for row in rows)]:
+        raise InputError(
+            f"The manifest {path} has no column {' and '.join(missing)}.",
+            f"It needs {', '.join(REQUIRED)} and may have {', '.join(OPTIONAL)}.",
+        )
+    return [_pair(path, number, row) for number, row in enumerate(rows, start=1)]
+
+
+def _read_json(path: Path) -> list[dict[str, str]]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise InputError(f"Cannot read the manifest {path}: {error.strerror}.") from error
+    except ValueError as error:
+        raise InputError(f"The manifest {path} is not valid JSON ({error}).") from error
+    if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
+        raise InputError(f"The manifest {path} is not a list of objects.", 'Write [{"patient": ..., "ct": ...}, ...].')
+    for number, row in enumerate(content, start=1):
+        for name in (*REQUIRED, *OPTIONAL):
+            if not isinstance(row.get(name), str | None):
+                raise InputError(f"The manifest {path}, row {number}: {name} is {row[name]!r}, expected text.")
+    return [{name: value for name, value in row.items() if value is not None} for row in content]
+
+
+def _pair(path: Path, number: int, row: Mapping[str, Any]) -> Pair:
+    text = {name: str(row.get(name, "")).strip() for name in (*REQUIRED, *OPTIONAL)}
+    for name in REQUIRED:
+        if not text[name]:
+            raise InputError(f"The manifest {path}, row {number}: {name} is empty.", "Fill it in, or remove the row.")
+    files = {name: path.parent / text[name] if text[name] else None for name in ("xray", "labels")}
+    return Pair(number, text["patient"], path.parent / text["ct"], files["xray"], text["view"].upper(), files["labels"])
+
+
+def split_patients(patients: Iterable[str], validation: float, test: float, seed: int) -> dict[str, str]:
+    """Each patient's split.
+
+    Patients are put in an order that depends on their names and the seed alone; the first are tested on, the next
+    validated on. So neither the order of the rows nor how often a patient appears makes a difference.
+    """
+    ordered = sorted(set(patients), key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())
+    least = 1 if len(ordered) >= FEWEST_TO_SPLIT else 0
+    counts = [max(least, round(share * len(ordered))) if share else 0 for share in (test, validation)]
+    names = [TEST] * counts[0] + [VALIDATION] * counts[1]
+    return {patient: names[index] if index < len(names) else TRAIN for index, patient in enumerate(ordered)}
+
+
+def source_sha256(path: Path) -> str:
+    """Checksum of a file; of a DICOM series, that of the names and checksums of all files in its folder."""
+    if path.is_file() and not is_dicom(path):
+        return sha256(path)
+    folder = path if path.is_dir() else path.parent
+    total = hashlib.sha256()
+    for file in sorted(entry for entry in folder.iterdir() if entry.is_file()):
+        total.update(f"{file.name} {sha256(file)}\n".encode())
+    return total.hexdigest()

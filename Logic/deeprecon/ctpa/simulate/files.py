@@ -1,0 +1,86 @@
+"""Files of chests whose CT is known: CT, labels and X-ray of each, and the manifest that `ctpa prepare` takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from deeprecon.ctpa.grid import PRESETS, Grid, Hu, resample
+from deeprecon.ctpa.observe.projection import Geometry, Image, detector_axes, expose, line_integrals
+from deeprecon.ctpa.parameters import PhantomInputs, PhantomParameters
+from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
+from deeprecon.data.errors import InputError
+from deeprecon.data.tables import write_table
+from deeprecon.data.volume import Volume
+from deeprecon.data.volume_io import read_volume, write_volume
+from deeprecon.jobs.run import Outcome, Run, Stopped
+
+Array = npt.NDArray[np.float64]
+
+
+def phantom(inputs: PhantomInputs, parameters: PhantomParameters, run: Run) -> Outcome:
+    """Make chests whose CT is known, with an X-ray of each: case_NNNN/{ct,labels,xray}.nii.gz and manifest.csv.
+
+    The chest of a number is the same whichever others are made beside it. Given a CT, its own X-ray is made; there are
+    no labels then.
+
+    Raises:
+        InputError: the CT cannot be used, or more than one chest was asked of it.
+    """
+    if inputs.ct is not None and parameters.count > 1:
+        raise InputError(f"{parameters.count} chests were asked of one CT.", "Leave out --count, or the CT.")
+    grid = PRESETS[parameters.preset.value]
+    rows: list[dict[str, object]] = []
+    folders: dict[str, Path] = {}
+    for index in range(parameters.count):
+        if run.should_stop():
+            break
+        number = parameters.first + index
+        run.reporter.status(f"Drawing chest {index + 1} of {parameters.count}")
+        folder = folders[f"case_{number:04d}"] = run.output / f"case_{number:04d}"
+        folder.mkdir()
+        rng = np.random.default_rng([run.seed + number, 62])
+        if inputs.ct is None:
+            anatomy = make_anatomy(run.seed + number)
+            hu, labels = draw_grid(anatomy, grid)
+            row: dict[str, object] = {"patient": f"phantom-{run.seed + number:06d}"}
+            row |= _write_pair(folder, hu, grid.affine(), grid, rng)
+            write_volume(folder / "labels.nii.gz", Volume(labels, grid.affine()))
+            row |= {"labels": f"{folder.name}/labels.nii.gz", "embolus": int(anatomy.has_embolus)}
+        else:
+            hu, affine = resample(read_volume(inputs.ct), grid)
+            row = {"patient": inputs.ct.name.split(".")[0]} | _write_pair(folder, hu, affine, grid, rng)
+        rows.append(row)
+        run.reporter.progress((index + 1) / parameters.count)
+    if not rows:
+        raise Stopped
+    manifest = run.output / "manifest.csv"
+    write_table(manifest, rows)
+    figures = {"chests": len(rows)}
+    if inputs.ct is None:
+        figures["with_embolus"] = sum(bool(row["embolus"]) for row in rows)
+    return Outcome({"manifest": manifest} | folders, figures)
+
+
+def _write_pair(folder: Path, hu: Hu, affine: Array, grid: Grid, rng: np.random.Generator) -> dict[str, object]:
+    """Write a CT and its X-ray, and return what the manifest says of them."""
+    geometry = Geometry()
+    write_volume(folder / "ct.nii.gz", Volume(hu, affine))
+    write_xray(folder / "xray.nii.gz", expose(line_integrals(hu, grid, geometry), rng), grid, geometry)
+    return {"view": geometry.view.value, "ct": f"{folder.name}/ct.nii.gz", "xray": f"{folder.name}/xray.nii.gz"}
+
+
+def write_xray(path: Path, image: Image, grid: Grid, geometry: Geometry) -> None:
+    """Write an X-ray as a volume of one coronal slice, with the spacing of the detector's pixels.
+
+    Args:
+        path: .nii.gz, .nrrd or .mha.
+        image: (rows towards the head, columns to the left).
+        grid, geometry: see `projection.detector_axes`.
+    """
+    v, u = detector_axes(grid, geometry)
+    affine = np.diag([u[0] - u[1], -1.0, v[1] - v[0], 1.0])
+    affine[:3, 3] = -u[0], 0, v[0]
+    write_volume(path, Volume(image[:, None, :].astype(np.float32), affine))

@@ -1,0 +1,226 @@
+"""Preparing pairs of CT and X-ray: everything that training needs is computed once and kept in a store."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deeprecon.ctpa.grid import HIGH, LOW, PRESETS, Grid, Hu, resample, resample_labels
+from deeprecon.ctpa.observe.alignment import find_shift
+from deeprecon.ctpa.observe.film import XrayImage, condition_image, geometry_of, standardize
+from deeprecon.ctpa.observe.projection import Geometry, expose, line_integrals
+from deeprecon.ctpa.parameters import BeamName, PrepareInputs, PrepareParameters, Preset
+from deeprecon.ctpa.read.manifest import SPLITS, TRAIN, VIEWS, Pair, read_manifest, source_sha256, split_patients
+from deeprecon.ctpa.training.store import CUBE, FORMAT, STORE, geometry_to_json, write_case
+from deeprecon.data.errors import InputError
+from deeprecon.data.files import write_json
+from deeprecon.data.radiograph import read_radiograph
+from deeprecon.data.tables import write_table
+from deeprecon.data.volume_io import read_volume
+from deeprecon.jobs.run import Outcome, Run, Stopped
+
+Encode = Callable[[Hu], npt.NDArray[np.float32]]
+
+LEAST_FIT = 0.5
+"""Correlation of an X-ray with the projection of its CT below which the pair is doubted."""
+RECORD = "case.json"
+
+
+def prepare(inputs: PrepareInputs, parameters: PrepareParameters, run: Run) -> Outcome:
+    """Make a store of the pairs of a manifest; see `deeprecon.ctpa.training.store`.
+
+    A pair that cannot be used is left out, and refused.csv says why. Finished cases wait in the checkpoint, so that a
+    run that was ended goes on where it was.
+
+    Raises:
+        InputError: the manifest or the bundle cannot be used, or no pair could.
+    """
+    pairs = read_manifest(inputs.manifest)
+    grid = PRESETS[parameters.preset.value]
+    encode, bundle = _encoder(inputs.bundle, parameters.preset, run)
+    settings = {
+        "format": FORMAT,
+        "preset": parameters.preset.value,
+        "beam": parameters.beam.value,
+        "seed": run.seed,
+        "bundle": bundle,
+        "precision": None if bundle is None else run.precision,
+    }
+    waiting = run.checkpoint / "cases"
+    waiting.mkdir(parents=True, exist_ok=True)
+    records: list[dict[str, Any]] = []
+    refused: list[dict[str, Any]] = []
+    rows: dict[str, int] = {}
+    for index, pair in enumerate(pairs):
+        if run.should_stop():
+            raise Stopped
+        run.reporter.status(f"Preparing pair {index + 1} of {len(pairs)}")
+        try:
+            sources = _sources(pair)
+            first = rows.setdefault(sources["ct"], pair.row)
+            if first != pair.row:
+                raise InputError(f"{pair.ct} is the same CT as that of row {first}.", "List each CT once.")
+            records.append(_finished(pair, sources, grid, settings, encode, waiting))
+        except InputError as error:
+            shutil.rmtree(waiting / pair.name, ignore_errors=True)
+            refused.append({"row": pair.row, "patient": pair.patient, "ct": str(pair.ct), "reason": str(error)})
+            run.reporter.warning(f"Row {pair.row} is left out: {error}")
+        run.reporter.progress((index + 1) / len(pairs))
+    if not records:
+        raise InputError(
+            f"None of the {len(pairs)} pairs of {inputs.manifest.name} can be used. Row {refused[0]['row']}: "
+            f"{refused[0]['reason']}",
+            "Mend the manifest or its files.",
+        )
+    return _write_store(records, refused, grid, settings, parameters, run)
+
+
+def _encoder(bundle: Path | None, preset: Preset, run: Run) -> tuple[Encode | None, str | None]:
+    """What makes latents, and the checksum of its bundle; None without a bundle."""
+    if bundle is None:
+        return None, None
+    from deeprecon.ctpa.diffusion.model import load_encoder
+
+    return load_encoder(bundle, run.device, run.precision, coarser=1 if preset is Preset.PREVIEW else 0)
+
+
+def _sources(pair: Pair) -> dict[str, str]:
+    """Checksums of a pair's files by role."""
+    for role, path in pair.files().items():
+        if not path.exists():
+            raise InputError(f"There is no {role} {path}.", "Check the manifest; paths are relative to its folder.")
+    if pair.view not in VIEWS:
+        raise InputError(f"The view {pair.view} is not a frontal one.", "Give PA or AP, or leave it empty.")
+    return {role: source_sha256(path) for role, path in pair.files().items()}
+
+
+def _finished(
+    pair: Pair, sources: dict[str, str], grid: Grid, settings: dict[str, Any], encode: Encode | None, waiting: Path
+) -> dict[str, Any]:
+    """The record of a pair, whose files lie in `waiting` whole or not at all."""
+    key = {"settings": settings, "patient": pair.patient, "view": pair.view, "sources": sources}
+    folder = waiting / pair.name
+    try:
+        record: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        if record["key"] == key:
+            return record
+    except (OSError, ValueError, KeyError):
+        pass  # not done yet, or with other settings
+    part = waiting / f".part-{pair.name}"
+    for old in (part, folder):
+        shutil.rmtree(old, ignore_errors=True)
+    part.mkdir()
+
+    hu, affine = resample(read_volume(pair.ct), grid)
+    xray, geometry = _xray(pair, hu, grid, BeamName(settings["beam"]), settings["seed"])
+    labels = None if pair.labels is None else resample_labels(read_volume(pair.labels), grid, affine)
+    write_case(part, hu, xray.image, labels, None if encode is None else encode(hu))
+    record = {
+        "name": pair.name,
+        "patient": pair.patient,
+        "geometry": geometry_to_json(geometry),
+        "affine": affine.tolist(),
+        "projected": pair.xray is None,
+        "notes": list(xray.notes),
+        "sources": {role: {"name": path.name, "sha256": sources[role]} for role, path in pair.files().items()},
+        "key": key,
+    }
+    write_json(part / RECORD, record)
+    os.replace(part, folder)
+    return record
+
+
+def _xray(pair: Pair, hu: Hu, grid: Grid, beam: BeamName, seed: int) -> tuple[XrayImage, Geometry]:
+    """The pair's X-ray, moved to where it fits the CT's projection, or that projection where the pair has none."""
+    if pair.xray is None:
+        geometry = geometry_of(pair.view, beam=beam)
+        exposed = expose(line_integrals(hu, grid, geometry), np.random.default_rng([seed, pair.row, 62]))
+        note = "The X-ray is a projection of the CT, with scatter, noise and a gain of its own."
+        return XrayImage(standardize(exposed), np.ones_like(exposed, bool), (note,)), geometry
+    radiograph = read_radiograph(pair.xray)
+    radiograph = replace(radiograph, view=pair.view or radiograph.view)
+    geometry = geometry_of(radiograph.view, beam=beam, source_distance=radiograph.source_distance)
+    centered = condition_image(radiograph, geometry, grid)
+    shift, fit = find_shift(centered, line_integrals(hu, grid, geometry), grid, geometry)
+    xray = condition_image(radiograph, geometry, grid, shift=shift)
+    notes = [*xray.notes]
+    if any(shift):
+        notes.append(
+            f"It was moved {shift[0]:.0f} mm towards the head and {shift[1]:.0f} mm to the left, where it fits the CT "
+            f"best (correlation {fit:.2f})."
+        )
+    if fit < LEAST_FIT:
+        notes.append(f"It fits the CT badly (correlation {fit:.2f}): are they of one patient, the right way round?")
+    return XrayImage(xray.image, xray.covered, tuple(notes)), geometry
+
+
+def _link(source: Path, target: Path) -> None:
+    """Give a folder's files a second name, so that the checkpoint stays whole; a copy where the disk has no links."""
+
+    def link(old: str, new: str) -> None:
+        try:
+            os.link(old, new)
+        except OSError:
+            shutil.copyfile(old, new)
+
+    shutil.copytree(source, target, copy_function=link)
+
+
+def _write_store(
+    records: list[dict[str, Any]],
+    refused: list[dict[str, Any]],
+    grid: Grid,
+    settings: dict[str, Any],
+    parameters: PrepareParameters,
+    run: Run,
+) -> Outcome:
+    splits = split_patients((record["patient"] for record in records), parameters.validation, parameters.test, run.seed)
+    entries = [
+        {name: value for name, value in record.items() if name != "key"} | {"split": splits[record["patient"]]}
+        for record in records
+    ]
+    counts = Counter(entry["split"] for entry in entries)
+    for split, share in ((TRAIN, 1.0), (SPLITS[1], parameters.validation), (SPLITS[2], parameters.test)):
+        if share and not counts[split]:
+            run.reporter.warning(f"No patient is left for the split {split}: there are {len(splits)} in all.")
+    projected = sum(entry["projected"] for entry in entries)
+    if projected:
+        run.reporter.warning(f"{projected} of {len(entries)} X-rays are projections of the CT, as none was given.")
+    for entry in entries:
+        _link(run.checkpoint / "cases" / entry["name"], run.output / "cases" / entry["name"])
+    write_json(
+        run.output / STORE,
+        {
+            "format": FORMAT,
+            "preset": parameters.preset.value,
+            "shape": grid.shape,
+            "field": grid.field,
+            "hu_range": [LOW, HIGH],
+            "cube": CUBE,
+            "split": {"seed": run.seed, "validation": parameters.validation, "test": parameters.test},
+            "latents": settings["bundle"],
+            "cases": entries,
+            "refused": refused,
+        },
+    )
+    outputs = {"store": run.output / STORE, "cases": run.output / "cases"}
+    table = [
+        {name: entry[name] for name in ("name", "patient", "split", "projected")}
+        | {"view": entry["geometry"]["view"], "notes": " ".join(entry["notes"])}
+        for entry in entries
+    ]
+    for name, content in (("table", table), ("refused", refused)):
+        if content:
+            outputs[name] = run.output / f"{'cases' if name == 'table' else name}.csv"
+            write_table(outputs[name], content)
+    figures = {"cases": len(entries), "refused": len(refused), "patients": len(splits), "projected": projected}
+    return Outcome(outputs, figures | {split: counts[split] for split in SPLITS})

@@ -1,0 +1,174 @@
+"""The page that a synthesis leaves behind, and its pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deeprecon.ctpa.grid import Grid
+from deeprecon.ctpa.measure.quality import Light, ProjectionCheck, Reason
+from deeprecon.ctpa.measure.survey import Survey
+from deeprecon.reporting.figures import png, pyplot
+from deeprecon.reporting.html import Report
+
+Pixels = npt.NDArray[np.floating[Any]] | npt.NDArray[np.int16]
+
+NIGHT, INK, FAINT = "#0d1117", "#e6edf3", "#8b98a8"
+LIGHTS = {Light.GREEN: "#3fb950", Light.AMBER: "#e3a008", Light.RED: "#f85149"}
+WORDS = {
+    Light.GREEN: "nothing speaks against it",
+    Light.AMBER: "look at the reasons before you use it",
+    Light.RED: "do not use it",
+}
+WINDOWS = {"mediastinum and vessels": (100.0, 700.0), "lung": (-600.0, 1500.0)}
+"""Center and width in HU of the windows that slices are shown in."""
+MARK = "SYNTHETIC – research only, not for diagnosis"
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What a synthesis found.
+
+    Attributes:
+        mean: slices of the mean of the samples.
+        spread: slices of their standard deviation; None for one sample.
+        check: the projection check.
+        light, reasons: see `trust.judge`.
+        statements: what is true of every result.
+        figures: rows of the table of figures.
+        settings: everything needed to run it again.
+    """
+
+    mean: Survey
+    spread: Survey | None
+    check: ProjectionCheck
+    light: Light
+    reasons: Sequence[Reason]
+    statements: Sequence[str]
+    figures: Sequence[Mapping[str, Any]]
+    settings: Mapping[str, Any]
+
+
+def write_report(path: Path, found: Findings, lead: str) -> dict[str, Path]:
+    """Write the page and, beside it, its pictures as PNG files; returns the pictures' paths by role."""
+    report = Report("Synthetic CT from a chest X-ray", lead)
+    for statement in found.statements:
+        report.warning(statement)
+    report.heading(f"How far to trust it: {found.light.value} – {WORDS[found.light]}")
+    report.table([{"light": reason.light.value, "reason": reason.text} for reason in found.reasons])
+    report.heading("Held against the X-ray")
+    pictures = {"projection": projection_picture(found.check, found.mean.coarse_grid, found.light)}
+    report.picture(
+        pictures["projection"],
+        "The X-ray as the model saw it, the synthetic CT projected the same way, and the difference. What the X-ray "
+        "shows must be in the projection; what the CT shows beyond that is made up.",
+    )
+    report.heading("Slices")
+    pictures["slices"] = slices_picture(found.mean, found.spread)
+    caption = "Axial, coronal and sagittal slice near the middle."
+    if found.spread is not None:
+        caption += " The spread says where the samples disagree; where they agree they may still all be wrong."
+    report.picture(pictures["slices"], caption)
+    report.heading("Figures")
+    report.table(found.figures)
+    report.details("Settings", json.dumps(found.settings, indent=2, ensure_ascii=False))
+    report.write(path)
+    files = {role: path.with_name(f"{role}.png") for role in pictures}
+    for role, file in files.items():
+        file.write_bytes(pictures[role])
+    return files
+
+
+def projection_picture(check: ProjectionCheck, grid: Grid, light: Light) -> bytes:
+    """PNG of X-ray, projected CT and their difference, with the figures."""
+    plt = pyplot()
+    rows, columns = check.xray.shape
+    height = 4.3 * rows * grid.spacing[2] / (columns * grid.spacing[0])
+    figure, axes = plt.subplots(1, 3, figsize=(13.6, height + 0.85), facecolor=NIGHT, layout="constrained")
+    low, high = np.percentile(check.xray, (1, 99.5))
+    gray = {"cmap": "gray", "vmin": low, "vmax": max(high, low + 1e-6)}
+    reach = max(0.5 * float(high - low), 1e-6)
+    panels = (
+        ("Input X-ray", "as the model saw it", check.xray, gray),
+        ("Synthetic CT, projected", f"correlation {check.ncc:.3f} · SSIM {check.ssim:.2f}", check.projected, gray),
+        (
+            "Difference",
+            f"error {check.nrmse:.2f} of the X-ray's contrast",
+            check.difference,
+            {"cmap": "RdBu_r", "vmin": -reach, "vmax": reach},
+        ),
+    )
+    for axis, (title, line, image, look) in zip(axes, panels, strict=True):
+        shown = axis.imshow(image, origin="lower", aspect=grid.spacing[2] / grid.spacing[0], **look)
+        axis.set_title(title, color=INK, fontsize=13, fontweight="bold", loc="left", pad=20)
+        axis.text(0, 1.012, line, color=FAINT, fontsize=10.5, transform=axis.transAxes, va="bottom")
+        _bare(axis)
+        _sides(axis, "R", "L")
+    bar = figure.colorbar(shown, ax=axes[2], shrink=0.62, pad=0.015, ticks=[-reach, 0, reach])
+    bar.ax.set_yticklabels(["CT absorbs less", "equal", "CT absorbs more"], color=FAINT, fontsize=9)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(color=FAINT, length=0)
+    figure.supxlabel(
+        f"● {light.value} – {WORDS[light]}    ",
+        x=0.008,
+        ha="left",
+        color=LIGHTS[light],
+        fontsize=11.5,
+        fontweight="bold",
+    )
+    figure.text(0.992, 0.012, MARK, ha="right", va="bottom", color=FAINT, fontsize=10)
+    return png(figure)
+
+
+def slices_picture(mean: Survey, spread: Survey | None) -> bytes:
+    """PNG of three slices in each window, and of the spread."""
+    plt = pyplot()
+    rows = [(name, mean, center - width / 2, center + width / 2, "gray") for name, (center, width) in WINDOWS.items()]
+    if spread is not None:
+        top = max(50.0, float(np.percentile(spread.coronal, 99.5)))
+        rows.append(("spread of the samples", spread, 0.0, top, "magma"))
+    i, j, k = mean.grid.spacing
+    extents = [(mean.grid.field[0], mean.grid.field[1]), (mean.grid.field[0], mean.grid.field[2])]
+    widths = [extents[0][0], extents[1][0], mean.grid.field[1]]
+    figure, axes = plt.subplots(
+        len(rows), 3, figsize=(12.6, 4.35 * len(rows) + 0.3), facecolor=NIGHT, layout="constrained", squeeze=False,
+        gridspec_kw={"width_ratios": widths},
+    )  # fmt: skip
+    for line, (name, survey, low, high, colors) in zip(axes, rows, strict=True):
+        views: tuple[tuple[str, Pixels, float, str, tuple[str, str]], ...] = (
+            ("axial", survey.axial, j / i, "upper", ("R", "L")),
+            ("coronal", survey.coronal, k / i, "lower", ("R", "L")),
+            ("sagittal", survey.sagittal, k / j, "lower", ("A", "P")),
+        )
+        for axis, (view, image, aspect, origin, sides) in zip(line, views, strict=True):
+            shown = axis.imshow(image, cmap=colors, vmin=low, vmax=high, aspect=aspect, origin=origin)
+            axis.set_title(f"{view}, {name}", color=INK, fontsize=11, loc="left")
+            _bare(axis)
+            _sides(axis, *sides)
+            if survey is mean:
+                axis.text(0.5, 0.015, "SYNTHETIC", color="#ffd23f", fontsize=8.5, ha="center", transform=axis.transAxes)
+        bar = figure.colorbar(shown, ax=line, shrink=0.8, pad=0.01)
+        bar.set_label("HU", color=FAINT)
+        bar.ax.tick_params(color=FAINT, labelcolor=FAINT, labelsize=9)
+        bar.outline.set_visible(False)
+    return png(figure)
+
+
+def _bare(axis: Any) -> None:
+    axis.set(xticks=[], yticks=[])
+    for spine in axis.spines.values():
+        spine.set_visible(False)
+
+
+def _sides(axis: Any, first: str, last: str) -> None:
+    """Letters of the patient's sides at the left and right rim of a picture."""
+    for letter, x in ((first, 0.025), (last, 0.975)):
+        axis.text(
+            x, 0.5, letter, color=INK, fontsize=10, ha="center", va="center", alpha=0.85, transform=axis.transAxes
+        )

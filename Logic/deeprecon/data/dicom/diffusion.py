@@ -1,0 +1,203 @@
+"""Diffusion scans as DICOM series.
+
+One file may hold a slice of a volume, a volume as a Siemens mosaic, or any number of frames (enhanced files). b-value
+and direction stand in the frames' MR Diffusion Sequence (PS3.3, C.8.13.5.9), in Diffusion b-value (0018,9087) and
+Diffusion Gradient Orientation (0018,9089), all in patient axes, or in the private entries of Siemens (0019,100c and
+100e) that mean the same, where the entries of group 0019 are Siemens'.
+"""
+
+from __future__ import annotations
+
+import struct
+from base64 import b64decode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deeprecon.data.dicom.frames import FrameGroups
+from deeprecon.data.dicom.header import first_item
+from deeprecon.data.dicom.mosaic import read_mosaic
+from deeprecon.data.dicom.series import DicomSlice, arrange, open_header, read_pixels, read_slices
+from deeprecon.data.diffusion.gradients import B0_THRESHOLD, GradientTable, gradient_table
+from deeprecon.data.diffusion.scan import DwiScan
+from deeprecon.data.errors import InputError
+
+_B_VALUE, _DIRECTION = "0018|9087", "0018|9089"
+_SIEMENS, _SIEMENS_B_VALUE, _SIEMENS_DIRECTION = "0019|0010", "0019|100c", "0019|100e"
+_LEFT_OUT = {"P", "PHASE", "PHASE MAP", "R", "REAL", "I", "IMAGINARY", "ADC", "EADC", "FA", "TRACEW", "TRACE"}
+_AVERAGE = "ISOTROPIC"
+"""Words of image types, complex components and directionalities: what is no magnitude that was measured."""
+_SAME_PLACE = 0.01
+"""mm along the normal within which slices of different volumes lie at one place."""
+_CONVERT = "Convert it with dcm2niix, and give the NIfTI file with its .bval and .bvec."
+
+
+@dataclass(frozen=True, eq=False)
+class _Said:
+    """What a file or frame says of its weighting.
+
+    Attributes:
+        b: s/mm^2; None where it does not say.
+        direction: LPS, zero where there is none.
+        kinds: words of its image or frame type, its complex component and its directionality.
+        echo: echo time in ms; None where it does not say.
+    """
+
+    b: float | None
+    direction: list[float]
+    kinds: set[str]
+    echo: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Weighted:
+    """A slice and how it was weighted."""
+
+    slice: DicomSlice
+    instance: int
+    b: float
+    direction: npt.NDArray[np.float64]  # LPS, zero where there is none
+    echo: float | None
+
+
+def read_dwi_dicom(path: Path) -> DwiScan:
+    """Read a diffusion series: a folder that holds one, or one file of it.
+
+    The images at one place, in the order of their instance numbers and frames, are the volumes. Phases, and what the
+    scanner computed (averages over the directions, maps of diffusion), are left out; the scan's notes say so.
+
+    Raises:
+        InputError: not a diffusion series, several echo times, volumes that lack slices or lie apart, slices of one
+            volume with different weightings, and what `read_dicom` raises.
+    """
+    folder = path if path.is_dir() else path.parent
+    slices = read_slices(path)
+    if slices[0].mosaic:
+        return _from_mosaics(folder, slices)
+    every = _weighted(slices)
+    if not every:
+        raise InputError(f"The series in {folder} holds only phases or computed maps.", "Give the scan itself.")
+    volumes = _volumes(folder, every)
+    arranged = [arrange(folder, [entry.slice for entry in volume]) for volume in volumes]
+    first, ijk_to_ras = arranged[0]
+    for number, (members, own) in enumerate(arranged):
+        if members[0].rows_columns != first[0].rows_columns or not np.allclose(own, ijk_to_ras, atol=0.02):
+            raise InputError(f"Volume {number} in {folder} lies elsewhere than the first one.", _CONVERT)
+    pixels = read_pixels([entry for members, _ in arranged for entry in members])
+    array = np.moveaxis(pixels.reshape(len(volumes), -1, *pixels.shape[1:]), 0, -1)
+    table = _table(folder, [volume[0].b for volume in volumes], [volume[0].direction for volume in volumes])
+    left_out = len(slices) - len(every)
+    notes = (f"{left_out} images were left out: phases, or computed by the scanner.",) if left_out else ()
+    return DwiScan(np.ascontiguousarray(array), ijk_to_ras, table, folder.name, notes=notes)
+
+
+def _volumes(folder: Path, every: Sequence[_Weighted]) -> list[tuple[_Weighted, ...]]:
+    """The slices of each volume, in no particular order."""
+    echoes = sorted({round(entry.echo, 1) for entry in every if entry.echo is not None})
+    if len(echoes) > 1:
+        raise InputError(f"The series in {folder} has echo times of {echoes[0]:g} to {echoes[-1]:g} ms.", _CONVERT)
+    normal = every[0].slice.normal
+    along = np.array([entry.slice.position @ normal for entry in every])
+    order = np.argsort(along, kind="stable")
+    starts = np.flatnonzero(np.diff(along[order]) > _SAME_PLACE) + 1
+    places = [[every[number] for number in part] for part in np.split(order, starts)]
+    counts = {len(entries) for entries in places}
+    if len(counts) > 1:
+        raise InputError(
+            f"The series in {folder} has {min(counts)} to {max(counts)} images at one place: volumes lack slices.",
+            "Export the series again.",
+        )
+    for entries in places:
+        entries.sort(key=lambda entry: (entry.instance, entry.slice.frame or 0))
+    volumes = list(zip(*places, strict=True))
+    for number, (first, *others) in enumerate(volumes):
+        if any(abs(one.b - first.b) > 1 or np.abs(one.direction - first.direction).max() > 0.01 for one in others):
+            raise InputError(f"The slices of volume {number} in {folder} differ in b-value or direction.", _CONVERT)
+    return volumes
+
+
+def _from_mosaics(folder: Path, slices: Sequence[DicomSlice]) -> DwiScan:
+    mosaics = sorted(((read_mosaic(entry), entry) for entry in slices), key=lambda found: found[0].instance)
+    first = mosaics[0][0]
+    for mosaic, entry in mosaics:
+        if mosaic.tiles != first.tiles or not np.allclose(mosaic.ijk_to_ras, first.ijk_to_ras, atol=1e-3):
+            raise InputError(f"{entry.path} lies elsewhere than other mosaics of its series.", _CONVERT)
+    images = read_pixels([entry for _, entry in mosaics])
+    array = np.stack([mosaic.volume(image) for (mosaic, _), image in zip(mosaics, images, strict=True)], axis=-1)
+    table = _table(folder, [mosaic.b for mosaic, _ in mosaics], [mosaic.direction for mosaic, _ in mosaics])
+    return DwiScan(array, first.ijk_to_ras, table, folder.name)
+
+
+def _table(folder: Path, bvals: list[float], directions: list[npt.NDArray[np.float64]]) -> GradientTable:
+    return gradient_table(np.array(bvals), np.array(directions) * (-1.0, -1.0, 1.0), folder.name)
+
+
+def _weighted(slices: Sequence[DicomSlice]) -> list[_Weighted]:
+    """Those of the slices that were measured, and are magnitudes."""
+    found = []
+    for path, entries in groupby(slices, key=lambda entry: entry.path):
+        reader = open_header(path)
+        instance = int(next(iter(_numbers(reader, "0020|0013")), 0))
+        for entry in entries:
+            said = _of_file(reader) if entry.groups is None else _of_frame(entry.groups)
+            if said.kinds & _LEFT_OUT or (_AVERAGE in said.kinds and said.b):
+                continue
+            if said.b is None:
+                raise InputError(f"{path} does not say its b-value where this program looks for it.", _CONVERT)
+            if said.b > B0_THRESHOLD and not any(said.direction):
+                raise InputError(f"{path} has b = {said.b:g} but does not say its direction.", _CONVERT)
+            found.append(_Weighted(entry, instance, said.b, np.array(said.direction), said.echo))
+    return found
+
+
+def _of_file(reader: Any) -> _Said:
+    b, direction = _numbers(reader, _B_VALUE), _numbers(reader, _DIRECTION)
+    if "SIEMENS" in _text(reader, _SIEMENS):
+        b, direction = b or _numbers(reader, _SIEMENS_B_VALUE), direction or _numbers(reader, _SIEMENS_DIRECTION)
+    words = "\\".join(_text(reader, tag) for tag in ("0008|0008", "0008|9208", "0018|9075"))
+    echo = next(iter(_numbers(reader, "0018|0081")), None)
+    return _Said(next(iter(b), None), direction if len(direction) == 3 else [0.0] * 3, _words(words), echo)
+
+
+def _of_frame(groups: FrameGroups) -> _Said:
+    item, kind, echo = (
+        groups.item(name) or {} for name in ("MRDiffusionSequence", "MRImageFrameTypeSequence", "MREchoSequence")
+    )
+    directionality = item.get("DiffusionDirectionality") or ""
+    b = item.get("DiffusionBValue")
+    if b is None and directionality == "NONE":
+        b = 0.0
+    gradient = first_item(item, "DiffusionGradientDirectionSequence") or {}
+    direction = [float(value) for value in gradient.get("DiffusionGradientOrientation") or (0, 0, 0)]
+    words = [*(kind.get("FrameType") or ()), kind.get("ComplexImageComponent") or "", directionality]
+    time = echo.get("EffectiveEchoTime")
+    return _Said(
+        None if b is None else float(b), direction, _words("\\".join(words)), None if time is None else float(time)
+    )
+
+
+def _words(text: str) -> set[str]:
+    return {word.strip().upper() for word in text.split("\\")}
+
+
+def _text(reader: Any, tag: str) -> str:
+    return str(reader.GetMetaData(tag)).strip(" \0") if reader.HasMetaDataKey(tag) else ""
+
+
+def _numbers(reader: Any, tag: str) -> list[float]:
+    """The numbers of an entry; GDCM gives those of private entries as they stand in the file, in base 64."""
+    text = _text(reader, tag)
+    try:
+        return [float(number) for number in text.split("\\")] if text else []
+    except ValueError:
+        pass
+    try:
+        content = b64decode(text, validate=True)
+        return list(struct.unpack(f"<{len(content) // 8}d", content))
+    except (ValueError, struct.error):
+        return []

@@ -1,0 +1,194 @@
+"""Reading and writing diffusion scans: NIfTI with bval and bvec files, DWI NRRD, DICOM series.
+
+DWI NRRD: https://www.na-mic.org/wiki/NAMIC_Wiki:DTI:Nrrd_format. The b-value of a volume is the nominal one times the
+squared length of its vector, and vectors are in the measurement frame.
+"""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deeprecon.data.dicom.diffusion import read_dwi_dicom
+from deeprecon.data.dicom.series import is_dicom
+from deeprecon.data.diffusion.gradients import from_fsl, gradient_table, read_fsl, write_fsl
+from deeprecon.data.diffusion.scan import DwiScan, check_scan
+from deeprecon.data.errors import InputError
+from deeprecon.data.files import atomic_path
+from deeprecon.data.formats.nifti_header import checked_affine
+from deeprecon.data.formats.nrrd import Nrrd, read_nrrd, write_nrrd
+from deeprecon.data.volume_io import NIFTI, NRRD
+
+_FORMATS = "NIfTI (.nii, .nii.gz) with .bval and .bvec, DWI NRRD (.nrrd, .nhdr) or a DICOM folder"
+
+
+def read_dwi(path: Path, bval: Path | None = None, bvec: Path | None = None) -> DwiScan:
+    """Read a diffusion scan in the orientation that its file has.
+
+    Args:
+        path: a file of the formats above, a DICOM folder, or one file of a DICOM series.
+        bval, bvec: of a NIfTI file; those beside it, of the same name, if left out.
+
+    Raises:
+        InputError: missing, unknown or damaged files, no 4D image, a table that does not fit, or a broken geometry.
+    """
+    if not path.exists():
+        raise InputError(f"There is no file {path}.", "Check the path.")
+    name = path.name.lower()
+    try:
+        if path.is_dir() or (not name.endswith(NIFTI + NRRD) and is_dicom(path)):
+            scan = read_dwi_dicom(path)
+        elif name.endswith(NIFTI):
+            scan = _read_nifti(path, *fsl_files(path, bval, bvec))
+        elif name.endswith(NRRD):
+            scan = _read_nrrd(path)
+        else:
+            raise InputError(f"{path} is of an unknown kind.", f"Give {_FORMATS}.")
+    except OSError as error:
+        raise InputError(f"Cannot read {path}: {error.strerror or error}.", "Copy or export it again.") from error
+    check_scan(scan)
+    return scan
+
+
+def fsl_files(path: Path, bval: Path | None = None, bvec: Path | None = None) -> tuple[Path, Path]:
+    """The .bval and .bvec file of a NIfTI file: those given, else those beside it (.bvals and .bvecs too).
+
+    Raises:
+        InputError: there is none.
+    """
+    stem = path.name.removesuffix(".gz").removesuffix(".nii")
+
+    def beside(given: Path | None, kind: str) -> Path:
+        if given is not None:
+            return given
+        for name in (f"{stem}.{kind}", f"{stem}.{kind}s", f"{kind}s", kind):
+            if (path.parent / name).is_file():
+                return path.parent / name
+        raise InputError(f"There is no {kind} file beside {path}.", f"Give it with --{kind}.")
+
+    return beside(bval, "bval"), beside(bvec, "bvec")
+
+
+def write_dwi(path: Path, scan: DwiScan) -> dict[str, Path]:
+    """Write a scan in the format of the path's ending, atomically; a NIfTI file gets .bval and .bvec beside it.
+
+    Returns:
+        The files by role: dwi, and bval and bvec for NIfTI.
+
+    Raises:
+        InputError: an ending that is neither NIfTI nor NRRD.
+    """
+    name = path.name.lower()
+    if name.endswith(NIFTI):
+        stem = path.name.removesuffix(".gz").removesuffix(".nii")
+        files = {"dwi": path, "bval": path.with_name(f"{stem}.bval"), "bvec": path.with_name(f"{stem}.bvec")}
+        write_nifti(path, np.moveaxis(scan.array, -1, 0), scan.ijk_to_ras)
+        write_fsl(files["bval"], files["bvec"], scan.gradients, scan.ijk_to_ras)
+        return files
+    if name.endswith(NRRD):
+        _write_nrrd(path, scan)
+        return {"dwi": path}
+    raise InputError(f"Cannot write a diffusion scan as {path.name}.", "Use the ending .nii.gz or .nrrd.")
+
+
+def write_nifti(path: Path, array: npt.NDArray[np.generic], ijk_to_ras: npt.NDArray[np.float64]) -> None:
+    """Write (V, k, j, i) as a 4D NIfTI file, atomically."""
+    image = _nibabel(path).Nifti1Image(array.T, ijk_to_ras, dtype=array.dtype)
+    image.set_sform(ijk_to_ras, 1)
+    image.set_qform(ijk_to_ras, 1)
+    image.header.set_xyzt_units("mm", "sec")
+    with atomic_path(path) as part:
+        _nibabel(path).save(image, part)
+
+
+def _nibabel(path: Path) -> Any:
+    try:
+        import nibabel
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{path.name} needs nibabel, which is not installed.", "Install it: pip install nibabel."
+        ) from error
+    return nibabel
+
+
+def _read_nifti(path: Path, bval: Path, bvec: Path) -> DwiScan:
+    nibabel = _nibabel(path)
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError
+
+    kinds = (ImageFileError, HeaderDataError, EOFError, OSError, OverflowError, TypeError, ValueError, zlib.error)
+    try:
+        image = nibabel.load(path, mmap=False)
+        stored = np.asanyarray(image.dataobj)
+    except kinds as error:
+        raise InputError(f"{path} is cut off or damaged ({error}).", "Copy or export it again.") from error
+    if stored.ndim == 5 and stored.shape[3] == 1:  # as some programs write vectors
+        stored = stored[:, :, :, 0]
+    if stored.ndim != 4:
+        raise InputError(
+            f"{path} is {stored.ndim}D (shape {' x '.join(map(str, stored.shape))}), expected 4D.",
+            "Give the whole series, not one volume of it.",
+        )
+    checked_affine(path)
+    scaled = image.dataobj.slope not in (None, 1) or image.dataobj.inter
+    dtype = np.dtype(np.float32) if scaled else stored.dtype
+    array = np.ascontiguousarray(np.moveaxis(stored.T, 0, -1).astype(dtype.newbyteorder("="), copy=False))
+    affine = np.asarray(image.affine, float)
+    b, vectors = read_fsl(bval, bvec, array.shape[-1])
+    return DwiScan(array, affine, from_fsl(b, vectors, affine, bvec.name), path.name)
+
+
+def _read_nrrd(path: Path) -> DwiScan:
+    nrrd = read_nrrd(path)
+    hint = "Give a scan that Slicer or DWIConvert saved as DWI NRRD, or NIfTI with .bval and .bvec."
+    if nrrd.array.ndim != 4:
+        raise InputError(f"{path} is {nrrd.array.ndim}D, expected 4D.", "Give the whole series, not one volume of it.")
+    if nrrd.keys.get("modality") != "DWMRI" or "DWMRI_b-value" not in nrrd.keys:
+        raise InputError(f"{path} has no gradient table (its modality is not DWMRI).", hint)
+    try:
+        nominal = float(nrrd.keys["DWMRI_b-value"])
+        vectors = _nrrd_vectors(nrrd.keys, len(nrrd.array))
+    except ValueError as error:
+        raise InputError(f"{path} has a damaged gradient table ({error}).", hint) from error
+    lengths = np.linalg.norm(vectors, axis=1)
+    b = nominal * (lengths / max(lengths.max(), 1e-12)) ** 2
+    rounded = np.round(b)
+    b = np.where((np.abs(b - rounded) < 0.01) & (rounded > 0), rounded, b)  # lengths are written with few digits
+    units = np.divide(vectors, lengths[:, None], out=np.zeros_like(vectors), where=lengths[:, None] > 0)
+    assert nrrd.measurement_frame is not None
+    table = gradient_table(b, units @ nrrd.measurement_frame.T, path.name)
+    keys = {key: value for key, value in nrrd.keys.items() if key != "modality" and not key.startswith("DWMRI_")}
+    return DwiScan(np.ascontiguousarray(np.moveaxis(nrrd.array, 0, -1)), nrrd.ijk_to_ras, table, path.name, keys)
+
+
+def _nrrd_vectors(keys: dict[str, str], volumes: int) -> npt.NDArray[np.float64]:
+    """(V, 3) vectors as they stand in the file; a vector with NEX counts for so many volumes."""
+    vectors: list[list[float]] = []
+    while len(vectors) < volumes:
+        number = f"{len(vectors):04d}"
+        if f"DWMRI_gradient_{number}" not in keys:
+            raise ValueError(f"DWMRI_gradient_{number} is missing for {volumes} volumes")
+        vector = [float(value) for value in keys[f"DWMRI_gradient_{number}"].split()]
+        if len(vector) != 3:
+            raise ValueError(f"DWMRI_gradient_{number} is {keys[f'DWMRI_gradient_{number}']!r}")
+        vectors += [vector] * int(keys.get(f"DWMRI_NEX_{number}", "1"))
+    if len(vectors) > volumes or f"DWMRI_gradient_{volumes:04d}" in keys:
+        raise ValueError(f"more gradients than the {volumes} volumes")
+    return np.array(vectors)
+
+
+def _write_nrrd(path: Path, scan: DwiScan) -> None:
+    table = scan.gradients
+    nominal = float(table.bvals.max())
+    vectors = table.directions * np.sqrt(table.bvals / nominal)[:, None]
+    keys = scan.keys | {"modality": "DWMRI", "DWMRI_b-value": repr(nominal)}
+    keys |= {
+        f"DWMRI_gradient_{number:04d}": " ".join(repr(float(value) + 0.0) for value in vector)
+        for number, vector in enumerate(vectors)
+    }
+    frame = np.eye(3)  # the vectors are in RAS
+    write_nrrd(path, Nrrd(np.moveaxis(scan.array, -1, 0), scan.ijk_to_ras, keys, measurement_frame=frame))

@@ -1,0 +1,95 @@
+"""A diffusion scan: a series of volumes on one grid and what each was weighted with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from deeprecon.data.diffusion.gradients import GradientTable
+from deeprecon.data.errors import InputError
+from deeprecon.data.volume import Volume, check_affine
+
+
+@dataclass(frozen=True, eq=False)
+class DwiScan:
+    """A 4D diffusion scan with its geometry and gradients.
+
+    Attributes:
+        array: (k, j, i, V), volumes last as in Slicer's diffusion nodes.
+        ijk_to_ras: (4, 4) float64, voxel index (i, j, k, 1) to RAS mm.
+        gradients: of the V volumes.
+        name: file or node it came from, for messages.
+        keys: what else its NRRD file says as `key:=value`, for the NRRD file that it is written to.
+        notes: what the user should know of how it was read.
+    """
+
+    array: npt.NDArray[np.generic]
+    ijk_to_ras: npt.NDArray[np.float64]
+    gradients: GradientTable
+    name: str = "scan"
+    keys: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(k, j, i) voxels of each volume."""
+        k, j, i, _ = self.array.shape
+        return k, j, i
+
+    @property
+    def spacing(self) -> npt.NDArray[np.float64]:
+        """(3,) voxel size along i, j, k in mm."""
+        spacing: npt.NDArray[np.float64] = np.linalg.norm(self.ijk_to_ras[:3, :3], axis=0)
+        return spacing
+
+    def volume(self, array: npt.NDArray[np.generic], name: str = "") -> Volume:
+        """An array (k, j, i) on the grid of the scan."""
+        return Volume(array, self.ijk_to_ras, name or self.name)
+
+    def with_array(self, array: npt.NDArray[np.generic]) -> DwiScan:
+        """The same scan with other values."""
+        return replace(self, array=array)
+
+    def volumes(self, chosen: npt.NDArray[np.generic]) -> DwiScan:
+        """Some of the volumes, by number or as a mask."""
+        return replace(self, array=self.array[..., chosen], gradients=self.gradients.subset(chosen))
+
+
+def check_scan(scan: DwiScan) -> None:
+    """Raise InputError unless a scan can be worked on.
+
+    Raises:
+        InputError: not 4D, fewer than two volumes, a table of another length, no real numbers, a broken geometry, or
+            nothing but one value.
+    """
+    array = scan.array
+    if array.ndim != 4:
+        raise InputError(f"{scan.name} is {array.ndim}D, expected 4D.", "Give the whole series, not one volume of it.")
+    if array.size == 0 or array.dtype.kind not in "iuf":
+        raise InputError(f"{scan.name} holds no real numbers (shape {array.shape}, type {array.dtype}).")
+    if array.shape[-1] < 2:
+        raise InputError(f"{scan.name} has a single volume.", "Give the whole series.")
+    if len(scan.gradients) != array.shape[-1]:
+        raise InputError(f"{scan.name} has {array.shape[-1]} volumes but {len(scan.gradients)} gradients.")
+    check_affine(scan.ijk_to_ras, scan.name)
+    if scan.gradients.b0.all():
+        raise InputError(
+            f"{scan.name} has no diffusion-weighted volume: every b-value is at most 50.",
+            "Check that --bval belongs to this scan.",
+        )
+    finite = array[np.isfinite(array)] if array.dtype.kind == "f" else array
+    if finite.size == 0 or finite.min() == finite.max():
+        raise InputError(f"{scan.name} has the same value everywhere.", "Export the scan again.")
+
+
+def with_finite_values(scan: DwiScan) -> tuple[DwiScan, int]:
+    """The scan as float32 with NaN, infinite and negative voxels set to 0, and their number.
+
+    Magnitudes are never negative; interpolation and some exports leave such values in the background.
+    """
+    array = scan.array.astype(np.float32)
+    bad = ~np.isfinite(array) | (array < 0)
+    array[bad] = 0.0
+    return scan.with_array(array), int(bad.sum())

@@ -1,0 +1,59 @@
+"""What the Logic of all methods has in common: running a job without a panel."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import slicer
+from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
+
+from deeprecon.data.errors import InputError
+from deeprecon.jobs.process import child_environment
+from deeprecon.jobs.runner import JobRunner
+from deeprecon.panels.computer.device_panel import userCommand, userOverlay
+
+
+class MethodLogic(ScriptedLoadableModuleLogic):  # type: ignore[misc]
+    """Base of a module's Logic; needs no panel and shows no dialogs.
+
+    Attributes:
+        parameterNodeClass: the module's parameterNodeWrapper class.
+    """
+
+    parameterNodeClass: ClassVar[Callable[[Any], Any]]
+
+    def getParameterNode(self) -> Any:
+        """The scene's parameter node."""
+        return type(self).parameterNodeClass(super().getParameterNode())
+
+    @staticmethod
+    def newJobFolder() -> Path:
+        """A new folder for a job; it stays for diagnosis and resuming until temporary files are deleted."""
+        return Path(tempfile.mkdtemp(prefix="DeepRecon-", dir=slicer.app.temporaryPath))
+
+    @staticmethod
+    def run(folder: Path, wait: bool = True, onEvent: Callable[[dict[str, Any]], Any] | None = None) -> JobRunner:
+        """Run a job folder in a child process, in the same way as the panel does.
+
+        Args:
+            folder: with its job.json.
+            wait: False returns at once; poll the runner then.
+            onEvent: called with each event of the job while waiting.
+
+        Raises:
+            InputError: bad input.
+            RuntimeError: the computation failed; the text says why and what to do.
+        """
+        runner = JobRunner(folder, userCommand(), child_environment(userOverlay().folder))
+        runner.start()
+        if wait:
+            runner.wait(on_event=onEvent)
+            failure = runner.failure()
+            if failure is not None and failure["kind"] == "input":
+                raise InputError(failure["message"], failure["hint"])
+            if failure is not None:
+                raise RuntimeError(f"{failure['message']} {failure['hint']}".strip())
+        return runner

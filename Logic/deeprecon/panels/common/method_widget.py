@@ -1,0 +1,160 @@
+"""What the panels of all methods have in common: their life with the scene, the device panel and the run panel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import slicer
+import vtk
+from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
+from slicer.util import VTKObservationMixin
+
+from deeprecon.panels.common.run_panel import OtherRun, RunCallbacks, RunPanel
+from deeprecon.panels.common.training_panel import TrainingPanel
+from deeprecon.panels.computer.device_panel import DevicePanel
+
+
+class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: ignore[misc]
+    """Base of a module's Widget, in the manner of Slicer's template.
+
+    A module says how its panel follows the parameter node (`update`), writes a job (`prepare`), loads its results
+    (`load`) and restores the settings of a result (`repeat`). Its .ui file has a `deviceCollapsibleButton` and a
+    `runCollapsibleButton`, whose layouts take the shared panels.
+
+    Attributes:
+        title: of the training curves.
+        labels: combo box -> name of its enum's member -> text.
+        logicClass: the module's Logic.
+        trainingPanels: those that the module made in `connectWidgets`; they live and follow the parameter node with it.
+    """
+
+    title: ClassVar[str]
+    labels: ClassVar[dict[str, dict[str, str]]]
+    logicClass: ClassVar[type]
+
+    def __init__(self, parent: Any = None) -> None:
+        self.logic: Any = None
+        self.ui: Any = None
+        self.devicePanel: DevicePanel | None = None
+        self.runPanel: RunPanel | None = None
+        self.trainingPanels: list[TrainingPanel] = []
+        self._parameterNode: Any = None
+        self._guiTag: int | None = None
+        self._updating = False
+        VTKObservationMixin.__init__(self)
+        ScriptedLoadableModuleWidget.__init__(self, parent)  # last: without a parent it calls setup
+
+    def setup(self) -> None:
+        """Build the panel. Nothing heavy happens here, and no main window is needed."""
+        ScriptedLoadableModuleWidget.setup(self)
+        widget = slicer.util.loadUI(self.resourcePath(f"UI/{self.moduleName}.ui"))
+        self.layout.addWidget(widget)
+        self.ui = slicer.util.childWidgetVariables(widget)
+        widget.setMRMLScene(slicer.mrmlScene)
+        self.logic = self.logicClass()
+        self.devicePanel = DevicePanel(self.ui.deviceCollapsibleButton.layout(), self.onChanged)
+        callbacks = RunCallbacks(self.prepare, self.load, self.repeat, self.onChanged, self.otherRun())
+        self.runPanel = RunPanel(self.ui.runCollapsibleButton.layout(), callbacks, self.devicePanel, self.title)
+        self.runPanel.setScene(slicer.mrmlScene)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.connectWidgets()
+        self.initializeParameterNode()
+
+    # -- what a module adds
+
+    def connectWidgets(self) -> None:
+        """Connect buttons and what no parameter link covers."""
+
+    def update(self, parameterNode: Any) -> str:
+        """Bring the panel up to date and return why a run cannot start, empty if it can."""
+        raise NotImplementedError
+
+    def prepare(self) -> Path:
+        """Write a job folder."""
+        raise NotImplementedError
+
+    def load(self, folder: Path) -> str:
+        """Load the results of a job and return a sentence about them."""
+        raise NotImplementedError
+
+    def repeat(self) -> None:
+        """Restore inputs and settings of the selected result."""
+        raise NotImplementedError
+
+    def otherRun(self) -> OtherRun | None:
+        """A second kind of run, where a module has one."""
+        return None
+
+    # -- life with the scene
+
+    def cleanup(self) -> None:
+        """The module is closed or reloaded: no child process survives."""
+        if self.runPanel is not None:
+            self.runPanel.cleanup()
+        for panel in self.trainingPanels:
+            panel.cleanup()
+        self.setParameterNode(None)
+        self.removeObservers()
+
+    def enter(self) -> None:
+        """The user opened the module."""
+        self.initializeParameterNode()
+
+    def exit(self) -> None:
+        """The user left the module; a run goes on."""
+        self._disconnect()
+
+    def onSceneStartClose(self, caller: Any, event: Any) -> None:
+        """The scene closes: its run ends."""
+        if self.runPanel is not None:
+            self.runPanel.abort()
+        for panel in self.trainingPanels:
+            panel.sceneClosing()
+        self.setParameterNode(None)
+
+    def onSceneEndClose(self, caller: Any, event: Any) -> None:
+        """The scene was closed; begin anew if the panel is shown."""
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    def initializeParameterNode(self) -> None:
+        """Show the scene's parameter node."""
+        self.setParameterNode(self.logic.getParameterNode())
+
+    def setParameterNode(self, node: Any) -> None:
+        """Connect the panel with a parameter node, or with none."""
+        self._disconnect()
+        self._parameterNode = node
+        if node:
+            self._guiTag = node.connectGui(self.ui)
+            for name, texts in self.labels.items():  # the connection fills in the names of the enums
+                combo = getattr(self.ui, name)
+                for index in range(combo.count):
+                    combo.setItemText(index, texts.get(combo.itemText(index), combo.itemText(index)))
+            for panel in self.trainingPanels:
+                panel.setParameterNode(node)
+            self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self.onChanged)
+        self.onChanged()
+
+    def _disconnect(self) -> None:
+        if self._parameterNode and self._guiTag is not None:
+            self._parameterNode.disconnectGui(self._guiTag)
+            self._guiTag = None
+            for panel in self.trainingPanels:
+                panel.setParameterNode(None)
+            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onChanged)
+
+    def onChanged(self, caller: Any = None, event: Any = None) -> None:
+        """After any change: bring the panel up to date, once."""
+        if self._parameterNode is None or self.runPanel is None or self._updating:
+            return
+        self._updating = True
+        try:
+            whyNot = self.update(self._parameterNode)
+        finally:
+            self._updating = False
+        self.runPanel.setReady(not whyNot, whyNot)
+        for panel in self.trainingPanels:
+            panel.update()

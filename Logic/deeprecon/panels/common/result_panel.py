@@ -1,0 +1,118 @@
+"""The result panel: what is shown, the table, the report, and taking a result away again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+
+from deeprecon.data.errors import InputError
+from deeprecon.resources import resource_path
+from deeprecon.scene.common.provenance import write_sidecar
+from deeprecon.scene.common.results import discard
+
+
+class ResultPanel:
+    """Shows the result nodes of a run.
+
+    Args:
+        layout: where the panel is put.
+        choices: name of an array -> its label, for "Show".
+        show: called with the chosen array name when the views are to be set up.
+        discarded: called after the result nodes were removed.
+    """
+
+    def __init__(
+        self, layout: Any, choices: Mapping[str, str], show: Callable[[str], None], discarded: Callable[[], None]
+    ) -> None:
+        self.widget = slicer.util.loadUI(str(resource_path("UI", "ResultPanel.ui")))
+        self.ui = slicer.util.childWidgetVariables(self.widget)
+        layout.addWidget(self.widget)
+        self._report: Path | None = None
+        self._nodes: list[Any] = []
+        self._tables: list[Any] = []
+        self._onShowArray = show
+        self._discarded = discarded
+        self._choices = choices
+        self.offer(choices)
+        self.ui.showCombo.connect("currentIndexChanged(int)", self._onShow)
+        self.ui.showButton.connect("clicked(bool)", self._onShow)
+        self.ui.reportButton.connect("clicked(bool)", self._onReport)
+        self.ui.discardButton.connect("clicked(bool)", self._onDiscard)
+        self.ui.saveTableButton.connect("clicked(bool)", self._onSaveTable)
+        self.setResult([], None)
+
+    def setWords(self, label: str, toolTip: str) -> None:
+        """Say what can be chosen to be shown, and what showing it does."""
+        self.ui.showComboLabel.text = label
+        for widget in (self.ui.showComboLabel, self.ui.showCombo, self.ui.showButton):
+            widget.toolTip = toolTip
+
+    def setScene(self, scene: Any) -> None:
+        """Show tables of this scene."""
+        self.widget.setMRMLScene(scene)
+
+    def setResult(self, nodes: list[Any], table: Any, report: Path | None = None, others: Sequence[Any] = ()) -> None:
+        """Show these nodes; an empty list where there is no result.
+
+        Args:
+            nodes: of one run.
+            table: one of them or None.
+            report: the page of that run, where it is still known.
+            others: tables that can be saved too.
+        """
+        self._nodes, self._report = nodes, report
+        self._tables = [each for each in (table, *others) if each is not None]
+        ui = self.ui
+        ui.messageLabel.text = "" if nodes else "No result yet."
+        ui.messageLabel.visible = not nodes
+        ui.burdenTable.setMRMLTableNode(table)
+        ui.burdenTable.visible = table is not None
+        chosen = ui.tableCombo.currentText
+        ui.tableCombo.clear()
+        for each in self._tables:
+            ui.tableCombo.addItem(each.GetName())
+        ui.tableCombo.currentIndex = max(0, ui.tableCombo.findText(chosen)) if self._tables else -1
+        ui.saveFrame.visible = bool(self._tables)
+        for widget in (ui.showCombo, ui.showButton, ui.discardButton):
+            widget.enabled = bool(nodes)
+        ui.reportButton.enabled = report is not None and report.exists()
+
+    def offer(self, names: Iterable[str]) -> None:
+        """Let these arrays be chosen, for not every result has all; the chosen one stays so where it can."""
+        combo, shown = self.ui.showCombo, self.ui.showCombo.currentData
+        wasBlocked = combo.blockSignals(True)
+        combo.clear()
+        for name in names:
+            combo.addItem(self._choices[name], name)
+        combo.currentIndex = max(0, combo.findData(shown))
+        combo.blockSignals(wasBlocked)
+
+    @property
+    def shown(self) -> str:
+        """Name of the array to be shown."""
+        return str(self.ui.showCombo.currentData)
+
+    def _onShow(self, *_arguments: Any) -> None:
+        if self._nodes:
+            self._onShowArray(self.shown)
+
+    def _onReport(self) -> None:
+        qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(self._report)))
+
+    def _onDiscard(self) -> None:
+        discard(self._nodes)
+        self._discarded()
+
+    def _onSaveTable(self) -> None:
+        with slicer.util.tryWithErrorDisplay("The table could not be saved."):
+            path = self.ui.tablePathEdit.currentPath
+            if not path:
+                raise InputError("No file is chosen.", "Choose one beside the button.")
+            table = self._tables[self.ui.tableCombo.currentIndex]
+            if not slicer.util.exportNode(table, path, {}):
+                raise InputError(f"{path} cannot be written.", "Choose another folder.")
+            write_sidecar(path, table)

@@ -1,0 +1,393 @@
+"""The run panel: start, progress, time left, curves, log, cancel, and what went wrong in words."""
+
+from __future__ import annotations
+
+import enum
+import html
+import re
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from deeprecon.data.errors import InputError
+from deeprecon.jobs.process import child_environment
+from deeprecon.jobs.runner import JobRunner
+from deeprecon.panels.common.curve_view import CurveView
+from deeprecon.panels.common.run_times import inWords
+from deeprecon.panels.computer.device_panel import DevicePanel, userCommand
+from deeprecon.panels.computer.diagnostics import diagnosticReport
+from deeprecon.resources import resource_path
+
+POLL_MS = 100
+EVENTS_PER_TICK = 1000
+LOG_LINES = 5000
+
+
+class RunState(enum.Enum):
+    """What the panel is doing. It lives here and never in the scene: a saved scene must not restore a run."""
+
+    IDLE = "idle"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class OtherRun:
+    """A second kind of run on the same inputs, with a button beside Apply.
+
+    Attributes:
+        text, toolTip: of the button.
+        prepare, load: as those of `RunCallbacks`.
+        whyNot: says why it cannot start, empty if it can; None where it can whenever Apply can.
+    """
+
+    text: str
+    toolTip: str
+    prepare: Callable[[], Path]
+    load: Callable[[Path], str]
+    whyNot: Callable[[], str] | None = None
+
+
+@dataclass(frozen=True)
+class RunCallbacks:
+    """What the module does for the panel.
+
+    Attributes:
+        prepare: writes the job folder and returns it; raises InputError for bad input.
+        load: loads the results of a finished job folder and returns a sentence about them.
+        repeat: restores inputs and settings of the selected result; None where there is none to select.
+        changed: called after each change of state.
+        other: a second kind of run, where the module has one.
+        text: of the button that starts a run.
+    """
+
+    prepare: Callable[[], Path]
+    load: Callable[[Path], str]
+    repeat: Callable[[], None] | None
+    changed: Callable[[], None]
+    other: OtherRun | None = None
+    text: str = _("Apply")
+
+
+class RunPanel:
+    """Drives one job at a time in a child process; the application stays responsive.
+
+    Args:
+        layout: where the panel is put.
+        callbacks: what the module does for it.
+        devicePanel: knows the overlay and checks the computer before the first run.
+        title: of the training curves.
+
+    Attributes:
+        fileNames: name of a file in the job folder -> name of the node it was made from, for messages.
+    """
+
+    def __init__(self, layout: Any, callbacks: RunCallbacks, devicePanel: DevicePanel, title: str) -> None:
+        self.widget = slicer.util.loadUI(str(resource_path("UI", "RunPanel.ui")))
+        self.ui = slicer.util.childWidgetVariables(self.widget)
+        layout.addWidget(self.widget)
+        self.curves = CurveView(self.ui.curvesCollapsibleButton.layout(), title)
+        self.state = RunState.IDLE
+        self.runner: JobRunner | None = None
+        self.folder: Path | None = None
+        self.warnings: list[str] = []
+        self.error = ""
+        self.logLines: deque[str] = deque(maxlen=LOG_LINES)
+        self._newLines: list[str] = []
+        self.fileNames: dict[str, str] = {}
+        self._callbacks = callbacks
+        self._current: RunCallbacks | OtherRun = callbacks
+        self._device = devicePanel
+        self._ready = False
+        self._whyNot = ""
+        self._started = 0.0
+        self._secondsLeft: tuple[float, float] | None = None
+        self._timer = qt.QTimer()
+        self._timer.setInterval(POLL_MS)
+        self._timer.connect("timeout()", self._onTimer)
+        self.ui.applyButton.connect("clicked(bool)", self._onApply)
+        self.ui.otherButton.connect("clicked(bool)", self._onOther)
+        self.ui.finishButton.connect("clicked(bool)", self.finishNow)
+        self.ui.repeatButton.connect("clicked(bool)", self._onRepeat)
+        self.ui.copyReportButton.connect("clicked(bool)", self._onCopyReport)
+        slicer.app.connect("aboutToQuit()", self._onQuit)
+        self.ui.repeatButton.visible = callbacks.repeat is not None
+        self.ui.otherButton.visible = callbacks.other is not None
+        self.ui.otherButton.text = callbacks.other.text if callbacks.other else ""
+        self._show()
+
+    @property
+    def busy(self) -> bool:
+        """True while a job runs or is being cancelled."""
+        return self.state in (RunState.RUNNING, RunState.CANCELLING)
+
+    @property
+    def seconds(self) -> float:
+        """Since the last start."""
+        return time.monotonic() - self._started
+
+    def cleanup(self) -> None:
+        """End everything and let go of the application. To be called from the module's cleanup."""
+        self._onQuit()
+        slicer.app.disconnect("aboutToQuit()", self._onQuit)
+
+    def setScene(self, scene: Any) -> None:
+        """Show curves of this scene; None before the scene closes."""
+        self.curves.setScene(scene)
+
+    def setReady(self, ready: bool, whyNot: str = "") -> None:
+        """Enable Apply, or say in its tool tip what is missing."""
+        self._ready, self._whyNot = ready, whyNot
+        self._show()
+
+    def setEstimate(self, text: str) -> None:
+        """Say how long a run will take."""
+        self.ui.estimateLabel.text = text
+
+    # -- starting and ending
+
+    def apply(self) -> None:
+        """Start a run: check the computer the first time, write the job folder, start the child process."""
+        self.start(self._callbacks)
+
+    def start(self, kind: RunCallbacks | OtherRun) -> None:
+        """Start a run of this kind, also one that has no button here; nothing happens where it cannot start."""
+        if self.busy or self._whyNotStart(kind):
+            return
+        self._current = kind
+        self.warnings, self.error, self.folder, self.runner = [], "", None, None
+        self.logLines.clear()
+        self.ui.logText.clear()
+        self.curves.clear()
+        self._started, self._secondsLeft = time.monotonic(), None
+        self.ui.progressBar.value = 0
+        self.ui.stageLabel.text = _("Checking this computer…")
+        self.ui.messageLabel.text = ""
+        self._setState(RunState.RUNNING)
+        self._device.ensureChecked(self._launch)
+
+    def _whyNotStart(self, kind: RunCallbacks | OtherRun) -> str:
+        if isinstance(kind, OtherRun) and kind.whyNot is not None:
+            return kind.whyNot()
+        return "" if self._ready else self._whyNot or _("Not ready.")
+
+    def _launch(self, problem: str) -> None:
+        if self.state is RunState.CANCELLING:  # while the computer was being checked
+            self._finish(_("Cancelled. Nothing was changed."), RunState.IDLE)
+            return
+        if self.state is not RunState.RUNNING or self.runner is not None:
+            return
+        if problem:
+            self._fail(problem, _("See Device."))
+            return
+        self.ui.stageLabel.text = _("Preparing the data…")
+        try:
+            self.folder = self._current.prepare()
+            self.runner = JobRunner(self.folder, userCommand(), child_environment(self._device.overlay.folder))
+            self.runner.start()
+        except InputError as error:
+            self._fail(error.message, error.hint)
+            return
+        except Exception as error:
+            self._fail(_("The data could not be prepared: {error}").format(error=error), _("Copy the report and ask."))
+            raise
+        self._timer.start()
+
+    def cancel(self) -> None:
+        """Stop the job gracefully, and by force where it does not stop within seconds."""
+        if self.state is not RunState.RUNNING:
+            return
+        self._setState(RunState.CANCELLING)
+        self.ui.stageLabel.text = _("Cancelling…")
+        if self.runner is not None:
+            self.runner.cancel()
+
+    def finishNow(self) -> None:
+        """Ask the job to finish early; its best result so far is loaded."""
+        if self.state is RunState.RUNNING and self.runner is not None:
+            self.runner.stop()
+            self.ui.stageLabel.text = _("Finishing with the best result so far…")
+            self.ui.finishButton.enabled = False
+
+    def abort(self) -> None:
+        """End the job at once, with all processes it started: the scene, the module or the application closes.
+
+        An installation of packages goes on.
+        """
+        self._timer.stop()
+        if self.runner is not None and self.runner.running:
+            self.runner.kill()
+        self.runner = None
+        self.curves.clear()
+        if self.busy:
+            self._finish(_("The run was ended because the scene or the module was closed."), RunState.IDLE)
+
+    def _onQuit(self) -> None:
+        self.abort()
+        self._device.abort()
+
+    def _onTimer(self) -> None:
+        runner = self.runner
+        if runner is None:
+            self._timer.stop()
+            return
+        for event in runner.poll(EVENTS_PER_TICK):
+            self._onEvent(event)
+        self._showTime()
+        self._showLog()
+        if not runner.running:
+            self._timer.stop()
+            self._onEnded(runner)
+
+    def _onEnded(self, runner: JobRunner) -> None:
+        for event in runner.poll():
+            self._onEvent(event)
+        failure = runner.failure()
+        if failure is None and self.folder is not None:
+            if self.state is RunState.CANCELLING:
+                self._finish(_("Cancelled. Nothing was changed."), RunState.IDLE)
+                return
+            self.ui.stageLabel.text = _("Loading the result…")
+            try:
+                text = self._current.load(self.folder)
+            except InputError as error:
+                self._fail(error.message, error.hint)
+                return
+            except Exception as error:
+                self._fail(
+                    _("The result could not be loaded: {error}").format(error=error), _("Copy the report and ask.")
+                )
+                raise
+            took = _("Took {time}.").format(time=inWords(self.seconds))
+            self._finish(f"{text} {took}".strip(), RunState.DONE)
+        elif failure is not None and failure.get("kind") == "cancelled":
+            self._finish(_("Cancelled. Nothing was changed."), RunState.IDLE)
+        elif failure is not None:
+            self._fail(self._inPanelWords(failure["message"]), self._inPanelWords(failure["hint"]))
+
+    def _fail(self, message: str, hint: str) -> None:
+        self._timer.stop()
+        self.error = f"{message} {hint}".strip()
+        self.ui.messageLabel.text = f"<b>{html.escape(message)}</b> {html.escape(hint)}"
+        self.log(f"Error: {self.error}")
+        self._setState(RunState.FAILED)
+
+    def _finish(self, text: str, state: RunState) -> None:
+        self.ui.messageLabel.text = html.escape(text, quote=False)
+        self._setState(state)
+
+    # -- what the child process says
+
+    def _onEvent(self, event: dict[str, Any]) -> None:
+        kind = event.get("type")
+        if kind == "progress":
+            self.ui.progressBar.value = round(1000 * float(event.get("fraction") or 0))
+            left = event.get("seconds_left")
+            self._secondsLeft = None if left is None else (float(left), time.monotonic())
+        elif kind == "status":
+            text = str(event.get("text") or event.get("message") or "")
+            if self.state is RunState.RUNNING and self.ui.finishButton.enabled:
+                self.ui.stageLabel.text = text
+            self.log(text)
+        elif kind == "metric":
+            if self.curves.add(event):
+                self.ui.curvesCollapsibleButton.collapsed = False
+        elif kind == "warning":
+            self.warnings.append(self._inPanelWords(str(event.get("message") or "")))
+            self.log(f"Warning: {self.warnings[-1]}")
+            self._showWarnings()
+        elif kind == "log":
+            self.log(str(event.get("text") or ""))
+
+    def _inPanelWords(self, text: str) -> str:
+        """A message of the shared computation with node names for file names and labels for command line options."""
+        for file, node in self.fileNames.items():
+            text = text.replace(file, node)
+        return re.sub(r"--([a-z][a-z-]+)", lambda option: f'"{option[1].replace("-", " ").capitalize()}"', text)
+
+    def log(self, text: str) -> None:
+        """Add a line to the log; it is shown with the next tick."""
+        self.logLines.append(text)
+        self._newLines.append(text)
+
+    def _showLog(self) -> None:
+        if self._newLines:
+            self.ui.logText.appendPlainText("\n".join(self._newLines))
+            self._newLines = []
+
+    # -- what is shown
+
+    def _setState(self, state: RunState) -> None:
+        self.state = state
+        self._show()
+        self._callbacks.changed()
+
+    def _show(self) -> None:
+        ui = self.ui
+        words = {RunState.RUNNING: _("Cancel"), RunState.CANCELLING: _("Cancelling…")}
+        ui.applyButton.text = words.get(self.state, self._callbacks.text)
+        ui.applyButton.enabled = self.state is RunState.RUNNING or (self._ready and not self.busy)
+        ui.applyButton.toolTip = (
+            _("Stop the run; nothing is changed.") if self.busy else self._whyNot or _("Start the run.")
+        )
+        if other := self._callbacks.other:
+            whyNot = self._whyNotStart(other)
+            ui.otherButton.enabled = not whyNot and not self.busy
+            ui.otherButton.toolTip = whyNot or other.toolTip
+        ui.runningFrame.visible = self.busy
+        ui.estimateLabel.visible = not self.busy
+        ui.finishButton.enabled = self.state is RunState.RUNNING
+        ui.repeatButton.enabled = not self.busy
+        ui.messageLabel.visible = bool(ui.messageLabel.text)
+        ui.messageLabel.styleSheet = "color: #c62828;" if self.state is RunState.FAILED else ""
+        self._showWarnings()
+        self._showTime()
+        self._showLog()
+
+    def _showWarnings(self) -> None:
+        self.ui.warningsLabel.text = "".join(f"<p>⚠ {html.escape(text)}</p>" for text in self.warnings)
+        self.ui.warningsLabel.visible = bool(self.warnings)
+
+    def _showTime(self) -> None:
+        if self._secondsLeft is None:
+            self.ui.timeLabel.text = ""
+            return
+        seconds, when = self._secondsLeft
+        self.ui.timeLabel.text = _("{time} left").format(time=inWords(max(0.0, seconds - (time.monotonic() - when))))
+
+    # -- buttons
+
+    def _onApply(self) -> None:
+        if self.busy:
+            self.cancel()
+        else:
+            self.apply()
+
+    def _onOther(self) -> None:
+        if self._callbacks.other is not None:
+            self.start(self._callbacks.other)
+
+    def _onRepeat(self) -> None:
+        if self._callbacks.repeat is None:
+            return
+        try:
+            self._callbacks.repeat()
+        except InputError as error:
+            self.ui.messageLabel.text = f"<b>{html.escape(error.message)}</b> {html.escape(error.hint)}"
+            self._show()
+
+    def _onCopyReport(self) -> None:
+        qt.QApplication.clipboard().setText(self.report())
+
+    def report(self) -> str:
+        """Diagnostic report of the last run."""
+        return diagnosticReport(self._device.torch, self._device.probe, self.logLines, self.error)

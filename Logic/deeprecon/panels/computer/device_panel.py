@@ -1,0 +1,332 @@
+"""The device panel: what computes, in plain words, and each problem with the one thing to do about it."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import qt
+import slicer
+
+from deeprecon.data.errors import InputError
+from deeprecon.jobs.process import child_environment, python_command
+from deeprecon.jobs.runner import ProcessRunner
+from deeprecon.panels.computer.device_words import deviceChoices, deviceProblems, deviceStatus, memoryText
+from deeprecon.panels.computer.diagnostics import diagnosticReport
+from deeprecon.panels.computer.installation import Problem, installTorch, problems, torchVersion
+from deeprecon.panels.computer.overlay import Overlay, default_folder
+from deeprecon.resources import resource_path
+
+DEVICE_SETTING = "DeepRecon/Device"
+OVERLAY_SETTING = "DeepRecon/PackagesFolder"
+INTERPRETER_SETTING = "DeepRecon/Interpreter"
+AUTOMATIC = "auto"
+
+
+def userOverlay() -> Overlay:
+    """The overlay below the folder that the user set, else in the default one.
+
+    It has a subfolder of its own there, since removing packages deletes the whole overlay.
+    """
+    folder = slicer.util.settingsValue(OVERLAY_SETTING, "")
+    return Overlay(Path(folder) / "DeepRecon" / default_folder().name if folder else None)
+
+
+def userInterpreter() -> str:
+    """The Python interpreter that the user set, empty for the usual one."""
+    return str(slicer.util.settingsValue(INTERPRETER_SETTING, ""))
+
+
+def userCommand() -> list[str]:
+    """The command that runs the worker, with the Python interpreter that the user set, else the usual one.
+
+    Raises:
+        InputError: no interpreter was found.
+    """
+    return python_command(userInterpreter() or None)
+
+
+class DevicePanel:
+    """Shows and chooses the device. Nothing is looked at before the user asks or the first run starts.
+
+    Args:
+        layout: where the panel is put.
+        changed: called when something was installed, removed or found out.
+    """
+
+    probed: ClassVar[dict[str, Any] | None] = None
+    """What the last check of this computer found; the same for all modules of this session."""
+
+    def __init__(self, layout: Any, changed: Callable[[], None]) -> None:
+        self.widget = slicer.util.loadUI(str(resource_path("UI", "DevicePanel.ui")))
+        self.ui = slicer.util.childWidgetVariables(self.widget)
+        layout.addWidget(self.widget)
+        self.overlay = userOverlay()
+        self.error = ""
+        self._changed = changed
+        self._runner: ProcessRunner | None = None
+        self._onEnded: Callable[[ProcessRunner, list[str]], None] | None = None
+        self._lines: list[str] = []
+        self._waiting: list[Callable[[str], None]] = []
+        self._actions: list[Problem] = []
+        self._timer = qt.QTimer()
+        self._timer.setInterval(100)
+        self._timer.connect("timeout()", self._onTimer)
+        self._problemButtons: list[Any] = []
+        self.ui.checkButton.connect("clicked(bool)", self._onCheck)
+        self.ui.copyReportButton.connect("clicked(bool)", self._onCopyReport)
+        self.ui.installButton.connect("clicked(bool)", self._onInstall)
+        self.ui.uninstallButton.connect("clicked(bool)", self._onUninstall)
+        self.ui.importButton.connect("clicked(bool)", self._onImport)
+        self.ui.exportButton.connect("clicked(bool)", self._onExport)
+        self.ui.deviceCombo.connect("currentIndexChanged(int)", self._onDevice)
+        self.ui.packagesFolderEdit.currentPath = slicer.util.settingsValue(OVERLAY_SETTING, "")
+        self.ui.interpreterEdit.currentPath = userInterpreter()
+        for edit in (self.ui.packagesFolderEdit, self.ui.interpreterEdit):
+            edit.connect("currentPathChanged(QString)", self._onPlaces)
+            edit.connect("validInputChanged(bool)", self._onPlaces)  # an emptied field has no path that changed
+        self.show()
+
+    @property
+    def torch(self) -> str | None:
+        """Version of PyTorch that a run would use; of a Python that the user chose, only a check can tell."""
+        if userInterpreter():
+            return str(self.probe["torch"]["version"]) if self.probe and self.probe["torch"] else None
+        return torchVersion(self.overlay.folder)
+
+    @property
+    def probe(self) -> dict[str, Any] | None:
+        """What the last check found, None before it."""
+        return DevicePanel.probed
+
+    @property
+    def device(self) -> str:
+        """The device the user chose: "auto", "cpu", "cuda:0", ..."""
+        return str(slicer.util.settingsValue(DEVICE_SETTING, AUTOMATIC))
+
+    @property
+    def working(self) -> bool:
+        """True while a check or an installation runs."""
+        return self._runner is not None
+
+    # -- checking
+
+    def ensureChecked(self, then: Callable[[str], None]) -> None:
+        """Check this computer unless that was done, then call `then` with what stands in the way ("" if nothing)."""
+        found = self._missing()
+        if found:
+            self.show()
+            then(found[0].text)
+        elif self.working and self._onEnded == self._onInstalled:
+            then("The packages are being installed. Apply again when that is done.")
+        elif self.probe is not None:
+            then("")
+        else:
+            self._waiting.append(then)
+            self.check()
+
+    def check(self) -> None:
+        """Ask a child process about graphics card and memory, with a tiny computation."""
+        if self.working:
+            return
+        self.ui.statusLabel.text = "Checking this computer…"
+        try:
+            runner = ProcessRunner([*userCommand(), "--probe"], child_environment(self.overlay.folder))
+            runner.start()
+        except InputError as error:
+            self.error = str(error)
+            self._tellWaiting()
+            return
+        self._watch(runner, self._onProbed)
+
+    def _onProbed(self, runner: ProcessRunner, lines: list[str]) -> None:
+        self.error, DevicePanel.probed = "", None
+        for line in reversed(lines):
+            try:
+                values = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(values, dict):
+                DevicePanel.probed = values
+                break
+        if runner.exit_code != 0 or self.probe is None:
+            last = next((line for line in reversed(lines) if line.strip()), "no answer")
+            self.error = f"The check of this computer failed: {last}"
+        self._tellWaiting()
+
+    def _tellWaiting(self) -> None:
+        self.show()
+        waiting, self._waiting = self._waiting, []
+        for then in waiting:
+            then(self.error)
+
+    # -- child processes of the panel
+
+    def _watch(self, runner: ProcessRunner, ended: Callable[[ProcessRunner, list[str]], None]) -> None:
+        self._runner, self._onEnded, self._lines = runner, ended, []
+        self._timer.start()
+        self.show()
+
+    def _onTimer(self) -> None:
+        runner = self._runner
+        if runner is None:
+            return
+        for event in runner.poll():
+            line = str(event.get("text") or "") if event.get("type") == "log" else json.dumps(event, ensure_ascii=False)
+            self._lines.append(line)
+            if event.get("type") == "log":
+                self.ui.installLog.appendPlainText(line)
+        if runner.running:
+            return
+        self._timer.stop()
+        self._runner = None
+        if self._onEnded is not None:
+            self._onEnded(runner, self._lines)
+        self._changed()
+
+    def abort(self) -> None:
+        """End a check or an installation at once."""
+        self._timer.stop()
+        if self._runner is not None:
+            self._runner.kill()
+        self._runner = None
+        self._waiting = []
+        self.show()
+
+    # -- installing
+
+    def _onInstallTorch(self) -> None:
+        question = "PyTorch will be downloaded and installed (up to 3 GB). This takes several minutes. Continue?"
+        if slicer.util.confirmOkCancelDisplay(question, windowTitle="Install PyTorch"):
+            self._attempt(installTorch, "Installing PyTorch. The application answers again when it is done.")
+
+    def _onInstall(self) -> None:
+        if self.working:  # the button reads "Cancel" then
+            runner = self._runner
+            if runner is not None:
+                runner.kill()
+            return
+        self.ui.installLog.clear()
+        self.ui.packagesCollapsibleButton.collapsed = False
+        try:
+            self._watch(self.overlay.start_install(), self._onInstalled)
+        except InputError as error:
+            self.error = str(error)
+            self.show()
+
+    def _onInstalled(self, runner: ProcessRunner, _lines: list[str]) -> None:
+        self._attempt(lambda: self.overlay.finish_install(runner), "")
+
+    def _onUninstall(self) -> None:
+        self._attempt(self.overlay.uninstall, "")
+
+    def _onImport(self) -> None:
+        self._attempt(lambda: self.overlay.import_from(self._packagesFile()), "Importing packages…")
+
+    def _onExport(self) -> None:
+        self._attempt(lambda: self.overlay.export(self._packagesFile()), "Exporting packages…")
+
+    def _packagesFile(self) -> Path:
+        path = self.ui.packagesPathEdit.currentPath
+        if not path:
+            raise InputError("No package file is chosen.", "Choose one above the button.")
+        return Path(path)
+
+    def _attempt(self, action: Callable[[], None], status: str) -> None:
+        self.error = ""
+        DevicePanel.probed = None
+        self.ui.statusLabel.text = status
+        try:
+            with slicer.util.WaitCursor():
+                action()
+        except InputError as error:
+            self.error = str(error)
+        self.show()
+        self._changed()
+
+    def _missing(self) -> list[Problem]:
+        """What must be installed; a Python that the user chose brings PyTorch and packages along."""
+        return [] if userInterpreter() else problems(self.overlay, self._onInstallTorch, self._onInstall)
+
+    def _onPlaces(self, _value: Any) -> None:
+        qt.QSettings().setValue(OVERLAY_SETTING, self.ui.packagesFolderEdit.currentPath)
+        qt.QSettings().setValue(INTERPRETER_SETTING, self.ui.interpreterEdit.currentPath)
+        self.overlay, self.error, DevicePanel.probed = userOverlay(), "", None
+        self.show()
+        self._changed()
+
+    # -- showing
+
+    def show(self) -> None:
+        """Bring the panel up to date."""
+        ui = self.ui
+        self._actions = [*self._missing(), *deviceProblems(self.probe)]
+        self._showProblems()
+        ui.checkButton.enabled = not self.working
+        if not self.working:
+            ui.statusLabel.text = html.escape(self.error or self._status())
+        missing, folder = self.overlay.missing(), self.overlay.folder
+        where = f"installed in {folder}" if folder.exists() else "part of this Python"
+        ui.packagesLabel.text = f"Missing: {', '.join(missing)}." if missing else f"All packages are {where}."
+        ui.installButton.text = "Cancel" if self.working else "Install packages"
+        ui.uninstallButton.enabled = ui.exportButton.enabled = folder.exists() and not self.working
+        ui.importButton.enabled = ui.packagesFolderEdit.enabled = ui.interpreterEdit.enabled = not self.working
+        ui.memoryLabel.text = memoryText(self.probe)
+        ui.memoryLabel.visible = bool(ui.memoryLabel.text)
+        self._showDevices()
+
+    def _status(self) -> str:
+        if userInterpreter() and self.probe is None:
+            return "The chosen Python has not been checked yet."
+        return deviceStatus(self.probe, self.torch)
+
+    def _showProblems(self) -> None:
+        layout = self.ui.problemsFrame.layout()
+        for widget in self._problemButtons:
+            layout.removeWidget(widget)
+            widget.deleteLater()
+        self._problemButtons = []
+        for index, problem in enumerate(self._actions):
+            label = qt.QLabel(
+                f"⚠ {html.escape(problem.text)}" + ("" if problem.run else f" <b>{html.escape(problem.action)}</b>")
+            )
+            label.wordWrap = True
+            layout.addWidget(label)
+            self._problemButtons.append(label)
+            if problem.run:
+                button = qt.QPushButton(problem.action)
+                button.objectName = f"problemButton{index}"
+                button.enabled = not self.working
+                button.connect("clicked()", problem.run)
+                layout.addWidget(button)
+                self._problemButtons.append(button)
+        self.ui.problemsFrame.visible = bool(self._actions)
+
+    def _showDevices(self) -> None:
+        combo = self.ui.deviceCombo
+        wasBlocked = combo.blockSignals(True)
+        combo.clear()
+        combo.addItem("Automatic", AUTOMATIC)
+        for name, text in deviceChoices(self.probe):
+            combo.addItem(text, name)
+        chosen = combo.findData(self.device)
+        if chosen < 0:  # chosen earlier, not checked in this session yet
+            combo.addItem(self.device, self.device)
+            chosen = combo.count - 1
+        combo.currentIndex = chosen
+        combo.blockSignals(wasBlocked)
+
+    # -- buttons
+
+    def _onDevice(self, index: int) -> None:
+        qt.QSettings().setValue(DEVICE_SETTING, self.ui.deviceCombo.itemData(index))
+        self._changed()
+
+    def _onCheck(self) -> None:
+        self.check()
+
+    def _onCopyReport(self) -> None:
+        qt.QApplication.clipboard().setText(diagnosticReport(self.torch, self.probe, self._lines, self.error))

@@ -1,0 +1,163 @@
+"""Words of the panel from X-ray to CT, its pictures, its traffic light, and what it trains."""
+
+from __future__ import annotations
+
+import html
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from deeprecon.ctpa import demonstrator as shipped
+from deeprecon.ctpa.parameters import (
+    SynthesizeParameters,
+    TrainAutoencoderInputs,
+    TrainAutoencoderParameters,
+    TrainDiffusionInputs,
+    TrainDiffusionParameters,
+)
+from deeprecon.data.errors import InputError
+from deeprecon.data.radiograph import Radiograph
+from deeprecon.panels.common.training_panel import Training
+from deeprecon.scene.ctpa.result import Verdict
+from deeprecon.scene.ctpa.xray import facts, preview, radiograph_of
+from deeprecon.scene.display.pictures import Pixels, write_png
+from deeprecon.training.bundle import Bundle, read_bundle
+
+LABELS = {
+    "turnCombo": {
+        "NONE": _("Not at all"),
+        "QUARTER": _("90° clockwise"),
+        "HALF": _("180°"),
+        "THREE_QUARTERS": _("90° counterclockwise"),
+    },
+    "viewCombo": {"AUTO": _("As the file says, else PA"), "PA": _("PA: tube behind"), "AP": _("AP: tube in front")},
+    "beamCombo": {"CONE": _("Cone"), "PARALLEL": _("Parallel")},
+    "presetCombo": {"PREVIEW": _("Preview: 256 x 256 x 304 voxels"), "FULL": _("Full: 512 x 512 x 608 voxels")},
+    "blendingCombo": {"HANN": _("Hann"), "GAUSSIAN": _("Gaussian")},
+    "samplerCombo": {"DDIM": _("DDIM"), "DPM_SOLVER": _("DPM-Solver++ (2M)"), "DDPM": _("Ancestral (DDPM)")},
+}
+"""Combo box -> name of its enum's member -> text."""
+
+_WORDS = {
+    "store": _("Store"),
+    "width": _("Channels of the first level, 0 for its own"),
+    "steps": _("Optimizer steps"),
+    "accumulate": _("Batches a step"),
+    "checkpointing": _("Save memory by computing twice"),
+}
+AUTOENCODER = Training(
+    "ctpa",
+    "train-autoencoder",
+    TrainAutoencoderInputs,
+    TrainAutoencoderParameters,
+    pack="autoencoderTraining",
+    title=_("Training of the autoencoder"),
+    intro=_("Learns to store a CT in a latent and to draw it again. Without a store it learns from phantoms."),
+    words={
+        **_WORDS,
+        "perceptual": _("ResNet-50 weights"),
+        "patch": _("Patch [voxels]"),
+        "slice_weight": _("Weight of the 2D discriminator"),
+        "volume_weight": _("Weight of the 3D discriminator"),
+        "adversarial_start": _("Share before discriminators begin"),
+    },
+    folders=("store",),
+)
+DIFFUSION = Training(
+    "ctpa",
+    "train-diffusion",
+    TrainDiffusionInputs,
+    TrainDiffusionParameters,
+    pack="diffusionTraining",
+    title=_("Training of the diffusion"),
+    intro=_("Learns which latents go with an X-ray. The model that it leaves makes CTs."),
+    words={
+        **_WORDS,
+        "bundle": _("Autoencoder"),
+        "encoder": _("X-ray encoder weights"),
+        "xray_encoder": _("X-ray encoder"),
+        "patch": _("Patch [latent voxels], 0 for all"),
+        "withheld": _("Share without X-ray"),
+    },
+    folders=("store", "bundle"),
+)
+
+_LIGHTS = {
+    "green": ("#2e7d32", _("No check speaks against this result")),
+    "amber": ("#b26a00", _("Take this result with care")),
+    "red": ("#c62828", _("Do not trust this result")),
+}
+
+
+def readDemonstrator() -> tuple[Bundle | None, str]:
+    """The shipped bundle, or None and why there is none."""
+    try:
+        return read_bundle(shipped.demonstrator(), "ctpa"), ""
+    except InputError as error:
+        return None, str(error)
+
+
+def show_pixels(label: Any, pixels: Pixels | None) -> None:
+    """Show a picture in a label, or none."""
+    label.visible = pixels is not None
+    if pixels is None:
+        label.setPixmap(qt.QPixmap())
+        return
+    handle, name = tempfile.mkstemp(suffix=".png", dir=slicer.app.temporaryPath)
+    os.close(handle)
+    write_png(Path(name), pixels)
+    label.setPixmap(qt.QPixmap(name))
+    os.unlink(name)
+
+
+class XrayPreview:
+    """The chosen X-ray in the panel, as the computation will turn it; read anew only when it changed.
+
+    Args:
+        picture: QLabel of the picture.
+        text: QLabel of what is known about the X-ray, or why it cannot be used.
+        sides: widgets that are shown beside a picture.
+    """
+
+    def __init__(self, picture: Any, text: Any, sides: list[Any]) -> None:
+        self._picture, self._text, self._sides = picture, text, sides
+        self._key: Any = None
+        self._radiograph: Radiograph | None = None
+        self._turned: Any = None
+        self._problem = ""
+
+    def show(self, node: Any, parameters: SynthesizeParameters) -> str:
+        """Show an X-ray node, or none; returns why it cannot be used, empty if it can."""
+        key = None if node is None else (node.GetID(), node.GetMTime())
+        if key != self._key:
+            self._key, self._radiograph, self._problem, self._turned = key, None, "", None
+            try:
+                self._radiograph = None if node is None else radiograph_of(node)
+            except InputError as error:
+                self._problem = str(error)
+        turned = (parameters.turn, parameters.flip, parameters.invert)
+        if turned != self._turned or node is None:
+            self._turned = turned
+            radiograph = self._radiograph
+            show_pixels(self._picture, None if radiograph is None else preview(radiograph, parameters))
+            self._text.text = self._problem if radiograph is None else facts(radiograph)
+            self._text.styleSheet = "color: #c62828;" if self._problem else ""
+            self._text.visible = bool(self._text.text)
+            for side in self._sides:
+                side.visible = radiograph is not None
+        return self._problem
+
+
+def light_text(verdict: Verdict | None) -> str:
+    """A traffic light and its reasons as HTML; empty where there is no result."""
+    if verdict is None:
+        return ""
+    color, words = _LIGHTS[verdict.light]
+    reasons = "".join(f"<li>{html.escape(reason)}</li>" for reason in verdict.reasons)
+    items = f'<ul style="margin-top: 2px; margin-left: -20px;">{reasons}</ul>' if reasons else ""
+    return f'<span style="color: {color}; font-size: large;">●</span> <b>{words}.</b>{items}'

@@ -1,0 +1,80 @@
+"""How well a contrast agrees with the truth, and with the data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deeprecon.scattering.physics.coordinates import cell_axis, ring_weights, to_square
+
+Floats = npt.NDArray[np.floating[Any]]
+
+DATA_RANGE = 1.0
+"""Contrast that PSNR and SSIM take as the full range, the same for every object."""
+_SIDE = 64
+_WINDOW = 7
+
+
+def relative_l2(found: Floats, truth: Floats) -> npt.NDArray[np.float64]:
+    """(S,) |found - truth| / |truth| over the disc, of (S, angles, rings) images; rings count by their area.
+
+    An empty image scores 1, whatever the truth. NaN where the truth is empty.
+    """
+    weights = ring_weights(truth.shape[-1])
+    error = ((found.astype(np.float64) - truth) ** 2 * weights).sum(axis=(1, 2))
+    size = (truth.astype(np.float64) ** 2 * weights).sum(axis=(1, 2))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(size > 0, np.sqrt(error / size), np.nan))
+
+
+def psnr(found: Floats, truth: Floats) -> npt.NDArray[np.float64]:
+    """(S,) peak signal-to-noise ratio over the disc in dB, with a peak of `DATA_RANGE`."""
+    weights = ring_weights(truth.shape[-1]) / truth.shape[-2]
+    error = ((found.astype(np.float64) - truth) ** 2 * weights).sum(axis=(1, 2))
+    return np.asarray(10 * np.log10(DATA_RANGE**2 / np.maximum(error, 1e-20)))
+
+
+def ssim(found: Floats, truth: Floats) -> npt.NDArray[np.float64]:
+    """(S,) mean structural similarity over the disc (Wang et al. 2004, IEEE Trans Image Process 13:600).
+
+    Of (S, angles, rings) images on a square grid of 64, with uniform windows of 7 x 7.
+    """
+    axis = cell_axis(_SIDE)
+    x, y = np.meshgrid(axis, axis)
+    a, b = to_square(found, axis), to_square(truth, axis)
+    mean_a, mean_b = _mean(a), _mean(b)
+    var_a, var_b, cov = _mean(a * a) - mean_a**2, _mean(b * b) - mean_b**2, _mean(a * b) - mean_a * mean_b
+    c1, c2 = (0.01 * DATA_RANGE) ** 2, (0.03 * DATA_RANGE) ** 2
+    index = (2 * mean_a * mean_b + c1) * (2 * cov + c2) / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))
+    edge = _WINDOW // 2
+    inside = (np.hypot(x, y) <= 1)[edge:-edge, edge:-edge]
+    return np.asarray(index[:, inside].mean(axis=1))
+
+
+def _mean(images: Floats) -> Floats:
+    """Means over the windows that lie in the image."""
+    windows = np.lib.stride_tricks.sliding_window_view(images, (_WINDOW, _WINDOW), axis=(-2, -1))
+    return np.asarray(windows.mean(axis=(-2, -1)))
+
+
+def scores(found: Floats, truth: Floats) -> dict[str, npt.NDArray[np.float64]]:
+    """Figures of each object by name, each (S,), beside those of an empty image."""
+    empty = np.zeros_like(truth)
+    return {
+        "relative_l2": relative_l2(found, truth),
+        "relative_l2_empty": relative_l2(empty, truth),
+        "psnr_db": psnr(found, truth),
+        "psnr_db_empty": psnr(empty, truth),
+        "ssim": ssim(found, truth),
+        "ssim_empty": ssim(empty, truth),
+    }
+
+
+def summary(figures: Mapping[str, Floats]) -> dict[str, float]:
+    """Mean of each figure over the objects for which it is defined; figures that none has are left out."""
+    means = {name: float(np.nanmean(values)) for name, values in figures.items() if np.isfinite(values).any()}
+    return {name: value for name, value in means.items() if math.isfinite(value)}

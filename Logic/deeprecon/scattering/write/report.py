@@ -1,0 +1,90 @@
+"""The pages that training and reconstruction leave behind, and their pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deeprecon.reporting.figures import curves, png, pyplot
+from deeprecon.reporting.html import Report
+from deeprecon.scattering.physics.coordinates import cell_axis, to_square
+
+Floats = npt.NDArray[np.floating[Any]]
+
+SHOWN = 6
+_SIDE = 128
+
+
+def picture(found: Floats, truth: Floats | None, titles: Sequence[str], label: str = "reconstruction") -> bytes:
+    """PNG of (S, angles, rings) images: truth, result and difference below each other, in one scale.
+
+    Args:
+        found: at most a few.
+        truth: None where it is not known.
+        titles: of the columns.
+        label: what `found` is.
+    """
+    plt = pyplot()
+    axis = cell_axis(_SIDE)
+    rows = {label: to_square(found, axis)}
+    if truth is not None:
+        known = to_square(truth, axis)
+        rows = {"truth": known, **rows, "difference": rows[label] - known}
+    main = np.concatenate([values for name, values in rows.items() if name != "difference"])
+    limit = max(float(np.abs(main).max()), 1e-6)
+    size = (1.9 * len(found) + 1.2, 1.9 * len(rows) + 0.3)
+    figure, axes = plt.subplots(len(rows), len(found), figsize=size, layout="compressed", squeeze=False)
+    outside = np.hypot(*np.meshgrid(axis, axis)) > 1
+    for line, (name, images) in zip(axes, rows.items(), strict=True):
+        for part, image, title in zip(line, images, titles, strict=True):
+            shown = part.imshow(
+                np.where(outside, np.nan, image), cmap="RdBu_r", vmin=-limit, vmax=limit, origin="lower"
+            )
+            part.set(xticks=[], yticks=[])
+            part.set_frame_on(False)
+            if name == next(iter(rows)):
+                part.set_title(title, fontsize=9)
+        line[0].set_ylabel(name)
+    figure.colorbar(shown, ax=axes, shrink=0.7, label="contrast n - 1")
+    return png(figure)
+
+
+def write_report(
+    path: Path,
+    title: str,
+    lead: str,
+    image: bytes,
+    caption: str,
+    tables: Mapping[str, Sequence[Mapping[str, Any]]],
+    warnings: Sequence[str],
+    settings: Mapping[str, Any],
+    history: Sequence[Mapping[str, float]] = (),
+) -> list[Path]:
+    """Write a page and, beside it, its pictures as PNG files; returns the pictures' paths."""
+    report, pictures = Report(title, lead), []
+
+    def add(name: str, content: bytes, text: str) -> None:
+        file = path.with_name(f"{name}.png")
+        file.write_bytes(content)
+        pictures.append(file)
+        report.picture(content, text)
+
+    for warning in warnings:
+        report.warning(warning)
+    add("images", image, caption)
+    for heading, rows in tables.items():
+        report.heading(heading)
+        report.table(rows)
+    if history:
+        report.heading("Training")
+        series = {name: [entry[name] for entry in history] for name in ("training_loss", "validation")}
+        add("curves", curves(series, [int(entry["epoch"]) for entry in history], "relative error"), "Relative error.")
+    report.heading("Settings")
+    report.details("Everything needed to run this again", json.dumps(settings, indent=2, ensure_ascii=False))
+    report.write(path)
+    return pictures

@@ -1,0 +1,243 @@
+"""The results of a job, loaded into the scene: all of them or none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import slicer
+import slicer.util
+import vtk
+
+from deeprecon.data.errors import InputError
+from deeprecon.data.files import sha256
+from deeprecon.data.mesh.files import FRAMES, SCALES, place, read_lines, read_mesh
+from deeprecon.data.mesh.mesh import Mesh
+from deeprecon.data.segmentation import read_segmentation
+from deeprecon.data.tables import read_table
+from deeprecon.data.volume_io import read_volume
+from deeprecon.scene.common.provenance import attach
+from deeprecon.scene.nodes.models import node_from_mesh
+from deeprecon.scene.nodes.segmentations import node_from_segmentation
+from deeprecon.scene.nodes.tables import node_from_rows, typed_rows
+from deeprecon.scene.nodes.volumes import node_from_volume
+
+MakeNode = Callable[[str, Any], Any]
+"""(name, node to be used again or None) -> node."""
+OwnMakers = Callable[[Mapping[str, Path], Mapping[str, Any]], Mapping[str, MakeNode | None]]
+"""(role -> file, content of result.json) -> what makes a method's own nodes, by role, in place of the usual ones; None
+where a file is not to be loaded."""
+
+_FOLDER_ATTRIBUTE = "DeepRecon.Results"
+_ROLE_ATTRIBUTE = "DeepRecon.Role"
+_LINES = ("channel_paths",)
+"""Roles of models that are lines, not meshes."""
+_LINE_WIDTH = 6  # pixels
+_LINE_COLOR = (0.1, 0.95, 0.45)
+"""Neither scar nor wall has it, on the mesh or in images."""
+
+
+def load_results(
+    folder: Path | str,
+    name: str = "",
+    input_node: Any = None,
+    reuse: Mapping[str, Any] | None = None,
+    own: OwnMakers | None = None,
+) -> dict[str, Any]:
+    """Load the outputs of a finished job.
+
+    Every output is checked against its checksum, and every file is read, before the scene is touched.
+
+    Args:
+        folder: with result.json.
+        name: of the run; nodes are called after it and their role. Method, verb and date if empty.
+        input_node: the results go into a folder under its study in the subject hierarchy, if it has one.
+        reuse: role -> node of an earlier run that this one replaces, None where there is none. The other results of
+            that run are found by their folder: each node gets the new content of its role, or goes.
+        own: reads what the method writes in files of its own kind; None where it writes none.
+
+    Returns:
+        Role -> node. Outputs that are no data for the scene (reports, pictures, checkpoints) are left out.
+
+    Raises:
+        InputError: no or a damaged result.json, an output that is missing, changed or cannot be read.
+    """
+    folder = Path(folder)
+    result = read_result(folder)
+    files = _checked_files(folder, result)
+    makers: dict[str, MakeNode | None] = dict(own(files, result)) if own else {}
+    for role, path in files.items():
+        if role not in makers:
+            makers[role] = _maker(role, path, result, input_node)
+    name = name or _run_name(result)
+    earlier = _earlier_run(reuse or {})
+    before = set(slicer.util.getNodesByClass("vtkMRMLStorableNode"))
+    nodes: dict[str, Any] = {}
+    try:
+        for role, maker in makers.items():
+            if maker is None:
+                continue
+            nodes[role] = maker(f"{name} {role}", earlier.get(role))
+            nodes[role].SetAttribute(_ROLE_ATTRIBUTE, role)
+            attach(nodes[role], result)
+        _file_under(nodes, name, input_node)
+    except Exception:
+        discard(node for node in slicer.util.getNodesByClass("vtkMRMLStorableNode") if node not in before)
+        raise
+    discard(node for role, node in earlier.items() if role not in nodes)
+    return nodes
+
+
+def read_result(folder: Path | str) -> dict[str, Any]:
+    """The content of `folder`/result.json.
+
+    Raises:
+        InputError: missing or damaged.
+    """
+    path = Path(folder) / "result.json"
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"There is no result in {folder}: {error.strerror}.", "Run the job again.") from error
+    except ValueError as error:
+        raise InputError(f"{path} is damaged ({error}).", "Run the job again.") from error
+    if not isinstance(result, dict) or not isinstance(result.get("outputs"), dict):
+        raise InputError(f"{path} is not the result of a job.", "Run the job again.")
+    return result
+
+
+def discard(nodes: Iterable[Any]) -> None:
+    """Remove result nodes from the scene, with their display and storage nodes and the folder they leave empty."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    folders = set()
+    for node in nodes:
+        folders.add(hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)))
+        companions = [node.GetStorageNode()]
+        if hasattr(node, "GetNumberOfDisplayNodes"):
+            companions += [node.GetNthDisplayNode(index) for index in range(node.GetNumberOfDisplayNodes())]
+        slicer.mrmlScene.RemoveNode(node)
+        for companion in companions:
+            if companion is not None:
+                slicer.mrmlScene.RemoveNode(companion)
+    for item in folders:
+        if hierarchy.GetItemAttribute(item, _FOLDER_ATTRIBUTE) and hierarchy.GetNumberOfItemChildren(item) == 0:
+            hierarchy.RemoveItem(item)
+
+
+def _checked_files(folder: Path, result: dict[str, Any]) -> dict[str, Path]:
+    """Role -> file of each output that is a single file, after the checksums of all outputs were found right."""
+    files: dict[str, Path] = {}
+    for role, entry in result["outputs"].items():
+        try:
+            path = folder / entry["path"]
+            inside = entry["files"] if "files" in entry else {"": entry["sha256"]}
+            sums = {path / name: checksum for name, checksum in inside.items()}
+        except (TypeError, KeyError, AttributeError):
+            raise InputError(f"result.json in {folder} is damaged at {role!r}.", "Run the job again.") from None
+        for file, expected in sums.items():
+            if not file.resolve().is_relative_to(folder.resolve()):
+                raise InputError(f"The result names a file outside of its folder: {file}.", "Do not trust this result.")
+            if not file.is_file():
+                raise InputError(f"The result {file} is missing.", "Run the job again.")
+            if sha256(file) != expected:
+                raise InputError(f"The result {file} was changed after the run.", "Run the job again.")
+        if path.is_file():
+            files[role] = path
+    return files
+
+
+def _maker(role: str, path: Path, result: dict[str, Any], input_node: Any) -> MakeNode | None:
+    """Read a file, and return what puts its content into the scene; None for what does not belong there."""
+    ending = path.name.lower()
+    if ending.endswith(".seg.nrrd"):
+        segmentation = read_segmentation(path)
+        reference = input_node if input_node is not None and input_node.IsA("vtkMRMLVolumeNode") else None
+        return lambda name, node: node_from_segmentation(segmentation, name, reference, node)
+    if ending.endswith((".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha")):
+        return partial(node_from_volume, read_volume(path))
+    if role in _LINES:
+        file = read_lines(path)
+        return partial(_lines_node, place(file, "mm", file.frame or "lps"))
+    if ending.endswith((".vtu", ".vtp", ".vtk", ".ply")):
+        return partial(node_from_mesh, _mesh(path, result))
+    if ending.endswith(".csv"):
+        return partial(node_from_rows, typed_rows(read_table(path)))
+    return None
+
+
+def _lines_node(lines: Mesh, name: str, node: Any) -> Any:
+    """Lines in the scene, to be seen in 3D also inside of a half transparent mesh."""
+    node = node_from_mesh(lines, name, node)
+    display = node.GetDisplayNode()
+    with slicer.util.NodeModify(display):
+        display.SetLineWidth(_LINE_WIDTH)
+        display.SetColor(*_LINE_COLOR)
+        display.SetLighting(False)
+    return node
+
+
+def _mesh(path: Path, result: dict[str, Any]) -> Mesh:
+    """A result mesh in RAS mm. A run that writes another unit than mm, or axes that the format cannot hold, notes
+    them in its metrics as mesh_unit and mesh_frame."""
+    file = read_mesh(path)
+    metrics = result.get("metrics", {})
+    unit = file.unit or metrics.get("mesh_unit", "mm")
+    frame = file.frame or metrics.get("mesh_frame")
+    if unit not in SCALES or frame not in FRAMES:
+        raise InputError(f"{path} does not say in which patient axes its coordinates are.", "Write it as .vtu or .vtp.")
+    return place(file, unit, frame)
+
+
+def run_of(node: Any) -> dict[str, Any]:
+    """All results of the run that a result node belongs to, itself included, by role: those in its folder."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    found = {node.GetAttribute(_ROLE_ATTRIBUTE): node} if node.GetAttribute(_ROLE_ATTRIBUTE) else {}
+    folder = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node))
+    if hierarchy.GetItemAttribute(folder, _FOLDER_ATTRIBUTE):
+        children = vtk.vtkIdList()
+        hierarchy.GetItemChildren(folder, children)
+        for index in range(children.GetNumberOfIds()):
+            sibling = hierarchy.GetItemDataNode(children.GetId(index))
+            role = sibling.GetAttribute(_ROLE_ATTRIBUTE) if sibling is not None else None
+            if role:
+                found.setdefault(role, sibling)
+    return found
+
+
+def _earlier_run(reuse: Mapping[str, Any]) -> dict[str, Any]:
+    """`reuse` without None, and the other results of the runs that its nodes belong to."""
+    found = {role: node for role, node in reuse.items() if node is not None}
+    for node in list(found.values()):
+        for role, sibling in run_of(node).items():
+            if sibling not in found.values():
+                found.setdefault(role, sibling)
+    return found
+
+
+def _run_name(result: dict[str, Any]) -> str:
+    provenance = result.get("provenance", {})
+    date = str(provenance.get("date", ""))[:19].replace("T", " ")
+    parts = (provenance.get("method", "result"), provenance.get("verb", ""), date)
+    return " ".join(str(part) for part in parts if part)
+
+
+def _file_under(nodes: Mapping[str, Any], name: str, input_node: Any) -> None:
+    """Put the nodes into one folder: the one they are in already, else a new one under the input's study."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    scene_item = hierarchy.GetSceneItemID()
+    items = [hierarchy.GetItemByDataNode(node) or hierarchy.CreateItem(scene_item, node) for node in nodes.values()]
+    parents = [hierarchy.GetItemParent(item) for item in items]
+    folder = next((parent for parent in parents if hierarchy.GetItemAttribute(parent, _FOLDER_ATTRIBUTE)), 0)
+    if folder:
+        hierarchy.SetItemName(folder, name)
+    else:
+        level = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMLevelStudy()
+        item = hierarchy.GetItemByDataNode(input_node) if input_node is not None else 0
+        study = hierarchy.GetItemAncestorAtLevel(item, level) if item else 0
+        folder = hierarchy.CreateFolderItem(study or scene_item, name)
+        hierarchy.SetItemAttribute(folder, _FOLDER_ATTRIBUTE, "1")
+    for item in items:
+        hierarchy.SetItemParent(item, folder)

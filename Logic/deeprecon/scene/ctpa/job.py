@@ -1,0 +1,142 @@
+"""An X-ray's synthesis as nodes see it: what the user chose, written as a job folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deeprecon.ctpa.parameters import ExportParameters, SynthesizeParameters, XrayView
+from deeprecon.data.errors import InputError
+from deeprecon.data.files import sha256, write_json
+from deeprecon.data.radiograph import Radiograph
+from deeprecon.jobs.job import Job, bundle_input
+from deeprecon.jobs.parameters import to_json
+from deeprecon.scene.common.provenance import provenance_of
+from deeprecon.scene.ctpa.xray import radiograph_of, write_xray
+from deeprecon.scene.nodes.nifti import write_image
+from deeprecon.scene.nodes.volumes import volume_from_node
+
+OUTPUT = "output"
+"""Folder of the results below the job folder."""
+RESULT = "result"
+"""Folder of a result that is to be exported, below the job folder's inputs."""
+
+
+@dataclass(frozen=True)
+class CtpaNodes:
+    """What one synthesis is made from.
+
+    Attributes:
+        xray: vtkMRMLScalarVolumeNode of a single slice.
+        bundle: folder of a model that `ctpa train-diffusion` made; None for the demonstrator that is shipped.
+    """
+
+    xray: Any
+    bundle: Path | None = None
+
+    def missing(self) -> str:
+        """What has to be chosen before a run can start, in words; empty when nothing is missing."""
+        return "" if self.xray is not None else "Choose a chest X-ray."
+
+
+def write_job(
+    folder: Path, nodes: CtpaNodes, parameters: SynthesizeParameters, device: str = "auto", seed: int = 0
+) -> dict[str, str]:
+    """Write the X-ray under a neutral name and job.json into `folder`.
+
+    Args:
+        folder: of the job.
+        nodes: the inputs.
+        parameters: the settings.
+        device: "auto", "cpu", "cuda:0", ...
+        seed: of every random number.
+
+    Returns:
+        File name -> name of the node, for messages.
+
+    Raises:
+        InputError: something is missing, the settings contradict themselves, or the node is no X-ray.
+    """
+    reasons = [reason for reason in (nodes.missing(), *parameters.validate()) if reason]
+    if reasons:
+        raise InputError(reasons[0])
+    radiograph_of(nodes.xray)  # what cannot be used is refused before anything is written
+    (folder / "inputs").mkdir(parents=True, exist_ok=True)
+    name, unsaid = write_xray(nodes.xray, folder / "inputs")
+    if unsaid is not None:
+        parameters = _with_geometry(parameters, unsaid)
+    inputs = {"xray": f"inputs/{name}", **bundle_input(nodes.bundle)}
+    Job("ctpa", "synthesize", inputs, to_json(parameters), output=OUTPUT, device=device, seed=seed).save(folder)
+    return {name: nodes.xray.GetName()}
+
+
+def write_folder_job(
+    folder: Path,
+    xrays: Path,
+    target: Path,
+    bundle: Path | None,
+    parameters: SynthesizeParameters,
+    device: str = "auto",
+    seed: int = 0,
+) -> None:
+    """Write the job that makes a CT of every X-ray in a folder.
+
+    Args:
+        folder: of the job.
+        xrays: folder of the X-rays.
+        target: gets a folder for each, and summary.csv.
+        bundle: as in `CtpaNodes`.
+        parameters, device, seed: as in `write_job`.
+
+    Raises:
+        InputError: no such folder, or settings that contradict themselves.
+    """
+    if reasons := parameters.validate():
+        raise InputError(reasons[0])
+    if not xrays.is_dir():
+        raise InputError(f"There is no folder {xrays}.", "Choose the folder of the X-rays.")
+    inputs = {"xray": str(xrays.resolve()), **bundle_input(bundle)}
+    output = str(target.resolve())
+    Job("ctpa", "synthesize", inputs, to_json(parameters), output=output, device=device, seed=seed).save(folder)
+
+
+def write_export_job(folder: Path, ct: Any, target: Path, parameters: ExportParameters) -> None:
+    """Write the job that exports a synthetic CT as a DICOM series.
+
+    Args:
+        folder: of the job.
+        ct: volume node that a synthesis gave.
+        target: folder that gets the series.
+        parameters: the settings.
+
+    Raises:
+        InputError: no folder is chosen, the settings contradict themselves, or the node is no result.
+    """
+    if reasons := parameters.validate():
+        raise InputError(reasons[0])
+    provenance = provenance_of(ct)
+    result = folder / "inputs" / RESULT
+    result.mkdir(parents=True, exist_ok=True)
+    volume = volume_from_node(ct)
+    write_image(result / "ct.nii.gz", np.asarray(volume.array), volume.ijk_to_ras)
+    content = {
+        "format": 1,
+        "outputs": {"ct": {"path": "ct.nii.gz", "sha256": sha256(result / "ct.nii.gz")}},
+        "metrics": provenance.pop("metrics", {}),
+        "provenance": provenance,
+    }
+    write_json(result / "result.json", content)
+    inputs = {"result": f"inputs/{RESULT}"}
+    Job("ctpa", "export", inputs, to_json(parameters), output=str(target.resolve())).save(folder)
+
+
+def _with_geometry(parameters: SynthesizeParameters, radiograph: Radiograph) -> SynthesizeParameters:
+    """The settings, with what is known about an X-ray where they leave it to the file."""
+    if radiograph.view and parameters.view is XrayView.AUTO:
+        parameters = replace(parameters, view=XrayView(radiograph.view))
+    if radiograph.source_distance and not parameters.source_distance:
+        parameters = replace(parameters, source_distance=float(radiograph.source_distance))
+    return parameters

@@ -1,0 +1,255 @@
+"""A synthetic CT in the scene: loaded, put into words, and what it was made from."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deeprecon.ctpa.measure.quality import ORGAN_LIMITS, SEAM_LIMITS
+from deeprecon.ctpa.parameters import SynthesizeParameters
+from deeprecon.data.errors import InputError
+from deeprecon.data.volume import Volume
+from deeprecon.jobs.parameters import from_json
+from deeprecon.scene.common.provenance import provenance_of
+from deeprecon.scene.common.results import MakeNode, load_results, read_result
+from deeprecon.scene.ctpa.job import OUTPUT, CtpaNodes
+from deeprecon.scene.ctpa.mark import mark_synthetic
+from deeprecon.scene.nodes.nifti import read_image
+from deeprecon.scene.nodes.parameters import from_dataclass
+from deeprecon.scene.nodes.tables import node_from_rows
+from deeprecon.scene.nodes.volumes import node_from_volume
+
+XRAY = "DeepRecon.Xray"
+"""Role of the node reference from a synthetic CT to its X-ray."""
+CHOICES = "DeepRecon.CtpaChoices"
+SYNTHETIC = "(SYNTHETIC)"
+"""End of the name of every node that shows what a model made up."""
+MOST_SAMPLES = 2 * 10**9
+"""Bytes of samples that are loaded into the scene; where they are more, they stay in the job folder."""
+
+_SAMPLE = re.compile(r"sample_(\d+)")
+_WORDS = {
+    "ct": "CT",
+    "spread": "CT spread",
+    "xray": "X-ray as used",
+    "projected": "CT projected",
+    "difference": "CT projected minus X-ray",
+    "figures": "CT figures",
+}
+"""Role -> what stands behind the X-ray's name."""
+_OWN = ("xray", "figures")
+"""Roles of nodes that are not made up."""
+
+FIGURES: dict[str, tuple[str, str, int, tuple[float, float] | None]] = {
+    "nrmse": ("Projection error (NRMSE)", "", 2, None),
+    "ncc": ("Projection correlation", "", 3, None),
+    "projection_ssim": ("Projection SSIM", "", 3, None),
+    "lung_hu": ("Lung (median)", "HU", 0, ORGAN_LIMITS["lung"]),
+    "blood_hu": ("Blood in the heart (median)", "HU", 0, ORGAN_LIMITS["blood"]),
+    "bone_hu": ("Bone (median)", "HU", 0, ORGAN_LIMITS["bone"]),
+    "seam_ratio": ("Seam ratio", "", 2, SEAM_LIMITS),
+    "xray_distance": ("Distance from the training X-rays", "", 2, None),
+    "seconds_denoise": ("Time to denoise", "s", 1, None),
+    "seconds_decode": ("Time to decode", "s", 1, None),
+    "peak_memory_gb": ("Most memory", "GB", 2, None),
+}
+"""Figures of a run for the panel's table: words, unit, digits, and what is expected."""
+
+
+@dataclass(frozen=True)
+class CtpaResult:
+    """What a run gave.
+
+    Attributes:
+        nodes: by role: volumes "ct", "sample_NN" (from two samples on), "spread" (likewise), and the coronal slices
+            "xray", "projected", "difference"; the table "figures".
+        sentence: how large the volume is, and how far to trust it.
+        report: page with pictures.
+    """
+
+    nodes: Mapping[str, Any]
+    sentence: str
+    report: Path
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How far a synthetic CT can be trusted.
+
+    Attributes:
+        light: "green", "amber" or "red".
+        reasons: why it is not green, the gravest first.
+    """
+
+    light: str
+    reasons: tuple[str, ...]
+
+
+def load_outputs(folder: Path, nodes: CtpaNodes, reuse: Mapping[str, Any] | None = None) -> CtpaResult:
+    """Load what a finished job folder holds: all of it or nothing.
+
+    Args:
+        folder: the job folder.
+        nodes: what the result was made from; it is noted on the synthetic CT.
+        reuse: role -> node of an earlier run whose content is replaced.
+
+    Raises:
+        InputError: no result, or one that is damaged.
+    """
+    made = load_folder(folder / OUTPUT, nodes.xray, reuse)
+    remember(made["ct"], nodes)
+    metrics = read_result(folder / OUTPUT).get("metrics", {})
+    left = [] if "sample_01" in made else sorted((folder / OUTPUT).glob("sample_*.nii.gz"))
+    sentence = sentence_of(metrics)
+    if len(left) > 1:
+        sentence += f" The {len(left)} samples are too large to be loaded all; they are in {folder / OUTPUT}."
+    return CtpaResult(made, sentence, folder / OUTPUT / "report.html")
+
+
+def load_folder(folder: Path, xray: Any = None, reuse: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Load the outputs of `ctpa synthesize` on one X-ray, also those of the command line; returns role -> node.
+
+    Args:
+        folder: with result.json.
+        xray: node of the X-ray; None where it is not in the scene.
+        reuse: as `load_results`.
+
+    Raises:
+        InputError: no result, or one that is damaged.
+    """
+    base = xray.GetName() if xray is not None else "X-ray"
+
+    def own(files: Mapping[str, Path], result: Mapping[str, Any]) -> dict[str, MakeNode | None]:
+        if "ct" not in files:
+            raise InputError(f"{folder} holds no synthetic CT.", "Choose the output of ctpa synthesize.")
+        mean = Volume(*read_image(files["ct"]), "ct")
+        samples = [role for role in files if _SAMPLE.fullmatch(role)]
+        left_out = samples if len(samples) == 1 or len(samples) * mean.array.nbytes > MOST_SAMPLES else []
+        makers: dict[str, MakeNode | None] = dict.fromkeys(left_out)
+        for role, path in files.items():
+            if path.name.endswith(".nii.gz") and role not in left_out:
+                volume = mean if role == "ct" else Volume(*read_image(path), role)
+                makers[role] = partial(_volume_node, volume, _title(base, role), role not in _OWN)
+        metrics = result.get("metrics", {})
+        makers["figures"] = partial(_table_node, figure_rows(metrics), _title(base, "figures"))
+        return makers
+
+    return load_results(folder, f"{base} CT {SYNTHETIC}", xray, reuse, own)
+
+
+def _title(base: str, role: str) -> str:
+    sample = _SAMPLE.fullmatch(role)
+    words = f"CT sample {int(sample[1])}" if sample else _WORDS.get(role, role)
+    return f"{base} {words}" if role in _OWN else f"{base} {words} {SYNTHETIC}"
+
+
+def _volume_node(volume: Volume, title: str, synthetic: bool, _name: str, node: Any) -> Any:
+    node = node_from_volume(volume, title, node)
+    if synthetic:
+        mark_synthetic(node)
+    return node
+
+
+def _table_node(rows: list[dict[str, Any]], title: str, _name: str, node: Any) -> Any:
+    return node_from_rows(rows, title, node)
+
+
+def figure_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The figures of a run in words, each with its unit and what is expected."""
+    rows = []
+    for name, (words, unit, digits, limits) in FIGURES.items():
+        if name not in metrics:
+            continue
+        value = metrics[name]
+        known = isinstance(value, int | float) and np.isfinite(value)
+        expected = "" if limits is None else " to ".join(f"{limit:.{digits}f}" for limit in limits)
+        shown = f"{value:.{digits}f}" if known else "not found"
+        rows.append({"figure": words, "value": shown, "unit": unit if known else "", "expected": expected})
+    if metrics.get("seeds"):
+        seeds = ", ".join(str(seed) for seed in metrics["seeds"])
+        rows.append({"figure": "Seeds of the samples", "value": seeds, "unit": "", "expected": ""})
+    return rows
+
+
+def verdict_of(result_node: Any) -> Verdict:
+    """The traffic light of a synthetic CT.
+
+    Raises:
+        InputError: the node is no result.
+    """
+    return _verdict(provenance_of(result_node).get("metrics", {}))
+
+
+def projection_words(result_node: Any) -> str:
+    """How well the projection of a synthetic CT fits its X-ray, in figures.
+
+    Raises:
+        InputError: the node is no result.
+    """
+    metrics = provenance_of(result_node).get("metrics", {})
+    words = {
+        "nrmse": "error {:.2f} of the X-ray's contrast",
+        "ncc": "correlation {:.3f}",
+        "projection_ssim": "SSIM {:.2f}",
+    }
+    parts = [text.format(metrics[name]) for name, text in words.items() if isinstance(metrics.get(name), int | float)]
+    return ", ".join(parts)
+
+
+def _verdict(metrics: Mapping[str, Any]) -> Verdict:
+    reasons = metrics.get("trust_reasons", ())
+    return Verdict(str(metrics.get("trust", "red")), (reasons,) if isinstance(reasons, str) else tuple(reasons))
+
+
+def sentence_of(metrics: Mapping[str, Any]) -> str:
+    """What a run gave, in a sentence or two."""
+    light = _verdict(metrics).light
+    return f"Done: a synthetic CT of {metrics.get('voxels', '?')} voxels. How far to trust it: {light}, see Results."
+
+
+def remember(ct: Any, nodes: CtpaNodes) -> None:
+    """Note on a synthetic CT what it was made from, so that it can be repeated also from a saved scene."""
+    ct.SetNodeReferenceID(XRAY, None if nodes.xray is None else nodes.xray.GetID())
+    ct.SetAttribute(CHOICES, json.dumps({"bundle": None if nodes.bundle is None else str(nodes.bundle)}))
+
+
+def recall(ct: Any) -> CtpaNodes:
+    """What a synthetic CT was made from; an X-ray that was removed from the scene is None.
+
+    Raises:
+        InputError: the node is no result of a synthesis.
+    """
+    text = ct.GetAttribute(CHOICES)
+    if not text:
+        raise InputError(f"{ct.GetName()} is not a result of CTPA Synthesis.", "Choose one under Results.")
+    bundle = json.loads(text)["bundle"]
+    return CtpaNodes(ct.GetNodeReference(XRAY), None if bundle is None else Path(bundle))
+
+
+def is_result(node: Any) -> bool:
+    """Whether a node is the CT of a synthesis."""
+    return bool(node.GetAttribute(CHOICES))
+
+
+def restore(node: Any, ct: Any) -> None:
+    """Set a parameter node to what a synthetic CT was made from and with.
+
+    Raises:
+        InputError: there is no result, or its X-ray is not in the scene any more; nothing is changed then.
+    """
+    if ct is None:
+        raise InputError("No result is selected.", "Choose one under Results.")
+    nodes, provenance = recall(ct), provenance_of(ct)
+    if nodes.xray is None:
+        raise InputError("The X-ray of this result is not in the scene any more.", "Load and choose it again.")
+    node.xray = nodes.xray
+    node.useModel, node.modelFolder = nodes.bundle is not None, str(nodes.bundle or "")
+    node.seed = provenance.get("seed", 0)
+    from_dataclass(node.settings, from_json(SynthesizeParameters, provenance["parameters"]))

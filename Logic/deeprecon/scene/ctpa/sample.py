@@ -1,0 +1,35 @@
+"""The sample X-ray in the scene: that of a phantom chest, made by code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import slicer
+
+from deeprecon.ctpa.grid import Grid
+from deeprecon.ctpa.observe.projection import Geometry, detector_axes, expose, line_integrals
+from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
+from deeprecon.data.radiograph import Radiograph
+from deeprecon.scene.ctpa.xray import node_from_radiograph
+
+NAME = "Sample chest X-ray"
+GRID = Grid((304, 64, 256))
+"""Coarse from front to back, which an X-ray does not show."""
+SEED = 7
+
+
+def sample_radiograph() -> Radiograph:
+    """The X-ray of a phantom chest, PA, its pixels 1.4 x 1.2 mm at the chest."""
+    geometry = Geometry()
+    integrals = line_integrals(draw_grid(make_anatomy(SEED), GRID)[0], GRID, geometry)
+    image = expose(integrals, np.random.default_rng(SEED))
+    v, u = detector_axes(GRID, geometry)
+    spacing = float(u[1] - u[0]), float(v[1] - v[0])
+    scaled = (image - image.min()) / np.ptp(image)
+    return Radiograph(scaled[::-1].astype(np.float32), spacing, geometry.view.value, NAME)
+
+
+def load_sample_xray() -> Any:
+    """Make the sample X-ray and load it; returns its vtkMRMLScalarVolumeNode."""
+    return node_from_radiograph(sample_radiograph(), slicer.mrmlScene.GenerateUniqueName(NAME))

@@ -1,0 +1,167 @@
+"""A synthetic CT in the views: windows, samples, the spread upon the mean, volume rendering, the projection check."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import slicer
+import slicer.util
+from vtk.util import numpy_support
+
+from deeprecon.scene.common.results import run_of
+from deeprecon.scene.display.pictures import Pixels, beside, colored, gray
+from deeprecon.scene.display.views import layout_manager
+from deeprecon.scene.nodes.models import color_node, show_legend
+
+WINDOWS = {"ctpa": (700.0, 100.0), "lung": (1500.0, -600.0), "mediastinum": (350.0, 50.0), "pe": (1000.0, 400.0)}
+"""Width and level in HU; "pe" is that in which emboli are read."""
+PRESETS = ("CT-Chest-Contrast-Enhanced", "CT-Pulmonary-Arteries")
+"""Volume rendering presets of Slicer."""
+MOST_SAMPLES = 16
+PICTURES = {
+    "ct": "Mean of the samples",
+    **{f"sample_{number:02d}": f"Sample {number}" for number in range(1, MOST_SAMPLES + 1)},
+    "spread": "Spread of the samples upon their mean",
+}
+"""What the slice views can show, and its words."""
+_GRAY = "vtkMRMLColorTableNodeGrey"
+_LEAST_SPREAD = 20.0
+"""HU of spread below which the mean is seen undisturbed."""
+_OPACITY = 0.55
+_WIDTH = 128
+"""Most pixels across of each picture of the projection check."""
+
+
+def offered(ct: Any) -> list[str]:
+    """Names of the pictures that a result has the volumes for."""
+    roles = run_of(ct)
+    return [name for name in PICTURES if name in roles]
+
+
+def show_picture(ct: Any, name: str, window: str = "ctpa") -> None:
+    """Set up windows and slice views.
+
+    Args:
+        ct: volume node that a synthesis gave.
+        name: one of `PICTURES`.
+        window: one of `WINDOWS`.
+    """
+    nodes = run_of(ct)
+    set_window(ct, window)
+    spread = nodes.get("spread")
+    if spread is not None:
+        _color_spread(spread)
+    if layout_manager() is not None:
+        background = ct if name == "spread" else nodes[name]
+        slicer.util.setSliceViewerLayers(
+            background=background,
+            foreground=spread if name == "spread" else None,
+            foregroundOpacity=_OPACITY if name == "spread" else 0.0,
+            label=None,
+            fit=_changes_place(background),
+        )
+    if spread is not None:  # a legend is drawn only where its volume is shown by then
+        _show_legend(spread, on=name == "spread")
+
+
+def set_window(ct: Any, name: str) -> None:
+    """Set the window of the mean and of all samples, so that what differs is the image."""
+    width, level = WINDOWS[name]
+    for role, node in run_of(ct).items():
+        display = node.GetDisplayNode() if _is_ct(role) else None
+        if display is not None:
+            with slicer.util.NodeModify(display):
+                display.SetAutoWindowLevel(False)
+                display.SetWindowLevel(width, level)
+                if slicer.mrmlScene.GetNodeByID(_GRAY) is not None:
+                    display.SetAndObserveColorNodeID(_GRAY)
+
+
+def show_xray(node: Any) -> None:
+    """Show an X-ray by itself; a coronal slice in the coronal view."""
+    if layout_manager() is not None:
+        slicer.util.setSliceViewerLayers(background=node, foreground=None, label=None, fit=True)
+
+
+def presets() -> list[str]:
+    """Those of the volume rendering presets that this application has."""
+    logic = slicer.modules.volumerendering.logic()
+    return [name for name in PRESETS if logic.GetPresetByName(name) is not None]
+
+
+def rendering(ct: Any) -> str:
+    """The preset that a CT is rendered with in 3D views; empty where it is not."""
+    display = slicer.modules.volumerendering.logic().GetFirstVolumeRenderingDisplayNode(ct)
+    if display is None or not display.GetVisibility() or display.GetVolumePropertyNode() is None:
+        return ""
+    return str(display.GetVolumePropertyNode().GetName())
+
+
+def render(ct: Any, preset: str) -> None:
+    """Show a CT in the 3D views with a preset, or hide it there with an empty one."""
+    logic = slicer.modules.volumerendering.logic()
+    display = logic.GetFirstVolumeRenderingDisplayNode(ct)
+    if not preset:
+        if display is not None:
+            display.SetVisibility(False)
+        return
+    if display is None:
+        display = logic.CreateDefaultVolumeRenderingNodes(ct)
+    display.GetVolumePropertyNode().Copy(logic.GetPresetByName(preset))
+    display.SetVisibility(True)
+    manager = layout_manager()
+    if manager is not None:
+        manager.resetThreeDViews()
+
+
+def check_picture(ct: Any) -> Pixels | None:
+    """X-ray, projected CT and their difference beside each other; None where the run has none of them any more."""
+    nodes = run_of(ct)
+    if not {"xray", "projected", "difference"} <= set(nodes):
+        return None
+    xray, projected, difference = (_upright(nodes[role]) for role in ("xray", "projected", "difference"))
+    low, high = np.percentile(xray, (1, 99))
+    limit = 0.5 * float(high - low)
+    return beside([gray(xray, low, high), gray(projected, low, high), colored(difference, -limit, limit, "residual")])
+
+
+def _changes_place(background: Any) -> bool:
+    """Whether the slice views have to be fitted: going through the samples of a run, the place stays."""
+    shown = {each.GetBackgroundVolumeID() for each in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")}
+    return shown.isdisjoint({node.GetID() for role, node in run_of(background).items() if _is_ct(role)})
+
+
+def _is_ct(role: str) -> bool:
+    return role == "ct" or role.startswith("sample_")
+
+
+def _color_spread(spread: Any) -> None:
+    display = spread.GetDisplayNode()
+    top = max(100.0, float(np.percentile(_voxels(spread), 99.5)))
+    with slicer.util.NodeModify(display):
+        display.SetAutoWindowLevel(False)
+        display.SetWindowLevel(top, top / 2)
+        display.SetAndObserveColorNodeID(color_node("spread").GetID())
+        display.SetThreshold(_LEAST_SPREAD, 65535)
+        display.SetApplyThreshold(True)
+
+
+def _show_legend(spread: Any, on: bool) -> None:
+    if on:
+        show_legend(spread, "Spread [HU]", slicer.util.getNodesByClass("vtkMRMLSliceNode")[:1], "%.0f")
+    elif (legend := slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(spread)) is not None:
+        legend.SetVisibility(False)
+
+
+def _voxels(node: Any) -> Any:
+    """Every 16th voxel of a volume, enough for percentiles."""
+    return numpy_support.vtk_to_numpy(node.GetImageData().GetPointData().GetScalars())[::16]
+
+
+def _upright(node: Any) -> Any:
+    """A coronal slice as (rows from head to foot, columns), at most `_WIDTH` pixels across."""
+    array = np.asarray(slicer.util.arrayFromVolume(node), float)[::-1, 0, :]
+    step = -(-array.shape[1] // _WIDTH)
+    rows, columns = (count // step * step for count in array.shape)
+    return array[:rows, :columns].reshape(rows // step, step, columns // step, step).mean(axis=(1, 3))

@@ -1,0 +1,188 @@
+"""X-rays in the scene: opened, looked at, and handed to a job as the file they came from, where that is still there.
+
+A DICOM file says more than the volume that Slicer makes of it: which of its values are bright, how the image is to be
+shown, which side the tube stood at. So the file is read again, by the same function as in the computation.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import slicer
+import slicer.util
+
+from deeprecon.ctpa.observe.film import oriented
+from deeprecon.ctpa.parameters import SynthesizeParameters
+from deeprecon.data.dicom.series import is_dicom
+from deeprecon.data.errors import InputError
+from deeprecon.data.files import atomic_path
+from deeprecon.data.radiograph import PICTURES, Radiograph, radiograph_from_volume, read_radiograph
+from deeprecon.data.volume import Volume
+from deeprecon.data.volume_io import write_volume
+from deeprecon.scene.nodes.volumes import node_from_volume, volume_from_node
+
+_ORIGIN = "DeepRecon.XrayOrigin"
+"""Attribute of an X-ray that was opened here: its file, what that says, and a checksum of the voxels it goes with."""
+_VOLUMES = (".nii.gz", ".nii", ".nrrd", ".mha")
+"""Volume files that are whole by themselves."""
+PREVIEW_SIDE = 240
+"""Longer side of the preview in pixels."""
+
+
+def open_xray(path: Path) -> Any:
+    """Load an X-ray file into the scene as a coronal slice; returns its vtkMRMLScalarVolumeNode.
+
+    Raises:
+        InputError: as `read_radiograph`.
+    """
+    name = path.name.removesuffix(".gz")
+    return node_from_radiograph(read_radiograph(path), slicer.mrmlScene.GenerateUniqueName(Path(name).stem), path)
+
+
+def node_from_radiograph(radiograph: Radiograph, name: str, path: Path | None = None) -> Any:
+    """Put a radiograph into the scene; pixels whose size is unknown are shown as 1 mm."""
+    node = node_from_volume(_as_volume(radiograph), name)
+    origin = {
+        "file": None if path is None else str(path.resolve()),
+        "spacing": radiograph.spacing,
+        "view": radiograph.view,
+        "notes": list(radiograph.notes),
+        "source_distance": radiograph.source_distance,
+        "checksum": _checksum(node),
+    }
+    node.SetAttribute(_ORIGIN, json.dumps(origin))
+    return node
+
+
+def radiograph_of(node: Any) -> Radiograph:
+    """What the computation will read of an X-ray node.
+
+    Raises:
+        InputError: no X-ray, such as a CT or a lateral view, or an image that cannot be used.
+    """
+    dimensions = (0, 0, 0) if node.GetImageData() is None else node.GetImageData().GetDimensions()
+    if 0 not in dimensions and 1 not in dimensions:
+        size = " x ".join(map(str, dimensions))
+        raise InputError(
+            f"{node.GetName()} is a volume of {size} voxels, not an X-ray.", "Choose a single frontal image."
+        )
+    source = source_of(node)
+    if source is not None:
+        return read_radiograph(source)
+    origin = _origin(node)
+    found = radiograph_from_volume(volume_from_node(node))
+    if origin is None:
+        return found
+    spacing = None if origin["spacing"] is None else (float(origin["spacing"][0]), float(origin["spacing"][1]))
+    said = (str(origin["view"]), node.GetName(), tuple(origin["notes"]), origin["source_distance"])
+    return Radiograph(found.image, spacing, *said)
+
+
+def source_of(node: Any) -> Path | None:
+    """The file that an X-ray node shows, None where there is none any more, or where the node was changed since."""
+    origin = _origin(node)
+    if origin is not None:
+        found = origin["file"]
+    elif (found := _dicom_file(node)) is None:
+        storage = node.GetStorageNode()
+        found = storage.GetFileName() if storage is not None and not node.GetModifiedSinceRead() else None
+    path = Path(found) if found else None
+    return path if path is not None and path.is_file() and _ending(path) else None
+
+
+def write_xray(node: Any, folder: Path) -> tuple[str, Radiograph | None]:
+    """Put an X-ray into a job's folder of inputs under a neutral name.
+
+    Returns:
+        Name of the file; and, where it is not the original one, the X-ray itself, of which the file cannot say from
+        where it was taken.
+
+    Raises:
+        InputError: as `radiograph_of`.
+    """
+    source = source_of(node)
+    if source is not None:
+        name = f"xray{_ending(source)}"
+        shutil.copyfile(source, folder / name)
+        return name, None
+    radiograph = radiograph_of(node)
+    if radiograph.spacing is None:  # a picture does not tell the size of its pixels either
+        _write_picture(folder / "xray.png", radiograph.image)
+        return "xray.png", radiograph
+    write_volume(folder / "xray.nrrd", _as_volume(radiograph))
+    return "xray.nrrd", radiograph
+
+
+def facts(radiograph: Radiograph) -> str:
+    """An X-ray in words: pixels, their size, the view."""
+    rows, columns = radiograph.image.shape
+    size = "whose size is not stated"
+    if radiograph.spacing is not None:
+        width, height = columns * radiograph.spacing[0], rows * radiograph.spacing[1]
+        size = f"of {radiograph.spacing[0]:.3f} mm: {width:.0f} x {height:.0f} mm"
+    view = f"{radiograph.view} view" if radiograph.view else "view not stated"
+    return f"{columns} x {rows} pixels {size}; {view}."
+
+
+def preview(radiograph: Radiograph, parameters: SynthesizeParameters) -> npt.NDArray[np.uint8]:
+    """The X-ray as the computation will turn it, small, as gray values (rows, columns)."""
+    image = oriented(radiograph.image, parameters.turn, parameters.flip, parameters.invert)
+    step = max(1, -(-max(image.shape) // PREVIEW_SIDE))
+    rows, columns = (count // step * step for count in image.shape)
+    blocks = image[:rows, :columns].reshape(rows // step, step, columns // step, step)
+    low, high = np.percentile(blocks, (0.5, 99.5))
+    small: npt.NDArray[np.uint8] = np.rint(
+        255 * np.clip((blocks.mean(axis=(1, 3)) - low) / max(high - low, 1e-9), 0, 1)
+    ).astype(np.uint8)
+    return small
+
+
+def _as_volume(radiograph: Radiograph) -> Volume:
+    """A coronal slice, its middle at the origin; a chest that stands upright is upright in the coronal view."""
+    rows, columns = radiograph.image.shape
+    width, height = radiograph.spacing or (1.0, 1.0)
+    affine = np.diag([-width, -1.0, height, 1.0])
+    affine[:3, 3] = 0.5 * (columns - 1) * width, 0.0, -0.5 * (rows - 1) * height
+    return Volume(np.ascontiguousarray(radiograph.image[::-1, None, :]), affine, radiograph.name)
+
+
+def _origin(node: Any) -> dict[str, Any] | None:
+    """What was noted when the X-ray was opened here; None where its voxels are others now."""
+    text = node.GetAttribute(_ORIGIN)
+    if not text:
+        return None
+    origin: dict[str, Any] = json.loads(text)
+    return origin if origin["checksum"] == _checksum(node) else None
+
+
+def _checksum(node: Any) -> int:
+    return zlib.crc32(slicer.util.arrayFromVolume(node).tobytes())
+
+
+def _dicom_file(node: Any) -> str | None:
+    """The file in Slicer's DICOM database that a node was loaded from; None for one that is there no more."""
+    instances = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
+    database = getattr(slicer, "dicomDatabase", None)
+    if len(instances) != 1 or database is None:
+        return None
+    return database.fileForInstance(instances[0]) or None
+
+
+def _ending(path: Path) -> str:
+    """How a copy of an X-ray's file has to end; empty for a file that is not whole by itself."""
+    name = path.name.lower()
+    ending = next((each for each in (*PICTURES, *_VOLUMES) if name.endswith(each)), "")
+    return ending or (".dcm" if is_dicom(path) else "")
+
+
+def _write_picture(path: Path, image: npt.NDArray[np.float32]) -> None:
+    import SimpleITK as sitk
+
+    with atomic_path(path) as part:
+        sitk.WriteImage(sitk.GetImageFromArray(np.rint(65535 * image).astype(np.uint16)), str(part))

@@ -1,0 +1,79 @@
+"""Three slice views of one plane beside each other, each with an image of its own, and back to the user's layout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import slicer
+import slicer.util
+
+from deeprecon.scene.display.views import layout_manager
+
+BESIDE = 5201
+"""Number of the layout of three slice views beside each other; Slicer leaves numbers above 500 to modules."""
+_EARLIER_LAYOUT = "DeepRecon.EarlierLayout"
+"""Attribute of the layout node: what the user had before the views were put side by side."""
+SLICES = ("Red", "Yellow", "Green")
+
+
+def lay_out(beside: bool) -> None:
+    """Put the views side by side, or back as they were."""
+    manager = layout_manager()
+    node = manager.layoutLogic().GetLayoutNode()
+    if not node.IsLayoutDescription(BESIDE):
+        node.AddLayoutDescription(BESIDE, _description())
+    if beside and manager.layout != BESIDE:
+        node.SetAttribute(_EARLIER_LAYOUT, str(manager.layout))
+        manager.setLayout(BESIDE)
+        for name in SLICES:
+            manager.sliceWidget(name).mrmlSliceNode().SetOrientationToAxial()
+    elif not beside and manager.layout == BESIDE:
+        manager.setLayout(int(node.GetAttribute(_EARLIER_LAYOUT) or slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView))
+        for name in SLICES:
+            manager.sliceWidget(name).mrmlSliceNode().SetOrientationToDefault()
+
+
+def show_beside(images: Sequence[Any]) -> None:
+    """Show volume nodes in the views from left to right; the views move together."""
+    manager = layout_manager()
+    for index, name in enumerate(SLICES):
+        widget = manager.sliceWidget(name)
+        composite = widget.mrmlSliceCompositeNode()
+        composite.SetLinkedControl(False)  # each view has an image of its own
+        image = images[index] if index < len(images) else None
+        composite.SetBackgroundVolumeID(None if image is None else image.GetID())
+        composite.SetForegroundVolumeID(None)
+        composite.SetLabelVolumeID(None)
+        widget.mrmlSliceNode().RotateToVolumePlane(images[0])
+    for name in SLICES:
+        manager.sliceWidget(name).mrmlSliceCompositeNode().SetLinkedControl(True)  # they move together
+    slicer.util.resetSliceViews()
+
+
+def show_upon(background: Any, foreground: Any, fade: float) -> None:
+    """Show one or two volume nodes in all slice views, the second upon the first; the views are linked."""
+    slicer.util.setSliceViewerLayers(
+        background=background, foreground=foreground, foregroundOpacity=fade, label=None, fit=True,
+        rotateToVolumePlane=True,
+    )  # fmt: skip
+    for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
+        composite.SetLinkedControl(True)
+
+
+def view_nodes() -> list[Any]:
+    """The slice nodes of the three views, from left to right."""
+    manager = layout_manager()
+    return [manager.sliceWidget(name).mrmlSliceNode() for name in SLICES]
+
+
+def _description() -> str:
+    colors = {"Red": "#F34A33", "Yellow": "#EDD54C", "Green": "#6EB04B"}
+    views = "".join(
+        f'<item><view class="vtkMRMLSliceNode" singletontag="{name}">'
+        '<property name="orientation" action="default">Axial</property>'
+        f'<property name="viewlabel" action="default">{name[0]}</property>'
+        f'<property name="viewcolor" action="default">{color}</property></view></item>'
+        for name, color in colors.items()
+    )
+    return f'<layout type="horizontal">{views}</layout>'

@@ -1,0 +1,128 @@
+"""A diffusion scan's enhancement as nodes see it: what the user chose, written as a job folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deeprecon.data.diffusion.files import write_dwi
+from deeprecon.data.errors import InputError
+from deeprecon.data.volume import Volume
+from deeprecon.data.volume_io import write_volume
+from deeprecon.dwmri.parameters import EnhanceParameters
+from deeprecon.jobs.job import Job, bundle_input
+from deeprecon.jobs.parameters import to_json
+from deeprecon.scene.dwmri.nodes import empty_like, scan_from_node
+from deeprecon.scene.nodes.segmentations import segment_names, segment_volume
+from deeprecon.scene.nodes.volumes import volume_from_node
+
+OUTPUT = "output"
+"""Folder of the results below the job folder."""
+PIPELINE = Path("derivatives") / "deeprecon"
+"""Where the panel puts the results of a dataset, below its folder, as BIDS has it."""
+
+
+@dataclass(frozen=True)
+class DwiNodes:
+    """The nodes of one enhancement.
+
+    Attributes:
+        dwi: vtkMRMLDiffusionWeightedVolumeNode, or vtkMRMLSequenceNode of volumes.
+        mask: vtkMRMLLabelMapVolumeNode or vtkMRMLSegmentationNode, all of whose segments are inside; None to have the
+            head found.
+        bundle: folder of a model that `dwmri train` made; None for the method in the settings.
+    """
+
+    dwi: Any
+    mask: Any = None
+    bundle: Path | None = None
+
+    def missing(self) -> str:
+        """What has to be chosen before a run can start, in words; empty when nothing is missing."""
+        return "" if self.dwi is not None else "Choose a diffusion scan."
+
+
+def write_job(
+    folder: Path, nodes: DwiNodes, parameters: EnhanceParameters, device: str = "auto", seed: int = 0
+) -> dict[str, str]:
+    """Write nodes as files with neutral names and job.json into `folder`.
+
+    Args:
+        folder: of the job.
+        nodes: the inputs.
+        parameters: the settings.
+        device: "auto", "cpu", "cuda:0", ...
+        seed: of every random number.
+
+    Returns:
+        File name -> name of the node, for messages.
+
+    Raises:
+        InputError: something is missing, the settings contradict themselves, or a node cannot be used.
+    """
+    reasons = [reason for reason in (nodes.missing(), *parameters.validate()) if reason]
+    if reasons:
+        raise InputError(reasons[0])
+    scan = scan_from_node(nodes.dwi)
+    mask = None if nodes.mask is None else _mask(nodes)
+    (folder / "inputs").mkdir(parents=True, exist_ok=True)
+    inputs, names = {"dwi": "inputs/dwi.nrrd", **bundle_input(nodes.bundle)}, {"dwi.nrrd": nodes.dwi.GetName()}
+    write_dwi(folder / inputs["dwi"], scan)
+    if mask is not None:
+        inputs["mask"], names["mask.nrrd"] = "inputs/mask.nrrd", nodes.mask.GetName()
+        write_volume(folder / inputs["mask"], mask)
+    Job("dwmri", "enhance", inputs, to_json(parameters), output=OUTPUT, device=device, seed=seed).save(folder)
+    return names
+
+
+def write_folder_job(
+    folder: Path,
+    dataset: Path,
+    target: Path,
+    bundle: Path | None,
+    parameters: EnhanceParameters,
+    device: str = "auto",
+    seed: int = 0,
+) -> None:
+    """Write the job that enhances every scan of a BIDS dataset.
+
+    Args:
+        folder: of the job.
+        dataset: folder of the dataset.
+        target: becomes a dataset of derivatives.
+        bundle: as in `DwiNodes`.
+        parameters, device, seed: as in `write_job`.
+
+    Raises:
+        InputError: no such folder, or settings that contradict themselves.
+    """
+    if reasons := parameters.validate():
+        raise InputError(reasons[0])
+    if not dataset.is_dir():
+        raise InputError(f"There is no folder {dataset}.", "Choose the folder of a BIDS dataset.")
+    inputs = {"bids": str(dataset.resolve()), **bundle_input(bundle)}
+    output = str(target.resolve())
+    Job("dwmri", "enhance", inputs, to_json(parameters), output=output, device=device, seed=seed).save(folder)
+
+
+def _mask(nodes: DwiNodes) -> Volume:
+    """The mask as 0 and 1, a segmentation's on the grid of the scan.
+
+    Raises:
+        InputError: it is empty.
+    """
+    if not nodes.mask.IsA("vtkMRMLSegmentationNode"):
+        drawn = volume_from_node(nodes.mask)
+        inside = np.asarray(drawn.array) > 0
+    else:
+        grid = empty_like(nodes.dwi)
+        drawn = volume_from_node(grid)
+        inside = np.zeros(drawn.array.shape, bool)
+        for key in segment_names(nodes.mask):
+            inside |= np.asarray(segment_volume(nodes.mask, key, grid).array) > 0
+    if not inside.any():
+        raise InputError(f"The mask {nodes.mask.GetName()} is empty on the scan.", "Draw it, or choose none.")
+    return Volume(inside.astype(np.uint8), drawn.ijk_to_ras, "mask")

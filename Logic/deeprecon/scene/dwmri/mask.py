@@ -1,0 +1,46 @@
+"""The brain mask of a diffusion scan, to be edited: a segment on the mean of the b0 volumes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from deeprecon.data.segmentation import Segment, Segmentation
+from deeprecon.dwmri.observe.mask import find_mask
+from deeprecon.scene.dwmri.nodes import mean_volume, scan_from_node
+from deeprecon.scene.nodes.segmentations import node_from_segmentation
+from deeprecon.scene.nodes.volumes import node_from_volume, volume_from_node
+
+_COLOR = (0.95, 0.85, 0.30)
+
+
+def mask_to_edit(scan_node: Any, mask_node: Any = None) -> tuple[Any, Any]:
+    """The mask as a segmentation, and the image to draw on.
+
+    Args:
+        scan_node: vtkMRMLDiffusionWeightedVolumeNode or vtkMRMLSequenceNode.
+        mask_node: vtkMRMLSegmentationNode, which is edited itself; vtkMRMLLabelMapVolumeNode, which is copied; None to
+            begin with the head as it is found.
+
+    Returns:
+        vtkMRMLSegmentationNode and vtkMRMLScalarVolumeNode.
+
+    Raises:
+        InputError: a scan or mask that cannot be used.
+    """
+    drawn = mask_node if mask_node is not None and mask_node.IsA("vtkMRMLSegmentationNode") else None
+    image = None if drawn is None else drawn.GetNodeReference(drawn.GetReferenceImageGeometryReferenceRole())
+    scan = scan_from_node(scan_node)
+    name = scan_node.GetName()
+    if image is None:
+        image = node_from_volume(mean_volume(scan), f"{name} mean b0")
+    if drawn is None:
+        if mask_node is None:
+            mask, ijk_to_ras = find_mask(scan), scan.ijk_to_ras
+        else:
+            labels = volume_from_node(mask_node)
+            mask, ijk_to_ras = np.asarray(labels.array) > 0, labels.ijk_to_ras
+        brain = Segmentation((Segment("Brain", mask, _COLOR, ""),), ijk_to_ras, name)
+        drawn = node_from_segmentation(brain, f"{name} mask", image)
+    return drawn, image

@@ -1,0 +1,19 @@
+"""The sample scan in the scene: the method's phantom with noise, made by code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import slicer
+
+from deeprecon.dwmri.simulate.head import make_phantom
+from deeprecon.scene.dwmri.nodes import node_from_scan
+
+NAME = "Sample DWI"
+SHAPE, B0, SHELLS, SNR = (24, 48, 48), 3, ((1000.0, 30),), 20.0
+
+
+def load_sample_scan() -> Any:
+    """Make the sample scan and load it as a diffusion weighted volume; returns its node."""
+    made = make_phantom(SHAPE, B0, SHELLS, SNR)
+    return node_from_scan(made.noisy, slicer.mrmlScene.GenerateUniqueName(NAME))

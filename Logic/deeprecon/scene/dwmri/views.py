@@ -1,0 +1,258 @@
+"""Before and after in the slice views: faded into each other, or side by side in linked views of the same plane."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import slicer
+import slicer.util
+from vtk.util import numpy_support
+
+from deeprecon.scene.display.side_by_side import lay_out, show_beside, show_upon, view_nodes
+from deeprecon.scene.display.views import layout_manager
+from deeprecon.scene.dwmri.nodes import SEQUENCE, count_volumes, gradients_of
+from deeprecon.scene.dwmri.result import images_of
+from deeprecon.scene.nodes.models import color_node, show_legend
+
+_SIGMAS = 3.0
+"""Noise levels at the ends of the residual's colors."""
+_ENDS = {
+    "fa": (0.0, 1.0),
+    "md": (0.0, 3e-3),  # mm2/s, that of free water
+    "fa_change": (-0.2, 0.2),
+    "md_change": (-5e-4, 5e-4),
+}
+"""Values at the ends of the colors, where they are the same for all scans."""
+_RAMP_OF = {
+    "fa_change": "residual",
+    "md_change": "residual",
+    "noise": "spread",
+    "uncertainty": "spread",
+}
+"""Color ramps of maps that are no images of the head; the others are gray."""
+LEGENDS = {
+    "residual": ("Residual", "%.0f"),
+    "fa": ("FA", "%.2f"),
+    "md": ("MD mm2/s", "%.1e"),
+    "fa_change": ("FA change", "%.2f"),
+    "md_change": ("MD change", "%.1e"),
+    "noise": ("Noise", "%.3g"),
+    "uncertainty": ("Error", "%.3g"),
+}
+"""Title of a map's legend, and the format of its numbers."""
+_LEGEND_PLACE = (0.97, 0.92)
+_GRAY = "vtkMRMLColorTableNodeGrey"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What can be compared.
+
+    Attributes:
+        text: for the user.
+        before, after: roles of the run, "input" for the scan that was enhanced; `before` is empty where there is none.
+        third: role shown beside the two where views are side by side; empty for none.
+        note: how to read it.
+    """
+
+    text: str
+    before: str
+    after: str
+    third: str = ""
+    note: str = ""
+
+
+_COLORS = "Red: left to right, green: front to back, blue: up and down; as bright as FA."
+PICTURES = {
+    "scan": Picture("Scan before and after", "input", "dwi", "residual"),
+    "residual": Picture("Residual (before minus after)", "", "residual"),
+    "fa": Picture("FA before and after", "fa_before", "fa_after", "fa_change"),
+    "color_fa": Picture("Color FA before and after", "color_fa_before", "color_fa_after", "fa_change", _COLORS),
+    "md": Picture("MD before and after", "md_before", "md_after", "md_change"),
+    "noise": Picture("Noise level", "", "noise"),
+    "uncertainty": Picture("Uncertainty (standard error)", "", "uncertainty"),
+}
+
+
+def describe(scan: Any, name: str, number: int) -> str:
+    """What is shown, in words: the volume where a series is shown, else how to read the picture.
+
+    Args:
+        scan: result of an enhancement.
+        name: one of `PICTURES`.
+        number: of the volume.
+    """
+    if not is_series(name) or number >= count_volumes(scan):
+        return PICTURES[name].note
+    table = gradients_of(scan)
+    if table.b0[number]:
+        return f"Volume {number}: b0"
+    right, front, up = table.directions[number]
+    return f"Volume {number}: b = {table.bvals[number]:.0f}, direction ({right:.2f}, {front:.2f}, {up:.2f}) RAS"
+
+
+def is_series(name: str) -> bool:
+    """Whether a picture shows one volume of many."""
+    return PICTURES[name].after in ("dwi", "residual")
+
+
+def offered(result_node: Any) -> list[str]:
+    """Names of the pictures that a result has all images for."""
+    roles = set(images_of(result_node))
+    return [name for name, picture in PICTURES.items() if {picture.before, picture.after} - {""} <= roles]
+
+
+def show_picture(result_node: Any, name: str, fade: float = 1.0, beside: bool = False, volume: int = 0) -> None:
+    """Set up images and slice views.
+
+    Args:
+        result_node: scan that an enhancement gave.
+        name: one of `PICTURES`.
+        fade: 0 shows before, 1 after.
+        beside: before, after and what changed in three linked views of the same plane.
+        volume: of the scans and the residual.
+    """
+    picture, images = PICTURES[name], images_of(result_node)
+    roles = [role for role in (picture.before, picture.after, picture.third) if images.get(role) is not None]
+    _set_windows(images)
+    select_volume(result_node, volume)
+    if layout_manager() is None:
+        return
+    beside = beside and bool(picture.before)
+    lay_out(beside)
+    views = view_nodes()
+    if beside:
+        show_beside([_shown(images[role]) for role in roles])
+        _show_legends(images, dict(zip(roles[1:], views[1:], strict=False)))  # the first has the colors of the second
+        return
+    pair = [_shown(images[role]) for role in roles if role != picture.third]
+    show_upon(pair[0], pair[1] if len(pair) > 1 else None, fade)
+    _show_legends(images, {picture.after: views[0]})
+
+
+def show_scan(node: Any) -> None:
+    """Show a scan, or any volume, by itself."""
+    if layout_manager() is not None:
+        lay_out(False)
+        show_upon(_shown(node), None, 1.0)
+        for legend in slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode"):
+            if legend.GetDisplayableNode() is not None and legend.GetDisplayableNode().IsA("vtkMRMLVolumeNode"):
+                legend.SetVisibility(False)
+
+
+def fade_to(fade: float) -> None:
+    """Blend the slice views from before (0) to after (1)."""
+    for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
+        if composite.GetBackgroundVolumeID() is not None:
+            composite.SetForegroundOpacity(fade)
+
+
+def select_volume(result_node: Any, volume: int) -> None:
+    """Show this volume of the scan before and after, and of the residual."""
+    images = images_of(result_node)
+    for node in (images.get("input"), images.get("dwi"), images.get("residual")):
+        if node is None:
+            continue
+        if node.IsA(SEQUENCE):
+            browser = _browser(node)
+            browser.SetSelectedItemNumber(min(volume, node.GetNumberOfDataNodes() - 1))
+            slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+        elif node.GetDisplayNode() is not None:
+            node.GetDisplayNode().SetDiffusionComponent(min(volume, node.GetNumberOfGradients() - 1))
+    _set_scan_windows(images, volume)
+
+
+def _shown(node: Any) -> Any:
+    """The node that views can show: of a sequence, the volume that its browser has selected."""
+    if not node.IsA(SEQUENCE):
+        return node
+    browser = _browser(node)
+    slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+    return browser.GetProxyNode(node)
+
+
+def _browser(sequence: Any) -> Any:
+    for browser in slicer.util.getNodesByClass("vtkMRMLSequenceBrowserNode"):
+        if browser.IsSynchronizedSequenceNode(sequence, True):
+            return browser
+    browser = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", f"{sequence.GetName()} browser")
+    browser.AddSynchronizedSequenceNode(sequence)
+    slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+    return browser
+
+
+def _set_windows(images: dict[str, Any]) -> None:
+    """Fixed windows and colors of the maps: the same before and after, so that what differs is the image."""
+    for role, node in images.items():
+        if role in ("input", "dwi", "residual", "mask", "figures") or role.startswith("color"):
+            continue
+        name = role.removesuffix("_before").removesuffix("_after")
+        ends = _ENDS.get(name) or (0.0, _top(node))
+        _window(node.GetDisplayNode(), *ends, _color(_RAMP_OF.get(name)))
+
+
+def _color(ramp: str | None) -> str:
+    return _GRAY if ramp is None else str(color_node(ramp).GetID())
+
+
+def _set_scan_windows(images: dict[str, Any], volume: int) -> None:
+    reference = images.get("dwi")
+    if reference is None:
+        return
+    top = _top(_shown(reference), volume)
+    for role in ("input", "dwi"):
+        if images.get(role) is not None:
+            _window(_shown(images[role]).GetDisplayNode(), 0.0, top, _GRAY)
+    if images.get("residual") is not None and images.get("noise") is not None:
+        limit = _SIGMAS * float(np.median(_inside(images["noise"])))
+        _window(_shown(images["residual"]).GetDisplayNode(), -limit, limit, _GRAY)  # no difference is middle gray
+
+
+def _window(display: Any, low: float, high: float, color: str) -> None:
+    if display is None:
+        return
+    with slicer.util.NodeModify(display):
+        display.SetAutoWindowLevel(False)
+        display.SetWindowLevel(high - low, (high + low) / 2)
+        display.SetInterpolate(True)
+        if slicer.mrmlScene.GetNodeByID(color) is not None:
+            display.SetAndObserveColorNodeID(color)
+
+
+def _show_legends(images: dict[str, Any], shown: dict[str, Any]) -> None:
+    """A legend for each map in its view; those of the other images go.
+
+    Args:
+        images: role -> node of the run.
+        shown: role -> slice node of the view with its legend.
+    """
+    logic = slicer.vtkSlicerColorLogic
+    for role, node in images.items():
+        if role in ("mask", "figures"):
+            continue
+        node = _shown(node)
+        legend = logic.GetColorLegendDisplayNode(node)
+        name = role.removesuffix("_before").removesuffix("_after")
+        if role in shown and name in LEGENDS:
+            title, number_format = LEGENDS[name]
+            legend = show_legend(node, title, [shown[role]], number_format)
+            legend.RemoveAllViewNodeIDs()
+            legend.AddViewNodeID(shown[role].GetID())
+            legend.SetPosition(*_LEGEND_PLACE)  # each has a view of its own
+        elif legend is not None:
+            legend.SetVisibility(False)
+
+
+def _top(node: Any, volume: int = 0) -> float:
+    """Just below the brightest value of an image, or of one volume of a scan."""
+    values = numpy_support.vtk_to_numpy(node.GetImageData().GetPointData().GetScalars())
+    if values.ndim > 1:
+        values = values[:, min(volume, values.shape[1] - 1)]
+    return max(float(np.percentile(values, 99.7)), 1e-9)
+
+
+def _inside(node: Any) -> Any:
+    values = numpy_support.vtk_to_numpy(node.GetImageData().GetPointData().GetScalars())
+    return values[values > 0] if (values > 0).any() else values

@@ -1,0 +1,235 @@
+"""A scar reconstruction as nodes see it: what the user chose, written as a job folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deeprecon.data.errors import InputError
+from deeprecon.data.markups import write_markups
+from deeprecon.data.mesh.files import FRAMES, SCALES, write_mesh
+from deeprecon.data.mesh.mesh import Mesh, with_points
+from deeprecon.data.segmentation import Segment, Segmentation, write_segmentation
+from deeprecon.data.volume_io import write_volume
+from deeprecon.jobs.job import Job
+from deeprecon.jobs.parameters import to_json
+from deeprecon.scar.parameters import Frame, ReconstructParameters, Unit
+from deeprecon.scene.nodes.markups import points_from_node
+from deeprecon.scene.nodes.models import mesh_from_node
+from deeprecon.scene.nodes.segmentations import find_segments, segment_names, segment_volume
+from deeprecon.scene.nodes.volumes import volume_from_node
+
+OUTPUT = "output"
+"""Folder of the results below the job folder."""
+
+COLORS = {
+    "myocardium": (0.7, 0.35, 0.3),
+    "scar": (0.95, 0.85, 0.2),
+    "core": (0.75, 0.05, 0.1),
+    "border-zone": (1.0, 0.62, 0.2),
+    "no-reflow": (0.3, 0.3, 0.6),
+    "remote": (0.3, 0.7, 0.4),
+    "blood-pool": (0.85, 0.24, 0.24),
+    "right-blood-pool": (0.27, 0.45, 0.8),
+}
+"""Roles whose segments go into a job, and their colors there."""
+
+BY_NAME = ("core", "border-zone", "blood-pool", "right-blood-pool")
+"""Roles whose segments are taken by their names: nobody has to choose them."""
+
+
+@dataclass(frozen=True)
+class ScarStack:
+    """Slices beside those of the first stack, such as one of the long-axis views.
+
+    Attributes:
+        segmentation: vtkMRMLSegmentationNode with the wall; its segments are taken by their names.
+        volume: LGE vtkMRMLScalarVolumeNode or None.
+    """
+
+    segmentation: Any = None
+    volume: Any = None
+
+
+@dataclass(frozen=True)
+class ScarNodes:
+    """The nodes of one reconstruction.
+
+    Attributes:
+        segmentation: vtkMRMLSegmentationNode with the wall.
+        segments: role ("myocardium", "scar", "no-reflow", "remote") -> segment ID; roles left out are not there, but
+            for those of `BY_NAME`, which are found by the segments' names.
+        volume: LGE vtkMRMLScalarVolumeNode or None.
+        mesh: vtkMRMLModelNode or None.
+        from_intensities: take the scar from the volume's intensities instead of from the scar segment.
+        mesh_unit, mesh_frame: what the user answered about the mesh's coordinates; `AUTO` reads them as all of the
+            scene, in RAS mm.
+        landmarks: vtkMRMLMarkupsFiducialNode with points named apex and base and, for the 17 segments, anterior
+            insertion and inferior insertion; None where the blood pools have to tell.
+        stacks: what was imaged beside the segmentation and the volume, which are the first stack.
+    """
+
+    segmentation: Any
+    segments: Mapping[str, str] = field(default_factory=dict)
+    volume: Any = None
+    mesh: Any = None
+    from_intensities: bool = False
+    mesh_unit: Unit = Unit.AUTO
+    mesh_frame: Frame = Frame.AUTO
+    landmarks: Any = None
+    stacks: tuple[ScarStack, ...] = ()
+
+    @property
+    def mesh_scale(self) -> npt.NDArray[np.float64]:
+        """(3,) factors that bring the mesh's coordinates to RAS mm."""
+        unit = Unit.MM if self.mesh_unit is Unit.AUTO else self.mesh_unit
+        frame = Frame.RAS if self.mesh_frame is Frame.AUTO else self.mesh_frame
+        return SCALES[unit.value] * FRAMES[frame.value]
+
+    def missing(self) -> str:
+        """What has to be chosen before a run can start, in words; empty when nothing is missing."""
+        if self.segmentation is None:
+            return "Choose a segmentation that holds the myocardium."
+        if not self.segments.get("myocardium"):
+            return "Choose the segment of the myocardium."
+        if self.from_intensities and self.volume is None:
+            return "Choose the LGE volume, since the scar comes from its intensities."
+        if not self.from_intensities and not self.segments.get("scar"):
+            return "Choose the scar segment (an empty one if there is no scar), or take the scar from intensities."
+        for number, stack in enumerate(self.stacks, 2):
+            if stack.segmentation is None:
+                return f"Choose the segmentation of stack {number}."
+            if "myocardium" not in _segments_like(self, stack):
+                return (
+                    f"{stack.segmentation.GetName()} has no segment whose name tells the myocardium: rename it, "
+                    "such as the one of the first stack is called."
+                )
+            if (stack.volume is None) != (self.volume is None):
+                without = "the first stack" if self.volume is None else f"stack {number}"
+                return f"Choose the LGE volume of {without} too, or none for any stack."
+        return ""
+
+
+def write_job(
+    folder: Path,
+    nodes: ScarNodes,
+    parameters: ReconstructParameters,
+    device: str = "auto",
+    seed: int = 0,
+    verb: str = "reconstruct",
+) -> dict[str, str]:
+    """Write nodes as files with neutral names and job.json into `folder`.
+
+    Args:
+        folder: of the job.
+        nodes: the inputs.
+        parameters: the settings.
+        device: "auto", "cpu", "cuda:0", ...
+        seed: of every random number.
+        verb: "reconstruct", or another one with the same inputs and settings.
+
+    Returns:
+        File name -> name of the node, for messages.
+
+    Raises:
+        InputError: something is missing, the settings contradict themselves, or a node cannot be used.
+    """
+    reasons = [reason for reason in (nodes.missing(), *parameters.validate()) if reason]
+    if reasons:
+        raise InputError(reasons[0])
+    (folder / "inputs").mkdir(parents=True, exist_ok=True)
+    images, drawn = [], []
+    made: dict[str, Any] = {}
+    for number, (stack, segments) in enumerate(_stacks(nodes), 1):
+        mark = "" if number == 1 else str(number)
+        if stack.volume is not None:
+            images.append(f"inputs/lge{mark}.nrrd")
+            write_volume(folder / images[-1], volume_from_node(stack.volume))
+            made[f"lge{mark}.nrrd"] = stack.volume
+        drawn.append(f"inputs/segmentation{mark}.seg.nrrd")
+        write_segmentation(folder / drawn[-1], _segmentation(stack, segments))
+        made[f"segmentation{mark}.seg.nrrd"] = stack.segmentation
+    inputs: dict[str, Any] = {"myocardium": drawn}
+    if images:
+        inputs["lge"] = images
+    if not nodes.from_intensities:
+        inputs["scar"] = drawn
+    if nodes.mesh is not None:
+        mesh = mesh_from_node(nodes.mesh)
+        inputs["mesh"] = "inputs/mesh.vtu" if mesh.is_volume else "inputs/mesh.vtp"
+        placed = Mesh(with_points(mesh.dataset, mesh.points * nodes.mesh_scale), "mesh")
+        write_mesh(folder / inputs["mesh"], placed, "mm", "lps")  # the axes that Slicer itself writes
+        made[Path(inputs["mesh"]).name] = nodes.mesh
+    if nodes.landmarks is not None:
+        inputs["landmarks"] = "inputs/landmarks.mrk.json"
+        write_markups(folder / inputs["landmarks"], points_from_node(nodes.landmarks))
+        made["landmarks.mrk.json"] = nodes.landmarks
+    parameters = replace(parameters, mesh_unit=Unit.MM, mesh_frame=Frame.LPS)
+    Job("scar", verb, inputs, to_json(parameters), output=OUTPUT, device=device, seed=seed).save(folder)
+    return {name: node.GetName() for name, node in made.items()}
+
+
+def _segmentation(stack: ScarStack, segments: Mapping[str, str]) -> Segmentation:
+    """The segments of a stack, named by their roles, on the grid of its volume where there is one.
+
+    Raises:
+        InputError: there is no wall.
+    """
+    volumes = {role: segment_volume(stack.segmentation, key, stack.volume) for role, key in segments.items()}
+    wall = volumes["myocardium"]
+    if not np.asarray(wall.array).any():
+        name = stack.segmentation.GetSegmentation().GetSegment(segments["myocardium"]).GetName()
+        raise InputError(f"The segment {name} of the myocardium is empty.", "Draw it, or choose another segment.")
+    parts = tuple(Segment(role, np.asarray(volume.array) > 0, COLORS[role]) for role, volume in volumes.items())
+    return Segmentation(parts, wall.ijk_to_ras, "segmentation", wall.slice_thickness)
+
+
+def _stacks(nodes: ScarNodes) -> Iterator[tuple[ScarStack, dict[str, str]]]:
+    """All stacks, the first one too, and role -> segment ID of what a job needs of each."""
+    yield ScarStack(nodes.segmentation, nodes.volume), _segments_of(nodes)
+    for stack in nodes.stacks:
+        yield stack, _segments_like(nodes, stack)
+
+
+def tells_core(nodes: ScarNodes, parameters: ReconstructParameters) -> bool:
+    """Whether a run fits the scar core by itself, after the scar."""
+    if nodes.from_intensities or nodes.segmentation is None:
+        return bool(parameters.core_threshold)
+    return not {"core", "border-zone"}.isdisjoint(_segments_of(nodes))
+
+
+def _segments_of(nodes: ScarNodes) -> dict[str, str]:
+    """Role -> segment ID of all that a job needs of the first stack; no segment has two roles."""
+    chosen = {role: segment_id for role, segment_id in nodes.segments.items() if segment_id}
+    named = {role: segment_id for role, segment_id in find_segments(nodes.segmentation).items() if role in BY_NAME}
+    return _needed(nodes, named, chosen)
+
+
+def _segments_like(nodes: ScarNodes, stack: ScarStack) -> dict[str, str]:
+    """The same of another stack: called as those that were chosen of the first one, else what their names tell.
+
+    A role that nobody chose of the first stack is left out here too, but for those of `BY_NAME`.
+    """
+    names = segment_names(nodes.segmentation)
+    keys: dict[str, str] = {}
+    for key, name in segment_names(stack.segmentation).items():
+        keys.setdefault(name, key)
+    chosen = {role: names.get(segment_id, "") for role, segment_id in nodes.segments.items()}
+    same = {role: keys[name] for role, name in chosen.items() if name in keys}
+    named = {
+        role: key for role, key in find_segments(stack.segmentation).items() if chosen.get(role) or role in BY_NAME
+    }
+    return _needed(nodes, named, same)
+
+
+def _needed(nodes: ScarNodes, named: Mapping[str, str], chosen: Mapping[str, str]) -> dict[str, str]:
+    """Role -> segment ID, the chosen ones first; without what was drawn of the scar where intensities tell it."""
+    drawn = {"scar", "core", "border-zone", "no-reflow"}
+    left_out = drawn if nodes.from_intensities else {"remote"}
+    found = {role: segment_id for role, segment_id in named.items() if segment_id not in chosen.values()} | dict(chosen)
+    return {role: found[role] for role in COLORS if role in found and role not in left_out}

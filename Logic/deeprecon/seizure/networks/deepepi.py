@@ -1,0 +1,108 @@
+"""DeepEpi, the network of Spahr et al. 2025 (doi 10.1111/epi.18406): 14 convolutions over the wrist's acceleration."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from deeprecon.data.errors import InputError
+from deeprecon.seizure.networks.architecture import (
+    CHANNELS,
+    CODE_STRIDES,
+    DENSE,
+    EPSILON,
+    KERNEL,
+    MOMENTUM,
+    receptive_field,
+)
+
+
+class DeepEpi(nn.Module):
+    """Convolutions without padding, a mean over time, and five dense layers.
+
+    Args:
+        strides: of the 14 convolutions.
+        conv_dropout: share of the channels dropped after each convolution.
+        dense_dropout: share of the features dropped after the first dense layer.
+    """
+
+    def __init__(
+        self, strides: Sequence[int] = CODE_STRIDES, conv_dropout: float = 0.0, dense_dropout: float = 0.025
+    ) -> None:
+        super().__init__()
+        self.strides = tuple(strides)
+        self.minimum = receptive_field(self.strides)
+        widths = (1, *CHANNELS)
+        self.convolutions = nn.Sequential(
+            *(
+                _layer(
+                    nn.Conv1d(widths[index], widths[index + 1], KERNEL, stride),
+                    nn.Dropout1d(conv_dropout) if conv_dropout else None,
+                )
+                for index, stride in enumerate(self.strides)
+            )
+        )
+        sizes = (CHANNELS[-1], *DENSE)
+        self.dense = nn.Sequential(
+            *(
+                _layer(
+                    nn.Linear(sizes[index], sizes[index + 1]),
+                    nn.Dropout(dense_dropout) if index == 0 else None,
+                )
+                for index in range(len(DENSE))
+            ),
+            nn.Linear(DENSE[-1], 2),
+        )
+
+    def forward(self, magnitude: Tensor) -> Tensor:
+        """Logits (B, 2) of no seizure and seizure.
+
+        Args:
+            magnitude: (B, N) acceleration in g, at least `minimum` samples long.
+
+        Raises:
+            InputError: the signal is too short.
+        """
+        if magnitude.shape[-1] < self.minimum:
+            raise InputError(
+                f"The network needs {self.minimum} samples, the signal has {magnitude.shape[-1]}.", "Give a longer one."
+            )
+        return self.head(self.convolutions(magnitude.unsqueeze(1)).mean(dim=2))
+
+    def head(self, features: Tensor) -> Tensor:
+        """Logits (B, 2) of (B, 64) features averaged over a window."""
+        logits: Tensor = self.dense(features)
+        return logits
+
+
+def new_network(
+    seed: int,
+    strides: Sequence[int] = CODE_STRIDES,
+    conv_dropout: float = 0.0,
+    dense_dropout: float = 0.025,
+) -> DeepEpi:
+    """An untrained network, Glorot-uniform weights and biases of 0 as in Keras; torch's generators are left alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = DeepEpi(strides, conv_dropout, dense_dropout)
+        for layer in network.modules():
+            if isinstance(layer, nn.Conv1d | nn.Linear):
+                nn.init.xavier_uniform_(layer.weight)
+                assert layer.bias is not None
+                nn.init.zeros_(layer.bias)
+    return network
+
+
+def _layer(linear: nn.Conv1d | nn.Linear, dropout: nn.Module | None) -> nn.Sequential:
+    width = linear.out_channels if isinstance(linear, nn.Conv1d) else linear.out_features
+    parts: dict[str, nn.Module] = {
+        "linear": linear,
+        "norm": nn.BatchNorm1d(width, eps=EPSILON, momentum=MOMENTUM),
+        "relu": nn.ReLU(),
+    }
+    if dropout is not None:
+        parts["dropout"] = dropout
+    return nn.Sequential(OrderedDict(parts))
