@@ -9,7 +9,7 @@ from typing import Annotated
 
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.parameters import Range, check_ranges
-from deeprecon.scar.observe.threshold import parse_threshold
+from deeprecon.scar.thresholds import parse_threshold
 
 
 class Method(Enum):

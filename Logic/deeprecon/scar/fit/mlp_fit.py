@@ -11,8 +11,8 @@ from torch import Tensor
 
 from deeprecon.jobs.run import Run
 from deeprecon.scar.fit.mlp import Mlp, group_error
-from deeprecon.scar.observe.node_groups import NodeGroups
 from deeprecon.scar.parameters import MlpSize
+from deeprecon.scar.read.training_data import NodeGroups
 from deeprecon.training import estimate
 from deeprecon.training.batches import Batches, Indices
 from deeprecon.training.devices import seed_generators

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.mesh.mesh import Inside
-from deeprecon.scar.read.stacks import Stack
+from deeprecon.scar.observe.stacks import Stack
 
 Floats = npt.NDArray[np.float64]
 

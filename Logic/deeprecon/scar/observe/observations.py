@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.errors import InputError
-from deeprecon.scar.read.stacks import Stack
+from deeprecon.scar.observe.stacks import Stack
 
 Inside = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.bool_]]
 """(M, 3) points in RAS mm -> (M,) bool, true within the heart wall."""

@@ -20,7 +20,7 @@ from deeprecon.data.mesh.mesh import Mesh
 from deeprecon.data.segmentation import Segment, Segmentation, write_segmentation
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
-from deeprecon.scar.read.stacks import Stack
+from deeprecon.scar.observe.stacks import Stack
 from deeprecon.scar.simulate.files import write_dicom, write_fraction
 from deeprecon.scar.simulate.lesions import AS_DRAWN, LESIONS, Lesion, Variation
 from deeprecon.scar.simulate.scan import LONG_AXIS_ANGLES, Scan, long_axis_slice, scan, slices

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.volume import Volume
-from deeprecon.scar.read.stacks import Stack
+from deeprecon.scar.observe.stacks import Stack
 from deeprecon.scar.simulate.lesions import Lesion
 from deeprecon.scar.simulate.ventricle import Points, Tissue
 

@@ -1,4 +1,4 @@
-"""From intensities to scar: the thresholds of the clinical literature, hard or with partial volume."""
+"""From LGE intensities to the share of each pixel that is scar, with a hard threshold or with partial volume."""
 
 from __future__ import annotations
 
@@ -9,45 +9,15 @@ import numpy.typing as npt
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
-from deeprecon.scar.observe.filling import fill
+from deeprecon.scar.observe.extrapolation import fill_from_neighbors
+from deeprecon.scar.thresholds import Threshold, WallIntensities, parse_threshold
 
-_WHOLE = 0.95
+_PURE_WALL = 0.95
 """Share of wall above which a pixel shows wall alone, without blood or fat in its prism."""
-_MOSTLY = 0.75
-"""Share of wall above which a pixel's intensity tells more of its wall than its neighbors do."""
-_LEAST = 30
+_MOSTLY_WALL = 0.75
+"""Share of wall above which a pixel's own intensity is a better estimate of its wall than that of its neighbors."""
+_MIN_PIXELS = 30
 """Pixels below which no intensity statistics are made."""
-_HINT = "The rules are nsd:N (such as nsd:5), fwhm, max:PERCENT (such as max:60) and otsu."
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """A rule of scar and its number: standard deviations for "nsd", percent for "max", else 0."""
-
-    rule: str
-    number: float = 0.0
-
-
-def parse_threshold(text: str) -> Threshold:
-    """Read "nsd:5", "fwhm", "max:60" or "otsu".
-
-    Raises:
-        InputError: anything else, or a number outside 0 to 20 SD or 1 to 99 %.
-    """
-    rule, colon, number = text.strip().lower().partition(":")
-    if rule in ("fwhm", "otsu") and not colon:
-        return Threshold(rule)
-    bounds = {"nsd": (0.0, 20.0), "max": (1.0, 99.0)}
-    if rule not in bounds:
-        raise InputError(f"Unknown threshold {text!r}.", _HINT)
-    try:
-        value = float(number)
-    except ValueError:
-        raise InputError(f"The threshold {text!r} needs a number.", _HINT) from None
-    low, high = bounds[rule]
-    if not low <= value <= high:
-        raise InputError(f"The threshold {text!r} lies outside {low:g} to {high:g}.", _HINT)
-    return Threshold(rule, value)
 
 
 @dataclass(frozen=True)
@@ -73,38 +43,28 @@ def levels(
 ) -> Levels:
     """Healthy level, threshold and scar level of a stack.
 
-    Only pixels full of wall are asked. Healthy wall is the remote region where one is given. Else it is the lower mode
+    Only pixels full of wall are used. Healthy wall is the remote region where one is given. Else it is the lower mode
     of the wall's intensities: the lowest peak of their density (Gaussian kernel, Silverman's width) that reaches 30 %
-    of the highest; its deviation comes from the pixels below it, where no scar is mixed in. The rules are
-
-    - nsd:N, N standard deviations above healthy wall (Flett et al. 2011, JACC Cardiovasc Imaging 4:150);
-    - max:P, P percent of the maximum; fwhm is max:50 (Amado et al. 2004, JACC 44:2383);
-    - otsu, the split of least variance within both parts (Otsu 1979, IEEE TSMC 9:62).
-
-    The plateau is the median of the wall's pixels above the middle between threshold and maximum.
+    of the highest; its deviation comes from the pixels below it, where no scar is mixed in. The plateau is the median of the
+    wall's pixels above the middle between threshold and maximum.
 
     Args:
         lge: (k, j, i).
         wall: (k, j, i), share of each pixel that is wall.
         remote: (k, j, i), share of each pixel that is the healthy reference; None estimates it.
-        rule: as of `parse_threshold`.
+        rule: see `deeprecon.scar.thresholds.RULES`.
 
     Raises:
         InputError: shapes differ; no or too little wall or remote region; NaN; or a constant image.
     """
     rule = parse_threshold(rule) if isinstance(rule, str) else rule
-    values = _whole_wall(lge, wall)
+    values = _wall_intensities(lge, wall)
     maximum = float(np.percentile(values, 99))
     if remote is None:
         healthy, deviation = _lower_mode(values)
     else:
         healthy, deviation = _remote(lge, remote)
-    threshold = {
-        "nsd": lambda: healthy + rule.number * deviation,
-        "fwhm": lambda: 0.5 * maximum,
-        "max": lambda: rule.number / 100 * maximum,
-        "otsu": lambda: _otsu(values),
-    }[rule.rule]()
+    threshold = rule.intensity(WallIntensities(values, healthy, deviation, maximum))
     threshold = max(threshold, np.nextafter(healthy, np.inf))
     above = values[values >= (threshold + maximum) / 2] if maximum > threshold else np.array([])
     plateau = float(np.median(above)) if len(above) else 2 * threshold - healthy
@@ -120,12 +80,12 @@ def scar_fraction(
 ) -> npt.NDArray[np.float32]:
     """Share of each pixel's wall that is scar, (k, j, i) float32; 0 outside the wall.
 
-    Soft, an intensity between healthy wall and scar means a pixel that holds both: the share rises linearly from 0 to
+    Soft: an intensity between healthy wall and scar means a pixel that holds both. The share rises linearly from 0 to
     1/2 at the threshold and on to 1 at the scar's plateau. It starts 2 standard deviations above the healthy level
-    (at most half-way to the threshold), or the upper half of the noise would add up to scar. Hard, it is 1 from the
+    (at most half-way to the threshold); otherwise the upper half of the noise would add up to scar. Hard: 1 from the
     threshold on.
-    Pixels less than three quarters of which are wall are mixed with blood or fat and tell little of their wall; they
-    are given the share of the nearest better pixels in their slice (their own where the slice has none).
+    The intensity of a pixel with less than three quarters of wall is dominated by blood or fat; such a pixel gets the
+    share of the nearest better pixels in its slice (its own where the slice has none).
 
     Args and Raises: see `levels`.
     """
@@ -136,7 +96,7 @@ def scar_fraction(
         share = np.interp(values, [floor, found.threshold, found.plateau], [0.0, 0.5, 1.0])
     else:
         share = (values >= found.threshold).astype(np.float64)
-    share = fill(share, wall >= _MOSTLY, wall > 0)
+    share = fill_from_neighbors(share, wall >= _MOSTLY_WALL, wall > 0)
     return np.where(wall > 0, share, 0).astype(np.float32)
 
 
@@ -171,7 +131,7 @@ def scar_and_core(
     return scar, np.minimum(core, scar)
 
 
-def _whole_wall(lge: Volume, wall: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+def _wall_intensities(lge: Volume, wall: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """Intensities of the pixels full of wall, after all checks."""
     if lge.array.shape != wall.shape:
         raise InputError(f"{lge.name} {lge.array.shape} and its wall {wall.shape} differ in shape.")
@@ -180,9 +140,9 @@ def _whole_wall(lge: Volume, wall: npt.NDArray[np.floating]) -> npt.NDArray[np.f
         raise InputError(f"{lge.name}: no pixel holds myocardium.", "Check the myocardium segment and its labels.")
     if not np.isfinite(held).all():
         count = int((~np.isfinite(held)).sum())
-        raise InputError(f"{lge.name}: {count} wall pixels are not numbers (NaN or infinite).", "Mend the file.")
-    values = np.asarray(lge.array, np.float64)[wall >= _WHOLE]
-    if len(values) < _LEAST:
+        raise InputError(f"{lge.name}: {count} wall pixels are not numbers (NaN or infinite).", "Repair the file.")
+    values = np.asarray(lge.array, np.float64)[wall >= _PURE_WALL]
+    if len(values) < _MIN_PIXELS:
         raise InputError(
             f"{lge.name}: only {len(values)} pixels are full of myocardium, too few for intensity statistics.",
             "Give the scar itself instead of intensities.",
@@ -197,9 +157,9 @@ def _remote(lge: Volume, remote: npt.NDArray[np.floating]) -> tuple[float, float
     if remote.shape != lge.array.shape:
         raise InputError(f"{lge.name} {lge.array.shape} and its remote region {remote.shape} differ in shape.")
     values = np.asarray(lge.array, np.float64)[remote > 0.5]
-    if len(values) < _LEAST:
+    if len(values) < _MIN_PIXELS:
         raise InputError(
-            f"{lge.name}: the remote region holds {len(values)} pixels, at least {_LEAST} are needed.",
+            f"{lge.name}: the remote region holds {len(values)} pixels, at least {_MIN_PIXELS} are needed.",
             "Draw it larger, or leave it out to have it estimated.",
         )
     if not np.isfinite(values).all():
@@ -223,15 +183,3 @@ def _lower_mode(values: npt.NDArray[np.float64]) -> tuple[float, float]:
     below = values[values <= mode]
     deviation = float(np.sqrt(np.mean((below - mode) ** 2))) if len(below) else 0.0
     return mode, deviation or float(width)
-
-
-def _otsu(values: npt.NDArray[np.float64]) -> float:
-    """Otsu's threshold of (N,) values on 256 bins."""
-    counts, edges = np.histogram(values, 256)
-    centers = (edges[1:] + edges[:-1]) / 2
-    low = np.cumsum(counts)[:-1]
-    high = len(values) - low
-    total = np.cumsum(counts * centers)
-    between = low * high * (total[:-1] / np.maximum(low, 1) - (total[-1] - total[:-1]) / np.maximum(high, 1)) ** 2
-    best = np.flatnonzero(between == between.max())  # an empty valley is flat: its middle
-    return float((edges[best[0] + 1] + edges[best[-1] + 1]) / 2)

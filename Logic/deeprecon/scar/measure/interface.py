@@ -1,4 +1,4 @@
-"""The border between scar and living wall, and how undecided each node is."""
+"""The interface between scar and healthy wall."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def piece_sizes(pieces: vtkPolyData) -> npt.NDArray[np.float64]:
 
 
 def interface_area(mesh: Mesh, probability: Floats, cutoff: float = 0.5) -> float:
-    """Area in cm2 of the border between scar and living wall.
+    """Area in cm2 of the border between scar and healthy wall.
 
-    The border ends where the wall ends: the sides of a scar on the endocardium and epicardium are no part of it. It is
-    large for a scar that is interwoven with living wall, and goes with arrhythmic events in dilated cardiomyopathy
+    The border ends where the wall ends: the endocardial and epicardial sides of a scar are no part of it. It is large
+    for a scar that is interwoven with healthy wall, and is associated with arrhythmic events in dilated cardiomyopathy
     (Balaban 2021, doi 10.1016/j.jacep.2020.08.036).
 
     Args:
@@ -52,13 +52,3 @@ def interface_area(mesh: Mesh, probability: Floats, cutoff: float = 0.5) -> floa
         cutoff: probability above which a node is scar.
     """
     return float(piece_sizes(isosurface(mesh, probability, cutoff)).sum()) / 100
-
-
-def entropy(probability: Floats) -> npt.NDArray[np.float64]:
-    """(N,) binary entropy in bits: 0 where the probability is 0 or 1, and 1 where it is one half."""
-    p = np.clip(np.asarray(probability, dtype=np.float64), 0, 1)
-    q = 1 - p
-    tiny = np.finfo(np.float64).tiny  # 0 log 0 is 0
-    # + 0.0, for the sum of two zeros is -0.0
-    bits: npt.NDArray[np.float64] = -(p * np.log2(np.maximum(p, tiny)) + q * np.log2(np.maximum(q, tiny))) + 0.0
-    return bits

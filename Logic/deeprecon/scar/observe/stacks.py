@@ -1,4 +1,4 @@
-"""Stacks of slices: what the images say about the wall and the scar."""
+"""Stacks of observed slices: shares of wall and scar in every pixel."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Stack:
         ijk_to_ras: (4, 4) float64, pixel index (i, j, k, 1) to RAS mm; k counts slices.
         thickness: of the imaged slab along the slice normal in mm; may differ from the slice spacing.
         name: for messages.
-        core: (k, j, i) float32, core volume over wall volume, never above `scar`; None where the images do not tell
-            core from border zone.
+        core: (k, j, i) float32, core volume over wall volume, never above `scar`; None where the images do not
+            separate core from border zone.
         shifts: (k, 2) float64, mm along the rows (i) and columns (j) by which each slice is to be moved to lie on the
             heart; None for no move.
     """

@@ -1,4 +1,4 @@
-"""Carrying pixel values beyond the pixels that have one."""
+"""Extrapolation of pixel values beyond the pixels that have one."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import numpy.typing as npt
 _NEIGHBORS = tuple((dj, di) for dj in (0, 1, 2) for di in (0, 1, 2))
 
 
-def fill(
+def fill_from_neighbors(
     values: npt.NDArray[np.floating], known: npt.NDArray[np.bool_], wanted: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.float64]:
     """Fill pixels from their nearest known ones, ring by ring, each as the mean of its known neighbors (of 8).
 
     Args:
-        values: (k, j, i); slices do not see each other.
-        known: (k, j, i), where `values` hold.
+        values: (k, j, i); each slice is filled by itself.
+        known: (k, j, i), where `values` are valid.
         wanted: (k, j, i), which pixels are needed. Those of a slice without any known pixel keep their value.
     """
     known = known.copy()
@@ -23,10 +23,10 @@ def fill(
     reachable = wanted & known.any(axis=(1, 2), keepdims=True)
     rows, columns = values.shape[1:]
     while (reachable & ~known).any():
-        framed = np.pad(result, ((0, 0), (1, 1), (1, 1)))
-        held = np.pad(known.astype(np.float64), ((0, 0), (1, 1), (1, 1)))
-        total = sum(framed[:, dj : dj + rows, di : di + columns] for dj, di in _NEIGHBORS)
-        count = sum(held[:, dj : dj + rows, di : di + columns] for dj, di in _NEIGHBORS)
+        padded = np.pad(result, ((0, 0), (1, 1), (1, 1)))
+        padded_known = np.pad(known.astype(np.float64), ((0, 0), (1, 1), (1, 1)))
+        total = sum(padded[:, dj : dj + rows, di : di + columns] for dj, di in _NEIGHBORS)
+        count = sum(padded_known[:, dj : dj + rows, di : di + columns] for dj, di in _NEIGHBORS)
         ring = ~known & (count > 0)
         result[ring] = (total / np.maximum(count, 1))[ring]
         known |= ring
