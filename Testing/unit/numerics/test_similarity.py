@@ -41,6 +41,27 @@ def test_equal_arrays_are_alike_and_opposite_ones_are_not():
     assert ssim(a, 1 - a, 1.0) < 0
 
 
+def test_ssim_of_images():
+    rng = np.random.default_rng(2)
+    image = rng.normal(size=(40, 50))
+    data_range = float(np.ptp(image))
+    assert ssim(9 - image, 9 + image, data_range) < -0.8
+    assert abs(ssim(rng.normal(size=(40, 50)), image, data_range)) < 0.1
+    # one pattern, twice as strong: covariance 2 v, variances 4 v and v; means cancel out far above the pattern
+    assert ssim(1e4 + 2 * image, 1e4 + image, data_range) == pytest.approx(4 / 5, abs=0.02)
+
+
+def test_ssim_does_not_depend_on_the_slabs(monkeypatch):
+    rng = np.random.default_rng(0)
+    truth = rng.normal(0, 200, (40, 20, 22))
+    result, mask = truth + rng.normal(0, 100, truth.shape), rng.random(truth.shape) > 0.5
+    found = []
+    for slab in (1000, 32, 5):
+        monkeypatch.setattr("deeprecon.numerics.similarity._SLAB", slab)
+        found.append(ssim_in_masks(result, truth, 2000.0, [None, mask]))
+    np.testing.assert_allclose(found[1:], [found[0]] * 2, rtol=1e-10)
+
+
 def test_psnr_by_hand():
     truth = np.zeros((4, 4), np.float32)
     assert psnr(truth + 1, truth, 100) == pytest.approx(40)
