@@ -38,14 +38,14 @@ from deeprecon.data.mesh.mesh import Inside
 from deeprecon.scar.anatomy.axes import axes_from_landmarks
 from deeprecon.scar.anatomy.wall_coordinates import WallCoordinates
 from deeprecon.scar.fit.agreement import TOLERANCE
-from deeprecon.scar.fit.anatomical_interpolation import ANATOMICAL, interpolate_anatomical
 from deeprecon.scar.fit.field_fit import ENOUGH_STEPS
-from deeprecon.scar.fit.field_inference import predict, samples
-from deeprecon.scar.fit.interpolation import SPATIAL, interpolate
-from deeprecon.scar.measure.burden import node_sizes, scar_burden
+from deeprecon.scar.fit.field_prediction import predict, samples
+from deeprecon.scar.fit.interpolation import INTERPOLATIONS, interpolate
+from deeprecon.scar.measure.burden import scar_burden
 from deeprecon.scar.measure.metrics import dice, expected_calibration_error, volume_error
+from deeprecon.scar.measure.sizes import node_sizes
 from deeprecon.scar.observe.alignment import align
-from deeprecon.scar.read.stacks import Stack
+from deeprecon.scar.observe.stacks import Stack
 from deeprecon.scar.simulate.lesions import Variation
 from deeprecon.scar.simulate.phantom import Phantom, sample_case
 from deeprecon.scar.simulate.ventricle import Ventricle
@@ -95,12 +95,9 @@ def score(phantom: Phantom, probability: Any) -> dict[str, float]:
 def interpolations(phantom: Phantom, stacks: tuple[Stack, ...], wall: WallCoordinates, suffix: str = "") -> Scores:
     """Figures of every interpolation, by name."""
     found = {}
-    for kind in (*SPATIAL, *ANATOMICAL):
+    for kind in INTERPOLATIONS:
         start = time.perf_counter()
-        if kind in ANATOMICAL:
-            probability = interpolate_anatomical(stacks, phantom.mesh.points, kind, wall)[0]
-        else:
-            probability = interpolate(stacks, phantom.mesh.points, kind)[0]
+        probability = interpolate(stacks, phantom.mesh.points, kind, wall)[0]
         seconds = time.perf_counter() - start
         found[kind.value + suffix] = score(phantom, probability) | {"seconds": seconds}
     return found

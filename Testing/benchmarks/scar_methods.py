@@ -28,16 +28,16 @@ from benchmarks.scar_shapes import real_shapes
 from deeprecon.data.files import write_json
 from deeprecon.data.mesh.mesh import Inside
 from deeprecon.jobs.run import Run
-from deeprecon.scar.fit.agreement import Projected, project
+from deeprecon.scar.fit.agreement import Agreement, project
 from deeprecon.scar.fit.field_fit import FieldFit, fit_field, steps_for_budget
-from deeprecon.scar.fit.field_inference import predict
+from deeprecon.scar.fit.field_prediction import predict
 from deeprecon.scar.fit.interpolation import SPATIAL, interpolate
 from deeprecon.scar.measure.metrics import evaluate
+from deeprecon.scar.observe.intensities import scar_fraction
 from deeprecon.scar.observe.node_groups import group_nodes
 from deeprecon.scar.observe.observations import observe, quadrature
-from deeprecon.scar.observe.threshold import scar_fraction
+from deeprecon.scar.observe.stacks import Stack
 from deeprecon.scar.parameters import Interpolation
-from deeprecon.scar.read.stacks import Stack
 from deeprecon.scar.simulate.lesions import LESIONS
 from deeprecon.scar.simulate.phantom import Phantom, sample_case
 from deeprecon.training.devices import resolve_device, set_up
@@ -95,7 +95,7 @@ def field(phantom: Phantom, stacks: tuple[Stack, ...], steps: int, device: str, 
     return projected(phantom, stacks, probability).probability, uncertainty
 
 
-def projected(phantom: Phantom, stacks: tuple[Stack, ...], probability: Any) -> Projected:
+def projected(phantom: Phantom, stacks: tuple[Stack, ...], probability: Any) -> Agreement:
     """Probability after the default projection: masks count as rounded shares."""
     observations, groups = observe(stacks), group_nodes(phantom.mesh.points, stacks)
     assert groups.numbers is not None

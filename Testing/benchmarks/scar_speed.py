@@ -27,8 +27,8 @@ from deeprecon.jobs.run import Run
 from deeprecon.scar.fit.interpolation import SPATIAL, interpolate
 from deeprecon.scar.fit.mlp import predict as predict_mlp
 from deeprecon.scar.fit.mlp_fit import fit_mlp, mlp_steps_for_budget
-from deeprecon.scar.measure.burden import node_sizes
 from deeprecon.scar.measure.metrics import dice
+from deeprecon.scar.measure.sizes import node_sizes
 from deeprecon.scar.observe.node_groups import group_nodes
 from deeprecon.scar.parameters import MlpSize
 from deeprecon.scar.simulate.phantom import sample_case

@@ -8,7 +8,7 @@ import pytest
 from deeprecon.scar.anatomy.axes import Axes, axes_from_landmarks
 from deeprecon.scar.anatomy.wall_coordinates import WallCoordinates, WallPlace
 from deeprecon.scar.measure.aha import SEGMENTS, Columns, aha_rows, aha_segments, transmurality_rows, wall_columns
-from deeprecon.scar.measure.burden import node_sizes
+from deeprecon.scar.measure.sizes import node_sizes
 from deeprecon.scar.simulate.ventricle import Ventricle
 
 HEART = Ventricle()

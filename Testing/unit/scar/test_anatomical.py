@@ -9,13 +9,17 @@ import pytest
 
 from deeprecon.scar.anatomy.axes import axes_from_landmarks
 from deeprecon.scar.anatomy.wall_coordinates import WallCoordinates
-from deeprecon.scar.fit.anatomical_interpolation import ANATOMICAL, interpolate_anatomical
-from deeprecon.scar.fit.interpolation import interpolate
+from deeprecon.scar.fit.interpolation import ANATOMICAL, interpolate
+from deeprecon.scar.observe.stacks import Stack
 from deeprecon.scar.parameters import Interpolation
-from deeprecon.scar.read.stacks import Stack
 from deeprecon.scar.simulate.phantom import Phantom, sample_case
 from deeprecon.scar.simulate.ventricle import Tissue, Ventricle
 
+STRAIGHT = {
+    Interpolation.ANATOMICAL_LINEAR: Interpolation.LINEAR,
+    Interpolation.ANATOMICAL_SIGNED_DISTANCE: Interpolation.SIGNED_DISTANCE,
+}
+"""The spatial kind that each anatomical kind equals where the wall does not matter."""
 HEART = Ventricle()
 LINEAR = Interpolation.ANATOMICAL_LINEAR
 
@@ -47,7 +51,7 @@ def test_scars_that_follow_the_wall_are_found_better_than_in_space(lesion, binar
     if binary:
         stacks = [replace(only, scar=(only.scar >= 0.5).astype(np.float32)) for only in stacks]
     nodes, truth = phantom.mesh.points, phantom.truth
-    along = interpolate_anatomical(stacks, nodes, LINEAR, wall)[0]
+    along = interpolate(stacks, nodes, LINEAR, wall)[0]
     straight = interpolate(stacks, nodes, Interpolation.LINEAR)[0]
     assert dice(along, truth) > dice(straight, truth)
 
@@ -61,7 +65,7 @@ def test_in_the_slices_themselves_nothing_changes(kind, stack, patient, wall):
     flat = ijk @ stack.ijk_to_ras[:3, :3].T + stack.ijk_to_ras[:3, 3]
     flat = flat[HEART.wall(flat)]
     assert len(flat) > 1000
-    along, straight = interpolate_anatomical([stack], flat, kind, wall), interpolate([stack], flat, ANATOMICAL[kind])
+    along, straight = interpolate([stack], flat, kind, wall), interpolate([stack], flat, STRAIGHT[kind])
     assert np.abs(along[0] - straight[0]).mean() < 0.01
     assert np.abs(along[0] - straight[0]).max() < 0.35  # a contour is moved by a fraction of a pixel
     assert along[1].max() < 1e-4
@@ -71,7 +75,7 @@ def test_in_the_slices_themselves_nothing_changes(kind, stack, patient, wall):
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_what_is_the_same_everywhere_stays_so(kind, value, stack, patient, wall):
     same = replace(stack, scar=np.full_like(stack.scar, value))
-    probability, uncertainty = interpolate_anatomical([same], patient.mesh.points, kind, wall)
+    probability, uncertainty = interpolate([same], patient.mesh.points, kind, wall)
     np.testing.assert_allclose(probability, value, atol=1e-3)
     assert uncertainty.max() < 1e-3
 
@@ -86,9 +90,9 @@ def test_shifts_bring_the_slices_back(kind, stack, patient, wall):
         return np.stack([np.roll(one, (-j, -i), (0, 1)) for one, (i, j) in zip(maps, steps, strict=True)])
 
     beside = replace(stack, wall=moved(stack.wall), scar=moved(stack.scar), shifts=steps * pixel)
-    expected, found = (interpolate_anatomical([one], patient.mesh.points, kind, wall)[0] for one in (stack, beside))
+    expected, found = (interpolate([one], patient.mesh.points, kind, wall)[0] for one in (stack, beside))
     assert np.abs(found - expected).mean() < 0.002
-    off = interpolate_anatomical([replace(beside, shifts=None)], patient.mesh.points, kind, wall)[0]
+    off = interpolate([replace(beside, shifts=None)], patient.mesh.points, kind, wall)[0]
     assert np.abs(off - expected).mean() > 0.05
 
 
@@ -96,7 +100,7 @@ def test_the_order_of_the_slices_does_not_matter(stack, patient, wall):
     turned = stack.ijk_to_ras @ np.diag([1.0, 1, -1, 1])
     turned[:3, 3] = stack.ijk_to_ras[:3, 3] + (len(stack.wall) - 1) * stack.ijk_to_ras[:3, 2]
     back = replace(stack, wall=stack.wall[::-1], scar=stack.scar[::-1], ijk_to_ras=turned)
-    both = [interpolate_anatomical([one], patient.mesh.points, LINEAR, wall)[0] for one in (stack, back)]
+    both = [interpolate([one], patient.mesh.points, LINEAR, wall)[0] for one in (stack, back)]
     np.testing.assert_allclose(both[0], both[1], atol=1e-5)
 
 
@@ -110,7 +114,7 @@ def test_slices_along_the_axis_are_read_straight_across(patient, wall):
     scar = share * patient.scar(points).reshape(share.shape)
     long = Stack(share, scar.astype(np.float32), matrix, 8.0)
     assert scar.any()
-    along = interpolate_anatomical([long], patient.mesh.points, LINEAR, wall)
+    along = interpolate([long], patient.mesh.points, LINEAR, wall)
     np.testing.assert_array_equal(along, interpolate([long], patient.mesh.points, Interpolation.LINEAR))
 
 
@@ -122,7 +126,7 @@ def test_the_right_ventricles_wall_is_read_straight_across(stack):
     wall = WallCoordinates(axes_from_landmarks(HEART.landmarks()), inside, points)
     right = points[(HEART.tissue(points) == Tissue.RIGHT_WALL) & ~wall(points).left]
     assert len(right) > 300
-    along = interpolate_anatomical([stack], right, LINEAR, wall)
+    along = interpolate([stack], right, LINEAR, wall)
     np.testing.assert_allclose(along, interpolate([stack], right, Interpolation.LINEAR), atol=1e-6)
 
 
@@ -133,7 +137,7 @@ def test_one_slice_says_the_same_at_every_height(stack, wall):
     alone.wall[middle] = stack.wall[middle]
     depth, angle = np.full(200, 0.5), np.linspace(-np.pi, np.pi, 200)
     rings = [HEART.surface_point(depth, angle, np.full(200, polar)) for polar in (0.9, 1.2, 1.6)]
-    first, *others = (interpolate_anatomical([alone], ring, LINEAR, wall)[0] for ring in rings)
+    first, *others = (interpolate([alone], ring, LINEAR, wall)[0] for ring in rings)
     assert first.max() > 0.9
     assert first.min() < 0.1
     for other in others:

@@ -451,7 +451,7 @@ def test_core_told_by_one_stack_alone_is_told(given, tmp_path, capsys):
     told = masks(given, "told.seg.nrrd", myocardium=wall, border_zone=half, core=scar & ~half)
     silent = masks(given, "silent.seg.nrrd", myocardium=wall, scar=scar)
     options = [*given.good(myocardium=told, scar=None), "--myocardium", str(silent)]
-    warned(options, r"silent\.seg\.nrrd shows scar without telling core from border zone", tmp_path / "out", capsys)
+    warned(options, r"silent\.seg\.nrrd shows scar without separating core from border zone", tmp_path / "out", capsys)
 
 
 def test_a_stack_given_twice_is_told(given, tmp_path, capsys):

@@ -7,7 +7,8 @@ from vtkmodules.vtkFiltersSources import vtkPlaneSource
 from deeprecon.data.mesh.mesh import Mesh
 from deeprecon.data.mesh.voxels import voxel_mesh
 from deeprecon.data.volume import Volume
-from deeprecon.scar.measure.border import entropy, interface_area, isosurface
+from deeprecon.scar.measure.interface import interface_area, isosurface
+from deeprecon.scar.measure.metrics import entropy
 
 
 def block(spacing: float = 1.0) -> Mesh:

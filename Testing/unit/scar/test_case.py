@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,14 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.segmentation import Segment, Segmentation, write_segmentation
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
+from deeprecon.scar.observe.heart_axes import find_blood_pools
 from deeprecon.scar.observe.observations import observe
+from deeprecon.scar.observe.shares import observe_shares
+from deeprecon.scar.observe.stacks import Stack
 from deeprecon.scar.parameters import Observation, ReconstructInputs, ReconstructParameters
 from deeprecon.scar.read import regions
 from deeprecon.scar.read.case import Case, read_case
-from deeprecon.scar.read.regions import parse_labels
+from deeprecon.scar.read.roles import parse_labels
 from deeprecon.scar.simulate.phantom import Phantom, sample_case, write_case
 
 SHAPE = (4, 20, 24)
@@ -63,9 +67,21 @@ def segmentation(path: Path, thickness: float | None = None, affine: np.ndarray 
     return path
 
 
-def read(inputs: dict[str, Any], **parameters: Any) -> Case:
+@dataclass(frozen=True)
+class Observed:
+    """A case and the shares of scar that are observed in it."""
+
+    case: Case
+    stacks: tuple[Stack, ...]
+    warnings: tuple[str, ...]
+
+
+def read(inputs: dict[str, Any], **parameters: Any) -> Observed:
     given = {name: paths if isinstance(paths, tuple) else (paths,) for name, paths in inputs.items()}
-    return read_case(ReconstructInputs(**given), ReconstructParameters(**parameters))
+    settings = ReconstructParameters(**parameters)
+    case = read_case(ReconstructInputs(**given), settings)
+    stacks, warnings = observe_shares(case.stacks, settings)
+    return Observed(case, stacks, (*case.warnings, *warnings))
 
 
 def test_a_label_map_is_read_by_its_labels_and_no_reflow_is_scar(tmp_path, labels, wall, scar):
@@ -143,7 +159,7 @@ def test_lge_gives_scar_by_threshold_and_the_segment_of_remote_wall_is_used(tmp_
     for threshold in ("nsd:5", "fwhm", "max:60", "otsu"):
         case = read({"myocardium": path, "lge": lge}, threshold=threshold)
         np.testing.assert_array_equal(case.stacks[0].scar > 0.5, scar)
-        assert case.lge[0] is not None
+        assert case.case.stacks[0].lge is not None
     # a remote region that lies in the scar says that scar is healthy
     misled = segmentation(tmp_path / "r.seg.nrrd", myocardium=wall, remote=scar)
     assert read({"myocardium": misled, "lge": lge}).stacks[0].scar.max() < 0.5
@@ -300,7 +316,7 @@ def test_core_must_be_told_by_every_stack_that_shows_scar(tmp_path, wall, scar, 
     healthy = segmentation(tmp_path / "healthy.seg.nrrd", myocardium=wall, scar=np.zeros_like(scar))
     case = read({"myocardium": (told, silent)})
     assert [stack.core for stack in case.stacks] == [None, None]
-    assert any("silent.seg.nrrd shows scar without telling core" in warning for warning in case.warnings)
+    assert any("silent.seg.nrrd shows scar without separating core" in warning for warning in case.warnings)
     case = read({"myocardium": (told, healthy)})
     np.testing.assert_array_equal(case.stacks[0].core > 0, inner)
     assert not case.stacks[1].core.any()
@@ -334,18 +350,21 @@ def test_cavities_lie_on_the_grid_of_the_first_stack_that_shows_them(tmp_path, w
     )
     drawn = {"myocardium": wall, "scar": scar, "LV_blood_pool": left, "RV_blood_pool": right}
     full = segmentation(tmp_path / "full.seg.nrrd", **drawn)
-    case = read({"myocardium": (bare, single, full)})
-    for cavity, mask in zip(case.cavities, (left, right), strict=True):
+    observed = read({"myocardium": (bare, single, full)})
+    number, *cavities = find_blood_pools(observed.case)
+    assert number == 2
+    for cavity, mask in zip(cavities, (left, right), strict=True):
         np.testing.assert_array_equal(cavity.array > 0, mask)
-        np.testing.assert_array_equal(cavity.ijk_to_ras, case.stacks[2].ijk_to_ras)
-    case = read({"myocardium": single})
-    np.testing.assert_array_equal(case.cavities[0].array.any(), True)
-    assert case.cavities[1] is None
-    assert read({"myocardium": bare}).cavities == (None, None)
+        np.testing.assert_array_equal(cavity.ijk_to_ras, observed.stacks[2].ijk_to_ras)
+    _, only, none = find_blood_pools(read({"myocardium": single}).case)
+    np.testing.assert_array_equal(only.array.any(), True)
+    assert none is None
+    assert find_blood_pools(read({"myocardium": bare}).case) is None
     path = saved(tmp_path / "labels.nii.gz", np.where(right & (labels == 0), 7, labels).astype(np.uint8))
-    case = read({"scar": path}, labels=("myocardium=2", "scar=3,4", "blood-pool=1", "right-blood-pool=7"))
-    np.testing.assert_array_equal(case.cavities[0].array > 0, left)
-    np.testing.assert_array_equal(case.cavities[1].array > 0, right & (labels == 0))
+    observed = read({"scar": path}, labels=("myocardium=2", "scar=3,4", "blood-pool=1", "right-blood-pool=7"))
+    _, *cavities = find_blood_pools(observed.case)
+    np.testing.assert_array_equal(cavities[0].array > 0, left)
+    np.testing.assert_array_equal(cavities[1].array > 0, right & (labels == 0))
 
 
 def test_landmarks_are_read_in_ras(files, patient):
@@ -355,7 +374,7 @@ def test_landmarks_are_read_in_ras(files, patient):
     assert set(case.landmarks) == set(patient.landmarks)
     for name, place in patient.landmarks.items():
         np.testing.assert_allclose(case.landmarks[name], place, atol=1e-6)
-    assert read({"myocardium": files["segmentation"]}).landmarks == {}
+    assert read({"myocardium": files["segmentation"]}).case.landmarks == {}
 
 
 def test_each_file_is_read_once(tmp_path, monkeypatch, labels, wall, scar):
@@ -424,7 +443,7 @@ def test_stack_and_long_axis_slices_agree_with_the_analytic_heart(kind, tmp_path
                 paths[name + mark] = saved(tmp_path / f"{name}{mark}.nrrd", share, stack.ijk_to_ras, stack.thickness)
     if kind == "dicom":
         case = read({"myocardium": several("segmentation"), "lge": several("dicom"), "scar": several("segmentation")})
-        assert [image.array.shape for image in case.lge] == [stack.wall.shape for stack in case.stacks]
+        assert [images.lge.array.shape for images in case.case.stacks] == [stack.wall.shape for stack in case.stacks]
     else:
         case = read(
             {"myocardium": several("myocardium"), "scar": several("scar")},

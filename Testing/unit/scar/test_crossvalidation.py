@@ -47,7 +47,7 @@ def test_the_hidden_slice_is_really_hidden(given, files, patient, done):
     path.unlink()
     for one, two in zip(*(rows_of(each / "cross_validation.csv") for each in (first, second)), strict=True):
         if one["slice"] == "4":
-            assert one["foretold_scar_cm2"] == two["foretold_scar_cm2"]
+            assert one["predicted_scar_cm2"] == two["predicted_scar_cm2"]
             assert one["observed_scar_cm2"] != two["observed_scar_cm2"]
 
 

@@ -13,12 +13,12 @@ from deeprecon.data.errors import InputError
 from deeprecon.jobs.run import Run
 from deeprecon.scar.fit.field import Field
 from deeprecon.scar.fit.field_fit import ENOUGH_STEPS, FieldSettings, fit_field, steps_for_budget
-from deeprecon.scar.fit.field_inference import members, predict
 from deeprecon.scar.fit.field_loss import group_loss, group_means, rounded
+from deeprecon.scar.fit.field_prediction import members, predict
 from deeprecon.scar.fit.interpolation import SPATIAL, interpolate
 from deeprecon.scar.observe.observations import Observations, Quadrature, observe, quadrature
+from deeprecon.scar.observe.stacks import Stack
 from deeprecon.scar.parameters import Interpolation
-from deeprecon.scar.read.stacks import Stack
 
 SMALL = FieldSettings(members=2, features=16, width=32, batch=64, checks=10)
 

@@ -12,7 +12,7 @@ from deeprecon.data.mesh.files import place, read_mesh
 from deeprecon.data.mesh.mesh import Mesh
 from deeprecon.data.segmentation import read_segmentation
 from deeprecon.data.tables import read_table
-from deeprecon.scar.measure.burden import node_sizes
+from deeprecon.scar.measure.sizes import node_sizes
 
 LINEAR: dict[str, Any] = {"slice_thickness": 12.0, "method": "interpolation"}
 

@@ -9,8 +9,8 @@ import pytest
 
 from deeprecon.data.errors import InputError
 from deeprecon.scar.fit.interpolation import SPATIAL, interpolate
+from deeprecon.scar.observe.stacks import Stack
 from deeprecon.scar.parameters import Interpolation
-from deeprecon.scar.read.stacks import Stack
 
 LINEAR, NEAREST = Interpolation.LINEAR, Interpolation.NEAREST
 SHAPES = (Interpolation.SIGNED_DISTANCE, Interpolation.LOG_ODDS)

@@ -16,8 +16,9 @@ from deeprecon.jobs.run import Run
 from deeprecon.scar.fit import mlp_fit as mlp_train
 from deeprecon.scar.fit.mlp import Mlp, _index_mean, _segment_csr, group_error, predict, samples, segment_mean
 from deeprecon.scar.fit.mlp_fit import MlpFit, MlpSettings, fit_mlp, mlp_steps_for_budget, new_mlp, split
-from deeprecon.scar.observe.node_groups import NodeGroups, group_nodes
+from deeprecon.scar.observe.node_groups import group_nodes
 from deeprecon.scar.parameters import MlpSize
+from deeprecon.scar.read.training_data import NodeGroups
 from deeprecon.scar.simulate.phantom import Phantom
 
 UNIT = np.array([[0.0] * 3, [1.0] * 3])

@@ -19,8 +19,9 @@ from deeprecon.data.mesh.files import MeshFile, place, read_mesh, write_mesh
 from deeprecon.jobs.job import Job
 from deeprecon.scar import pipeline as reconstruct
 from deeprecon.scar.fit.mlp_fit import MlpSettings
-from deeprecon.scar.observe.node_groups import read_npz
-from deeprecon.scar.training.mlp_models import find_in_box, read_checkpoint
+from deeprecon.scar.read.mesh import find_in_box
+from deeprecon.scar.read.training_data import read_training_data
+from deeprecon.scar.training.cardioscar import read_checkpoint
 from deeprecon.training.bundle import load_weights, read_bundle
 from deeprecon.worker import BAD_INPUT, run_job
 
@@ -93,7 +94,7 @@ def test_prepare_writes_the_nodes_in_groups(files, patient, done, result_of):
     output = done("prepare", inputs=images(files))
     found = result_of(output)
     assert found["outputs"]["training_data"]["path"] == "training_data.npz"
-    groups = read_npz(output / "training_data.npz")
+    groups = read_training_data(output / "training_data.npz")
     sides = groups.box[1] - groups.box[0]
     np.testing.assert_allclose(sides, np.ptp(patient.mesh.points, axis=0).max(), rtol=1e-4)
     assert 0.8 * found["metrics"]["groups"] < len(groups) <= found["metrics"]["groups"]
@@ -132,7 +133,9 @@ def test_train_leaves_a_bundle_that_says_what_it_is(trained, result_of):
         "hidden_layers": 4,
         "dropout": 0.1,
     }
-    np.testing.assert_array_equal(bundle.parameters["box"], read_npz(trained.parent / "data" / "training_data.npz").box)
+    np.testing.assert_array_equal(
+        bundle.parameters["box"], read_training_data(trained.parent / "data" / "training_data.npz").box
+    )
     sources = {entry["name"]: entry["sha256"] for entry in result_of(trained)["provenance"]["inputs"]}
     for word in ("training_data.npz", sources["training_data.npz"], "seed 3", "groups"):
         assert word in bundle.metadata["training_data"]

@@ -10,7 +10,7 @@ import pytest
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume, canonical
 from deeprecon.scar.observe.observations import observe, overlap_warnings, planes_of, quadrature
-from deeprecon.scar.read.stacks import Stack
+from deeprecon.scar.observe.stacks import Stack
 
 
 def rotation(seed: int = 3) -> np.ndarray:

@@ -15,7 +15,7 @@ from deeprecon.data.mesh.files import place, read_mesh
 from deeprecon.data.mesh.mesh import Mesh, node_volumes, surface
 from deeprecon.data.segmentation import read_segmentation
 from deeprecon.data.volume_io import read_volume
-from deeprecon.scar.measure.burden import components
+from deeprecon.scar.measure.sizes import connected_pieces, mesh_edges
 from deeprecon.scar.simulate import phantom as phantoms
 from deeprecon.scar.simulate.lesions import LESIONS
 from deeprecon.scar.simulate.phantom import Phantom, from_surface, sample_case, write_case
@@ -133,7 +133,7 @@ def test_tissues_exclude_each_other_and_end_at_the_valves() -> None:
 def test_sample_scar_is_plausible(case: Phantom) -> None:
     volumes = node_volumes(case.mesh)
     assert 0.10 < volumes[case.truth].sum() / volumes.sum() < 0.25
-    pieces = components(case.mesh, case.truth)
+    pieces = connected_pieces(mesh_edges(case.mesh), case.truth)
     assert pieces.max() == 1  # a large one and a small one
     sizes = np.sort(np.bincount(pieces[case.truth], weights=volumes[case.truth]))
     assert sizes[0] < 0.2 * sizes[1]
@@ -164,7 +164,7 @@ def test_lesions_do_what_they_are_called(case: Phantom) -> None:
     middle = depth[LESIONS["midwall"](heart)(points)]
     assert middle.min() > 0.1
     assert middle.max() < 0.9
-    assert components(case.mesh, LESIONS["isthmus"](heart)(points)).max() == 1
+    assert connected_pieces(mesh_edges(case.mesh), LESIONS["isthmus"](heart)(points)).max() == 1
     through = depth[LESIONS["wedge"](heart)(points)]
     assert through.min() < 0.01
     assert through.max() > 0.99
@@ -366,7 +366,9 @@ def test_the_real_heart(shared_data: Path) -> None:
     volumes = node_volumes(found.mesh) / 1000
     assert volumes.sum() == pytest.approx(144.8, rel=0.01)
     assert 5 < volumes[found.truth].sum() < 20
-    assert np.bincount(components(found.mesh, found.truth)[found.truth]).max() > 0.99 * found.truth.sum()
+    assert (
+        np.bincount(connected_pieces(mesh_edges(found.mesh), found.truth)[found.truth]).max() > 0.99 * found.truth.sum()
+    )
     assert 8 <= len(found.stacks[0].wall) <= 11
     assert found.scans[0].fractions[Tissue.LEFT_BLOOD].max() == 1
 

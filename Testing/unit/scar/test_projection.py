@@ -7,9 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from deeprecon.scar.fit.agreement import TOLERANCE, agreement, node_residuals, project, unmet_rows
-from deeprecon.scar.observe.node_groups import NodeGroups, group_nodes
+from deeprecon.scar.fit.agreement import TOLERANCE, agreement, project
+from deeprecon.scar.measure.slices import node_residuals, unmet_rows
+from deeprecon.scar.observe.node_groups import group_nodes
 from deeprecon.scar.observe.observations import observe
+from deeprecon.scar.read.training_data import NodeGroups
 from deeprecon.scar.simulate.phantom import Phantom, sample_case
 
 

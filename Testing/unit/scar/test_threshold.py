@@ -7,7 +7,8 @@ import pytest
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
-from deeprecon.scar.observe.threshold import Threshold, levels, parse_threshold, scar_and_core, scar_fraction
+from deeprecon.scar.observe.intensities import levels, scar_and_core, scar_fraction
+from deeprecon.scar.thresholds import Threshold, parse_threshold
 
 SHAPE = (4, 40, 40)
 

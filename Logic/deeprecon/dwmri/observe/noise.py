@@ -13,6 +13,7 @@ from deeprecon.dwmri.fit.pca import LARGE, noise_map
 from deeprecon.dwmri.fit.rician import stabilize
 from deeprecon.dwmri.measure.metrics import EDGE_SIGMA, edge_correlation, lag1
 from deeprecon.dwmri.observe.independent import independent_volumes
+from deeprecon.numerics.similarity import correlation
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -115,10 +116,9 @@ def whiteness(residual: Floats, enhanced: Floats, sigma: Floats, mask: Mask) -> 
     scaled = residual / sigma[..., None]
     mean = np.abs(scaled.mean(axis=-1, dtype=np.float64))
     edges = gradient_magnitude(enhanced.mean(axis=-1, dtype=np.float64), EDGE_SIGMA)
-    both = mean[mask].std() > 0 and edges[mask].std() > 0
     return Whiteness(
         variance_ratio=float(np.mean(scaled[mask].astype(np.float64) ** 2)),
         lag1=lag1(scaled, mask),
         edge_correlation=edge_correlation(scaled, enhanced, mask),
-        mean_edge_correlation=float(np.corrcoef(mean[mask], edges[mask])[0, 1]) if both else 0.0,
+        mean_edge_correlation=correlation(mean[mask], edges[mask]),
     )

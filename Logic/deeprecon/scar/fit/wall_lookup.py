@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from deeprecon.numerics.grids import interpolate
 from deeprecon.scar.anatomy.wall_coordinates import WallCoordinates, WallPlace
 from deeprecon.scar.observe.stacks import Stack
 
@@ -82,10 +83,5 @@ def _radii(stack: Stack, k: int, wall: WallCoordinates, max_radius: float) -> Fl
 
 def _periodic(table: Floats, ray: Floats, column: Floats) -> Floats:
     """Values of a table at (N,) places between its rows, which are periodic, and (N,) places between its columns."""
-    row, low = np.floor(ray).astype(np.intp), np.minimum(column.astype(np.intp), table.shape[1] - 2)
-    dr, dc = ray - row, column - low
-    row, ahead = row % len(table), (row + 1) % len(table)
-    values: Floats = (1 - dr) * ((1 - dc) * table[row, low] + dc * table[row, low + 1]) + dr * (
-        (1 - dc) * table[ahead, low] + dc * table[ahead, low + 1]
-    )
-    return values
+    closed = np.concatenate([table, table[:1]])
+    return interpolate(closed, np.stack([ray % len(table), column], axis=1))

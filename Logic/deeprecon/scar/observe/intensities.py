@@ -45,8 +45,8 @@ def levels(
 
     Only pixels full of wall are used. Healthy wall is the remote region where one is given. Else it is the lower mode
     of the wall's intensities: the lowest peak of their density (Gaussian kernel, Silverman's width) that reaches 30 %
-    of the highest; its deviation comes from the pixels below it, where no scar is mixed in. The plateau is the median of the
-    wall's pixels above the middle between threshold and maximum.
+    of the highest; its deviation comes from the pixels below it, where no scar is mixed in. The plateau is the median
+    of the wall's pixels above the middle between threshold and maximum.
 
     Args:
         lge: (k, j, i).
