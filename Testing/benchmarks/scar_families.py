@@ -38,7 +38,7 @@ from deeprecon.data.mesh.mesh import Inside
 from deeprecon.scar.anatomy.axes import axes_from_landmarks
 from deeprecon.scar.anatomy.wall_coordinates import WallCoordinates
 from deeprecon.scar.fit.agreement import TOLERANCE
-from deeprecon.scar.fit.field_fit import ENOUGH_STEPS
+from deeprecon.scar.fit.field_fit import MAX_STEPS
 from deeprecon.scar.fit.field_prediction import predict, samples
 from deeprecon.scar.fit.interpolation import INTERPOLATIONS, interpolate
 from deeprecon.scar.measure.burden import scar_burden
@@ -140,7 +140,7 @@ def main() -> int:
     parser.add_argument("--development", action="store_true", help="the cases on which settings are chosen")
     parser.add_argument("--families", nargs="*", choices=GATED + OTHERS, default=[*GATED, *OTHERS], metavar="NAME")
     parser.add_argument("--observations", nargs="*", choices=list(GATES), default=list(GATES), metavar="NAME")
-    parser.add_argument("--steps", type=int, default=ENOUGH_STEPS)
+    parser.add_argument("--steps", type=int, default=MAX_STEPS)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--json", type=Path, default=Path("out/scar_families.json"))
     arguments = parser.parse_args()

@@ -13,7 +13,7 @@ from deeprecon.scar.thresholds import parse_threshold
 
 
 class Method(Enum):
-    """How scar is carried from the slices to the nodes."""
+    """How scar is reconstructed between the slices."""
 
     FIELD = "field"
     MLP = "mlp"
@@ -32,7 +32,7 @@ class Interpolation(Enum):
 
 
 class Alignment(Enum):
-    """Whether slices that lie beside the heart are brought back onto it."""
+    """Whether displaced slices are moved back onto the wall of the mesh."""
 
     WALL = "wall"
     OFF = "off"
@@ -41,9 +41,9 @@ class Alignment(Enum):
 class Projection(Enum):
     """Whether the nodes in each pixel are made to agree with it at the end.
 
-    AUTO keeps a mean within 0.01 of a share, and on the same side of one half as a mask, which is a share that was
-    rounded; interpolations stay what they are. EXACT keeps any mean within 0.01 of its pixel, a mask's too, as if those
-    were wholly scar or wholly not.
+    AUTO brings the mean of the nodes within 0.01 of a share, or to the same side of one half as a mask, which is a
+    rounded share; interpolations are left unchanged. EXACT brings any mean within 0.01 of its pixel, that of a mask
+    too, as if its pixels were entirely scar or entirely not.
     """
 
     AUTO = "auto"
@@ -59,7 +59,7 @@ class MlpSize(Enum):
 
 
 class Observation(Enum):
-    """What a pixel says: the share of its wall that is scar, or that share rounded to 0 or 1."""
+    """What is observed in a pixel: the share of its wall that is scar, or that share rounded to 0 or 1."""
 
     SOFT = "soft"
     BINARY = "binary"
@@ -128,7 +128,7 @@ class ReconstructInputs:
 class ReconstructParameters:
     """Settings of `scar reconstruct`."""
 
-    method: Annotated[Method, "how scar is carried between the slices"] = Method.FIELD
+    method: Annotated[Method, "how scar is reconstructed between the slices"] = Method.FIELD
     interpolation: Annotated[Interpolation, "which one, for --method interpolation"] = Interpolation.LINEAR
     network: Annotated[MlpSize, "layers and width of --method mlp"] = MlpSize.SMALL
     observation: Annotated[Observation, "keep partial pixels, or round them to 0 or 1"] = Observation.SOFT
@@ -195,7 +195,7 @@ class PhantomParameters:
     shift: Annotated[float, Range(0, 10, "mm"), "standard deviation of each slice's shift in its plane"] = 0.0
     noise: Annotated[float, Range(0, 200), "noise of the images; healthy wall has 60 and scar 330"] = 18.0
     long_axis: Annotated[
-        int, Range(0, 3), "long-axis slices beside the short-axis stack: the 2-, the 4- and the 3-chamber view"
+        int, Range(0, 3), "long-axis slices in addition to the short-axis stack: the 2-, the 4- and the 3-chamber view"
     ] = 0
     dicom: Annotated[bool, "write the LGE images as a DICOM series too"] = False
 
@@ -313,5 +313,5 @@ class ImportParameters:
     """`scar import-checkpoint` has no settings."""
 
     def validate(self) -> list[str]:
-        """Nothing can be wrong with them."""
+        """Always empty."""
         return []

@@ -9,7 +9,7 @@ import pytest
 
 from deeprecon.data.mesh.mesh import Inside
 from deeprecon.scar.fit.interpolation import interpolate
-from deeprecon.scar.observe.alignment import REACH, align
+from deeprecon.scar.observe.alignment import MAX_SHIFT, align
 from deeprecon.scar.observe.observations import observe
 from deeprecon.scar.parameters import Interpolation
 from deeprecon.scar.simulate.phantom import Phantom, sample_case
@@ -59,7 +59,7 @@ def test_a_slice_without_wall_or_far_from_the_mesh_stays(moved):
         (found,) = align([other], Inside(moved.mesh))
         assert not found.shifts[2].any()
     assert not found.shifts.any()
-    assert np.abs(align(moved.stacks, Inside(moved.mesh))[0].shifts).max() <= REACH
+    assert np.abs(align(moved.stacks, Inside(moved.mesh))[0].shifts).max() <= MAX_SHIFT
 
 
 def test_groups_and_interpolations_follow_the_shift(moved):

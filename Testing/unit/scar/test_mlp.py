@@ -15,7 +15,7 @@ from deeprecon.data.errors import InputError
 from deeprecon.jobs.run import Run
 from deeprecon.scar.fit import mlp_fit as mlp_train
 from deeprecon.scar.fit.mlp import Mlp, _index_mean, _segment_csr, group_error, predict, samples, segment_mean
-from deeprecon.scar.fit.mlp_fit import MlpFit, MlpSettings, fit_mlp, mlp_steps_for_budget, new_mlp, split
+from deeprecon.scar.fit.mlp_fit import MlpFit, MlpSettings, fit_mlp, mlp_steps_for_budget, new_mlp, split_groups
 from deeprecon.scar.observe.node_groups import group_nodes
 from deeprecon.scar.parameters import MlpSize
 from deeprecon.scar.read.training_data import NodeGroups
@@ -279,7 +279,7 @@ def test_the_best_weights_are_kept_not_the_last(tmp_path):
     assert done.best_epoch == int(np.argmin(held_out)) < len(held_out) - 1
     assert done.held_out_error == pytest.approx(math.sqrt(min(held_out)))
     groups = few_groups()
-    _, apart = split(groups, 0.05, run.seed)
+    _, apart = split_groups(groups, 0.05, run.seed)
     means = np.add.reduceat(
         predict(done.network, done.network.draw_masks(3, run.seed), groups.points)[0], groups.offsets[:-1]
     )
@@ -322,7 +322,7 @@ def test_lower_precision_trains_as_well(tmp_path, precision):
 def test_scar_is_held_out_in_proportion():
     groups = replace(few_groups(), values=np.r_[np.ones(80), np.zeros(120)].astype(np.float32))
     for seed in range(20):
-        training, apart = split(groups, 0.05, seed)
+        training, apart = split_groups(groups, 0.05, seed)
         assert len(apart) == 10
         assert sorted([*training, *apart]) == list(range(200))
         assert groups.values[apart].sum() == 4
@@ -331,9 +331,9 @@ def test_scar_is_held_out_in_proportion():
 @pytest.mark.parametrize("count", [5, 200])
 def test_groups_too_few_or_scar_too_rare_to_be_held_out_serve_for_both(count):
     groups = replace(few_groups(count), values=np.r_[1.0, np.zeros(count - 1)].astype(np.float32))
-    assert all(sorted(part) == list(range(count)) for part in split(groups, 0.05, 0))
+    assert all(sorted(part) == list(range(count)) for part in split_groups(groups, 0.05, 0))
     healthy = replace(few_groups(), values=np.zeros(200, np.float32))
-    assert len(split(healthy, 0.05, 0)[1]) == 10
+    assert len(split_groups(healthy, 0.05, 0)[1]) == 10
 
 
 def test_one_group_is_enough(tmp_path):

@@ -1,4 +1,4 @@
-"""The field: scar probability as a function of place, learned by an ensemble of small coordinate networks."""
+"""The field: scar probability as a function of position, an ensemble of small coordinate networks."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ UNIT_MM = 40.0
 
 
 class Field(nn.Module):
-    """M networks of random Fourier features (Tancik et al. 2020, NeurIPS 33:7537) and SiLU layers, run side by side.
+    """M networks of random Fourier features (Tancik et al. 2020, NeurIPS 33:7537) and SiLU layers, computed together.
 
     The frequencies are drawn once from a normal distribution and shared by all members, which differ in their weights:
-    the features are then computed once. Being isotropic, they prefer no direction of the slices. `scale` sets the
+    the features are then computed once. They are isotropic and prefer no direction of the slices. `scale` sets the
     band: a wave at one standard deviation is 2 pi 40 mm / scale long.
 
     Args:
         center: (3,) RAS mm, the origin of the coordinates.
-        mean: expected share of scar; every member starts there.
+        mean: share of scar that every member starts with.
         members: M.
         features: sine and cosine pairs.
         scale: standard deviation of the angular frequencies in radians per `UNIT_MM`.
@@ -66,7 +66,9 @@ class Field(nn.Module):
 
     def coordinates(self, points: npt.NDArray[np.float64]) -> Tensor:
         """(..., 3) RAS mm to (..., 3) float32 coordinates on the field's device."""
-        center = self.center.cpu().numpy().astype(np.float64)  # the difference loses nothing far from the origin
+        center = (
+            self.center.cpu().numpy().astype(np.float64)
+        )  # subtracted in double precision, for hearts far from the origin
         return torch.as_tensor(((points - center) / UNIT_MM).astype(np.float32)).to(self.frequencies.device)
 
     def forward(self, coordinates: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Reading the field at mesh nodes."""
+"""Evaluation of the field at mesh nodes."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def predict(
 
     Returns:
         (N,) probability, the mean over the ensemble's members; and (N,) uncertainty, their standard deviation times
-        `spread` (at most 0.5, that of a coin). It tells how far equally good fits differ, largest in the gaps between
-        slices; it does not know of errors that all share, such as wrong contours.
+        `spread`, at most 0.5. It shows how far equally good fits differ, which is most in the gaps between slices; it
+        does not include errors that all members share, such as wrong contours.
     """
     found = members(field, nodes)
     return found.mean(axis=0), np.minimum(spread * found.std(axis=0), 0.5).astype(np.float32)

@@ -36,10 +36,10 @@ def scar_burden(
 
     The 95 % interval (`low_*`, `high_*`) comes from the spread of the sizes over the samples: their mean plus and
     minus t s sqrt(1 + 1/S), with their standard deviation s and Student's t of S - 1 degrees of freedom, which is
-    where one more such reconstruction would lie. It is cut at 0 and the wall, and never leaves out the size itself.
-    Without samples it is what comes out when every probability is lowered or raised by 1.96 of its uncertainty at
-    once. Errors of neighboring nodes are correlated: treating them as independent would make the interval far too
-    narrow, treating them as one makes it conservative. Neither covers systematic errors such as a wrong contour.
+    where one more such reconstruction would lie. It is clipped to 0 and the wall, and always includes the size itself.
+    Without samples it is the result of lowering or raising every probability by 1.96 of its uncertainty at once.
+    Errors of neighboring nodes are correlated: treating them as independent would make the interval far too narrow,
+    treating them as one makes it conservative. Neither covers systematic errors such as a wrong contour.
 
     Args:
         mesh: wall, RAS mm.

@@ -1,7 +1,7 @@
 """Accuracy of a reconstruction against the truth, and calibration of its uncertainty.
 
-All averages over nodes are weighted by the volume that each node stands for, never by node counts: a fine mesh region
-would otherwise count more than a coarse one.
+All averages over nodes are weighted by the volume that each node represents; with plain node counts a fine mesh region
+would have more weight than a coarse one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What each node of a mesh stands for, and connected pieces of nodes."""
+"""Volume or area that each node of a mesh represents, and connected pieces of nodes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Integers = npt.NDArray[np.int64]
 
 
 def node_sizes(mesh: Mesh) -> npt.NDArray[np.float64]:
-    """(N,) what each node stands for: its share of its cells' volume in mm3, or of their area in mm2 on a surface."""
+    """(N,) what each node represents: its share of its cells' volume in mm3, or of their area in mm2 on a surface."""
     if mesh.is_volume:
         return node_volumes(mesh)
     sizes = vtkCellSizeFilter()

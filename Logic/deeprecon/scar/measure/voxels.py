@@ -15,6 +15,7 @@ from deeprecon.scar.observe.stacks import Stack
 Floats = npt.NDArray[np.floating[Any]]
 
 VOXEL_MM = 1.0
+"""Size of the voxels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +25,7 @@ class VoxelResult:
     Attributes:
         wall: (k, j, i) bool.
         scar: (k, j, i) float32 probability, 0 off the wall.
-        core: (k, j, i) float32 probability of scar core, or None where it has none of its own.
+        core: (k, j, i) float32 probability of scar core, or None where it was not fitted by itself.
         ijk_to_ras: (4, 4).
     """
 
@@ -40,7 +41,7 @@ def predict_voxels(predict: Predict, core: Predict | None, inside: Inside, stack
     Args:
         predict: of scar.
         core: of scar core, or None.
-        inside: tells the wall.
+        inside: whether points lie in the wall.
         stack: gives the axes.
         box: (2, 3) RAS corners, or any (M, 3) points that span the wall.
     """

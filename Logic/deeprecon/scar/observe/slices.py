@@ -28,7 +28,7 @@ class ObservedSlices:
         stacks: with shares of scar in each pixel and the shifts that align the slices with the mesh.
         observations: G groups, one per pixel with wall.
         quadrature: points in the prism of each group.
-        inside: tells which points lie in the wall of the mesh; None where the mesh is an open surface.
+        inside: whether points lie in the wall of the mesh; None where the mesh is an open surface.
         warnings: sentences for the user.
     """
 

@@ -19,7 +19,7 @@ class Stack:
         ijk_to_ras: (4, 4) float64, pixel index (i, j, k, 1) to RAS mm; k counts slices.
         thickness: of the imaged slab along the slice normal in mm; may differ from the slice spacing.
         name: for messages.
-        core: (k, j, i) float32, core volume over wall volume, never above `scar`; None where the images do not
+        core: (k, j, i) float32, core volume over wall volume, at most `scar`; None where the images do not
             separate core from border zone.
         shifts: (k, 2) float64, mm along the rows (i) and columns (j) by which each slice is to be moved to lie on the
             heart; None for no move.

@@ -22,7 +22,7 @@ from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
 from deeprecon.scar.observe.stacks import Stack
 from deeprecon.scar.simulate.files import write_dicom, write_fraction
-from deeprecon.scar.simulate.lesions import AS_DRAWN, LESIONS, Lesion, Variation
+from deeprecon.scar.simulate.lesions import DEFAULT_VARIATION, LESIONS, Lesion, Variation
 from deeprecon.scar.simulate.scan import LONG_AXIS_ANGLES, Scan, long_axis_slice, scan, slices
 from deeprecon.scar.simulate.surface_heart import SurfaceHeart
 from deeprecon.scar.simulate.ventricle import Points, Tissue, Ventricle
@@ -35,12 +35,12 @@ class Phantom:
     Attributes:
         mesh: hexahedra and wedges of the wall, RAS mm.
         truth: (N,) bool, scar at the mesh nodes.
-        scans: what the slices hold, one for each stack: the short-axis stack, then the long-axis slices.
+        scans: tissue shares of the slices, one for each stack: the short-axis stack, then the long-axis slices.
         lge: late-enhancement images, one for each stack.
         landmarks: name to (3,) RAS mm.
         tissue: (M, 3) RAS mm to (M,) `Tissue`.
         lesion: (M, 3) RAS mm wall points to (M,) bool.
-        shifts: of each stack, (k, 2) mm along the image rows (i) and columns (j) by which the heart lay elsewhere.
+        shifts: of each stack, (k, 2) mm along the image rows (i) and columns (j) by which the heart was displaced.
     """
 
     mesh: Mesh
@@ -74,7 +74,7 @@ def sample_case(
     lesion: str = "infarct",
     ventricle: Ventricle | None = None,
     *,
-    variation: Variation = AS_DRAWN,
+    variation: Variation = DEFAULT_VARIATION,
     spacing: float = 10.0,
     thickness: float = 8.0,
     pixel: float = 1.4,
@@ -88,15 +88,15 @@ def sample_case(
     Args:
         seed: of noise and shifts.
         lesion: a key of `lesions.LESIONS`.
-        ventricle: its shape and pose; a grown person's if left out.
+        ventricle: its shape and pose; an adult's by default.
         variation: of the lesion's place and size.
         spacing: between slice centers in mm.
-        thickness: of each imaged slab in mm; the rest of the spacing is a gap that nobody sees.
+        thickness: of each imaged slab in mm; the rest of the spacing is a gap that is not imaged.
         pixel: size in the plane in mm.
         node_spacing: of the mesh in mm.
         shift: standard deviation of each slice's shift in the plane in mm, along both axes.
         noise: of the late-enhancement image, where healthy wall has 60 and scar 330.
-        long_axis: how many long-axis slices there are beside the stack: of the 2-, the 4- and the 3-chamber view.
+        long_axis: number of long-axis slices in addition to the stack: of the 2-, the 4- and the 3-chamber view.
     """
     heart = ventricle or Ventricle()
     mesh = heart.mesh(node_spacing)
@@ -123,7 +123,7 @@ def from_surface(
     noise: float = 18.0,
     long_axis: int = 0,
 ) -> Phantom:
-    """The same from a real heart: a closed surface around the wall, RAS mm.
+    """The same for a real heart: a closed surface around the wall, RAS mm.
 
     Args:
         mesh: the closed surface.
@@ -161,11 +161,11 @@ _FILES = {
     "scar_fraction{}.nii.gz": "share of each pixel that is scar",
 }
 """Files of a stack; the braces in a name hold which long-axis slice it is."""
-_CHAMBERS = ("two", "four", "three")  # in words: files that differ in a number are read as one series by some
+_CHAMBERS = ("two", "four", "three")  # no digits: some programs read files that differ in a number as one series
 
 
 def write_case(phantom: Phantom, folder: Path | str, dicom: bool = False) -> dict[str, Path]:
-    """Write the phantom's stacks, mesh and truth in clinical formats; README.txt there says what is what.
+    """Write the phantom's stacks, mesh and truth in clinical formats; README.txt lists them.
 
     Args:
         phantom: see there.
@@ -212,7 +212,7 @@ def write_case(phantom: Phantom, folder: Path | str, dicom: bool = False) -> dic
 
 
 def _contours(found: Scan) -> Segmentation:
-    """What a careful reader would draw: pixels that are mostly wall, mostly scar, mostly blood, and surely healthy."""
+    """Contours as a careful reader would draw them: pixels that are mostly wall, scar or blood, and healthy ones."""
     stack = found.stack("stack")
     wall = stack.wall >= 0.5
     scar = wall & (stack.scar >= 0.5)
