@@ -13,7 +13,7 @@ from torch import nn
 
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.run import Run
-from deeprecon.scar.fit import mlp_fit as mlp_train
+from deeprecon.scar.fit import mlp_fit
 from deeprecon.scar.fit.mlp import Mlp, _index_mean, _segment_csr, group_error, predict, samples, segment_mean
 from deeprecon.scar.fit.mlp_fit import MlpFit, MlpSettings, fit_mlp, mlp_steps_for_budget, new_mlp, split_groups
 from deeprecon.scar.observe.node_groups import group_nodes
@@ -185,7 +185,7 @@ def test_a_small_group_counts_as_much_as_a_large_one():
 def test_numbers_of_groups_need_not_follow_on_each_other_in_a_batch():
     """Fault 13: means of groups that a batch lacks, and targets picked from several."""
     groups = few_groups()
-    data = mlp_train._Data(groups, network())
+    data = mlp_fit._DeviceData(groups, network())
     chosen = np.array([150, 3, 77])
     coordinates, offsets, values = data.load(chosen)
     np.testing.assert_array_equal(values, groups.values[chosen])
@@ -256,8 +256,10 @@ def test_neither_the_order_nor_the_number_of_points_changes_an_answer(monkeypatc
 def test_batches_are_shuffled_whole_groups_of_about_the_size_asked_for(tmp_path, monkeypatch):
     """Fault 4: steps that see one slab of one slice each, the same ones in the same order."""
     loaded: list[np.ndarray] = []
-    load = mlp_train._Data.load
-    monkeypatch.setattr(mlp_train._Data, "load", lambda data, chosen: (loaded.append(chosen), load(data, chosen))[1])
+    load = mlp_fit._DeviceData.load
+    monkeypatch.setattr(
+        mlp_fit._DeviceData, "load", lambda data, chosen: (loaded.append(chosen), load(data, chosen))[1]
+    )
     groups = few_groups()
     train(tmp_path / "job", steps=8, groups=groups, batch=250)
     held_out, first, second = loaded[0], loaded[1:5], loaded[5:9]

@@ -17,11 +17,11 @@ from deeprecon import cli
 from deeprecon.data.errors import InputError
 from deeprecon.data.mesh.files import MeshFile, place, read_mesh, write_mesh
 from deeprecon.jobs.job import Job
-from deeprecon.scar import pipeline as reconstruct
 from deeprecon.scar.fit.mlp_fit import MlpSettings
 from deeprecon.scar.read.mesh import find_in_box
 from deeprecon.scar.read.training_data import read_training_data
 from deeprecon.scar.training.cardioscar import read_checkpoint
+from deeprecon.scar.write import outputs
 from deeprecon.training.bundle import load_weights, read_bundle
 from deeprecon.worker import BAD_INPUT, run_job
 
@@ -35,7 +35,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         path.write_text("no pictures", encoding="utf-8")
         return []
 
-    monkeypatch.setattr(reconstruct, "write_report", write_report)
+    monkeypatch.setattr(outputs, "write_report", write_report)
 
 
 def images(files: dict[str, Path]) -> dict[str, Any]:

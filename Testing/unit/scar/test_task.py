@@ -25,8 +25,8 @@ from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
 from deeprecon.jobs.job import Job
 from deeprecon.jobs.process import child_environment
-from deeprecon.scar import pipeline as reconstruct
 from deeprecon.scar.simulate.phantom import Phantom
+from deeprecon.scar.write import outputs
 
 from ..data.orientations import orders, rotation
 
@@ -67,7 +67,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         path.write_text("no pictures", encoding="utf-8")
         return []
 
-    monkeypatch.setattr(reconstruct, "write_report", write_report)
+    monkeypatch.setattr(outputs, "write_report", write_report)
 
 
 # reconstruct

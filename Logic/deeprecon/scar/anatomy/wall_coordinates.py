@@ -169,7 +169,7 @@ class _Rays:
             for plane in way:
                 self.met[plane] &= start[plane] <= limit
                 limit = np.where(self.met[plane], end[plane], limit)
-        # A slanted cut removes one side of the wall first: it is continued from below, with at most 45 degrees of slope.
+        # A slanted cut removes one side of the wall first: it is continued from below, by at most 45 degrees.
         top = len(wall) - 1 - self.met[::-1].argmax(axis=0)
         for plane in range(middle + 1, len(wall)):
             cut = plane > top - _CUT_PLANES

@@ -66,9 +66,8 @@ class Field(nn.Module):
 
     def coordinates(self, points: npt.NDArray[np.float64]) -> Tensor:
         """(..., 3) RAS mm to (..., 3) float32 coordinates on the field's device."""
-        center = (
-            self.center.cpu().numpy().astype(np.float64)
-        )  # subtracted in double precision, for hearts far from the origin
+        # In double precision, for hearts far from the origin.
+        center = self.center.cpu().numpy().astype(np.float64)
         return torch.as_tensor(((points - center) / UNIT_MM).astype(np.float32)).to(self.frequencies.device)
 
     def forward(self, coordinates: Tensor) -> Tensor:

@@ -175,9 +175,8 @@ def segment_mean(values: Tensor, offsets: Tensor) -> Tensor:
         mean: Tensor = segment_csr(values, offsets, reduce="mean")
         return mean
     if values.device.type != "mps":
-        return torch.segment_reduce(
-            values, "mean", offsets=offsets, unsafe=True
-        )  # unchecked: `NodeGroups` has no empty group
+        # Unchecked, since `NodeGroups` has no empty group.
+        return torch.segment_reduce(values, "mean", offsets=offsets, unsafe=True)
     return _index_mean(values, offsets)
 
 
