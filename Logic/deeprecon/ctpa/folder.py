@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from deeprecon.ctpa.parameters import SynthesizeInputs, SynthesizeParameters
-from deeprecon.data.dicom.series import is_dicom
+from deeprecon.data.dicom.file import is_dicom
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import sha256, write_json
 from deeprecon.data.radiograph import PICTURES

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deeprecon.data.dicom.series import is_dicom
+from deeprecon.data.dicom.file import is_dicom
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import sha256
 from deeprecon.data.tables import read_table

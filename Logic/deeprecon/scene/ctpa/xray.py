@@ -19,7 +19,7 @@ import slicer.util
 
 from deeprecon.ctpa.observe.film import oriented
 from deeprecon.ctpa.parameters import SynthesizeParameters
-from deeprecon.data.dicom.series import is_dicom
+from deeprecon.data.dicom.file import is_dicom
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import atomic_path
 from deeprecon.data.radiograph import PICTURES, Radiograph, radiograph_from_volume, read_radiograph
