@@ -13,14 +13,13 @@ from typing import IO, Any
 import numpy as np
 
 from deeprecon.data.errors import InputError
+from deeprecon.data.files import HEAD
 
 _STORAGE = b"1.2.840.10008.5.1.4.1.1."
 _OTHERS = (b"1.3.12.2.1107.5.9.1", b"1.3.46.670589.11.0.0.12.", b"1.2.840.10008.1.3.10")
 _NO_IMAGES = (*(_STORAGE + kind for kind in (b"4.2", b"9.", b"11.", b"66", b"88.", b"104.")), *_OTHERS)
 """Storage classes that are no images: spectra, waveforms, presentation states, raw data, registrations, fiducials,
 segmentations, reports, documents, those of Siemens and Philips, and media directories."""
-_HEAD = 1024
-"""Bytes that hold preamble, mark and storage class."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +69,8 @@ def open_dicom(path: Path, series: str | None = None) -> DicomFile | None:
     from pydicom import Dataset
 
     with open(path, "rb") as stream:
-        head = stream.read(_HEAD)
-        if head[128:132] != b"DICM":
+        head = stream.read(HEAD)
+        if not has_dicom_mark(head):
             return None
         storage = re.search(rb"\x02\x00\x02\x00UI(..)([0-9.]+)", head, re.DOTALL)  # MediaStorageSOPClassUID
         if storage is not None and storage.group(2).startswith(_NO_IMAGES):
@@ -84,9 +83,14 @@ def open_dicom(path: Path, series: str | None = None) -> DicomFile | None:
 
 
 def is_dicom(path: Path) -> bool:
-    """True for a file with the DICOM mark at byte 128; opens the file."""
+    """True for a file with the DICOM mark; opens the file."""
     with open(path, "rb") as stream:
-        return stream.read(_HEAD)[128:132] == b"DICM"
+        return has_dicom_mark(stream.read(HEAD))
+
+
+def has_dicom_mark(head: bytes) -> bool:
+    """Whether the first bytes of a file have the DICOM mark at byte 128."""
+    return head[128:132] == b"DICM"
 
 
 def _parse(stream: IO[bytes], series: str | None) -> Any:

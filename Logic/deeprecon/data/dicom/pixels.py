@@ -144,7 +144,9 @@ def _stored_bits(values: Integers, bits: int) -> Integers:
     unused = 8 * values.dtype.itemsize - bits
     if not unused:
         return values
-    if values.dtype.kind == "u":
-        return np.bitwise_and(values, 2**bits - 1)
-    signed: Integers = np.right_shift(np.left_shift(values, unused), unused)
-    return signed
+    cleaned: Integers = (
+        np.bitwise_and(values, 2**bits - 1)
+        if values.dtype.kind == "u"
+        else np.right_shift(np.left_shift(values, unused), unused)
+    )
+    return cleaned

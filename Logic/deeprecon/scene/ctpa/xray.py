@@ -93,7 +93,7 @@ def source_of(node: Any) -> Path | None:
         storage = node.GetStorageNode()
         found = storage.GetFileName() if storage is not None and not node.GetModifiedSinceRead() else None
     path = Path(found) if found else None
-    return path if path is not None and path.is_file() and _ending(path) else None
+    return path if path is not None and path.is_file() and (_ending(path) or is_dicom(path)) else None
 
 
 def write_xray(node: Any, folder: Path) -> tuple[str, Radiograph | None]:
@@ -108,7 +108,7 @@ def write_xray(node: Any, folder: Path) -> tuple[str, Radiograph | None]:
     """
     source = source_of(node)
     if source is not None:
-        name = f"xray{_ending(source)}"
+        name = f"xray{_ending(source) or '.dcm'}"
         shutil.copyfile(source, folder / name)
         return name, None
     radiograph = radiograph_of(node)
@@ -175,10 +175,8 @@ def _dicom_file(node: Any) -> str | None:
 
 
 def _ending(path: Path) -> str:
-    """How a copy of an X-ray's file has to end; empty for a file that is not whole by itself."""
-    name = path.name.lower()
-    ending = next((each for each in (*PICTURES, *_VOLUMES) if name.endswith(each)), "")
-    return ending or (".dcm" if is_dicom(path) else "")
+    """The ending of a picture or of a volume file that needs no second file; empty for other files."""
+    return next((each for each in (*PICTURES, *_VOLUMES) if path.name.lower().endswith(each)), "")
 
 
 def _write_picture(path: Path, image: npt.NDArray[np.float32]) -> None:
