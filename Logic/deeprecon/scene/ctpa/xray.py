@@ -72,7 +72,7 @@ def radiograph_of(node: Any) -> Radiograph:
         raise InputError(
             f"{node.GetName()} is a volume of {size} voxels, not an X-ray.", "Choose a single frontal image."
         )
-    source = source_of(node)
+    source = source_file(node)
     if source is not None:
         return read_radiograph(source)
     origin = _origin(node)
@@ -84,7 +84,7 @@ def radiograph_of(node: Any) -> Radiograph:
     return Radiograph(found.image, spacing, *said)
 
 
-def source_of(node: Any) -> Path | None:
+def source_file(node: Any) -> Path | None:
     """The file that an X-ray node shows, None where there is none any more, or where the node was changed since."""
     origin = _origin(node)
     if origin is not None:
@@ -106,7 +106,7 @@ def write_xray(node: Any, folder: Path) -> tuple[str, Radiograph | None]:
     Raises:
         InputError: as `radiograph_of`.
     """
-    source = source_of(node)
+    source = source_file(node)
     if source is not None:
         name = f"xray{_ending(source) or '.dcm'}"
         shutil.copyfile(source, folder / name)
@@ -119,7 +119,7 @@ def write_xray(node: Any, folder: Path) -> tuple[str, Radiograph | None]:
     return "xray.nrrd", radiograph
 
 
-def facts(radiograph: Radiograph) -> str:
+def description(radiograph: Radiograph) -> str:
     """An X-ray in words: pixels, their size, the view."""
     rows, columns = radiograph.image.shape
     size = "whose size is not stated"
