@@ -80,7 +80,7 @@ def run_cases(command: Command, file: Path, output: Path, part: tuple[int, int],
                 command = _settled(command, folder)
             else:
                 summary.add_failed(case.name, failure, seconds=seconds)
-                console.show_error(failure.message, failure.hint)
+                console.show_error(failure.message, failure.hint, codes=failure.codes)
             summary.write(table)
     _print_summary(table, summary)
     if interrupted.is_set():

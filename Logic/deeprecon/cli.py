@@ -193,7 +193,8 @@ def _run_here(folder: Path, output: Path, console: Console) -> int:
         code = run_job(folder, console.show)
     console.finish()
     if console.error is not None:
-        console.show_error(console.error["message"], console.error["hint"], _details(console))
+        error = console.error
+        console.show_error(error["message"], error["hint"], _details(console), error.get("codes", ()))
         return code
     _print_result(output)
     return CANCELLED if interrupted.is_set() else code

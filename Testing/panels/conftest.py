@@ -72,6 +72,7 @@ def panel(host: Any, probed: Any, tmp_path: Path) -> Iterator[Any]:
     import qt
     import slicer
 
+    from deeprecon.jobs.job import Job
     from deeprecon.panels.common.run_panel import RunCallbacks, RunPanel
     from deeprecon.panels.computer.device_panel import DevicePanel
 
@@ -82,7 +83,7 @@ def panel(host: Any, probed: Any, tmp_path: Path) -> Iterator[Any]:
     def prepare() -> Path:
         calls.append("prepare")
         folder = tmp_path / f"job {len(calls)}"
-        folder.mkdir()
+        Job("scar", "reconstruct").save(folder)
         return folder
 
     def load(folder: Path) -> str:

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from deeprecon.data.doubts import CODES
 from deeprecon.data.errors import InputError
+from deeprecon.jobs.job import Job
 
 from .conftest import wait_until_gone
 
@@ -170,3 +172,31 @@ def test_durations_are_said_for_people(host: Any, seconds: float, words: str) ->
     from deeprecon.panels.common.time_estimates import durationText
 
     assert durationText(seconds) == words
+
+
+def test_a_contradiction_is_asked_about_and_the_run_goes_on_when_it_is_accepted(
+    host: Any, panel: Any, fake_worker: Use, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CODES, "test-doubt", "Made for the tests.")
+    fake_worker("contradiction")
+    panel.ui.applyButton.click()
+    host.waitFor(lambda: not panel.busy, 20)
+    assert panel.state.value == "failed"
+    assert panel.ui.messageLabel.text == "<b>film.png: Left is right.</b> Turn it."
+    assert panel.ui.acceptButton.visible
+    panel.ui.acceptButton.click()
+    assert not panel.ui.acceptButton.visible
+    host.waitFor(lambda: not panel.busy, 20)
+    assert panel.state.value == "done"
+    assert Job.load(panel.folder).accept == ["test-doubt"]
+    panel.ui.applyButton.click()  # accepted for that run alone
+    host.waitFor(lambda: not panel.busy, 20)
+    assert panel.state.value == "failed"
+
+
+def test_other_failures_offer_nothing_to_accept(host: Any, panel: Any, fake_worker: Use) -> None:
+    fake_worker("input")
+    panel.ui.applyButton.click()
+    host.waitFor(lambda: not panel.busy, 20)
+    assert panel.state.value == "failed"
+    assert not panel.ui.acceptButton.visible

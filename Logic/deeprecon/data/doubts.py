@@ -56,11 +56,10 @@ class DoubtError(InputError):
 
     def __init__(self, doubts: Iterable[Doubt]) -> None:
         self.doubts = tuple(doubts)
-        codes = " ".join(dict.fromkeys(doubt.code for doubt in self.doubts))
-        ways = " ".join(dict.fromkeys(doubt.way_out for doubt in self.doubts if doubt.way_out))
+        self.codes = tuple(dict.fromkeys(doubt.code for doubt in self.doubts))
         super().__init__(
             " ".join(f"{doubt.where}: {doubt.text}" for doubt in self.doubts),
-            f"{ways} To go on all the same: --accept {codes}".strip(),
+            " ".join(dict.fromkeys(doubt.way_out for doubt in self.doubts if doubt.way_out)),
         )
 
 

@@ -57,8 +57,7 @@ def explain_exception(error: BaseException) -> Failure:
     if isinstance(error, Stopped | KeyboardInterrupt):
         return CANCELLED
     if isinstance(error, DoubtError):
-        codes = tuple(dict.fromkeys(doubt.code for doubt in error.doubts))
-        return Failure("input", error.message, error.hint, codes)
+        return Failure("input", error.message, error.hint, error.codes)
     if isinstance(error, InputError):
         return Failure("input", error.message, error.hint)
     if isinstance(error, ModuleNotFoundError):

@@ -142,7 +142,8 @@ def run_items(
         except (InputError, OSError, MemoryError) as error:
             failure = explain_exception(error)
             summary.add_failed(item.label, failure)
-            run.reporter.warning(f"{item.label}: {failure.message}")
+            accept = f" To go on all the same: --accept {' '.join(failure.codes)}" if failure.codes else ""
+            run.reporter.warning(f"{item.label}: {failure.message}{accept}")
     if not summary.rows:
         raise Stopped
     if not summary.done:

@@ -43,7 +43,7 @@ def test_a_contradiction_is_refused_with_its_way_out_and_leaves_no_result(
     code = cli.main(["fake", "work", "--mode", "contradiction", "--output", str(tmp_path)])
     assert code == cli.BAD_INPUT
     lines = capsys.readouterr().err.splitlines()
-    assert lines[-2:] == [f"Error: {LEFT}", "  Turn it. To go on all the same: --accept test-doubt"]
+    assert lines[-3:] == [f"Error: {LEFT}", "  Turn it.", "  To go on all the same: --accept test-doubt"]
     assert not (tmp_path / "result.json").exists()
 
 
@@ -111,7 +111,7 @@ def test_several_contradictions_are_refused_together() -> None:
     ]
     failure = explain_exception(DoubtError(found))
     assert failure.message == "a: A. b: B. c: C."
-    assert failure.hint == "Do this. To go on all the same: --accept test-doubt second-doubt"
+    assert failure.hint == "Do this."
     assert failure.codes == ("test-doubt", "second-doubt")
     assert not_accepted(found, ["test-doubt"]) == (found[1],)
 
