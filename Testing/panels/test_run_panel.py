@@ -182,6 +182,6 @@ def test_the_report_names_no_patient_no_user_and_no_folder(host: Any, panel: Any
 
 @pytest.mark.parametrize(("seconds", "words"), [(8.2, "8 s"), (100, "2 min"), (4800, "1 h 20 min")])
 def test_durations_are_said_for_people(host: Any, seconds: float, words: str) -> None:
-    from deeprecon.panels.common.run_times import inWords
+    from deeprecon.panels.common.time_estimates import durationText
 
-    assert inWords(seconds) == words
+    assert durationText(seconds) == words
