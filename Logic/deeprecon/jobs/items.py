@@ -50,6 +50,11 @@ class ItemRun(Run):
         return self.parent.should_stop()
 
 
+def _item_run(run: Run, folder: Path, output: Path, reporter: PartReporter) -> ItemRun:
+    settings = (run.device, run.threads, run.precision, run.seed)
+    return ItemRun(folder, output, *settings, reporter, run, accepted=run.accepted, doubts=run.doubts)
+
+
 class Summary:
     """The rows of summary.csv.
 
@@ -127,8 +132,7 @@ def run_items(
             if not (folder / RESULT).is_file():
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir(parents=True)
-                settings = (run.device, run.threads, run.precision, run.seed)
-                content = compute(item, ItemRun(kept / f".{item.name}", folder, *settings, reporter, run))
+                content = compute(item, _item_run(run, kept / f".{item.name}", folder, reporter))
                 if run.should_stop():  # it may have ended early: the best by then, which is to be gone on with
                     break
                 write_json(folder / RESULT, to_plain(content))

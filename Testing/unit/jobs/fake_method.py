@@ -15,11 +15,14 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
+from deeprecon.data.doubts import CODES, Doubt
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import write_json, write_text
 from deeprecon.jobs.parameters import Range, check_ranges
 from deeprecon.jobs.run import Outcome, Run, Stopped
 from deeprecon.jobs.verbs import METHODS, Verb
+
+CODES.update({"test-doubt": "Made for the tests.", "second-doubt": "Made for the tests."})
 
 
 class Mode(Enum):
@@ -41,6 +44,8 @@ class Mode(Enum):
     SILENT = "silent"
     LINGER = "linger"
     OVERWRITE = "overwrite"
+    CONTRADICTION = "contradiction"
+    ASSUMPTION = "assumption"
 
 
 @dataclass(frozen=True)
@@ -146,6 +151,9 @@ def misbehave(mode: Mode, run: Run, inputs: Inputs) -> None:
         os._exit(0)
     elif mode is Mode.LINGER:
         threading.Thread(target=time.sleep, args=(300,)).start()
+    elif mode in (Mode.CONTRADICTION, Mode.ASSUMPTION):
+        assumed = mode is Mode.ASSUMPTION
+        run.consider([Doubt("test-doubt", "image.txt", "Left is right.", "Turn it.", assumed)])
     elif mode is Mode.OVERWRITE:
         write_text(run.output / "image.txt", "a result")
 
