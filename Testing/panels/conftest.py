@@ -144,7 +144,7 @@ def apply(host: Any, widget: Any, timeout: float = 180.0) -> str:
     return str(widget.runPanel.ui.messageLabel.text)
 
 
-def wait_until_gone(pids: list[int], timeout: float = 10.0) -> list[int]:
+def wait_until_gone(pids: list[int], timeout: float = 120.0) -> list[int]:
     """Those of the processes that are still there after `timeout` seconds."""
     end = time.monotonic() + timeout
     while time.monotonic() < end:

@@ -59,6 +59,7 @@ class Parameters:
     mode: Annotated[Mode, "what happens"] = Mode.OK
     steps: Annotated[int, Range(1, 1_000_000), "steps to take"] = 5
     delay: Annotated[float, Range(0, 60, "s"), "time of a step; 100 % of it is waiting"] = 0.0
+    hold: Annotated[int, Range(-1, 1_000_000), "step before which it waits to be released or stopped; -1 for none"] = -1
     labels: Annotated[tuple[str, ...], "labels"] = ()
     slice_thickness: Annotated[float | None, Range(0.1, 30, "mm"), "thickness of a slice"] = None
     loud: Annotated[bool, "print as well"] = False
@@ -85,6 +86,9 @@ def work(inputs: Inputs, parameters: Parameters, run: Run) -> Outcome:
         step, state = values["step"], values["state"]
         run.reporter.status(f"Resumed at step {step}")
     while step < parameters.steps and not run.should_stop():
+        if step == parameters.hold and not (run.folder / "release").exists():
+            time.sleep(0.005)
+            continue
         time.sleep(parameters.delay)
         state, step = hashlib.sha256(state.encode()).hexdigest(), step + 1
         write_json(saved, {"step": step, "state": state})
