@@ -18,9 +18,9 @@ from deeprecon.jobs.job import Job
 from deeprecon.scene.common.provenance import provenance_of
 from deeprecon.scene.seizure.job import detect_seizures, write_seizure_job
 from deeprecon.scene.seizure.tables import load_detection, load_recording, rescore, write_recording
-from deeprecon.seizure.config import Config
+from deeprecon.seizure.configuration import Config
 from deeprecon.seizure.parameters import DetectParameters
-from deeprecon.seizure.simulate.wrist import write_phantom
+from deeprecon.seizure.simulate.files import write_phantom
 
 
 @pytest.fixture(scope="session")
@@ -31,8 +31,8 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from deeprecon.seizure.networks.bundle import write_ensemble
     from deeprecon.seizure.networks.deepepi import new_network
+    from deeprecon.seizure.write.ensemble import write_ensemble
 
     folder = tmp_path_factory.mktemp("model") / "bundle"
     write_ensemble(folder, [new_network(seed).state_dict() for seed in range(3)], Config(), 0.5, ["a"], [], "nothing")

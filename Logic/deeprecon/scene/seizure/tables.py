@@ -18,10 +18,12 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.files import atomic_path
 from deeprecon.scene.common.results import discard, load_results
 from deeprecon.scene.nodes.tables import node_from_rows
-from deeprecon.seizure.config import SAMPLE_RATE
-from deeprecon.seizure.fit.detection import MODEL, Detection
+from deeprecon.seizure.configuration import SAMPLE_RATE
+from deeprecon.seizure.fit.detection import Detection
+from deeprecon.seizure.measure.alarms import alarm_rows
+from deeprecon.seizure.observe.recordings import load_single_recording
 from deeprecon.seizure.parameters import Unit
-from deeprecon.seizure.read.recordings import read_recordings
+from deeprecon.seizure.write.probability_table import detection_from_columns
 
 TIME, PROBABILITY, THRESHOLD = "time_s", "probability", "threshold"
 RESEARCH_ONLY = "research only, no alarm device"
@@ -66,11 +68,7 @@ def load_recording(path: Path | str, unit: Unit = Unit.AUTO) -> Any:
     Raises:
         InputError: the file cannot be read, or holds several events.
     """
-    path = Path(path)
-    recordings = read_recordings(path, unit)
-    if len(recordings) != 1:
-        raise InputError(f"{path} holds {len(recordings)} events.", "Give a file with one event.")
-    (recording,) = recordings
+    recording = load_single_recording(Path(path), unit)
     magnitude = np.where(recording.valid, recording.magnitude, np.nan)
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", f"{recording.name} accelerometer")
     _set_columns(node, {TIME: np.arange(len(magnitude)) / SAMPLE_RATE, "magnitude_g": magnitude.astype(np.float64)})
@@ -144,7 +142,7 @@ def rescore(nodes: SeizureNodes, quantile: float, threshold: float, merge: float
         vtk_to_numpy(table.GetColumnByName(THRESHOLD))[:] = threshold
         table.GetColumnByName(PROBABILITY).Modified()
     table.Modified()
-    node_from_rows(detection.events(quantile, threshold, merge), nodes.events.GetName(), nodes.events)
+    node_from_rows(alarm_rows(detection, quantile, threshold, merge), nodes.events.GetName(), nodes.events)
 
 
 def detection_from_node(node: Any) -> Detection:
@@ -158,15 +156,7 @@ def detection_from_node(node: Any) -> Detection:
         table.GetColumnName(index): _numbers(node, table.GetColumn(index))
         for index in range(table.GetNumberOfColumns())
     }
-    models = sorted(name for name in columns if name.startswith(MODEL))
-    others = (TIME, "osd_state", "osd_roi_power", "osd_ratio", "movement_g")
-    if missing := [name for name in (*others, *([] if models else [f"{MODEL}00"])) if name not in columns]:
-        raise InputError(
-            f"The table {node.GetName()} lacks the columns {', '.join(missing)}.", "Load the result again."
-        )
-    return Detection(
-        columns[TIME], np.array([columns[name] for name in models]), *(columns[name] for name in others[1:])
-    )
+    return detection_from_columns(columns, f"The table {node.GetName()}", "Load the result again.")
 
 
 def _chart(table: Any, name: str) -> Any:
