@@ -3,9 +3,9 @@
     python Testing/benchmarks/seizure_detection.py [--users 48] [--steps 300] [--models 3] [--json FILE]
 
 Half of the users are for training, the other half for the test; each has two seizures and 40 minutes of rest,
-walking, brushing teeth, typing, chores and seizure-like bursts. Both methods use the same windows. The ensemble is compared at the
-baseline's false-alarm rate and at its sensitivity, for three of the powers at which the baseline can be set, and scored
-at the threshold chosen on validation users.
+walking, brushing teeth, typing, chores and seizure-like bursts. Both methods use the same windows. The ensemble is
+compared at the baseline's false-alarm rate and at its sensitivity, for three power thresholds of the baseline, and
+scored at the threshold chosen on validation users.
 Simulated users are not patients: the figures show that the pipeline works, not its accuracy on people.
 Exits with 1 if a gate does not hold.
 """

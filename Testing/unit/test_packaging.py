@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "Logic" / "deeprecon"
 MODULES = [path.parent for path in ROOT.glob("*/CMakeLists.txt") if (path.parent / f"{path.parent.name}.py").exists()]
 IMPORTABLE_BEFORE_INSTALLATION = [
+    "numerics/*.py",
     "data/**/*.py",
     "jobs/*.py",
     "*/parameters.py",
@@ -93,6 +94,11 @@ for name in sys.argv[2:]:
         check=True,
     )
     assert result.stdout.splitlines() == [f"{name}: clean" for name in names], result.stderr
+
+
+def test_every_slow_test_lies_in_a_file_that_is_there() -> None:
+    lines = (ROOT / "Testing" / "slow_tests.txt").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if not (ROOT / "Testing" / line.partition("::")[0]).is_file()] == []
 
 
 def test_index_description_names_the_project_and_an_existing_category() -> None:

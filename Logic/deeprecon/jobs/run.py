@@ -1,10 +1,14 @@
-"""What a task is given: its folder, its device and its voice."""
+"""What a task is given and returns: folders, device, reporter; outputs and metrics."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+
+from deeprecon.data.doubts import Doubt, DoubtError, not_accepted
 
 
 class Stopped(Exception):
@@ -12,7 +16,7 @@ class Stopped(Exception):
 
 
 class Reporter(Protocol):
-    """How a running task speaks to whoever started it."""
+    """Takes status, progress, metrics and warnings of a running task."""
 
     def status(self, text: str) -> None:
         """A short sentence: what is done now."""
@@ -27,13 +31,38 @@ class Reporter(Protocol):
         """Something the user should know, in words."""
 
 
-class Silent:
-    """A reporter that says nothing."""
+class SilentReporter:
+    """A reporter that drops everything."""
 
     def status(self, text: str) -> None: ...
     def progress(self, fraction: float, seconds_left: float | None = None) -> None: ...
     def metric(self, step: int, **values: float) -> None: ...
     def warning(self, message: str) -> None: ...
+
+
+class PartReporter:
+    """The reporter of a part of a run, from share `start` to `end` of it; `begun`: `time.monotonic()` at its begin."""
+
+    def __init__(self, reporter: Reporter, start: float, end: float, begun: float) -> None:
+        self._reporter, self._start, self._end, self._begun = reporter, start, end, begun
+
+    def status(self, text: str) -> None:
+        """Passed on."""
+        self._reporter.status(text)
+
+    def progress(self, fraction: float, seconds_left: float | None = None) -> None:
+        """Share of the part; the time left is that of the whole run, at the pace so far."""
+        share = self._start + (self._end - self._start) * fraction
+        elapsed = time.monotonic() - self._begun
+        self._reporter.progress(share, elapsed * (1 - share) / share if share > 0.02 else None)
+
+    def metric(self, step: int, **values: float) -> None:
+        """Passed on."""
+        self._reporter.metric(step, **values)
+
+    def warning(self, message: str) -> None:
+        """Passed on."""
+        self._reporter.warning(message)
 
 
 @dataclass(frozen=True)
@@ -45,6 +74,8 @@ class Run:
         output: a staging folder; what a task writes here is moved to the job's output when all went well.
         device, threads, precision, seed: resolved, see `Job`.
         reporter: status, progress, metrics and warnings.
+        accepted: codes of the contradictions that the user has accepted.
+        doubts: found so far; result.json lists them.
     """
 
     folder: Path
@@ -54,6 +85,22 @@ class Run:
     precision: str
     seed: int
     reporter: Reporter
+    accepted: tuple[str, ...] = field(default=(), kw_only=True)
+    doubts: list[Doubt] = field(default_factory=list, kw_only=True)
+
+    def consider(self, doubts: Iterable[Doubt]) -> None:
+        """Go on with what is assumed or accepted, stating it once in a warning and in result.json.
+
+        Raises:
+            DoubtError: contradictions that the user has not accepted.
+        """
+        doubts = tuple(doubts)
+        if contradictions := not_accepted(doubts, self.accepted):
+            raise DoubtError(contradictions)
+        for doubt in doubts:
+            if doubt not in self.doubts:
+                self.doubts.append(doubt)
+                self.reporter.warning(str(doubt))
 
     @property
     def checkpoint(self) -> Path:

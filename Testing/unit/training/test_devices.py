@@ -6,8 +6,8 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ import torch
 
 import deeprecon
 from deeprecon.data.errors import InputError
-from deeprecon.training import devices, hardware
+from deeprecon.training import devices, estimate, hardware
 from deeprecon.training.estimate import seconds_per_step, steps_for_budget
 
 LIBRARY = Path(next(iter(deeprecon.__path__))).parent
@@ -158,12 +158,10 @@ def test_importing_devices_and_bundles_is_cheap() -> None:
     assert output_of(program).strip() == "[]"
 
 
-def test_threads_are_found_quickly_and_within_the_cores() -> None:
+def test_threads_are_found_within_the_cores() -> None:
     before = torch.get_num_threads()
-    begin = time.perf_counter()
     threads = devices.resolve_threads("cpu")
     assert 1 <= threads <= hardware.cpu_cores()
-    assert time.perf_counter() - begin < 10
     assert torch.get_num_threads() == before
 
 
@@ -220,7 +218,19 @@ def test_a_seed_gives_the_same_numbers_again() -> None:
         torch.set_deterministic_debug_mode(before)
 
 
-def test_a_budget_becomes_steps() -> None:
-    assert seconds_per_step(lambda: time.sleep(0.01), "cpu", seconds=0.1) == pytest.approx(0.01, rel=0.5)
-    assert 40 <= steps_for_budget(lambda: time.sleep(0.01), 1.0, "cpu") <= 100
-    assert steps_for_budget(lambda: time.sleep(0.01), 0.001, "cpu", least=7) == 7
+def test_a_budget_becomes_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, calls = 0.0, 0
+
+    def step() -> None:
+        nonlocal now, calls
+        now, calls = now + 1 / 128, calls + 1
+
+    monkeypatch.setattr(estimate, "time", SimpleNamespace(perf_counter=lambda: now))
+    assert seconds_per_step(step, "cpu", seconds=0.1) == 1 / 128
+    assert steps_for_budget(step, 2.0, "cpu") == 256
+    calls = 0
+    assert steps_for_budget(step, 0.001, "cpu", least=7) == 7
+    assert calls == 5
+    calls = 0
+    assert steps_for_budget(step, 1000.0, "cpu") == 128_000
+    assert calls == 2 + 128  # measuring takes a second at most
