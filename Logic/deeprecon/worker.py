@@ -156,7 +156,7 @@ def _resolve_precision(job: Job, precisions: tuple[str, ...], device: str) -> st
 
 
 def _resolve(job: Job, verb: Verb, parameters: Any, log: EventLog) -> tuple[Job, Any]:
-    """Settle device, threads, precision and step counts; a job that has them all is not probed again."""
+    """Settle device, threads, precision and step counts, and state them; a job that has them is not probed again."""
     if verb.needs_torch(parameters):
         from deeprecon.training import devices
 
@@ -171,6 +171,7 @@ def _resolve(job: Job, verb: Verb, parameters: Any, log: EventLog) -> tuple[Job,
         device, threads, precision = "cpu", 1, "fp32"
     if verb.resolve is not None:
         parameters = verb.resolve(parameters, device, threads, precision)
+    log.status(f"Computing on {device}, {threads} thread{'s' if threads > 1 else ''}, {precision}")
     settled = to_json(parameters)
     return replace(
         job, parameters=settled, device=device, threads=threads, precision=precision, version=VERSION
