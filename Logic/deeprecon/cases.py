@@ -15,7 +15,7 @@ from typing import Any
 
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.check import check_job, check_output
-from deeprecon.jobs.command import JOB_FOLDER, Command, renew
+from deeprecon.jobs.command import JOB_FOLDER, Command, create_job_folder
 from deeprecon.jobs.console import Console, format_table, on_interrupt
 from deeprecon.jobs.failures import Failure, explain_exception
 from deeprecon.jobs.items import Summary
@@ -27,9 +27,9 @@ from deeprecon.jobs.runner import JobRunner
 from deeprecon.jobs.verbs import Verb
 from deeprecon.worker import BAD_INPUT, CANCELLED, DONE, INTERNAL
 
-GRACE = 10.0
+CANCEL_GRACE = 10.0
 """Seconds a cancelled case may take to stop by itself."""
-TABLE_FIGURES = 5
+MAX_TABLE_FIGURES = 5
 """So many figures of a case fit into the table on the screen; summary.csv has them all."""
 
 
@@ -57,7 +57,7 @@ def run_cases(command: Command, file: Path, output: Path, part: tuple[int, int],
 
     def stop() -> None:
         for runner in running:
-            runner.cancel(GRACE)
+            runner.cancel(CANCEL_GRACE)
 
     def start(runner: JobRunner) -> None:
         runner.start()
@@ -77,10 +77,10 @@ def run_cases(command: Command, file: Path, output: Path, part: tuple[int, int],
             if failure is None:
                 result = json.loads((folder.parent / "result.json").read_text(encoding="utf-8"))
                 summary.add_done(case.name, result["metrics"], seconds=seconds)
-                command = _settled(command, folder)
+                command = _with_resolved_device(command, folder)
             else:
                 summary.add_failed(case.name, failure, seconds=seconds)
-                console.show_error(failure.message, failure.hint)
+                console.show_error(failure.message, failure.hint, codes=failure.codes)
             summary.write(table)
     _print_summary(table, summary)
     if interrupted.is_set():
@@ -94,7 +94,7 @@ def _run_case(
 ) -> Failure | None:
     """Run one case in the job folder `folder`; why it has no result, or None where it has one."""
     try:
-        renew(folder, command.job(folder, *case.values(command.verb)))
+        create_job_folder(folder, command.job(folder, *case.values(command.verb), case.accept))
         runner = JobRunner(folder, python_command(sys.executable))
         start(runner)
     except (InputError, OSError) as error:
@@ -106,10 +106,10 @@ def _run_case(
         runner.kill()
         case_console.finish()
     found = runner.failure()
-    return None if found is None else Failure(found["kind"], found["message"], found["hint"])
+    return None if found is None else Failure(found["kind"], found["message"], found["hint"], found["codes"])
 
 
-def _settled(command: Command, folder: Path) -> Command:
+def _with_resolved_device(command: Command, folder: Path) -> Command:
     """The command with the device, threads and precision of a case that is done: the next ones need no probing."""
     job = Job.load(folder)
     if not command.verb.needs_torch(check_job(job, folder)[2]):
@@ -123,6 +123,7 @@ class Case:
 
     name: str
     cells: dict[str, str]
+    accept: tuple[str, ...] = ()
 
     def values(self, verb: Verb) -> tuple[dict[str, Any], dict[str, Any]]:
         """Values of the inputs and of the parameters by field name.
@@ -155,7 +156,7 @@ def read_cases(path: Path, command: Command) -> list[Case]:
     columns = [name.strip().lstrip("-").replace("-", "_") for name in next(reader, [])]
     if "case" not in columns:
         raise InputError(f"{path} has no column 'case' in its first row.", "Separate columns by commas.")
-    if unknown := [name for name in columns if name != "case" and name not in fields]:
+    if unknown := [name for name in columns if name not in ("case", "accept", *fields)]:
         raise InputError(f"{path} has unknown columns: {', '.join(unknown)}.", f"Known: {', '.join(fields)}.")
     cases: list[Case] = []
     for number, row in enumerate(reader, start=2):
@@ -165,11 +166,12 @@ def read_cases(path: Path, command: Command) -> list[Case]:
             raise InputError(f"{path}: row {number} has {len(row)} cells, expected {len(columns)}.")
         cells = {name: cell.strip() for name, cell in zip(columns, row, strict=True) if cell.strip()}
         name = cells.pop("case", "")
+        accept = tuple(cells.pop("accept", "").replace(SEPARATOR, " ").split())
         if not re.fullmatch(r'[^<>:"/\\|?*\x00-\x1f]*[^<>:"/\\|?*\x00-\x1f. ]', name) or name.startswith("."):
             raise InputError(f"{path}: row {number} has the case name {name!r}, which cannot name a folder.")
         if name.casefold() in {case.name.casefold() for case in cases}:
             raise InputError(f"{path}: row {number} has the case name {name!r} again.")
-        cases.append(Case(name, _locate(cells, fields, path.parent)))
+        cases.append(Case(name, _locate(cells, fields, path.parent), accept))
     return cases
 
 
@@ -190,6 +192,6 @@ def _print_summary(path: Path, summary: Summary) -> None:
         return
     names = summary.columns
     figures = [name for name in names if name not in ("case", "status", "seconds", "message")]
-    shown = [name for name in names if name not in figures[TABLE_FIGURES:]]
+    shown = [name for name in names if name not in figures[MAX_TABLE_FIGURES:]]
     print(format_table([{name: row.get(name) for name in shown} for row in summary.rows]))
     print(f"{summary.done} of {len(summary.rows)} cases done. Summary in {path}")

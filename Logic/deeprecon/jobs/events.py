@@ -10,7 +10,7 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -74,7 +74,7 @@ class EventLog:
         self._file = open(folder / EVENTS, "a+b", buffering=0)  # noqa: SIM115
         try:
             lock(self._file, folder)
-            self._end_torn_line()
+            self._end_incomplete_line()
         except BaseException:
             self._file.close()
             raise
@@ -117,10 +117,10 @@ class EventLog:
         """The run is done and `path`, the result.json, is there."""
         self._emit("result", path=str(path), metrics=metrics)
 
-    def error(self, kind: str, message: str, hint: str = "", details: str = "") -> None:
+    def error(self, kind: str, message: str, hint: str = "", details: str = "", codes: Sequence[str] = ()) -> None:
         """The run has failed. Never raises: where the disk is full, the reader of stdout still learns of it."""
         with contextlib.suppress(OSError):
-            self._emit("error", kind=kind, message=message, hint=hint, details=details)
+            self._emit("error", kind=kind, message=message, hint=hint, details=details, codes=list(codes))
 
     def _emit(self, event_type: str, /, **values: Any) -> None:
         with self._lock:
@@ -128,7 +128,7 @@ class EventLog:
             self._show(event)
             self._file.write(json.dumps(event, ensure_ascii=False, allow_nan=False).encode() + b"\n")
 
-    def _end_torn_line(self) -> None:
+    def _end_incomplete_line(self) -> None:
         """A run that was killed in the middle of a line must not spoil the first line of the next."""
         if self._file.seek(0, 2) > 0:
             self._file.seek(-1, 2)

@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deeprecon.data.errors import InputError
-from deeprecon.training.hardware import cpu_cores, cpu_name, memory, nvidia_cards
+from deeprecon.training.hardware import cpu_cores, cpu_name, memory, nvidia_cards, physical_cores
 
 if TYPE_CHECKING:
     import torch
 
 PRECISIONS = ("fp32", "bf16", "fp16")
+MAX_THREADS = 16
+"""More threads wait for each other in layers as small as ours."""
 
 UPDATE_DRIVER = "Update the graphics driver and restart the computer."
 
@@ -42,11 +44,11 @@ def resolve_device(requested: str = "auto") -> str:
     torch = _torch()
     if requested == "auto":
         candidates = [f"cuda:{index}" for index in range(_cuda_count(torch))] + ["mps"]
-        return next((device for device in candidates if _trouble(torch, device) is None), "cpu")
+        return next((device for device in candidates if _device_problem(torch, device) is None), "cpu")
     device = "cuda:0" if requested == "cuda" else requested
     if device != "cpu" and device != "mps" and not re.fullmatch(r"cuda:\d+", device):
         raise InputError(f"Unknown device {requested!r}.", 'Use "auto", "cpu", "cuda:0" (or another number) or "mps".')
-    trouble = _trouble(torch, device)
+    trouble = _device_problem(torch, device)
     if trouble is not None:
         why, action = trouble
         raise InputError(f"The device {requested} cannot be used: {why}", f'{action} Or choose "cpu".')
@@ -62,41 +64,26 @@ def fallback_reason(device: str) -> str:
 
 
 def resolve_threads(device: str) -> int:
-    """CPU threads that serve best, from timing a small network for at most about a second.
+    """CPU threads: the physical cores that the process may use, shared among the processes of torchrun.
 
-    A step up must be at least 15 % faster than the best below it; small layers are often fastest on one thread.
-    Beside a GPU the CPU only prepares data: at most four threads then, without timing.
+    At most `MAX_THREADS`, and at most four where a GPU computes and the CPU only prepares data. Nothing is timed, so
+    that a busy neighbor does not change the number, and with it the bits of the result.
     """
-    cores = cpu_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) or 1
-    if device != "cpu":
-        return min(cores, 4)
-    torch = _torch()
-    candidates = sorted({min(2**power, cores) for power in range(cores.bit_length() + 1)})
-    before = torch.get_num_threads()
-    step = _small_network(torch, "cpu", width=64, rows=8192)
-    best, best_seconds = 1, float("inf")
-    try:
-        for threads in candidates:
-            torch.set_num_threads(threads)
-            (seconds,) = _fastest(step, budget=0.6 / len(candidates))
-            if seconds < 0.85 * best_seconds:
-                best, best_seconds = threads, seconds
-    finally:
-        torch.set_num_threads(before)
-    return best
+    cores = physical_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) or 1
+    return min(cores, MAX_THREADS if device == "cpu" else 4)
 
 
 def resolve_precision(device: str, requested: str = "auto") -> str:
     """The number format, "fp32", "bf16" or "fp16" for the network's layers (weights stay fp32).
 
-    "auto" takes bf16 where a short timing shows that it is at least 1.3 times as fast as fp32, else fp32.
+    "auto" takes bf16 where the processor or the card has instructions for it, else fp32. Nothing is timed.
 
     Raises:
         InputError: an unknown precision, or one in which the device cannot compute.
     """
     torch = _torch()
     if requested == "auto":
-        return "bf16" if _bf16_pays(torch, device) else "fp32"
+        return "bf16" if _has_bf16(torch, device) else "fp32"
     if requested not in PRECISIONS:
         raise InputError(f"Unknown precision {requested!r}.", f"Use auto, {', '.join(PRECISIONS)}.")
     if requested == "bf16" and device.startswith("cuda") and torch.cuda.get_device_capability(device)[0] < 8:
@@ -105,7 +92,9 @@ def resolve_precision(device: str, requested: str = "auto") -> str:
         try:
             _small_network(torch, device, width=16, rows=16, dtype=_dtype(torch, requested))()
         except (RuntimeError, ValueError) as error:
-            raise InputError(f"{device} cannot compute in {requested}: {_line(error)}.", "Choose fp32.") from error
+            raise InputError(
+                f"{device} cannot compute in {requested}: {_first_line(error)}.", "Choose fp32."
+            ) from error
     return requested
 
 
@@ -180,9 +169,13 @@ def _torch() -> Any:
             importlib.metadata.version("torch")
         except importlib.metadata.PackageNotFoundError:
             raise InputError("PyTorch is not installed.", "Install it with the button of the device panel.") from error
-        raise InputError(f"PyTorch is installed but does not start: {_line(error)}.", "Reinstall PyTorch.") from error
+        raise InputError(
+            f"PyTorch is installed but does not start: {_first_line(error)}.", "Reinstall PyTorch."
+        ) from error
     except OSError as error:
-        raise InputError(f"PyTorch is installed but does not start: {_line(error)}.", "Reinstall PyTorch.") from error
+        raise InputError(
+            f"PyTorch is installed but does not start: {_first_line(error)}.", "Reinstall PyTorch."
+        ) from error
     return torch
 
 
@@ -193,13 +186,13 @@ def _gpus(torch: Any) -> list[dict[str, Any]]:
         devices.append("mps")
     entries = []
     for device in devices:
-        trouble = _trouble(torch, device)
+        trouble = _device_problem(torch, device)
         total, free = (None, None) if trouble else _device_memory(torch, device)
         name = torch.cuda.get_device_name(device) if device.startswith("cuda") else "Apple GPU"
         entries.append(_entry(device, name, trouble, total, free))
     if not any(device.startswith("cuda") for device in devices):
         cards, driver = nvidia_cards()
-        trouble = _why_no_cuda(torch, bool(cards), driver)
+        trouble = _no_cuda_reason(torch, bool(cards), driver)
         entries += [_entry(None, name, trouble, None, None) for name in cards]
     return entries
 
@@ -217,19 +210,19 @@ def _cuda_count(torch: Any) -> int:
     return int(torch.cuda.device_count()) if torch.cuda.is_available() else 0
 
 
-def _trouble(torch: Any, device: str) -> tuple[str, str] | None:
+def _device_problem(torch: Any, device: str) -> tuple[str, str] | None:
     """Why the device does not work and what to do, None when a kernel ran on it and gave the right answer."""
     if device == "mps" and not torch.backends.mps.is_available():
         return "there is no Apple GPU, or macOS or PyTorch is too old for it.", "Update macOS and PyTorch."
     if device.startswith("cuda"):
         if _cuda_count(torch) == 0:
             cards, driver = nvidia_cards()
-            return _why_no_cuda(torch, bool(cards), driver)
+            return _no_cuda_reason(torch, bool(cards), driver)
         if int(device[5:]) >= _cuda_count(torch):
             return f"this computer has only {_cuda_count(torch)} CUDA device(s).", "Choose a lower number."
         major, minor = torch.cuda.get_device_capability(device)
         known = torch.cuda.get_arch_list() if torch.version.cuda is not None else []
-        if known and not any(_runs(architecture, major, minor) for architecture in known):
+        if known and not any(_is_supported(architecture, major, minor) for architecture in known):
             name = f"{torch.cuda.get_device_name(device)} (compute capability {major}.{minor})"
             newer = (major, minor) > max(_built_for(architecture) for architecture in known)
             action = "Reinstall a newer PyTorch." if newer else "Reinstall an older PyTorch, or use the CPU."
@@ -239,11 +232,11 @@ def _trouble(torch: Any, device: str) -> tuple[str, str] | None:
         if float((ones @ ones).sum()) != 64.0**3:
             return "a small test computation gave a wrong result.", UPDATE_DRIVER
     except (RuntimeError, AssertionError) as error:
-        return f"a small test computation failed ({_line(error)}).", UPDATE_DRIVER
+        return f"a small test computation failed ({_first_line(error)}).", UPDATE_DRIVER
     return None
 
 
-def _runs(architecture: str, major: int, minor: int) -> bool:
+def _is_supported(architecture: str, major: int, minor: int) -> bool:
     """Whether code built for `architecture` runs on a card of this compute capability.
 
     Code for 8.0 runs on 8.6 but not on 9.0; PTX ("compute_80") is compiled for any newer card when it is loaded.
@@ -258,7 +251,7 @@ def _built_for(architecture: str) -> tuple[int, int]:
     return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
-def _why_no_cuda(torch: Any, card: bool, driver: bool) -> tuple[str, str]:
+def _no_cuda_reason(torch: Any, card: bool, driver: bool) -> tuple[str, str]:
     if not card:
         return "no NVIDIA card was found in this computer.", "Use the CPU."
     if not driver:
@@ -320,16 +313,12 @@ def _small_network(
     return step
 
 
-def _bf16_pays(torch: Any, device: str) -> bool:
-    if device == "mps" or (device.startswith("cuda") and torch.cuda.get_device_capability(device)[0] < 8):
-        return False
-    rows = 256 if device == "cpu" else 65536  # few: without hardware for it bf16 is up to 100 times slower
-    try:
-        dtypes = None, torch.bfloat16
-        single, half = _fastest(*(_small_network(torch, device, 256, rows, dtype) for dtype in dtypes), budget=0.3)
-    except RuntimeError:
-        return False
-    return half * 1.3 < single
+def _has_bf16(torch: Any, device: str) -> bool:
+    """Whether the device multiplies bf16 in hardware: AMX or AVX-512 BF16 of a CPU, NVIDIA cards from Ampere on."""
+    if device.startswith("cuda"):
+        return bool(torch.cuda.get_device_capability(device)[0] >= 8)
+    checks = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # torch has no public name for them
+    return device == "cpu" and any(getattr(torch.cpu, name, bool)() for name in checks)
 
 
 def _gflops(torch: Any, device: str) -> float:
@@ -347,5 +336,5 @@ def _dtype(torch: Any, precision: str) -> torch.dtype:
     return {"bf16": torch.bfloat16, "fp16": torch.float16}[precision]  # type: ignore[no-any-return]
 
 
-def _line(error: BaseException) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -48,7 +48,7 @@ LABELS = {
 NONE = "None"
 
 
-class SegmentChoice:
+class SegmentSelector:
     """Combo boxes that choose a segment each.
 
     Args:
@@ -76,7 +76,7 @@ class SegmentChoice:
         self._changed({role: combo.currentData or "" for role, combo in self._combos.items()})
 
 
-class ThresholdChoice:
+class ThresholdSelector:
     """The rule and the number of a threshold, which together are a text such as nsd:5.
 
     Args:

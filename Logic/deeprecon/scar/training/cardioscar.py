@@ -27,9 +27,9 @@ def read_checkpoint(path: Path) -> tuple[Mlp, str]:
     Raises:
         InputError: not such a checkpoint, or one that contains more than numbers.
     """
-    from deeprecon.training.checkpoint import load_foreign
+    from deeprecon.training.checkpoint import load_external
 
-    content = load_foreign(path, _numpy_values())
+    content = load_external(path, _numpy_values())
     if not isinstance(content, dict):
         raise InputError(f"{path} is no checkpoint of cardioscar.", _HINT)
     state, settings, info = (
