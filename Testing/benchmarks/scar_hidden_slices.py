@@ -2,7 +2,7 @@
 
     python Testing/benchmarks/scar_hidden_slices.py [--steps N] [--json FILE]
 
-Each slice of 8 mm is hidden in turn and foretold from the others, which are then 20 mm apart around it. Exits with 1
+Each slice of 8 mm is hidden in turn and predicted from the others, which are then 20 mm apart around it. Exits with 1
 if an interpolation foretells the slices of a heart better than the field.
 """
 
@@ -19,12 +19,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
 
-from benchmarks.scar_methods import Quiet
 from benchmarks.scar_shapes import real_shapes
 
 from deeprecon.data.files import write_json
 from deeprecon.data.tables import read_table
-from deeprecon.jobs.run import Run
+from deeprecon.jobs.run import Run, SilentReporter
 from deeprecon.scar.crossvalidation import cross_validate
 from deeprecon.scar.parameters import ReconstructInputs, ReconstructParameters
 from deeprecon.scar.simulate.phantom import write_case
@@ -51,7 +50,7 @@ def main() -> int:
                 contours = (files["segmentation"],)
                 scar = {"lge": (files["lge"],), "myocardium": contours} if fields else {"scar": contours}
                 inputs = ReconstructInputs(mesh=files["mesh"], **scar)
-                run = Run(place, place, device, 1, "fp32", 0, Quiet())
+                run = Run(place, place, device, 1, "fp32", 0, SilentReporter())
                 parameters = ReconstructParameters(steps=arguments.steps, slice_thickness=8.0, **fields)
                 table = read_table(cross_validate(inputs, parameters, run).outputs["summary"])
             for row in table:

@@ -1,8 +1,8 @@
-"""The field beside every interpolation, on hearts whose scar is known: prints a table and writes JSON.
+"""The field compared with every interpolation, on hearts whose scar is known: prints a table and writes JSON.
 
     python Testing/benchmarks/scar_methods.py [--budget SECONDS] [--lesions NAME ...] [--json FILE]
 
-Every method sees the same slices of 8 mm with gaps of 2 mm. They are read in four ways: the true share of scar in
+Every method sees the same slices of 8 mm with gaps of 2 mm. They are observed in four ways: the true share of scar in
 each pixel ("soft"), that share rounded ("binary"), and shares out of the noisy image ("lge", by 5 SD and by FWHM).
 """
 
@@ -27,7 +27,7 @@ from benchmarks.scar_shapes import real_shapes
 
 from deeprecon.data.files import write_json
 from deeprecon.data.mesh.mesh import Inside
-from deeprecon.jobs.run import Run
+from deeprecon.jobs.run import Run, SilentReporter
 from deeprecon.scar.fit.agreement import Agreement, project
 from deeprecon.scar.fit.field_fit import FieldFit, fit_field, steps_for_budget
 from deeprecon.scar.fit.field_prediction import predict
@@ -46,18 +46,6 @@ COLUMNS = ("dice", "hd95_mm", "volume_error_percent", "ece", "seconds")
 OBSERVATIONS = ("soft", "binary", "lge nsd:5", "lge fwhm")
 
 
-class Quiet:
-    """A reporter that says nothing."""
-
-    def status(self, text: str) -> None: ...
-
-    def progress(self, fraction: float, seconds_left: float | None = None) -> None: ...
-
-    def metric(self, step: int, **values: float) -> None: ...
-
-    def warning(self, message: str) -> None: ...
-
-
 def cases(lesions: list[str], data: Path) -> Iterator[tuple[str, Phantom]]:
     """The sample case with each lesion, and the real hearts."""
     for lesion in lesions:
@@ -66,7 +54,7 @@ def cases(lesions: list[str], data: Path) -> Iterator[tuple[str, Phantom]]:
 
 
 def stacks_of(phantom: Phantom, observation: str) -> tuple[Stack, ...]:
-    """What the slices say, read in one of the `OBSERVATIONS`."""
+    """The stacks of a phantom with one of the `OBSERVATIONS`."""
     if observation == "soft":
         return phantom.stacks
     if observation == "binary":
@@ -84,7 +72,7 @@ def fitted(phantom: Phantom, stacks: tuple[Stack, ...], steps: int, device: str,
     observations = observe(stacks)
     points = quadrature(observations, Inside(phantom.mesh))
     with tempfile.TemporaryDirectory() as folder:
-        run = Run(Path(folder), Path(folder), device, threads, "fp32", 0, Quiet())
+        run = Run(Path(folder), Path(folder), device, threads, "fp32", 0, SilentReporter())
         return fit_field(observations, points, steps, run)
 
 
@@ -106,7 +94,7 @@ def projected(phantom: Phantom, stacks: tuple[Stack, ...], probability: Any) -> 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--budget", type=float, default=60, help="seconds of training, turned into steps once")
-    parser.add_argument("--steps", type=int, default=0, help="training steps; 0 lets the budget decide")
+    parser.add_argument("--steps", type=int, default=0, help="training steps; 0 uses the budget")
     parser.add_argument("--lesions", nargs="*", choices=sorted(LESIONS), default=["infarct"], metavar="NAME")
     parser.add_argument("--observations", nargs="*", choices=OBSERVATIONS, default=list(OBSERVATIONS), metavar="NAME")
     parser.add_argument("--device", default="auto")

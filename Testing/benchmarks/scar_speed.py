@@ -3,7 +3,7 @@
     python Testing/benchmarks/scar_speed.py [--minutes 30] [--json FILE]
 
 Both see the same slices (8 mm, gaps of 2 mm, pixels of 1.4 mm, true shares of scar) of a ventricle with about 20,000
-nodes, on one CPU thread each. The mlp trains for the minutes given, with the steps that a short timing says fit into
+nodes, on one CPU thread each. The mlp trains for the minutes given, with as many steps as fit by a short timing into
 them, and keeps its best weights. The field is trained anew with ever more steps until it reaches the mlp's Dice; its
 time counts from the stacks to the probabilities. Exits with 1 if it is less than 30 times faster.
 """
@@ -20,10 +20,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
 
-from benchmarks.scar_methods import Quiet, field
+from benchmarks.scar_methods import field
 
 from deeprecon.data.files import write_json
-from deeprecon.jobs.run import Run
+from deeprecon.jobs.run import Run, SilentReporter
 from deeprecon.scar.fit.interpolation import SPATIAL, interpolate
 from deeprecon.scar.fit.mlp import predict as predict_mlp
 from deeprecon.scar.fit.mlp_fit import fit_mlp, mlp_steps_for_budget
@@ -54,7 +54,7 @@ def main() -> int:
     print(f"{len(nodes)} nodes; best interpolation: Dice {best:.4f}")
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        run = Run(Path(folder), Path(folder), "cpu", 1, "fp32", 0, Quiet())
+        run = Run(Path(folder), Path(folder), "cpu", 1, "fp32", 0, SilentReporter())
         groups = group_nodes(nodes, stacks)
         steps = mlp_steps_for_budget(60 * arguments.minutes, MlpSize.SMALL, "cpu", "fp32")
         start = time.perf_counter()

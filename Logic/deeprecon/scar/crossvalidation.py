@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from deeprecon.data.errors import InputError
 from deeprecon.data.mesh.mesh import Inside
 from deeprecon.data.tables import write_table
-from deeprecon.jobs.run import Outcome, Reporter, Run
+from deeprecon.jobs.run import Outcome, PartReporter, Run
 from deeprecon.scar.fit.fitted import FitData, prism_means
 from deeprecon.scar.fit.interpolation import SPATIAL
 from deeprecon.scar.fit.methods import fit
@@ -23,31 +24,12 @@ from deeprecon.scar.parameters import Method, ReconstructInputs, ReconstructPara
 from deeprecon.scar.pipeline import fit_data, read_and_observe
 
 
-@dataclass(frozen=True)
-class _PartialReporter:
-    """A reporter for one of several fits: its progress is a share of the whole run's, status and metrics are dropped.
-
-    Attributes:
-        reporter: of the whole run.
-        number: of this fit, from 0.
-        count: of all fits.
-    """
-
-    reporter: Reporter
-    number: int
-    count: int
+class _SliceReporter(PartReporter):
+    """Progress of one slice within the run; its status and its curves are dropped."""
 
     def status(self, text: str) -> None: ...
 
-    def progress(self, fraction: float, seconds_left: float | None = None) -> None:
-        seconds = None if seconds_left is None or not fraction else seconds_left / (1 - fraction + 1e-9)
-        rest = self.count - self.number - fraction
-        self.reporter.progress((self.number + fraction) / self.count, None if seconds is None else seconds * rest)
-
     def metric(self, step: int, **values: float) -> None: ...
-
-    def warning(self, message: str) -> None:
-        self.reporter.warning(message)
 
 
 def cross_validate(inputs: ReconstructInputs, parameters: ReconstructParameters, run: Run) -> Outcome:
@@ -66,9 +48,11 @@ def cross_validate(inputs: ReconstructInputs, parameters: ReconstructParameters,
     interpolations = [replace(parameters, method=Method.INTERPOLATION, interpolation=kind) for kind in SPATIAL]
     methods = interpolations if parameters in interpolations else [parameters, *interpolations]
     rows: list[dict[str, Any]] = []
+    begun = time.monotonic()
     for number, (stack, k) in enumerate(hidden):
         run.reporter.status(f"Hiding slice {number + 1} of {len(hidden)}")
-        part = replace(run, reporter=_PartialReporter(run.reporter, number, len(hidden)))
+        start, end = number / len(hidden), (number + 1) / len(hidden)
+        part = replace(run, reporter=_SliceReporter(run.reporter, start, end, begun))
         rows += [_predict_slice(data, stack, k, slices.inside, method, part) for method in methods]
         if run.should_stop():
             break

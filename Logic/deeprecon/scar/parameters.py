@@ -107,6 +107,12 @@ class MeshFormat(Enum):
     PLY = "ply"
 
 
+def _check_cutoffs(cutoff: float, core_cutoff: float) -> list[str]:
+    if core_cutoff >= cutoff:
+        return []
+    return ["the probability for scar core lies below that for scar: the core is a part of the scar"]
+
+
 @dataclass(frozen=True)
 class ReconstructInputs:
     """Files of one patient. `scar`, `lge`, `myocardium` and `remote` take one file per stack, in the same order."""
@@ -162,9 +168,7 @@ class ReconstructParameters:
 
     def validate(self) -> list[str]:
         """Reasons why these settings cannot be used, in words; empty when they can."""
-        reasons = check_ranges(self)
-        if self.core_cutoff < self.cutoff:
-            reasons.append("the probability for scar core lies below that for scar: the core is a part of the scar")
+        reasons = check_ranges(self) + _check_cutoffs(self.cutoff, self.core_cutoff)
         for text in (self.threshold, *filter(None, (self.core_threshold,))):
             try:
                 parse_threshold(text)
@@ -247,10 +251,7 @@ class ExportParameters:
 
     def validate(self) -> list[str]:
         """Reasons why these settings cannot be used, in words; empty when they can."""
-        reasons = check_ranges(self)
-        if self.core_cutoff < self.cutoff:
-            reasons.append("the probability for scar core lies below that for scar: the core is a part of the scar")
-        return reasons
+        return check_ranges(self) + _check_cutoffs(self.cutoff, self.core_cutoff)
 
 
 @dataclass(frozen=True)
@@ -295,10 +296,7 @@ class ApplyParameters:
 
     def validate(self) -> list[str]:
         """Reasons why these settings cannot be used, in words; empty when they can."""
-        reasons = check_ranges(self)
-        if self.core_cutoff < self.cutoff:
-            reasons.append("the probability for scar core lies below that for scar: the core is a part of the scar")
-        return reasons
+        return check_ranges(self) + _check_cutoffs(self.cutoff, self.core_cutoff)
 
 
 @dataclass(frozen=True)

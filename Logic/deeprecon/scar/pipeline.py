@@ -19,7 +19,8 @@ from deeprecon.scar.observe.slices import ObservedSlices, observe_slices
 from deeprecon.scar.parameters import ReconstructInputs, ReconstructParameters
 from deeprecon.scar.read.case import Case, read_case
 from deeprecon.scar.read.mesh import HeartMesh, read_heart_mesh
-from deeprecon.scar.write.outputs import Finished, write_outputs
+from deeprecon.scar.write.finished import Finished
+from deeprecon.scar.write.outputs import write_outputs
 from deeprecon.scar.write.training_data import write_training_data
 
 

@@ -98,7 +98,7 @@ def scaled_mesh(given: Given, name: str, factor: float, shift: float = 0.0, fram
 
 
 def mirrored_mesh(given: Given) -> Path:
-    """Coordinates in RAS under a header that says LPS."""
+    """Coordinates in RAS under a header that states LPS."""
     points = given.mesh.points * [-1, -1, 1]
     write_mesh(given.folder / "mirrored.vtu", Mesh(with_points(given.mesh.dataset, points)), "mm", "lps")
     return given.folder / "mirrored.vtu"
@@ -188,7 +188,7 @@ def markups(given: Given, name: str = "landmarks.mrk.json", **points: list[float
 
 
 def long_axis(given: Given, shift: float = 0.0) -> list[str]:
-    """A short-axis stack with images and a long-axis slice beside it, whose image may lie elsewhere."""
+    """A short-axis stack with images and a long-axis slice, whose image may be displaced."""
     axes = given.wall.ijk_to_ras
     grid = axes[:, [0, 2, 1, 3]] * [1, 0.3, 2, 1]
     drawn = np.indices(given.wall.array.shape[:2])[0][None] > 2
@@ -209,10 +209,10 @@ def check(arguments: list[str], words: str, output: Path, capsys: pytest.Capture
     before = children()
     code = call(["reconstruct", *arguments, "--output", str(output)])
     shown = capsys.readouterr()
-    said = " ".join((shown.out + shown.err).split())
-    assert code == 2, said
-    assert re.search(words, said), said
-    assert "Traceback" not in said
+    message = " ".join((shown.out + shown.err).split())
+    assert code == 2, message
+    assert re.search(words, message), message
+    assert "Traceback" not in message
     assert {path.relative_to(output).as_posix() for path in output.rglob("*")} <= {
         ".job",
         ".job/job.json",

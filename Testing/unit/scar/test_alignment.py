@@ -1,4 +1,4 @@
-"""Slices that lie beside the heart are brought back onto it by the wall."""
+"""Alignment of displaced slices by the wall."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_slices_that_lie_right_stay(moved):
     np.testing.assert_allclose(stack.shifts, 0, atol=0.1)
 
 
-def test_scar_has_no_say_in_where_a_slice_lies(moved):
+def test_scar_does_not_influence_the_alignment(moved):
     inside = Inside(moved.mesh)
     without = tuple(replace(stack, scar=np.zeros_like(stack.scar)) for stack in moved.stacks)
     np.testing.assert_array_equal(align(without, inside)[0].shifts, align(moved.stacks, inside)[0].shifts)

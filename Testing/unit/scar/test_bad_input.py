@@ -37,7 +37,7 @@ from .given_files import (
     wrong_zooms,
 )
 
-# Name, options out of the given files, and words of the message: it names what is wrong and says what to do.
+# Name, options out of the given files, and words of the message: it names the error and the remedy.
 CASES: list[tuple[str, Callable[[Given], list[str]], str]] = [
     ("missing wall", lambda g: g.good(myocardium=None), "The wall is missing.* Give --myocardium"),
     ("neither scar nor images", lambda g: g.good(scar=None), "Neither scar nor LGE.* Give --scar, or --lge"),
@@ -151,7 +151,7 @@ CASES: list[tuple[str, Callable[[Given], list[str]], str]] = [
         r"lge\.nrrd is neither a mask nor fractions.*belong to --lge",
     ),
     (
-        "healthy wall drawn beside the scar",
+        "healthy wall drawn without the scar",
         lambda g: g.good(myocardium=masks(g, "w.seg.nrrd", myocardium=(g.wall.array > 0.5) & (g.scar.array == 0))),
         "The myocardium must include the scar",
     ),
@@ -222,7 +222,7 @@ CASES: list[tuple[str, Callable[[Given], list[str]], str]] = [
 
 
 @pytest.mark.parametrize(("options", "words"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
-def test_bad_input_is_told_and_leaves_nothing(options, words, given, tmp_path, capsys):
+def test_bad_input_is_reported_and_leaves_no_files(options, words, given, tmp_path, capsys):
     check(options(given), words, tmp_path / "out", capsys)
 
 
@@ -235,28 +235,30 @@ def test_the_long_axis_slice_of_this_table_is_good(given, tmp_path):
 
 
 def warned(arguments: list[str], words: str, output: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Such input is worked on, and said to be strange."""
+    """Such input is reconstructed, with a warning."""
     assert call(["reconstruct", *arguments, "--output", str(output)]) == 0
     shown = capsys.readouterr()
     assert re.search(words, " ".join((shown.out + shown.err).split())), shown.out + shown.err
     assert (output / "result.json").exists()
 
 
-def test_core_told_by_one_stack_alone_is_told(given, tmp_path, capsys):
+def test_core_separated_in_one_stack_only_is_reported(given, tmp_path, capsys):
     wall, scar = given.wall.array > 0.5, (given.scar.array > 0.5) & (given.wall.array > 0.5)
     half = scar & (np.indices(scar.shape)[0] % 2 == 0)
-    told = masks(given, "told.seg.nrrd", myocardium=wall, border_zone=half, core=scar & ~half)
-    silent = masks(given, "silent.seg.nrrd", myocardium=wall, scar=scar)
-    options = [*given.good(myocardium=told, scar=None), "--myocardium", str(silent)]
-    warned(options, r"silent\.seg\.nrrd shows scar without separating core from border zone", tmp_path / "out", capsys)
+    divided = masks(given, "divided.seg.nrrd", myocardium=wall, border_zone=half, core=scar & ~half)
+    undivided = masks(given, "undivided.seg.nrrd", myocardium=wall, scar=scar)
+    options = [*given.good(myocardium=divided, scar=None), "--myocardium", str(undivided)]
+    warned(
+        options, r"undivided\.seg\.nrrd shows scar without separating core from border zone", tmp_path / "out", capsys
+    )
 
 
-def test_a_stack_given_twice_is_told(given, tmp_path, capsys):
+def test_a_stack_given_twice_is_reported(given, tmp_path, capsys):
     options = given.good() + [f"--{role}={given.files[role]}" for role in ("myocardium", "scar")]
     warned(options, r"Stack 2 \(\S+\) is the same as stack 1: its slices count twice", tmp_path / "out", capsys)
 
 
-def test_a_stack_far_from_the_mesh_is_told(given, tmp_path, capsys):
+def test_a_stack_far_from_the_mesh_is_reported(given, tmp_path, capsys):
     far = [given.write(f"far_{n}.nrrd", moved(v, at(shift=90))) for n, v in (("w", given.wall), ("s", given.scar))]
     options = [*given.good(mesh_unit="mm", mesh_frame="lps"), "--myocardium", str(far[0]), "--scar", str(far[1])]
     warned(options, r"Slice 3 of stack 2: only 0% of its wall meets the mesh", tmp_path / "out", capsys)

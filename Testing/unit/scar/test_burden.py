@@ -198,7 +198,7 @@ def test_a_core_of_its_own_splits_the_scar() -> None:
         scar_burden(mesh, probability, still, core=core, samples=np.stack([probability] * 2))
 
 
-def test_the_border_with_the_living_wall_has_an_area() -> None:
+def test_the_border_with_the_healthy_wall_has_an_area() -> None:
     mesh = box((40, 10, 10), 2.0)
     x = mesh.points[:, 0]
     rows = scar_burden(mesh, np.abs(x - 40) / 40, np.zeros(mesh.n_points))  # scar at both ends of the bar

@@ -74,7 +74,7 @@ def test_the_observation_is_scar_over_wall_or_that_rounded(tmp_path, wall):
     assert np.unique(binary.scar[wall]).tolist() == [1]
 
 
-def test_scar_a_little_outside_the_wall_is_told_and_mostly_outside_is_refused(tmp_path, wall, scar):
+def test_scar_partly_outside_the_wall_is_reported_and_mostly_outside_is_refused(tmp_path, wall, scar):
     path = saved(tmp_path / "wall.nii.gz", wall.astype(np.uint8))
     spilled = scar.copy()
     spilled[1, 0, :] = True
@@ -95,7 +95,7 @@ def test_lge_gives_scar_by_threshold_and_the_segment_of_remote_wall_is_used(tmp_
         case = read({"myocardium": path, "lge": lge}, threshold=threshold)
         np.testing.assert_array_equal(case.stacks[0].scar > 0.5, scar)
         assert case.case.stacks[0].lge is not None
-    # a remote region that lies in the scar says that scar is healthy
+    # a remote region within the scar makes scar healthy
     misled = segmentation(tmp_path / "r.seg.nrrd", myocardium=wall, remote=scar)
     assert read({"myocardium": misled, "lge": lge}).stacks[0].scar.max() < 0.5
     assert read({"myocardium": path, "lge": lge, "remote": misled}).stacks[0].scar.max() < 0.5
@@ -131,9 +131,9 @@ def test_the_slice_thickness_comes_from_where_it_is_known(kind, tmp_path, files,
         parameters = {"slice_thickness": 5.0} if kind == "parameter" else {}
     case = read(inputs, **parameters)
     assert case.stacks[0].thickness == expected
-    told = [warning for warning in case.warnings if "slice thickness" in warning]
-    assert len(told) == (kind == "default")
-    assert kind != "default" or "9 mm is taken" in told[0]
+    found = [warning for warning in case.warnings if "slice thickness" in warning]
+    assert len(found) == (kind == "default")
+    assert kind != "default" or "9 mm is taken" in found[0]
 
 
 def test_a_segment_on_a_part_of_the_images_is_laid_onto_them(tmp_path, wall, scar):
@@ -149,14 +149,14 @@ def test_a_segment_on_a_part_of_the_images_is_laid_onto_them(tmp_path, wall, sca
     assert not stack.wall[0].any()
 
 
-def test_an_empty_slice_between_others_is_told_and_says_nothing(tmp_path, wall, scar):
+def test_an_empty_slice_between_others_is_reported_and_not_observed(tmp_path, wall, scar):
     wall[1] = scar[1] = False
     case = read({"myocardium": segmentation(tmp_path / "s.seg.nrrd", myocardium=wall, scar=scar)})
     assert any("no myocardium is drawn in slice 2" in warning for warning in case.warnings)
     assert not (observe(case.stacks).slice_id == 1).any()
 
 
-def test_slices_without_scar_still_say_that_there_is_none(tmp_path, wall, scar):
+def test_slices_without_scar_are_observations_of_no_scar(tmp_path, wall, scar):
     case = read({"myocardium": segmentation(tmp_path / "s.seg.nrrd", myocardium=wall, scar=scar)})
     found = observe(case.stacks)
     assert len(found) == wall.sum()
@@ -239,7 +239,7 @@ def test_each_file_is_read_once(tmp_path, monkeypatch, labels, wall, scar):
     assert opened == [path]
 
 
-def test_a_stack_that_shows_no_scar_beside_others_that_do_is_free_of_it(tmp_path, wall, scar, labels):
+def test_a_stack_without_scar_among_others_with_scar_is_free_of_it(tmp_path, wall, scar, labels):
     drawn = segmentation(tmp_path / "s.seg.nrrd", myocardium=wall, scar=scar)
     bare = segmentation(tmp_path / "bare.seg.nrrd", myocardium=wall)
     maps = [
@@ -258,7 +258,7 @@ def test_a_stack_that_shows_no_scar_beside_others_that_do_is_free_of_it(tmp_path
         read({"scar": maps[1]}, labels=names)
 
 
-def test_the_same_stack_twice_is_told(tmp_path, wall, scar):
+def test_the_same_stack_twice_is_reported(tmp_path, wall, scar):
     path = segmentation(tmp_path / "s.seg.nrrd", myocardium=wall, scar=scar)
     case = read({"myocardium": (path, path)})
     assert "Stack 2 (s.seg.nrrd) is the same as stack 1: its slices count twice." in case.warnings

@@ -44,7 +44,7 @@ def test_core_is_what_is_named_or_the_scar_without_its_border_zone(tmp_path, wal
     assert read({"scar": plain}).stacks[0].core is None
 
 
-def test_a_label_map_tells_core_from_border_zone_by_its_labels(tmp_path, wall, scar, inner, labels):
+def test_core_and_border_zone_of_a_label_map_follow_its_labels(tmp_path, wall, scar, inner, labels):
     path = saved(tmp_path / "labels.nii.gz", np.where(inner, 5, labels).astype(np.uint8))
     for names in (
         ("myocardium=2", "core=4,5", "border-zone=3"),
@@ -61,7 +61,7 @@ def test_a_label_map_tells_core_from_border_zone_by_its_labels(tmp_path, wall, s
     assert not stack.core.any()
 
 
-def test_core_is_never_more_than_the_scar_of_its_pixel(tmp_path, wall, scar, inner):
+def test_core_does_not_exceed_the_scar_of_its_pixel(tmp_path, wall, scar, inner):
     share = np.where(wall, np.float32(0.8), np.float32(0))
     path = segmentation(tmp_path / "s.seg.nrrd", scar=scar & inner, core=inner)
     (stack,) = read({"myocardium": saved(tmp_path / "w.nii.gz", share), "scar": path}).stacks
@@ -70,14 +70,14 @@ def test_core_is_never_more_than_the_scar_of_its_pixel(tmp_path, wall, scar, inn
     assert set(np.unique(stack.core)) == {0, 1}
 
 
-def test_core_must_be_told_by_every_stack_that_shows_scar(tmp_path, wall, scar, inner):
-    told = segmentation(tmp_path / "told.seg.nrrd", myocardium=wall, border_zone=scar & ~inner, core=inner)
-    silent = segmentation(tmp_path / "silent.seg.nrrd", myocardium=wall, scar=scar)
+def test_core_must_be_separated_in_every_stack_with_scar(tmp_path, wall, scar, inner):
+    divided = segmentation(tmp_path / "divided.seg.nrrd", myocardium=wall, border_zone=scar & ~inner, core=inner)
+    undivided = segmentation(tmp_path / "undivided.seg.nrrd", myocardium=wall, scar=scar)
     healthy = segmentation(tmp_path / "healthy.seg.nrrd", myocardium=wall, scar=np.zeros_like(scar))
-    case = read({"myocardium": (told, silent)})
+    case = read({"myocardium": (divided, undivided)})
     assert [stack.core for stack in case.stacks] == [None, None]
-    assert any("silent.seg.nrrd shows scar without separating core" in warning for warning in case.warnings)
-    case = read({"myocardium": (told, healthy)})
+    assert any("undivided.seg.nrrd shows scar without separating core" in warning for warning in case.warnings)
+    case = read({"myocardium": (divided, healthy)})
     np.testing.assert_array_equal(case.stacks[0].core > 0, inner)
     assert not case.stacks[1].core.any()
     assert not any("core" in warning for warning in case.warnings)

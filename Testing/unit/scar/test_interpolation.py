@@ -139,14 +139,14 @@ def test_a_second_stack_counts_most_where_it_passes():
     assert uncertainty[0] > alone[0]  # the stacks contradict each other
 
 
-def test_uncertainty_lives_between_slices_that_differ():
+def test_uncertainty_is_largest_between_slices_that_differ():
     stack = disks([4, 12])
     nodes = ras(stack.ijk_to_ras, [[27, 19.5, k] for k in (0.0, 0.5, 1.0, 1.4)] + [[39, 19.5, 0.5]])
     uncertainty = interpolate([stack], nodes, LINEAR)[1]
     np.testing.assert_allclose(uncertainty, [0, 0.5, 0, 0, 0], atol=1e-3)
 
 
-def test_kinds_along_the_wall_are_not_answered_here():
+def test_kinds_along_the_wall_need_its_coordinates():
     with pytest.raises(ValueError, match="anatomical-linear needs the coordinates of the wall"):
         interpolate([disks([6])], np.zeros((1, 3)), Interpolation.ANATOMICAL_LINEAR)
 

@@ -86,7 +86,7 @@ def ragged(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 
 def looped_error(probability: torch.Tensor, offsets: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """The loss as its formula says it, one group after the other."""
+    """The loss by its formula, one group after the other."""
     mean = probability.mean(dim=0)
     errors = [(values[g] - mean[offsets[g] : offsets[g + 1]].mean()) ** 2 for g in range(len(values))]
     return torch.stack(errors).mean()
@@ -122,7 +122,7 @@ def test_a_network_without_any_dropout_is_refused(layers):
 
 @pytest.mark.parametrize("size", MlpSize)
 @pytest.mark.parametrize("mean", [0.004, 0.2])
-def test_it_starts_at_the_mean_and_tells_places_apart(size, mean):
+def test_it_starts_at_the_mean_and_separates_places(size, mean):
     """Fault 17: rare scar, an even start and a large network end at 0."""
     groups = replace(few_groups(), values=np.full(200, mean, np.float32))
     made = new_mlp(size, groups, QUICK, 0).eval()
@@ -199,7 +199,7 @@ def test_numbers_of_groups_need_not_follow_on_each_other_in_a_batch():
     assert torch.equal(first, again)
 
 
-def test_the_loss_never_looks_at_the_numbers():
+def test_the_loss_does_not_depend_on_group_numbers():
     """Fault 14: a sort and a wait for the GPU in each step. Tensors without content refuse whatever would need it."""
     probability, offsets, values = (tensor.detach().to("meta") for tensor in ragged())
     if _segment_csr() is None:
@@ -253,7 +253,7 @@ def test_neither_the_order_nor_the_number_of_points_changes_an_answer(monkeypatc
 # ---- training
 
 
-def test_batches_are_shuffled_whole_groups_of_about_the_size_asked_for(tmp_path, monkeypatch):
+def test_batches_are_shuffled_complete_groups_of_about_the_requested_size(tmp_path, monkeypatch):
     """Fault 4: steps that see one slab of one slice each, the same ones in the same order."""
     loaded: list[np.ndarray] = []
     load = mlp_fit._DeviceData.load
@@ -367,7 +367,7 @@ def test_a_small_scar_is_not_lost(tmp_path):
     assert probability[~scar].mean() < 0.03
 
 
-def test_scar_that_was_not_found_is_told(tmp_path):
+def test_scar_that_was_not_found_is_reported(tmp_path):
     rare = replace(few_groups(), values=np.r_[np.ones(4), np.zeros(196)].astype(np.float32))
     for groups, words in ((rare, "found none of the scar"), (replace(rare, values=np.zeros(200, np.float32)), "")):
         run = make_run(tmp_path / f"job{len(words)}")

@@ -72,7 +72,7 @@ def test_a_pixel_reaches_half_a_pixel_and_half_the_slab_to_either_side_of_its_ce
 
 @pytest.mark.parametrize("matrix", [None, oblique()], ids=["straight", "oblique"])
 def test_every_node_is_in_the_pixel_whose_prism_holds_it(matrix):
-    """Faults 1, 2 and 3: told from the continuous index that each point was made from; oblique slices too."""
+    """Faults 1, 2 and 3: checked by the continuous index that each point was made from; oblique slices too."""
     stack = make_stack(matrix=matrix)
     points, ijk = cloud(stack)
     groups = group_nodes(points, [stack])
@@ -86,7 +86,7 @@ def test_every_node_is_in_the_pixel_whose_prism_holds_it(matrix):
     np.testing.assert_array_equal(groups.points, points[groups.nodes])
 
 
-def test_pixels_whose_sides_are_not_at_right_angles_are_told_right_too():
+def test_oblique_pixels_are_assigned_correctly():
     matrix = oblique()
     matrix[:3, 1] += 0.5 * matrix[:3, 0]
     stack = make_stack(matrix=matrix)
@@ -132,7 +132,7 @@ def test_slices_of_several_stacks_come_in_the_order_of_the_observations():
     assert np.linalg.norm(means - observed.centers[groups.numbers], axis=1).max() < 4
 
 
-def test_no_scar_is_data_and_only_pixels_without_wall_say_nothing():
+def test_no_scar_is_data_and_only_pixels_without_wall_are_left_out():
     stack = make_stack()
     stack.wall[1] = 0
     groups = group_nodes(cloud(stack)[0], [stack])
@@ -273,7 +273,7 @@ def test_rows_in_any_order_are_read(tmp_path):
         ),
     ],
 )
-def test_a_file_that_contradicts_itself_is_refused_by_name(changes, words, tmp_path):
+def test_inconsistent_files_are_refused_by_name(changes, words, tmp_path):
     path = written(tmp_path / "bad data.npz", **changes)
     with pytest.raises(InputError, match=words) as caught:
         read_training_data(path)

@@ -148,7 +148,7 @@ def test_every_lesion_marks_some_of_the_wall(name: str, case: Phantom) -> None:
     assert (0.4 if name == "tiny" else 3) < volumes[scarred].sum() < 30
 
 
-def test_lesions_do_what_they_are_called(case: Phantom) -> None:
+def test_lesions_have_the_shape_of_their_name(case: Phantom) -> None:
     heart, points = Ventricle(), case.mesh.points
     depth = heart.wall_coordinates(points)[0]
     assert depth[LESIONS["subendocardial"](heart)(points)].max() < 0.9
@@ -197,7 +197,7 @@ def test_fractions_agree_with_a_fine_count(case: Phantom) -> None:
     assert (stack.wall[k] * stack.scar[k]).sum() / pixels == pytest.approx(case.scar(points).mean(), rel=0.03)
 
 
-def test_slab_is_as_thick_as_said_and_centered_on_the_slice() -> None:
+def test_slab_has_its_thickness_and_is_centered_on_the_slice() -> None:
     matrix = np.diag([1.0, 1.0, 10.0, 1.0])
     for height, expected in ((0.0, 0.5), (3.0, 0.125), (-3.0, 0.875), (5.0, 0.0), (-5.0, 1.0)):
         found = scan(everywhere, lambda points, height=height: points[:, 2] > height, matrix, (1, 2, 2), 8.0)
@@ -227,7 +227,7 @@ def test_a_shift_moves_the_slice_and_nothing_else(coarse: Phantom) -> None:
     assert np.array_equal(np.delete(moved.scar, 3, axis=0), np.delete(old.scar, 3, axis=0))
 
 
-def test_shifted_slices_have_the_asked_spread_and_keep_the_truth(coarse: Phantom) -> None:
+def test_shifted_slices_have_the_requested_spread_and_keep_the_truth(coarse: Phantom) -> None:
     shifted = quick(shift=2.0, seed=5)
     rows, columns = np.indices(coarse.stacks[0].wall.shape[1:])
 
@@ -310,7 +310,7 @@ def test_long_axis_slices_leave_the_stack_as_it_is(coarse: Phantom) -> None:
     assert np.array_equal(found.truth, coarse.truth)
 
 
-def test_shifts_say_where_each_slice_lay() -> None:
+def test_shifts_are_the_displacement_of_each_slice() -> None:
     found = quick(seed=5, shift=4.0, long_axis=2)
     for stack, shifts in zip(found.stacks, found.shifts, strict=True):
         assert shifts.shape == (len(stack.wall), 2)

@@ -74,7 +74,7 @@ def test_a_surface_gives_the_heart_it_bounds(case: Phantom) -> None:
     assert agree.mean() > 0.97
 
 
-def test_the_real_heart(shared_data: Path) -> None:
+def test_a_real_heart_surface(shared_data: Path) -> None:
     heart = place(read_mesh(shared_data / "scar" / "cobiveco_geo1" / "heart.vtp"), "mm", "ras")
     found = from_surface(heart, node_spacing=1.5, pixel=2.5)
     volumes = node_volumes(found.mesh) / 1000
@@ -128,7 +128,7 @@ def test_segments_are_named_nested_and_healthy_where_remote(case: Phantom, folde
     assert case.lge[0].array[masks["remote myocardium"]].mean() < 100
 
 
-def test_dicom_series_says_the_same_as_the_nrrd(folder: Path) -> None:
+def test_dicom_series_equals_the_nrrd(folder: Path) -> None:
     series, image = read_volume(folder / "dicom"), read_volume(folder / "lge.nrrd")
     assert np.array_equal(series.array, image.array)
     assert series.ijk_to_ras == pytest.approx(image.ijk_to_ras, abs=1e-5)
@@ -147,7 +147,7 @@ def test_landmarks_are_slicer_markups(case: Phantom, folder: Path) -> None:
     assert np.array(apex["position"]) * [-1, -1, 1] == pytest.approx(case.landmarks["apex"])
 
 
-def test_readme_says_that_all_is_synthetic_and_names_every_file(folder: Path) -> None:
+def test_readme_states_that_all_is_synthetic_and_lists_every_file(folder: Path) -> None:
     text = (folder / "README.txt").read_text(encoding="utf-8")
     assert "synthetic" in text
     assert all(path.name in text for path in folder.iterdir() if path.name != "README.txt")

@@ -215,7 +215,7 @@ def test_without_a_mesh_one_is_made_from_the_myocardium(files, patient, done, re
     assert 2 * (truth & found).sum() / (truth.sum() + found.sum()) > 0.7
 
 
-def test_no_scar_at_all_is_an_answer_and_is_told(tmp_path, files, patient, done, result_of, quick):
+def test_a_case_without_scar_is_reconstructed_and_reported(tmp_path, files, patient, done, result_of, quick):
     stack = patient.stacks[0]
     for name, array in (("wall", stack.wall), ("scar", np.zeros_like(stack.wall))):
         write_volume(tmp_path / f"{name}.nrrd", Volume(array, stack.ijk_to_ras))

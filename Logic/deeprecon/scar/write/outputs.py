@@ -5,45 +5,18 @@ A new output is one function and one entry in `WRITERS`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from deeprecon.data.mesh.files import write_mesh
 from deeprecon.data.mesh.mesh import Mesh
 from deeprecon.data.segmentation import write_segmentation
 from deeprecon.data.tables import write_table
 from deeprecon.scar.measure.channels import channel_rows, channels_polydata
-from deeprecon.scar.measure.reconstruction import Reconstruction
-from deeprecon.scar.observe.slices import ObservedSlices
-from deeprecon.scar.parameters import ReconstructParameters
-from deeprecon.scar.read.case import Case
-from deeprecon.scar.read.mesh import HeartMesh
+from deeprecon.scar.write.finished import Finished
 from deeprecon.scar.write.mesh import write_heart_mesh
-from deeprecon.scar.write.report import ReportData, write_report
+from deeprecon.scar.write.report import write_report
 from deeprecon.scar.write.segmentation import segment_regions
-
-
-@dataclass(frozen=True, eq=False)
-class Finished:
-    """A finished reconstruction with all that it was made from.
-
-    Attributes:
-        case, heart, slices: images, mesh and observations.
-        found: the measured reconstruction.
-        parameters: of the run.
-        settings: everything needed to run it again, for the report.
-        warnings: all of the run.
-    """
-
-    case: Case
-    heart: HeartMesh
-    slices: ObservedSlices
-    found: Reconstruction
-    parameters: ReconstructParameters
-    settings: Mapping[str, Any]
-    warnings: tuple[str, ...]
 
 
 def _mesh(done: Finished, folder: Path) -> dict[str, Path]:
@@ -85,9 +58,7 @@ def _channel_paths(done: Finished, folder: Path) -> dict[str, Path]:
 
 def _report(done: Finished, folder: Path) -> dict[str, Path]:
     path = folder / "report.html"
-    images = tuple(stack.lge for stack in done.case.stacks)
-    data = ReportData(done.slices.stacks, images, done.found, done.settings, done.warnings)
-    pictures = write_report(path, data)
+    pictures = write_report(path, done)
     return {"report": path} | {f"picture_{picture.stem}": picture for picture in pictures}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,12 @@ from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkFiltersCore import vtkTriangleFilter
 
 from deeprecon.data.mesh.mesh import Mesh, surface
-from deeprecon.data.volume import Volume
 from deeprecon.reporting.bullseye import bullseye
 from deeprecon.reporting.figures import Slice, curves, montage, surface_views, views_along
 from deeprecon.reporting.html import Report
 from deeprecon.scar.measure.channels import channel_rows
-from deeprecon.scar.measure.reconstruction import Reconstruction
 from deeprecon.scar.observe.stacks import Stack
+from deeprecon.scar.write.finished import Finished
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
@@ -30,28 +28,9 @@ MARGIN = 6
 """Pixels left around the wall in the slice pictures."""
 
 
-@dataclass(frozen=True, eq=False)
-class ReportData:
-    """What the page shows.
-
-    Attributes:
-        stacks: the observed slices.
-        images: the LGE image of each stack, None where none was given.
-        found: the measured reconstruction.
-        settings: everything needed to run it again.
-        warnings: all of the run.
-    """
-
-    stacks: Sequence[Stack]
-    images: Sequence[Volume | None]
-    found: Reconstruction
-    settings: Mapping[str, Any]
-    warnings: Sequence[str]
-
-
-def write_report(path: Path, data: ReportData) -> list[Path]:
+def write_report(path: Path, done: Finished) -> list[Path]:
     """Write the page and its pictures as PNG files in the same folder; returns the pictures' paths."""
-    found = data.found
+    found = done.found
     report = Report("Scar reconstruction", _summary(found.burden))
     pictures: list[Path] = []
 
@@ -61,12 +40,12 @@ def write_report(path: Path, data: ReportData) -> list[Path]:
         pictures.append(file)
         report.picture(png, caption)
 
-    for warning in data.warnings:
+    for warning in done.warnings:
         report.warning(warning)
     report.heading("Burden")
     report.table(found.burden)
     report.heading("Scar in three dimensions")
-    picture = _surface(found.mesh, data.stacks[0])
+    picture = _surface(found.mesh, done.slices.stacks[0])
     add("mesh", picture("scar_probability"), "Scar probability on the surface of the mesh.")
     add("uncertainty", picture("scar_uncertainty"), "Uncertainty on the surface of the mesh.")
     if segments := found.wall.segments:
@@ -81,7 +60,7 @@ def write_report(path: Path, data: ReportData) -> list[Path]:
         report.heading("Candidate conduction channels")
         report.table(channel_rows(found.channels))
     report.heading("Slices")
-    add("slices", montage(_slices(data)), "The slices with the wall, the observed and the reconstructed scar.")
+    add("slices", montage(_slices(done)), "The slices with the wall, the observed and the reconstructed scar.")
     positions = " R", " A", " S"  # the position of each slice is in slices.csv; it would make the page too wide
     report.table([{name: row[name] for name in row if not name.endswith(positions)} for row in found.slices])
     if found.history.get("step"):
@@ -90,7 +69,7 @@ def write_report(path: Path, data: ReportData) -> list[Path]:
         series = {name: values for name, values in found.history.items() if name != "step"}
         add("curves", curves(series, steps, "loss"), "Training and held-out pixels.")
     report.heading("Settings")
-    report.details("Everything needed to run this again", json.dumps(data.settings, indent=2, ensure_ascii=False))
+    report.details("Everything needed to run this again", json.dumps(done.settings, indent=2, ensure_ascii=False))
     report.write(path)
     return pictures
 
@@ -127,12 +106,14 @@ def _surface(mesh: Mesh, stack: Stack) -> Callable[[str], bytes]:
     return picture
 
 
-def _slices(data: ReportData) -> list[Slice]:
+def _slices(done: Finished) -> list[Slice]:
     """The slices that show wall, at most MAX_PICTURES spread evenly, cropped to the heart."""
     slices = []
-    for stack, image, probability in zip(data.stacks, data.images, data.found.slice_probability, strict=True):
+    for images, stack, probability in zip(
+        done.case.stacks, done.slices.stacks, done.found.slice_probability, strict=True
+    ):
         crop = tuple(_around(np.nonzero((stack.wall > 0).any(axis=axes))[0]) for axes in ((0, 2), (0, 1)))
-        gray = stack.wall * 0.3 if image is None else np.asarray(image.array, np.float32)
+        gray = stack.wall * 0.3 if images.lge is None else np.asarray(images.lge.array, np.float32)
         spacing = np.linalg.norm(stack.ijk_to_ras[:3, :3], axis=0)
         for k in np.nonzero((stack.wall > 0).any(axis=(1, 2)))[0]:
             outlines = {

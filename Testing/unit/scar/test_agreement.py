@@ -69,7 +69,7 @@ def test_the_least_sure_nodes_change_sides_and_no_more_than_must():
     assert (done.probability > 0.5).all()
 
 
-def test_a_lower_cutoff_tells_the_sides_too():
+def test_a_lower_cutoff_separates_the_sides_too():
     probability = np.array([0.4, 0.2, 0.2, 0.1], np.float32)
     done = project(probability, groups_of([[0, 1, 2, 3]], [0.12]), np.array([0]), cutoff=0.3)
     np.testing.assert_array_equal(done.probability > 0.3, probability > 0.3)
@@ -115,7 +115,7 @@ def test_groups_that_overlap_are_met_together():
         assert done.probability[nodes].mean() == pytest.approx(value, abs=TOLERANCE)
 
 
-def test_groups_that_contradict_each_other_are_told():
+def test_contradictory_groups_are_reported():
     members = [[0, 1], [0, 1], [2, 3]]
     done = project(np.full(4, 0.5, np.float32), groups_of(members, [0.9, 0.1, 0.7]), np.array([0, 1, 2]))
     assert done.unmet[:2].any()

@@ -37,7 +37,7 @@ def test_sides_of_the_wall_are_no_border() -> None:
     assert interface_area(mesh, channel) == pytest.approx(32.0)
 
 
-def test_without_scar_or_without_living_wall_there_is_no_border() -> None:
+def test_without_scar_or_without_healthy_wall_there_is_no_border() -> None:
     mesh = block(4.0)
     assert interface_area(mesh, np.zeros(mesh.n_points)) == 0
     assert interface_area(mesh, np.ones(mesh.n_points)) == 0
@@ -52,7 +52,7 @@ def test_the_border_on_a_surface_is_lines() -> None:
     assert lines.GetNumberOfLines() == lines.GetNumberOfCells() > 0
 
 
-def test_entropy_is_one_bit_where_nothing_is_known_and_none_where_all_is() -> None:
+def test_entropy_is_one_bit_at_one_half_and_zero_at_0_and_1() -> None:
     bits = entropy(np.array([0.0, 1.0, 0.5, 0.11, 0.89, 1e-320]))
     assert bits[:3].tolist() == [0, 0, 1]
     assert not np.signbit(bits).any()

@@ -36,7 +36,7 @@ def warnings_of(output: Path) -> str:
     return (output / ".job" / "events.jsonl").read_text(encoding="utf-8")
 
 
-def test_without_landmarks_and_blood_pools_the_segments_are_left_out_and_it_is_said(fractions, done):
+def test_without_landmarks_and_blood_pools_the_segments_are_left_out_with_a_warning(fractions, done):
     output = done("reconstruct", inputs=fractions, **LINEAR)
     assert not (output / "aha.csv").exists()
     assert not (output / "bullseye.png").exists()
@@ -77,7 +77,7 @@ def test_a_second_threshold_gives_a_core_of_its_own_within_the_scar(contours, do
     assert np.asarray(segmentation.volume("Scar core").array).any()
 
 
-def test_the_projection_meets_every_pixel_and_says_what_it_did(fractions, done, result_of):
+def test_the_projection_fits_every_pixel_and_is_reported(fractions, done, result_of):
     output = done("reconstruct", inputs=fractions, projection="exact", **LINEAR)
     figures = result_of(output)["metrics"]
     assert figures["groups_unmet"] == 0
@@ -86,7 +86,7 @@ def test_the_projection_meets_every_pixel_and_says_what_it_did(fractions, done, 
     assert 0 < np.abs(residual).max() <= 0.01
 
 
-def test_interpolation_is_left_as_it_is_and_tells_how_far_it_is_from_the_pixels(fractions, done, result_of):
+def test_interpolation_is_not_projected_and_its_residuals_are_reported(fractions, done, result_of):
     output = done("reconstruct", inputs=fractions, **LINEAR)
     figures = result_of(output)["metrics"]
     assert "groups_unmet" not in figures

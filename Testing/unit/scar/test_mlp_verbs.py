@@ -125,7 +125,7 @@ def trained(files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) ->
     return folder / "model"
 
 
-def test_train_leaves_a_bundle_that_says_what_it_is(trained, result_of):
+def test_train_writes_a_bundle_with_its_description(trained, result_of):
     bundle = read_bundle(trained / "bundle", "scar")
     assert bundle.network == "mlp"
     assert {name: bundle.parameters[name] for name in ("width", "hidden_layers", "dropout")} == {
@@ -181,7 +181,7 @@ def test_a_mesh_elsewhere_or_with_wrong_axes_is_refused(trained, files, start):
     assert "--mesh-unit" in message(output)
 
 
-def test_axes_that_fit_alike_are_asked_for(patient, tmp_path):
+def test_ambiguous_axes_are_refused(patient, tmp_path):
     reach = np.abs(patient.mesh.points).max() + 1
     box = np.array([[-reach] * 3, [reach] * 3])
     unmarked = MeshFile(tmp_path / "mesh.vtk", patient.mesh.dataset, None, None)
@@ -274,7 +274,7 @@ def test_sizes_that_a_checkpoint_does_not_state_are_read_off_its_weights(width, 
         ({"dataset_info": []}, "it lacks dataset_info"),
     ],
 )
-def test_a_checkpoint_that_is_none_is_refused_in_words(changes, words, tmp_path):
+def test_invalid_checkpoints_are_refused_with_a_reason(changes, words, tmp_path):
     path, _ = checkpoint(tmp_path / "model.pth")
     if isinstance(changes.get("dataset_info"), list):
         content = torch.load(path, weights_only=False)
@@ -314,7 +314,7 @@ def test_a_checkpoint_that_would_run_something_is_refused_and_runs_nothing(place
     assert (tmp_path / "sprung").exists(), "the trap works where it is not kept shut"
 
 
-def test_numpy_objects_open_no_way_in(tmp_path):
+def test_numpy_objects_do_not_allow_other_code(tmp_path):
     trap = np.array([Trap(tmp_path / "sprung"), 1], object)
     path, _ = checkpoint(tmp_path / "model.pth", history={"losses": trap})
     with pytest.raises(InputError, match="could run a program"):
@@ -322,7 +322,7 @@ def test_numpy_objects_open_no_way_in(tmp_path):
     assert not (tmp_path / "sprung").exists()
 
 
-def test_what_is_no_checkpoint_at_all_is_refused(tmp_path):
+def test_files_that_are_no_checkpoint_are_refused(tmp_path):
     (tmp_path / "text.pth").write_text("no weights", encoding="utf-8")
     torch.save([1, 2], tmp_path / "list.pth")
     torch.save({"weight": torch.zeros(3)}, tmp_path / "state.pth")
@@ -331,7 +331,7 @@ def test_what_is_no_checkpoint_at_all_is_refused(tmp_path):
             read_checkpoint(tmp_path / f"{name}.pth")
 
 
-def test_a_checkpoint_is_given_without_a_name_in_the_shell_and_then_applied(tmp_path, patient):
+def test_a_checkpoint_is_imported_from_the_shell_and_applied(tmp_path, patient):
     points = patient.mesh.points
     box = {"scaler_min": points.min(axis=0), "scaler_max": points.max(axis=0)}
     path, _ = checkpoint(tmp_path / "model.pth", dataset_info=box)

@@ -82,17 +82,17 @@ def test_what_is_the_same_everywhere_stays_so(kind, value, stack, patient, wall)
 
 @pytest.mark.parametrize("kind", ANATOMICAL)
 def test_shifts_bring_the_slices_back(kind, stack, patient, wall):
-    """Slices drawn whole pixels beside the heart, each elsewhere, and told so, say what the right ones say."""
+    """Slices drawn displaced by whole pixels, with their shifts given, give the same as undisplaced ones."""
     steps = np.random.default_rng(0).integers(-3, 4, (len(stack.wall), 2))
     pixel = np.linalg.norm(stack.ijk_to_ras[:3, :2], axis=0)
 
     def moved(maps: np.ndarray) -> np.ndarray:
         return np.stack([np.roll(one, (-j, -i), (0, 1)) for one, (i, j) in zip(maps, steps, strict=True)])
 
-    beside = replace(stack, wall=moved(stack.wall), scar=moved(stack.scar), shifts=steps * pixel)
-    expected, found = (interpolate([one], patient.mesh.points, kind, wall)[0] for one in (stack, beside))
+    displaced = replace(stack, wall=moved(stack.wall), scar=moved(stack.scar), shifts=steps * pixel)
+    expected, found = (interpolate([one], patient.mesh.points, kind, wall)[0] for one in (stack, displaced))
     assert np.abs(found - expected).mean() < 0.002
-    off = interpolate([replace(beside, shifts=None)], patient.mesh.points, kind, wall)[0]
+    off = interpolate([replace(displaced, shifts=None)], patient.mesh.points, kind, wall)[0]
     assert np.abs(off - expected).mean() > 0.05
 
 
@@ -130,7 +130,7 @@ def test_the_right_ventricles_wall_is_read_straight_across(stack):
     np.testing.assert_allclose(along, interpolate([stack], right, Interpolation.LINEAR), atol=1e-6)
 
 
-def test_one_slice_says_the_same_at_every_height(stack, wall):
+def test_one_slice_gives_the_same_at_every_height(stack, wall):
     """Along the wall, a slice's scar goes on at the depth and the angle it has."""
     alone = replace(stack, wall=np.zeros_like(stack.wall), scar=stack.scar)
     middle = int(stack.scar.sum(axis=(1, 2)).argmax())

@@ -48,7 +48,7 @@ KINDS = [
 
 @pytest.mark.parametrize("spoiled", ["cut off", "random", "empty"])
 @pytest.mark.parametrize("name", KINDS)
-def test_damaged_files_of_every_kind_are_told(name, spoiled, given, tmp_path, capsys):
+def test_damaged_files_of_every_format_are_reported(name, spoiled, given, tmp_path, capsys):
     path = given.folder / name
     options = given.good(mesh=path) if name.startswith("mesh") else given.good(myocardium=path)
     bad = path
@@ -75,18 +75,18 @@ def test_damaged_files_of_every_kind_are_told(name, spoiled, given, tmp_path, ca
     check(options, re.escape(path.stem.partition(".")[0]), tmp_path / "out", capsys)
 
 
-def test_an_output_that_cannot_be_written_to_is_told(given, tmp_path, capsys):
+def test_an_output_that_cannot_be_written_is_reported(given, tmp_path, capsys):
     file = tmp_path / "file"
     file.write_text("in the way", encoding="utf-8")
     read_only = [Path("/sys/out")] if Path("/sys").is_dir() else []  # nobody may write there
     for output in (file, file / "below", *read_only):
         assert call(["reconstruct", *given.good(), "--output", str(output)]) == 2
-        said = " ".join(capsys.readouterr().err.split())
-        assert re.search(f"Cannot write to the folder .*{output.name}.*Choose another", said), said
+        message = " ".join(capsys.readouterr().err.split())
+        assert re.search(f"Cannot write to the folder .*{output.name}.*Choose another", message), message
     assert file.read_text(encoding="utf-8") == "in the way"
 
 
-def test_a_read_only_output_is_told(given, tmp_path, capsys):
+def test_a_read_only_output_is_reported(given, tmp_path, capsys):
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o555)
     if os.access(locked, os.W_OK):
@@ -140,7 +140,7 @@ class Trap:
 @pytest.mark.parametrize(
     "kind", ["pickle", "torch pickle", "damaged", "another network", "another run", "nothing of ours"]
 )
-def test_a_checkpoint_that_is_none_is_told_and_never_run(kind, given, tmp_path, capsys):
+def test_invalid_checkpoints_are_reported_and_not_executed(kind, given, tmp_path, capsys):
     folder, trap = tmp_path / "out" / ".job", tmp_path / "sprung"
     inputs = {
         "myocardium": [str(given.files["myocardium"])],
@@ -189,7 +189,7 @@ def test_a_checkpoint_that_is_none_is_told_and_never_run(kind, given, tmp_path, 
     assert [entry.name for entry in (tmp_path / "out").iterdir()] == [".job"]
 
 
-def test_results_that_cannot_be_evaluated_or_exported_are_told(given, tmp_path, capsys):
+def test_results_that_cannot_be_evaluated_or_exported_are_refused(given, tmp_path, capsys):
     bare = scaled_mesh(given, "bare.vtu", 1.0)
     huge = scaled_mesh(given, "huge.vtu", 1000.0)
     for arguments, words in (
