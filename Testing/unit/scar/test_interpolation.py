@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from deeprecon.data.errors import InputError
-from deeprecon.scar.fit.interpolation import SPATIAL, interpolate
+from deeprecon.scar.fit.interpolation import INTERPOLATIONS, SPATIAL, interpolate
+from deeprecon.scar.fit.methods import METHODS
 from deeprecon.scar.observe.stacks import Stack
-from deeprecon.scar.parameters import Interpolation
+from deeprecon.scar.parameters import Interpolation, Method
 
 LINEAR, NEAREST = Interpolation.LINEAR, Interpolation.NEAREST
 SHAPES = (Interpolation.SIGNED_DISTANCE, Interpolation.LOG_ODDS)
@@ -154,3 +155,8 @@ def test_kinds_along_the_wall_need_its_coordinates():
 def test_bad_stacks_are_refused():
     with pytest.raises(InputError, match="no slices"):
         interpolate([], np.zeros((1, 3)), LINEAR)
+
+
+def test_every_choice_of_the_parameters_is_implemented():
+    assert set(INTERPOLATIONS) == set(Interpolation)
+    assert set(METHODS) == set(Method)
