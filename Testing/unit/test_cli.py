@@ -395,14 +395,14 @@ def test_a_second_ctrl_c_ends_a_deaf_case_at_once_and_without_a_traceback(tmp_pa
 
 
 def test_the_device_found_for_one_case_serves_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from deeprecon.cases import _settled
+    from deeprecon.cases import _with_resolved_device
     from deeprecon.jobs.command import Command
 
     Job("fake", "train", device="cuda:0", threads=3, precision="bf16").save(tmp_path)
-    settled = _settled(Command("fake", "train"), tmp_path)
-    assert (settled.device, settled.threads, settled.precision) == ("cuda:0", 3, "bf16")
+    resolved = _with_resolved_device(Command("fake", "train"), tmp_path)
+    assert (resolved.device, resolved.threads, resolved.precision) == ("cuda:0", 3, "bf16")
     Job("fake", "work", device="cpu", threads=1, precision="fp32").save(tmp_path)
-    assert _settled(Command("fake", "work"), tmp_path) == Command("fake", "work")
+    assert _with_resolved_device(Command("fake", "work"), tmp_path) == Command("fake", "work")
 
 
 def test_help_shows_methods_verbs_choices_ranges_units_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:
