@@ -1,4 +1,4 @@
-"""How well a contrast agrees with the truth, and with the data."""
+"""Image scores: relative error, PSNR and SSIM of contrast images over the measured disc."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deeprecon.scattering.physics.coordinates import cell_axis, ring_weights, to_square
+from deeprecon.numerics import similarity
+from deeprecon.scattering.physics.image_grids import pixel_centers, ring_weights, to_square
 
 Floats = npt.NDArray[np.floating[Any]]
 
 DATA_RANGE = 1.0
-"""Contrast that PSNR and SSIM take as the full range, the same for every object."""
+"""Range of contrast for PSNR and SSIM, the same for every object."""
 _SIDE = 64
-_WINDOW = 7
 
 
 def relative_l2(found: Floats, truth: Floats) -> npt.NDArray[np.float64]:
     """(S,) |found - truth| / |truth| over the disc, of (S, angles, rings) images; rings count by their area.
 
-    An empty image scores 1, whatever the truth. NaN where the truth is empty.
+    An empty image has an error of 1. NaN where the truth is empty.
     """
     weights = ring_weights(truth.shape[-1])
     error = ((found.astype(np.float64) - truth) ** 2 * weights).sum(axis=(1, 2))
@@ -43,26 +43,16 @@ def ssim(found: Floats, truth: Floats) -> npt.NDArray[np.float64]:
 
     Of (S, angles, rings) images on a square grid of 64, with uniform windows of 7 x 7.
     """
-    axis = cell_axis(_SIDE)
+    axis = pixel_centers(_SIDE)
     x, y = np.meshgrid(axis, axis)
     a, b = to_square(found, axis), to_square(truth, axis)
-    mean_a, mean_b = _mean(a), _mean(b)
-    var_a, var_b, cov = _mean(a * a) - mean_a**2, _mean(b * b) - mean_b**2, _mean(a * b) - mean_a * mean_b
-    c1, c2 = (0.01 * DATA_RANGE) ** 2, (0.03 * DATA_RANGE) ** 2
-    index = (2 * mean_a * mean_b + c1) * (2 * cov + c2) / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))
-    edge = _WINDOW // 2
-    inside = (np.hypot(x, y) <= 1)[edge:-edge, edge:-edge]
-    return np.asarray(index[:, inside].mean(axis=1))
+    inside = np.hypot(x, y) <= 1
+    pairs = zip(a, b, strict=True)
+    return np.array([similarity.ssim(*pair, DATA_RANGE, inside, sample_covariance=False) for pair in pairs])
 
 
-def _mean(images: Floats) -> Floats:
-    """Means over the windows that lie in the image."""
-    windows = np.lib.stride_tricks.sliding_window_view(images, (_WINDOW, _WINDOW), axis=(-2, -1))
-    return np.asarray(windows.mean(axis=(-2, -1)))
-
-
-def scores(found: Floats, truth: Floats) -> dict[str, npt.NDArray[np.float64]]:
-    """Figures of each object by name, each (S,), beside those of an empty image."""
+def image_scores(found: Floats, truth: Floats) -> dict[str, npt.NDArray[np.float64]]:
+    """Scores of each object by name, each (S,), and those of an empty image."""
     empty = np.zeros_like(truth)
     return {
         "relative_l2": relative_l2(found, truth),
@@ -74,7 +64,7 @@ def scores(found: Floats, truth: Floats) -> dict[str, npt.NDArray[np.float64]]:
     }
 
 
-def summary(figures: Mapping[str, Floats]) -> dict[str, float]:
-    """Mean of each figure over the objects for which it is defined; figures that none has are left out."""
-    means = {name: float(np.nanmean(values)) for name, values in figures.items() if np.isfinite(values).any()}
+def mean_scores(scores: Mapping[str, Floats]) -> dict[str, float]:
+    """Mean of each score over the objects for which it is defined; scores that are defined for none are left out."""
+    means = {name: float(np.nanmean(values)) for name, values in scores.items() if np.isfinite(values).any()}
     return {name: value for name, value in means.items() if math.isfinite(value)}
