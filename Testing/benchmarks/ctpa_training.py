@@ -41,7 +41,7 @@ from deeprecon.ctpa.observe.projection import Geometry
 from deeprecon.ctpa.training.diffusion import probe_of
 from deeprecon.ctpa.training.plan import estimate_need, extrapolated
 from deeprecon.data.files import write_json
-from deeprecon.jobs.run import Run, Silent
+from deeprecon.jobs.run import Run, SilentReporter
 from deeprecon.training.batches import Draws
 from deeprecon.training.devices import resolve_precision
 from deeprecon.training.estimate import activation_bytes, peak_bytes
@@ -86,7 +86,7 @@ def problem(shape: DenoiserShape, grid: Grid, patch: int, batch: int, checkpoint
 
 
 def run_in(folder: Path, precision: str = "fp32") -> Run:
-    return Run(folder, folder, "cpu", 1, precision, 0, Silent())
+    return Run(folder, folder, "cpu", 1, precision, 0, SilentReporter())
 
 
 # ---- memory by scaling

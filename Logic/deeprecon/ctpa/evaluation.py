@@ -20,7 +20,7 @@ from deeprecon.ctpa.measure.metrics import (
     projection_check,
     psnr,
     seam_ratio,
-    ssim_inside,
+    ssim,
     vessel_recall,
 )
 from deeprecon.ctpa.observe.alignment import find_shift
@@ -73,7 +73,7 @@ def evaluate(inputs: EvaluateInputs, parameters: EvaluateParameters, run: Run) -
     body = body_mask(truth)
     for name, mask in (("", None), ("_body", body)):
         figures |= {f"psnr{name}": psnr(hu, truth, mask), f"mae{name}": mae(hu, truth, mask)}
-    figures["ssim"], figures["ssim_body"] = ssim_inside(hu, truth, body)
+    figures["ssim"], figures["ssim_body"] = ssim(hu, truth, (None, body))
     windows = Windows.cubes(grid.shape, PATCH, STRIDE)
     figures |= {"seam_ratio": seam_ratio(hu, windows), "truth_seam_ratio": seam_ratio(truth, windows)}
     figures |= {"lung_litres": lung_litres(hu, grid), "truth_lung_litres": lung_litres(truth, grid)}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deeprecon.ctpa.demonstrator import demonstrator
+from deeprecon.ctpa.folder import synthesize_folder
 from deeprecon.ctpa.grid import Grid, Hu
 from deeprecon.ctpa.measure.quality import (
     DEMONSTRATOR,
@@ -37,8 +38,7 @@ from deeprecon.data.radiograph import read_radiograph
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
 from deeprecon.jobs.parameters import to_json
-from deeprecon.jobs.progress import Part
-from deeprecon.jobs.run import Outcome, Run, Stopped
+from deeprecon.jobs.run import Outcome, PartReporter, Run, Stopped
 from deeprecon.training.bundle import Bundle, read_bundle
 from deeprecon.training.hardware import memory
 
@@ -59,9 +59,7 @@ def synthesize(inputs: SynthesizeInputs, parameters: SynthesizeParameters, run: 
         InputError: what is given is no frontal X-ray or no bundle for it, or memory or disk do not suffice.
     """
     if inputs.xray.is_dir():
-        from deeprecon.ctpa.folder import synthesize_folder
-
-        return synthesize_folder(inputs, parameters, run)
+        return synthesize_folder(inputs, parameters, run, synthesize_one)
     return synthesize_one(inputs, parameters, run)
 
 
@@ -211,7 +209,7 @@ def _draw(
     decoded: list[Decoded] = []
     for number in range(parameters.samples):
         start, end = (0.95 * (number + edge) / parameters.samples for edge in (0, 1))
-        part = Part(run.reporter, start, end, begun)
+        part = PartReporter(run.reporter, start, end, begun)
         run.reporter.status(f"Sample {number + 1} of {parameters.samples}, seed {run.seed + number}")
         correct = None
         if parameters.projection_guidance:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from deeprecon.scattering.physics.directions import directions
 from deeprecon.scattering.physics.discs import disc_far_field
 from deeprecon.scattering.physics.image_grids import pixel_centers
@@ -18,26 +19,16 @@ from deeprecon.scattering.simulate.families import random_discs
 from deeprecon.scattering.write.far_field_file import write_far_fields
 
 
-def simulate(
-    count: int, k: float = 3.0, n: int = 32, rings: int = 12, seed: int = 0
-) -> FarFieldData:
+def simulate(count: int, k: float = 3.0, n: int = 32, rings: int = 12, seed: int = 0) -> FarFieldData:
     """Discs at a small wave number."""
-    scenes = [
-        random_discs(np.random.default_rng([seed, number])) for number in range(count)
-    ]
+    scenes = [random_discs(np.random.default_rng([seed, number])) for number in range(count)]
     theta, axis = directions(n), pixel_centers(24)
     return FarFieldData(
-        np.stack([disc_far_field(k, scene, theta, theta) for scene in scenes]).astype(
-            np.complex64
-        ),
+        np.stack([disc_far_field(k, scene, theta, theta) for scene in scenes]).astype(np.complex64),
         k,
-        np.stack([rasterize_square(scene, axis) for scene in scenes]).astype(
-            np.float32
-        ),
+        np.stack([rasterize_square(scene, axis) for scene in scenes]).astype(np.float32),
         axis,
-        np.stack([rasterize_polar(scene, n, rings) for scene in scenes]).astype(
-            np.float32
-        ),
+        np.stack([rasterize_polar(scene, n, rings) for scene in scenes]).astype(np.float32),
         name="simulated",
     )
 
@@ -83,9 +74,7 @@ def events_of(output: Path) -> list[dict[str, Any]]:
 @pytest.fixture
 def warnings_of() -> Callable[[Path], str]:
     """The warnings of a run."""
-    return lambda output: " ".join(
-        event["message"] for event in events_of(output) if event["type"] == "warning"
-    )
+    return lambda output: " ".join(event["message"] for event in events_of(output) if event["type"] == "warning")
 
 
 @pytest.fixture
@@ -93,9 +82,7 @@ def result_of() -> Callable[[Path], dict[str, Any]]:
     """Reads the result.json of an output folder."""
 
     def read(folder: Path) -> dict[str, Any]:
-        values: dict[str, Any] = json.loads(
-            (folder / "result.json").read_text(encoding="utf-8")
-        )
+        values: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
         return values
 
     return read

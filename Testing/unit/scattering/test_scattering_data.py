@@ -10,27 +10,16 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+
 from deeprecon.data.errors import InputError
-from deeprecon.scattering.physics.directions import (
-    average_reciprocal,
-    directions,
-    to_midpoint,
-)
+from deeprecon.scattering.physics.directions import average_reciprocal, directions, to_midpoint
 from deeprecon.scattering.physics.discs import disc_far_field
 from deeprecon.scattering.physics.scene import Scene, disc, sample_contrast
-from deeprecon.scattering.read.far_field_data import (
-    FarFieldData,
-    RegionGeometry,
-    energy_defect,
-    midpoint_channels,
-)
+from deeprecon.scattering.read.far_field_data import FarFieldData, RegionGeometry, energy_defect, midpoint_channels
 from deeprecon.scattering.read.far_field_file import read_far_fields
 from deeprecon.scattering.write.far_field_file import write_far_fields
 
-SCENES: tuple[Scene, ...] = (
-    (disc(0.3, 0.2, 0.25, 0.6),),
-    (disc(-0.4, 0.1, 0.2, 0.3), disc(0.1, -0.4, 0.15, 0.8)),
-)
+SCENES: tuple[Scene, ...] = ((disc(0.3, 0.2, 0.25, 0.6),), (disc(-0.4, 0.1, 0.2, 0.3), disc(0.1, -0.4, 0.15, 0.8)))
 K = 6.0
 REGION = math.sqrt(2)
 """Radius of the disc around the square of the generator's images, in which k and lengths count once read."""
@@ -38,52 +27,29 @@ REGION = math.sqrt(2)
 
 def exact(scene: Scene, theta: np.ndarray, region: float = REGION) -> np.ndarray:
     """Far field in the unit of a region of that radius."""
-    smaller = tuple(
-        disc(one.x / region, one.y / region, one.a / region, one.contrast)
-        for one in scene
-    )
+    smaller = tuple(disc(one.x / region, one.y / region, one.a / region, one.contrast) for one in scene)
     return disc_far_field(K * region, smaller, theta, theta)
 
 
 def as_the_generator_writes(
-    path: Path,
-    n: int = 40,
-    grid: int = 30,
-    empty: int = 0,
-    scenes: tuple[Scene, ...] = SCENES,
+    path: Path, n: int = 40, grid: int = 30, empty: int = 0, scenes: tuple[Scene, ...] = SCENES
 ) -> Path:
     """A file as Desai et al. write it: end point repeated, samples last, room that was never filled."""
     angles = np.linspace(-math.pi, math.pi, n)
     axis = np.linspace(-1, 1, grid)
     x, y = np.meshgrid(axis, axis)
-    far = np.stack(
-        [disc_far_field(K, scene, angles, angles).ravel() for scene in scenes], axis=1
-    )
+    far = np.stack([disc_far_field(K, scene, angles, angles).ravel() for scene in scenes], axis=1)
     image = np.stack([sample_contrast(scene, x, y).ravel() for scene in scenes], axis=1)
     with h5py.File(path, "w") as file:
-        for name, values in (
-            ("farfield.real", far.real),
-            ("farfield.imag", far.imag),
-            ("image", image),
-        ):
+        for name, values in (("farfield.real", far.real), ("farfield.imag", far.imag), ("image", image)):
             file[name] = np.pad(values, ((0, 0), (0, empty)))
-        file.attrs.update(
-            {"kappa": K, "xlim": 1, "Ngrid": grid, "nfar": n, "ninc": n, "porder": 4}
-        )
+        file.attrs.update({"kappa": K, "xlim": 1, "Ngrid": grid, "nfar": n, "ninc": n, "porder": 4})
         for kind in ("inc", "far"):
-            file.attrs.update(
-                {
-                    f"{kind}_param.n": n,
-                    f"{kind}_param.app": 2 * math.pi,
-                    f"{kind}_param.cent": 0,
-                }
-            )
+            file.attrs.update({f"{kind}_param.n": n, f"{kind}_param.app": 2 * math.pi, f"{kind}_param.cent": 0})
     return path
 
 
-def test_the_repeated_direction_is_dropped_and_the_angles_start_at_zero(
-    tmp_path: Path,
-) -> None:
+def test_the_repeated_direction_is_dropped_and_the_angles_start_at_zero(tmp_path: Path) -> None:
     found = read_far_fields(as_the_generator_writes(tmp_path / "file.h5"), angles=48)
     theta = directions(48)
     for scene, measured in zip(SCENES, found.far_field, strict=True):
@@ -94,9 +60,7 @@ def test_the_repeated_direction_is_dropped_and_the_angles_start_at_zero(
 
 
 def test_the_angles_are_as_many_as_the_wave_number_needs(tmp_path: Path) -> None:
-    assert (
-        read_far_fields(as_the_generator_writes(tmp_path / "file.h5")).angles == 64
-    )  # 4 (8.5 + 6), a power of two
+    assert read_far_fields(as_the_generator_writes(tmp_path / "file.h5")).angles == 64  # 4 (8.5 + 6), a power of two
 
 
 def test_both_parts_of_the_far_field_are_read(tmp_path: Path) -> None:
@@ -104,9 +68,7 @@ def test_both_parts_of_the_far_field_are_read(tmp_path: Path) -> None:
     assert np.abs(found.imag).max() > 0.1 * np.abs(found.real).max()
 
 
-def test_rows_of_the_image_are_y_and_become_the_angle_of_the_polar_image(
-    tmp_path: Path,
-) -> None:
+def test_rows_of_the_image_are_y_and_become_the_angle_of_the_polar_image(tmp_path: Path) -> None:
     found = read_far_fields(as_the_generator_writes(tmp_path / "file.h5"), angles=64)
     polar = found.truth(16)[0].sum(axis=1)
     middle = np.angle((polar * np.exp(1j * directions(64))).sum())
@@ -122,9 +84,7 @@ def test_room_that_was_never_filled_is_left_out_and_told(tmp_path: Path) -> None
 
 
 def test_samples_can_be_limited(tmp_path: Path) -> None:
-    assert (
-        len(read_far_fields(as_the_generator_writes(tmp_path / "file.h5"), limit=1)) == 1
-    )
+    assert len(read_far_fields(as_the_generator_writes(tmp_path / "file.h5"), limit=1)) == 1
 
 
 def test_a_larger_region_counts_in_its_own_radius(tmp_path: Path) -> None:
@@ -133,9 +93,7 @@ def test_a_larger_region_counts_in_its_own_radius(tmp_path: Path) -> None:
     with h5py.File(path, "a") as file:
         file.attrs["xlim"], file.attrs["kappa"] = 2, K / 2
         for name in ("farfield.real", "farfield.imag"):
-            file[name][...] = file[name][()] * math.sqrt(
-                2
-            )  # a far field in the plane has the unit sqrt(length)
+            file[name][...] = file[name][()] * math.sqrt(2)  # a far field in the plane has the unit sqrt(length)
     found = read_far_fields(path, angles=48)
     expected = exact(SCENES[0], directions(48))
     assert found.k == K * REGION
@@ -143,26 +101,16 @@ def test_a_larger_region_counts_in_its_own_radius(tmp_path: Path) -> None:
 
 
 def test_a_file_may_state_its_region(tmp_path: Path) -> None:
-    path = change(
-        as_the_generator_writes(tmp_path / "file.h5"), attribute(region_radius=1.0)
-    )
-    found, expected = (
-        read_far_fields(path, angles=48),
-        exact(SCENES[0], directions(48), 1.0),
-    )
+    path = change(as_the_generator_writes(tmp_path / "file.h5"), attribute(region_radius=1.0))
+    found, expected = read_far_fields(path, angles=48), exact(SCENES[0], directions(48), 1.0)
     assert found.k == K
     assert np.abs(found.far_field[0] - expected).max() < 2e-5 * np.abs(expected).max()
 
 
-def test_objects_in_the_corners_of_the_square_lie_inside_the_region(
-    tmp_path: Path,
-) -> None:
+def test_objects_in_the_corners_of_the_square_lie_inside_the_region(tmp_path: Path) -> None:
     """The generator puts discs anywhere in its square; none may be cut off."""
     corner = (disc(0.84, 0.84, 0.15, 0.5),)
-    found = read_far_fields(
-        as_the_generator_writes(tmp_path / "file.h5", grid=100, scenes=(corner,)),
-        angles=128,
-    )
+    found = read_far_fields(as_the_generator_writes(tmp_path / "file.h5", grid=100, scenes=(corner,)), angles=128)
     weights = (2 * np.arange(64) + 1) / 64**2
     area = (found.truth(64)[0] * weights).mean(axis=0).sum() / 0.5
     assert area == pytest.approx((0.15 / REGION) ** 2, rel=0.05)
@@ -171,14 +119,7 @@ def test_objects_in_the_corners_of_the_square_lie_inside_the_region(
 
 def test_what_is_written_is_read(measured: FarFieldData, tmp_path: Path) -> None:
     geometry = RegionGeometry(40.0, np.diag([1.0, -1.0, 5.0, 1.0]), 1480.0)
-    given = FarFieldData(
-        measured.far_field,
-        measured.k,
-        measured.image,
-        measured.axis,
-        measured.polar,
-        geometry,
-    )
+    given = FarFieldData(measured.far_field, measured.k, measured.image, measured.axis, measured.polar, geometry)
     write_far_fields(tmp_path / "file.h5", given, "test")
     found = read_far_fields(tmp_path / "file.h5", measured.angles)
     np.testing.assert_allclose(found.far_field, measured.far_field, atol=1e-6)
@@ -194,9 +135,7 @@ def test_what_is_written_is_read(measured: FarFieldData, tmp_path: Path) -> None
 def test_the_truth_of_other_rings_comes_from_the_image(measured: FarFieldData) -> None:
     weights = (2 * np.arange(20) + 1) / 400
     found = (measured.truth(20) * weights).mean(axis=1).sum(axis=1)
-    known = (
-        (measured.truth(12) * (2 * np.arange(12) + 1) / 144).mean(axis=1).sum(axis=1)
-    )
+    known = (measured.truth(12) * (2 * np.arange(12) + 1) / 144).mean(axis=1).sum(axis=1)
     np.testing.assert_allclose(found, known, rtol=0.06)
 
 
@@ -209,9 +148,7 @@ def change(path: Path, how: Callable[[Any], None]) -> Path:
     return path
 
 
-def replaced(
-    name: str, make: Callable[[np.ndarray], np.ndarray]
-) -> Callable[[Any], None]:
+def replaced(name: str, make: Callable[[np.ndarray], np.ndarray]) -> Callable[[Any], None]:
     def how(file: Any) -> None:
         values = make(file[name][()])
         del file[name]
@@ -228,9 +165,7 @@ def drop(name: str) -> Callable[[Any], None]:
 
 
 def attribute(**values: Any) -> Callable[[Any], None]:
-    return lambda file: file.attrs.update(
-        {name.replace("__", "."): value for name, value in values.items()}
-    )
+    return lambda file: file.attrs.update({name.replace("__", "."): value for name, value in values.items()})
 
 
 def with_nan(values: np.ndarray) -> np.ndarray:
@@ -249,10 +184,7 @@ def both(make: Callable[[np.ndarray], np.ndarray]) -> Callable[[Any], None]:
 @pytest.mark.parametrize(
     ("how", "words"),
     [
-        (
-            drop("farfield.imag"),
-            "lacks the dataset farfield.imag; it holds farfield.real, image",
-        ),
+        (drop("farfield.imag"), "lacks the dataset farfield.imag; it holds farfield.real, image"),
         (lambda file: file.attrs.pop("kappa"), "lacks the attribute kappa"),
         (attribute(kappa="sixteen"), "kappa is 'sixteen', expected a number"),
         (attribute(kappa=math.nan), "kappa is nan"),
@@ -260,41 +192,24 @@ def both(make: Callable[[np.ndarray], np.ndarray]) -> Callable[[Any], None]:
         (attribute(nfar=41, far_param__n=41), r"expected \(41 x 40 = 1640, samples\)"),
         (attribute(nfar=40.5), "nfar is 40.5, expected a whole number"),
         (attribute(far_param__n=39), "far_param.n is 39, but nfar is 40"),
-        (
-            attribute(inc_param__app=math.pi),
-            "no full circle.*limited aperture is not supported",
-        ),
+        (attribute(inc_param__app=math.pi), "no full circle.*limited aperture is not supported"),
         (both(lambda values: values.T.copy()), "axes are exchanged: samples come last"),
         (replaced("farfield.imag", lambda values: values[:, :1]), "farfield.imag"),
         (both(lambda values: values[:, :0]), "holds no samples"),
         (both(np.zeros_like), None),
-        (
-            replaced("farfield.real", with_nan),
-            "farfield.real of sample 1 holds values that are not finite",
-        ),
-        (
-            replaced("farfield.real", lambda values: values.astype("S4")),
-            "expected real numbers",
-        ),
+        (replaced("farfield.real", with_nan), "farfield.real of sample 1 holds values that are not finite"),
+        (replaced("farfield.real", lambda values: values.astype("S4")), "expected real numbers"),
         (replaced("image", lambda values: values[:-1]), r"expected \(Ngrid\^2, 2\)"),
         (attribute(Ngrid=31), "with Ngrid = 31"),
         (attribute(Ngrid="thirty"), "Ngrid is 'thirty', expected a number"),
         (attribute(region_radius=0.0), "region's radius 0, expected positive"),
-        (
-            lambda file: (drop("image")(file), file.create_group("image")),
-            "image is a group, expected a dataset",
-        ),
-        (
-            lambda file: file.create_dataset("polar", data=np.zeros((12, 2))),
-            "polar is .* with the attribute shape",
-        ),
+        (lambda file: (drop("image")(file), file.create_group("image")), "image is a group, expected a dataset"),
+        (lambda file: file.create_dataset("polar", data=np.zeros((12, 2))), "polar is .* with the attribute shape"),
         (attribute(radius_mm=30.0), "plane_to_ras is damaged"),
         (attribute(radius_mm=30.0, plane_to_ras="here"), "plane_to_ras is damaged"),
     ],
 )
-def test_wrong_files_are_refused_in_words(
-    how: Callable[[Any], None], words: str | None, tmp_path: Path
-) -> None:
+def test_wrong_files_are_refused_in_words(how: Callable[[Any], None], words: str | None, tmp_path: Path) -> None:
     path = change(as_the_generator_writes(tmp_path / "file.h5"), how)
     if words is None:  # objects that scatter nothing are possible, though odd
         assert "conservation" not in " ".join(read_far_fields(path).notes)
@@ -305,26 +220,18 @@ def test_wrong_files_are_refused_in_words(
     assert raised.value.hint
 
 
-def test_a_circle_without_repeated_direction_that_claims_one_is_refused(
-    tmp_path: Path,
-) -> None:
+def test_a_circle_without_repeated_direction_that_claims_one_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "file.h5"
     as_the_generator_writes(path)
     theta = directions(40)
-    far = np.stack(
-        [disc_far_field(K, scene, theta, theta).ravel() for scene in SCENES], axis=1
-    )
+    far = np.stack([disc_far_field(K, scene, theta, theta).ravel() for scene in SCENES], axis=1)
     change(path, replaced("farfield.real", lambda _: far.real))
     change(path, replaced("farfield.imag", lambda _: far.imag))
-    with pytest.raises(
-        InputError, match="same by their angles, but their far fields differ by"
-    ):
+    with pytest.raises(InputError, match="same by their angles, but their far fields differ by"):
         read_far_fields(path)
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"no HDF5", b"\x89HDF\r\n\x1a\n" + b"\0" * 100]
-)
+@pytest.mark.parametrize("content", [b"", b"no HDF5", b"\x89HDF\r\n\x1a\n" + b"\0" * 100])
 def test_what_is_no_hdf5_file_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "file.h5").write_bytes(content)
     with pytest.raises(InputError, match="no readable HDF5 file"):
@@ -340,18 +247,14 @@ def test_what_is_no_hdf5_file_is_refused(content: bytes, tmp_path: Path) -> None
         both(lambda values: 3 * values),
     ],
 )
-def test_another_wave_number_convention_scale_or_a_missing_part_is_told(
-    how: Any, tmp_path: Path
-) -> None:
+def test_another_wave_number_convention_scale_or_a_missing_part_is_told(how: Any, tmp_path: Path) -> None:
     path = change(as_the_generator_writes(tmp_path / "file.h5"), how)
     assert "conservation of energy" in " ".join(read_far_fields(path).notes)
 
 
 def test_too_few_directions_are_told(tmp_path: Path) -> None:
     path = as_the_generator_writes(tmp_path / "file.h5", n=9)
-    assert "8 directions are few for k = 8.48528" in " ".join(
-        read_far_fields(path).notes
-    )
+    assert "8 directions are few for k = 8.48528" in " ".join(read_far_fields(path).notes)
 
 
 # ---- what networks read
@@ -367,19 +270,13 @@ def test_noise_has_the_stated_size_and_repeats(measured: FarFieldData) -> None:
     for additive, multiplicative in ((0.1, 0.0), (0.0, 0.1)):
         noisy = measured.with_noise(additive, multiplicative, 3)
         gap = np.linalg.norm(noisy.far_field - measured.far_field, axis=(1, 2))
-        assert gap / np.linalg.norm(measured.far_field, axis=(1, 2)) == pytest.approx(
-            0.1, rel=0.15
-        )
+        assert gap / np.linalg.norm(measured.far_field, axis=(1, 2)) == pytest.approx(0.1, rel=0.15)
         again = measured.with_noise(additive, multiplicative, 3)
         np.testing.assert_array_equal(noisy.far_field, again.far_field)
-        assert not np.array_equal(
-            noisy.far_field, measured.with_noise(additive, multiplicative, 4).far_field
-        )
+        assert not np.array_equal(noisy.far_field, measured.with_noise(additive, multiplicative, 4).far_field)
 
 
-def test_reciprocity_loses_nothing_of_exact_data_and_halves_noise(
-    measured: FarFieldData,
-) -> None:
+def test_reciprocity_loses_nothing_of_exact_data_and_halves_noise(measured: FarFieldData) -> None:
     clean = to_midpoint(measured.far_field.astype(complex))
     half = average_reciprocal(clean)
     assert half.shape == (40, 32, 17)
@@ -390,16 +287,10 @@ def test_reciprocity_loses_nothing_of_exact_data_and_halves_noise(
     assert np.var(kept) / np.var(noise) == pytest.approx(0.5, rel=0.05)
 
 
-def test_channels_are_real_then_imaginary_parts_along_the_midpoint(
-    measured: FarFieldData,
-) -> None:
+def test_channels_are_real_then_imaginary_parts_along_the_midpoint(measured: FarFieldData) -> None:
     midpoint = to_midpoint(measured.far_field)
     found = midpoint_channels(midpoint)
     assert found.shape == (40, 34, 32)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(
-        found[:, 16], average_reciprocal(midpoint)[:, :, 16].real, atol=1e-6
-    )
-    np.testing.assert_allclose(
-        found[:, 17 + 5], average_reciprocal(midpoint)[:, :, 5].imag, atol=1e-6
-    )
+    np.testing.assert_allclose(found[:, 16], average_reciprocal(midpoint)[:, :, 16].real, atol=1e-6)
+    np.testing.assert_allclose(found[:, 17 + 5], average_reciprocal(midpoint)[:, :, 5].imag, atol=1e-6)

@@ -8,6 +8,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from deeprecon.scattering.networks.bcrnet import parameter_count
 from deeprecon.scattering.networks.layers import (
     Interpolation,
@@ -21,21 +23,13 @@ from deeprecon.scattering.networks.layers import (
     Restriction,
 )
 from deeprecon.scattering.networks.mnn import MnnH, MnnH2
-from deeprecon.scattering.networks.wavelets import (
-    DB3,
-    InverseWavelet,
-    Wavelet,
-    initialize_db3,
-)
-from torch import nn
+from deeprecon.scattering.networks.wavelets import DB3, InverseWavelet, Wavelet, initialize_db3
 
 DIMENSIONS = (1, 2, 3)
 
 
 def noise(*shape: int) -> torch.Tensor:
-    return torch.randn(
-        *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(3)
-    )
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
 
 
 def axes(dim: int) -> tuple[int, ...]:
@@ -62,16 +56,10 @@ def test_periodic_padding_refuses_what_wraps_more_than_once() -> None:
 
 
 @pytest.mark.parametrize("dim", DIMENSIONS)
-def test_reshaping_to_channels_and_back_is_the_identity_in_both_orders(
-    dim: int,
-) -> None:
+def test_reshaping_to_channels_and_back_is_the_identity_in_both_orders(dim: int) -> None:
     image, blocks = noise(2, 3, *[6] * dim), noise(2, 3 * 2**dim, *[3] * dim)
-    torch.testing.assert_close(
-        ReshapeM(dim, 2)(ReshapeT(dim, 2)(image)), image, rtol=0, atol=0
-    )
-    torch.testing.assert_close(
-        ReshapeT(dim, 2)(ReshapeM(dim, 2)(blocks)), blocks, rtol=0, atol=0
-    )
+    torch.testing.assert_close(ReshapeM(dim, 2)(ReshapeT(dim, 2)(image)), image, rtol=0, atol=0)
+    torch.testing.assert_close(ReshapeT(dim, 2)(ReshapeM(dim, 2)(blocks)), blocks, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("dim", DIMENSIONS)
@@ -94,10 +82,7 @@ def test_a_kernel_is_a_block_circulant_matrix(dim: int) -> None:
     x = noise(1, 2, *[6] * dim)
     shift = (2, 1, 5)[:dim]
     torch.testing.assert_close(
-        layer(torch.roll(x, shift, axes(dim))),
-        torch.roll(layer(x), shift, axes(dim)),
-        rtol=0,
-        atol=1e-14,
+        layer(torch.roll(x, shift, axes(dim))), torch.roll(layer(x), shift, axes(dim)), rtol=0, atol=1e-14
     )
     impulse = torch.zeros_like(x)
     impulse[(0, 0, *[0] * dim)] = 1
@@ -124,16 +109,12 @@ def test_restriction_and_interpolation_act_block_by_block(dim: int) -> None:
     changed[(0, 0, *[3] * dim)] += 1  # in block 1 of each axis
     assert torch.nonzero((down(changed) - coarse)[0, 0]).tolist() == [[1] * dim]
     touched = torch.nonzero((up(down(changed)) - fine)[0, 0])
-    assert set(map(tuple, touched.tolist())) <= set(
-        itertools.product((2, 3), repeat=dim)
-    )
+    assert set(map(tuple, touched.tolist())) <= set(itertools.product((2, 3), repeat=dim))
 
 
 @pytest.mark.parametrize("dim", DIMENSIONS)
 @pytest.mark.parametrize("kind", ["restriction", "kernel", "interpolation"])
-def test_local_layers_with_equal_weights_everywhere_are_the_convolutions(
-    dim: int, kind: str
-) -> None:
+def test_local_layers_with_equal_weights_everywhere_are_the_convolutions(dim: int, kind: str) -> None:
     n = 4
     shared: nn.Module
     if kind == "restriction":
@@ -141,15 +122,10 @@ def test_local_layers_with_equal_weights_everywhere_are_the_convolutions(
     elif kind == "kernel":
         shared, local = Kernel(dim, 2, 3, 3), LocalKernel([n] * dim, 2, 3, 3)
     else:
-        shared, local = (
-            Interpolation(dim, 2, 3, 2),
-            LocalInterpolation([n] * dim, 2, 3, 2),
-        )
+        shared, local = Interpolation(dim, 2, 3, 2), LocalInterpolation([n] * dim, 2, 3, 2)
     shared, local = shared.double(), local.double()
     with torch.no_grad():
-        local.local.weight.copy_(
-            shared.conv.weight.flatten(1).expand_as(local.local.weight)
-        )
+        local.local.weight.copy_(shared.conv.weight.flatten(1).expand_as(local.local.weight))
         local.local.bias.copy_(shared.conv.bias.expand_as(local.local.bias))
     x = noise(2, 2, *[n] * dim)
     torch.testing.assert_close(local(x), shared(x), rtol=0, atol=1e-13)
@@ -158,15 +134,7 @@ def test_local_layers_with_equal_weights_everywhere_are_the_convolutions(
 def test_a_local_kernel_depends_on_the_place_and_a_convolution_cannot() -> None:
     layer = LocalKernel([6], 1, 1, 3).double()
     x = noise(1, 1, 6)
-    assert (
-        float(
-            (layer(torch.roll(x, 1, 2)) - torch.roll(layer(x), 1, 2))
-            .detach()
-            .abs()
-            .max()
-        )
-        > 1e-3
-    )
+    assert float((layer(torch.roll(x, 1, 2)) - torch.roll(layer(x), 1, 2)).detach().abs().max()) > 1e-3
 
 
 def test_a_local_layer_refuses_another_grid() -> None:
@@ -204,9 +172,7 @@ def test_only_the_scaling_group_sees_a_constant(dim: int) -> None:
     initialize_db3(wavelet, inverse)
     coefficients = wavelet(torch.ones(1, 1, *[8] * dim, dtype=torch.float64))
     assert float(coefficients[:, :-1].detach().abs().max()) < 1e-13
-    torch.testing.assert_close(
-        coefficients[:, -1:], torch.full_like(coefficients[:, -1:], 2 ** (dim / 2))
-    )
+    torch.testing.assert_close(coefficients[:, -1:], torch.full_like(coefficients[:, -1:], 2 ** (dim / 2)))
 
 
 def test_db3_is_refused_by_other_numbers_of_taps() -> None:

@@ -5,13 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from deeprecon.scattering.measure.metrics import (
-    image_scores,
-    mean_scores,
-    psnr,
-    relative_l2,
-    ssim,
-)
+
+from deeprecon.scattering.measure.metrics import image_scores, mean_scores, psnr, relative_l2, ssim
 from deeprecon.scattering.networks.loss import relative_error
 
 
@@ -28,9 +23,7 @@ def test_rings_count_by_their_area() -> None:
     found[:, :, 1] += 0.1  # 3/16 of the area
     expected = np.sqrt([0.01 * 3 / 16 / (1 / 16), 0.01 * 3 / 16 / (0.25 * 7 / 32)])
     np.testing.assert_allclose(relative_l2(found, truth), expected, rtol=1e-12)
-    np.testing.assert_allclose(
-        psnr(found, truth), 10 * np.log10(1 / (0.01 * 3 / 16)), rtol=1e-12
-    )
+    np.testing.assert_allclose(psnr(found, truth), 10 * np.log10(1 / (0.01 * 3 / 16)), rtol=1e-12)
 
 
 def test_the_empty_image_scores_one_and_its_figures_stand_beside() -> None:
@@ -46,22 +39,16 @@ def test_an_empty_truth_has_no_relative_error_and_is_left_out_of_the_mean() -> N
     truth = disc_images()
     truth[1] = 0
     assert np.isnan(relative_l2(truth + 0.1, truth)[1])
-    assert mean_scores({"a": np.array([0.2, np.nan]), "b": np.array([np.nan])}) == {
-        "a": 0.2
-    }
+    assert mean_scores({"a": np.array([0.2, np.nan]), "b": np.array([np.nan])}) == {"a": 0.2}
 
 
-def test_similarity_is_one_for_the_same_and_that_of_the_formula_for_flat_images() -> (
-    None
-):
+def test_similarity_is_one_for_the_same_and_that_of_the_formula_for_flat_images() -> None:
     flat = np.full((1, 32, 16), 0.5)
     assert ssim(flat, flat) == pytest.approx(1)
     c1 = 0.01**2
     inner = np.full((1, 32, 16), 0.3)
     expected = (2 * 0.5 * 0.3 + c1) / (0.25 + 0.09 + c1)
-    assert ssim(inner, flat)[0] == pytest.approx(
-        expected, abs=0.02
-    )  # windows at the rim see the outside too
+    assert ssim(inner, flat)[0] == pytest.approx(expected, abs=0.02)  # windows at the rim see the outside too
 
 
 def test_the_loss_is_the_metric() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from deeprecon.scattering.networks.bcrnet import Architecture, BcrNet, parameter_count
 
 
@@ -24,26 +25,13 @@ from deeprecon.scattering.networks.bcrnet import Architecture, BcrNet, parameter
 def test_parameter_counts_are_those_of_the_original(
     angles: int, inputs: int, rings: int, levels: int, rank: int, count: int
 ) -> None:
-    assert (
-        parameter_count(BcrNet(Architecture(angles, inputs, rings, levels, rank)))
-        == count
-    )
+    assert parameter_count(BcrNet(Architecture(angles, inputs, rings, levels, rank))) == count
 
 
 def small(**other: int) -> BcrNet:
     torch.manual_seed(1)
     return BcrNet(
-        Architecture(
-            **{
-                "angles": 32,
-                "inputs": 6,
-                "rings": 5,
-                "levels": 2,
-                "rank": 3,
-                "kernels": 2,
-                **other,
-            }
-        )
+        Architecture(**{"angles": 32, "inputs": 6, "rings": 5, "levels": 2, "rank": 3, "kernels": 2, **other})
     )
 
 
@@ -53,18 +41,14 @@ def test_the_graph_is_that_of_a_transcription_with_channels_last() -> None:
     x = torch.randn(1, 6, 32, dtype=torch.float64)
     weights = {name: value.detach().numpy() for name, value in net.named_parameters()}
 
-    def conv(
-        a: np.ndarray, name: str, stride: int = 1, pad: int | None = None
-    ) -> np.ndarray:
+    def conv(a: np.ndarray, name: str, stride: int = 1, pad: int | None = None) -> np.ndarray:
         w = weights[f"{name}.weight"]
         width = w.shape[2]
         pad = width // 2 if pad is None else pad
         bias = weights.get(f"{name}.bias", np.zeros(len(w)))
         rows = []
         for i in range(0, len(a), stride):
-            rows.append(
-                bias + sum(w[:, :, t] @ a[(i + t - pad) % len(a)] for t in range(width))
-            )
+            rows.append(bias + sum(w[:, :, t] @ a[(i + t - pad) % len(a)] for t in range(width)))
         return np.array(rows)
 
     def stack(a: np.ndarray, name: str) -> np.ndarray:
@@ -82,30 +66,17 @@ def test_the_graph_is_that_of_a_transcription_with_channels_last() -> None:
         seen = stack(scales[level], f"details.{level}")
         seen[:, 3:] += a
         seen = conv(seen, f"inverses.{level}.conv")
-        a = seen.reshape(len(seen), 2, 3).reshape(
-            2 * len(seen), 3
-        )  # (n, 2a) -> (2n, a)
+        a = seen.reshape(len(seen), 2, 3).reshape(2 * len(seen), 3)  # (n, 2a) -> (2n, a)
     image = conv(a, "decoder.conv")
     y = image[:, :, None]
     for layer in range(5):
-        w, bias = (
-            weights[f"refinement.convs.{layer}.weight"],
-            weights[f"refinement.convs.{layer}.bias"],
-        )
-        padded = np.pad(
-            np.pad(y, ((1, 1), (0, 0), (0, 0)), mode="wrap"), ((0, 0), (1, 1), (0, 0))
-        )
-        y = bias + sum(
-            padded[i : i + 32, j : j + 5] @ w[:, :, i, j].T
-            for i in range(3)
-            for j in range(3)
-        )
+        w, bias = weights[f"refinement.convs.{layer}.weight"], weights[f"refinement.convs.{layer}.bias"]
+        padded = np.pad(np.pad(y, ((1, 1), (0, 0), (0, 0)), mode="wrap"), ((0, 0), (1, 1), (0, 0)))
+        y = bias + sum(padded[i : i + 32, j : j + 5] @ w[:, :, i, j].T for i in range(3) for j in range(3))
         y = np.maximum(y, 0) if layer < 4 else y
     refined, before = net(x)
     np.testing.assert_allclose(before[0].detach().numpy(), image, atol=1e-13)
-    np.testing.assert_allclose(
-        refined[0].detach().numpy(), image + y[..., 0], atol=1e-13
-    )
+    np.testing.assert_allclose(refined[0].detach().numpy(), image + y[..., 0], atol=1e-13)
 
 
 def test_turning_by_a_coarse_place_turns_the_image() -> None:
@@ -113,31 +84,20 @@ def test_turning_by_a_coarse_place_turns_the_image() -> None:
     x = torch.randn(1, 6, 32, dtype=torch.float64)
     for shift, equal in ((4, True), (8, True), (1, False), (2, False)):
         turned = torch.roll(net(x)[0], shift, 1)
-        assert (
-            float((net(torch.roll(x, shift, 2))[0] - turned).detach().abs().max())
-            < 1e-12
-        ) == equal
+        assert (float((net(torch.roll(x, shift, 2))[0] - turned).detach().abs().max()) < 1e-12) == equal
 
 
-def test_every_parameter_is_there_before_the_first_pass_and_changes_in_one_step() -> (
-    None
-):
+def test_every_parameter_is_there_before_the_first_pass_and_changes_in_one_step() -> None:
     net = small()
     count = parameter_count(net)
     optimizer = torch.optim.AdamW(net.parameters(), 1e-2)
-    held = sum(
-        values.numel() for group in optimizer.param_groups for values in group["params"]
-    )
+    held = sum(values.numel() for group in optimizer.param_groups for values in group["params"])
     before = {name: values.clone() for name, values in net.named_parameters()}
     refined, image = net(torch.randn(8, 6, 32))
     (refined.square().mean() + image.square().mean()).backward()
     optimizer.step()
     assert held == count == parameter_count(net)
-    unchanged = [
-        name
-        for name, values in net.named_parameters()
-        if torch.equal(values, before[name])
-    ]
+    unchanged = [name for name, values in net.named_parameters() if torch.equal(values, before[name])]
     assert unchanged == []
 
 
@@ -176,15 +136,12 @@ def test_wavelets_can_start_as_db3_and_the_rest_does_not_change() -> None:
     net, same = small().double(), small().double()
     net.initialize_wavelets()
     a = torch.randn(1, 3, 32, dtype=torch.float64)
-    torch.testing.assert_close(
-        net.inverses[0](net.wavelets[0](a)), a, rtol=0, atol=1e-14
-    )
+    torch.testing.assert_close(net.inverses[0](net.wavelets[0](a)), a, rtol=0, atol=1e-14)
     assert torch.equal(net.encoder.conv.weight, same.encoder.conv.weight)
 
 
 @pytest.mark.parametrize(
-    ("other", "words"),
-    [({"levels": 6}, "cannot be halved 6 times"), ({"levels": 5}, "leave 1 points")],
+    ("other", "words"), [({"levels": 6}, "cannot be halved 6 times"), ({"levels": 5}, "leave 1 points")]
 )
 def test_shapes_without_a_network_say_why(other: dict[str, int], words: str) -> None:
     with pytest.raises(ValueError, match=words):

@@ -9,38 +9,22 @@ import numpy as np
 import pytest
 import slicer
 import vtk
+
 from deeprecon.data.errors import InputError
 from deeprecon.data.segmentation import Segment, Segmentation, write_segmentation
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
-from deeprecon.scattering.parameters import (
-    Method,
-    PrepareParameters,
-    ReconstructParameters,
-)
+from deeprecon.scattering.parameters import Method, PrepareParameters, ReconstructParameters
 from deeprecon.scene.common.provenance import provenance_of
 from deeprecon.scene.nodes.segmentations import node_from_segmentation
 from deeprecon.scene.nodes.volumes import node_from_volume, volume_from_node
 from deeprecon.scene.scattering.batch import exit_code
-from deeprecon.scene.scattering.job import (
-    reconstruct_node,
-    slice_number,
-    write_simulation,
-)
+from deeprecon.scene.scattering.job import reconstruct_node, slice_number, write_simulation
 
 SPEEDS = ("1=1450", "2=1580")
 SIMULATION = PrepareParameters(k=3.0, speeds=SPEEDS)
-RECONSTRUCTION = ReconstructParameters(
-    Method.TIKHONOV, regularization=0.3, grid=32, misfits=0
-)
-AFFINE = np.array(
-    [
-        [0.0, 1.0, 0.0, -20.0],
-        [-1.0, 0.0, 0.0, 40.0],
-        [0.0, 0.0, 4.0, 10.0],
-        [0.0, 0.0, 0.0, 1.0],
-    ]
-)
+RECONSTRUCTION = ReconstructParameters(Method.TIKHONOV, regularization=0.3, grid=32, misfits=0)
+AFFINE = np.array([[0.0, 1.0, 0.0, -20.0], [-1.0, 0.0, 0.0, 40.0], [0.0, 0.0, 4.0, 10.0], [0.0, 0.0, 0.0, 1.0]])
 """Turned by a right angle about the body's axis: i runs to posterior, j to the right; 1 x 1 x 4 mm."""
 
 
@@ -72,55 +56,31 @@ def check_place(nodes: Any, moved: tuple[float, float, float] = (0, 0, 0)) -> No
     assert area == pytest.approx((labels() == 2).sum(), rel=0.2)
 
 
-def test_labels_are_simulated_and_reconstructed_at_their_place(
-    scene: Any, tmp_path: Path
-) -> None:
+def test_labels_are_simulated_and_reconstructed_at_their_place(scene: Any, tmp_path: Path) -> None:
     node = node_from_volume(Volume(labels(), AFFINE), "Arm")
     result = reconstruct_node(node, tmp_path, SIMULATION, RECONSTRUCTION, device="cpu")
     assert set(result.nodes) == {"contrast", "truth", "difference", "speed", "table"}
     assert result.nodes["contrast"].GetName() == "Arm scattering contrast"
     check_place(result.nodes)
     contrast, truth, difference, speed = (
-        volume_from_node(result.nodes[role])
-        for role in ("contrast", "truth", "difference", "speed")
+        volume_from_node(result.nodes[role]) for role in ("contrast", "truth", "difference", "speed")
     )
     for volume in (contrast, difference, speed):
         np.testing.assert_allclose(volume.ijk_to_ras, truth.ijk_to_ras, atol=1e-9)
-    np.testing.assert_allclose(
-        difference.array,
-        np.asarray(contrast.array) - np.asarray(truth.array),
-        atol=1e-6,
-    )
+    np.testing.assert_allclose(difference.array, np.asarray(contrast.array) - np.asarray(truth.array), atol=1e-6)
     assert np.corrcoef(np.ravel(contrast.array), np.ravel(truth.array))[0, 1] > 0.5
-    assert speed.array[0, 0, 0] == pytest.approx(
-        1480
-    )  # the corner lies outside of the measured disc
+    assert speed.array[0, 0, 0] == pytest.approx(1480)  # the corner lies outside of the measured disc
     assert "2 slices reconstructed with a relative error of 0." in result.sentence
     assert result.report.is_file()
     assert provenance_of(result.nodes["contrast"])["verb"] == "reconstruct"
-    windows = {
-        role: result.nodes[role].GetDisplayNode()
-        for role in ("contrast", "truth", "difference")
-    }
-    assert (
-        windows["contrast"].GetWindowLevelMin()
-        == windows["truth"].GetWindowLevelMin()
-        < 0
-    )
-    assert (
-        windows["contrast"].GetWindowLevelMax()
-        == windows["truth"].GetWindowLevelMax()
-        > 0
-    )
+    windows = {role: result.nodes[role].GetDisplayNode() for role in ("contrast", "truth", "difference")}
+    assert windows["contrast"].GetWindowLevelMin() == windows["truth"].GetWindowLevelMin() < 0
+    assert windows["contrast"].GetWindowLevelMax() == windows["truth"].GetWindowLevelMax() > 0
     assert windows["difference"].GetLevel() == pytest.approx(0), "no difference is gray"
 
 
-def test_a_segmentation_under_a_transform_is_taken_where_it_is(
-    scene: Any, tmp_path: Path
-) -> None:
-    segments = tuple(
-        Segment(name, labels() == value) for name, value in (("Fat", 1), ("Muscle", 2))
-    )
+def test_a_segmentation_under_a_transform_is_taken_where_it_is(scene: Any, tmp_path: Path) -> None:
+    segments = tuple(Segment(name, labels() == value) for name, value in (("Fat", 1), ("Muscle", 2)))
     node = node_from_segmentation(Segmentation(segments, AFFINE), "Tissue")
     transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
     matrix = vtk.vtkMatrix4x4()
@@ -138,12 +98,8 @@ def test_one_slice_can_be_chosen_by_a_point(scene: Any, tmp_path: Path) -> None:
     assert slice_number(node, (0, 20, 17.5)) == 3  # 10 + 2 x 4 mm
     with pytest.raises(InputError, match="no slice at this place"):
         slice_number(node, (0, 20, 100))
-    simulation = PrepareParameters(
-        k=3.0, speeds=SPEEDS, slices=(slice_number(node, (0, 20, 17.5)),)
-    )
-    nodes = reconstruct_node(
-        node, tmp_path, simulation, RECONSTRUCTION, device="cpu"
-    ).nodes
+    simulation = PrepareParameters(k=3.0, speeds=SPEEDS, slices=(slice_number(node, (0, 20, 17.5)),))
+    nodes = reconstruct_node(node, tmp_path, simulation, RECONSTRUCTION, device="cpu").nodes
     truth = volume_from_node(nodes["truth"])
     assert len(truth.array) == 1
     assert truth.to_ras([0, 0, 0])[2] == pytest.approx(18.0)
@@ -152,21 +108,13 @@ def test_one_slice_can_be_chosen_by_a_point(scene: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("simulation", "reconstruction", "words"),
     [
-        (
-            PrepareParameters(k=3.0, speeds=("7=1450",)),
-            RECONSTRUCTION,
-            "no label or segment 7",
-        ),
+        (PrepareParameters(k=3.0, speeds=("7=1450",)), RECONSTRUCTION, "no label or segment 7"),
         (PrepareParameters(k=3.0, speeds=("1",)), RECONSTRUCTION, "Write NAME=SPEED"),
         (SIMULATION, ReconstructParameters(Method.BCRNET), "needs a trained network"),
     ],
 )
 def test_a_failure_is_told_in_words_and_the_scene_stays_as_it_was(
-    simulation: PrepareParameters,
-    reconstruction: ReconstructParameters,
-    words: str,
-    scene: Any,
-    tmp_path: Path,
+    simulation: PrepareParameters, reconstruction: ReconstructParameters, words: str, scene: Any, tmp_path: Path
 ) -> None:
     node = node_from_volume(Volume(labels(), AFFINE), "Arm")
     before = scene.GetNumberOfNodes()
@@ -175,27 +123,19 @@ def test_a_failure_is_told_in_words_and_the_scene_stays_as_it_was(
     assert scene.GetNumberOfNodes() == before
 
 
-def test_a_network_of_another_wave_number_is_refused_before_anything_is_simulated(
-    scene: Any, tmp_path: Path
-) -> None:
+def test_a_network_of_another_wave_number_is_refused_before_anything_is_simulated(scene: Any, tmp_path: Path) -> None:
     import torch
+
     from deeprecon.scattering.fit.network import Model, Normalization, write_model
     from deeprecon.scattering.networks.bcrnet import Architecture, BcrNet
 
     torch.manual_seed(0)
-    model = Model(
-        BcrNet(Architecture(32, 34, 12, 2, 2, 1, 2)),
-        Normalization(1.0, 1.0),
-        8.0,
-        (0.0, 0.8),
-    )
+    model = Model(BcrNet(Architecture(32, 34, 12, 2, 2, 1, 2)), Normalization(1.0, 1.0), 8.0, (0.0, 0.8))
     write_model(tmp_path / "bundle", model, "nothing", {})
     node = node_from_volume(Volume(labels(), AFFINE), "Arm")
     method = ReconstructParameters(Method.BCRNET)
     with pytest.raises(InputError, match="trained for k = 8"):
-        reconstruct_node(
-            node, tmp_path / "jobs", SIMULATION, method, tmp_path / "bundle", "cpu"
-        )
+        reconstruct_node(node, tmp_path / "jobs", SIMULATION, method, tmp_path / "bundle", "cpu")
     assert not (tmp_path / "jobs").exists()
 
 
@@ -205,47 +145,20 @@ def test_a_volume_without_image_is_refused(scene: Any, tmp_path: Path) -> None:
         write_simulation(tmp_path, node, SIMULATION)
 
 
-def test_the_batch_script_goes_from_file_to_nodes(
-    scene: Any, tmp_path: Path, capsys: Any
-) -> None:
-    segments = tuple(
-        Segment(name, labels() == value) for name, value in (("Fat", 1), ("Muscle", 2))
-    )
+def test_the_batch_script_goes_from_file_to_nodes(scene: Any, tmp_path: Path, capsys: Any) -> None:
+    segments = tuple(Segment(name, labels() == value) for name, value in (("Fat", 1), ("Muscle", 2)))
     write_segmentation(tmp_path / "case.seg.nrrd", Segmentation(segments, AFFINE))
-    options = [
-        "--k",
-        "3",
-        "--slices",
-        "2",
-        "--device",
-        "cpu",
-        "--regularization",
-        "0.3",
-        "--grid",
-        "32",
-    ]
-    names = [
-        "--volume",
-        str(tmp_path / "case.seg.nrrd"),
-        "--output",
-        str(tmp_path / "out"),
-    ]
+    options = ["--k", "3", "--slices", "2", "--device", "cpu", "--regularization", "0.3", "--grid", "32"]
+    names = ["--volume", str(tmp_path / "case.seg.nrrd"), "--output", str(tmp_path / "out")]
     assert exit_code([*names, "--speeds", "Fat=1450", "Muscle=1580", *options]) == 0
     assert "1 slice reconstructed" in capsys.readouterr().out
     found = slicer.mrmlScene.GetNodesByName("case.seg.nrrd scattering difference")
     assert found.GetNumberOfItems() == 1
 
 
-def test_the_batch_script_says_what_is_wrong(
-    scene: Any, tmp_path: Path, capsys: Any
-) -> None:
+def test_the_batch_script_says_what_is_wrong(scene: Any, tmp_path: Path, capsys: Any) -> None:
     write_volume(tmp_path / "labels.nrrd", Volume(labels(), AFFINE))
-    names = [
-        "--volume",
-        str(tmp_path / "labels.nrrd"),
-        "--output",
-        str(tmp_path / "out"),
-    ]
+    names = ["--volume", str(tmp_path / "labels.nrrd"), "--output", str(tmp_path / "out")]
     assert exit_code([*names, "--speeds", "9=1450", "--device", "cpu"]) == 2
     assert "no label or segment 9" in capsys.readouterr().err
     assert exit_code(["--output", "x"]) == 2

@@ -23,8 +23,7 @@ from deeprecon.ctpa.observe.projection import Geometry, Image
 from deeprecon.ctpa.patches import Windows
 from deeprecon.data.files import atomic_path
 from deeprecon.jobs.failures import explain_exception
-from deeprecon.jobs.progress import Part
-from deeprecon.jobs.run import Run, Stopped
+from deeprecon.jobs.run import PartReporter, Run, Stopped
 
 SLAB = 16
 """Planes that are read and written at once."""
@@ -60,7 +59,7 @@ def draw_sample(
     seed: int,
     folder: Path,
     run: Run,
-    part: Part,
+    part: PartReporter,
     share: float,
     correct: Correct | None = None,
 ) -> Decoded:
@@ -133,7 +132,9 @@ def _kept(path: Path) -> torch.Tensor | None:
     return None
 
 
-def _decode(model: Model, latent: torch.Tensor, level: int, path: Path, run: Run, part: Part, share: float) -> int:
+def _decode(
+    model: Model, latent: torch.Tensor, level: int, path: Path, run: Run, part: PartReporter, share: float
+) -> int:
     """Decode into a file; where memory runs out with smaller tiles, then in shorter numbers, at last on the CPU.
 
     Returns:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ from deeprecon.ctpa.grid import HIGH, LOW, Grid
 from deeprecon.ctpa.observe.projection import Geometry, Image, line_integrals
 from deeprecon.ctpa.patches import Windows, seam_planes
 from deeprecon.ctpa.simulate.chests import Label
+from deeprecon.numerics import similarity
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -18,8 +19,6 @@ Values = npt.NDArray[np.float32]
 
 RANGE = float(HIGH - LOW)
 """Data range in HU of PSNR and SSIM: fixed, since one taken from the images grows with their outliers."""
-SLAB = 32
-"""Planes whose structural similarity is computed at once."""
 LIMITS = {
     Label.LUNG: (-950.0, -550.0),
     Label.HEART: (30.0, 500.0),
@@ -49,9 +48,7 @@ def body_mask(hu: npt.ArrayLike) -> Mask:
 
 def psnr(result: npt.ArrayLike, truth: npt.ArrayLike, mask: Mask | None = None) -> float:
     """Peak signal-to-noise ratio in dB over `RANGE`, after both were clipped to what the networks see."""
-    error = _clipped(result) - _clipped(truth)
-    squared = float(np.mean((error if mask is None else error[mask]).astype(np.float64) ** 2))
-    return float("inf") if squared == 0 else 10 * float(np.log10(RANGE**2 / squared))
+    return similarity.psnr(_clipped(result), _clipped(truth), RANGE, mask)
 
 
 def mae(result: npt.ArrayLike, truth: npt.ArrayLike, mask: Mask | None = None) -> float:
@@ -60,32 +57,9 @@ def mae(result: npt.ArrayLike, truth: npt.ArrayLike, mask: Mask | None = None) -
     return float(np.mean(error if mask is None else error[mask]))
 
 
-def ssim(result: npt.ArrayLike, truth: npt.ArrayLike, mask: Mask | None = None, size: int = 7) -> float:
-    """Structural similarity over `RANGE` (Wang 2004; uniform windows of `size` voxels, K1 0.01, K2 0.03).
-
-    The mean over windows that lie whole in the volume and, with a mask, are centered in it.
-    """
-    whole, inside = ssim_inside(result, truth, mask, size)
-    return whole if mask is None else inside
-
-
-def ssim_inside(
-    result: npt.ArrayLike, truth: npt.ArrayLike, mask: Mask | None = None, size: int = 7
-) -> tuple[float, float]:
-    """`ssim` without and with a mask, at once and slab by slab: a full volume takes minutes and must not be copied."""
-    first, second = np.asarray(result), np.asarray(truth)
-    half = size // 2
-    totals, counts = np.zeros(2), np.zeros(2)
-    for start in range(0, len(first) - size + 1, SLAB):
-        planes = slice(start, start + SLAB + size - 1)
-        similarity = _similarity(_clipped(first[planes]), _clipped(second[planes]), size)
-        k, j, i = similarity.shape
-        centers = slice(start + half, start + half + k), slice(half, half + j), slice(half, half + i)
-        parts = similarity, similarity if mask is None else similarity[mask[centers]]
-        totals += [float(part.sum()) for part in parts]
-        counts += [part.size for part in parts]
-    whole, inside = totals / np.maximum(counts, 1)
-    return float(whole), float(inside)
+def ssim(result: npt.ArrayLike, truth: npt.ArrayLike, masks: Sequence[Mask | None] = (None,)) -> list[float]:
+    """Structural similarity over `RANGE` in each of several masks, clipped as in `psnr`; see `similarity.ssim`."""
+    return similarity.ssim_in_masks(_clipped(result), _clipped(truth), RANGE, masks)
 
 
 def projection_check(hu: npt.ArrayLike, xray: Image, grid: Grid, geometry: Geometry) -> tuple[dict[str, float], Image]:
@@ -108,10 +82,10 @@ def projection_check(hu: npt.ArrayLike, xray: Image, grid: Grid, geometry: Geome
     gain, offset = np.linalg.lstsq(columns, wanted.ravel(), rcond=None)[0]
     difference = gain * projected + offset - wanted
     spread = float(wanted.std())
-    still = spread * float(projected.std())
-    ncc = 0.0 if still == 0 else float(np.mean((projected - projected.mean()) * (wanted - wanted.mean()))) / still
     nrmse = float(np.sqrt(np.mean(difference**2))) / spread if spread else float("inf")
-    return {"projection_nrmse": nrmse, "projection_ncc": ncc}, difference.astype(np.float32)
+    return {"projection_nrmse": nrmse, "projection_ncc": similarity.correlation(projected, wanted)}, difference.astype(
+        np.float32
+    )
 
 
 def seam_ratio(hu: npt.ArrayLike, windows: Windows) -> float:
@@ -201,27 +175,3 @@ def _lungs(hu: npt.ArrayLike) -> Mask:
 def _clipped(hu: npt.ArrayLike) -> Values:
     values: Values = np.clip(np.asarray(hu, np.float32), LOW, HIGH)
     return values
-
-
-def _similarity(first: Values, second: Values, size: int) -> Array:
-    """SSIM of each window that lies whole in the volumes."""
-    a, b = first.astype(np.float64), second.astype(np.float64)
-    samples = size**3 / (size**3 - 1)
-    mean_a, mean_b = _box(a, size), _box(b, size)
-    var_a = samples * (_box(a * a, size) - mean_a**2)
-    var_b = samples * (_box(b * b, size) - mean_b**2)
-    covariance = samples * (_box(a * b, size) - mean_a * mean_b)
-    c1, c2 = (0.01 * RANGE) ** 2, (0.03 * RANGE) ** 2
-    similarity: Array = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
-    similarity /= (mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2)
-    return similarity
-
-
-def _box(volume: Array, size: int) -> Array:
-    """Mean over cubes of `size` that lie whole in the volume."""
-    for axis in range(3):
-        total = np.moveaxis(np.cumsum(volume, axis=axis), axis, 0)
-        sums = total[size - 1 :].copy()
-        sums[1:] -= total[:-size]
-        volume = np.moveaxis(sums, 0, axis) / size
-    return volume

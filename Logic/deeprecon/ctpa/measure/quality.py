@@ -14,6 +14,7 @@ from deeprecon.ctpa.grid import Grid
 from deeprecon.ctpa.measure.metrics import LIMITS, body_mask
 from deeprecon.ctpa.observe.projection import Beam, Geometry, Image, line_integrals
 from deeprecon.ctpa.simulate.chests import Label
+from deeprecon.numerics.similarity import correlation, ssim
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -135,7 +136,6 @@ def check_projection(
     gain, offset = np.linalg.lstsq(np.stack([x, np.ones_like(x)], axis=1), y, rcond=None)[0]
     spread = max(float(y.std()), 1e-9)
     error = gain * x + offset - y
-    flat = float(x.std()) == 0
     projected = (gain * fine + offset).astype(np.float32)
     fitted = np.where(inside, gain * seen + offset, known)
     return ProjectionCheck(
@@ -143,25 +143,9 @@ def check_projection(
         projected=projected,
         difference=np.where(counts > 0.5, projected - wanted, 0).astype(np.float32),
         nrmse=float(np.sqrt(np.mean(error**2))) / spread,
-        ncc=0.0 if flat else float(np.corrcoef(x, y)[0, 1]),
-        ssim=image_ssim(fitted, known),
+        ncc=correlation(x, y),
+        ssim=ssim(fitted, known, float(np.ptp(known))),
     )
-
-
-def image_ssim(first: npt.ArrayLike, second: npt.ArrayLike, size: int = 7) -> float:
-    """Structural similarity of two images (Wang 2004; uniform windows of `size` pixels, K1 0.01, K2 0.03).
-
-    The data range is that of the second image.
-    """
-    a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    samples = size**2 / (size**2 - 1)
-    mean_a, mean_b = _box(a, size), _box(b, size)
-    var_a, var_b = samples * (_box(a * a, size) - mean_a**2), samples * (_box(b * b, size) - mean_b**2)
-    covariance = samples * (_box(a * b, size) - mean_a * mean_b)
-    c1, c2 = (0.01 * np.ptp(b)) ** 2, (0.03 * np.ptp(b)) ** 2
-    similarity = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
-    similarity /= (mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2)
-    return float(similarity.mean())
 
 
 def organ_medians(hu: npt.ArrayLike, grid: Grid) -> dict[str, float | None]:
@@ -291,11 +275,4 @@ def _shrunk(image: Image, rows: int) -> Image:
         return image
     squares = image.reshape(rows, factor, image.shape[1] // factor, factor)
     mean: Image = squares.mean(axis=(1, 3), dtype=np.float32)
-    return mean
-
-
-def _box(image: Array, size: int) -> Array:
-    """Mean over squares of `size` that lie whole in the image."""
-    total = np.pad(image, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
-    mean: Array = (total[size:, size:] - total[:-size, size:] - total[size:, :-size] + total[:-size, :-size]) / size**2
     return mean

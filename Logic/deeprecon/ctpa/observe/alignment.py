@@ -10,6 +10,7 @@ import numpy.typing as npt
 from deeprecon.ctpa.grid import Grid
 from deeprecon.ctpa.observe.film import XrayImage, standardize
 from deeprecon.ctpa.observe.projection import Geometry, Image, detector_axes, gaussian_blur
+from deeprecon.numerics.similarity import correlation
 
 Mask = npt.NDArray[np.bool_]
 
@@ -88,8 +89,4 @@ def _correlation(
     )
     inside = known[from_rows, from_columns] & used[to_rows, to_columns]
     first, second = moved[from_rows, from_columns][inside], fixed[to_rows, to_columns][inside]
-    if first.size < 2:
-        return -1.0
-    first, second = first - first.mean(), second - second.mean()
-    scale = float(np.sqrt((first**2).sum() * (second**2).sum()))
-    return float((first * second).sum()) / scale if scale > 0 else -1.0
+    return correlation(first, second, constant=-1.0)

@@ -23,6 +23,7 @@ from deeprecon.ctpa.training.store import Store
 from deeprecon.data.errors import InputError
 from deeprecon.data.tables import write_table
 from deeprecon.jobs.run import Outcome, Run
+from deeprecon.numerics.similarity import psnr_of_error
 from deeprecon.training.batches import Draws
 from deeprecon.training.bundle import Card, write_bundle
 from deeprecon.training.fabric import make_fabric
@@ -135,7 +136,7 @@ def _sources(
 
 def _psnr(squared: float) -> float:
     """In dB, of a mean squared error in -1 .. 1."""
-    return round(10 * float(np.log10(4 / squared)), 2)
+    return round(psnr_of_error(squared, 2.0), 2)
 
 
 def _about(parameters: TrainAutoencoderParameters, data: str, steps: str, presets: list[str], seed: int) -> Card:

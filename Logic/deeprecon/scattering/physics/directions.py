@@ -97,7 +97,7 @@ def _interpolate_circle(values: Complex, start: float, n: int) -> Complex:
 def high_order_share(far_field: Complex) -> float:
     """Share of the far field's energy in the highest quarter of the orders that its directions can represent.
 
-    Nearly 0 where there are enough directions, see `required_directions`; the larger one of the two kinds of directions.
+    Nearly 0 where there are enough directions (see `required_directions`); the larger of the shares of both axes.
     """
     largest = 0.0
     for axis in (-2, -1):

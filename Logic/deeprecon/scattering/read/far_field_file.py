@@ -211,7 +211,7 @@ class _Reader:
             raise self.error(
                 f": first and last {('observation', 'incidence')[axis - 1]} direction are the same by their angles, "
                 f"but their far fields differ by {100 * gap / size:.0f} %.",
-                "State the right aperture (far_param.app, inc_param.app): 2 pi (n - 1) / n without a repeated direction.",
+                "State the right aperture (far_param.app, inc_param.app): 2 pi (n - 1) / n if none is repeated.",
             )
         result = np.delete(far_field, -1, axis)
         np.moveaxis(result, axis, 0)[0] = (first + last) / 2
