@@ -1,0 +1,126 @@
+"""The findings panel of a synthetic CT: how far to trust it, its window, 3D, projection check, and DICOM export."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import slicer
+from slicer.i18n import tr as _
+
+from deeprecon.ctpa.parameters import ExportParameters
+from deeprecon.panels.ctpa.widgets import qualityHtml, showPixels
+from deeprecon.resources import resource_path
+from deeprecon.scene.common.results import nodes_of_run
+from deeprecon.scene.ctpa.job import write_export_job
+from deeprecon.scene.ctpa.result import projection_text, quality_of
+from deeprecon.scene.ctpa.views import presets, projection_check_image, render, rendering, set_window
+
+_CAPTION = _("X-ray as the model took it; the synthetic CT projected; projected minus X-ray:")
+_SERIES = "synthetic-ct"
+"""Folder of an exported series, below the one that the user chose."""
+
+
+class CtPanel:
+    """Shows what is known about a synthetic CT, and how it is looked at.
+
+    Args:
+        layout: where the panel is put.
+        changed: called when something was chosen that other parts of the panel depend on.
+        export: called when the user wants the result as DICOM.
+
+    Attributes:
+        window: name of the chosen window, one of `ctpa_views.WINDOWS`.
+    """
+
+    def __init__(self, layout: Any, changed: Callable[[], None], export: Callable[[], None]) -> None:
+        self.widget = slicer.util.loadUI(str(resource_path("UI", "CtPanel.ui")))
+        self.ui = ui = slicer.util.childWidgetVariables(self.widget)
+        layout.addWidget(self.widget)
+        self.window = "ctpa"
+        self._ct: Any = None
+        self._pictured: Any = None
+        self._target = Path()
+        self._updating = False
+        self._changed, self._export = changed, export
+        self._buttons = {
+            "ctpa": ui.ctpaButton,
+            "lung": ui.lungButton,
+            "mediastinum": ui.mediastinumButton,
+            "pe": ui.peButton,
+        }
+        for name, button in self._buttons.items():
+            button.checkable = True
+            button.connect("clicked(bool)", lambda _checked, name=name: self._onWindow(name))
+        ui.renderCombo.addItem(_("Off"), "")
+        for name in presets():
+            ui.renderCombo.addItem(name, name)
+        ui.renderCombo.connect("currentIndexChanged(int)", self._onRender)
+        ui.exportFolderEdit.connect("currentPathChanged(QString)", self._onFolder)
+        ui.exportButton.connect("clicked(bool)", self._onExport)
+        self.setResult(None)
+
+    def setResult(self, ct: Any) -> None:
+        """Show a synthetic CT, or none."""
+        ui, self._ct = self.ui, ct
+        self.widget.visible = ct is not None
+        self._updating = True
+        ui.qualityLabel.text = qualityHtml(None if ct is None else quality_of(ct))
+        ui.renderCombo.enabled = ui.renderCombo.count > 1
+        ui.renderCombo.currentIndex = max(0, ui.renderCombo.findData("" if ct is None else rendering(ct)))
+        self._updating = False
+        for name, button in self._buttons.items():
+            button.checked = name == self.window
+        ui.exportButton.enabled = not self.exportProblem()
+        ui.exportButton.toolTip = self.exportProblem() or _("Write the synthetic CT as a DICOM series.")
+        self._showPicture()
+
+    def _showPicture(self) -> None:
+        """The picture of the projection check, made anew only when the result changed."""
+        figures = None if self._ct is None else nodes_of_run(self._ct).get("figures")
+        pictured = self._ct and (self._ct.GetID(), self._ct.GetMTime(), figures and figures.GetMTime())
+        if pictured != self._pictured:
+            self._pictured = pictured
+            pixels = None if self._ct is None else projection_check_image(self._ct)
+            self.ui.projectionCollapsibleButton.visible = pixels is not None
+            showPixels(self.ui.projectionLabel, pixels)
+            self.ui.captionLabel.text = "" if pixels is None else f"{_CAPTION} {projection_text(self._ct)}."
+
+    # -- DICOM
+
+    def exportProblem(self) -> str:
+        """Why the result cannot be exported, empty if it can."""
+        if self._ct is None:
+            return str(_("There is no result to be exported."))
+        return "" if self.ui.exportFolderEdit.currentPath else str(_("Choose the folder for the series."))
+
+    def prepareExport(self, folder: Path) -> None:
+        """Write the job of an export into `folder`; the series gets a new folder of its own."""
+        base = Path(self.ui.exportFolderEdit.currentPath)
+        names = [_SERIES, *(f"{_SERIES}-{number}" for number in range(2, 10_000))]
+        self._target = next(base / name for name in names if not (base / name).exists())
+        write_export_job(folder, self._ct, self._target, ExportParameters(patient_id=self.ui.patientEdit.text))
+
+    def exported(self) -> str:
+        """Where the series is, in words."""
+        return str(_("The DICOM series is in {folder}.").format(folder=self._target))
+
+    # -- buttons and choices
+
+    def _onWindow(self, name: str) -> None:
+        self.window = name
+        if self._ct is not None:
+            set_window(self._ct, name)
+        for each, button in self._buttons.items():
+            button.checked = each == name
+
+    def _onRender(self, index: int) -> None:
+        if self._ct is not None and not self._updating:
+            render(self._ct, str(self.ui.renderCombo.itemData(index)))
+
+    def _onFolder(self, _path: str) -> None:
+        self._changed()
+
+    def _onExport(self) -> None:
+        self._export()

@@ -1,0 +1,137 @@
+"""Measuring what an enhancement changed: a table of regions and a profile along a line, which follow as these move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+from slicer.util import VTKObservationMixin
+
+from deeprecon.data.errors import InputError
+from deeprecon.panels.common.plot_views import ChartView
+from deeprecon.scene.common.provenance import attach_provenance, provenance_of
+from deeprecon.scene.display.charts import Curve, draw_chart
+from deeprecon.scene.dwmri.measurements import Image, ResultImages, line_profile, new_line, new_region, region_rows
+from deeprecon.scene.dwmri.views import COMPARISONS
+from deeprecon.scene.nodes.tables import node_from_rows
+
+DELAY_MS = 150
+"""Markups report every pixel of a drag; measures follow when it rests."""
+TITLE = "Profile before and after"
+
+
+class MeasurementPanel(VTKObservationMixin):  # type: ignore[misc]
+    """The section under Results with the region's table and the line's plot.
+
+    Args:
+        ui: of the module.
+        node: gives the module's parameter node, None while there is none.
+        picture: gives the name of the picture and the number of the volume that are shown.
+    """
+
+    def __init__(self, ui: Any, node: Callable[[], Any], picture: Callable[[], tuple[str, int]]) -> None:
+        VTKObservationMixin.__init__(self)
+        self.ui = ui
+        self.chartView = ChartView(ui.measureCollapsibleButton.layout(), TITLE)
+        self._node, self._picture = node, picture
+        self._measures: ResultImages | None = None
+        self._measured: tuple[str, int] | None = None
+        self._seen: tuple[Any, ...] = ()
+        self._timer = qt.QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(DELAY_MS)
+        self._timer.connect("timeout()", self.measure)
+        ui.boxButton.connect("clicked(bool)", self._onBox)
+        ui.lineButton.connect("clicked(bool)", self._onLine)
+
+    def setScene(self, scene: Any) -> None:
+        """Show charts of this scene."""
+        self.chartView.setScene(scene)
+
+    def clear(self) -> None:
+        """Let go of all nodes: the scene or the module closes."""
+        self._timer.stop()
+        self.removeObservers()
+        self._measures, self._measured, self._seen = None, None, ()
+
+    def update(self, scan: Any) -> None:
+        """Follow the chosen result (None where there is none), region, line and picture."""
+        node, ui = self._node(), self.ui
+        ui.measureCollapsibleButton.visible = scan is not None
+        ui.regionTable.setMRMLTableNode(node.regionTable)
+        ui.regionTable.visible = node.region is not None and node.regionTable is not None
+        self.chartView.widget.visible = node.line is not None
+        seen = scan, node.region, node.line, self._picture()
+        if scan is None or seen == self._seen:
+            return
+        self._seen = seen
+        self.removeObservers()
+        for each in (node.region, node.line):
+            if each is not None:
+                for event in self._events(each):
+                    self.addObserver(each, event, self._onMoved)
+        self._timer.start()
+
+    @staticmethod
+    def _events(node: Any) -> list[int]:
+        if node.IsA("vtkMRMLSegmentationNode"):
+            return [slicer.vtkSegmentation.SourceRepresentationModified, slicer.vtkSegmentation.SegmentAdded,
+                    slicer.vtkSegmentation.SegmentRemoved, slicer.vtkSegmentation.SegmentModified]  # fmt: skip
+        return [slicer.vtkMRMLMarkupsNode.PointModifiedEvent, slicer.vtkMRMLTransformableNode.TransformModifiedEvent]
+
+    def _onMoved(self, caller: Any = None, event: Any = None) -> None:
+        self._timer.start()
+
+    def measure(self) -> None:
+        """Fill table and plot."""
+        node = self._node()
+        scan = None if node is None else node.outputScan
+        if scan is None or slicer.mrmlScene.IsClosing():
+            return
+        key = scan.GetID(), scan.GetMTime()
+        if self._measures is None or key != self._measured:
+            self._measures, self._measured = ResultImages(scan), key
+        try:
+            if node.region is not None:
+                rows = region_rows(self._measures, node.region)
+                table = node_from_rows(rows, f"{scan.GetName()} regions", node.regionTable)
+                whole = provenance_of(scan)
+                attach_provenance(
+                    table, {"provenance": {"region": node.region.GetName(), **whole}, "metrics": whole["metrics"]}
+                )
+                node.regionTable = table
+            if node.line is not None:
+                self._drawProfile(self._measures, node.line)
+            self._showMessage("")
+        except InputError as error:
+            self._showMessage(str(error))
+
+    def _drawProfile(self, measures: ResultImages, line: Any) -> None:
+        name, volume = self._picture()
+        picture = COMPARISONS["fa" if name == "color_fa" else name]
+        images: dict[str, Image] = {}
+        for when, role in (("before", picture.before), ("after", picture.after)):
+            if role and measures.has(role):
+                series = role in ("input", "dwi", "residual")
+                images[when] = measures.volume(role, volume) if series else measures.image(role)
+        profile = line_profile(images, line)
+        curves = [Curve(when, profile.distance, values) for when, values in profile.values.items()]
+        title = picture.text if "before" not in images else picture.text.removesuffix(" before and after")
+        self.chartView.show(draw_chart(TITLE, curves, "mm along the line", title))
+
+    def _showMessage(self, text: str) -> None:
+        self.ui.measureLabel.text = text
+        self.ui.measureLabel.visible = bool(text)
+
+    def _onBox(self) -> None:
+        node = self._node()
+        with slicer.util.tryWithErrorDisplay(_("The region could not be made.")):
+            node.region = new_region(node.outputScan)
+
+    def _onLine(self) -> None:
+        node = self._node()
+        with slicer.util.tryWithErrorDisplay(_("The line could not be made.")):
+            node.line = new_line(node.outputScan)

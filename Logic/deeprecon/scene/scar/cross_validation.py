@@ -1,0 +1,64 @@
+"""The cross-validation of a scar reconstruction in the scene: its tables, and what they say in one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from deeprecon.scar.parameters import Interpolation, Method
+from deeprecon.scene.common.job import OUTPUT
+from deeprecon.scene.common.provenance import provenance_of
+from deeprecon.scene.common.results import RunResult, load_results
+from deeprecon.scene.scar.job import ScarNodes
+from deeprecon.scene.scar.result import name_columns
+
+VERB = "cross-validate"
+TRAINED = {Method.FIELD.value: "the neural field", Method.MLP.value: "the coordinate network"}
+INTERPOLATIONS = {
+    Interpolation.NEAREST.value: "nearest slice",
+    Interpolation.LINEAR.value: "linear",
+    Interpolation.SIGNED_DISTANCE.value: "signed distance",
+    Interpolation.LOG_ODDS.value: "log-odds",
+    Interpolation.ANATOMICAL_LINEAR.value: "linear along the wall",
+    Interpolation.ANATOMICAL_SIGNED_DISTANCE.value: "signed distance along the wall",
+}
+
+
+def load_cross_validation(folder: Path, nodes: ScarNodes, summary: Any = None) -> RunResult:
+    """Load what a finished job folder of the verb `VERB` holds: all of it or nothing.
+
+    Args:
+        folder: the job folder.
+        nodes: what was cross-validated.
+        summary: node of an earlier cross-validation, whose content is replaced; None for new nodes.
+
+    Raises:
+        InputError: no result, or one that is damaged.
+    """
+    source = nodes.volume if nodes.volume is not None else nodes.segmentation
+    made = load_results(folder / OUTPUT, f"{source.GetName()} cross-validation", source, {"summary": summary})
+    name_columns(made)
+    return RunResult(made, summary_sentence(made["summary"]))
+
+
+def summary_sentence(summary: Any) -> str:
+    """How well the method foretold hidden slices, and the best of the interpolations beside it.
+
+    Args:
+        summary: node that `load_cross_validation` made.
+
+    Raises:
+        InputError: it was made by something else.
+    """
+    made = provenance_of(summary)
+    settings, figures = made["parameters"], made["metrics"]
+    scores = {name.removeprefix("dice_"): value for name, value in figures.items() if name.startswith("dice_")}
+    trained = TRAINED.get(settings["method"])
+    own = scores.pop(settings["method"] if trained else settings["interpolation"])
+    best = max(scores, key=lambda name: scores[name])
+    name = trained or f"interpolation ({INTERPOLATIONS[settings['interpolation']]})"
+    others = "interpolation" if trained else "other interpolation"
+    return (
+        f"Each of {figures['slices']} slices was hidden in turn: {name} foretells them with a mean Dice of {own:.2f}, "
+        f"the best {others} ({INTERPOLATIONS[best]}) with {scores[best]:.2f}. Slices at the ends do not count."
+    )
