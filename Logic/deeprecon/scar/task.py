@@ -34,8 +34,8 @@ def phantom(inputs: settings.PhantomInputs, parameters: settings.PhantomParamete
     """
     from deeprecon.scar.simulate.phantom import from_surface, sample_case, write_case
 
-    geometry = {name: getattr(parameters, name) for name in ("spacing", "thickness", "pixel", "node_spacing")}
-    geometry |= {"shift": parameters.shift, "noise": parameters.noise, "long_axis": parameters.long_axis}
+    names = "spacing", "thickness", "pixel", "node_spacing", "shift", "noise", "long_axis"
+    geometry = {name: getattr(parameters, name) for name in names}
     run.reporter.status("Imaging the phantom")
     if inputs.surface is None:
         made = sample_case(run.seed, parameters.lesion.value, **geometry)

@@ -29,6 +29,12 @@ def files(patient: Phantom, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     return write_case(patient, tmp_path_factory.mktemp("patient"), dicom=True)
 
 
+@pytest.fixture(scope="session")
+def case() -> Phantom:
+    """The sample case, as fine as users see it."""
+    return sample_case(seed=0)
+
+
 @pytest.fixture
 def method_name() -> str:
     return "scar"

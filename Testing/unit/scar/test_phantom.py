@@ -9,16 +9,11 @@ from deeprecon.data.mesh.mesh import node_volumes
 from deeprecon.scar.measure.sizes import connected_pieces, mesh_edges
 from deeprecon.scar.simulate import phantom as phantoms
 from deeprecon.scar.simulate.lesions import LESIONS
-from deeprecon.scar.simulate.phantom import Phantom, sample_case, write_case
+from deeprecon.scar.simulate.phantom import Phantom, sample_case
 from deeprecon.scar.simulate.scan import scan, slices
 from deeprecon.scar.simulate.ventricle import Tissue, Ventricle
 
 LOGIC = Path(phantoms.__file__).parents[3]
-
-
-@pytest.fixture(scope="module")
-def case() -> Phantom:
-    return sample_case(seed=0)
 
 
 def quick(**settings: object) -> Phantom:
@@ -29,13 +24,6 @@ def quick(**settings: object) -> Phantom:
 @pytest.fixture(scope="module")
 def coarse() -> Phantom:
     return quick(seed=1)
-
-
-@pytest.fixture(scope="module")
-def folder(case: Phantom, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("case") / "Fälle 心"
-    write_case(case, folder, dicom=True)
-    return folder
 
 
 def everywhere(points: np.ndarray) -> np.ndarray:

@@ -26,19 +26,9 @@ from deeprecon.scar.simulate.ventricle import Tissue, Ventricle
 LOGIC = Path(phantoms.__file__).parents[3]
 
 
-@pytest.fixture(scope="module")
-def case() -> Phantom:
-    return sample_case(seed=0)
-
-
 def quick(**settings: object) -> Phantom:
     """A coarse sample case that is made fast."""
     return sample_case(**{"pixel": 2.5, "node_spacing": 3.0} | settings)
-
-
-@pytest.fixture(scope="module")
-def coarse() -> Phantom:
-    return quick(seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +36,6 @@ def folder(case: Phantom, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("case") / "Fälle 心"
     write_case(case, folder, dicom=True)
     return folder
-
-
-def everywhere(points: np.ndarray) -> np.ndarray:
-    return np.full(len(points), Tissue.WALL, dtype=np.uint8)
 
 
 # Hearts from surfaces

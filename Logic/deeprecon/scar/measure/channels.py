@@ -79,11 +79,12 @@ def find_channels(
     spacing = float(np.linalg.norm(ijk_to_ras[:3, 0]))
     box = _box(dense, int(np.ceil(2 * MAX_DISTANCE / spacing)) + 2)
     core, scar, wall, dense = core[box], scar[box], wall[box], dense[box]
-    start = np.array([side.start for side in box])
     clearance = _distance(_extended(dense, wall), spacing)
     # half a voxel and a little more is taken off again, so that the steps along a smooth border of voxels are no bays
     closed = _distance(clearance > MAX_DISTANCE, spacing) > MAX_DISTANCE + 0.75 * spacing
     corridors, healthy = wall & ~dense & closed, wall & ~dense & ~closed
+    to_ras = ijk_to_ras.copy()
+    to_ras[:3, 3] += ijk_to_ras[:3, :3] @ [side.start for side in box[::-1]]
     channels = []
     pieces, _ = label(corridors)
     counts = np.bincount(pieces.ravel())
@@ -94,16 +95,15 @@ def find_channels(
         if not len(path):
             continue
         kji = path + [side.start for side in place]
-        smooth = _smooth((kji + start)[:, ::-1] @ ijk_to_ras[:3, :3].T + ijk_to_ras[:3, 3])
+        smooth = _smooth(kji[:, ::-1] @ to_ras[:3, :3].T + to_ras[:3, 3])
         length = float(np.linalg.norm(np.diff(smooth, axis=0), axis=1).sum())
         width = _width(clearance, kji, spacing)
-        if length < max(MIN_LENGTH, width):
-            continue
-        index = tuple(kji.T)
-        probability = float(1 - core[index].max())
-        if samples is not None:
-            probability = float((samples(smooth) <= cutoff).all(axis=1).mean())
-        channels.append(Channel(smooth, length, width, float(scar[index].mean()), probability))
+        if length >= max(MIN_LENGTH, width):
+            index = tuple(kji.T)
+            probability = float(1 - core[index].max())
+            if samples is not None:
+                probability = float((samples(smooth) <= cutoff).all(axis=1).mean())
+            channels.append(Channel(smooth, length, width, float(scar[index].mean()), probability))
     return sorted(channels, key=lambda channel: (-channel.probability, -channel.length_mm))
 
 

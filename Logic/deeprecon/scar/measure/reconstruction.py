@@ -85,10 +85,7 @@ def measure(
     )
     wall = measure_wall(case, slices, mesh, probability, uncertainty, parameters)
     means = prism_means(scar.predict, slices.quadrature)
-    voxels = None
-    if slices.inside is not None:
-        predict_core = None if core is None else core.predict
-        voxels = predict_voxels(scar.predict, predict_core, slices.inside, slices.stacks[0], mesh.points)
+    voxels = _voxels(slices, mesh, scar, core)
     arrays: dict[str, npt.ArrayLike] = {
         "scar_probability": probability,
         "scar_uncertainty": uncertainty,
@@ -124,6 +121,13 @@ def measure(
 def scar_figures(burden: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The row of all scar in a table of burden, without the name of its region."""
     return {key: value for key, value in burden[1].items() if key != "region"}
+
+
+def _voxels(slices: ObservedSlices, mesh: Mesh, scar: Fitted, core: Fitted | None) -> VoxelResult | None:
+    if slices.inside is None:
+        return None
+    predict_core = None if core is None else core.predict
+    return predict_voxels(scar.predict, predict_core, slices.inside, slices.stacks[0], mesh.points)
 
 
 def _channels(

@@ -26,8 +26,8 @@ class RegionFile(ABC):
     name: str
 
     @abstractmethod
-    def defines(self, *roles: str) -> bool:
-        """Whether segments or label values with one of the roles are known, even where no voxel has them."""
+    def defines(self, role: str) -> bool:
+        """Whether a segment or label value is known for `role` itself, even where no voxel has it."""
 
     @abstractmethod
     def shows(self, role: str) -> bool:
@@ -86,8 +86,8 @@ class _SegmentFile(RegionFile):
         """Segments that have one of the roles, in the file's order."""
         return [name for name, own in self._roles.items() if own & set(roles)]
 
-    def defines(self, *roles: str) -> bool:
-        return bool(self._named(roles))
+    def defines(self, role: str) -> bool:
+        return bool(self._named((role,)))
 
     def shows(self, role: str) -> bool:
         return bool(self._named(_parts(role)))
@@ -121,8 +121,8 @@ class _LabelFile(RegionFile):
     def _label_names(self, roles: tuple[str, ...]) -> list[str]:
         return [name for role in roles for name in self._labels.get(role, ())]
 
-    def defines(self, *roles: str) -> bool:
-        return bool(self._label_values(roles))
+    def defines(self, role: str) -> bool:
+        return bool(self._label_values((role,)))
 
     def shows(self, role: str) -> bool:
         return bool(np.isin(self._label_values(_parts(role)), self._values).any())
