@@ -111,10 +111,10 @@ def _decode_native(file: DicomFile, run_lengths: bool) -> Integers:
     if run_lengths:
         return np.asarray(file.dataset.pixel_array).reshape(-1, rows, columns)
     raw = file.dataset.get_item(_PIXEL_DATA)
-    dtype = np.dtype(f"{'i' if file.count('PixelRepresentation') else 'u'}{file.count('BitsAllocated') // 8}")
+    kind = f"{'i' if file.count('PixelRepresentation') else 'u'}{file.count('BitsAllocated') // 8}"
     order = ">" if file.transfer_syntax == _BIG_ENDIAN else "<"
-    stored = np.frombuffer(raw.value, dtype.newbyteorder(order), frame_count(file) * rows * columns)
-    return stored.astype(dtype, copy=False).reshape(-1, rows, columns)
+    stored = np.frombuffer(raw.value, order + kind, frame_count(file) * rows * columns)
+    return stored.astype(kind, copy=False).reshape(-1, rows, columns)
 
 
 def _decode_with_gdcm(dataset: Any) -> Integers:
