@@ -85,9 +85,9 @@ def test_a_check_is_cancelled_as_a_run_is(host: Any, ready: Any, fake_worker: Ca
     fake_worker("long")
     ready.runPanel.ui.secondaryButton.click()
     path = ready.runPanel.folder / "pids"
-    host.waitFor(lambda: path.exists() and path.read_text(encoding="utf-8") != "", 20)
+    host.waitFor(lambda: path.exists() and path.read_text(encoding="utf-8") != "", 120)
     ready.runPanel.ui.applyButton.click()
-    host.waitFor(lambda: not ready.runPanel.busy, 20)
+    host.waitFor(lambda: not ready.runPanel.busy, 120)
     assert ready.runPanel.ui.messageLabel.text == "Cancelled. Nothing was changed."
     assert ready._parameterNode.outputCheck is None
     assert wait_until_gone([int(word) for word in path.read_text(encoding="utf-8").split()]) == []
