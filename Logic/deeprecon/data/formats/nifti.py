@@ -45,7 +45,8 @@ _FIELDS = {
 def _layout(version: int, size: int) -> np.dtype[Any]:
     formats, offsets = ([field[2 * version - 2 + part] for field in _FIELDS.values()] for part in (0, 1))
     fields: Any = {"names": list(_FIELDS), "formats": formats, "offsets": offsets, "itemsize": size}
-    return np.dtype(fields)
+    layout: np.dtype[Any] = np.dtype(fields)
+    return layout
 
 
 _HEADERS = {348: _layout(1, 348), 540: _layout(2, 540)}
