@@ -212,14 +212,13 @@ def _sform(header: Any) -> Floats | None:
 
 def _qform(header: Any) -> Floats | None:
     """Quaternion, voxel sizes and offset as a matrix; pixdim[0] < 0 turns the third axis (nifti1.h, method 2)."""
-    from scipy.spatial.transform import Rotation
-
     if not header["qform_code"]:
         return None
     vector = header["quatern"].astype(float)
     scalar = np.sqrt(max(0.0, 1 - float(vector @ vector)))
+    cross = np.cross(vector, np.eye(3)).T  # times x: the cross product of vector and x
     affine = np.eye(4)
-    affine[:3, :3] = Rotation.from_quat([*vector, scalar]).as_matrix() * _zooms(header)
+    affine[:3, :3] = (np.eye(3) + 2 * scalar * cross + 2 * cross @ cross) * _zooms(header)
     affine[:3, 2] *= -1 if header["pixdim"][0] < 0 else 1
     affine[:3, 3] = header["qoffset"]
     return affine
@@ -238,8 +237,6 @@ def _made_header(
     path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], ijk_to_ras: Floats, description: str
 ) -> npt.NDArray[np.void]:
     """A NIfTI-1 header, little-endian."""
-    from scipy.spatial.transform import Rotation
-
     code = next((code for code, kind in _TYPES.items() if np.dtype(kind).newbyteorder("<") == dtype), None)
     if code is None or max(shape) > 32767:
         raise InputError(f"Cannot write {dtype} values of shape {shape} as {path.name}.", "Use .nrrd.")
@@ -247,7 +244,6 @@ def _made_header(
     left, _, right = np.linalg.svd(ijk_to_ras[:3, :3] / zooms)
     rotation = left @ right  # the nearest one without shear
     hand = 1.0 if np.linalg.det(rotation) > 0 else -1.0
-    vector = Rotation.from_matrix(rotation * (1, 1, hand)).as_quat()
     header = np.zeros((), _HEADERS[348].newbyteorder("<"))
     header["sizeof_hdr"], header["magic"], header["vox_offset"] = 348, _MAGIC[348], 348 + _EXTENSION
     header["dim"] = [len(shape), *shape[::-1]] + [1] * (7 - len(shape))
@@ -256,9 +252,24 @@ def _made_header(
     header["xyzt_units"] = 2 if len(shape) == 3 else 2 | 8  # mm, and seconds
     header["descrip"] = description.encode()[:80]
     header["qform_code"] = header["sform_code"] = 1
-    header["quatern"] = vector[:3] * (1 if vector[3] >= 0 else -1)
+    header["quatern"] = _quaternion(rotation * (1, 1, hand))
     header["qoffset"], header["srow"] = ijk_to_ras[:3, 3], ijk_to_ras[:3]
     return header
+
+
+def _quaternion(rotation: Floats) -> Floats:
+    """(3,) vector part of the unit quaternion of a rotation, its scalar part not negative.
+
+    It is the eigenvector of the largest eigenvalue (Bar-Itzhack, J. Guid. Control Dyn. 23, 2000); scipy's Rotation
+    looks at torch, which the application must not load.
+    """
+    trace = np.trace(rotation)
+    matrix = np.zeros((4, 4))
+    matrix[:3, :3] = rotation + rotation.T - trace * np.eye(3)
+    skew = rotation - rotation.T
+    matrix[3] = [skew[2, 1], skew[0, 2], skew[1, 0], trace]
+    vector: Floats = np.linalg.eigh(matrix)[1][:, -1]  # of the lower triangle
+    return vector[:3] * (1 if vector[3] >= 0 else -1)
 
 
 def _blocks(
