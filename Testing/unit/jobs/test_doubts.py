@@ -43,7 +43,7 @@ def test_a_contradiction_is_refused_with_its_way_out_and_leaves_no_result(
     code = cli.main(["fake", "work", "--mode", "contradiction", "--output", str(tmp_path)])
     assert code == cli.BAD_INPUT
     lines = capsys.readouterr().err.splitlines()
-    assert lines[-3:] == [f"Error: {LEFT}", "  Turn it.", "  To go on all the same: --accept test-doubt"]
+    assert lines[-3:] == [f"Error: {LEFT}", "  Turn it.", "  To continue all the same: --accept test-doubt"]
     assert not (tmp_path / "result.json").exists()
 
 
