@@ -52,7 +52,7 @@ def print_event(event: Event) -> None:
 class EventLog:
     """The `Reporter` of a job: appends to `folder`/events.jsonl and shows each event as it comes.
 
-    Safe to be used from several threads. An event is shown first and written second, so that a full disk is reported too.
+    Thread-safe. An event is shown first and written second, so that a full disk is reported, too.
 
     Only one log at a time can be open in a folder, and so only one run at a time work there.
 

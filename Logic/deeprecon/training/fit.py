@@ -56,7 +56,7 @@ class FitSettings:
     accumulate: Annotated[int, Range(1, 10_000), "batches whose gradients make one step"] = 1
     clip_norm: Annotated[float, Range(0, 1e6), "largest norm of the gradient; 0 for any"] = 0.0
     ema: Annotated[float, Range(0, 0.99999), "decay of the averaged weights; 0 for none"] = 0.0
-    patience: Annotated[int, Range(0, 1_000_000, "epochs"), "stop early after so many without progress; 0 for no early stop"] = 20
+    patience: Annotated[int, Range(0, 1_000_000, "epochs"), "without progress before an early stop; 0 for none"] = 20
     checkpoint_every: Annotated[int, Range(1, 1_000_000, "epochs"), "how often what resuming needs is saved"] = 1
     keep: Annotated[int, Range(0, 1000), "best epochs whose weights are kept as files beside the checkpoint"] = 0
 
