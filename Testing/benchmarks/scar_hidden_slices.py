@@ -3,25 +3,21 @@
     python Testing/benchmarks/scar_hidden_slices.py [--steps N] [--json FILE]
 
 Each slice of 8 mm is hidden in turn and predicted from the others, which are then 20 mm apart around it. Exits with 1
-if an interpolation foretells the slices of a heart better than the field.
+if an interpolation predicts the slices of a heart better than the field.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
-import platform
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
-
+from benchmarks.common import argument_parser, write_result
 from benchmarks.scar_shapes import real_shapes
 
-from deeprecon.data.files import write_json
 from deeprecon.data.tables import read_table
 from deeprecon.jobs.run import Run, SilentReporter
 from deeprecon.scar.crossvalidation import cross_validate
@@ -31,10 +27,9 @@ from deeprecon.training.devices import resolve_device, set_up
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__, "scar_hidden_slices")
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--json", type=Path, default=Path("out/scar_hidden_slices.json"))
     arguments = parser.parse_args()
     data = Path(os.environ.get("DEEPRECON_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
     device = resolve_device(arguments.device)
@@ -59,10 +54,9 @@ def main() -> int:
                       f"{row['rms']:>6}", flush=True)  # fmt: skip
             if table[0]["method"] != "field":
                 lost.append(f"{name}, {observation}")
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    write_json(arguments.json, {"device": device, "platform": platform.platform(), "rows": rows})
+    write_result(arguments.json, {"device": device, "rows": rows})
     print(f"{arguments.steps} steps on {device}; written to {arguments.json}")
-    print(f"An interpolation is better on: {'; '.join(lost)}" if lost else "The field foretells best.")
+    print(f"An interpolation is better on: {'; '.join(lost)}" if lost else "The field predicts best.")
     return 1 if lost else 0
 
 
