@@ -34,8 +34,8 @@ from deeprecon.data.mesh.mesh import Inside
 from deeprecon.scar.anatomy.axes import axes_from_landmarks
 from deeprecon.scar.anatomy.wall_coordinates import WallCoordinates
 from deeprecon.scar.fit.agreement import TOLERANCE
+from deeprecon.scar.fit.field import predict, samples
 from deeprecon.scar.fit.field_fit import MAX_STEPS
-from deeprecon.scar.fit.field_prediction import predict, samples
 from deeprecon.scar.fit.interpolation import INTERPOLATIONS, interpolate
 from deeprecon.scar.measure.burden import scar_burden
 from deeprecon.scar.measure.metrics import dice, expected_calibration_error, volume_error

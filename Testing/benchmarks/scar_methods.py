@@ -25,8 +25,8 @@ from benchmarks.scar_shapes import real_shapes
 from deeprecon.data.mesh.mesh import Inside
 from deeprecon.jobs.run import Run, SilentReporter
 from deeprecon.scar.fit.agreement import Agreement, project
+from deeprecon.scar.fit.field import predict
 from deeprecon.scar.fit.field_fit import FieldFit, fit_field, steps_for_budget
-from deeprecon.scar.fit.field_prediction import predict
 from deeprecon.scar.fit.interpolation import SPATIAL, interpolate
 from deeprecon.scar.measure.metrics import evaluate
 from deeprecon.scar.observe.intensities import scar_fraction

@@ -107,10 +107,16 @@ class MeshFormat(Enum):
     PLY = "ply"
 
 
-def _check_cutoffs(cutoff: float, core_cutoff: float) -> list[str]:
-    if core_cutoff >= cutoff:
-        return []
-    return ["the probability for scar core lies below that for scar: the core is a part of the scar"]
+class _Settings:
+    """Settings of a verb."""
+
+    def validate(self) -> list[str]:
+        """Reasons why these settings cannot be used; empty when they can."""
+        values = vars(self)
+        reasons = check_ranges(self)
+        if values.get("core_cutoff", 1.0) < values.get("cutoff", 0.0):
+            reasons.append("the probability for scar core lies below that for scar: the core is a part of the scar")
+        return reasons
 
 
 @dataclass(frozen=True)
@@ -131,7 +137,7 @@ class ReconstructInputs:
 
 
 @dataclass(frozen=True)
-class ReconstructParameters:
+class ReconstructParameters(_Settings):
     """Settings of `scar reconstruct`."""
 
     method: Annotated[Method, "how scar is reconstructed between the slices"] = Method.FIELD
@@ -167,8 +173,8 @@ class ReconstructParameters:
     density: Annotated[float, Range(0.9, 1.2, "g/ml"), "density of myocardium, for the mass"] = 1.05
 
     def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        reasons = check_ranges(self) + _check_cutoffs(self.cutoff, self.core_cutoff)
+        """As all settings; also the threshold rules."""
+        reasons = super().validate()
         for text in (self.threshold, *filter(None, (self.core_threshold,))):
             try:
                 parse_threshold(text)
@@ -188,7 +194,7 @@ class PhantomInputs:
 
 
 @dataclass(frozen=True)
-class PhantomParameters:
+class PhantomParameters(_Settings):
     """Settings of `scar phantom`."""
 
     lesion: Annotated[Lesion, "scar of the analytic ventricle"] = Lesion.INFARCT
@@ -204,8 +210,8 @@ class PhantomParameters:
     dicom: Annotated[bool, "write the LGE images as a DICOM series too"] = False
 
     def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        reasons = check_ranges(self)
+        """As all settings; also the slabs."""
+        reasons = super().validate()
         if self.thickness > self.spacing:
             reasons.append("the thickness exceeds the spacing: the slabs of one stack must not overlap")
         return reasons
@@ -220,14 +226,10 @@ class EvaluateInputs:
 
 
 @dataclass(frozen=True)
-class EvaluateParameters:
+class EvaluateParameters(_Settings):
     """Settings of `scar evaluate`."""
 
     cutoff: Annotated[float, Range(0.01, 0.99), "probability above which a node counts as scar"] = 0.5
-
-    def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        return check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -238,7 +240,7 @@ class ExportInputs:
 
 
 @dataclass(frozen=True)
-class ExportParameters:
+class ExportParameters(_Settings):
     """Settings of `scar export`; the node order is kept in every format."""
 
     format: Annotated[MeshFormat, "openCARP gets .pts, .elem with tags, .lon and .dat"] = MeshFormat.OPENCARP
@@ -249,10 +251,6 @@ class ExportParameters:
         float, Range(0.01, 1.0), "probability of scar above which an element is core, if the core has none of its own"
     ] = 0.75
 
-    def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        return check_ranges(self) + _check_cutoffs(self.cutoff, self.core_cutoff)
-
 
 @dataclass(frozen=True)
 class TrainInputs:
@@ -262,17 +260,13 @@ class TrainInputs:
 
 
 @dataclass(frozen=True)
-class TrainParameters:
+class TrainParameters(_Settings):
     """Settings of `scar train`, each as in `scar reconstruct`."""
 
     network: Annotated[MlpSize, "layers and width"] = MlpSize.SMALL
     steps: Annotated[int, Range(0, 10_000_000), "training steps; 0 lets the budget decide"] = 0
     budget: Annotated[float, Range(1, 360_000, "s"), "training time at most, turned into steps"] = 60.0
     patience: Annotated[int, Range(1, 100_000, "epochs"), "end early after so long without progress"] = 500
-
-    def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        return check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -284,7 +278,7 @@ class ApplyInputs:
 
 
 @dataclass(frozen=True)
-class ApplyParameters:
+class ApplyParameters(_Settings):
     """Settings of `scar apply`, each as in `scar reconstruct`."""
 
     mesh_unit: Annotated[Unit, "length unit of the mesh file; auto: the only one that fits"] = Unit.AUTO
@@ -293,10 +287,6 @@ class ApplyParameters:
     cutoff: Annotated[float, Range(0.01, 0.99), "probability above which a node counts as scar"] = 0.5
     core_cutoff: Annotated[float, Range(0.01, 1.0), "probability above which scar is core, else border zone"] = 0.75
     density: Annotated[float, Range(0.9, 1.2, "g/ml"), "density of myocardium, for the mass"] = 1.05
-
-    def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        return check_ranges(self) + _check_cutoffs(self.cutoff, self.core_cutoff)
 
 
 @dataclass(frozen=True)
@@ -307,9 +297,5 @@ class ImportInputs:
 
 
 @dataclass(frozen=True)
-class ImportParameters:
+class ImportParameters(_Settings):
     """`scar import-checkpoint` has no settings."""
-
-    def validate(self) -> list[str]:
-        """Always empty."""
-        return []

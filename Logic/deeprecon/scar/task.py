@@ -22,8 +22,7 @@ from deeprecon.scar.pipeline import prepare, reconstruct
 from deeprecon.scar.read.mesh import check_heart_size
 from deeprecon.scar.read.result import read_result_mesh
 from deeprecon.scar.training import mlp_verbs
-from deeprecon.scar.write.element_tags import SCAR_TAG, element_tags
-from deeprecon.scar.write.mesh import companion_files
+from deeprecon.scar.write.mesh import SCAR_TAG, companion_files, element_tags
 
 
 def phantom(inputs: settings.PhantomInputs, parameters: settings.PhantomParameters, run: Run) -> Outcome:

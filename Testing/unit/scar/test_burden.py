@@ -11,7 +11,7 @@ from deeprecon.data.mesh.mesh import Mesh
 from deeprecon.scar.measure.burden import scar_burden
 from deeprecon.scar.measure.sizes import connected_pieces, mesh_edges, node_sizes
 from deeprecon.scar.simulate.ventricle import grid_mesh
-from deeprecon.scar.write.element_tags import element_tags
+from deeprecon.scar.write.mesh import element_tags
 
 
 def box(counts: tuple[int, int, int], spacing: float) -> Mesh:

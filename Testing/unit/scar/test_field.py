@@ -11,10 +11,8 @@ import torch
 
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.run import Run
-from deeprecon.scar.fit.field import Field
+from deeprecon.scar.fit.field import Field, group_loss, group_means, members, predict, soft_round
 from deeprecon.scar.fit.field_fit import MAX_STEPS, FieldSettings, fit_field, steps_for_budget
-from deeprecon.scar.fit.field_loss import group_loss, group_means, soft_round
-from deeprecon.scar.fit.field_prediction import members, predict
 from deeprecon.scar.fit.interpolation import SPATIAL, interpolate
 from deeprecon.scar.observe.observations import Observations, Quadrature, observe, quadrature
 from deeprecon.scar.observe.stacks import Stack

@@ -14,8 +14,7 @@ from torch import Tensor
 
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.run import Run
-from deeprecon.scar.fit.field import Field
-from deeprecon.scar.fit.field_loss import ambiguity, group_loss, group_means, soft_round
+from deeprecon.scar.fit.field import Field, ambiguity, group_loss, group_means, soft_round
 from deeprecon.scar.observe.observations import Observations, Plane, Quadrature, quadrature
 from deeprecon.training import estimate
 from deeprecon.training.checkpoint import load_checkpoint, save_checkpoint

@@ -45,15 +45,15 @@ def _interpolation(data: FitData, parameters: ReconstructParameters, run: Run, n
 
 
 def _field(data: FitData, parameters: ReconstructParameters, run: Run, name: str) -> Fitted:
-    from deeprecon.scar.fit import field_prediction
+    from deeprecon.scar.fit import field
     from deeprecon.scar.fit.field_fit import fit_field
 
     run.reporter.status("Fitting the field")
     done = fit_field(data.observations, data.quadrature, parameters.steps, run, name=name)
     steps = parameters.steps if done.finished or not done.history else int(done.history[-1]["step"])
     return Fitted(
-        partial(field_prediction.predict, done.field, done.spread),
-        partial(field_prediction.samples, done.field, done.spread),
+        partial(field.predict, done.field, done.spread),
+        partial(field.samples, done.field, done.spread),
         curves_of(done.history),
         {
             "steps": steps,
