@@ -116,7 +116,7 @@ def test_without_dropout_it_is_a_plain_chain_of_layers_under_known_names():
 @pytest.mark.parametrize("layers", [1, 2])
 def test_a_network_without_any_dropout_is_refused(layers):
     """Fault 12: two hidden layers have no dropout, and an uncertainty of 0 everywhere without a word."""
-    with pytest.raises(InputError, match="could not tell how sure it is"):
+    with pytest.raises(InputError, match="gives no uncertainty"):
         Mlp(128, layers, 0.1, UNIT)
 
 

@@ -50,24 +50,16 @@ class Kind:
     """One way of interpolating between slices.
 
     Attributes:
-        encode: (fractions (k, j, i), pixel size (i, j, k) in mm) -> what is interpolated.
-        decode: (interpolated values, pixel size) -> probability.
+        encode: (fractions (k, j, i), pixel size (i, j, k) in mm) -> what is interpolated; the fractions by default.
+        decode: (interpolated values, pixel size) -> probability; the values themselves by default.
         weight: share of the way from the lower to the upper slice -> weight of the upper slice.
         along_wall: whether the slices are read at the node's depth and angle in the wall instead of at its position.
     """
 
-    encode: Callable[[Floats, Floats], Maps]
-    decode: Callable[[Floats, Floats], Floats]
+    encode: Callable[[Floats, Floats], Maps] = lambda maps, pixel: Maps(maps)
+    decode: Callable[[Floats, Floats], Floats] = lambda values, pixel: values
     weight: Callable[[Floats], Floats] = lambda share: share
     along_wall: bool = False
-
-
-def _fractions(maps: Floats, pixel: Floats) -> Maps:
-    return Maps(maps)
-
-
-def _probability_of_fraction(values: Floats, pixel: Floats) -> Floats:
-    return values
 
 
 def _distances(maps: Floats, pixel: Floats) -> Maps:
@@ -92,15 +84,14 @@ def _probability_of_log_odds(values: Floats, pixel: Floats) -> Floats:
     return np.asarray(1 / (1 + np.exp(-values)))
 
 
-_LINEAR = Kind(_fractions, _probability_of_fraction)
 _SIGNED_DISTANCE = Kind(_distances, _probability_of_distance)
 
 INTERPOLATIONS: dict[Interpolation, Kind] = {
-    Interpolation.NEAREST: replace(_LINEAR, weight=np.round),
-    Interpolation.LINEAR: _LINEAR,
+    Interpolation.NEAREST: Kind(weight=np.round),
+    Interpolation.LINEAR: Kind(),
     Interpolation.SIGNED_DISTANCE: _SIGNED_DISTANCE,
     Interpolation.LOG_ODDS: Kind(_log_odds, _probability_of_log_odds),
-    Interpolation.ANATOMICAL_LINEAR: replace(_LINEAR, along_wall=True),
+    Interpolation.ANATOMICAL_LINEAR: Kind(along_wall=True),
     Interpolation.ANATOMICAL_SIGNED_DISTANCE: replace(_SIGNED_DISTANCE, along_wall=True),
 }
 

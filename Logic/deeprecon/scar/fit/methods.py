@@ -39,9 +39,7 @@ def fit(data: FitData, parameters: ReconstructParameters, run: Run, name: str = 
 
 def _interpolation(data: FitData, parameters: ReconstructParameters, run: Run, name: str) -> Fitted:
     run.reporter.status("Interpolating")
-    return Fitted(
-        lambda points: interpolate(data.stacks, points, parameters.interpolation, data.coordinates),
-    )
+    return Fitted(lambda points: interpolate(data.stacks, points, parameters.interpolation, data.coordinates))
 
 
 def _field(data: FitData, parameters: ReconstructParameters, run: Run, name: str) -> Fitted:
