@@ -102,14 +102,14 @@ def panel(host: Any, probed: Any, tmp_path: Path) -> Iterator[Any]:
 
 
 @pytest.fixture
-def widget(host: Any, probed: Any) -> Any:
-    """The open panel, everything on the CPU."""
+def widget(host: Any, probed: Any, request: pytest.FixtureRequest) -> Any:
+    """The open panel of the test file's MODULE, or of ScarReconstruction, everything on the CPU."""
     import qt
 
     from deeprecon.panels.computer.device_panel import DEVICE_SETTING
 
     qt.QSettings().setValue(DEVICE_SETTING, "cpu")
-    return host.loadModule(MODULE)
+    return host.loadModule(getattr(request.module, "MODULE", MODULE))
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def main(steps: int) -> None:
     host.process(0.3)
     host.screenshot(path("gradients"))
     fold(widget, "directions")
-    unfold(widget, "inputs", "settings", "run", "results")
+    expandSections(widget, "inputs", "settings", "run", "results")
 
     run.ui.applyButton.click()
     host.waitFor(lambda: not run.busy or run.ui.progressBar.value > 400, 900)
@@ -71,7 +71,7 @@ def main(steps: int) -> None:
         markup.SetDisplayVisibility(False)
 
     widget.ui.editMaskButton.click()
-    unfold(widget, "inputs")
+    expandSections(widget, "inputs")
     picture(host, "mask")
     train(host, widget)
     host.close()
@@ -107,7 +107,7 @@ def train(host: Any, widget: Any) -> None:
         panel.runPanel.abort()
 
 
-def unfold(widget: Any, *sections: str) -> None:
+def expandSections(widget: Any, *sections: str) -> None:
     """Open sections of the panel."""
     for name in sections:
         getattr(widget.ui, f"{name}CollapsibleButton").collapsed = False

@@ -176,7 +176,7 @@ def test_nothing_heavy_is_imported_at_file_scope(path: Path) -> None:
         assert not {name.split(".")[0] for name in names} & heavy
 
 
-def test_the_module_has_what_slicer_shows(host: Any) -> None:
+def test_the_module_has_title_category_and_help(host: Any) -> None:
     instance = host.loadModule(MODULE, show=False)
     parent = instance.parent
     assert parent.title == "Scar Reconstruction"

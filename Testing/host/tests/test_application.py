@@ -113,7 +113,7 @@ def test_a_failing_script_ends_the_process_when_testing(tmp_path: Path) -> None:
     assert "lost" in result.stderr
 
 
-def test_the_application_tells_its_end_and_exits_with_0(tmp_path: Path) -> None:
+def test_the_application_signals_its_end_and_exits_with_0(tmp_path: Path) -> None:
     text = (
         "import slicerhost\nhost = slicerhost.start()\nimport slicer\n"
         "slicer.app.connect('aboutToQuit()', lambda: print('about to quit'))\n"

@@ -86,7 +86,7 @@ def test_a_color_legend_is_shown(host: Any) -> None:
     assert changed[:, 400:].sum() > 500
 
 
-def test_the_layout_number_is_remembered_told_and_reset(host: Any) -> None:
+def test_the_layout_number_is_kept_signaled_and_reset(host: Any) -> None:
     import slicer
 
     manager = slicer.app.layoutManager()

@@ -164,7 +164,7 @@ def test_a_string_list_property_is_a_tuple(host: Any) -> None:
         selector.nodeTypes = "vtkMRMLModelNode"
 
 
-def test_sliders_clamp_round_and_tell_changes_only(host: Any) -> None:
+def test_sliders_clamp_round_and_signal_changes_only(host: Any) -> None:
     import ctk
 
     got: list[float] = []

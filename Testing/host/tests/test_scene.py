@@ -125,7 +125,7 @@ def test_a_node_selector_follows_the_scene_and_chooses_nothing_by_itself(host: A
     assert (chosen, selector.currentNode(), selector.nodeCount()) == ([first, None], None, 1)
 
 
-def test_a_node_asked_for_before_the_scene_is_chosen_when_it_comes(host: Any) -> None:
+def test_a_node_requested_before_the_scene_is_chosen_once_it_is_added(host: Any) -> None:
     import slicer
 
     volume = addVolume()
@@ -152,7 +152,7 @@ def test_a_selector_filters_by_attribute_and_its_observers_die_with_it(host: Any
     assert host.slotErrors() == []
 
 
-def test_a_segment_selector_lists_segments_as_they_come_and_go(host: Any) -> None:
+def test_a_segment_selector_lists_added_and_removed_segments(host: Any) -> None:
     import slicer
 
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")

@@ -62,7 +62,7 @@ def labelmap(phantom: Any, inside: Any) -> Any:
     return node_from_map(Volume(inside.astype(np.uint8), phantom.noisy.ijk_to_ras), "Patient mask")
 
 
-def test_a_job_says_what_was_chosen(scene: Any, phantom: Any, tmp_path: Path) -> None:
+def test_a_job_holds_inputs_and_settings(scene: Any, phantom: Any, tmp_path: Path) -> None:
     node, mask = node_from_scan(phantom.noisy, "Patient DWI"), labelmap(phantom, phantom.mask)
     names = write_job(tmp_path, DwiNodes(node, mask, tmp_path), FAST, "cpu", 4)
     assert names == {"dwi.nrrd": "Patient DWI", "mask.nrrd": "Patient mask"}
@@ -86,7 +86,7 @@ def test_a_drawn_mask_is_put_on_the_grid_of_the_scan(scene: Any, phantom: Any, t
     np.testing.assert_array_equal(read_volume(tmp_path / "inputs" / "mask.nrrd").array > 0, phantom.mask)
 
 
-def test_what_cannot_start_writes_nothing(scene: Any, phantom: Any, tmp_path: Path) -> None:
+def test_an_invalid_job_writes_no_file(scene: Any, phantom: Any, tmp_path: Path) -> None:
     node = node_from_scan(phantom.noisy, "Patient DWI")
     with pytest.raises(InputError, match="Choose a diffusion scan"):
         write_job(tmp_path, DwiNodes(None), FAST)
@@ -191,7 +191,7 @@ def test_results_of_the_command_line_are_loaded_without_their_input(scene: Any, 
         load_folder(tmp_path / "out")
 
 
-def test_figures_are_put_into_words() -> None:
+def test_metrics_are_formatted_for_the_table() -> None:
     metrics = {"mean_md_after": 0.000812, "snr_dwi": 7.26, "odd_thing": 1, "shells": "12 x 1000", "lags": [1, 2]}
     assert figure_rows(metrics) == [
         {"figure": "Shells (volumes x b-value)", "value": "12 x 1000"},

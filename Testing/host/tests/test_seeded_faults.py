@@ -99,7 +99,7 @@ def test_the_clean_module_passes(host: Any, template: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_planted_fault_is_caught(host: Any, template: Path, fault: str) -> None:
+def test_a_seeded_fault_is_detected(host: Any, template: Path, fault: str) -> None:
     name, old, new, message = FAULTS[fault]
     text = (template / name).read_text(encoding="utf-8")
     assert old in text
