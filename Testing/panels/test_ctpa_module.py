@@ -275,7 +275,7 @@ def test_all_x_rays_of_a_folder_are_processed(host: Any, ready: Any, tmp_path: P
     assert run.ui.secondaryButton.enabled
     node.settings.steps = 5
     run.ui.secondaryButton.click()
-    host.waitFor(lambda: not run.busy, 60)
+    host.waitFor(lambda: not run.busy, 120)
     assert "1 of 2 X-rays are done" in run.ui.messageLabel.text
     job = json.loads((run.folder / "job.json").read_text(encoding="utf-8"))
     assert job["inputs"] == {"xray": str(tmp_path / "in")}
@@ -294,7 +294,7 @@ def test_the_result_is_exported_as_dicom(host: Any, ready: Any, tmp_path: Path) 
     ctPanel.exportFolderEdit.currentPath = str(tmp_path)
     ctPanel.patientEdit.text = "TEST 7"
     ctPanel.exportButton.click()
-    host.waitFor(lambda: not run.busy, 60)
+    host.waitFor(lambda: not run.busy, 120)
     assert run.state.value == "done", run.ui.messageLabel.text
     assert str(tmp_path / "synthetic-ct") in run.ui.messageLabel.text
     files = sorted((tmp_path / "synthetic-ct").rglob("*.dcm"))
@@ -302,7 +302,7 @@ def test_the_result_is_exported_as_dicom(host: Any, ready: Any, tmp_path: Path) 
     image = sitk.ReadImage(str(files[0]))
     assert image.GetMetaData("0010|0020").strip() == "TEST 7"
     ctPanel.exportButton.click()  # once more: nothing is overwritten
-    host.waitFor(lambda: not run.busy, 60)
+    host.waitFor(lambda: not run.busy, 120)
     assert (tmp_path / "synthetic-ct-2").is_dir()
 
 
@@ -355,7 +355,7 @@ def test_closing_the_scene_ends_the_run_and_resets_the_panel(host: Any, ready: A
     fake_worker("long")
     ready.runPanel.ui.applyButton.click()
     pids = ready.runPanel.folder / "pids"
-    host.waitFor(lambda: pids.exists() and pids.read_text(encoding="utf-8") != "", 20)
+    host.waitFor(lambda: pids.exists() and pids.read_text(encoding="utf-8") != "", 120)
     slicer.mrmlScene.Clear()
     assert not ready.runPanel.busy
     assert wait_until_gone([int(word) for word in pids.read_text(encoding="utf-8").split()]) == []

@@ -64,8 +64,8 @@ def test_scan_from_apply_to_discarded_result(host: Any, ready: Any, tmp_path: Pa
     compare.ui.fadeSlider.value = 0.25
     assert {each.GetForegroundOpacity() for each in composites} == {0.25}
     compare.ui.flickerButton.click()
-    host.waitFor(lambda: composites[0].GetForegroundOpacity() == 1.0, 10)
-    host.waitFor(lambda: composites[0].GetForegroundOpacity() == 0.0, 10)
+    host.waitFor(lambda: composites[0].GetForegroundOpacity() == 1.0, 120)
+    host.waitFor(lambda: composites[0].GetForegroundOpacity() == 0.0, 120)
     compare.ui.flickerButton.click()
     compare.ui.volumeSlider.value = 5
     assert [each.GetDisplayNode().GetDiffusionComponent() for each in (node.inputScan, made)] == [5, 5]
@@ -153,26 +153,26 @@ def test_region_and_line_are_measured_again_when_they_change(host: Any, ready: A
     apply(host, ready)
     ui.measureCollapsibleButton.collapsed = False
     ui.boxButton.click()
-    host.waitFor(lambda: node.regionTable is not None, 20)
+    host.waitFor(lambda: node.regionTable is not None, 120)
     table = node.regionTable.GetTable()
     figures = [table.GetValueByName(row, "figure").ToString() for row in range(table.GetNumberOfRows())]
     assert figures == ["Voxels", "Signal over noise", "FA", "MD [1e-6 mm²/s]"]
     voxels = table.GetValueByName(0, "after").ToInt()
     node.region.SetSize(*(2 * size for size in node.region.GetSize()))
-    host.waitFor(lambda: table.GetValueByName(0, "after").ToInt() > 4 * voxels, 20)
+    host.waitFor(lambda: table.GetValueByName(0, "after").ToInt() > 4 * voxels, 120)
     assert table.GetValueByName(1, "after").ToDouble() > 1.5 * table.GetValueByName(1, "before").ToDouble()
 
     ui.lineButton.click()
     title = "Profile before and after"
-    host.waitFor(lambda: slicer.util.getFirstNodeByClassByName("vtkMRMLPlotChartNode", title) is not None, 20)
+    host.waitFor(lambda: slicer.util.getFirstNodeByClassByName("vtkMRMLPlotChartNode", title) is not None, 120)
     chart = slicer.util.getFirstNodeByClassByName("vtkMRMLPlotChartNode", title)
     assert chart.GetNumberOfPlotSeriesNodes() == 2
     assert chart.GetYAxisTitle() == "Scan"
     combo = ready.results.resultPanel.ui.showCombo
     combo.currentIndex = combo.findData("fa")
-    host.waitFor(lambda: chart.GetYAxisTitle() == "FA", 20)
+    host.waitFor(lambda: chart.GetYAxisTitle() == "FA", 120)
     combo.currentIndex = combo.findData("noise")
-    host.waitFor(lambda: chart.GetNumberOfPlotSeriesNodes() == 1, 20)
+    host.waitFor(lambda: chart.GetNumberOfPlotSeriesNodes() == 1, 120)
 
     save = ready.results.resultPanel.ui
     save.tableCombo.currentIndex = save.tableCombo.findText(node.regionTable.GetName())
@@ -189,7 +189,7 @@ def test_region_and_line_are_measured_again_when_they_change(host: Any, ready: A
         mask = np.zeros(slicer.util.arrayFromVolume(grid).shape, np.uint8)
         mask[4, 8, 2 : 2 + count] = 1
         slicer.util.updateSegmentBinaryLabelmapFromArray(mask, drawn, key, grid)
-        host.waitFor(lambda count=count: table.GetValueByName(0, "after").ToString() == str(count), 20)
+        host.waitFor(lambda count=count: table.GetValueByName(0, "after").ToString() == str(count), 120)
     assert table.GetValueByName(0, "region").ToString() == "bundle"
 
     region, scan = node.region, node.outputScan
@@ -271,7 +271,7 @@ def test_a_dataset_is_enhanced_with_the_model_that_is_chosen(
     assert "trained model" in run.ui.secondaryButton.toolTip
     widget.bundlePanel.ui.folderEdit.currentPath = str(model)
     run.ui.secondaryButton.click()
-    host.waitFor(lambda: not run.busy, 20)
+    host.waitFor(lambda: not run.busy, 120)
     job = json.loads((run.folder / "job.json").read_text(encoding="utf-8"))
     assert job["inputs"] == {"bids": str(tmp_path / "data"), "bundle": str(model)}
     assert Path(job["output"]) == tmp_path / "data" / "derivatives" / "deeprecon"
@@ -283,7 +283,7 @@ def test_closing_the_scene_ends_the_run_and_resets_the_panel(host: Any, ready: A
     fake_worker("long")
     ready.runPanel.ui.applyButton.click()
     pids = ready.runPanel.folder / "pids"
-    host.waitFor(lambda: pids.exists() and pids.read_text(encoding="utf-8") != "", 20)
+    host.waitFor(lambda: pids.exists() and pids.read_text(encoding="utf-8") != "", 120)
     slicer.mrmlScene.Clear()
     assert not ready.runPanel.busy
     assert wait_until_gone([int(word) for word in pids.read_text(encoding="utf-8").split()]) == []

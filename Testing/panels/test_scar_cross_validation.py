@@ -85,9 +85,9 @@ def test_cross_validation_is_cancelled_like_a_run(host: Any, ready: Any, fake_wo
     fake_worker("long")
     ready.runPanel.ui.secondaryButton.click()
     path = ready.runPanel.folder / "pids"
-    host.waitFor(lambda: path.exists() and path.read_text(encoding="utf-8") != "", 20)
+    host.waitFor(lambda: path.exists() and path.read_text(encoding="utf-8") != "", 120)
     ready.runPanel.ui.applyButton.click()
-    host.waitFor(lambda: not ready.runPanel.busy, 20)
+    host.waitFor(lambda: not ready.runPanel.busy, 120)
     assert ready.runPanel.ui.messageLabel.text == "Cancelled. Nothing was changed."
     assert ready._parameterNode.outputCheck is None
     assert wait_until_gone([int(word) for word in path.read_text(encoding="utf-8").split()]) == []
@@ -154,9 +154,7 @@ def test_settings_of_the_network_are_shown_only_with_it(host: Any, ready: Any) -
     assert (settings.network, settings.samples) == (MlpSize.LARGE, 12)
 
 
-def test_each_table_has_a_section_and_a_missing_bullseye_is_hidden(
-    host: Any, widget: Any, tmp_path: Path
-) -> None:
+def test_each_table_has_a_section_and_a_missing_bullseye_is_hidden(host: Any, widget: Any, tmp_path: Path) -> None:
     import slicer
 
     tablesPanel = widget.tablesPanel

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,7 @@ def test_sample_case_from_cancelled_run_to_discarded_result(host: Any, widget: A
     assert run.busy, run.error
     process = run.runner._process.pid
     run.ui.applyButton.click()
-    host.waitFor(lambda: not run.busy, 60)
+    host.waitFor(lambda: not run.busy, 120)
     assert run.state.value == "idle"
     assert wait_until_gone([process]) == []
     assert node.outputMesh is None
@@ -157,7 +156,7 @@ def test_closing_the_scene_ends_all_processes_of_the_run(host: Any, ready: Any, 
     fake_worker("long")
     ready.runPanel.ui.applyButton.click()
     pids = ready.runPanel.folder / "pids"
-    host.waitFor(lambda: pids.exists() and pids.read_text(encoding="utf-8") != "", 20)
+    host.waitFor(lambda: pids.exists() and pids.read_text(encoding="utf-8") != "", 120)
     slicer.mrmlScene.Clear()
     assert not ready.runPanel.busy
     assert wait_until_gone([int(word) for word in pids.read_text(encoding="utf-8").split()]) == []
@@ -169,7 +168,7 @@ def test_unloading_the_module_ends_the_run(host: Any, ready: Any, fake_worker: U
     fake_worker("long")
     ready.runPanel.ui.applyButton.click()
     pids = ready.runPanel.folder / "pids"
-    host.waitFor(lambda: pids.exists() and pids.read_text(encoding="utf-8") != "", 20)
+    host.waitFor(lambda: pids.exists() and pids.read_text(encoding="utf-8") != "", 120)
     ready.cleanup()
     assert wait_until_gone([int(word) for word in pids.read_text(encoding="utf-8").split()]) == []
 
@@ -247,10 +246,8 @@ def test_the_logic_works_without_a_panel(host: Any, ready: Any) -> None:
     events: list[dict[str, Any]] = []
     parameters = ReconstructParameters(method=Method.INTERPOLATION)
     runner = module.ScarReconstructionLogic().reconstruct(nodes, parameters, device="cpu", wait=False)
-    started = time.monotonic()
     assert runner.running
-    assert runner.wait(120, events.append) == 0
-    assert time.monotonic() - started < 120
+    assert runner.wait(300, events.append) == 0
     assert {event["type"] for event in events} >= {"status", "progress", "result"}
 
 

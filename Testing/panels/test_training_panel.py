@@ -156,18 +156,18 @@ def test_a_stopped_training_is_resumed_with_its_own_settings(
     }  # fmt: skip
     assert (job["parameters"]["steps"], job["seed"], job["verb"]) == (60, 7, "train")
     assert not trainer.ui.folderEdit.enabled
-    host.waitFor(lambda: run.curves.plot is not None, 20)
+    host.waitFor(lambda: run.curves.plot is not None, 120)
     (folder / "checkpoint").mkdir()
     (folder / "checkpoint" / "fit.safetensors").touch()
     run.ui.finishButton.click()
-    host.waitFor(lambda: not run.busy, 20)
+    host.waitFor(lambda: not run.busy, 120)
     assert run.state.value == "done"
     assert not run.ui.applyButton.enabled  # the folder is taken
     assert run.ui.secondaryButton.enabled
     trainer.node.training.steps = 90
     fake_worker("short")
     run.ui.secondaryButton.click()
-    host.waitFor(lambda: not run.busy, 20)
+    host.waitFor(lambda: not run.busy, 120)
     assert json.loads((folder / "job.json").read_text(encoding="utf-8")) == job
 
 
@@ -191,11 +191,11 @@ def test_a_training_survives_the_scene_but_not_the_module(
     fake_worker("long")
     run = trainer.runPanel
     run.ui.applyButton.click()
-    host.waitFor(lambda: run.curves.plot is not None, 20)
+    host.waitFor(lambda: run.curves.plot is not None, 120)
     trainer.sceneClosing()
     slicer.mrmlScene.Clear()
     assert run.busy
-    host.waitFor(lambda: run.curves.plot is not None, 20)  # curves of the new scene
+    host.waitFor(lambda: run.curves.plot is not None, 120)  # curves of the new scene
     assert slicer.util.getFirstNodeByClassByName("vtkMRMLPlotChartNode", "Test training") is not None
     pids = [int(word) for word in (tmp_path / "my training" / "pids").read_text(encoding="utf-8").split()]
     run.abort()

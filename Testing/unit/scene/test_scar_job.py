@@ -79,9 +79,7 @@ def test_every_stack_is_written_with_its_own_grid_and_thickness(nodes: ScarNodes
         assert (image.slice_thickness, drawn.slice_thickness) == (6.0 + number, 6.0 + number)
 
 
-def test_segments_of_another_stack_are_matched_by_name_then_by_role(
-    nodes: ScarNodes, tmp_path: Path
-) -> None:
+def test_segments_of_another_stack_are_matched_by_name_then_by_role(nodes: ScarNodes, tmp_path: Path) -> None:
     write_job(tmp_path, nodes, ReconstructParameters())
     drawn = read_segmentation(tmp_path / "inputs" / "segmentation2.seg.nrrd")
     masks = {segment.name: segment.mask for segment in drawn.segments}

@@ -8,7 +8,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from deeprecon.data.errors import InputError
+from deeprecon.jobs.job import Job
 from deeprecon.jobs.process import child_environment
 from deeprecon.jobs.runner import JobRunner
 from deeprecon.panels.common.plot_views import CurveView
@@ -101,6 +102,8 @@ class RunPanel:
         self.folder: Path | None = None
         self.warnings: list[str] = []
         self.error = ""
+        self._refused: tuple[str, ...] = ()
+        self._accepted: tuple[str, ...] = ()
         self.logLines: deque[str] = deque(maxlen=LOG_LINES)
         self._newLines: list[str] = []
         self.fileNames: dict[str, str] = {}
@@ -117,6 +120,7 @@ class RunPanel:
         self.ui.applyButton.connect("clicked(bool)", self._onApply)
         self.ui.secondaryButton.connect("clicked(bool)", self._onSecondary)
         self.ui.finishButton.connect("clicked(bool)", self.finishNow)
+        self.ui.acceptButton.connect("clicked(bool)", self._onAccept)
         self.ui.repeatButton.connect("clicked(bool)", self._onRepeat)
         self.ui.copyReportButton.connect("clicked(bool)", self._onCopyReport)
         slicer.app.connect("aboutToQuit()", self._onQuit)
@@ -159,11 +163,16 @@ class RunPanel:
         """Start a run: check the computer the first time, write the job folder, start the child process."""
         self.start(self._callbacks)
 
-    def start(self, kind: RunCallbacks | SecondaryRun) -> None:
-        """Start a run of this kind, if it can start; it may be one without a button."""
+    def start(self, kind: RunCallbacks | SecondaryRun, accepted: tuple[str, ...] = ()) -> None:
+        """Start a run of this kind, if it can start; it may be one without a button.
+
+        Args:
+            kind: of the run.
+            accepted: codes of contradictions that the user accepts, see `deeprecon.data.doubts`.
+        """
         if self.busy or self._startProblem(kind):
             return
-        self._current = kind
+        self._current, self._accepted, self._refused = kind, accepted, ()
         self.warnings, self.error, self.folder, self.runner = [], "", None, None
         self.logLines.clear()
         self.ui.logText.clear()
@@ -192,6 +201,8 @@ class RunPanel:
         self.ui.stageLabel.text = _("Preparing the data…")
         try:
             self.folder = self._current.prepare()
+            if self._accepted:
+                replace(Job.load(self.folder), accept=list(self._accepted)).save(self.folder)
             self.runner = JobRunner(self.folder, userCommand(), child_environment(self._device.overlay.folder))
             self.runner.start()
         except InputError as error:
@@ -276,6 +287,7 @@ class RunPanel:
         elif failure is not None and failure.get("kind") == "cancelled":
             self._finish(_("Cancelled. Nothing was changed."), RunState.IDLE)
         elif failure is not None:
+            self._refused = tuple(failure["codes"])
             self._fail(self._withPanelNames(failure["message"]), self._withPanelNames(failure["hint"]))
 
     def _fail(self, message: str, hint: str) -> None:
@@ -352,6 +364,8 @@ class RunPanel:
         ui.finishButton.enabled = self.state is RunState.RUNNING
         ui.repeatButton.enabled = not self.busy
         ui.messageLabel.visible = bool(ui.messageLabel.text)
+        ui.acceptButton.visible = self.state is RunState.FAILED and bool(self._refused)
+        ui.acceptButton.enabled = self._ready
         ui.messageLabel.styleSheet = "color: #c62828;" if self.state is RunState.FAILED else ""
         self._showWarnings()
         self._showTime()
@@ -377,6 +391,9 @@ class RunPanel:
             self.cancel()
         else:
             self.apply()
+
+    def _onAccept(self) -> None:
+        self.start(self._current, tuple(sorted({*self._accepted, *self._refused})))
 
     def _onSecondary(self) -> None:
         if self._callbacks.secondary is not None:

@@ -19,7 +19,7 @@ import slicer.util
 
 from deeprecon.ctpa.observe.film import oriented
 from deeprecon.ctpa.parameters import SynthesizeParameters
-from deeprecon.data.dicom.series import is_dicom
+from deeprecon.data.dicom.file import is_dicom
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import atomic_path
 from deeprecon.data.radiograph import PICTURES, Radiograph, radiograph_from_volume, read_radiograph
@@ -93,7 +93,7 @@ def source_file(node: Any) -> Path | None:
         storage = node.GetStorageNode()
         found = storage.GetFileName() if storage is not None and not node.GetModifiedSinceRead() else None
     path = Path(found) if found else None
-    return path if path is not None and path.is_file() and _suffix(path) else None
+    return path if path is not None and path.is_file() and (_suffix(path) or is_dicom(path)) else None
 
 
 def write_xray(node: Any, folder: Path) -> tuple[str, Radiograph | None]:
@@ -108,7 +108,7 @@ def write_xray(node: Any, folder: Path) -> tuple[str, Radiograph | None]:
     """
     source = source_file(node)
     if source is not None:
-        name = f"xray{_suffix(source)}"
+        name = f"xray{_suffix(source) or '.dcm'}"
         shutil.copyfile(source, folder / name)
         return name, None
     radiograph = radiograph_of(node)
@@ -175,10 +175,8 @@ def _dicom_file(node: Any) -> str | None:
 
 
 def _suffix(path: Path) -> str:
-    """Suffix of a copy of an X-ray's file; empty for a file that cannot be copied alone."""
-    name = path.name.lower()
-    suffix = next((each for each in (*PICTURES, *_VOLUMES) if name.endswith(each)), "")
-    return suffix or (".dcm" if is_dicom(path) else "")
+    """The suffix of a picture, or of a volume file that consists of a single file; empty for other files."""
+    return next((each for each in (*PICTURES, *_VOLUMES) if path.name.lower().endswith(each)), "")
 
 
 def _write_picture(path: Path, image: npt.NDArray[np.float32]) -> None:
