@@ -86,10 +86,10 @@ def path(name: str) -> Path:
 
 
 def picture(host: Any, name: str) -> None:
-    """The whole window, its views fitted to the size that they have in the picture."""
+    """The window, its views fitted to their size in the picture."""
     import slicer
 
-    host.desktop(path(name))  # gives the views their size
+    host.desktop(path(name))  # sets the size of the views
     slicer.util.resetSliceViews()
     host.desktop(path(name))
 

@@ -33,10 +33,10 @@ def main(steps: int) -> None:
     host.screenshot(path("inputs"))
     widget.ui.flipsButton.click()
     widget.ui.directionsCollapsibleButton.collapsed = False
-    fold(widget, "inputs", "settings", "device", "run", "results")
+    collapseSections(widget, "inputs", "settings", "device", "run", "results")
     host.process(0.3)
     host.screenshot(path("gradients"))
-    fold(widget, "directions")
+    collapseSections(widget, "directions")
     expandSections(widget, "inputs", "settings", "run", "results")
 
     run.ui.applyButton.click()
@@ -48,11 +48,11 @@ def main(steps: int) -> None:
     host.screenshot(path("panel"))
     report(run.folder / "output", path("report"))
 
-    fold(widget, "inputs", "gradients", "settings", "run")
+    collapseSections(widget, "inputs", "gradients", "settings", "run")
     panel, compare = widget.results.resultPanel, widget.results.comparePanel
     compare.ui.volumeSlider.value = 8
     compare.ui.sideBySideCheckBox.checked = True
-    for name, file in (("scan", "beside"), ("fa", "fa"), ("color_fa", "color_fa")):
+    for name, file in (("scan", "side-by-side"), ("fa", "fa"), ("color_fa", "color_fa")):
         panel.ui.showCombo.currentIndex = panel.ui.showCombo.findData(name)
         picture(host, file)
     compare.ui.sideBySideCheckBox.checked = False
@@ -82,7 +82,7 @@ def train(host: Any, widget: Any) -> None:
     from deeprecon.data.diffusion.files import write_dwi
     from deeprecon.dwmri.simulate.head import make_phantom
 
-    fold(widget, "inputs", "results")
+    collapseSections(widget, "inputs", "results")
     widget.ui.trainingCollapsibleButton.collapsed = False
     (panel,) = widget.trainingPanels
     with tempfile.TemporaryDirectory() as folder:
@@ -118,10 +118,10 @@ def path(name: str) -> Path:
 
 
 def picture(host: Any, name: str) -> None:
-    """The whole window, its views fitted to the size that they have in the picture."""
+    """The window, its views fitted to their size in the picture."""
     import slicer
 
-    host.desktop(path(name))  # gives the views their size
+    host.desktop(path(name))  # sets the size of the views
     slicer.util.resetSliceViews()
     host.desktop(path(name))
 

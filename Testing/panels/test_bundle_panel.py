@@ -82,7 +82,7 @@ def test_a_model_is_exported_to_a_file_and_checked_when_imported(
     assert bundle.bundle.sha256 == sha256(source / "configs" / "metadata.json")
     assert len(list((tmp_path / "models").iterdir())) == 1
 
-    # a changed or escaping file is refused, and nothing is left behind
+    # a changed file or one outside of the folder is refused, and no file is left
     for name, content, words in (
         ("models/model.safetensors", b"other", "changed or damaged"),
         ("../outside", b"x", "outside of the bundle"),

@@ -1,4 +1,4 @@
-"""CTPASynthesis as a user meets it: the very module file of the extension, clicked through."""
+"""CTPASynthesis: the module file of the extension, operated through its widgets."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ CARD = {
     "denoiser": {"widths": [32, 64], "latent": 8},
     "latent_grid": {"shape": [38, 32, 32], "field": [358.0, 358.0, 365.0]},
 }
-"""What a model bundle says about its networks, as far as the panel asks."""
+"""The parameters of a model bundle that the panel reads."""
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """A bundle that can be chosen, but not be computed with."""
+    """A bundle that can be chosen, but holds no usable weights."""
     from deeprecon.data.files import sha256, write_json
     from deeprecon.training.bundle import FORMAT
 
@@ -71,7 +71,7 @@ def widget(host: Any, probed: Any, model: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 def ready(widget: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The open panel with a small X-ray, and a worker that leaves a small result at once."""
+    """The open panel with a small X-ray, and a worker that writes a small result at once."""
     from deeprecon.data.radiograph import Radiograph
     from deeprecon.jobs.runner import JobRunner
     from deeprecon.scene.ctpa.xray import node_from_radiograph
@@ -115,7 +115,7 @@ def test_x_ray_from_apply_to_discarded_result(host: Any, ready: Any, tmp_path: P
     ct = node.outputCt
     assert ct.GetName() == "Patient film CT (SYNTHETIC)"
 
-    # what is known about it
+    # quality and projection check
     assert ready.ctPanel.widget.visible
     assert "Use this result with caution" in ctPanel.qualityLabel.text
     assert "No bone can be found" in ctPanel.qualityLabel.text
@@ -128,7 +128,7 @@ def test_x_ray_from_apply_to_discarded_result(host: Any, ready: Any, tmp_path: P
         "ct", "sample_01", "sample_02", "spread",
     ]  # fmt: skip
 
-    # how it is shown
+    # display
     assert {each.GetBackgroundVolumeID() for each in composites()} == {ct.GetID()}
     views = {
         node.GetID() for kind in ("vtkMRMLSliceNode", "vtkMRMLViewNode") for node in slicer.util.getNodesByClass(kind)

@@ -1,4 +1,4 @@
-"""The device panel: what computes in plain words, problems with their one action, packages."""
+"""The device panel: device, problems with their action, packages."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_packages_folder_and_python_are_chosen_in_the_panel(host: Any, device: A
 
     usual, command = device.overlay.folder, userCommand()
     device.ui.packagesFolderEdit.currentPath = str(tmp_path)
-    assert device.overlay.folder.parent == tmp_path / "DeepRecon"  # what is removed with the packages is ours alone
+    assert device.overlay.folder.parent == tmp_path / "DeepRecon"  # removing the packages deletes only our own folder
     assert userOverlay().folder == device.overlay.folder
     device.ui.packagesFolderEdit.currentPath = ""
     assert device.overlay.folder == usual

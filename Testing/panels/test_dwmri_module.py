@@ -1,4 +1,4 @@
-"""DWMRIEnhance as a user meets it: the very module file of the extension, clicked through."""
+"""DWMRIEnhance: the module file of the extension, operated through its widgets."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_scan_from_apply_to_discarded_result(host: Any, ready: Any, tmp_path: Pa
     assert "Mean FA after" in (tmp_path / "figures.csv").read_text(encoding="utf-8")
     assert json.loads((tmp_path / "figures.csv.json").read_text(encoding="utf-8"))["parameters"]["method"] == "pca"
 
-    # repeating gives the same bits in the same nodes
+    # repeating gives the same values in the same nodes
     first, key = found.array, made.GetID()
     node.settings.bias_correction, node.seed = False, 5
     run.ui.repeatButton.click()

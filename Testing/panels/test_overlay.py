@@ -1,4 +1,4 @@
-"""The overlay folder: install from wheels, remove, export, import; nothing reaches the network."""
+"""The overlay folder: install from wheels, remove, export, import; without network access."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The run panel with a child process that is told what to do: progress, curves, cancel, failures in words."""
+"""The run panel with a scripted child process: progress, curves, cancel, failures."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from .conftest import apply, wait_until_gone
 
 
 def check(host: Any, widget: Any, timeout: float = 180.0) -> str:
-    """Press the button beside Apply, wait for the end, return the message."""
+    """Press the button next to Apply, wait for the end, return the message."""
     button = widget.runPanel.ui.secondaryButton
     assert button.enabled, button.toolTip
     button.click()

@@ -73,7 +73,7 @@ def test_drawn_core_and_blood_pools_are_recognized_by_their_names(host: Any, rea
     core = slicer.util.arrayFromModelPointData(node.outputMesh, "core_probability")
     scar = slicer.util.arrayFromModelPointData(node.outputMesh, "scar_probability")
     assert 0 < core.sum() < scar.sum()
-    ready.ui.scarSourceCombo.currentIndex = 1  # what was drawn of the scar stays away from intensities
+    ready.ui.scarSourceCombo.currentIndex = 1  # drawn scar is not used with intensities
     apply(host, ready)
     written = read_segmentation(ready.runPanel.folder / "inputs" / "segmentation.seg.nrrd")
     assert {segment.name for segment in written.segments} == {"myocardium", "blood-pool", "right-blood-pool"}
@@ -125,7 +125,7 @@ def test_a_core_threshold_needs_intensities(host: Any, ready: Any) -> None:
     assert slicer.util.arrayFromModelPointData(node.outputMesh, "core_probability").max() > 0
     combo = ready.resultPanel.ui.showCombo
     assert combo.findData("scar_entropy") == 2
-    assert combo.findData("scar_transmurality") == -1  # nothing tells where the axis is
+    assert combo.findData("scar_transmurality") == -1  # the axis is unknown
     ready.ui.scarSourceCombo.currentIndex = 0
     assert "Scar volume" in apply(host, ready)
     job = json.loads((ready.runPanel.folder / "job.json").read_text(encoding="utf-8"))["parameters"]

@@ -1,4 +1,4 @@
-"""ScarReconstruction as a user meets it: the very module file of the extension, clicked through."""
+"""ScarReconstruction: the module file of the extension, operated through its widgets."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ BY_VARIABLE = {
 }
 """Variables that hold widgets out of a .ui file, and their classes."""
 NO_DESIGNER_PLUGIN = {"qMRMLPlotView", "qMRMLThreeDWidget", "qMRMLTableWidget"}
-"""Classes that Slicer's loader of .ui files does not know: they have to be made in code."""
+"""Classes that Slicer's loader of .ui files cannot make: they have to be made in code."""
 NAMES: dict[str, list[str]] = json.loads(
     (ROOT / "Testing" / "host" / "slicer_api_names.json").read_text(encoding="utf-8")
 )

@@ -1,4 +1,4 @@
-"""The training panel: examples are added, a training starts, stops, goes on, and its model is used."""
+"""The training panel: examples are added, a training starts, stops, is resumed, and its model is used."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def trainer(host: Any, probed: Any, tmp_path: Path) -> Iterator[Any]:
     window.setLayout(qt.QVBoxLayout())
     device = DevicePanel(window.layout(), lambda: None)
     used: list[Path] = []
-    what = Training("dwmri", "train", Inputs, Settings, "training", "Test training", words={"mask": "Brain mask"},
+    what = Training("dwmri", "train", Inputs, Settings, "training", "Test training", labels={"mask": "Brain mask"},
                     needed=("noisy",), folders=("store",), endings=(".nii.gz", ".nrrd"))  # fmt: skip
     made = TrainingPanel(window.layout(), what, device, used.append)
     made.setParameterNode(Node(logic.getParameterNode()))

@@ -48,7 +48,7 @@ HIERARCHY_CLASSES = (
 
 
 class CoreModule:
-    """`slicer.modules.<name>` of a C++ module, of which slicer-core has the logic only."""
+    """`slicer.modules.<name>` of a C++ module, for which slicer-core has only the logic."""
 
     def __init__(self, name: str, logic: Any) -> None:
         self.name = name
@@ -75,7 +75,7 @@ def _quiet() -> Iterator[None]:
 
 
 class Core:
-    """Owner of the scene and the logics; the order of creation matters where a comment says so."""
+    """Owner of the scene and the logics; comments mark where the order of creation matters."""
 
     def __init__(self) -> None:
         window = vtk.vtkOutputWindow()  # VTK messages go to stderr, where tests can catch them

@@ -1,4 +1,4 @@
-"""The host itself: starts the stand-in application, loads modules, waits, takes pictures, closes."""
+"""The host: starts the stand-in application, loads modules, waits, takes pictures, closes."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class Host:
         return panel.self()
 
     def startupCompleted(self) -> None:
-        """Emits the application's startupCompleted(), upon which modules register their sample data."""
+        """Emits the application's startupCompleted(), after which modules register their sample data."""
         self.app.startupCompleted.emit()
 
     def clickSample(self, sampleName: str) -> Any:
@@ -139,7 +139,7 @@ class Host:
             time.sleep(0.005)
 
     def waitFor(self, condition: Callable[[], Any], timeout: float = 30.0) -> Any:
-        """Lets the event loop run until `condition()` is true and gives its value; AssertionError after `timeout` s."""
+        """Runs the event loop until `condition()` is true and returns its value; AssertionError after `timeout` s."""
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             self.app.processEvents()
@@ -160,7 +160,7 @@ class Host:
         return list(self._slotErrors)
 
     def screenshot(self, path: str | Path, widget: Any = None) -> tuple[int, int]:
-        """Writes a PNG of the last module's panel in full, or of a widget; gives its width and height in pixels."""
+        """Writes a PNG of the last module's panel in full, or of a widget; returns its width and height in pixels."""
         from .picture import panelPicture
 
         self.process()
@@ -231,7 +231,7 @@ class Host:
         self._slotErrors.clear()
 
     def close(self) -> None:
-        """Takes the application down in a fixed order; `core` stays for its own `close`."""
+        """Closes the application in a fixed order; `core` has its own `close`."""
         from PySide6 import QtCore
 
         self.closeModules()

@@ -1,4 +1,4 @@
-"""`slicer.app.layoutManager()`: Slicer's layout node and logic, with offscreen views for what a layout names."""
+"""`slicer.app.layoutManager()`: Slicer's layout node and logic, with offscreen views for those of a layout."""
 
 from __future__ import annotations
 

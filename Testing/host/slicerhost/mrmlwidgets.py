@@ -1,4 +1,4 @@
-"""Stand-ins for the qMRML widgets that choose nodes and segments, on the real scene."""
+"""Stand-ins for the qMRML selectors of nodes and segments, on the real scene."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Observing:
     """Mixin of widgets that observe VTK objects; the observers go with the widget."""
 
     def _h_observe(self, *observations: tuple[Any, int, Callable[..., None]]) -> None:
-        """Observes these (object or None, event, callback) instead of what was observed before."""
+        """Observes these (object or None, event, callback) instead of the earlier ones."""
         if "_h_tags" not in self.__dict__:
             self.__dict__["_h_tags"] = tags = []
             self.destroyed.connect(lambda: _removeObservers(tags))
@@ -57,7 +57,7 @@ class qSlicerWidget(qMRMLWidget):
 
 
 def typeLabel(className: str) -> str:
-    """The word for a node class in "Create new ...": vtkMRMLModelNode -> Model."""
+    """Label of a node class in "Create new ...": vtkMRMLModelNode -> Model."""
     return className.removeprefix("vtkMRML").removesuffix("Node")
 
 
@@ -70,7 +70,7 @@ def typeLabel(className: str) -> str:
     nodeAboutToBeRemoved="vtkMRMLNode*",
 )
 class qMRMLNodeComboBox(QtWidgets.QWidget, Observing):
-    """Chooses a node of some classes. It never chooses by itself; without a scene it is disabled."""
+    """Selector of a node of some classes. It selects no node by itself; without a scene it is disabled."""
 
     currentNodeChanged = Signal(object)
     currentNodeIDChanged = Signal(str)
@@ -134,7 +134,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget, Observing):
         self._h_types = list(names)
         self._h_refresh()
 
-    nodeTypes = property(lambda self: tuple(self._h_types), _h_setTypes)  # PythonQt gives a QStringList as a tuple
+    nodeTypes = property(lambda self: tuple(self._h_types), _h_setTypes)  # PythonQt converts a QStringList to a tuple
 
     def mrmlScene(self) -> Any:
         return self._h_scene

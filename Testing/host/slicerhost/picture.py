@@ -40,7 +40,7 @@ def setAppearance(app: QtWidgets.QApplication) -> None:
 
 
 def panelPicture(panel: QtWidgets.QWidget, width: int = PANEL_WIDTH) -> QtGui.QPixmap:
-    """The whole panel at that width, as high as its contents need."""
+    """The panel at that width, with the height of its contents."""
     layout = panel.layout()
     for _ in range(2):  # labels that wrap find their height only after the first pass
         panel.resize(width, panel.height)

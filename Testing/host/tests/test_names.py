@@ -1,4 +1,4 @@
-"""The drift guard: a stand-in may offer only what the real class offers, by the list of names read from its sources."""
+"""A stand-in may offer only names that the real class offers, from the list of names read from its sources."""
 
 from __future__ import annotations
 

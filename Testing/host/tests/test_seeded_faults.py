@@ -54,7 +54,7 @@ def exercise(host: Any, path: Path) -> None:
 
 
 PY = "Threshold.py"
-FAULTS = {  # name: (file, text, its fault, what the error says)
+FAULTS = {  # name: (file, text, faulty text, part of the error)
     "attribute typo": (
         PY,
         "self.ui.applyButton.toolTip =",
@@ -106,4 +106,4 @@ def test_a_seeded_fault_is_detected(host: Any, template: Path, fault: str) -> No
     (template / name).write_text(text.replace(old, new), encoding="utf-8")
     with pytest.raises((AssertionError, AttributeError, RuntimeError, ValueError), match=message):
         exercise(host, template / "Threshold.py")
-    host.reset()  # what the fault has left behind is not this test's failure
+    host.reset()  # errors left by the fault are not failures of this test

@@ -1,4 +1,4 @@
-"""A synthetic CT in the scene: its nodes say what they are, can be shown, repeated and discarded."""
+"""A synthetic CT in the scene: its nodes are labeled, can be shown, repeated and discarded."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_every_synthetic_node_is_named_so(xray: Any, tmp_path: Path) -> None:
     assert result.report.is_file()
     assert "amber" in result.sentence
 
-    # provenance, what it was made from, and the verdict
+    # provenance, inputs and quality
     assert provenance_of(ct)["parameters"]["steps"] == 12
     assert is_result(ct)
     assert not is_result(result.nodes["sample_01"])
@@ -70,7 +70,7 @@ def test_every_synthetic_node_is_named_so(xray: Any, tmp_path: Path) -> None:
     assert quality_of(ct).level == "amber"
     assert len(quality_of(ct).reasons) == 2
 
-    # the same nodes are used again, and discarding leaves nothing
+    # the nodes are reused, and discarding removes all
     write_result(tmp_path / "again" / OUTPUT, samples=1)
     again = load_outputs(tmp_path / "again", CtpaNodes(xray), {"ct": ct})
     assert again.nodes["ct"] is ct

@@ -1,4 +1,4 @@
-"""X-rays in the scene: what is opened, previewed and handed to a job is what the computation reads."""
+"""X-rays in the scene: loaded, previewed and written to a job as the computation reads them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SETTINGS = SynthesizeParameters()
 
 
 def image(rows: int = 90, columns: int = 70) -> np.ndarray:
-    """Bright at the patient's head and left: where the image is in which orientation can be told."""
+    """Bright at the patient's head and left, to identify the orientation of the image."""
     return (np.linspace(1, 0, rows)[:, None] + 0.5 * np.linspace(0, 1, columns)[None, :]).astype(np.float32) / 1.5
 
 

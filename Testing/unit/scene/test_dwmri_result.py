@@ -126,7 +126,7 @@ def test_from_a_diffusion_volume_to_the_enhanced_one(scene: Any, phantom: Any, f
     assert "14 volumes" in result.sentence
     assert result.report.exists()
 
-    # provenance and what it was made from
+    # provenance and inputs
     assert provenance_of(made)["parameters"]["method"] == "pca"
     assert is_result(made)
     assert not is_result(node)
@@ -134,7 +134,7 @@ def test_from_a_diffusion_volume_to_the_enhanced_one(scene: Any, phantom: Any, f
     assert set(nodes_of_run(made)) == set(result.nodes)
     assert available_comparisons(made) == ["scan", "residual", "fa", "color_fa", "md", "noise", "uncertainty"]
 
-    # without views nothing is laid out, and the windows are the same before and after
+    # without views there is no layout; the windows are the same before and after
     show_comparison(made, "scan", volume=3)
     windows = [each.GetDisplayNode().GetWindow() for each in (node, made)]
     assert windows[0] == windows[1] > 0
@@ -142,7 +142,7 @@ def test_from_a_diffusion_volume_to_the_enhanced_one(scene: Any, phantom: Any, f
     select_volume(made, 1000)
     assert made.GetDisplayNode().GetDiffusionComponent() == 13
 
-    # the same nodes are used again, and discarding leaves nothing
+    # the nodes are reused, and discarding removes all
     again = load_outputs(finished, given, {"dwi": made})
     assert {role: each.GetID() for role, each in again.nodes.items()} == {
         role: each.GetID() for role, each in result.nodes.items()

@@ -1,4 +1,4 @@
-"""Diffusion scans as nodes: geometry and gradients in the world stay what they are, in every frame and format."""
+"""Diffusion scans as nodes: world geometry and gradients are kept in every frame and format."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ READERS = pytest.mark.parametrize("read", [read_dwi, read_scan], ids=["with niba
 
 
 def nifti(path: Path, affine: Array, qform: Array | None = None, zooms: tuple[float, ...] | None = None) -> Path:
-    """A scan whose sform is `affine`, with tables beside it."""
+    """A scan whose sform is `affine`, with its tables."""
     import nibabel
 
     write_dwi(path, scan(np.eye(4)))

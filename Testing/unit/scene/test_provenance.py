@@ -1,4 +1,4 @@
-"""What a result node says about its origin, also after the scene was saved."""
+"""Provenance of result nodes, also after the scene was saved."""
 
 from __future__ import annotations
 

@@ -191,7 +191,7 @@ def test_results_are_in_a_folder_under_the_study_of_the_input(scene: Any, make_r
 
 
 def test_discarding_removes_all_nodes(scene: Any, make_results: Make) -> None:
-    color_table("scar")  # shared by all results, so it stays
+    color_table("scar")  # shared by all results, so it is kept
     before = counts(scene), hierarchy().GetNumberOfItems()
     nodes = load_results(make_results())
     show_scalars(nodes["mesh"], "scar_probability")

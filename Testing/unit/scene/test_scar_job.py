@@ -1,4 +1,4 @@
-"""Nodes to job folders and back: several stacks, roles by name, what is missing, and what a result remembers."""
+"""Jobs written from nodes: several stacks, roles by name, missing inputs, and the inputs stored on a result."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def stack(number: int, ijk_to_ras: Any, names: dict[str, str], shape: tuple[int,
 
 @pytest.fixture
 def nodes(scene: Any) -> ScarNodes:
-    """A short-axis stack whose chosen segments have names that tell nothing, and one long-axis slice."""
+    """A short-axis stack whose chosen segments have names without meaning, and one long-axis slice."""
     first = stack(1, SHORT, {"scar": "Bright", "myocardium": "Muscle"}, (3, 8, 6))
     second = stack(2, LONG, {"scar": "Bright", "other": "Scar", "myocardium": "LV wall"}, (1, 7, 6))
     chosen = {"scar": "1Bright", "myocardium": "1Muscle"}

@@ -1,4 +1,4 @@
-"""From nodes to images of the wave's contrast in the scene, at the right place, with the truth beside them."""
+"""From nodes to images of the wave's contrast in the scene, at the right place, with the ground truth."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ AFFINE = np.array([[0.0, 1.0, 0.0, -20.0], [-1.0, 0.0, 0.0, 40.0], [0.0, 0.0, 4.
 
 
 def labels() -> np.ndarray:
-    """A cylinder of 15 mm with a rod beside its axis, in 2 of 4 slices."""
+    """A cylinder of 15 mm with a rod off its axis, in 2 of 4 slices."""
     array = np.zeros((4, 48, 40), np.uint8)
     j, i = np.meshgrid(np.arange(48) - 24, np.arange(40) - 20, indexing="ij")
     array[1:3, np.hypot(i, j) < 15] = 1
