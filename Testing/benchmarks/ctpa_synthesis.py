@@ -59,7 +59,7 @@ from deeprecon.ctpa.observe.projection import Geometry, expose, line_integrals
 from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
 from deeprecon.data.files import write_json
 from deeprecon.jobs.run import Run
-from deeprecon.training.batches import Batches, Draws
+from deeprecon.training.batches import Batches, RandomBatches
 from deeprecon.training.devices import resolve_precision
 from deeprecon.training.fabric import make_fabric
 from deeprecon.training.fit import FitSettings, fit
@@ -291,7 +291,7 @@ def samples(
 
     epochs = min(5, steps)
     settings = FitSettings(epochs=epochs, learning_rate=2e-3, warmup=0.1, clip_norm=1.0, ema=0.999, patience=0)
-    draws = Draws(max(1, steps // epochs), batch, loader)
+    draws = RandomBatches(max(1, steps // epochs), batch, loader)
     fit(DenoisingLoss(denoiser), lambda model, one: model(one), draws, validate, settings, run, fabric, "denoiser")
     print(f"denoiser: {parameter_count(denoiser)} parameters", flush=True)
     denoiser.eval().to(run.device)

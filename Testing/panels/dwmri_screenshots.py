@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from .make_screenshots import FOLDER, ROOT, finish, fold, report
+from .make_screenshots import FOLDER, ROOT, collapseSections, finish, report
 
 
 def main(steps: int) -> None:

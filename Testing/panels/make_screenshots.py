@@ -53,7 +53,7 @@ def main(seconds: float) -> None:
     host.screenshot(FOLDER / "ScarReconstruction-panel.png")
     shutil.copy(run.folder / "output" / "bullseye.png", FOLDER / "ScarReconstruction-bullseye.png")
     report(run.folder / "output", FOLDER / "ScarReconstruction-report.png")
-    fold(widget, "inputs", "observation", "settings")
+    collapseSections(widget, "inputs", "observation", "settings")
     run.ui.curvesCollapsibleButton.collapsed = True
     node.landmarks.SetDisplayVisibility(False)
     picture(host, "result")
@@ -86,7 +86,7 @@ def show(widget: Any, array: str) -> None:
     combo.currentIndex = combo.findData(array)
 
 
-def fold(widget: Any, *sections: str) -> None:
+def collapseSections(widget: Any, *sections: str) -> None:
     """Fold sections of the panel away."""
     for name in sections:
         getattr(widget.ui, f"{name}CollapsibleButton").collapsed = True
@@ -117,7 +117,7 @@ def isthmus(host: Any, widget: Any) -> tuple[float, ...]:
     finish(host, widget)
     widget.tablesPanel.ui.segmentsCollapsibleButton.collapsed = True
     widget.tablesPanel.ui.channelsCollapsibleButton.collapsed = False
-    fold(widget, "inputs", "observation", "settings")
+    collapseSections(widget, "inputs", "observation", "settings")
     view = slicer.app.layoutManager().threeDWidget(0).threeDView()
     view.rotateToViewAxis(INFERIOR)
     view.resetFocalPoint()

@@ -74,7 +74,7 @@ class EventLog:
         self._file = open(folder / EVENTS, "a+b", buffering=0)  # noqa: SIM115
         try:
             lock(self._file, folder)
-            self._end_torn_line()
+            self._end_incomplete_line()
         except BaseException:
             self._file.close()
             raise
@@ -128,7 +128,7 @@ class EventLog:
             self._show(event)
             self._file.write(json.dumps(event, ensure_ascii=False, allow_nan=False).encode() + b"\n")
 
-    def _end_torn_line(self) -> None:
+    def _end_incomplete_line(self) -> None:
         """A run that was killed in the middle of a line must not spoil the first line of the next."""
         if self._file.seek(0, 2) > 0:
             self._file.seek(-1, 2)

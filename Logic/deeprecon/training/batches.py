@@ -41,7 +41,7 @@ class Batches:
 
 
 @dataclass(frozen=True)
-class Draws:
+class RandomBatches:
     """Batches of samples that are made at random and never come twice; otherwise as `Batches`.
 
     Attributes:

@@ -35,7 +35,7 @@ MONAI_VERSION = "1.4.0"
 MONAI_SCHEMA = (
     "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
 )
-STRAY = {"Thumbs.db", "desktop.ini"}
+IGNORED_FILES = {"Thumbs.db", "desktop.ini"}
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,9 @@ def read_bundle(folder: Path, method: str | None = None) -> Bundle:
     if method is not None and card["method"] != method:
         raise InputError(f"The model in {folder} is for {card['method']}, not for {method}.", "Choose another bundle.")
 
-    found = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if _counts(folder, file)} - {CARD}
+    found = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if _belongs_to_bundle(folder, file)} - {
+        CARD
+    }
     for kind, names in (("lacks", set(card["files"]) - found), ("holds unknown files", found - set(card["files"]))):
         if names:
             raise InputError(f"The model bundle {folder} {kind}: {', '.join(sorted(names))}.", hint)
@@ -252,7 +254,7 @@ def _check_card(path: Path, card: Any) -> None:
         raise InputError(f"{path} lists no weights or no {README}.", "Get the bundle again from where it came.")
 
 
-def _counts(folder: Path, file: Path) -> bool:
+def _belongs_to_bundle(folder: Path, file: Path) -> bool:
     """Whether a file belongs to the bundle; what file managers leave behind does not."""
-    hidden = any(part.startswith(".") for part in file.relative_to(folder).parts) or file.name in STRAY
+    hidden = any(part.startswith(".") for part in file.relative_to(folder).parts) or file.name in IGNORED_FILES
     return file.is_file() and not hidden

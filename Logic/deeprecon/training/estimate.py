@@ -30,12 +30,12 @@ def seconds_per_step(step: Callable[[], object], device: str, seconds: float = 1
     return (time.perf_counter() - start) / count
 
 
-def steps_for_budget(step: Callable[[], object], budget: float, device: str, least: int = 1) -> int:
-    """How many calls of `step` fit into `budget` seconds, at least `least`.
+def steps_for_budget(step: Callable[[], object], budget: float, device: str, minimum: int = 1) -> int:
+    """How many calls of `step` fit into `budget` seconds, at least `minimum`.
 
     Measuring takes about a tenth of the budget, at most a second, where five steps are not longer than that.
     """
-    return max(least, int(budget / seconds_per_step(step, device, seconds=min(1.0, 0.1 * budget))))
+    return max(minimum, int(budget / seconds_per_step(step, device, seconds=min(1.0, 0.1 * budget))))
 
 
 def activation_bytes(step: Callable[[], Tensor]) -> int:

@@ -36,7 +36,7 @@ from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
 from deeprecon.jobs.job import Job
 from deeprecon.training import fit
-from deeprecon.training.batches import Draws
+from deeprecon.training.batches import RandomBatches
 from deeprecon.training.bundle import README, load_weights, read_bundle
 from deeprecon.training.checkpoint import load_checkpoint
 from deeprecon.training.ema import Ema
@@ -192,8 +192,8 @@ def test_a_latent_comes_with_its_own_xray_and_a_batch_has_one_geometry():
 
 def test_two_processes_see_together_what_one_sees_with_the_double_batch():
     samples = latent_samples()
-    two = [list(Draws(3, 2, samples)(1, rank, 2)) for rank in (0, 1)]
-    one = list(Draws(3, 4, samples)(1))
+    two = [list(RandomBatches(3, 2, samples)(1, rank, 2)) for rank in (0, 1)]
+    one = list(RandomBatches(3, 4, samples)(1))
     for left, right, both in zip(*two, one, strict=True):
         for name in ("x", "t", "target", "xray", "withheld"):
             assert torch.equal(torch.cat([left[name], right[name]]), both[name])

@@ -24,7 +24,7 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.tables import write_table
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.numerics.similarity import psnr_of_error
-from deeprecon.training.batches import Draws
+from deeprecon.training.batches import RandomBatches
 from deeprecon.training.bundle import Card, write_bundle
 from deeprecon.training.fabric import make_fabric
 from deeprecon.training.fit import fit
@@ -80,7 +80,7 @@ def train_autoencoder(inputs: TrainAutoencoderInputs, parameters: TrainAutoencod
 
     begun = time.monotonic()
     run.reporter.status("Training the autoencoder")
-    draws = Draws(batches, parameters.batch, training)
+    draws = RandomBatches(batches, parameters.batch, training)
 
     def validate(model: Any) -> float:
         return sum(errors(model))
@@ -91,7 +91,7 @@ def train_autoencoder(inputs: TrainAutoencoderInputs, parameters: TrainAutoencod
 
     result = fit(
         loss, lambda model, batch: model(batch), draws, validate, settings, run, fabric, "autoencoder",
-        apart=adversary, figures=codebook_figures,
+        adversary=adversary, figures=codebook_figures,
     )  # fmt: skip
     if not fabric.is_global_zero:
         return Outcome()

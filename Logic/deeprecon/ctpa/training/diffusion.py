@@ -56,7 +56,7 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.files import sha256
 from deeprecon.data.tables import write_table
 from deeprecon.jobs.run import Outcome, Run
-from deeprecon.training.batches import Draws
+from deeprecon.training.batches import RandomBatches
 from deeprecon.training.bundle import Bundle, Card, read_bundle, write_bundle
 from deeprecon.training.fabric import Fabric, make_fabric
 from deeprecon.training.fit import fit
@@ -133,7 +133,7 @@ def train_diffusion(inputs: TrainDiffusionInputs, parameters: TrainDiffusionPara
 
     begun = time.monotonic()
     run.reporter.status("Training the denoiser")
-    draws = Draws(batches, parameters.batch, samples)
+    draws = RandomBatches(batches, parameters.batch, samples)
     result = fit(loss, lambda model, batch: model(batch), draws, validate, settings, run, fabric, "denoiser")
     figures = {
         "denoiser_parameters": parameter_count(denoiser),

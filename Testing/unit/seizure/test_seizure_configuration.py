@@ -10,15 +10,17 @@ from pathlib import Path
 import pytest
 
 from deeprecon.data.errors import InputError
-from deeprecon.seizure.config import ALWAYS, ELSEWHERE, SECTIONS, Config, Framework, ModelConfig, read_config, schema
+from deeprecon.seizure.configuration import SECTIONS, Config, Framework, ModelConfig
+from deeprecon.seizure.read.configuration import FIXED_KEYS, UNUSED_KEYS, read_configuration
+from deeprecon.seizure.write.configuration_schema import configuration_schema
 
 SCHEMA = Path(__file__).resolve().parents[3] / "Logic" / "Resources" / "seizure" / "config.schema.json"
 
 
-def test_a_file_that_is_written_out_reads_as_the_same(tmp_path):
+def test_written_configuration_is_read_unchanged(tmp_path):
     path = tmp_path / "c.json"
     path.write_text(json.dumps(Config().to_json()))
-    assert read_config(path) == Config()
+    assert read_configuration(path) == Config()
 
 
 @pytest.mark.parametrize(
@@ -33,27 +35,27 @@ def test_a_file_that_is_written_out_reads_as_the_same(tmp_path):
         ({"modelClass": "user_tools.nnTraining2.deepEpiCnnModel_torch.DeepEpiCnnModelPyTorch"}, Framework.PYTORCH),
     ],
 )
-def test_old_files_mean_the_framework_that_they_always_meant(model, framework, tmp_path):
+def test_framework_of_old_files(model, framework, tmp_path):
     path = tmp_path / "c.json"
     path.write_text(json.dumps({"modelConfig": model}))
-    config = read_config(path)
+    config = read_configuration(path)
     assert config.modelConfig.framework is framework
     assert config.modelConfig.modelClass == "deepEpi"
 
 
-def test_the_example_of_the_origin_is_read_without_importing_anything(configuration):
+def test_class_name_of_nntraining2_is_not_imported(configuration):
     before = set(sys.modules)
     section = {"modelClass": "user_tools.nnTraining2.deepEpiCnnModel_torch.DeepEpiCnnModelPyTorch", "batchSize": 64}
-    read_config(configuration(modelConfig=section))
+    read_configuration(configuration(modelConfig=section))
     assert not {name for name in set(sys.modules) - before if "user_tools" in name}
 
 
 @pytest.mark.parametrize(
     ("sections", "words"),
     [
-        ({"modelConfig": {"modelClass": "os.system"}}, "'os.system' is not known here"),
+        ({"modelConfig": {"modelClass": "os.system"}}, "'os.system' is not supported"),
         ({"modelConfig": {"modelClass": "user_tools.nnTraining2.specCnnModel.SpecCnnModel"}}, "only DeepEpi is"),
-        ({"modelConfig": {"modelType": "sklearn"}}, "another family of models"),
+        ({"modelConfig": {"modelType": "sklearn"}}, "the only network here is DeepEpi"),
         (
             {"modelConfig": {"modelClass": "deepEpiCnnModel.DeepEpiCnnModel"}},
             "framework is pytorch, but modelClass deepEpiCnnModel.DeepEpiCnnModel is of tensorflow",
@@ -75,57 +77,57 @@ def test_the_example_of_the_origin_is_read_without_importing_anything(configurat
         ({"modelConfig": {"sampleFreq": 32}}, "sampleFreq is 32, expected 25 to 25 Hz"),
     ],
 )
-def test_what_cannot_be_used_is_refused_in_words(sections, words, configuration, tmp_path):
+def test_unusable_values_are_refused_with_the_reason(sections, words, configuration, tmp_path):
     path = configuration(modelConfig=sections.pop("modelConfig", {}))
     values = {**json.loads(path.read_text()), **sections}
     path.write_text(json.dumps(values))
     with pytest.raises(InputError, match=words):
-        read_config(path)
+        read_configuration(path)
 
 
-def test_all_refused_keys_are_named_at_once(configuration):
+def test_all_refused_keys_are_listed(configuration):
     with pytest.raises(InputError) as caught:
-        read_config(configuration(modelConfig={"epochs": 1, "lrFactor": 0.5, "typo": 1}))
+        read_configuration(configuration(modelConfig={"epochs": 1, "lrFactor": 0.5, "typo": 1}))
     assert all(name in str(caught.value) for name in ("epochs", "lrFactor", "typo"))
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("{", "is no JSON"), ("[]", "must be a JSON object"), ('{"modelConfig": 3}', "as objects")]
+    ("text", "words"), [("{", "is not JSON"), ("[]", "must be a JSON object"), ('{"modelConfig": 3}', "as objects")]
 )
-def test_what_is_no_configuration_is_refused(text, words, configuration):
+def test_other_content_is_refused(text, words, configuration):
     with pytest.raises(InputError, match=words):
-        read_config(configuration(text))
+        read_configuration(configuration(text))
 
 
-def test_keys_that_state_what_is_so_anyway_are_accepted(configuration):
+def test_keys_with_their_only_value_are_accepted(configuration):
     stated: dict[str, dict[str, object]] = {}
-    for key, (value, _) in ALWAYS.items():
+    for key, (value, _) in FIXED_KEYS.items():
         section, _, name = key.partition(".")
         stated.setdefault(section, {})[name] = value
-    assert read_config(configuration(**stated)) == read_config(configuration())
-    assert not set(ALWAYS) & set(ELSEWHERE)
+    assert read_configuration(configuration(**stated)) == read_configuration(configuration())
+    assert not set(FIXED_KEYS) & set(UNUSED_KEYS)
 
 
-def test_the_schema_knows_every_key_and_is_the_published_one():
-    made = schema()
+def test_schema_has_every_key_and_equals_the_published_file():
+    made = configuration_schema()
     for name, cls in SECTIONS.items():
         assert set(cls.__dataclass_fields__) <= set(made["properties"][name]["properties"])
         assert made["properties"][name]["additionalProperties"] is False
     assert json.loads(SCHEMA.read_text(encoding="utf-8")) == made
 
 
-def test_the_rate_is_that_of_the_paper():
+def test_learning_rate_equals_the_paper():
     model = ModelConfig(Framework.PYTORCH, warmupSteps=2500, mainSteps=45_000, cooldownSteps=2500, evalEverySteps=5000)
-    assert [model.rate(step) for step in (0, 1250, 2500, 25_000, 47_500, 48_750)] == pytest.approx(
+    assert [model.learning_rate(step) for step in (0, 1250, 2500, 25_000, 47_500, 48_750)] == pytest.approx(
         [1e-5, 505e-6, 1e-3, 515e-6, 3e-5, 15e-6]
     )
-    assert model.rate(50_000) == model.rate(105_000) == 0.0
+    assert model.learning_rate(50_000) == model.learning_rate(105_000) == 0.0
 
 
 @pytest.mark.parametrize("steps", [1, 2, 7, 50, 333, 100_000])
-def test_another_number_of_steps_keeps_the_shape_of_the_schedule(steps):
+def test_scaled_schedule_keeps_its_proportions(steps):
     model = ModelConfig(Framework.PYTORCH).with_steps(steps)
     assert model.steps == pytest.approx(steps, rel=0.1, abs=1)
     assert model.steps % model.evalEverySteps == 0
     assert math.isclose(model.warmupSteps, 0.05 * model.steps, abs_tol=0.51)
-    assert all(model.rate(step) >= 0 for step in range(0, steps, max(1, steps // 50)))
+    assert all(model.learning_rate(step) >= 0 for step in range(0, steps, max(1, steps // 50)))
