@@ -100,7 +100,7 @@ def test_missing_inputs_of_a_stack_are_named(nodes: ScarNodes, tmp_path: Path) -
     assert "LGE volume of the first stack too" in missing(volume=None, stacks=(second,))
     assert missing(volume=None, stacks=(ScarStack(second.segmentation),)) == ""
     second.segmentation.GetSegmentation().GetSegment("2LV wall").SetName("A")
-    assert "Drawn 2 has no segment whose name tells the myocardium" in missing(stacks=(second,))
+    assert "Drawn 2 has no segment named as the myocardium" in missing(stacks=(second,))
     second.segmentation.GetSegmentation().GetSegment("2LV wall").SetName("Muscle")
     assert missing(stacks=(second,)) == ""
     second.segmentation.GetSegmentation().RemoveSegment("2LV wall")
