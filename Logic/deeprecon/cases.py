@@ -37,7 +37,7 @@ def run_cases(command: Command, file: Path, output: Path, part: tuple[int, int],
     """Run each case in a process of its own, one after the other, and sum up.
 
     Args:
-        command: what is asked for, with the values that all cases share.
+        command: method, verb and the values that all cases share.
         file: cases.csv.
         output: gets a folder for each case, and summary.csv.
         part: (i, n) runs the i-th of n parts of the cases, counted from 1.

@@ -73,7 +73,7 @@ def _main(arguments: list[str], console: Console) -> int:
     if options.resume is not None:
         return _resume(method, name, options, console)
     if options.output is None:
-        raise InputError("--output DIR must be given.", "Or --resume DIR, to go on with an earlier run.")
+        raise InputError("--output DIR must be given.", "Or --resume DIR, to continue an earlier run.")
     inputs, parameters = namespace_values(verb, options)
     command = Command(
         method,
@@ -113,7 +113,7 @@ def _parser(method: str, name: str, verb: Verb) -> argparse.ArgumentParser:
     add_options(parser, verb)
     run = parser.add_argument_group("run")
     run.add_argument("--output", metavar="DIR", help="folder of the results (required)")
-    run.add_argument("--resume", metavar="DIR", help="go on with the run in DIR that was cut off, with its settings")
+    run.add_argument("--resume", metavar="DIR", help="continue the interrupted run in DIR, with its settings")
     run.add_argument("--device", metavar="NAME", help="auto, cpu, cuda:0 or mps (default: auto)")
     run.add_argument("--threads", type=_threads, metavar="N", help="CPU threads (default: what is fastest)")
     run.add_argument("--precision", choices=["auto", "fp32", "bf16", "fp16"], help="of the computation (default: auto)")
@@ -123,13 +123,13 @@ def _parser(method: str, name: str, verb: Verb) -> argparse.ArgumentParser:
         nargs="+",
         action="extend",
         metavar="CODE",
-        help="go on although the inputs contradict themselves in this way; the refusal names the code",
+        help="continue although the inputs contradict themselves in this way; the refusal names the code",
     )
     run.add_argument(
         "--cases",
         metavar="FILE",
         help="CSV file with a row for each case: its name under 'case', other columns named like the options without "
-        "dashes in front, several values apart by ';', paths relative to the file; goes on after a failure",
+        "dashes in front, several values apart by ';', paths relative to the file; continues after a failure",
     )
     run.add_argument("--shard", type=_shard, metavar="I/N", help="run only the I-th of N parts of the cases")
     run.add_argument(
@@ -228,4 +228,4 @@ def _print_result(output: Path) -> None:
     for name, value in rows.items():
         print(f"  {name.ljust(width)}  {value:.6g}" if isinstance(value, float) else f"  {name.ljust(width)}  {value}")
     if stopped:
-        print("Give --resume with the same folder to go on.")
+        print("Give --resume with the same folder to continue.")

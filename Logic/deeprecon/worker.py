@@ -70,8 +70,8 @@ def run_job(folder: Path, show: Callable[[Event], None] = print_event) -> int:
             if isinstance(error, OSError) and failure.kind == "internal":
                 message = f"Cannot write to the job folder {folder}: {error.strerror or error}."
                 failure = Failure("input", message, "Choose another folder.")
-            said = {"kind": failure.kind, "message": failure.message, "hint": failure.hint, "details": details}
-            show({"type": "error", "time": 0.0, **said})
+            reported = {"kind": failure.kind, "message": failure.message, "hint": failure.hint, "details": details}
+            show({"type": "error", "time": 0.0, **reported})
         return {"input": BAD_INPUT, "cancelled": CANCELLED}.get(failure.kind, INTERNAL)
     finally:
         if log is not None:  # else the staged files are another run's
@@ -81,7 +81,7 @@ def run_job(folder: Path, show: Callable[[Event], None] = print_event) -> int:
 
 
 def _compute_as_helper(folder: Path) -> int:
-    """Compute a part of what the first process was asked for, without events or results; never raises."""
+    """Compute a part of the first process's job, without events or results; never raises."""
     try:
         wait_for_rank_0()
         job = Job.load(folder)
@@ -184,7 +184,7 @@ def _publish(
     """Move the staged files to the output folder and write result.json.
 
     While there is no result.json the folder is not to be trusted: the old one goes first, the new one comes last. An
-    earlier result of the same verb is replaced as a whole, so that no old picture lies beside new numbers.
+    earlier result of the same verb is replaced completely, so that no old picture lies beside new numbers.
     """
     staged = sorted(path.relative_to(staging) for path in staging.rglob("*") if path.is_file())
     taken = {os.path.realpath(path) for paths in input_paths(inputs).values() for path in paths}
@@ -275,7 +275,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         print_event({"type": "probe", **to_plain(probe())})
         return DONE
-    if not has_parent:  # started by hand: an old request to stop is not meant for this run
+    if not has_parent:  # started by hand: an earlier request to stop does not concern this run
         with suppress(OSError):
             (options.folder / "stop").unlink()
     return run_job(options.folder)

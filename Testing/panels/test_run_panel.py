@@ -82,7 +82,7 @@ def test_the_application_responds_while_a_job_writes_many_events(
     timer = qt.QTimer()
     timer.setInterval(10)
     timer.connect("timeout()", lambda: ticks.append(len(polled)))
-    fake_worker("chatty")
+    fake_worker("verbose")
     timer.start()
     panel.ui.applyButton.click()
     host.waitFor(lambda: not panel.busy, 120)
@@ -187,7 +187,7 @@ def test_durations_as_text(host: Any, seconds: float, words: str) -> None:
     assert durationText(seconds) == words
 
 
-def test_a_contradiction_is_asked_about_and_the_run_goes_on_when_it_is_accepted(
+def test_a_contradiction_is_asked_about_and_the_run_continues_when_it_is_accepted(
     host: Any, panel: Any, fake_worker: Use, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(CODES, "test-doubt", "Made for the tests.")

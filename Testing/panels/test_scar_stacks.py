@@ -95,7 +95,7 @@ def test_intensities_are_read_from_the_images_of_all_stacks(host: Any, views: An
     views.onChanged()
     button = views.runPanel.ui.applyButton
     assert not button.enabled
-    assert "no segment whose name tells the myocardium" in button.toolTip
+    assert "no segment named as the myocardium" in button.toolTip
 
 
 def test_missing_inputs_of_further_stacks_are_named_in_the_tool_tip_of_apply(host: Any, views: Any) -> None:

@@ -117,8 +117,8 @@ def test_ctrl_c_ends_the_running_case_and_starts_no_other(tmp_path: Path) -> Non
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
-def test_a_second_ctrl_c_ends_a_deaf_case_at_once_and_without_a_traceback(tmp_path: Path) -> None:
-    (tmp_path / "cases.csv").write_text("case,mode\na,deaf\n", encoding="utf-8")
+def test_a_second_ctrl_c_ends_an_unresponsive_case_at_once_and_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "cases.csv").write_text("case,mode\na,unresponsive\n", encoding="utf-8")
     shell = start_shell(["fake", "work", "--cases", str(tmp_path / "cases.csv"), "--output", str(tmp_path / "out")])
     events = tmp_path / "out" / "a" / ".job" / "events.jsonl"
     wait_for(lambda: events.exists() and "started" in events.read_text(encoding="utf-8"))

@@ -152,12 +152,12 @@ def test_a_file_of_options_that_cannot_be_read_ends_with_code_2(
     assert words in capsys.readouterr().err
 
 
-def test_an_option_before_the_method_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_option_before_the_method_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--verison"]) == cli.BAD_INPUT
     assert "no option --verison" in capsys.readouterr().err
 
 
-def test_a_second_run_in_a_folder_that_is_in_use_is_refused_and_harms_nothing(
+def test_a_second_run_in_a_folder_that_is_in_use_is_refused_and_changes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shell = start_shell(["fake", "work", "--steps", "60", "--hold", "5", "--output", str(tmp_path)])
@@ -194,7 +194,7 @@ def test_options_may_come_from_a_file(tmp_path: Path) -> None:
     assert parameters["labels"] == ["a", "b"]
 
 
-def test_resume_goes_on_with_the_settings_of_the_earlier_run(
+def test_resume_continues_with_the_settings_of_the_earlier_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "out" / ".job"
@@ -233,8 +233,8 @@ def test_ctrl_c_keeps_the_best_ends_with_code_3_and_can_be_resumed(tmp_path: Pat
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
-def test_a_second_ctrl_c_ends_a_deaf_task_at_once(tmp_path: Path) -> None:
-    shell = start_shell(["fake", "work", "--mode", "deaf", "--output", str(tmp_path)])
+def test_a_second_ctrl_c_ends_an_unresponsive_task_at_once(tmp_path: Path) -> None:
+    shell = start_shell(["fake", "work", "--mode", "unresponsive", "--output", str(tmp_path)])
     events = tmp_path / ".job" / "events.jsonl"
     wait_for(lambda: events.exists() and "started" in events.read_text(encoding="utf-8"))
     shell.send_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""From what was asked for in a shell to a job folder."""
+"""From the options of a command line to a job folder."""
 
 from __future__ import annotations
 

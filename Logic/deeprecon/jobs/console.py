@@ -1,4 +1,4 @@
-"""A job's events as a person in a shell wants to see them: on stderr, in one updating line on a terminal."""
+"""Events of a job for a shell: on stderr, with one updating line on a terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, TextIO
 from deeprecon.jobs.events import Event
 
 PLAIN_PROGRESS_STEP = 0.1
-"""Off a terminal, such as in a log file, progress is told once for each such share of the run."""
+"""Where the stream is no terminal, such as in a log file: share of the run between two lines of progress."""
 
 
 class Console:
@@ -60,7 +60,7 @@ class Console:
         if hint:
             self._print_line(f"  {hint}")
         if codes:
-            self._print_line(f"  To go on all the same: --accept {' '.join(codes)}")
+            self._print_line(f"  To continue all the same: --accept {' '.join(codes)}")
 
     def finish(self) -> None:
         """End the updating line."""

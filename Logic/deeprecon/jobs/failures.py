@@ -1,4 +1,4 @@
-"""What went wrong, told apart and said in plain words: from an exception inside the job, or from how it ended."""
+"""Why a job failed: kind, message and hint, from an exception inside the job or from its exit code and log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MEMORY_MESSAGES = ("bad_alloc", "MemoryError", "out of memory", "can't allocate 
 MEMORY_HINT = "Close other programs, take a coarser resolution or fewer inputs, or use a computer with more memory."
 DISK_HINT = "Free some space, or choose a folder on another disk, and run again."
 LAUNCHER_MESSAGE = "exit abnormally"
-"""PythonSlicer, a launcher, exits with 1 whatever signal ended the Python that it started, and says so."""
+"""PythonSlicer, a launcher, exits with 1 whatever signal ended the Python that it started, and prints this."""
 WINDOWS_MEMORY = {0xC0000017, 0xC000012D}  # STATUS_NO_MEMORY, STATUS_COMMITMENT_LIMIT
 
 
@@ -94,7 +94,7 @@ def explain_exit(code: int, log: str, memory_killer: bool) -> Failure:
 
 
 def count_memory_kills() -> int | None:
-    """How often Linux has killed a process for memory since it started; None where that is not told."""
+    """How often Linux has killed a process for memory since it started; None where the system does not count it."""
     try:
         for line in Path("/proc/vmstat").read_text(encoding="ascii").splitlines():
             if line.startswith("oom_kill "):

@@ -1,4 +1,4 @@
-"""What a job is: job.json in a folder of its own (format 1)."""
+"""Jobs: job.json in a folder of its own (format 1)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Job:
         threads: CPU threads of torch, 0 until resolved.
         precision: "fp32", "bf16" or "fp16", or "auto" until resolved.
         seed: of every random number of the run.
-        accept: codes of the contradictions with which the run goes on, see `deeprecon.data.doubts`.
+        accept: codes of the contradictions with which the run continues, see `deeprecon.data.doubts`.
         version: of the library that made the job.
         format: of job.json.
     """

@@ -20,14 +20,14 @@ TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
 class BadValue(argparse.ArgumentTypeError, ValueError):
-    """A value that an option cannot take: argparse knows it by the first name, jsonargparse by the second."""
+    """A value that an option cannot take: argparse catches the first base class, jsonargparse the second."""
 
 
 def add_options(parser: argparse.ArgumentParser, verb: Verb) -> None:
     """One option for each input and parameter of a verb.
 
     An option that is not given is None in the namespace, so that defaults live in the dataclasses alone. The one
-    input that a verb needs may also stand without its name.
+    input that a verb needs may also be given without its name.
     """
     if (field := single_required_input(verb)) is not None:
         name = field.name.replace("_", "-")
@@ -110,7 +110,7 @@ def _converter(field: Field) -> Callable[[str], Any]:
     """Text to the JSON value of a field; raises BadValue in words."""
 
     def convert(text: Any) -> Any:
-        text = str(text)  # a file of options gives numbers too: 3.5 steps are no more whole there than in a shell
+        text = str(text)  # a file of options gives numbers too
         if issubclass(field.type, enum.Enum):
             choices = {str(entry.value): entry.value for entry in field.type}
             if text not in choices:

@@ -190,6 +190,7 @@ def detect(inputs: settings.DetectInputs, parameters: settings.DetectParameters,
     detection = detect_in_recording(
         networks, ensemble.window, recording, parameters.stride, parameters.osd_threshold, before_network
     )
+    run.reporter.progress(1.0)
     check_windows(recording, detection, ensemble.window)
     run.reporter.status("Writing the results")
     threshold = ensemble.threshold if parameters.threshold is None else parameters.threshold

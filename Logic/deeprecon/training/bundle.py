@@ -1,4 +1,4 @@
-"""Model bundles: trained weights with a card that says what they are, in the layout of a MONAI bundle.
+"""Model bundles: trained weights with a card that describes them, in the layout of a MONAI bundle.
 
     configs/metadata.json   the card: MONAI's keys and ours, with the sha256 of every other file
     models/*.safetensors    the weights; several files are an ensemble, or parts that are called by name
@@ -48,7 +48,7 @@ class Bundle:
         network: name of the network in that method's table of networks.
         parameters: what that network is built with.
         weights: the weight files, one a member of the ensemble or a part, sorted by name.
-        sha256: checksum of the card, and since it holds all the others, of the whole bundle.
+        sha256: checksum of the card, and since it holds all others, of the bundle.
         metadata: the card; for showing: name, version, description, valid_for, training_data, license.
     """
 
@@ -63,7 +63,7 @@ class Bundle:
 
 @dataclass(frozen=True)
 class Card:
-    """What people need to know about a model.
+    """Description of a model.
 
     Attributes:
         name: of the model.
@@ -134,11 +134,11 @@ def write_bundle(
     weights: Sequence[Mapping[str, Tensor]] | Mapping[str, Mapping[str, Tensor]],
     readme: str,
 ) -> Bundle:
-    """Write a bundle; it is there whole or not at all.
+    """Write a bundle atomically.
 
     Args:
         folder: to be made; it may be there only if it is empty.
-        card: what people need to know.
+        card: description of the model.
         method: that the bundle is for.
         network: name in that method's table of networks.
         parameters: what the network is built with, as JSON values.

@@ -1,6 +1,6 @@
-"""Checkpoints: one file, written atomically, from which a run goes on to the same numbers. No pickle anywhere.
+"""Checkpoints: one file, written atomically, from which a run continues to the same numbers. No pickle.
 
-A checkpoint is a safetensors file. Its tensors are the state's tensors; everything else of the state stands as JSON in
+A checkpoint is a safetensors file. Its tensors are the state's tensors; everything else of the state is JSON in
 the file's header, with a checksum over both.
 """
 
@@ -52,7 +52,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         InputError: the file is missing, damaged, or no checkpoint of this library.
     """
-    hint = "Delete it to start the training anew."
+    hint = "Delete it to start the training again."
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}

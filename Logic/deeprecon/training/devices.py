@@ -1,4 +1,4 @@
-"""Which device, how many threads and which precision: asked once before a job starts, never guessed.
+"""Which device, how many threads and which precision: resolved once, before a job starts.
 
 PyTorch is imported inside the functions, so that importing this file is cheap.
 """
@@ -36,7 +36,7 @@ def resolve_device(requested: str = "auto") -> str:
     """The device to compute on, as "cpu", "cuda:N" or "mps".
 
     "auto" takes the first NVIDIA card on which a kernel really runs, then Apple's GPU, then the CPU;
-    `fallback_reason` says why it was not a GPU. Anything else is taken at its word.
+    `fallback_reason` says why it was not a GPU. Anything else is used as given.
 
     Raises:
         InputError: the requested device is unknown or does not work; never a silent change to the CPU.

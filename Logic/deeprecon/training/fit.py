@@ -56,7 +56,7 @@ class FitSettings:
     accumulate: Annotated[int, Range(1, 10_000), "batches whose gradients make one step"] = 1
     clip_norm: Annotated[float, Range(0, 1e6), "largest norm of the gradient; 0 for any"] = 0.0
     ema: Annotated[float, Range(0, 0.99999), "decay of the averaged weights; 0 for none"] = 0.0
-    patience: Annotated[int, Range(0, 1_000_000, "epochs"), "stop early after so long without progress; 0 never"] = 20
+    patience: Annotated[int, Range(0, 1_000_000, "epochs"), "without progress before an early stop; 0 for none"] = 20
     checkpoint_every: Annotated[int, Range(1, 1_000_000, "epochs"), "how often what resuming needs is saved"] = 1
     keep: Annotated[int, Range(0, 1000), "best epochs whose weights are kept as files beside the checkpoint"] = 0
 
@@ -191,7 +191,7 @@ class _Training:
             self.done_epochs, self.done_batches, self.summed_loss = state["epoch"], state["done"], state["total"]
             self.history, self.random = state["history"], state["random"]
             if self.reports:
-                self.run.reporter.status(f"Going on after {self.done_epochs} of {self.settings.epochs} epochs")
+                self.run.reporter.status(f"Continuing after {self.done_epochs} of {self.settings.epochs} epochs")
         self.wrapped, self.stepper = self.fabric.setup(self.model, self.optimizer)
         self.begun, self.share_before = time.monotonic(), self._share(self.done_batches)
 
@@ -331,7 +331,7 @@ def _optimizer(model: nn.Module, adversary: nn.Module | None, settings: FitSetti
 
 def _load(path: Path, parts: dict[str, Any], settings: FitSettings, count: int) -> dict[str, Any]:
     """Put every part where the checkpoint left it; the checkpoint's state is returned."""
-    hint = "Give the settings and data of that training, or delete the checkpoint to start anew."
+    hint = "Give the settings and data of that training, or delete the checkpoint to start again."
     state = load_checkpoint(path)
     now = to_json(settings)
     then = state.get("settings", {})

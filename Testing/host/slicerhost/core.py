@@ -48,7 +48,7 @@ HIERARCHY_CLASSES = (
 
 
 class CoreModule:
-    """`slicer.modules.<name>` of a C++ module, for which slicer-core has only the logic."""
+    """`slicer.modules.<name>` of a C++ module, of which slicer-core has the logic only."""
 
     def __init__(self, name: str, logic: Any) -> None:
         self.name = name
@@ -75,7 +75,7 @@ def _quiet() -> Iterator[None]:
 
 
 class Core:
-    """Owner of the scene and the logics; comments mark where the order of creation matters."""
+    """Owner of the scene and the logics; comments state where the order of creation matters."""
 
     def __init__(self) -> None:
         window = vtk.vtkOutputWindow()  # VTK messages go to stderr, where tests can catch them

@@ -1,4 +1,4 @@
-"""The host: starts the stand-in application, loads modules, waits, takes pictures, closes."""
+"""The host: starts the stand-in application, loads modules, waits, takes screenshots, closes."""
 
 from __future__ import annotations
 
@@ -117,11 +117,11 @@ class Host:
         return panel.self()
 
     def startupCompleted(self) -> None:
-        """Emits the application's startupCompleted(), after which modules register their sample data."""
+        """Emits the application's startupCompleted(), upon which modules register their sample data."""
         self.app.startupCompleted.emit()
 
     def clickSample(self, sampleName: str) -> Any:
-        """Does what the sample's button in the Sample Data panel does with a customDownloader."""
+        """Performs the action of the sample's button in the Sample Data panel for a customDownloader."""
         import SampleData
 
         source = SampleData.SampleDataLogic().sourceForSampleName(sampleName)
@@ -139,7 +139,7 @@ class Host:
             time.sleep(0.005)
 
     def waitFor(self, condition: Callable[[], Any], timeout: float = 30.0) -> Any:
-        """Runs the event loop until `condition()` is true and returns its value; AssertionError after `timeout` s."""
+        """Lets the event loop run until `condition()` is true and gives its value; AssertionError after `timeout` s."""
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             self.app.processEvents()
@@ -160,7 +160,7 @@ class Host:
         return list(self._slotErrors)
 
     def screenshot(self, path: str | Path, widget: Any = None) -> tuple[int, int]:
-        """Writes a PNG of the last module's panel in full, or of a widget; returns its width and height in pixels."""
+        """Writes a PNG of the last module's panel in full, or of a widget; gives its width and height in pixels."""
         from .picture import panelPicture
 
         self.process()
@@ -173,7 +173,7 @@ class Host:
 
         Args:
             path: the file.
-            size: least width and height in pixels; a high panel makes the picture higher.
+            size: minimum width and height in pixels; a high panel makes the screenshot higher.
         """
         from .picture import desktopPicture
 
@@ -231,7 +231,7 @@ class Host:
         self._slotErrors.clear()
 
     def close(self) -> None:
-        """Closes the application in a fixed order; `core` has its own `close`."""
+        """Takes the application down in a fixed order; `core` stays for its own `close`."""
         from PySide6 import QtCore
 
         self.closeModules()

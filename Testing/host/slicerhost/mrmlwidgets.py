@@ -1,4 +1,4 @@
-"""Stand-ins for the qMRML selectors of nodes and segments, on the real scene."""
+"""Stand-ins for the qMRML widgets that choose nodes and segments, on the real scene."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Observing:
     """Mixin of widgets that observe VTK objects; the observers go with the widget."""
 
     def _h_observe(self, *observations: tuple[Any, int, Callable[..., None]]) -> None:
-        """Observes these (object or None, event, callback) instead of the earlier ones."""
+        """Observes these (object or None, event, callback) instead of the previous ones."""
         if "_h_tags" not in self.__dict__:
             self.__dict__["_h_tags"] = tags = []
             self.destroyed.connect(lambda: _removeObservers(tags))
@@ -57,7 +57,7 @@ class qSlicerWidget(qMRMLWidget):
 
 
 def typeLabel(className: str) -> str:
-    """Label of a node class in "Create new ...": vtkMRMLModelNode -> Model."""
+    """The word for a node class in "Create new ...": vtkMRMLModelNode -> Model."""
     return className.removeprefix("vtkMRML").removesuffix("Node")
 
 
@@ -70,7 +70,7 @@ def typeLabel(className: str) -> str:
     nodeAboutToBeRemoved="vtkMRMLNode*",
 )
 class qMRMLNodeComboBox(QtWidgets.QWidget, Observing):
-    """Selector of a node of some classes. It selects no node by itself; without a scene it is disabled."""
+    """Selects a node of some classes. There is no automatic selection; without a scene it is disabled."""
 
     currentNodeChanged = Signal(object)
     currentNodeIDChanged = Signal(str)
@@ -83,7 +83,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget, Observing):
         super().__init__(parent)
         self._h_scene: Any = None
         self._h_node: Any = None
-        self._h_requested: Any = None  # a node (or ID) asked for before the scene was set
+        self._h_requested: Any = None  # a node (or ID) requested before the scene was set
         self._h_types: list[str] = []
         self._h_attributes: list[tuple[str, str, Any]] = []
         self._h_filling = False
@@ -134,7 +134,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget, Observing):
         self._h_types = list(names)
         self._h_refresh()
 
-    nodeTypes = property(lambda self: tuple(self._h_types), _h_setTypes)  # PythonQt converts a QStringList to a tuple
+    nodeTypes = property(lambda self: tuple(self._h_types), _h_setTypes)  # PythonQt gives a QStringList as a tuple
 
     def mrmlScene(self) -> Any:
         return self._h_scene

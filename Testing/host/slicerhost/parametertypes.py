@@ -68,7 +68,7 @@ class Choice(Validator):
 
 
 class Default:
-    """A default value as an annotation, needed if it cannot be a class attribute."""
+    """A default value given as an annotation, needed where the class attribute cannot hold it."""
 
     def __init__(self, value: Any = None, *, generator: Callable[[], Any] | None = None) -> None:
         self._value, self._generator = value, generator
@@ -120,7 +120,7 @@ class NodeKind(Kind):
 
 
 class UnionKind(Kind):
-    """The alternative in use is stored as `name.<its number>`; None is an alternative of its own, also for nodes."""
+    """The alternative in use is stored as `name.<its number>`; None needs a separate one, also next to nodes."""
 
     def __init__(self, kind: Any, parts: list[Parameter]) -> None:
         optional = len(parts) == 2 and any(part.kind.type is types.NoneType for part in parts)
@@ -225,7 +225,7 @@ class ListKind(Kind):
 
 
 class PackKind(Kind):
-    """The members of a parameterPack as `name.<member>`; an object that was read saves itself when it is changed."""
+    """The members of a parameterPack as `name.<member>`; a pack that was read is saved when it changes."""
 
     def __init__(self, kind: type) -> None:
         super().__init__(kind, kind(), str)

@@ -59,7 +59,7 @@ def _property(widget: Any, name: str, signal: str, convert: Callable[[Any], Any]
 
 
 def _nodeTypes(kind: Any) -> list[str]:
-    """Class names of a node type or a union of them; empty for other types."""
+    """Class names of a node type or a union of them, else nothing."""
     members = [part.kind.type for part in kind.parts] if isinstance(kind, UnionKind) else [kind.type]
     members = [member for member in members if member is not types.NoneType]
     return [member.__name__ for member in members] if all(map(isNodeType, members)) else []
@@ -124,7 +124,7 @@ def createLink(widget: Any, parameter: Parameter) -> Link:
 
 
 class _Wrapper:
-    """Methods that the decorator adds to a class of parameters."""
+    """Members that the decorator adds to a class of parameters."""
 
     allParameters: dict[str, Parameter]
     _is_parameter_node_wrapper = True
@@ -176,7 +176,7 @@ class _Wrapper:
             setattr(self, first, value)
 
     def connectParametersToGui(self, mapping: dict[str, Any]) -> int:
-        """Links {parameter name: widget}; returns the tag for `disconnectGui`."""
+        """Links {parameter name: widget}; gives the tag for `disconnectGui`."""
         links = {name: createLink(widget, self._find(name)) for name, widget in mapping.items()}
         tag, self._nextTag = self._nextTag, self._nextTag + 1
         for name, link in links.items():

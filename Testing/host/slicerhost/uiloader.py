@@ -31,7 +31,7 @@ def _value(kind: str, element: ET.Element) -> Any:
 
 
 class UiLoader(QtUiTools.QUiLoader):
-    """QUiLoader with the stand-ins; everything in the file that would be ignored raises RuntimeError."""
+    """QUiLoader that creates the stand-ins; content of the file that would be ignored raises RuntimeError."""
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
@@ -68,7 +68,7 @@ class UiLoader(QtUiTools.QUiLoader):
 
     @staticmethod
     def _takeSettings(root: ET.Element) -> list[tuple[str, str, Any, bool]]:
-        """Removes the properties of stand-ins that Qt cannot set from the tree: (object, property, value, dynamic)."""
+        """Takes the properties of stand-ins that Qt cannot set out of the tree: (object, property, value, dynamic)."""
         settings = []
         for widget in root.iter("widget"):
             className = widget.get("class", "")
@@ -87,7 +87,7 @@ class UiLoader(QtUiTools.QUiLoader):
 
     @staticmethod
     def _checkClasses(root: ET.Element, widget: Any) -> None:
-        """QUiLoader replaces a stand-in whose constructor raises by a plain QWidget without an error."""
+        """QUiLoader replaces a stand-in whose constructor raises by a plain QWidget without a word."""
         for element in root.iter("widget"):
             cls = customWidgets.get(element.get("class", ""))
             if cls is not None and not isinstance(findObject(widget, element.get("name", "")), cls):

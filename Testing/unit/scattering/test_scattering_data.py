@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from deeprecon.data.errors import InputError
-from deeprecon.scattering.physics.coordinates import by_reciprocity, to_midpoint
-from deeprecon.scattering.physics.discs import directions, far_field
-from deeprecon.scattering.read.far_field import read_measurements, write_measurements
-from deeprecon.scattering.read.measurements import Geometry, Measurements, channels, energy_defect
-from deeprecon.scattering.simulate.scenes import Scene, disc, on_points
+from deeprecon.scattering.physics.directions import average_reciprocal, directions, to_midpoint
+from deeprecon.scattering.physics.discs import disc_far_field
+from deeprecon.scattering.physics.scene import Scene, disc, sample_contrast
+from deeprecon.scattering.read.far_field_data import FarFieldData, RegionGeometry, energy_defect, midpoint_channels
+from deeprecon.scattering.read.far_field_file import read_far_fields
+from deeprecon.scattering.write.far_field_file import write_far_fields
 
 SCENES: tuple[Scene, ...] = ((disc(0.3, 0.2, 0.25, 0.6),), (disc(-0.4, 0.1, 0.2, 0.3), disc(0.1, -0.4, 0.15, 0.8)))
 K = 6.0
@@ -27,7 +28,7 @@ REGION = math.sqrt(2)
 def exact(scene: Scene, theta: np.ndarray, region: float = REGION) -> np.ndarray:
     """Far field in the unit of a region of that radius."""
     smaller = tuple(disc(one.x / region, one.y / region, one.a / region, one.contrast) for one in scene)
-    return far_field(K * region, smaller, theta, theta)
+    return disc_far_field(K * region, smaller, theta, theta)
 
 
 def as_the_generator_writes(
@@ -37,8 +38,8 @@ def as_the_generator_writes(
     angles = np.linspace(-math.pi, math.pi, n)
     axis = np.linspace(-1, 1, grid)
     x, y = np.meshgrid(axis, axis)
-    far = np.stack([far_field(K, scene, angles, angles).ravel() for scene in scenes], axis=1)
-    image = np.stack([on_points(scene, x, y).ravel() for scene in scenes], axis=1)
+    far = np.stack([disc_far_field(K, scene, angles, angles).ravel() for scene in scenes], axis=1)
+    image = np.stack([sample_contrast(scene, x, y).ravel() for scene in scenes], axis=1)
     with h5py.File(path, "w") as file:
         for name, values in (("farfield.real", far.real), ("farfield.imag", far.imag), ("image", image)):
             file[name] = np.pad(values, ((0, 0), (0, empty)))
@@ -49,7 +50,7 @@ def as_the_generator_writes(
 
 
 def test_the_repeated_direction_is_dropped_and_the_angles_start_at_zero(tmp_path: Path) -> None:
-    found = read_measurements(as_the_generator_writes(tmp_path / "file.h5"), angles=48)
+    found = read_far_fields(as_the_generator_writes(tmp_path / "file.h5"), angles=48)
     theta = directions(48)
     for scene, measured in zip(SCENES, found.far_field, strict=True):
         expected = exact(scene, theta)
@@ -59,23 +60,23 @@ def test_the_repeated_direction_is_dropped_and_the_angles_start_at_zero(tmp_path
 
 
 def test_the_angles_are_as_many_as_the_wave_number_needs(tmp_path: Path) -> None:
-    assert read_measurements(as_the_generator_writes(tmp_path / "file.h5")).angles == 64  # 4 (8.5 + 6), a power of two
+    assert read_far_fields(as_the_generator_writes(tmp_path / "file.h5")).angles == 64  # 4 (8.5 + 6), a power of two
 
 
 def test_both_parts_of_the_far_field_are_read(tmp_path: Path) -> None:
-    found = read_measurements(as_the_generator_writes(tmp_path / "file.h5")).far_field
+    found = read_far_fields(as_the_generator_writes(tmp_path / "file.h5")).far_field
     assert np.abs(found.imag).max() > 0.1 * np.abs(found.real).max()
 
 
 def test_rows_of_the_image_are_y_and_become_the_angle_of_the_polar_image(tmp_path: Path) -> None:
-    found = read_measurements(as_the_generator_writes(tmp_path / "file.h5"), angles=64)
+    found = read_far_fields(as_the_generator_writes(tmp_path / "file.h5"), angles=64)
     polar = found.truth(16)[0].sum(axis=1)
     middle = np.angle((polar * np.exp(1j * directions(64))).sum())
     assert middle == pytest.approx(math.atan2(0.2, 0.3), abs=0.05)
 
 
 def test_room_that_was_never_filled_is_left_out_and_told(tmp_path: Path) -> None:
-    found = read_measurements(as_the_generator_writes(tmp_path / "file.h5", empty=3))
+    found = read_far_fields(as_the_generator_writes(tmp_path / "file.h5", empty=3))
     assert len(found) == 2
     assert "3 of 5 samples are empty" in found.notes[0]
     assert found.image is not None
@@ -83,7 +84,7 @@ def test_room_that_was_never_filled_is_left_out_and_told(tmp_path: Path) -> None
 
 
 def test_samples_can_be_limited(tmp_path: Path) -> None:
-    assert len(read_measurements(as_the_generator_writes(tmp_path / "file.h5"), most=1)) == 1
+    assert len(read_far_fields(as_the_generator_writes(tmp_path / "file.h5"), limit=1)) == 1
 
 
 def test_a_larger_region_counts_in_its_own_radius(tmp_path: Path) -> None:
@@ -93,7 +94,7 @@ def test_a_larger_region_counts_in_its_own_radius(tmp_path: Path) -> None:
         file.attrs["xlim"], file.attrs["kappa"] = 2, K / 2
         for name in ("farfield.real", "farfield.imag"):
             file[name][...] = file[name][()] * math.sqrt(2)  # a far field in the plane has the unit sqrt(length)
-    found = read_measurements(path, angles=48)
+    found = read_far_fields(path, angles=48)
     expected = exact(SCENES[0], directions(48))
     assert found.k == K * REGION
     assert np.abs(found.far_field[0] - expected).max() < 2e-5 * np.abs(expected).max()
@@ -101,7 +102,7 @@ def test_a_larger_region_counts_in_its_own_radius(tmp_path: Path) -> None:
 
 def test_a_file_may_state_its_region(tmp_path: Path) -> None:
     path = change(as_the_generator_writes(tmp_path / "file.h5"), attribute(region_radius=1.0))
-    found, expected = read_measurements(path, angles=48), exact(SCENES[0], directions(48), 1.0)
+    found, expected = read_far_fields(path, angles=48), exact(SCENES[0], directions(48), 1.0)
     assert found.k == K
     assert np.abs(found.far_field[0] - expected).max() < 2e-5 * np.abs(expected).max()
 
@@ -109,18 +110,18 @@ def test_a_file_may_state_its_region(tmp_path: Path) -> None:
 def test_objects_in_the_corners_of_the_square_lie_inside_the_region(tmp_path: Path) -> None:
     """The generator puts discs anywhere in its square; none may be cut off."""
     corner = (disc(0.84, 0.84, 0.15, 0.5),)
-    found = read_measurements(as_the_generator_writes(tmp_path / "file.h5", grid=100, scenes=(corner,)), angles=128)
+    found = read_far_fields(as_the_generator_writes(tmp_path / "file.h5", grid=100, scenes=(corner,)), angles=128)
     weights = (2 * np.arange(64) + 1) / 64**2
     area = (found.truth(64)[0] * weights).mean(axis=0).sum() / 0.5
     assert area == pytest.approx((0.15 / REGION) ** 2, rel=0.05)
     assert found.notes == ()
 
 
-def test_what_is_written_is_read(measured: Measurements, tmp_path: Path) -> None:
-    geometry = Geometry(40.0, np.diag([1.0, -1.0, 5.0, 1.0]), 1480.0)
-    given = Measurements(measured.far_field, measured.k, measured.image, measured.axis, measured.polar, geometry)
-    write_measurements(tmp_path / "file.h5", given, "test")
-    found = read_measurements(tmp_path / "file.h5", measured.angles)
+def test_what_is_written_is_read(measured: FarFieldData, tmp_path: Path) -> None:
+    geometry = RegionGeometry(40.0, np.diag([1.0, -1.0, 5.0, 1.0]), 1480.0)
+    given = FarFieldData(measured.far_field, measured.k, measured.image, measured.axis, measured.polar, geometry)
+    write_far_fields(tmp_path / "file.h5", given, "test")
+    found = read_far_fields(tmp_path / "file.h5", measured.angles)
     np.testing.assert_allclose(found.far_field, measured.far_field, atol=1e-6)
     np.testing.assert_array_equal(found.image, measured.image)
     np.testing.assert_allclose(found.axis, measured.axis, atol=1e-12)
@@ -131,7 +132,7 @@ def test_what_is_written_is_read(measured: Measurements, tmp_path: Path) -> None
     assert found.notes == ()
 
 
-def test_the_truth_of_other_rings_comes_from_the_image(measured: Measurements) -> None:
+def test_the_truth_of_other_rings_comes_from_the_image(measured: FarFieldData) -> None:
     weights = (2 * np.arange(20) + 1) / 400
     found = (measured.truth(20) * weights).mean(axis=1).sum(axis=1)
     known = (measured.truth(12) * (2 * np.arange(12) + 1) / 144).mean(axis=1).sum(axis=1)
@@ -211,10 +212,10 @@ def both(make: Callable[[np.ndarray], np.ndarray]) -> Callable[[Any], None]:
 def test_wrong_files_are_refused_in_words(how: Callable[[Any], None], words: str | None, tmp_path: Path) -> None:
     path = change(as_the_generator_writes(tmp_path / "file.h5"), how)
     if words is None:  # objects that scatter nothing are possible, though odd
-        assert "conservation" not in " ".join(read_measurements(path).notes)
+        assert "conservation" not in " ".join(read_far_fields(path).notes)
         return
     with pytest.raises(InputError, match=words) as raised:
-        read_measurements(path)
+        read_far_fields(path)
     assert "file.h5" in str(raised.value)
     assert raised.value.hint
 
@@ -223,18 +224,18 @@ def test_a_circle_without_repeated_direction_that_claims_one_is_refused(tmp_path
     path = tmp_path / "file.h5"
     as_the_generator_writes(path)
     theta = directions(40)
-    far = np.stack([far_field(K, scene, theta, theta).ravel() for scene in SCENES], axis=1)
+    far = np.stack([disc_far_field(K, scene, theta, theta).ravel() for scene in SCENES], axis=1)
     change(path, replaced("farfield.real", lambda _: far.real))
     change(path, replaced("farfield.imag", lambda _: far.imag))
     with pytest.raises(InputError, match="same by their angles, but their far fields differ by"):
-        read_measurements(path)
+        read_far_fields(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"no HDF5", b"\x89HDF\r\n\x1a\n" + b"\0" * 100])
 def test_what_is_no_hdf5_file_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "file.h5").write_bytes(content)
     with pytest.raises(InputError, match="no readable HDF5 file"):
-        read_measurements(tmp_path / "file.h5")
+        read_far_fields(tmp_path / "file.h5")
 
 
 @pytest.mark.parametrize(
@@ -248,24 +249,24 @@ def test_what_is_no_hdf5_file_is_refused(content: bytes, tmp_path: Path) -> None
 )
 def test_another_wave_number_convention_scale_or_a_missing_part_is_told(how: Any, tmp_path: Path) -> None:
     path = change(as_the_generator_writes(tmp_path / "file.h5"), how)
-    assert "conservation of energy" in " ".join(read_measurements(path).notes)
+    assert "conservation of energy" in " ".join(read_far_fields(path).notes)
 
 
 def test_too_few_directions_are_told(tmp_path: Path) -> None:
     path = as_the_generator_writes(tmp_path / "file.h5", n=9)
-    assert "8 directions are few for k = 8.48528" in " ".join(read_measurements(path).notes)
+    assert "8 directions are few for k = 8.48528" in " ".join(read_far_fields(path).notes)
 
 
 # ---- what networks read
 
 
-def test_energy_is_conserved_with_noise_too(measured: Measurements) -> None:
+def test_energy_is_conserved_with_noise_too(measured: FarFieldData) -> None:
     assert energy_defect(measured.far_field.astype(complex), measured.k) < 1e-5
     noisy = measured.with_noise(0.1, 0.0, 1)
     assert energy_defect(noisy.far_field.astype(complex), measured.k) < 0.1
 
 
-def test_noise_has_the_stated_size_and_repeats(measured: Measurements) -> None:
+def test_noise_has_the_stated_size_and_repeats(measured: FarFieldData) -> None:
     for additive, multiplicative in ((0.1, 0.0), (0.0, 0.1)):
         noisy = measured.with_noise(additive, multiplicative, 3)
         gap = np.linalg.norm(noisy.far_field - measured.far_field, axis=(1, 2))
@@ -275,21 +276,21 @@ def test_noise_has_the_stated_size_and_repeats(measured: Measurements) -> None:
         assert not np.array_equal(noisy.far_field, measured.with_noise(additive, multiplicative, 4).far_field)
 
 
-def test_reciprocity_loses_nothing_of_exact_data_and_halves_noise(measured: Measurements) -> None:
+def test_reciprocity_loses_nothing_of_exact_data_and_halves_noise(measured: FarFieldData) -> None:
     clean = to_midpoint(measured.far_field.astype(complex))
-    half = by_reciprocity(clean)
+    half = average_reciprocal(clean)
     assert half.shape == (40, 32, 17)
     np.testing.assert_allclose(half, clean[:, :, :17], atol=1e-5)
     rng = np.random.default_rng(0)
     noise = rng.normal(size=clean.shape) + 1j * rng.normal(size=clean.shape)
-    kept = by_reciprocity(noise)[:, :, 1:16]
+    kept = average_reciprocal(noise)[:, :, 1:16]
     assert np.var(kept) / np.var(noise) == pytest.approx(0.5, rel=0.05)
 
 
-def test_channels_are_real_then_imaginary_parts_along_the_midpoint(measured: Measurements) -> None:
+def test_channels_are_real_then_imaginary_parts_along_the_midpoint(measured: FarFieldData) -> None:
     midpoint = to_midpoint(measured.far_field)
-    found = channels(midpoint)
+    found = midpoint_channels(midpoint)
     assert found.shape == (40, 34, 32)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found[:, 16], by_reciprocity(midpoint)[:, :, 16].real, atol=1e-6)
-    np.testing.assert_allclose(found[:, 17 + 5], by_reciprocity(midpoint)[:, :, 5].imag, atol=1e-6)
+    np.testing.assert_allclose(found[:, 16], average_reciprocal(midpoint)[:, :, 16].real, atol=1e-6)
+    np.testing.assert_allclose(found[:, 17 + 5], average_reciprocal(midpoint)[:, :, 5].imag, atol=1e-6)

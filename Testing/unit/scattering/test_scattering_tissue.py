@@ -12,8 +12,10 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.segmentation import Segment, Segmentation, write_segmentation
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
-from deeprecon.scattering.physics.coordinates import cell_axis
-from deeprecon.scattering.read.tissue import contrast_of, cut_out, parse_speeds, read_speeds, speed_of
+from deeprecon.scattering.parameters import parse_speeds
+from deeprecon.scattering.physics.contrast import contrast_from_speed, speed_from_contrast
+from deeprecon.scattering.physics.image_grids import pixel_centers
+from deeprecon.scattering.read.sound_speed import extract_region, read_speeds
 
 WATER = 1480.0
 
@@ -41,10 +43,10 @@ def body(order: tuple[int, ...] = (0, 1, 2), signs: tuple[int, ...] = (1, 1, 1))
 
 
 def test_sound_speed_and_contrast_belong_together() -> None:
-    assert contrast_of(np.array(1450.0), WATER) == pytest.approx(0.0418, abs=1e-4)  # fat
-    assert contrast_of(np.array(1580.0), WATER) == pytest.approx(-0.1226, abs=1e-4)  # muscle
+    assert contrast_from_speed(np.array(1450.0), WATER) == pytest.approx(0.0418, abs=1e-4)  # fat
+    assert contrast_from_speed(np.array(1580.0), WATER) == pytest.approx(-0.1226, abs=1e-4)  # muscle
     speeds = np.array([343.0, 1480.0, 3000.0])
-    np.testing.assert_allclose(speed_of(contrast_of(speeds, WATER), WATER), speeds)
+    np.testing.assert_allclose(speed_from_contrast(contrast_from_speed(speeds, WATER), WATER), speeds)
 
 
 def test_speeds_are_read_from_texts() -> None:
@@ -73,7 +75,7 @@ def test_the_disc_lies_at_the_same_place_for_every_axis_order(
 ) -> None:
     write_volume(tmp_path / "labels.nrrd", body(order, signs))
     speed = read_speeds(tmp_path / "labels.nrrd", {"1": 1450.0, "2": 1580.0}, WATER)
-    region = cut_out(speed, WATER, 48)
+    region = extract_region(speed, WATER, 48)
     assert region.contrast.shape == (4, 48, 48)
     assert 20 < region.geometry.radius_mm < 23
     affine = region.geometry.image_to_ras(48)
@@ -89,23 +91,23 @@ def test_the_disc_lies_at_the_same_place_for_every_axis_order(
 def test_partial_pixels_are_means_and_the_outside_is_empty(tmp_path: Path) -> None:
     write_volume(tmp_path / "labels.nrrd", body())
     speed = read_speeds(tmp_path / "labels.nrrd", {"1": 1450.0}, WATER)
-    region = cut_out(speed, WATER, 48, radius=30.0)
-    area = region.contrast[0].sum() / contrast_of(np.array(1450.0), WATER) * (60 / 48) ** 2
+    region = extract_region(speed, WATER, 48, radius=30.0)
+    area = region.contrast[0].sum() / contrast_from_speed(np.array(1450.0), WATER) * (60 / 48) ** 2
     labels = (body().array[2] == 1).sum() * 1.25
     assert area == pytest.approx(labels, rel=0.01)
-    x, y = np.meshgrid(cell_axis(48), cell_axis(48))
+    x, y = np.meshgrid(pixel_centers(48), pixel_centers(48))
     assert not region.contrast[:, np.hypot(x, y) > 0.75].any()
 
 
 def test_slices_can_be_chosen(tmp_path: Path) -> None:
     write_volume(tmp_path / "labels.nrrd", body())
     speed = read_speeds(tmp_path / "labels.nrrd", {"1": 1450.0}, WATER)
-    region = cut_out(speed, WATER, 32, slices=(3, 5))
+    region = extract_region(speed, WATER, 32, slices=(3, 5))
     assert region.slices.tolist() == [3, 5]
     assert np.linalg.norm(region.geometry.plane_to_ras[:3, 2]) == pytest.approx(10.0)
     for slices, words in (((9,), "has 6 slices, not 9"), ((1,), "nothing but the background"), ((2, 3, 5), "equally")):
         with pytest.raises(InputError, match=words):
-            cut_out(speed, WATER, 32, slices=slices)
+            extract_region(speed, WATER, 32, slices=slices)
 
 
 def test_segments_are_known_by_name(tmp_path: Path) -> None:
@@ -131,6 +133,6 @@ def test_an_object_beyond_the_region_or_none_at_all_is_refused(tmp_path: Path) -
     write_volume(tmp_path / "labels.nrrd", body())
     speed = read_speeds(tmp_path / "labels.nrrd", {"1": 1450.0}, WATER)
     with pytest.raises(InputError, match=r"reaches 20\.\d mm from its middle, beyond the region of 15 mm"):
-        cut_out(speed, WATER, 32, radius=15.0)
+        extract_region(speed, WATER, 32, radius=15.0)
     with pytest.raises(InputError, match="nothing but the background"):
-        cut_out(read_speeds(tmp_path / "labels.nrrd", {"1": WATER}, WATER), WATER, 32)
+        extract_region(read_speeds(tmp_path / "labels.nrrd", {"1": WATER}, WATER), WATER, 32)

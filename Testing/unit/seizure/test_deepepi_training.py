@@ -16,9 +16,8 @@ from deeprecon.seizure.simulate.activities import Wearer
 from deeprecon.seizure.simulate.recordings import Period, simulate_periods, simulate_recordings
 from deeprecon.seizure.training.ensemble import train_ensemble
 from deeprecon.seizure.training.pytorch_ensemble import train_network, train_pytorch_ensemble
-from deeprecon.seizure.training.selection import selection_figure
 from deeprecon.seizure.training.split import split_users
-from deeprecon.seizure.training.training_set import TrainingSet
+from deeprecon.seizure.training.training_set import TrainingSet, selection_figure
 
 
 @pytest.fixture

@@ -9,9 +9,16 @@ import pytest
 from scipy.stats import chi2
 
 from deeprecon.seizure.measure.alarms import find_alarms
-from deeprecon.seizure.measure.confidence_intervals import count_interval, share_interval
 from deeprecon.seizure.measure.operating_points import best_threshold, operating_points, rate_at, sensitivity_at
-from deeprecon.seizure.measure.scoring import Score, Track, score_recording, score_users, total_score
+from deeprecon.seizure.measure.scoring import (
+    Score,
+    Track,
+    count_interval,
+    score_recording,
+    score_users,
+    share_interval,
+    total_score,
+)
 
 TIMES = np.arange(30.0, 3631.0, 5.0)  # an hour
 KNOWN = np.ones(len(TIMES), bool)

@@ -11,8 +11,8 @@ from deeprecon.data.errors import InputError
 from deeprecon.seizure.configuration import Config, Framework, Metric, ModelConfig
 from deeprecon.seizure.read.dataset import read_dataset, write_dataset
 from deeprecon.seizure.read.recording import Recording
-from deeprecon.seizure.training.selection import selection_figure
 from deeprecon.seizure.training.split import assign_folds, split_users
+from deeprecon.seizure.training.training_set import selection_figure
 
 MODEL = ModelConfig(Framework.PYTORCH)
 

@@ -42,7 +42,7 @@ def test_batches_are_loaded_when_they_are_reached() -> None:
     assert loaded == [2]
 
 
-def test_drawn_samples_never_come_twice() -> None:
+def test_drawn_samples_come_only_once() -> None:
     draws = RandomBatches(3, 4, np.ndarray.tolist)
     first, second = ([list(batch) for batch in draws(epoch)] for epoch in (0, 1))
     assert list(chain(*first, *second)) == list(range(24))

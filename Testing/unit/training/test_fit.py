@@ -215,7 +215,7 @@ def test_a_stop_at_once_still_leaves_usable_weights(problem: Any, make_run: Make
     assert result.best == problem.validate(model)
 
 
-def test_a_diverging_training_keeps_the_best_and_says_so(problem: Any, make_run: Make) -> None:
+def test_a_diverging_training_keeps_the_best_and_reports_it(problem: Any, make_run: Make) -> None:
     run = make_run()
     calls = 0
 

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.seizure.measure.alarms import find_alarms
-from deeprecon.seizure.measure.confidence_intervals import Interval, count_interval, share_interval
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+Interval = tuple[float, float]
 
 MARGIN_BEFORE, MARGIN_AFTER = 120.0, 10.0
 """s before and after a seizure in which an alarm counts as its detection."""
@@ -174,3 +174,21 @@ def score_users(tracks: Iterable[Track], threshold: float) -> dict[str, Score]:
 def total_score(scores: Iterable[Score]) -> Score:
     """The sum over users."""
     return sum(scores, Score())
+
+
+def share_interval(hits: int, count: int) -> Interval:
+    """95 % interval by Wilson of hits / count (Wilson 1927, J Am Stat Assoc 22:209); NaN where `count` is 0."""
+    from scipy.stats import binomtest
+
+    if not count:
+        return math.nan, math.nan
+    low, high = binomtest(hits, count).proportion_ci(method="wilson")
+    return float(low), float(high)
+
+
+def count_interval(count: int) -> Interval:
+    """Exact 95 % interval of the mean of a Poisson distribution from one count (Garwood 1936, Biometrika 28:437)."""
+    from scipy.special import gammaincinv
+
+    low = float(gammaincinv(count, 0.025)) if count else 0.0
+    return low, float(gammaincinv(count + 1, 0.975))

@@ -1,7 +1,7 @@
 """Resampling with a band limit, at arbitrary times.
 
 scipy.signal resamples onto a grid that starts with the first sample, by a rational factor. A gap may start at any time
-and a watch's rate is measured, so neither holds here.
+and a watch's rate is measured, so neither applies.
 """
 
 from __future__ import annotations

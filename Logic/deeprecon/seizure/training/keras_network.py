@@ -14,8 +14,7 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.files import atomic_path
 from deeprecon.seizure.configuration import ModelConfig
 from deeprecon.seizure.networks.deepepi_keras import Weights, get_weights, import_keras, keras_model
-from deeprecon.seizure.training.selection import selection_figure
-from deeprecon.seizure.training.training_set import TrainingSet
+from deeprecon.seizure.training.training_set import TrainingSet, selection_figure
 
 History = list[dict[str, float]]
 

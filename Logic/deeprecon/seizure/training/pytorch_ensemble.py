@@ -13,9 +13,8 @@ from deeprecon.seizure.configuration import Config, ModelConfig
 from deeprecon.seizure.networks.deepepi import DeepEpi, new_network
 from deeprecon.seizure.read.recording import Recording
 from deeprecon.seizure.training.batches import BatchSampler
-from deeprecon.seizure.training.selection import selection_figure
 from deeprecon.seizure.training.split import UserSplit
-from deeprecon.seizure.training.training_set import TrainingSet
+from deeprecon.seizure.training.training_set import TrainingSet, selection_figure
 from deeprecon.training.batches import Epoch
 from deeprecon.training.devices import seed_generators
 from deeprecon.training.fit import FitResult, FitSettings, fit

@@ -76,17 +76,12 @@ def export_onnx(network: DeepEpi, window: int, path: Path) -> float:
 @contextmanager
 def _without_warnings() -> Iterator[None]:
     """Suppress the exporter's warnings for its developers; the file is checked afterwards."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(action="ignore"):
             yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def export_keras(network: DeepEpi, window: int, path: Path) -> float:

@@ -1,4 +1,4 @@
-"""A module with a fault must fail on the host, the same module without it must pass."""
+"""A module with an inserted fault must fail on the host; the same module without it must pass."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def checkSlots(host: Any) -> None:
 
 
 def exercise(host: Any, path: Path) -> None:
-    """Clicks through the module as a test of it would; raises where anything is wrong."""
+    """Operate the module as its own test would; raises on any error."""
     import slicer
 
     widget = host.loadModule(path)
@@ -54,7 +54,7 @@ def exercise(host: Any, path: Path) -> None:
 
 
 PY = "Threshold.py"
-FAULTS = {  # name: (file, text, faulty text, part of the error)
+FAULTS = {  # name: (file, text, faulty text, pattern of the error message)
     "attribute typo": (
         PY,
         "self.ui.applyButton.toolTip =",
@@ -71,7 +71,7 @@ FAULTS = {  # name: (file, text, faulty text, part of the error)
     "wrong method name in a slot": (PY, "self.logic.process(node", "self.logic.compute(node", "compute"),
     "scene close not handled": (PY, "if self.parent.isEntered:", "if False:", "inputVolume"),
     "default outside the range": (PY, "200)] = 100", "200)] = 300", "300 is not within"),
-    "method that CTK does not publish": (
+    "method that CTK does not expose to Python": (
         PY,
         "sections.collapsed = False",
         "sections.setCollapsed(False)",
@@ -94,16 +94,16 @@ def template(tmp_path: Path) -> Path:
     return Path(shutil.copytree(TEMPLATE, tmp_path / "module"))
 
 
-def test_the_clean_module_passes(host: Any, template: Path) -> None:
+def test_the_module_without_faults_passes(host: Any, template: Path) -> None:
     exercise(host, template / "Threshold.py")
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_seeded_fault_is_detected(host: Any, template: Path, fault: str) -> None:
+def test_an_inserted_fault_is_detected(host: Any, template: Path, fault: str) -> None:
     name, old, new, message = FAULTS[fault]
     text = (template / name).read_text(encoding="utf-8")
     assert old in text
     (template / name).write_text(text.replace(old, new), encoding="utf-8")
     with pytest.raises((AssertionError, AttributeError, RuntimeError, ValueError), match=message):
         exercise(host, template / "Threshold.py")
-    host.reset()  # errors left by the fault are not failures of this test
+    host.reset()  # errors left by the fault must not fail this test
