@@ -19,7 +19,6 @@ samples. Targets: above ridge, and a smaller projection error. The projection er
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 import time
@@ -28,11 +27,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
-
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import numpy.typing as npt
 import torch
+from benchmarks.common import argument_parser, write_result
 from torch import Tensor
 
 from deeprecon.ctpa.autoencoder.fitting import AutoencoderLoss
@@ -57,7 +56,6 @@ from deeprecon.ctpa.measure.quality import ORGAN_LIMITS, organ_medians
 from deeprecon.ctpa.observe.film import standardize
 from deeprecon.ctpa.observe.projection import Geometry, expose, line_integrals
 from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
-from deeprecon.data.files import write_json
 from deeprecon.jobs.run import Run
 from deeprecon.training.batches import Batches, RandomBatches
 from deeprecon.training.devices import resolve_precision
@@ -318,7 +316,7 @@ def samples(
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__, "ctpa_synthesis")
     parser.add_argument("--training", type=int, default=500)
     parser.add_argument("--held-out", type=int, default=100)
     parser.add_argument("--autoencoder-steps", type=int, default=1500)
@@ -327,7 +325,6 @@ def main() -> int:
     parser.add_argument("--process", choices=list(PROCESSES), default="rectified-flow")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto")
-    parser.add_argument("--json", type=Path, default=Path("out/ctpa_synthesis.json"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
 
@@ -377,9 +374,8 @@ def main() -> int:
     for kind, entries in (("gate", gates), ("target", targets)):
         for name, holds in entries.items():
             print(f"{kind}: {name}: {'holds' if holds else 'FAILS'}")
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
     settings = {name: str(value) for name, value in vars(arguments).items()}
-    write_json(arguments.json, {
+    write_result(arguments.json, {
         "settings": settings,
         "methods": {name: {key: v if np.isfinite(v) else None for key, v in row.items()} for name, row in rows.items()},
         "calibration": calibration, "cpu_minutes": minutes,

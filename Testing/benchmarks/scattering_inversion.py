@@ -15,8 +15,6 @@ creates its parameters in the first forward pass. Exits with 1 if a gate does no
 
 from __future__ import annotations
 
-import argparse
-import platform
 import sys
 import tempfile
 import time
@@ -25,14 +23,12 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
-
 import numpy as np
 import torch
+from benchmarks.common import argument_parser, write_result
 from benchmarks.scattering_networks import FourierOperator, LazyBcrNet, UNet, backprojected_input
 from torch import nn
 
-from deeprecon.data.files import write_json
 from deeprecon.jobs.run import Run, SilentReporter
 from deeprecon.scattering.fit.linear import LinearInversion
 from deeprecon.scattering.fit.network import bcrnet_input
@@ -185,10 +181,9 @@ def throughput(objects: ObjectDataset, parameters: TrainParameters) -> dict[str,
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__, "scattering_inversion")
     parser.add_argument("--epochs", type=int, default=11)
     parser.add_argument("--count", type=int, default=7000, help="objects to train on")
-    parser.add_argument("--json", type=Path, default=Path("out/scattering_inversion.json"))
     arguments = parser.parse_args()
     set_up("cpu", 1, 0)
     before = time.process_time()
@@ -215,9 +210,8 @@ def main() -> int:
         "training speed": speed["ours"] >= MIN_RELATIVE_SPEED * speed["other"],
     }
     broken = [name for name, holds in gates.items() if not holds]
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    result = {"platform": platform.platform(), "rows": scores.rows, "throughput": measured, "broken": broken}
-    write_json(arguments.json, result)
+    result = {"rows": scores.rows, "throughput": measured, "broken": broken}
+    write_result(arguments.json, result)
     print(f"written to {arguments.json}")
     print(f"Gates that do not hold: {'; '.join(broken)}." if broken else "Every gate holds.")
     return 1 if broken else 0

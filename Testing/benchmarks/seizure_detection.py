@@ -12,8 +12,6 @@ Exits with 1 if a gate does not hold.
 
 from __future__ import annotations
 
-import argparse
-import platform
 import sys
 import tempfile
 import time
@@ -21,12 +19,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
-
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import torch
+from benchmarks.common import argument_parser, write_result
 
-from deeprecon.data.files import write_json
 from deeprecon.jobs.run import Run
 from deeprecon.seizure.configuration import Config, Framework, ModelConfig
 from deeprecon.seizure.fit.baseline import ALARM
@@ -196,14 +193,13 @@ def real_event(networks: list[DeepEpi], threshold: float, path: Path) -> dict[st
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__, "seizure_detection")
     parser.add_argument("--users", type=int, default=48)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--models", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", choices=["accuracy", "speed", "repeat"], help="one part; speed without training")
     parser.add_argument("--event", type=Path, help="the published event's JSON file, evaluated for information")
-    parser.add_argument("--json", type=Path, default=Path("out/seizure_detection.json"))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     found: dict[str, Any] = {}
@@ -222,8 +218,7 @@ def main() -> int:
     if arguments.only in (None, "repeat"):
         found["repeat"], more = reproducibility(arguments.threads)
         broken += more
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    write_json(arguments.json, {"platform": platform.platform(), "threads": arguments.threads, **found})
+    write_result(arguments.json, {"threads": arguments.threads, **found})
     print(f"\nWritten to {arguments.json}")
     print(f"Gates that fail: {'; '.join(broken)}." if broken else "All gates hold.")
     return 1 if broken else 0

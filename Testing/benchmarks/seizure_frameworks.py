@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -23,17 +22,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
-
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
+from benchmarks.common import LIBRARY, argument_parser, write_result
 
-from deeprecon.data.files import write_json
 from deeprecon.seizure.configuration import Config, Framework, ModelConfig
 from deeprecon.seizure.simulate.recordings import simulate_recordings
 from deeprecon.seizure.training.split import split_users
 from deeprecon.seizure.training.training_set import TrainingSet
 
-LIBRARY = Path(__file__).resolve().parents[2] / "Logic"
 MAX_DIFFERENCE = 1e-6
 
 
@@ -115,11 +112,10 @@ def run(framework: str, python: str, steps: int, threads: int) -> dict[str, Any]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__, "seizure_frameworks")
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--tensorflow-python", help="interpreter that has TensorFlow, where this one has not")
-    parser.add_argument("--json", type=Path, default=Path("out/seizure_frameworks.json"))
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -141,8 +137,7 @@ def main() -> int:
               f"{row['validation']:16.4f} {row['difference']:11.1e}", flush=True)  # fmt: skip
     if len(pairs) == 2:
         print("TensorFlow is not installed here: --tensorflow-python names a Python that has it.")
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    write_json(arguments.json, {"platform": platform.platform(), "threads": arguments.threads, "rows": rows})
+    write_result(arguments.json, {"threads": arguments.threads, "rows": rows})
     worst = max(row["difference"] for row in rows)
     holds = worst <= MAX_DIFFERENCE
     print("All gates hold." if holds else f"The frameworks differ by {worst:.1e} from the same weights.")

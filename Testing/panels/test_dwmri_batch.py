@@ -38,18 +38,17 @@ def test_the_script_exits_with_the_code_of_the_worker_and_prints_the_error(tmp_p
 def test_panel_and_batch_give_the_same_bits(host: Any, probed: Any, tmp_path: Path) -> None:
     import qt
 
-    from deeprecon.data.diffusion.files import write_dwi
+    from deeprecon.data.diffusion.files import read_dwi, write_dwi
     from deeprecon.dwmri.parameters import Method
     from deeprecon.dwmri.simulate.head import make_phantom
     from deeprecon.panels.computer.device_panel import DEVICE_SETTING
-    from deeprecon.scene.dwmri.files import read_scan
     from deeprecon.scene.dwmri.scan import node_from_scan
 
     write_dwi(tmp_path / "scan.nrrd", make_phantom((8, 16, 18), 1, ((1000.0, 8),), 20.0).noisy)
     qt.QSettings().setValue(DEVICE_SETTING, "cpu")
     widget = host.loadModule(MODULE)
     node = widget._parameterNode
-    node.inputScan = node_from_scan(read_scan(tmp_path / "scan.nrrd"), "Patient DWI")
+    node.inputScan = node_from_scan(read_dwi(tmp_path / "scan.nrrd"), "Patient DWI")
     node.settings.method = Method.PCA
     apply(host, widget)
     panel = widget.runPanel.folder / "output"

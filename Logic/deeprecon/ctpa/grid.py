@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.errors import InputError
+from deeprecon.data.formats.simpleitk import image_from_volume
 from deeprecon.data.volume import Volume
 
 Array = npt.NDArray[np.float64]
@@ -125,13 +126,10 @@ def resample(volume: Volume, grid: Grid, offset: tuple[float, float, float] = (0
     if lies_on(volume, grid) and not any(offset):
         return np.rint(np.clip(volume.array, AIR, 32767)).astype(np.int16), np.array(volume.ijk_to_ras)
     affine = grid.affine(0.5 * (corners.min(axis=0) + corners.max(axis=0)) + np.array(offset))
-    lps = np.diag([-1.0, -1.0, 1.0, 1.0])
-    image = sitk.GetImageFromArray(np.clip(volume.array, AIR, 32767).astype(np.float32))
-    _place(image, lps @ volume.ijk_to_ras)
+    image = image_from_volume(Volume(np.clip(volume.array, AIR, 32767).astype(np.float32), volume.ijk_to_ras))
     ratio = np.array(_along(volume.ijk_to_ras, grid.spacing)) / volume.spacing
     image = sitk.SmoothingRecursiveGaussian(image, (volume.spacing * np.maximum(0.01, _blur(ratio))).tolist())
-    target = sitk.Image([int(count) for count in grid.shape[::-1]], sitk.sitkFloat32)
-    _place(target, lps @ affine)
+    target = image_from_volume(Volume(np.empty(grid.shape, np.float32), affine))
     result = sitk.GetArrayFromImage(sitk.Resample(image, target, sitk.Transform(), sitk.sitkLinear, float(AIR)))
     return np.rint(np.clip(result, max(AIR, low), high)).astype(np.int16), affine
 
@@ -146,11 +144,8 @@ def resample_labels(volume: Volume, grid: Grid, affine: Array) -> npt.NDArray[np
     """Labels on the grid as `affine` places it, from the nearest voxel; 0 outside of the volume."""
     import SimpleITK as sitk
 
-    lps = np.diag([-1.0, -1.0, 1.0, 1.0])
-    image = sitk.GetImageFromArray(np.asarray(volume.array).astype(np.uint8))
-    _place(image, lps @ volume.ijk_to_ras)
-    target = sitk.Image([int(count) for count in grid.shape[::-1]], sitk.sitkUInt8)
-    _place(target, lps @ affine)
+    image = image_from_volume(Volume(np.asarray(volume.array).astype(np.uint8), volume.ijk_to_ras))
+    target = image_from_volume(Volume(np.empty(grid.shape, np.uint8), affine))
     labels: npt.NDArray[np.uint8] = sitk.GetArrayFromImage(
         sitk.Resample(image, target, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
     )
@@ -165,10 +160,3 @@ def _blur(ratio: Array) -> Array:
 def _along(ijk_to_ras: Array, spacing: tuple[float, float, float]) -> list[float]:
     """The grid's spacing along the axis of the body that each axis of a volume is nearest to."""
     return [spacing[int(np.abs(ijk_to_ras[:3, axis]).argmax())] for axis in range(3)]
-
-
-def _place(image: object, affine: Array) -> None:
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    image.SetSpacing(spacing.tolist())  # type: ignore[attr-defined]
-    image.SetDirection((affine[:3, :3] / spacing).ravel().tolist())  # type: ignore[attr-defined]
-    image.SetOrigin(affine[:3, 3].tolist())  # type: ignore[attr-defined]

@@ -33,7 +33,7 @@ from deeprecon.ctpa.parameters import SynthesizeInputs, SynthesizeParameters
 from deeprecon.ctpa.patches import Blending
 from deeprecon.ctpa.training.store import geometry_to_json
 from deeprecon.data.errors import InputError
-from deeprecon.data.formats.nifti_slabs import write_nifti_slabs
+from deeprecon.data.formats.nifti import write_nifti_slabs
 from deeprecon.data.radiograph import read_radiograph
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume

@@ -239,7 +239,7 @@ def _geometry(
         difference = abs((parameters.radius or stated.radius_mm) - stated.radius_mm)
         if difference > _K_TOLERANCE * stated.radius_mm:
             raise InputError(
-                f"{measured.name} states a radius of {stated.radius_mm:g} mm, --radius says {parameters.radius:g} mm.",
+                f"{measured.name} states a radius of {stated.radius_mm:g} mm, --radius is {parameters.radius:g} mm.",
                 "Leave out --radius.",
             )
         return stated, ()

@@ -1,4 +1,4 @@
-"""A small data set, and a way to run the verbs on it."""
+"""Simulated far fields and fixtures that run the verbs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def measured() -> FarFieldData:
 
 @pytest.fixture(scope="session")
 def data(measured: FarFieldData, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same as a file; nobody writes there."""
+    """The same as a file; read-only."""
     path = tmp_path_factory.mktemp("scattering") / "data.h5"
     write_far_fields(path, measured, "T-matrix")
     return path

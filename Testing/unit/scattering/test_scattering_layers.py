@@ -1,4 +1,4 @@
-"""The layers against the operators they stand for: shifts, blocks, bands, and wavelets that reconstruct."""
+"""Network layers: padding, reshaping, kernels, locally connected layers, wavelets and hierarchical networks."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def axes(dim: int) -> tuple[int, ...]:
 
 
 @pytest.mark.parametrize("dim", DIMENSIONS)
-def test_periodic_padding_continues_with_the_other_end(dim: int) -> None:
+def test_periodic_padding_wraps_around(dim: int) -> None:
     x = noise(2, 3, *[5] * dim)
     padded = PeriodicPad(dim, 2)(x)
     index = torch.arange(-2, 7) % 5
@@ -63,7 +63,7 @@ def test_reshaping_to_channels_and_back_is_the_identity_in_both_orders(dim: int)
 
 
 @pytest.mark.parametrize("dim", DIMENSIONS)
-def test_channels_of_a_block_are_ordered_by_place_then_channel(dim: int) -> None:
+def test_channels_of_a_block_are_ordered_by_position_then_channel(dim: int) -> None:
     w, channels = 3, 2
     x = noise(1, channels, *[6] * dim)
     blocks = ReshapeT(dim, w)(x)
@@ -131,7 +131,7 @@ def test_local_layers_with_equal_weights_everywhere_are_the_convolutions(dim: in
     torch.testing.assert_close(local(x), shared(x), rtol=0, atol=1e-13)
 
 
-def test_a_local_kernel_depends_on_the_place_and_a_convolution_cannot() -> None:
+def test_a_local_kernel_is_not_shift_invariant() -> None:
     layer = LocalKernel([6], 1, 1, 3).double()
     x = noise(1, 1, 6)
     assert float((layer(torch.roll(x, 1, 2)) - torch.roll(layer(x), 1, 2)).detach().abs().max()) > 1e-3

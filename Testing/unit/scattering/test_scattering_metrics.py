@@ -1,4 +1,4 @@
-"""Figures of images against values worked out by hand."""
+"""Image scores and the loss, compared with values computed by hand."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_rings_count_by_their_area() -> None:
     np.testing.assert_allclose(psnr(found, truth), 10 * np.log10(1 / (0.01 * 3 / 16)), rtol=1e-12)
 
 
-def test_the_empty_image_scores_one_and_its_figures_stand_beside() -> None:
+def test_the_empty_image_has_an_error_of_one_and_scores_of_its_own() -> None:
     truth = disc_images()
     found = image_scores(0.9 * truth, truth)
     np.testing.assert_allclose(found["relative_l2_empty"], 1.0)
@@ -58,7 +58,7 @@ def test_the_loss_is_the_metric() -> None:
     np.testing.assert_allclose(loss.numpy(), relative_l2(found, truth), rtol=1e-6)
 
 
-def test_a_nearly_empty_object_does_not_rule_the_loss() -> None:
+def test_a_nearly_empty_object_does_not_dominate_the_loss() -> None:
     truth = torch.zeros(1, 16, 8)
     found = torch.full((1, 16, 8), 0.1, requires_grad=True)
     loss = relative_error(found, truth, floor=0.2)

@@ -1,4 +1,4 @@
-"""The wave physics against its own laws and against independent solutions."""
+"""Forward solvers and linear operators: conservation laws, independent solutions, coordinates."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def relative(found: np.ndarray, expected: np.ndarray) -> float:
 # ---- the exact solver
 
 
-def test_source_and_receiver_can_be_exchanged(exact: np.ndarray) -> None:
+def test_reciprocity(exact: np.ndarray) -> None:
     back = (np.arange(128) + 64) % 128
     np.testing.assert_allclose(exact, exact.T[back][:, back], rtol=0, atol=1e-12)
 
 
-def test_no_energy_is_lost(exact: np.ndarray) -> None:
+def test_scattering_operator_is_unitary(exact: np.ndarray) -> None:
     """The scattering operator of a lossless scatterer is unitary."""
     step = 2 * math.pi / 128
     operator = np.eye(128) + np.exp(0.25j * math.pi) * math.sqrt(K / (2 * math.pi)) * exact * step
@@ -71,7 +71,7 @@ def test_the_optical_theorem_holds(exact: np.ndarray) -> None:
     np.testing.assert_allclose(scattered, forward, rtol=1e-12)
 
 
-def test_one_disc_in_the_middle_is_the_series_of_mie() -> None:
+def test_centered_disc_equals_the_mie_series() -> None:
     a, q = 0.4, 0.5
     n, inner = np.arange(-40, 41), K * math.sqrt(1.5)
     j, dj, h, dh = (f(n, K * a) for f in (special.jv, special.jvp, special.hankel1, special.h1vp))
@@ -83,7 +83,7 @@ def test_one_disc_in_the_middle_is_the_series_of_mie() -> None:
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
 
 
-def test_moving_the_scene_multiplies_by_a_phase(exact: np.ndarray) -> None:
+def test_translation_multiplies_the_far_field_by_a_phase(exact: np.ndarray) -> None:
     shift = (0.11, -0.07)
     moved = tuple(Ellipse(e.x + shift[0], e.y + shift[1], e.a, e.b, e.contrast) for e in SCENE)
     phase = np.exp(-1j * K * (np.cos(ANGLES) * shift[0] + np.sin(ANGLES) * shift[1]))
@@ -91,7 +91,7 @@ def test_moving_the_scene_multiplies_by_a_phase(exact: np.ndarray) -> None:
     np.testing.assert_allclose(found, phase[:, None] * exact * phase.conj()[None], rtol=0, atol=1e-12)
 
 
-def test_weak_contrast_scatters_once() -> None:
+def test_weak_contrast_approaches_the_born_approximation() -> None:
     """The gap to the Born approximation falls with the contrast, to first order."""
     axis = pixel_centers(200)
     born = BornOperator(K, axis, ANGLES[:8], ANGLES[:8])
@@ -114,7 +114,7 @@ def test_overlapping_discs_and_ellipses_are_refused() -> None:
             disc_far_field(K, scene, ANGLES, ANGLES)
 
 
-def test_random_discs_lie_apart_inside_the_unit_disc() -> None:
+def test_random_discs_are_separate_and_inside_the_unit_disc() -> None:
     rng = np.random.default_rng(0)
     scenes = [random_discs(rng) for _ in range(200)]
     assert {len(scene) for scene in scenes} == {1, 2, 3}
@@ -146,7 +146,7 @@ def test_smooth_contrast_converges_spectrally() -> None:
     assert relative(solved(48), solved(72)) < 1e-6
 
 
-def test_all_directions_at_once_is_each_by_itself() -> None:
+def test_solving_all_directions_at_once_equals_solving_each() -> None:
     axis = pixel_centers(32)
     q = rasterize_square(SCENE, axis)
     solver = VolumeIntegral(8.0, axis, double=True)
@@ -156,7 +156,7 @@ def test_all_directions_at_once_is_each_by_itself() -> None:
     assert together.residual <= 1e-10
 
 
-def test_no_scatterer_no_scattered_wave() -> None:
+def test_far_field_without_contrast_is_zero() -> None:
     axis = pixel_centers(16)
     assert not VolumeIntegral(8.0, axis).far_field(np.zeros((16, 16)), ANGLES[:4], ANGLES[:4]).any()
 
@@ -201,7 +201,7 @@ def test_both_linear_operators_agree() -> None:
     assert relative(polar, to_midpoint(direct)) < 1e-2
 
 
-def test_the_factor_is_that_of_the_far_field() -> None:
+def test_born_factor_is_that_of_weak_discs() -> None:
     weak = disc_far_field(K, (disc(0, 0, 0.2, 1e-6),), np.zeros(1), np.zeros(1))[0, 0] / 1e-6
     assert abs(weak / born_factor(K) - math.pi * 0.04) < 1e-5
 
@@ -244,18 +244,18 @@ def test_linear_inversions_of_strong_contrast_have_the_known_errors() -> None:
 # ---- coordinates
 
 
-def test_midpoint_and_offset_go_back(exact: np.ndarray) -> None:
+def test_midpoint_transform_is_invertible(exact: np.ndarray) -> None:
     np.testing.assert_allclose(from_midpoint(to_midpoint(exact)), exact, rtol=0, atol=1e-13)
 
 
-def test_turning_the_object_shifts_the_midpoint(exact: np.ndarray) -> None:
+def test_rotating_the_object_shifts_the_midpoint(exact: np.ndarray) -> None:
     step = 2 * math.pi / 128
     moved = disc_far_field(K, rotated(SCENE, 5 * step), ANGLES, ANGLES)
     np.testing.assert_allclose(to_midpoint(moved), np.roll(to_midpoint(exact), 5, axis=0), rtol=0, atol=1e-12)
 
 
-def test_half_a_step_is_reached_without_error(exact: np.ndarray) -> None:
-    """Odd offsets have midpoints between the directions: held against the solver at those very angles."""
+def test_midpoints_between_directions_are_exact(exact: np.ndarray) -> None:
+    """Odd offsets have midpoints between the directions; the solver computes the far field at those angles."""
     step = 2 * math.pi / 128
     m = np.arange(0, 128, 16) * step
     direct = disc_far_field(K, SCENE, m + step / 2, m - step / 2)
@@ -263,7 +263,7 @@ def test_half_a_step_is_reached_without_error(exact: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("k", [2.0, 8.0, 16.0])
-def test_orders_that_no_wave_has_are_noise(k: float) -> None:
+def test_removing_noise_orders_keeps_far_fields_and_reduces_noise(k: float) -> None:
     rim = (disc(0.75, 0.0, 0.25, 0.8), disc(-0.5, -0.55, 0.25, 0.8))  # reaches as far as anything can
     found = disc_far_field(k, rim, ANGLES, ANGLES)
     assert relative(remove_noise_orders(found, k), found) < 1e-5
@@ -282,7 +282,7 @@ def test_directions_are_resampled_without_error(n: int, exact: np.ndarray) -> No
     np.testing.assert_allclose(resample_directions(given, start, n), wanted, rtol=0, atol=1e-8)
 
 
-def test_too_few_directions_are_told() -> None:
+def test_too_few_directions_have_a_high_order_share() -> None:
     few = directions(24)
     assert high_order_share(disc_far_field(K, SCENE, few, few)) > 1e-2
     enough = directions(required_directions(K))
@@ -290,7 +290,7 @@ def test_too_few_directions_are_told() -> None:
     assert high_order_share(disc_far_field(K, SCENE, enough, enough)) < 1e-10
 
 
-def test_polar_and_square_images_hold_the_same_picture() -> None:
+def test_polar_and_square_images_are_equivalent() -> None:
     axis = pixel_centers(64)
     x, y = np.meshgrid(axis, axis)
     scene = (disc(0.3, -0.2, 0.4, 1.0), disc(-0.3, 0.4, 0.25, -0.5))

@@ -148,7 +148,7 @@ def test_volumes_have_the_size_of_the_region_and_lie_around_its_middle(data: Pat
     np.testing.assert_allclose(difference.array, np.asarray(volume.array) - np.asarray(truth.array), atol=1e-6)
 
 
-def test_a_size_that_nobody_stated_is_told(data: Path, done: Done, warnings_of: Callable[[Path], str]) -> None:
+def test_an_assumed_radius_gives_a_warning(data: Path, done: Done, warnings_of: Callable[[Path], str]) -> None:
     assert "a radius of 50 mm is taken" in warnings_of(done("reconstruct", inputs={"data": data}, misfits=0))
 
 
@@ -178,7 +178,7 @@ def test_export_writes_sound_speeds(data: Path, done: Done, refused: Callable[..
 # ---- training and the network
 
 
-def test_training_beats_the_linear_inversions_and_says_so(trained: Path, result_of: Any) -> None:
+def test_training_beats_the_linear_inversions_and_reports_both(trained: Path, result_of: Any) -> None:
     figures = result_of(trained)["metrics"]
     rows = {(row["method"], row["objects"]): row for row in read_table(trained / "metrics.csv")}
     linear = min(float(row["relative_l2"]) for (method, _), row in rows.items() if method.startswith(("tik", "back")))
@@ -201,7 +201,7 @@ def test_the_split_is_fixed_by_the_seed_and_no_object_is_in_two_sets(trained: Pa
     assert not np.array_equal(sets["train"], split_objects(50, 0.8, 3)["train"])
 
 
-def test_the_bundle_says_what_it_is_valid_for(trained: Path) -> None:
+def test_the_bundle_states_its_validity(trained: Path) -> None:
     bundle = read_bundle(trained / "bundle", "scattering")
     assert bundle.parameters["k"] == 3.0
     assert "k = 3" in bundle.metadata["valid_for"]
@@ -242,7 +242,7 @@ def test_training_goes_on_from_a_bundle(trained: Path, data: Path, done: Done) -
     assert not np.array_equal(images[1], images[0])
 
 
-def test_an_interrupted_training_ends_as_an_unbroken_one(data: Path, tmp_path: Path, monkeypatch: Any) -> None:
+def test_an_interrupted_training_gives_the_same_weights(data: Path, tmp_path: Path, monkeypatch: Any) -> None:
     settings = {**SMALL, "epochs": 4, "noise": 10.0, "second_stage": 0.5}
 
     def job(name: str) -> Path:
@@ -271,7 +271,7 @@ def test_an_interrupted_training_ends_as_an_unbroken_one(data: Path, tmp_path: P
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
-def test_a_network_that_is_worse_than_linear_inversion_says_so(
+def test_a_network_worse_than_linear_inversion_gives_a_warning(
     data: Path, done: Done, warnings_of: Callable[[Path], str], result_of: Any
 ) -> None:
     output = done("train", inputs={"data": data}, **{**SMALL, "epochs": 2})
@@ -302,7 +302,7 @@ def test_a_limited_aperture_is_refused(trained: Path, data: Path, tmp_path: Path
     assert "limited aperture is not supported" in refused("reconstruct", inputs=inputs, method="bcrnet")
 
 
-def test_data_far_from_those_of_the_training_are_told(
+def test_data_unlike_the_training_data_give_a_warning(
     trained: Path, done: Done, warnings_of: Callable[[Path], str]
 ) -> None:
     weak = done("phantom", "weak", count=2, k=3.0, contrast_min=0.001, contrast_max=0.002)
@@ -326,7 +326,7 @@ def test_a_damaged_bundle_is_refused(trained: Path, data: Path, tmp_path: Path, 
     assert "changed or damaged" in refused("reconstruct", inputs=inputs, method="bcrnet")
 
 
-def test_training_refuses_what_it_cannot_learn_from(
+def test_training_refuses_unsuitable_data(
     trained: Path, data: Path, measured: FarFieldData, tmp_path: Path, refused: Callable[..., str]
 ) -> None:
     write_far_fields(tmp_path / "blind.h5", FarFieldData(measured.far_field, measured.k), "test")

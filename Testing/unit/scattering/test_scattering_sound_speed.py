@@ -1,4 +1,4 @@
-"""From labels and sound speeds to the contrast inside of a disc, at the right place."""
+"""Sound speeds of labels, and the contrast and position of slices inside the measured region."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def body(order: tuple[int, ...] = (0, 1, 2), signs: tuple[int, ...] = (1, 1, 1))
     return Volume(labels.transpose(2, 1, 0).astype(np.uint8), affine, "body")
 
 
-def test_sound_speed_and_contrast_belong_together() -> None:
+def test_contrast_from_sound_speed_and_back() -> None:
     assert contrast_from_speed(np.array(1450.0), WATER) == pytest.approx(0.0418, abs=1e-4)  # fat
     assert contrast_from_speed(np.array(1580.0), WATER) == pytest.approx(-0.1226, abs=1e-4)  # muscle
     speeds = np.array([343.0, 1480.0, 3000.0])

@@ -1,4 +1,4 @@
-"""Far-field files: the layout of Desai et al. with its traps, round trips, and whatever may be wrong with them."""
+"""Far-field files: the layout of Desai et al., round trips, invalid content; noise and network inputs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def exact(scene: Scene, theta: np.ndarray, region: float = REGION) -> np.ndarray
 def as_the_generator_writes(
     path: Path, n: int = 40, grid: int = 30, empty: int = 0, scenes: tuple[Scene, ...] = SCENES
 ) -> Path:
-    """A file as Desai et al. write it: end point repeated, samples last, room that was never filled."""
+    """A file as Desai et al. write it: end point repeated, samples last, `empty` unfilled samples."""
     angles = np.linspace(-math.pi, math.pi, n)
     axis = np.linspace(-1, 1, grid)
     x, y = np.meshgrid(axis, axis)
@@ -75,7 +75,7 @@ def test_rows_of_the_image_are_y_and_become_the_angle_of_the_polar_image(tmp_pat
     assert middle == pytest.approx(math.atan2(0.2, 0.3), abs=0.05)
 
 
-def test_room_that_was_never_filled_is_left_out_and_told(tmp_path: Path) -> None:
+def test_unfilled_samples_are_left_out_with_a_note(tmp_path: Path) -> None:
     found = read_far_fields(as_the_generator_writes(tmp_path / "file.h5", empty=3))
     assert len(found) == 2
     assert "3 of 5 samples are empty" in found.notes[0]
@@ -87,7 +87,7 @@ def test_samples_can_be_limited(tmp_path: Path) -> None:
     assert len(read_far_fields(as_the_generator_writes(tmp_path / "file.h5"), limit=1)) == 1
 
 
-def test_a_larger_region_counts_in_its_own_radius(tmp_path: Path) -> None:
+def test_wave_number_and_far_field_are_scaled_to_the_radius_of_the_region(tmp_path: Path) -> None:
     """Twice the length unit: half the wave number, the same object."""
     path = as_the_generator_writes(tmp_path / "file.h5")
     with h5py.File(path, "a") as file:
@@ -139,7 +139,7 @@ def test_the_truth_of_other_rings_comes_from_the_image(measured: FarFieldData) -
     np.testing.assert_allclose(found, known, rtol=0.06)
 
 
-# ---- whatever may be wrong
+# ---- invalid files
 
 
 def change(path: Path, how: Callable[[Any], None]) -> Path:
@@ -209,7 +209,9 @@ def both(make: Callable[[np.ndarray], np.ndarray]) -> Callable[[Any], None]:
         (attribute(radius_mm=30.0, plane_to_ras="here"), "plane_to_ras is damaged"),
     ],
 )
-def test_wrong_files_are_refused_in_words(how: Callable[[Any], None], words: str | None, tmp_path: Path) -> None:
+def test_invalid_files_are_refused_with_a_message(
+    how: Callable[[Any], None], words: str | None, tmp_path: Path
+) -> None:
     path = change(as_the_generator_writes(tmp_path / "file.h5"), how)
     if words is None:  # objects that scatter nothing are possible, though odd
         assert "conservation" not in " ".join(read_far_fields(path).notes)
@@ -247,12 +249,12 @@ def test_what_is_no_hdf5_file_is_refused(content: bytes, tmp_path: Path) -> None
         both(lambda values: 3 * values),
     ],
 )
-def test_another_wave_number_convention_scale_or_a_missing_part_is_told(how: Any, tmp_path: Path) -> None:
+def test_violated_energy_conservation_gives_a_note(how: Any, tmp_path: Path) -> None:
     path = change(as_the_generator_writes(tmp_path / "file.h5"), how)
     assert "conservation of energy" in " ".join(read_far_fields(path).notes)
 
 
-def test_too_few_directions_are_told(tmp_path: Path) -> None:
+def test_too_few_directions_give_a_note(tmp_path: Path) -> None:
     path = as_the_generator_writes(tmp_path / "file.h5", n=9)
     assert "8 directions are few for k = 8.48528" in " ".join(read_far_fields(path).notes)
 
