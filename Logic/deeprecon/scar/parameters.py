@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from deeprecon.data.errors import InputError
-from deeprecon.jobs.parameters import Range, check_ranges
+from deeprecon.jobs.parameters import Parameters, Range
 from deeprecon.scar.thresholds import parse_threshold
 
 
@@ -107,14 +107,12 @@ class MeshFormat(Enum):
     PLY = "ply"
 
 
-class _Settings:
-    """Settings of a verb."""
+class _CutoffParameters(Parameters):
+    """Settings with the fields cutoff and core_cutoff."""
 
     def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used; empty when they can."""
-        values = vars(self)
-        reasons = check_ranges(self)
-        if values.get("core_cutoff", 1.0) < values.get("cutoff", 0.0):
+        reasons = super().validate()
+        if vars(self)["core_cutoff"] < vars(self)["cutoff"]:
             reasons.append("the probability for scar core lies below that for scar: the core is a part of the scar")
         return reasons
 
@@ -137,7 +135,7 @@ class ReconstructInputs:
 
 
 @dataclass(frozen=True)
-class ReconstructParameters(_Settings):
+class ReconstructParameters(_CutoffParameters):
     """Settings of `scar reconstruct`."""
 
     method: Annotated[Method, "how scar is reconstructed between the slices"] = Method.FIELD
@@ -173,7 +171,6 @@ class ReconstructParameters(_Settings):
     density: Annotated[float, Range(0.9, 1.2, "g/ml"), "density of myocardium, for the mass"] = 1.05
 
     def validate(self) -> list[str]:
-        """As all settings; also the threshold rules."""
         reasons = super().validate()
         for text in (self.threshold, *filter(None, (self.core_threshold,))):
             try:
@@ -194,7 +191,7 @@ class PhantomInputs:
 
 
 @dataclass(frozen=True)
-class PhantomParameters(_Settings):
+class PhantomParameters(Parameters):
     """Settings of `scar phantom`."""
 
     lesion: Annotated[Lesion, "scar of the analytic ventricle"] = Lesion.INFARCT
@@ -210,7 +207,6 @@ class PhantomParameters(_Settings):
     dicom: Annotated[bool, "write the LGE images as a DICOM series too"] = False
 
     def validate(self) -> list[str]:
-        """As all settings; also the slabs."""
         reasons = super().validate()
         if self.thickness > self.spacing:
             reasons.append("the thickness exceeds the spacing: the slabs of one stack must not overlap")
@@ -226,7 +222,7 @@ class EvaluateInputs:
 
 
 @dataclass(frozen=True)
-class EvaluateParameters(_Settings):
+class EvaluateParameters(Parameters):
     """Settings of `scar evaluate`."""
 
     cutoff: Annotated[float, Range(0.01, 0.99), "probability above which a node counts as scar"] = 0.5
@@ -240,7 +236,7 @@ class ExportInputs:
 
 
 @dataclass(frozen=True)
-class ExportParameters(_Settings):
+class ExportParameters(_CutoffParameters):
     """Settings of `scar export`; the node order is kept in every format."""
 
     format: Annotated[MeshFormat, "openCARP gets .pts, .elem with tags, .lon and .dat"] = MeshFormat.OPENCARP
@@ -260,7 +256,7 @@ class TrainInputs:
 
 
 @dataclass(frozen=True)
-class TrainParameters(_Settings):
+class TrainParameters(Parameters):
     """Settings of `scar train`, each as in `scar reconstruct`."""
 
     network: Annotated[MlpSize, "layers and width"] = MlpSize.SMALL
@@ -278,7 +274,7 @@ class ApplyInputs:
 
 
 @dataclass(frozen=True)
-class ApplyParameters(_Settings):
+class ApplyParameters(_CutoffParameters):
     """Settings of `scar apply`, each as in `scar reconstruct`."""
 
     mesh_unit: Annotated[Unit, "length unit of the mesh file; auto: the only one that fits"] = Unit.AUTO
@@ -297,5 +293,5 @@ class ImportInputs:
 
 
 @dataclass(frozen=True)
-class ImportParameters(_Settings):
+class ImportParameters(Parameters):
     """`scar import-checkpoint` has no settings."""

@@ -1,4 +1,4 @@
-"""Words and widgets of the scar panel that no parameter link brings: choices, segments by name, the threshold."""
+"""Labels of the scar panel, and its widgets without a parameter link: segment and threshold selectors."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class ThresholdSelector:
         spinBox.connect("valueChanged(double)", self._onNumber)
 
     def show(self, threshold: str) -> None:
-        """Show a threshold; a rule that a script made up is left to the run, which says what is wrong."""
+        """Show a threshold; an unknown rule, as a script may set, is left to the check of the run."""
         rule, _colon, number = threshold.partition(":")
         blocked = [(widget, widget.blockSignals(True)) for widget in (self._combo, self._spinBox)]
         if rule in RULES:
