@@ -38,11 +38,11 @@ from torch import Tensor
 from deeprecon.ctpa.autoencoder.fitting import AutoencoderLoss
 from deeprecon.ctpa.autoencoder.network import AUTOENCODERS, Autoencoder
 from deeprecon.ctpa.diffusion.denoiser import DenoiserShape, parameter_count, rays
-from deeprecon.ctpa.diffusion.fitting import DenoisingLoss, LatentSamples, latent_statistics, left_over
-from deeprecon.ctpa.diffusion.guidance import closer
-from deeprecon.ctpa.diffusion.posterior_mean import cross_fitted, fit_expectation
+from deeprecon.ctpa.diffusion.fitting import DenoisingLoss, NoisyLatents, latent_statistics, residual_deviation
+from deeprecon.ctpa.diffusion.guidance import sart_step
+from deeprecon.ctpa.diffusion.posterior_mean import cross_fitted_deviations, fit_posterior_mean
 from deeprecon.ctpa.diffusion.processes import PROCESSES, sample
-from deeprecon.ctpa.diffusion.residual import ExpectingDenoiser
+from deeprecon.ctpa.diffusion.residual import ResidualDenoiser
 from deeprecon.ctpa.diffusion.ridge import fit_ridge
 from deeprecon.ctpa.grid import HIGH, LOW, Grid, to_hu, to_network
 from deeprecon.ctpa.measure.metrics import (
@@ -86,7 +86,7 @@ class Cases:
 
 @dataclass(frozen=True, eq=False)
 class Latent:
-    """A case of `LatentSamples`."""
+    """A case of `NoisyLatents`."""
 
     values: Volumes
     geometry: Geometry = GEOMETRY
@@ -192,9 +192,9 @@ def judged(result: Volumes, held_out: Cases, classify: Callable[[Volumes], Volum
 
 
 def guided(result: Volumes, held_out: Cases) -> Volumes:
-    """Each CT a step closer to its X-ray."""
+    """Each CT a step sart_step to its X-ray."""
     rounded, seen = np.rint(np.clip(result, LOW, HIGH)).astype(np.int16), np.ones(held_out.exposed.shape[1:], bool)
-    return np.stack([closer(hu, x, seen, GRID, GEOMETRY) for hu, x in zip(rounded, held_out.exposed, strict=True)])
+    return np.stack([sart_step(hu, x, seen, GRID, GEOMETRY) for hu, x in zip(rounded, held_out.exposed, strict=True)])
 
 
 # ---- baselines
@@ -268,20 +268,20 @@ def samples(
     shift, scale = latent_statistics(cases)
     standardized = (latents - shift) / scale
     mean = standardized.mean(dim=0)
-    expectation = fit_expectation(xrays, standardized - mean, mean, run.seed)
-    crossed = cross_fitted(xrays, standardized - mean, run.seed)
-    left = left_over(cases, expectation, crossed, shift, scale, grid)
+    expectation = fit_posterior_mean(xrays, standardized - mean, mean, run.seed)
+    crossed = cross_fitted_deviations(xrays, standardized - mean, run.seed)
+    left = residual_deviation(cases, expectation, crossed, shift, scale, grid)
     scale, crossed = scale * left, crossed / left
     expectation.divide(left)
 
     way = PROCESSES[process]
     torch.manual_seed(run.seed)
     shape = DenoiserShape(autoencoder.shape.latent, WIDTHS, 1, 32)
-    denoiser = ExpectingDenoiser(shape, FACTOR, expectation, way)
-    loader = LatentSamples(
+    denoiser = ResidualDenoiser(shape, FACTOR, expectation, way)
+    loader = NoisyLatents(
         cases, xrays, crossed, shift, scale, grid, way, 0.1, 0, shape.divisor, batch, run.seed
     )  # fmt: skip
-    kept = LatentSamples(
+    kept = NoisyLatents(
         cases[:32], xrays[:32], crossed[:32], shift, scale, grid, way, 0.0, 0, shape.divisor, batch, run.seed
     ).held_out(32)
     fabric = make_fabric(run.device, run.precision)

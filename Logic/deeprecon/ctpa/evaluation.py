@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deeprecon.ctpa.grid import PREVIEW, Grid, Hu, lies_on, resample, resample_labels
+from deeprecon.ctpa.grid import PREVIEW, Grid, Hu, is_on_grid, resample, resample_labels
 from deeprecon.ctpa.measure.metrics import (
     body_mask,
     cardiothoracic_ratio,
-    implausible,
+    implausible_organs,
     lung_litres,
     mae,
     organ_hu,
@@ -24,7 +24,7 @@ from deeprecon.ctpa.measure.metrics import (
     vessel_recall,
 )
 from deeprecon.ctpa.observe.alignment import find_shift
-from deeprecon.ctpa.observe.film import xray_of
+from deeprecon.ctpa.observe.film import standardized_xray
 from deeprecon.ctpa.observe.projection import Geometry, Image, line_integrals
 from deeprecon.ctpa.parameters import EvaluateInputs, EvaluateParameters, SynthesizeParameters
 from deeprecon.ctpa.patches import Windows
@@ -55,7 +55,7 @@ def evaluate(inputs: EvaluateInputs, parameters: EvaluateParameters, run: Run) -
     run.reporter.status("Reading the volumes")
     synthetic = read_volume(inputs.ct)
     grid = Grid(_shape(synthetic))
-    if not lies_on(synthetic, grid):
+    if not is_on_grid(synthetic, grid):
         grid = PREVIEW
         run.reporter.warning(f"{synthetic.name} does not have the voxels of a synthetic CT and is resampled.")
     hu, _ = resample(synthetic, grid)
@@ -86,7 +86,7 @@ def evaluate(inputs: EvaluateInputs, parameters: EvaluateParameters, run: Run) -
             raise InputError(f"{labels.name} does not lie on the voxels of {true.name}.", "Give the labels of that CT.")
         placed = resample_labels(labels, grid, affine)
         organs = organ_hu(hu, placed)
-        for text in implausible(organs):
+        for text in implausible_organs(organs):
             run.reporter.warning(f"In the synthetic CT {text}.")
         figures |= {f"{name}_hu": value for name, value in organs.items()}
         figures |= {f"truth_{name}_hu": value for name, value in organ_hu(truth, placed).items()}
@@ -135,7 +135,7 @@ def _xray(
     A synthetic CT lies where its X-ray does, so that it is the true one that must be moved.
     """
     radiograph = read_radiograph(path)
-    xray, geometry = xray_of(radiograph, settings, grid)
+    xray, geometry = standardized_xray(radiograph, settings, grid)
     for note in xray.notes:
         run.reporter.warning(f"{radiograph.name}: {note}")
     (up, left), fit = find_shift(xray, line_integrals(truth, grid, geometry), grid, geometry)

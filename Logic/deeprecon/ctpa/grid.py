@@ -18,7 +18,7 @@ FIELD = (358.0, 358.0, 365.0)
 AIR = -1000
 LOW, HIGH = -1000, 1000
 """HU that the networks see; beyond them values are clipped."""
-LEAST_COVER = 0.5
+MIN_COVERAGE = 0.5
 """Share of the field of view, along every axis, that a scan must fill; a smaller one is a crop."""
 
 
@@ -70,7 +70,7 @@ FULL = Grid((608, 512, 512))
 PREVIEW = Grid((304, 256, 256))
 PRESETS = {"preview": PREVIEW, "full": FULL}
 """By the value of `parameters.Preset`."""
-SEED = Grid((604, 512, 512))
+PUBLISHED = Grid((604, 512, 512))
 """The grid of the published patch training, for comparison only: 604 does not divide by 8."""
 
 
@@ -115,14 +115,14 @@ def resample(volume: Volume, grid: Grid, offset: tuple[float, float, float] = (0
         )
     corners = volume.to_ras(np.array(np.meshgrid(*[(-0.5, count - 0.5) for count in volume.n])).reshape(3, -1).T)
     extent = np.ptp(corners, axis=0)
-    if (extent < LEAST_COVER * np.array(grid.field)).any():
+    if (extent < MIN_COVERAGE * np.array(grid.field)).any():
         size = " x ".join(f"{value:.0f}" for value in extent)
         raise InputError(
             f"{volume.name} covers {size} mm of the {grid.field[0]:.0f} x {grid.field[1]:.0f} x {grid.field[2]:.0f} mm "
             "of a chest: it is a crop.",
             "Give the whole scan.",
         )
-    if lies_on(volume, grid) and not any(offset):
+    if is_on_grid(volume, grid) and not any(offset):
         return np.rint(np.clip(volume.array, AIR, 32767)).astype(np.int16), np.array(volume.ijk_to_ras)
     affine = grid.affine(0.5 * (corners.min(axis=0) + corners.max(axis=0)) + np.array(offset))
     lps = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -136,7 +136,7 @@ def resample(volume: Volume, grid: Grid, offset: tuple[float, float, float] = (0
     return np.rint(np.clip(result, max(AIR, low), high)).astype(np.int16), affine
 
 
-def lies_on(volume: Volume, grid: Grid) -> bool:
+def is_on_grid(volume: Volume, grid: Grid) -> bool:
     """Whether a volume has the grid's voxels, wherever its middle is; such a one is never resampled."""
     axes = np.abs(volume.ijk_to_ras[:3, :3] - grid.affine()[:3, :3]).max()
     return volume.array.shape == grid.shape and float(axes) < 1e-4

@@ -18,22 +18,22 @@ BASE = 0.55e9
 """Bytes of Python with PyTorch, of what it loads while it computes, and of the report."""
 COPIES = 4.5
 """Tensors of a layer's size that are there at once while it is computed."""
-SMALLEST_WINDOW = 16
+MIN_WINDOW = 16
 """Latent voxels of the smallest window in which a latent is denoised."""
 TILES = (16, 8, 4, 2)
 """Latent voxels of a tile along each axis, tried from the largest."""
-RIM = 2
+TILE_MARGIN = 2
 """Latent voxels, or more, that a tile is wider on each side."""
 TILE_BYTES = 0.7e9
 """Most memory of a tile: larger ones are hardly faster."""
-USABLE = 0.9
+MEMORY_SHARE = 0.9
 """Share of the free memory that is taken."""
 COMPRESSED = 0.6
 """Size of a written volume, at most, over that of its int16 voxels."""
 
 
 @dataclass(frozen=True)
-class Need:
+class ResourceEstimate:
     """What a run takes, in bytes.
 
     Attributes:
@@ -64,7 +64,7 @@ def coarser(preset: Preset) -> int:
     return {Preset.FULL: 0, Preset.PREVIEW: 1}[preset]
 
 
-def need(parameters: SynthesizeParameters, card: Mapping[str, Any], itemsize: int = 4) -> Need:
+def need(parameters: SynthesizeParameters, card: Mapping[str, Any], itemsize: int = 4) -> ResourceEstimate:
     """What a synthesis takes.
 
     Args:
@@ -78,7 +78,7 @@ def need(parameters: SynthesizeParameters, card: Mapping[str, Any], itemsize: in
     drawn, windowed = (
         batch * COPIES * 2 * width * itemsize * float(np.prod([min(count, side or count) for count in latent]))
         + (8 * card["denoiser"]["latent"] * voxels if side else 0)
-        for side in (parameters.window, min(parameters.window or SMALLEST_WINDOW, SMALLEST_WINDOW))
+        for side in (parameters.window, min(parameters.window or MIN_WINDOW, MIN_WINDOW))
     )
     level = coarser(parameters.preset)
     large, small = (
@@ -87,7 +87,7 @@ def need(parameters: SynthesizeParameters, card: Mapping[str, Any], itemsize: in
     size = float(np.prod(volume_shape(parameters, card))) * 2
     shown = 6 * size / 8  # the copy that is checked, and what its check takes
     files = COMPRESSED * size * (parameters.samples + (2 if parameters.samples > 1 else 1))
-    return Need(
+    return ResourceEstimate(
         memory=BASE + max(drawn, large, shown),
         least=BASE + max(windowed, small, shown),
         disk=size * parameters.samples + files,
@@ -108,7 +108,7 @@ def decoding_bytes(card: Mapping[str, Any], level: int, tile: int, itemsize: int
     last = len(widths) - 1
     split = min(level + 2, last)
     features = widths[split] * itemsize * float(np.prod(latent)) * 8 ** (last - split)
-    inside = float(np.prod([min(count, tile + 2 * RIM) for count in latent])) * 8 ** (last - level)
+    inside = float(np.prod([min(count, tile + 2 * TILE_MARGIN) for count in latent])) * 8 ** (last - level)
     return float(max(COPIES * features, features + COPIES * widths[level] * itemsize * inside))
 
 
@@ -118,12 +118,12 @@ def best_tile(card: Mapping[str, Any], level: int, itemsize: int, free: float = 
     fitting = [
         tile
         for tile in TILES
-        if decoding_bytes(card, level, tile, itemsize) <= min(max(features, TILE_BYTES), USABLE * free)
+        if decoding_bytes(card, level, tile, itemsize) <= min(max(features, TILE_BYTES), MEMORY_SHARE * free)
     ]
     return fitting[0] if fitting else TILES[-1]
 
 
-def in_words(estimate: Need) -> str:
+def describe_estimate(estimate: ResourceEstimate) -> str:
     """Such as "about 2.1 GB of memory (1.4 GB at least), 0.8 GB of disk"."""
     return (
         f"about {estimate.memory / 1e9:.1f} GB of memory ({estimate.least / 1e9:.1f} GB at least), "

@@ -17,16 +17,16 @@ from deeprecon.ctpa.grid import Grid, Hu
 from deeprecon.ctpa.measure.quality import (
     DEMONSTRATOR,
     STATEMENTS,
-    Light,
+    QualityLevel,
     ProjectionCheck,
     Reason,
     check_projection,
     geometry_doubts,
-    judge,
+    assess_quality,
     organ_medians,
 )
-from deeprecon.ctpa.measure.survey import Survey
-from deeprecon.ctpa.memory import Need, coarser, in_words, need, volume_shape
+from deeprecon.ctpa.measure.survey import VolumeSummary
+from deeprecon.ctpa.memory import ResourceEstimate, coarser, describe_estimate, estimate_resources, volume_shape
 from deeprecon.ctpa.observe.projection import Geometry, Image
 from deeprecon.ctpa.parameters import SynthesizeInputs, SynthesizeParameters
 from deeprecon.ctpa.patches import Blending
@@ -43,7 +43,7 @@ from deeprecon.training.bundle import Bundle, read_bundle
 from deeprecon.training.hardware import memory
 
 if TYPE_CHECKING:
-    from deeprecon.ctpa.diffusion.ensemble import Decoded
+    from deeprecon.ctpa.diffusion.ensemble import DecodedSample
     from deeprecon.ctpa.diffusion.model import Model
     from deeprecon.ctpa.observe.film import XrayImage
 
@@ -79,21 +79,21 @@ def synthesize_one(inputs: SynthesizeInputs, parameters: SynthesizeParameters, r
     radiograph = read_radiograph(inputs.xray)
     bundle = read_bundle(inputs.bundle or demonstrator(), "ctpa")
     check_bundle(bundle, parameters)
-    estimate = need(parameters, bundle.parameters, ITEMSIZE[run.precision])
+    estimate = estimate_resources(parameters, bundle.parameters, ITEMSIZE[run.precision])
     check_resources(estimate, run)
 
     from deeprecon.ctpa.diffusion.ensemble import latent_grid, mean_slabs, spread_slabs
     from deeprecon.ctpa.diffusion.model import load_model
-    from deeprecon.ctpa.observe.film import xray_of
+    from deeprecon.ctpa.observe.film import standardized_xray
 
     model = load_model(bundle, run.device)
     lattice = latent_grid(bundle.parameters)
     grid = Grid(volume_shape(parameters, bundle.parameters), lattice.field)
     factor = model.denoiser.factor
     detector = Grid((lattice.shape[0] * factor, lattice.shape[1] * factor, lattice.shape[2] * factor), lattice.field)
-    xray, geometry = xray_of(radiograph, parameters, detector)
+    xray, geometry = standardized_xray(radiograph, parameters, detector)
     distance = model.distance(_batch(xray.image, run.device))
-    run.reporter.status(f"Drawing {_count(parameters.samples, 'sample')}; this takes {in_words(estimate)}")
+    run.reporter.status(f"Drawing {_count(parameters.samples, 'sample')}; this takes {describe_estimate(estimate)}")
 
     with _scratch(run) as folder:
         decoded = _draw(model, xray, lattice, detector, geometry, parameters, folder, run, begun)
@@ -111,7 +111,7 @@ def synthesize_one(inputs: SynthesizeInputs, parameters: SynthesizeParameters, r
     organs = organ_medians(mean.coarse, mean.coarse_grid)
     seams = mean.seam_ratio(decoded[-1].windows)
     doubts = geometry_doubts(geometry, model.geometries)
-    light, reasons = judge(check, organs, seams, distance, model.thresholds, xray.notes, doubts, model.phantoms)
+    light, reasons = assess_quality(check, organs, seams, distance, model.thresholds, xray.notes, doubts, model.phantoms)
     for reason in reasons:
         run.reporter.warning(reason.text)
     outputs |= _write_check(check, mean.coarse_grid, run.output)
@@ -161,7 +161,7 @@ def check_bundle(bundle: Bundle, parameters: SynthesizeParameters) -> None:
         )
 
 
-def check_resources(estimate: Need, run: Run) -> None:
+def check_resources(estimate: ResourceEstimate, run: Run) -> None:
     """Refuse a run that memory or disk do not suffice for.
 
     Raises:
@@ -192,14 +192,14 @@ def _draw(
     folder: Path,
     run: Run,
     begun: float,
-) -> list[Decoded]:
+) -> list[DecodedSample]:
     """All samples that were done before the run was asked to stop.
 
     Raises:
         Stopped: none was.
     """
     from deeprecon.ctpa.diffusion.ensemble import draw_sample
-    from deeprecon.ctpa.diffusion.guidance import toward_xray
+    from deeprecon.ctpa.diffusion.guidance import projection_correction
     from deeprecon.ctpa.diffusion.sampling import SamplingPlan
 
     level = coarser(parameters.preset)
@@ -208,14 +208,14 @@ def _draw(
         Blending(parameters.blending.value),
     )  # fmt: skip
     share = _denoising_share(parameters, level)
-    decoded: list[Decoded] = []
+    decoded: list[DecodedSample] = []
     for number in range(parameters.samples):
         start, end = (0.95 * (number + edge) / parameters.samples for edge in (0, 1))
         part = Part(run.reporter, start, end, begun)
         run.reporter.status(f"Sample {number + 1} of {parameters.samples}, seed {run.seed + number}")
         correct = None
         if parameters.projection_guidance:
-            correct = toward_xray(model, xray.image, xray.covered, detector, geometry)
+            correct = projection_correction(model, xray.image, xray.covered, detector, geometry)
         seed = run.seed + number
         try:
             decoded.append(
@@ -235,8 +235,8 @@ def _denoising_share(parameters: SynthesizeParameters, level: int) -> float:
 
 
 def _write_mean(
-    decoded: list[Decoded], mean: Iterator[Hu], grid: Grid, shrink: int, run: Run
-) -> tuple[dict[str, Path], Survey]:
+    decoded: list[DecodedSample], mean: Iterator[Hu], grid: Grid, shrink: int, run: Run
+) -> tuple[dict[str, Path], VolumeSummary]:
     """ct.nii.gz, and every sample; a single sample is the mean."""
     from deeprecon.ctpa.diffusion.ensemble import slabs
 
@@ -254,9 +254,9 @@ def _write_mean(
     return outputs, survey
 
 
-def _write(path: Path, planes: Iterator[Hu], grid: Grid, shrink: int, threads: int) -> Survey:
+def _write(path: Path, planes: Iterator[Hu], grid: Grid, shrink: int, threads: int) -> VolumeSummary:
     """Write a volume slab by slab, and look at it meanwhile."""
-    survey = Survey(grid, shrink)
+    survey = VolumeSummary(grid, shrink)
 
     def passing() -> Iterator[Hu]:
         for slab in planes:
@@ -281,9 +281,9 @@ def _write_check(check: ProjectionCheck, grid: Grid, folder: Path) -> dict[str, 
 def _report(
     figures: Mapping[str, Any],
     check: ProjectionCheck,
-    mean: Survey,
-    spread: Survey | None,
-    light: Light,
+    mean: VolumeSummary,
+    spread: VolumeSummary | None,
+    light: QualityLevel,
     reasons: list[Reason],
     phantoms: bool,
     settings: Mapping[str, Any],

@@ -15,7 +15,7 @@ from deeprecon.ctpa.autoencoder.network import (
     encode_tiled,
     tiles,
 )
-from deeprecon.ctpa.grid import FULL, PREVIEW, SEED, Grid, to_hu, to_network
+from deeprecon.ctpa.grid import FULL, PREVIEW, PUBLISHED, Grid, to_hu, to_network
 from deeprecon.ctpa.parameters import AutoencoderName
 from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
 
@@ -150,7 +150,7 @@ def test_the_latent_is_smaller_than_the_volume():
         latent = FULL.coarser(shape.factor)
         assert shape.latent * np.prod(latent.shape) <= np.prod(FULL.shape) / 8
     with pytest.raises(ValueError, match="does not divide"):
-        SEED.coarser(8)
+        PUBLISHED.coarser(8)
 
 
 def test_an_autoencoder_learns_both_resolutions_at_once():

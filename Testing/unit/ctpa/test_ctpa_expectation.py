@@ -8,16 +8,16 @@ from torch import Tensor
 
 from deeprecon.ctpa.diffusion.denoiser import DenoiserShape, rays
 from deeprecon.ctpa.diffusion.posterior_mean import (
-    FINEST,
-    FINEST_MEAN,
-    Expectation,
-    coarsened,
-    cross_fitted,
-    fit_expectation,
-    interpolated,
+    MAX_DEVIATION_VOXELS,
+    MAX_MEAN_VOXELS,
+    PosteriorMean,
+    downsampled,
+    cross_fitted_deviations,
+    fit_posterior_mean,
+    interpolate_axes,
 )
 from deeprecon.ctpa.diffusion.processes import PROCESSES
-from deeprecon.ctpa.diffusion.residual import ExpectingDenoiser
+from deeprecon.ctpa.diffusion.residual import ResidualDenoiser
 from deeprecon.ctpa.grid import FULL, PREVIEW, Grid
 from deeprecon.ctpa.observe.projection import Geometry
 
@@ -34,22 +34,22 @@ def cases(count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     return (hidden @ patterns).view(count, 1, 24, 16), (curved @ solids).view(count, 2, 12, 8, 8)
 
 
-def fitted(count: int, seed: int = 0, rank: int = 64) -> Expectation:
+def fitted(count: int, seed: int = 0, rank: int = 64) -> PosteriorMean:
     xrays, latents = cases(count)
     mean = latents.mean(dim=0)
-    return fit_expectation(xrays, latents - mean, mean, seed, rank, rank)
+    return fit_posterior_mean(xrays, latents - mean, mean, seed, rank, rank)
 
 
-def expected(model: Expectation, components: Tensor) -> Tensor:
+def expected(model: PosteriorMean, components: Tensor) -> Tensor:
     return model.volume(model.deviation(components), rays(GRID, Geometry()).axes)
 
 
 @pytest.fixture(scope="module")
-def expectation() -> Expectation:
+def expectation() -> PosteriorMean:
     return fitted(120, rank=4)
 
 
-def test_a_curved_relation_is_learned_from_few_cases(expectation: Expectation) -> None:
+def test_a_curved_relation_is_learned_from_few_cases(expectation: PosteriorMean) -> None:
     xrays, latents = cases(50, seed=1)
     error = (expected(expectation, expectation(xrays)) - latents).square().mean()
     linear = expected(expectation, expectation.image_components(xrays) @ expectation.linear) - latents
@@ -57,7 +57,7 @@ def test_a_curved_relation_is_learned_from_few_cases(expectation: Expectation) -
     assert error < 0.3 * linear.square().mean()
 
 
-def test_an_xray_unlike_any_other_is_not_followed_beyond_what_was_learned(expectation: Expectation) -> None:
+def test_an_xray_unlike_any_other_is_not_followed_beyond_what_was_learned(expectation: PosteriorMean) -> None:
     """Trap: a regression goes on in straight lines, and draws chests of 10 dB after the X-ray of another clinic."""
     xrays, _ = cases(50, seed=1)
     usual, strange = (expected(expectation, expectation(scale * xrays)).flatten(1).norm(dim=1) for scale in (1, 20))
@@ -78,14 +78,14 @@ def test_a_fit_is_the_same_for_the_same_seed_and_leaves_the_generators_alone() -
 def test_what_is_expected_of_a_case_does_not_depend_on_that_case() -> None:
     """Trap: a denoiser that sees fitted values in training trusts them too much afterwards."""
     xrays, latents = cases(10)
-    crossed = latents.mean(dim=0) + cross_fitted(xrays, latents - latents.mean(dim=0), 0)
+    crossed = latents.mean(dim=0) + cross_fitted_deviations(xrays, latents - latents.mean(dim=0), 0)
     latents[7] += 100
-    again = latents.mean(dim=0) + cross_fitted(xrays, latents - latents.mean(dim=0), 0)
+    again = latents.mean(dim=0) + cross_fitted_deviations(xrays, latents - latents.mean(dim=0), 0)
     torch.testing.assert_close(crossed[7], again[7], rtol=1e-3, atol=1e-3)
     assert (crossed - again).abs().amax() > 1
 
 
-def test_a_dividing_scale_divides_what_is_expected(expectation: Expectation) -> None:
+def test_a_dividing_scale_divides_what_is_expected(expectation: PosteriorMean) -> None:
     xrays, own = cases(30)[0], fitted(30)
     whole = expected(own, own(xrays))
     scale = torch.tensor([2.0, 4.0]).view(-1, 1, 1, 1)
@@ -93,7 +93,7 @@ def test_a_dividing_scale_divides_what_is_expected(expectation: Expectation) -> 
     torch.testing.assert_close(expected(own, own(xrays)), whole / scale)
 
 
-def test_an_unlike_xray_has_an_unlike_embedding(expectation: Expectation) -> None:
+def test_an_unlike_xray_has_an_unlike_embedding(expectation: PosteriorMean) -> None:
     usual = expectation.embedding(cases(50, seed=2)[0])
     odd = expectation.embedding(cases(1)[0].flip(3))[0]
     distance = ((odd - usual.mean(dim=0)) / usual.std(dim=0)).square().mean().sqrt()
@@ -104,43 +104,43 @@ def test_interpolation_follows_a_plane_and_a_window_is_part_of_the_whole() -> No
     coarse, fine = Grid((6, 4, 4)), Grid((24, 16, 16))
     k, j, i = rays(coarse, Geometry()).axes
     plane = (2 * k[:, None, None] - j[None, :, None] + 3 * i[None, None, :])[None, None]
-    whole = interpolated(plane, rays(fine, Geometry()).axes)[0, 0]
+    whole = interpolate_axes(plane, rays(fine, Geometry()).axes)[0, 0]
     k, j, i = rays(fine, Geometry()).axes
     wanted = 2 * k[:, None, None] - j[None, :, None] + 3 * i[None, None, :]
     inner = (slice(2, -2),) * 3  # beyond the outermost centers it stays as it is
     torch.testing.assert_close(whole[inner], wanted[inner])
     where = (slice(4, 20), slice(0, 8), slice(6, 14))
-    torch.testing.assert_close(interpolated(plane, rays(fine, Geometry(), where).axes)[0, 0], whole[where])
+    torch.testing.assert_close(interpolate_axes(plane, rays(fine, Geometry(), where).axes)[0, 0], whole[where])
 
 
 def test_the_expected_latent_is_coarse_and_the_same_for_both_presets() -> None:
     assert PREVIEW.coarser(4).shape == FULL.coarser(8).shape == (76, 64, 64)
-    assert coarsened(torch.zeros(2, 76, 64, 64), FINEST_MEAN).shape == (2, 38, 32, 32)
-    assert coarsened(torch.zeros(2, 76, 64, 64), FINEST).shape == (2, 26, 22, 22)
+    assert downsampled(torch.zeros(2, 76, 64, 64), MAX_MEAN_VOXELS).shape == (2, 38, 32, 32)
+    assert downsampled(torch.zeros(2, 76, 64, 64), MAX_DEVIATION_VOXELS).shape == (2, 26, 22, 22)
     small = torch.randn(2, 14, 12, 12)
-    assert torch.equal(coarsened(small, FINEST), small)
+    assert torch.equal(downsampled(small, MAX_DEVIATION_VOXELS), small)
 
 
 @pytest.mark.parametrize("name", list(PROCESSES))
-def test_the_process_stays_one_on_latents(name: str, expectation: Expectation) -> None:
-    """Moving latent and expectation alike moves what is foretold as the process says, and nothing else."""
+def test_the_process_stays_one_on_latents(name: str, expectation: PosteriorMean) -> None:
+    """Moving latent and expectation alike moves what is predicted as the process says, and nothing else."""
     process = PROCESSES[name]
     torch.manual_seed(0)
-    denoiser = ExpectingDenoiser(SHAPE, 2, expectation, process).eval()
+    denoiser = ResidualDenoiser(SHAPE, 2, expectation, process).eval()
     with torch.no_grad():
         denoiser.enter.weight[:, SHAPE.latent :] = 0  # it does not look at the expectation itself
         x, t, moved = torch.randn(2, 2, 12, 8, 8), torch.tensor([0.3, 0.8]), torch.randn(2, 2, 12, 8, 8)
         features, where = torch.randn(2, 4, 12, 8), rays(GRID, Geometry())
         scale, _ = process.scales(t.view(-1, 1, 1, 1, 1))
-        plain = denoiser.denoise_beside(x, t, features, where, torch.zeros_like(moved))
-        result = denoiser.denoise_beside(x + scale * moved, t, features, where, moved)
-    foretold = process.target(moved, torch.zeros_like(moved), t.view(-1, 1, 1, 1, 1))
-    torch.testing.assert_close(result - plain, foretold, rtol=1e-4, atol=1e-4)
+        plain = denoiser.denoise_residual(x, t, features, where, torch.zeros_like(moved))
+        result = denoiser.denoise_residual(x + scale * moved, t, features, where, moved)
+    predicted = process.target(moved, torch.zeros_like(moved), t.view(-1, 1, 1, 1, 1))
+    torch.testing.assert_close(result - plain, predicted, rtol=1e-4, atol=1e-4)
 
 
-def test_without_an_xray_the_mean_is_expected(expectation: Expectation) -> None:
+def test_without_an_xray_the_mean_is_expected(expectation: PosteriorMean) -> None:
     torch.manual_seed(0)
-    denoiser = ExpectingDenoiser(SHAPE, 2, expectation, PROCESSES["rectified-flow"]).eval()
+    denoiser = ResidualDenoiser(SHAPE, 2, expectation, PROCESSES["rectified-flow"]).eval()
     xrays, where = cases(2)[0], rays(GRID, Geometry())
     x, t = torch.randn(2, 2, 12, 8, 8), torch.full((2,), 0.5)
     with torch.no_grad():
@@ -149,5 +149,5 @@ def test_without_an_xray_the_mean_is_expected(expectation: Expectation) -> None:
         torch.testing.assert_close(
             denoiser.features(xrays, torch.tensor([True, False])), torch.cat([null[:1], features[1:]])
         )
-        wanted = denoiser.denoise_beside(x, t, null[:, :4], where, torch.zeros_like(x))
+        wanted = denoiser.denoise_residual(x, t, null[:, :4], where, torch.zeros_like(x))
         torch.testing.assert_close(denoiser.denoise(x, t, null, where), wanted)

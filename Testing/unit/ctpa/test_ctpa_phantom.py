@@ -50,7 +50,7 @@ def test_chests_are_anatomically_right_and_repeat():
         hu, labels = draw_grid(make_anatomy(seed), GRID)
         organs = metrics.organ_hu(hu, labels)
         assert {"lung", "heart", "vessel", "bone", "muscle"} <= set(organs)
-        assert metrics.implausible(organs) == []
+        assert metrics.implausible_organs(organs) == []
         _, y, x = GRID.axes()
         place = np.argwhere(labels == Label.HEART).mean(axis=0)
         assert x[int(place[2])] > 0 > y[int(place[1])]  # to the left and front
@@ -190,7 +190,7 @@ def test_seams_show_and_hann_hides_them_even_where_the_anatomy_is_wrong():
 
 
 def test_organs_of_wrong_hu_are_named():
-    assert metrics.implausible({"lung": -850.0, "bone": 30.0}) == ["bone has a median of 30 HU, expected 150 to 1000"]
+    assert metrics.implausible_organs({"lung": -850.0, "bone": 30.0}) == ["bone has a median of 30 HU, expected 150 to 1000"]
 
 
 # ---- ridge regression

@@ -10,7 +10,7 @@ import pytest
 
 from deeprecon.ctpa.grid import PRESETS, PREVIEW, Grid
 from deeprecon.ctpa.measure.metrics import body_mask
-from deeprecon.ctpa.observe.film import condition_image, geometry_of
+from deeprecon.ctpa.observe.film import film_on_detector, acquisition_geometry
 from deeprecon.ctpa.training.store import Store
 from deeprecon.data.radiograph import read_radiograph
 from deeprecon.data.tables import read_table, write_table
@@ -38,7 +38,7 @@ def needs(*paths):
 def test_a_monochrome1_jpeg2000_film_without_pixel_spacing_goes_in():
     radiograph = read_radiograph(FILM)
     assert (radiograph.image.shape, radiograph.view, radiograph.spacing) == ((1955, 1841), "PA", None)
-    found = condition_image(radiograph, geometry_of(radiograph.view), PREVIEW)
+    found = film_on_detector(radiograph, acquisition_geometry(radiograph.view), PREVIEW)
     assert "taken as 0.220 mm" in " ".join(found.notes)
     assert found.image.shape == (304, 256)
     upper, lower = found.image[180:230], found.image[20:60]  # rows grow towards the head

@@ -10,7 +10,7 @@ from torch import nn
 from deeprecon.ctpa.diffusion import sampling
 from deeprecon.ctpa.diffusion.denoiser import Denoiser, DenoiserShape
 from deeprecon.ctpa.diffusion.processes import PROCESSES
-from deeprecon.ctpa.diffusion.sampling import SamplingPlan, denoise_latent, denoising_bytes, places
+from deeprecon.ctpa.diffusion.sampling import SamplingPlan, denoise_latent, denoising_bytes, compute_setups
 from deeprecon.ctpa.grid import Grid
 from deeprecon.ctpa.observe.projection import Geometry
 from deeprecon.ctpa.patches import Blending
@@ -165,7 +165,7 @@ def test_shorter_numbers_come_after_the_smallest_windows(run):
 def test_the_cpu_comes_last(run, monkeypatch):
     monkeypatch.setattr(sampling, "free_memory", lambda device: None)
     gpu = Run(run.folder, run.output, "cuda:0", 1, "fp32", 0, run.reporter)
-    found = [str(place) for place in places(StandIn().shape, GRID, SamplingPlan(2), gpu)]
+    found = [str(place) for place in compute_setups(StandIn().shape, GRID, SamplingPlan(2), gpu)]
     assert found[0] == "the whole latent at once, fp32, on cuda:0"
     assert found[-1].endswith("on cpu")
     kinds = [("bf16" in text, "cpu" in text) for text in found]
@@ -189,10 +189,10 @@ def test_what_does_not_fit_the_free_memory_is_not_tried(run, monkeypatch):
     need = [denoising_bytes(shape, grid, window, 1, "fp32") for window in (0, 48, 16)]
     assert need == sorted(need, reverse=True)
     assert denoising_bytes(shape, grid, 0, 2, "bf16") == need[0]
-    monkeypatch.setattr(sampling, "free_memory", lambda device: need[1] / sampling.USABLE * 1.01)
-    assert next(places(shape, grid, SamplingPlan(2), run)).window == 48
+    monkeypatch.setattr(sampling, "free_memory", lambda device: need[1] / sampling.MEMORY_SHARE * 1.01)
+    assert next(compute_setups(shape, grid, SamplingPlan(2), run)).window == 48
     monkeypatch.setattr(sampling, "free_memory", lambda device: 10 * need[0])
-    assert next(places(shape, grid, SamplingPlan(2), run)).window == 0
+    assert next(compute_setups(shape, grid, SamplingPlan(2), run)).window == 0
 
 
 def test_a_run_that_is_asked_to_stop_stops_at_the_next_step(run):

@@ -13,7 +13,7 @@ import pytest
 
 from deeprecon.ctpa.grid import AIR, PRESETS, Grid
 from deeprecon.ctpa.observe.alignment import find_shift
-from deeprecon.ctpa.observe.film import XrayImage, condition_image, standardize
+from deeprecon.ctpa.observe.film import XrayImage, film_on_detector, standardize
 from deeprecon.ctpa.observe.projection import Beam, Geometry, View, expose, line_integrals
 from deeprecon.ctpa.read.manifest import read_manifest, split_patients
 from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
@@ -168,7 +168,7 @@ def test_every_slice_is_kept_though_the_last_cube_is_not_full(prepared):
 
 def test_a_given_xray_is_kept_and_a_missing_one_projected_and_said(prepared, files, warnings_of):
     first, second = Store.open(prepared).cases()[:2]
-    expected = condition_image(read_radiograph(files / "xray.nii.gz"), Geometry(), GRID).image
+    expected = film_on_detector(read_radiograph(files / "xray.nii.gz"), Geometry(), GRID).image
     np.testing.assert_allclose(first.xray(), expected, atol=1e-3)
     assert not first.projected
     assert second.projected

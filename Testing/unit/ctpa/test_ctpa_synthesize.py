@@ -18,9 +18,9 @@ from deeprecon.ctpa.autoencoder.network import Autoencoder, AutoencoderShape
 from deeprecon.ctpa.diffusion import ensemble as samples
 from deeprecon.ctpa.diffusion.denoiser import DenoiserShape
 from deeprecon.ctpa.diffusion.model import METHOD, autoencoder_card, denoiser_card
-from deeprecon.ctpa.diffusion.posterior_mean import Expectation, ExpectationShape
+from deeprecon.ctpa.diffusion.posterior_mean import PosteriorMean, PosteriorMeanShape
 from deeprecon.ctpa.diffusion.processes import PROCESSES
-from deeprecon.ctpa.diffusion.residual import ExpectingDenoiser
+from deeprecon.ctpa.diffusion.residual import ResidualDenoiser
 from deeprecon.ctpa.grid import FIELD, Grid
 from deeprecon.ctpa.measure.quality import DEMONSTRATOR
 from deeprecon.ctpa.memory import need
@@ -43,9 +43,9 @@ def make_bundle(folder: Path, method: str = METHOD, **changes: object) -> Path:
     """An untrained model whose layers are all awake."""
     torch.manual_seed(1)
     autoencoder = Autoencoder(AutoencoderShape((2, 4, 4, 8), 3))
-    expected = ExpectationShape((28, 24), 5, 3, (14, 12, 12), (7, 6, 6), 4, 8)
+    expected = PosteriorMeanShape((28, 24), 5, 3, (14, 12, 12), (7, 6, 6), 4, 8)
     process = "rectified-flow"
-    denoiser = ExpectingDenoiser(DenoiserShape(3, (4, 8), 1, 4), 4, Expectation(expected), PROCESSES[process])
+    denoiser = ResidualDenoiser(DenoiserShape(3, (4, 8), 1, 4), 4, PosteriorMean(expected), PROCESSES[process])
     with torch.no_grad():
         for model in (autoencoder, denoiser):
             for values in (*model.parameters(), *model.buffers()):
@@ -452,7 +452,7 @@ def test_estimates_grow_with_what_is_asked_for(bundle):
     drawn = [need(SynthesizeParameters(samples=1, window=window), card | {"denoiser": WIDE}) for window in (0, 32, 8)]
     assert [each.memory for each in drawn] == sorted((each.memory for each in drawn), reverse=True)
     assert all(each.least <= each.memory for each in drawn)
-    assert "GB of memory" in needs.in_words(full)
+    assert "GB of memory" in needs.describe_estimate(full)
 
 
 def test_tiles_become_smaller_with_the_memory(bundle):

@@ -20,7 +20,7 @@ from deeprecon.ctpa.autoencoder.fitting import AutoencoderLoss, PhantomPatches, 
 from deeprecon.ctpa.autoencoder.loss import Adversary
 from deeprecon.ctpa.autoencoder.network import Autoencoder, AutoencoderShape
 from deeprecon.ctpa.diffusion.denoiser import DENOISERS
-from deeprecon.ctpa.diffusion.fitting import DenoisingLoss, LatentSamples, latent_statistics
+from deeprecon.ctpa.diffusion.fitting import DenoisingLoss, NoisyLatents, latent_statistics
 from deeprecon.ctpa.diffusion.model import load_autoencoder, load_model
 from deeprecon.ctpa.diffusion.processes import PROCESSES
 from deeprecon.ctpa.encoders.pretrained import CARDS, Layout
@@ -28,7 +28,7 @@ from deeprecon.ctpa.grid import FIELD, PRESETS, Grid
 from deeprecon.ctpa.observe.projection import Geometry, View
 from deeprecon.ctpa.parameters import TrainAutoencoderParameters, TrainDiffusionParameters
 from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
-from deeprecon.ctpa.training.plan import extrapolated, widened
+from deeprecon.ctpa.training.plan import extrapolate_linear, scaled_widths
 from deeprecon.ctpa.training.store import Store
 from deeprecon.data.files import sha256
 from deeprecon.data.tables import read_table, write_table
@@ -173,7 +173,7 @@ def latent_samples(**changes):
         "deviations": torch.zeros(9, 2, 12, 8, 8), "shift": 0 * ones, "scale": ones, "grid": Grid((12, 8, 8)),
         "process": PROCESSES["rectified-flow"], "withheld": 0.25, "patch": 0, "divisor": 4, "group": 4, "seed": 0,
     }  # fmt: skip
-    return LatentSamples(**(values | changes))
+    return NoisyLatents(**(values | changes))
 
 
 def test_a_latent_comes_with_its_own_xray_and_a_batch_has_one_geometry():
@@ -388,9 +388,9 @@ def test_the_width_of_a_denoiser_is_a_setting_that_its_bundle_knows(done, traine
 
 def test_widths_keep_their_proportions_and_their_heads():
     large = DENOISERS["large"]
-    assert widened(large.widths, 0) == widened(large.widths, 112) == large.widths
+    assert scaled_widths(large.widths, 0) == scaled_widths(large.widths, 112) == large.widths
     for width in (8, 24, 64):
-        widths = widened(large.widths, width)
+        widths = scaled_widths(large.widths, width)
         assert widths[0] == width
         assert widths[-1] % large.heads == 0
         assert widths[1] == 2 * width
@@ -451,8 +451,8 @@ def test_a_training_that_is_stopped_leaves_the_best_model_so_far(verb, method, s
 
 
 def test_the_need_of_a_large_sample_follows_from_two_small_ones():
-    assert extrapolated((1.0, 2.0), (13.0, 16.0), 100.0) == pytest.approx(310.0)
-    assert extrapolated((2.0, 2.0), (6.0, 6.0), 100.0) == pytest.approx(300.0)
+    assert extrapolate_linear((1.0, 2.0), (13.0, 16.0), 100.0) == pytest.approx(310.0)
+    assert extrapolate_linear((2.0, 2.0), (6.0, 6.0), 100.0) == pytest.approx(300.0)
 
 
 # ---- traps
@@ -493,7 +493,7 @@ def test_a_bundle_holds_the_averaged_weights(kind, done, trained, figures_of, mo
 
 @pytest.mark.parametrize("verb", ["train-autoencoder", "train-diffusion"])
 def test_a_loss_that_is_not_a_number_is_refused_and_leaves_no_bundle(verb, error_of, trained, monkeypatch):
-    """Trap: a loss of 0 in its place, or noise in place of what is foretold, with which it trains on."""
+    """Trap: a loss of 0 in its place, or noise in place of what is predicted, with which it trains on."""
     kind = AutoencoderLoss if verb == "train-autoencoder" else DenoisingLoss
     forward = kind.forward
     monkeypatch.setattr(kind, "forward", lambda self, batch: forward(self, batch) * float("nan"))

@@ -15,17 +15,17 @@ from deeprecon.ctpa.measure.quality import (
     NO_EMBOLI,
     RESEARCH_ONLY,
     STATEMENTS,
-    Light,
+    QualityLevel,
     ProjectionCheck,
     Thresholds,
     check_projection,
     geometry_doubts,
     image_ssim,
-    judge,
-    limit_of,
+    assess_quality,
+    prediction_limit,
     organ_medians,
 )
-from deeprecon.ctpa.measure.survey import Survey
+from deeprecon.ctpa.measure.survey import VolumeSummary
 from deeprecon.ctpa.observe.projection import Beam, Geometry, View, expose, line_integrals
 from deeprecon.ctpa.patches import Windows
 from deeprecon.ctpa.simulate.chests import Label, draw_grid, make_anatomy
@@ -142,7 +142,7 @@ def test_a_survey_of_slabs_is_that_of_the_whole(chests):
     hu = chests[2][0]
     surveys = []
     for planes in (4, 10, 76):
-        survey = Survey(GRID)
+        survey = VolumeSummary(GRID)
         for first in range(0, 76, planes):
             survey.add(hu[first : first + planes])
         surveys.append(survey)
@@ -157,7 +157,7 @@ def test_a_survey_of_slabs_is_that_of_the_whole(chests):
 
 
 def test_the_copy_of_a_full_volume_is_its_mean_over_cubes():
-    survey = Survey(FULL, 2)
+    survey = VolumeSummary(FULL, 2)
     slab = np.random.default_rng(0).integers(-1000, 1000, (2, 512, 512)).astype(np.int16)
     for _ in range(304):
         survey._sums = [total * 0 for total in survey._sums]
@@ -176,7 +176,7 @@ def test_seams_are_told_from_smooth_volumes_and_from_a_decoders_own_pattern():
     windows = Windows((16, 16, 16), (6, 6, 6), (5, 5, 5))
 
     def ratio(volume):
-        survey = Survey(Grid((64, 64, 64)))
+        survey = VolumeSummary(Grid((64, 64, 64)))
         survey.add(np.rint(volume).astype(np.int16))
         return survey.seam_ratio(windows)
 
@@ -185,7 +185,7 @@ def test_seams_are_told_from_smooth_volumes_and_from_a_decoders_own_pattern():
     assert ratio(smooth) == pytest.approx(1, abs=0.1)
     assert ratio(torn) > ratio(smooth) + 0.1
     assert seam_ratio(smooth, Windows((64, 64, 64), (24, 24, 24), (20, 20, 20))) > 1.5  # the pattern taken for seams
-    assert Survey(Grid((64, 64, 64))).seam_ratio(Windows((16, 16, 16), (16, 16, 16), (16, 16, 16))) == 1
+    assert VolumeSummary(Grid((64, 64, 64))).seam_ratio(Windows((16, 16, 16), (16, 16, 16), (16, 16, 16))) == 1
 
 
 # ---- traffic light
@@ -199,7 +199,7 @@ def check_of(nrmse):
 def light_of(
     nrmse=0.1, organs=None, seams=1.0, distance=1.0, thresholds=LIMITS, notes=(), doubts=(), demonstrator=False
 ):
-    return judge(check_of(nrmse), GOOD | (organs or {}), seams, distance, thresholds, notes, doubts, demonstrator)
+    return assess_quality(check_of(nrmse), GOOD | (organs or {}), seams, distance, thresholds, notes, doubts, demonstrator)
 
 
 @pytest.mark.parametrize("count", [3, 9, 60])
@@ -207,32 +207,32 @@ def test_a_limit_from_a_few_cases_is_passed_by_one_of_a_hundred_others(count):
     """Trap: the largest of nine held-out cases, or their 99th percentile, is passed by every tenth."""
     rng = np.random.default_rng(count)
     figures = np.exp(rng.normal(-2, 0.2, (20_000, count + 1)))
-    passed = np.mean([row[-1] > limit_of(row[:-1]) for row in figures])
+    passed = np.mean([row[-1] > prediction_limit(row[:-1]) for row in figures])
     assert 0.006 < passed < 0.014
     assert np.mean(figures[:, -1] > np.quantile(figures[:, :-1], 0.99, axis=1)) > 0.015
 
 
 def test_two_cases_tell_no_limit():
-    assert limit_of([0.1, 0.2]) is None
+    assert prediction_limit([0.1, 0.2]) is None
 
 
 def test_nothing_against_it_is_green():
-    assert light_of() == (Light.GREEN, [])
+    assert light_of() == (QualityLevel.GREEN, [])
 
 
 @pytest.mark.parametrize(
     ("given", "light", "words"),
     [
-        ({"distance": 1.6}, Light.RED, "unlike those that the model was trained on"),
-        ({"nrmse": 0.25}, Light.RED, "does not cast the X-ray"),
-        ({"organs": {"lung": None}}, Light.RED, "No lung"),
-        ({"organs": {"bone": None}}, Light.AMBER, "No bone"),
-        ({"organs": {"blood": 620.0}}, Light.AMBER, "measures 620 HU"),
-        ({"seams": 1.3}, Light.AMBER, "Seams"),
-        ({"thresholds": None}, Light.AMBER, "held-out"),
-        ({"notes": ("It is taken as a PA view.",)}, Light.AMBER, "Assumed: It is taken as a PA view."),
-        ({"doubts": ("The view is AP.",)}, Light.AMBER, "The view is AP."),
-        ({"demonstrator": True}, Light.AMBER, "not anatomy of a patient"),
+        ({"distance": 1.6}, QualityLevel.RED, "unlike those that the model was trained on"),
+        ({"nrmse": 0.25}, QualityLevel.RED, "does not cast the X-ray"),
+        ({"organs": {"lung": None}}, QualityLevel.RED, "No lung"),
+        ({"organs": {"bone": None}}, QualityLevel.AMBER, "No bone"),
+        ({"organs": {"blood": 620.0}}, QualityLevel.AMBER, "measures 620 HU"),
+        ({"seams": 1.3}, QualityLevel.AMBER, "Seams"),
+        ({"thresholds": None}, QualityLevel.AMBER, "held-out"),
+        ({"notes": ("It is taken as a PA view.",)}, QualityLevel.AMBER, "Assumed: It is taken as a PA view."),
+        ({"doubts": ("The view is AP.",)}, QualityLevel.AMBER, "The view is AP."),
+        ({"demonstrator": True}, QualityLevel.AMBER, "not anatomy of a patient"),
     ],
 )
 def test_each_reason_is_said_in_words(given, light, words):
@@ -262,8 +262,8 @@ def test_a_tube_elsewhere_than_in_training_is_doubted(changes, words):
 
 def test_the_gravest_reason_comes_first_and_sets_the_light():
     light, reasons = light_of(demonstrator=True, notes=("It is taken as a PA view.",), distance=9.0)
-    assert light is Light.RED
-    assert [reason.light for reason in reasons] == [Light.RED, Light.AMBER, Light.AMBER]
+    assert light is QualityLevel.RED
+    assert [reason.light for reason in reasons] == [QualityLevel.RED, QualityLevel.AMBER, QualityLevel.AMBER]
 
 
 def test_what_is_true_of_every_result_is_said():

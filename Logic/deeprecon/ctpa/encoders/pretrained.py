@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from deeprecon.ctpa.diffusion.denoiser import XrayEncoder
+from deeprecon.ctpa.encoders.spatial import XrayEncoder
 from deeprecon.ctpa.encoders.swin import Swin
 from deeprecon.data.errors import InputError
 

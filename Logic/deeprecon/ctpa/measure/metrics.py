@@ -16,23 +16,23 @@ Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Values = npt.NDArray[np.float32]
 
-RANGE = float(HIGH - LOW)
+HU_RANGE = float(HIGH - LOW)
 """Data range in HU of PSNR and SSIM: fixed, since one taken from the images grows with their outliers."""
 SLAB = 32
 """Planes whose structural similarity is computed at once."""
-LIMITS = {
-    Label.LUNG: (-950.0, -550.0),
+LABEL_HU_LIMITS = {
+    Label.LUNG_HU: (-950.0, -550.0),
     Label.HEART: (30.0, 500.0),
     Label.VESSEL: (30.0, 600.0),
     Label.BONE: (150.0, 1000.0),
     Label.MUSCLE: (-50.0, 100.0),
 }
 """Median HU that an organ may have, with or without contrast in the blood."""
-LUNG = (-980, -500)
+LUNG_HU = (-980, -500)
 """HU of a voxel of lung, within the body."""
-BLOOD = (100, 450)
+BLOOD_HU = (100, 450)
 """HU of a voxel of contrasted blood."""
-WALL, DEPTH = 20.0, 15.0
+CHEST_WALL, MIN_HEART_DEPTH = 20.0, 15.0
 """In mm: the outermost part of a chest where no heart is looked for, and the least depth of one."""
 
 
@@ -48,10 +48,10 @@ def body_mask(hu: npt.ArrayLike) -> Mask:
 
 
 def psnr(result: npt.ArrayLike, truth: npt.ArrayLike, mask: Mask | None = None) -> float:
-    """Peak signal-to-noise ratio in dB over `RANGE`, after both were clipped to what the networks see."""
+    """Peak signal-to-noise ratio in dB over `HU_RANGE`, after both were clipped to what the networks see."""
     error = _clipped(result) - _clipped(truth)
     squared = float(np.mean((error if mask is None else error[mask]).astype(np.float64) ** 2))
-    return float("inf") if squared == 0 else 10 * float(np.log10(RANGE**2 / squared))
+    return float("inf") if squared == 0 else 10 * float(np.log10(HU_RANGE**2 / squared))
 
 
 def mae(result: npt.ArrayLike, truth: npt.ArrayLike, mask: Mask | None = None) -> float:
@@ -61,7 +61,7 @@ def mae(result: npt.ArrayLike, truth: npt.ArrayLike, mask: Mask | None = None) -
 
 
 def ssim(result: npt.ArrayLike, truth: npt.ArrayLike, mask: Mask | None = None, size: int = 7) -> float:
-    """Structural similarity over `RANGE` (Wang 2004; uniform windows of `size` voxels, K1 0.01, K2 0.03).
+    """Structural similarity over `HU_RANGE` (Wang 2004; uniform windows of `size` voxels, K1 0.01, K2 0.03).
 
     The mean over windows that lie whole in the volume and, with a mask, are centered in it.
     """
@@ -133,13 +133,13 @@ def seam_ratio(hu: npt.ArrayLike, windows: Windows) -> float:
 def organ_hu(hu: npt.ArrayLike, labels: npt.NDArray[np.uint8]) -> dict[str, float]:
     """Median HU in each labelled organ of at least 20 voxels."""
     volume = np.asarray(hu)
-    inside = {label: volume[labels == label] for label in LIMITS}
+    inside = {label: volume[labels == label] for label in LABEL_HU_LIMITS}
     return {label.name.lower(): float(np.median(values)) for label, values in inside.items() if len(values) >= 20}
 
 
-def implausible(organs: Mapping[str, float]) -> list[str]:
+def implausible_organs(organs: Mapping[str, float]) -> list[str]:
     """What is wrong with organs' HU, in words."""
-    limits = {label.name.lower(): bounds for label, bounds in LIMITS.items()}
+    limits = {label.name.lower(): bounds for label, bounds in LABEL_HU_LIMITS.items()}
     return [
         f"{name} has a median of {value:.0f} HU, expected {limits[name][0]:.0f} to {limits[name][1]:.0f}"
         for name, value in organs.items()
@@ -153,7 +153,7 @@ def vessel_recall(hu: npt.ArrayLike, truth: npt.ArrayLike, labels: npt.NDArray[n
     Nearer: above the middle of what the true vessels and the true lung measure (medians).
     """
     wanted, volume = np.asarray(truth), np.asarray(hu)
-    vessels, lung = labels == Label.VESSEL, labels == Label.LUNG
+    vessels, lung = labels == Label.VESSEL, labels == Label.LUNG_HU
     if not vessels.any() or not lung.any():
         return None
     middle = 0.5 * (np.median(wanted[vessels]) + np.median(wanted[lung]))
@@ -177,11 +177,11 @@ def cardiothoracic_ratio(hu: npt.ArrayLike, grid: Grid) -> float | None:
         return None
     k, j, i = extents
     x, y, _ = grid.spacing
-    aside = int(np.ceil(WALL / x))
+    aside = int(np.ceil(CHEST_WALL / x))
     part = volume[
         k[0] : (k[0] + k[-1]) // 2 + 1, j[0] : j[0] + int(0.65 * (j[-1] - j[0])) + 1, i[0] + aside : i[-1] + 1 - aside
     ]
-    deep = ((part > BLOOD[0]) & (part < BLOOD[1])).sum(axis=1) >= DEPTH / y
+    deep = ((part > BLOOD_HU[0]) & (part < BLOOD_HU[1])).sum(axis=1) >= MIN_HEART_DEPTH / y
     width = max((_longest_run(plane) for plane in deep), default=0)
     return width / float(i[-1] - i[0] + 1) if width else None
 
@@ -194,7 +194,7 @@ def _longest_run(row: Mask) -> int:
 
 def _lungs(hu: npt.ArrayLike) -> Mask:
     volume = np.asarray(hu)
-    found: Mask = body_mask(volume) & (volume > LUNG[0]) & (volume < LUNG[1])
+    found: Mask = body_mask(volume) & (volume > LUNG_HU[0]) & (volume < LUNG_HU[1])
     return found
 
 
@@ -211,7 +211,7 @@ def _similarity(first: Values, second: Values, size: int) -> Array:
     var_a = samples * (_box(a * a, size) - mean_a**2)
     var_b = samples * (_box(b * b, size) - mean_b**2)
     covariance = samples * (_box(a * b, size) - mean_a * mean_b)
-    c1, c2 = (0.01 * RANGE) ** 2, (0.03 * RANGE) ** 2
+    c1, c2 = (0.01 * HU_RANGE) ** 2, (0.03 * HU_RANGE) ** 2
     similarity: Array = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
     similarity /= (mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2)
     return similarity

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.ctpa.grid import Grid
-from deeprecon.ctpa.measure.metrics import LIMITS, body_mask
+from deeprecon.ctpa.measure.metrics import LABEL_HU_LIMITS, body_mask
 from deeprecon.ctpa.observe.projection import Beam, Geometry, Image, line_integrals
 from deeprecon.ctpa.simulate.chests import Label
 
@@ -27,19 +27,19 @@ DEMONSTRATOR = "The model is a phantom-trained demonstrator: what it draws is no
 STATEMENTS = (RESEARCH_ONLY, NO_EMBOLI, NO_DEPTH)
 """True of every result."""
 
-ORGAN_LIMITS = {"lung": LIMITS[Label.LUNG], "blood": LIMITS[Label.HEART], "bone": LIMITS[Label.BONE]}
+ORGAN_LIMITS = {"lung": LABEL_HU_LIMITS[Label.LUNG], "blood": LABEL_HU_LIMITS[Label.HEART], "bone": LABEL_HU_LIMITS[Label.BONE]}
 ORGAN_WORDS = {"lung": "lung", "blood": "blood in the heart", "bone": "bone in the spine"}
-LEAST_LUNG, LEAST_BLOOD, LEAST_BONE = 0.5, 0.02, 0.01
+MIN_LUNG, MIN_BLOOD, MIN_BONE = 0.5, 0.02, 0.01
 """Volumes in litres below which an organ counts as not found."""
 SEAM_LIMITS = (0.9, 1.1)
 """Seam ratios at which no seam shows. Two simulated chests have 0.99 to 1.05 at windows of 16 latent voxels or more."""
-FARTHER = 0.1
+DISTANCE_TOLERANCE = 0.1
 """Share by which the tube may be farther or nearer than in training: at 1800 mm it moves nothing by more than 3 mm."""
-CHECK_ROWS = 160
+MAX_CHECK_ROWS = 160
 """Most rows of the images whose error is measured."""
 
 
-class Light(Enum):
+class QualityLevel(Enum):
     """A traffic light."""
 
     GREEN = "green"
@@ -51,7 +51,7 @@ class Light(Enum):
 class Reason:
     """Why a light is not green, in a sentence."""
 
-    light: Light
+    light: QualityLevel
     text: str
 
 
@@ -68,7 +68,7 @@ class Thresholds:
     distance: float
 
 
-def limit_of(held_out: Sequence[float]) -> float | None:
+def prediction_limit(held_out: Sequence[float]) -> float | None:
     """What 99 of 100 further cases stay below, told from some positive figures; None from fewer than three.
 
     The one-sided prediction limit of Student's t for their logarithms (Hahn and Meeker 1991, Statistical Intervals,
@@ -115,7 +115,7 @@ def check_projection(
 ) -> ProjectionCheck:
     """Project a CT with the X-ray's geometry and compare; gain and offset, which an X-ray does not tell, are fitted.
 
-    The figures are of images of at most `CHECK_ROWS` rows, since finer noise says nothing about anatomy.
+    The figures are of images of at most `MAX_CHECK_ROWS` rows, since finer noise says nothing about anatomy.
 
     Args:
         hu: (k, j, i) on the grid.
@@ -127,7 +127,7 @@ def check_projection(
     fine = line_integrals(hu, grid, geometry)
     counts = np.ones_like(xray) if covered is None else covered.astype(np.float32)
     wanted, counts = _shrunk(xray, fine.shape[0]), _shrunk(counts, fine.shape[0])
-    shrink = max(1, -(-len(fine) // CHECK_ROWS))
+    shrink = max(1, -(-len(fine) // MAX_CHECK_ROWS))
     rows = len(fine) // shrink if len(fine) % shrink == 0 else len(fine)
     seen, known, part = (_shrunk(image, rows) for image in (fine, wanted, counts))
     inside = part > 0.5
@@ -174,15 +174,15 @@ def organ_medians(hu: npt.ArrayLike, grid: Grid) -> dict[str, float | None]:
     litre = float(np.prod(grid.spacing)) / 1e6
     lungs = body_mask(volume) & (volume < -500) & (volume > -980)
     found: dict[str, float | None] = {"lung": None, "blood": None, "bone": None}
-    if lungs.sum() * litre < LEAST_LUNG:
+    if lungs.sum() * litre < MIN_LUNG:
         return found
     found["lung"] = float(np.median(volume[lungs]))
     box = [_extent(lungs, axis, coordinates) for axis, coordinates in enumerate(grid.axes())]
     heart = volume[_within(grid, box, (0.05, 0.5), (0.2, 0.55), (0.3, 0.7))]
     spine = volume[_within(grid, box, (0.1, 0.9), (0.75, 1.25), (0.42, 0.58))]
     for name, values, least in (
-        ("blood", heart[(heart > -50) & (heart < 700)], LEAST_BLOOD),
-        ("bone", spine[spine > 130], LEAST_BONE),
+        ("blood", heart[(heart > -50) & (heart < 700)], MIN_BLOOD),
+        ("bone", spine[spine > 130], MIN_BONE),
     ):
         if values.size * litre >= least:
             found[name] = float(np.median(values))
@@ -199,13 +199,13 @@ def geometry_doubts(geometry: Geometry, trained: Sequence[Geometry]) -> list[str
         return [f"The rays are taken as {geometry.beam.value}; the model was not trained on such X-rays."]
     distances = [known.source_distance for known in alike]
     low, high, found = min(distances), max(distances), geometry.source_distance
-    if geometry.beam is Beam.PARALLEL or (1 - FARTHER) * low <= found <= (1 + FARTHER) * high:
+    if geometry.beam is Beam.PARALLEL or (1 - DISTANCE_TOLERANCE) * low <= found <= (1 + DISTANCE_TOLERANCE) * high:
         return []
     range_ = f"{low:.0f}" if low == high else f"{low:.0f} to {high:.0f}"
     return [f"The tube was {found:.0f} mm from the detector; in training {range_} mm."]
 
 
-def judge(
+def assess_quality(
     check: ProjectionCheck,
     organs: Mapping[str, float | None],
     seam_ratio: float,
@@ -214,7 +214,7 @@ def judge(
     notes: Sequence[str],
     doubts: Sequence[str],
     demonstrator: bool,
-) -> tuple[Light, list[Reason]]:
+) -> tuple[QualityLevel, list[Reason]]:
     """The traffic light and what speaks against green, the gravest first.
 
     Args:
@@ -229,12 +229,12 @@ def judge(
     """
     reasons: list[Reason] = []
     if thresholds is None:
-        reasons.append(Reason(Light.AMBER, "The model bundle does not say how well it did on held-out cases."))
+        reasons.append(Reason(QualityLevel.AMBER, "The model bundle does not say how well it did on held-out cases."))
     else:
         if distance is not None and distance > thresholds.distance:
             reasons.append(
                 Reason(
-                    Light.RED,
+                    QualityLevel.RED,
                     f"This X-ray is unlike those that the model was trained on: it is {distance:.2f} away, 99 of "
                     f"100 like them are within {thresholds.distance:.2f}. Do not trust the result.",
                 )
@@ -242,7 +242,7 @@ def judge(
         if check.nrmse > thresholds.nrmse:
             reasons.append(
                 Reason(
-                    Light.RED,
+                    QualityLevel.RED,
                     f"The synthetic CT does not cast the X-ray that it was made from: the error is {check.nrmse:.2f} "
                     f"of the X-ray's contrast; 99 of 100 are expected to stay below {thresholds.nrmse:.2f}.",
                 )
@@ -250,21 +250,21 @@ def judge(
     for name, limits in ORGAN_LIMITS.items():
         value = organs[name]
         if value is None:
-            light = Light.RED if name == "lung" else Light.AMBER
+            light = QualityLevel.RED if name == "lung" else QualityLevel.AMBER
             reasons.append(Reason(light, f"No {ORGAN_WORDS[name]} can be found in the synthetic CT."))
         elif not limits[0] <= value <= limits[1]:
             range_ = f"{limits[0]:.0f} to {limits[1]:.0f}"
             text = f"{ORGAN_WORDS[name].capitalize()} measures {value:.0f} HU; expected are {range_}."
-            reasons.append(Reason(Light.AMBER, text))
+            reasons.append(Reason(QualityLevel.AMBER, text))
     if seam_ratio > SEAM_LIMITS[1]:
         text = f"Seams between windows show: steps there are {seam_ratio:.2f} times as large as elsewhere."
-        reasons.append(Reason(Light.AMBER, text))
-    reasons += [Reason(Light.AMBER, f"Assumed: {note}") for note in notes]
-    reasons += [Reason(Light.AMBER, doubt) for doubt in doubts]
+        reasons.append(Reason(QualityLevel.AMBER, text))
+    reasons += [Reason(QualityLevel.AMBER, f"Assumed: {note}") for note in notes]
+    reasons += [Reason(QualityLevel.AMBER, doubt) for doubt in doubts]
     if demonstrator:
-        reasons.append(Reason(Light.AMBER, DEMONSTRATOR))
-    reasons.sort(key=lambda reason: reason.light is not Light.RED)
-    return (reasons[0].light if reasons else Light.GREEN), reasons
+        reasons.append(Reason(QualityLevel.AMBER, DEMONSTRATOR))
+    reasons.sort(key=lambda reason: reason.light is not QualityLevel.RED)
+    return (reasons[0].light if reasons else QualityLevel.GREEN), reasons
 
 
 def _extent(mask: Mask, axis: int, coordinates: Array) -> tuple[float, float]:

@@ -13,11 +13,11 @@ from deeprecon.ctpa.observe.projection import Geometry, Image, detector_axes, ga
 
 Mask = npt.NDArray[np.bool_]
 
-MOST_SHIFT = 60.0
+MAX_SHIFT = 60.0
 """mm by which an X-ray may lie beside the projection of its CT."""
-SURROUNDINGS = 25.0
+BACKGROUND_SIGMA = 25.0
 """Standard deviation in mm of what is subtracted before two images are compared."""
-RIM = 40.0
+MARGIN = 40.0
 """mm along the rim of a projection that are not compared: rays there leave the CT through its ends."""
 SEARCH_PIXEL = 6.0
 """Size in mm of the pixels on which the whole range is searched."""
@@ -38,7 +38,7 @@ def find_shift(xray: XrayImage, projection: Image, grid: Grid, geometry: Geometr
     pixel = (float(v[1] - v[0]), float(u[1] - u[0]))
     factor = max(1, round(SEARCH_PIXEL / pixel[0]))
     structure = [_structure(image, pixel[0]) for image in (xray.image, standardize(projection))]
-    rim = [round(RIM / size) for size in pixel]
+    rim = [round(MARGIN / size) for size in pixel]
     inner = np.zeros_like(xray.covered)
     inner[rim[0] : -rim[0], rim[1] : -rim[1]] = True
     best, shift = -np.inf, (0, 0)
@@ -46,7 +46,7 @@ def find_shift(xray: XrayImage, projection: Image, grid: Grid, geometry: Geometr
         moved, fixed, known, used = (
             _coarser(np.asarray(image, np.float32), step) for image in (*structure, xray.covered, inner)
         )
-        reach = [round(MOST_SHIFT / size / step) for size in pixel] if step == factor else [factor, factor]
+        reach = [round(MAX_SHIFT / size / step) for size in pixel] if step == factor else [factor, factor]
         middle = [value // step for value in shift]
         candidates = product(*[range(at - by, at + by + 1) for at, by in zip(middle, reach, strict=True)])
         found = [
@@ -69,7 +69,7 @@ def _coarser(image: Image, factor: int) -> Image:
 def _structure(image: Image, pixel: float) -> Image:
     """An image less its surroundings: ribs, diaphragm and the heart's border, which tell where something lies."""
     values = image.astype(np.float64)
-    result: Image = (values - gaussian_blur(values, SURROUNDINGS / pixel)).astype(np.float32)
+    result: Image = (values - gaussian_blur(values, BACKGROUND_SIGMA / pixel)).astype(np.float32)
     return result
 
 

@@ -15,17 +15,17 @@ from deeprecon.data.radiograph import Radiograph
 
 Array = npt.NDArray[np.float64]
 
-USUAL_SIDE = 430.0
+TYPICAL_SIDE = 430.0
 """Longer side in mm of a picture that does not tell its pixels' size: detectors are 35 x 43 or 43 x 43 cm."""
-UPRIGHT, AT_THE_BED = 1800.0, 1000.0
+TYPICAL_DISTANCE_PA, TYPICAL_DISTANCE_AP = 1800.0, 1000.0
 """Usual distance in mm from source to detector of PA and of AP views."""
-BODY = 0.2
+BODY_SHARE = 0.2
 """Share of the range of brightness above which a pixel counts as body."""
-LEAST_CONTRAST = 1e-3
+MIN_CONTRAST = 1e-3
 """Least interquartile range of the body, as a share of the range of brightness."""
-LIMIT = 4.0
+MAX_VALUE = 4.0
 """Largest value of a standardized image; markers and implants beyond it are clipped."""
-COVERED = 0.95
+MIN_COVERAGE = 0.95
 """Share of the field, along rows and columns, that an X-ray must cover to go without a note."""
 
 
@@ -44,28 +44,28 @@ class XrayImage:
     notes: tuple[str, ...]
 
 
-def xray_of(radiograph: Radiograph, parameters: SynthesizeParameters, grid: Grid) -> tuple[XrayImage, Geometry]:
+def standardized_xray(radiograph: Radiograph, parameters: SynthesizeParameters, grid: Grid) -> tuple[XrayImage, Geometry]:
     """A radiograph on the detector, and its geometry: as the settings say, and where they leave it open, its file.
 
     Args:
-        radiograph, grid: see `condition_image`.
+        radiograph, grid: see `film_on_detector`.
         parameters: of a synthesis.
 
     Raises:
-        InputError: see `condition_image`.
+        InputError: see `film_on_detector`.
     """
     if parameters.view is not XrayView.AUTO:
         radiograph = replace(radiograph, view=parameters.view.value)
     distance = parameters.source_distance or radiograph.source_distance
-    geometry = geometry_of(radiograph.view, parameters.beam, distance)
-    image = condition_image(
+    geometry = acquisition_geometry(radiograph.view, parameters.beam, distance)
+    image = film_on_detector(
         radiograph, geometry, grid, turn=parameters.turn, flip=parameters.flip, invert=parameters.invert,
         pixel_spacing=parameters.pixel_spacing,
     )  # fmt: skip
     return image, geometry
 
 
-def geometry_of(view: str, beam: BeamName = BeamName.CONE, source_distance: float | None = None) -> Geometry:
+def acquisition_geometry(view: str, beam: BeamName = BeamName.CONE, source_distance: float | None = None) -> Geometry:
     """Where source, patient and detector stood.
 
     Args:
@@ -74,11 +74,11 @@ def geometry_of(view: str, beam: BeamName = BeamName.CONE, source_distance: floa
         source_distance: from source to detector in mm; None for what is usual for the view.
     """
     side = View(view or "PA")
-    usual = UPRIGHT if side is View.PA else AT_THE_BED
+    usual = TYPICAL_DISTANCE_PA if side is View.PA else TYPICAL_DISTANCE_AP
     return Geometry(Beam(beam.value), side, usual if source_distance is None else source_distance)
 
 
-def condition_image(
+def film_on_detector(
     radiograph: Radiograph,
     geometry: Geometry,
     grid: Grid,
@@ -93,12 +93,12 @@ def condition_image(
 
     Args:
         radiograph: as `read_radiograph` returns it, top row nearest to the head; its view "" where nobody said it.
-        geometry: see `geometry_of`.
+        geometry: see `acquisition_geometry`.
         grid: of the CT; see `projection.detector_axes`.
         turn: clockwise, before anything else.
         flip: swap left and right, after the turn.
         invert: swap bright and dark.
-        pixel_spacing: in mm at the detector; 0 for what the file says, or else `USUAL_SIDE` over the pixels.
+        pixel_spacing: in mm at the detector; 0 for what the file says, or else `TYPICAL_SIDE` over the pixels.
         shift: of the image on the detector in mm, towards the head and to the left; see
             `deeprecon.ctpa.observe.alignment`.
 
@@ -116,17 +116,17 @@ def condition_image(
         across, down = radiograph.spacing
         spacing = (down, across) if quarters % 2 else (across, down)
     else:
-        size = USUAL_SIDE / max(image.shape)
+        size = TYPICAL_SIDE / max(image.shape)
         spacing = (size, size)
         notes.append(
             f"It does not say how large its pixels are; they are taken as {size:.3f} mm, as the longer side of a "
-            f"detector is usually {USUAL_SIDE:.0f} mm."
+            f"detector is usually {TYPICAL_SIDE:.0f} mm."
         )
     rows, columns = image.shape
     v, u = detector_axes(grid, geometry)
     field = (float(u[-1] - u[0] + u[1] - u[0]), float(v[-1] - v[0] + v[1] - v[0]))
     size_mm = (columns * spacing[0], rows * spacing[1])
-    if min(side / wanted for side, wanted in zip(size_mm, field, strict=True)) < COVERED:
+    if min(side / wanted for side, wanted in zip(size_mm, field, strict=True)) < MIN_COVERAGE:
         notes.append(
             f"It shows {size_mm[0]:.0f} x {size_mm[1]:.0f} mm of the {field[0]:.0f} x {field[1]:.0f} mm at the "
             "detector; beyond, its rim is continued."
@@ -166,13 +166,13 @@ def standardize(image: npt.ArrayLike, covered: npt.NDArray[np.bool_] | None = No
     values = np.asarray(image, np.float64)
     known = values.ravel() if covered is None else values[covered]
     low, high = np.percentile(known, (1, 99))
-    body = known[known > low + BODY * (high - low)]
+    body = known[known > low + BODY_SHARE * (high - low)]
     if high == low or not len(body):
         raise ValueError("the image is flat")
     quarter, median, three_quarters = np.percentile(body, (25, 50, 75))
-    if three_quarters - quarter < LEAST_CONTRAST * (high - low):
+    if three_quarters - quarter < MIN_CONTRAST * (high - low):
         raise ValueError("the body has no contrast")
-    standardized: Image = np.clip((values - median) / (three_quarters - quarter), -LIMIT, LIMIT).astype(np.float32)
+    standardized: Image = np.clip((values - median) / (three_quarters - quarter), -MAX_VALUE, MAX_VALUE).astype(np.float32)
     return standardized
 
 

@@ -18,7 +18,7 @@ REQUIRED = ("patient", "ct")
 OPTIONAL = ("xray", "view", "labels")
 VIEWS = ("", "PA", "AP")
 TRAIN, VALIDATION, TEST = SPLITS = ("train", "validation", "test")
-FEWEST_TO_SPLIT = 3
+MIN_PATIENTS_TO_SPLIT = 3
 """Patients from which on each split that has a share gets one at least."""
 
 
@@ -106,7 +106,7 @@ def split_patients(patients: Iterable[str], validation: float, test: float, seed
     validated on. So neither the order of the rows nor how often a patient appears makes a difference.
     """
     ordered = sorted(set(patients), key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())
-    least = 1 if len(ordered) >= FEWEST_TO_SPLIT else 0
+    least = 1 if len(ordered) >= MIN_PATIENTS_TO_SPLIT else 0
     counts = [max(least, round(share * len(ordered))) if share else 0 for share in (test, validation)]
     names = [TEST] * counts[0] + [VALIDATION] * counts[1]
     return {patient: names[index] if index < len(names) else TRAIN for index, patient in enumerate(ordered)}

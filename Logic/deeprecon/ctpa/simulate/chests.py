@@ -21,7 +21,7 @@ Array = npt.NDArray[np.float64]
 Field = npt.NDArray[np.float32]
 Axes = tuple[Array, Array, Array]
 
-FINEST = 1.0
+MIN_VESSEL_RADIUS = 1.0
 """Radius in mm at which vessels end."""
 TEXTURE = 18.0
 """Standard deviation in HU of the smooth variation within tissue."""
@@ -259,7 +259,7 @@ def _bones(rng: np.random.Generator, a: float, b: float, middle: float) -> Itera
 
 
 def _vessels(rng: np.random.Generator, middle: float, lungs: dict[int, Ellipsoid], hu: float) -> list[Capsule]:
-    """The pulmonary arteries: a trunk, a branch to each lung, and trees that end at `FINEST` or at the pleura."""
+    """The pulmonary arteries: a trunk, a branch to each lung, and trees that end at `MIN_VESSEL_RADIUS` or at the pleura."""
     trunk = (8.0, -18.0, middle)
     found = [Capsule(hu, Label.VESSEL, (12, -22, middle - 40), trunk, float(rng.uniform(11, 14)))]
     for side, lung in lungs.items():
@@ -279,7 +279,7 @@ def _branches(
     length = radius * rng.uniform(4.0, 6.0)
     while length > 2 and np.linalg.norm((start + length * direction - lung.center) / np.array(lung.radii)) > 0.95:
         length *= 0.7  # shorter near the pleura
-    if radius < FINEST or length <= 2:
+    if radius < MIN_VESSEL_RADIUS or length <= 2:
         return []
     end = start + length * direction
     found = [Capsule(hu, Label.VESSEL, tuple(start.tolist()), tuple(end.tolist()), float(radius))]

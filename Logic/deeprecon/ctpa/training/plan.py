@@ -1,4 +1,4 @@
-"""How long and how large a training will be, told before it starts, and how it is divided into epochs."""
+"""How long and how large a training will be, told before it starts, and how it is fit_settings into epochs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from deeprecon.training.estimate import activation_bytes, free_bytes, peak_bytes
 from deeprecon.training.fabric import Fabric
 from deeprecon.training.fit import FitResult, FitSettings
 
-CHECKS = 20
+VALIDATIONS = 20
 """Held-out figures during a training."""
-KEPT = 3
+CHECKPOINTS_KEPT = 3
 BASE = 0.6e9
 """Bytes of Python with PyTorch."""
 TRANSIENT = 1.5
@@ -24,7 +24,7 @@ TRANSIENT = 1.5
 
 
 @dataclass(frozen=True)
-class Need:
+class TrainingEstimate:
     """What a training takes.
 
     Attributes:
@@ -40,7 +40,7 @@ Probe = tuple[float, Callable[[], Tensor]]
 """Voxels of a sample, and its loss."""
 
 
-def estimate_need(
+def estimate_training(
     model: nn.Module,
     probes: tuple[Probe, Probe],
     voxels: float,
@@ -48,7 +48,7 @@ def estimate_need(
     batches: int,
     run: Run,
     fabric: Fabric,
-) -> Need:
+) -> TrainingEstimate:
     """Memory and time of a training, from two small samples on the same device in the same precision.
 
     Args:
@@ -60,19 +60,19 @@ def estimate_need(
         run: its reporter is told.
         fabric: its precision counts.
     """
-    taken = [_taken(probe, fabric) for _, probe in probes]
+    taken = [_measure_probe(probe, fabric) for _, probe in probes]
     sizes = probes[0][0], probes[1][0]
     kept, seconds = (
-        batch * extrapolated(sizes, (smaller, larger), voxels) for smaller, larger in zip(*taken, strict=True)
+        batch * extrapolate_linear(sizes, (smaller, larger), voxels) for smaller, larger in zip(*taken, strict=True)
     )
     model.zero_grad(set_to_none=True)
     own = BASE if run.device == "cpu" else 0.0
-    need = Need(own + weight_bytes(model) + TRANSIENT * kept, seconds * batches)
-    run.reporter.status(f"Training will take about {need.memory / 1e9:.1f} GB of memory and {in_words(need.seconds)}")
+    need = TrainingEstimate(own + weight_bytes(model) + TRANSIENT * kept, seconds * batches)
+    run.reporter.status(f"Training will take about {need.memory / 1e9:.1f} GB of memory and {describe_duration(need.seconds)}")
     return need
 
 
-def extrapolated(sizes: tuple[float, float], taken: tuple[float, float], size: float) -> float:
+def extrapolate_linear(sizes: tuple[float, float], taken: tuple[float, float], size: float) -> float:
     """What a size takes, after the line through what two take; in proportion where the two are the same."""
     if sizes[0] == sizes[1]:
         return taken[1] * size / sizes[1]
@@ -80,7 +80,7 @@ def extrapolated(sizes: tuple[float, float], taken: tuple[float, float], size: f
     return max(0.0, taken[1] - slope * sizes[1]) + slope * size
 
 
-def _taken(probe: Callable[[], Tensor], fabric: Fabric) -> tuple[float, float]:
+def _measure_probe(probe: Callable[[], Tensor], fabric: Fabric) -> tuple[float, float]:
     """Bytes that autograd keeps, and seconds of a forward and backward pass."""
 
     def step() -> Tensor:
@@ -94,7 +94,7 @@ def _taken(probe: Callable[[], Tensor], fabric: Fabric) -> tuple[float, float]:
     return float(kept), time.perf_counter() - begun
 
 
-def refuse_too_large(need: Need, run: Run) -> None:
+def check_memory(need: TrainingEstimate, run: Run) -> None:
     """Raise InputError where the device has less free memory than needed."""
     free = free_bytes(run.device)
     if free is not None and need.memory > free:
@@ -104,7 +104,7 @@ def refuse_too_large(need: Need, run: Run) -> None:
         )
 
 
-def measured(need: Need, seconds: float, run: Run) -> dict[str, float]:
+def estimate_figures(need: TrainingEstimate, seconds: float, run: Run) -> dict[str, float]:
     """Figures of a result: what was estimated, and what it was."""
     figures = {"estimated_gb": round(need.memory / 1e9, 3), "estimated_seconds": round(need.seconds, 1)}
     peak = peak_bytes(run.device)
@@ -113,13 +113,13 @@ def measured(need: Need, seconds: float, run: Run) -> dict[str, float]:
     return figures | {"training_seconds": round(seconds, 1)}
 
 
-def divided(steps: int, accumulate: int, learning_rate: float) -> tuple[FitSettings, int]:
-    """Settings of a fit over about so many steps, with a held-out figure every `CHECKS`-th part of them.
+def fit_settings(steps: int, accumulate: int, learning_rate: float) -> tuple[FitSettings, int]:
+    """Settings of a fit over about so many steps, with a held-out figure every `VALIDATIONS`-th part of them.
 
     Returns:
         The settings, and batches in an epoch.
     """
-    epochs = min(CHECKS, steps)
+    epochs = min(VALIDATIONS, steps)
     settings = FitSettings(
         epochs=epochs,
         learning_rate=learning_rate,
@@ -128,19 +128,19 @@ def divided(steps: int, accumulate: int, learning_rate: float) -> tuple[FitSetti
         clip_norm=1.0,
         ema=0.999,
         patience=0,
-        keep=KEPT,
+        keep=CHECKPOINTS_KEPT,
     )
     return settings, steps // epochs * accumulate
 
 
-def steps_in_words(steps: int, settings: FitSettings, result: FitResult) -> str:
+def describe_steps(steps: int, settings: FitSettings, result: FitResult) -> str:
     """How long a training went on, for the card of its bundle."""
     if not result.interrupted:
         return f"{steps} steps"
     return f"stopped after {result.epochs / settings.epochs:.0%} of {steps} steps"
 
 
-def widened(widths: tuple[int, ...], width: int) -> tuple[int, ...]:
+def scaled_widths(widths: tuple[int, ...], width: int) -> tuple[int, ...]:
     """Channels of a network's levels in the same proportions, but beginning with `width`; as they are where it is 0.
 
     Multiples of 8, so that the heads of attention share them evenly.
@@ -148,7 +148,7 @@ def widened(widths: tuple[int, ...], width: int) -> tuple[int, ...]:
     return tuple(max(8, round(width * count / widths[0] / 8) * 8) for count in widths) if width else widths
 
 
-def in_words(seconds: float) -> str:
+def describe_duration(seconds: float) -> str:
     """A duration such as "3 minutes"."""
     for size, name in ((3600.0, "hours"), (60.0, "minutes")):
         if seconds >= 2 * size:

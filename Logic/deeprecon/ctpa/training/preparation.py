@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from deeprecon.ctpa.grid import HIGH, LOW, PRESETS, Grid, Hu, resample, resample_labels
 from deeprecon.ctpa.observe.alignment import find_shift
-from deeprecon.ctpa.observe.film import XrayImage, condition_image, geometry_of, standardize
+from deeprecon.ctpa.observe.film import XrayImage, film_on_detector, acquisition_geometry, standardize
 from deeprecon.ctpa.observe.projection import Geometry, expose, line_integrals
 from deeprecon.ctpa.parameters import BeamName, PrepareInputs, PrepareParameters, Preset
 from deeprecon.ctpa.read.manifest import SPLITS, TRAIN, VIEWS, Pair, read_manifest, source_sha256, split_patients
@@ -30,7 +30,7 @@ from deeprecon.jobs.run import Outcome, Run, Stopped
 
 Encode = Callable[[Hu], npt.NDArray[np.float32]]
 
-LEAST_FIT = 0.5
+MIN_CORRELATION = 0.5
 """Correlation of an X-ray with the projection of its CT below which the pair is doubted."""
 RECORD = "case.json"
 
@@ -142,23 +142,23 @@ def _finished(
 def _xray(pair: Pair, hu: Hu, grid: Grid, beam: BeamName, seed: int) -> tuple[XrayImage, Geometry]:
     """The pair's X-ray, moved to where it fits the CT's projection, or that projection where the pair has none."""
     if pair.xray is None:
-        geometry = geometry_of(pair.view, beam=beam)
+        geometry = acquisition_geometry(pair.view, beam=beam)
         exposed = expose(line_integrals(hu, grid, geometry), np.random.default_rng([seed, pair.row, 62]))
         note = "The X-ray is a projection of the CT, with scatter, noise and a gain of its own."
         return XrayImage(standardize(exposed), np.ones_like(exposed, bool), (note,)), geometry
     radiograph = read_radiograph(pair.xray)
     radiograph = replace(radiograph, view=pair.view or radiograph.view)
-    geometry = geometry_of(radiograph.view, beam=beam, source_distance=radiograph.source_distance)
-    centered = condition_image(radiograph, geometry, grid)
+    geometry = acquisition_geometry(radiograph.view, beam=beam, source_distance=radiograph.source_distance)
+    centered = film_on_detector(radiograph, geometry, grid)
     shift, fit = find_shift(centered, line_integrals(hu, grid, geometry), grid, geometry)
-    xray = condition_image(radiograph, geometry, grid, shift=shift)
+    xray = film_on_detector(radiograph, geometry, grid, shift=shift)
     notes = [*xray.notes]
     if any(shift):
         notes.append(
             f"It was moved {shift[0]:.0f} mm towards the head and {shift[1]:.0f} mm to the left, where it fits the CT "
             f"best (correlation {fit:.2f})."
         )
-    if fit < LEAST_FIT:
+    if fit < MIN_CORRELATION:
         notes.append(f"It fits the CT badly (correlation {fit:.2f}): are they of one patient, the right way round?")
     return XrayImage(xray.image, xray.covered, tuple(notes)), geometry
 

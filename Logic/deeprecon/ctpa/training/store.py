@@ -32,7 +32,7 @@ FORMAT = 1
 STORE = "store.json"
 CUBE = 64
 """Voxels of a cube along each axis: 512 KiB of int16."""
-_AGAIN = "Prepare the store again."
+_HINT = "Prepare the store again."
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +69,7 @@ class Case:
         return self.patch(_whole(self.grid.shape))
 
     def xray(self) -> Image:
-        """(rows towards the head, columns to the left) float32; see `xray.condition_image`."""
+        """(rows towards the head, columns to the left) float32; see `xray.film_on_detector`."""
         image: Image = np.load(self.folder / "xray.npy")
         return image
 
@@ -125,10 +125,10 @@ class Store:
                 f"{folder} is no prepared store: {STORE} cannot be read.", "Give the folder that ctpa prepare wrote."
             ) from error
         except ValueError as error:
-            raise InputError(f"{path} is damaged: {error}.", _AGAIN) from error
+            raise InputError(f"{path} is damaged: {error}.", _HINT) from error
         if not isinstance(card, dict) or card.get("format") != FORMAT:
             found = card.get("format") if isinstance(card, dict) else None
-            raise InputError(f"{path} is of format {found}, expected {FORMAT}.", _AGAIN)
+            raise InputError(f"{path} is of format {found}, expected {FORMAT}.", _HINT)
         try:
             if card["hu_range"] != [LOW, HIGH] or card["cube"] != CUBE:
                 raise ValueError("another range of HU or size of cubes")
@@ -136,7 +136,7 @@ class Store:
             cases = tuple(_case(path.parent, grid, entry) for entry in card["cases"])
             latents = card["latents"]
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{path} is damaged ({error!r}).", _AGAIN) from error
+            raise InputError(f"{path} is damaged ({error!r}).", _HINT) from error
         for case in cases:
             _check_files(case, latents is not None)
         return cls(path.parent, grid, latents, card, cases)

@@ -11,15 +11,15 @@ from torch import Tensor
 
 from deeprecon.ctpa.autoencoder.network import Autoencoder
 from deeprecon.ctpa.diffusion.processes import Process
-from deeprecon.ctpa.diffusion.residual import ExpectingDenoiser
+from deeprecon.ctpa.diffusion.residual import ResidualDenoiser
 from deeprecon.ctpa.diffusion.sampling import SamplingPlan, denoise_latent
 from deeprecon.ctpa.grid import Grid, to_hu, to_network
 from deeprecon.ctpa.measure.metrics import psnr
-from deeprecon.ctpa.measure.quality import check_projection, limit_of
+from deeprecon.ctpa.measure.quality import check_projection, prediction_limit
 from deeprecon.ctpa.training.store import Case
 from deeprecon.jobs.run import Run
 
-MOST_CASES = 12
+MAX_CASES = 12
 STEPS = 10
 
 
@@ -33,9 +33,9 @@ class _UnstoppedRun(Run):
 
 
 @torch.no_grad()
-def held_out_figures(
+def held_out_metrics(
     autoencoder: Autoencoder,
-    denoiser: ExpectingDenoiser,
+    denoiser: ResidualDenoiser,
     process: Process,
     cases: Sequence[Case],
     xrays: Tensor,
@@ -44,7 +44,7 @@ def held_out_figures(
     grid: Grid,
     run: Run,
 ) -> tuple[dict[str, float], float | None]:
-    """One sample for each of up to `MOST_CASES` cases, decoded at the autoencoder's coarsest resolution.
+    """One sample for each of up to `MAX_CASES` cases, decoded at the autoencoder's coarsest resolution.
 
     A graceful stop does not end it: what is kept is the best model so far, with its limits.
 
@@ -55,7 +55,7 @@ def held_out_figures(
     coarser = autoencoder.levels - 1
     autoencoder.to(run.device)
     found, errors = [], []
-    for index, case in enumerate(cases[:MOST_CASES]):
+    for index, case in enumerate(cases[:MAX_CASES]):
         plan = SamplingPlan(STEPS)
         image = xrays[index, 0].numpy()
         data = denoise_latent(denoiser, process, image, grid, case.geometry, plan, run.seed + index, unstopped).latent
@@ -65,5 +65,5 @@ def held_out_figures(
         errors.append(check_projection(hu, image, seen, case.geometry).nrmse)
         truth = torch.from_numpy(to_network(case.volume()))[None, None]
         found.append(psnr(hu, to_hu(torch.nn.functional.adaptive_avg_pool3d(truth, hu.shape)[0, 0].numpy())))
-        run.reporter.progress((index + 1) / min(len(cases), MOST_CASES))
-    return {"held_out_psnr": float(np.mean(found)), "held_out_nrmse": float(np.mean(errors))}, limit_of(errors)
+        run.reporter.progress((index + 1) / min(len(cases), MAX_CASES))
+    return {"held_out_psnr": float(np.mean(found)), "held_out_nrmse": float(np.mean(errors))}, prediction_limit(errors)

@@ -12,19 +12,19 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.ctpa.grid import Grid
-from deeprecon.ctpa.measure.quality import Light, ProjectionCheck, Reason
-from deeprecon.ctpa.measure.survey import Survey
+from deeprecon.ctpa.measure.quality import QualityLevel, ProjectionCheck, Reason
+from deeprecon.ctpa.measure.survey import VolumeSummary
 from deeprecon.reporting.figures import png, pyplot
 from deeprecon.reporting.html import Report
 
 Pixels = npt.NDArray[np.floating[Any]] | npt.NDArray[np.int16]
 
 NIGHT, INK, FAINT = "#0d1117", "#e6edf3", "#8b98a8"
-LIGHTS = {Light.GREEN: "#3fb950", Light.AMBER: "#e3a008", Light.RED: "#f85149"}
+LIGHTS = {QualityLevel.GREEN: "#3fb950", QualityLevel.AMBER: "#e3a008", QualityLevel.RED: "#f85149"}
 WORDS = {
-    Light.GREEN: "nothing speaks against it",
-    Light.AMBER: "look at the reasons before you use it",
-    Light.RED: "do not use it",
+    QualityLevel.GREEN: "nothing speaks against it",
+    QualityLevel.AMBER: "look at the reasons before you use it",
+    QualityLevel.RED: "do not use it",
 }
 WINDOWS = {"mediastinum and vessels": (100.0, 700.0), "lung": (-600.0, 1500.0)}
 """Center and width in HU of the windows that slices are shown in."""
@@ -39,16 +39,16 @@ class Findings:
         mean: slices of the mean of the samples.
         spread: slices of their standard deviation; None for one sample.
         check: the projection check.
-        light, reasons: see `trust.judge`.
+        light, reasons: see `trust.assess_quality`.
         statements: what is true of every result.
         figures: rows of the table of figures.
         settings: everything needed to run it again.
     """
 
-    mean: Survey
-    spread: Survey | None
+    mean: VolumeSummary
+    spread: VolumeSummary | None
     check: ProjectionCheck
-    light: Light
+    light: QualityLevel
     reasons: Sequence[Reason]
     statements: Sequence[str]
     figures: Sequence[Mapping[str, Any]]
@@ -85,7 +85,7 @@ def write_report(path: Path, found: Findings, lead: str) -> dict[str, Path]:
     return files
 
 
-def projection_picture(check: ProjectionCheck, grid: Grid, light: Light) -> bytes:
+def projection_picture(check: ProjectionCheck, grid: Grid, light: QualityLevel) -> bytes:
     """PNG of X-ray, projected CT and their difference, with the figures."""
     plt = pyplot()
     rows, columns = check.xray.shape
@@ -126,7 +126,7 @@ def projection_picture(check: ProjectionCheck, grid: Grid, light: Light) -> byte
     return png(figure)
 
 
-def slices_picture(mean: Survey, spread: Survey | None) -> bytes:
+def slices_picture(mean: VolumeSummary, spread: VolumeSummary | None) -> bytes:
     """PNG of three slices in each window, and of the spread."""
     plt = pyplot()
     rows = [(name, mean, center - width / 2, center + width / 2, "gray") for name, (center, width) in WINDOWS.items()]

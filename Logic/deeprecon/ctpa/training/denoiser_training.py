@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from deeprecon.ctpa.autoencoder.network import Autoencoder
 from deeprecon.ctpa.diffusion.denoiser import DENOISERS, parameter_count
-from deeprecon.ctpa.diffusion.fitting import DenoisingLoss, LatentSamples, latent_statistics, left_over
+from deeprecon.ctpa.diffusion.fitting import DenoisingLoss, NoisyLatents, latent_statistics, residual_deviation
 from deeprecon.ctpa.diffusion.model import (
     AUTOENCODER_METHOD,
     METHOD,
@@ -27,31 +27,31 @@ from deeprecon.ctpa.diffusion.model import (
     round_to_half,
 )
 from deeprecon.ctpa.diffusion.posterior_mean import (
-    FINEST,
-    FINEST_MEAN,
-    Expectation,
-    coarsened,
-    cross_fitted,
-    fit_expectation,
+    MAX_DEVIATION_VOXELS,
+    MAX_MEAN_VOXELS,
+    PosteriorMean,
+    downsampled,
+    cross_fitted_deviations,
+    fit_posterior_mean,
 )
 from deeprecon.ctpa.diffusion.processes import PROCESSES
-from deeprecon.ctpa.diffusion.residual import ExpectingDenoiser
+from deeprecon.ctpa.diffusion.residual import ResidualDenoiser
 from deeprecon.ctpa.encoders.pretrained import CARDS, make_encoder
 from deeprecon.ctpa.grid import Grid
-from deeprecon.ctpa.measure.quality import limit_of
+from deeprecon.ctpa.measure.quality import prediction_limit
 from deeprecon.ctpa.parameters import EncoderName, TrainDiffusionInputs, TrainDiffusionParameters
 from deeprecon.ctpa.read.manifest import SPLITS, TRAIN
 from deeprecon.ctpa.training.plan import (
     Probe,
-    divided,
-    estimate_need,
-    measured,
-    refuse_too_large,
-    steps_in_words,
-    widened,
+    fit_settings,
+    estimate_training,
+    estimate_figures,
+    check_memory,
+    describe_steps,
+    scaled_widths,
 )
 from deeprecon.ctpa.training.store import Case, Store, geometry_to_json
-from deeprecon.ctpa.training.validation import held_out_figures
+from deeprecon.ctpa.training.validation import held_out_metrics
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import sha256
 from deeprecon.data.tables import write_table
@@ -61,12 +61,12 @@ from deeprecon.training.bundle import Bundle, Card, read_bundle, write_bundle
 from deeprecon.training.fabric import Fabric, make_fabric
 from deeprecon.training.fit import fit
 
-MOST_PIXELS = 4
+MAX_PIXELS_PER_VOXEL = 4
 """Pixels of the X-ray along an axis for each latent voxel, at most."""
 PROBES = (8, 16)
 """Latent voxels along each axis of the small windows that tell the need."""
-MOST_HELD_OUT = 16
-MOST_RANK = 32
+MAX_HELD_OUT = 16
+MAX_RANK = 32
 
 
 def train_diffusion(inputs: TrainDiffusionInputs, parameters: TrainDiffusionParameters, run: Run) -> Outcome:
@@ -79,8 +79,8 @@ def train_diffusion(inputs: TrainDiffusionInputs, parameters: TrainDiffusionPara
     _check(store, source, inputs, parameters)
     training, validation = store.cases(TRAIN), store.cases(SPLITS[1])
     autoencoder = load_autoencoder(source, "cpu")
-    grid = latent_grid(training[0], store.grid)
-    factor = min(MOST_PIXELS, store.grid.shape[0] // grid.shape[0])
+    grid = store_latent_grid(training[0], store.grid)
+    factor = min(MAX_PIXELS_PER_VOXEL, store.grid.shape[0] // grid.shape[0])
     _check_shapes(training[0], autoencoder, parameters)
     fabric = make_fabric(run.device, run.precision)
 
@@ -88,21 +88,21 @@ def train_diffusion(inputs: TrainDiffusionInputs, parameters: TrainDiffusionPara
     shift, scale = latent_statistics(training)
     xrays = {name: load_xrays(cases, grid, factor) for name, cases in (("train", training), ("validation", validation))}
     run.reporter.status("Fitting the expectation")
-    expectation, crossed = expect(training, xrays["train"], shift, scale, run.seed)
+    expectation, crossed = fit_latent_regression(training, xrays["train"], shift, scale, run.seed)
     # The process shall have unit variance where it has work to do: in what the expectation leaves.
-    left = left_over(training, expectation, crossed, shift, scale, grid)
+    left = residual_deviation(training, expectation, crossed, shift, scale, grid)
     scale = scale * left
     crossed = crossed / left
     expectation.divide(left)
     process = PROCESSES[parameters.process.value]
     shape = DENOISERS[parameters.denoiser.value]
-    widths = widened(shape.widths, parameters.width)
+    widths = scaled_widths(shape.widths, parameters.width)
     shape = replace(shape, latent=autoencoder.shape.latent, widths=widths)
     torch.manual_seed(run.seed)
     encoder = make_encoder(parameters.xray_encoder.value, shape.features, factor, inputs.encoder)
-    denoiser = ExpectingDenoiser(shape, factor, expectation, process, encoder, parameters.checkpointing)
+    denoiser = ResidualDenoiser(shape, factor, expectation, process, encoder, parameters.checkpointing)
     loss = DenoisingLoss(denoiser)
-    samples = LatentSamples(
+    samples = NoisyLatents(
         cases=training,
         xrays=xrays["train"],
         deviations=crossed,
@@ -119,14 +119,14 @@ def train_diffusion(inputs: TrainDiffusionInputs, parameters: TrainDiffusionPara
     with torch.no_grad():
         deviations = expectation.deviation(expectation(xrays["validation"]))
     judged = replace(samples, cases=validation, xrays=xrays["validation"], deviations=deviations)
-    held_out = judged.held_out(MOST_HELD_OUT)
+    held_out = judged.held_out(MAX_HELD_OUT)
 
-    settings, batches = divided(parameters.steps, parameters.accumulate, parameters.learning_rate)
+    settings, batches = fit_settings(parameters.steps, parameters.accumulate, parameters.learning_rate)
     loss.to(fabric.device)
     voxels = float(np.prod([min(parameters.patch or count, count) for count in grid.shape]))
-    probes = probe_of(loss, samples, PROBES[0], fabric), probe_of(loss, samples, PROBES[1], fabric)
-    need = estimate_need(loss, probes, voxels, parameters.batch, settings.epochs * batches, run, fabric)
-    refuse_too_large(need, run)
+    probes = probe_batch(loss, samples, PROBES[0], fabric), probe_batch(loss, samples, PROBES[1], fabric)
+    need = estimate_training(loss, probes, voxels, parameters.batch, settings.epochs * batches, run, fabric)
+    check_memory(need, run)
 
     def validate(model: Any) -> float:
         return float(torch.stack([model(fabric.to_device(batch)) for batch in held_out]).mean())
@@ -140,7 +140,7 @@ def train_diffusion(inputs: TrainDiffusionInputs, parameters: TrainDiffusionPara
         "cases": len(training),
         "held_out_loss": result.best,
         "best_epoch": result.best_epoch,
-        **measured(need, time.monotonic() - begun, run),
+        **estimate_figures(need, time.monotonic() - begun, run),
     }
     outputs = {"bundle": run.output / "bundle", "history": run.output / "history.csv"}
     if not fabric.is_global_zero:
@@ -164,7 +164,7 @@ def train_diffusion(inputs: TrainDiffusionInputs, parameters: TrainDiffusionPara
     for part in (autoencoder, denoiser):
         round_to_half(part)
     run.reporter.status("Synthesizing held-out cases")
-    checked, nrmse_limit = held_out_figures(
+    checked, nrmse_limit = held_out_metrics(
         autoencoder, denoiser, process, validation, xrays["validation"], shift, scale, grid, run
     )
     if nrmse_limit is None:
@@ -177,13 +177,13 @@ def train_diffusion(inputs: TrainDiffusionInputs, parameters: TrainDiffusionPara
     write_table(outputs["history"], result.history)
     weights = {"autoencoder": half_state(autoencoder), "denoiser": half_state(denoiser)}
     data = f"{len(training)} {'simulated chests' if phantoms else 'pairs of X-ray and CT'} of {store.folder.name}"
-    steps = steps_in_words(parameters.steps, settings, result)
+    steps = describe_steps(parameters.steps, settings, result)
     about = _about(f"{data}; {steps}, seed {run.seed}", phantoms, parameters.xray_encoder, inputs.encoder)
     write_bundle(outputs["bundle"], about, METHOD, parameters.denoiser.value, card, weights, _readme(about))
     return Outcome(outputs, figures)
 
 
-def latent_grid(case: Case, grid: Grid) -> Grid:
+def store_latent_grid(case: Case, grid: Grid) -> Grid:
     """The grid of a store's latents."""
     k, j, i = case.latent().shape[1:]
     return Grid((k, j, i), grid.field)
@@ -196,40 +196,40 @@ def load_xrays(cases: Sequence[Case], grid: Grid, factor: int) -> Tensor:
     return torch.stack(images)
 
 
-def probe_of(loss: DenoisingLoss, samples: LatentSamples, size: int, fabric: Fabric) -> Probe:
-    """A small window of one sample; see `training_plan.estimate_need`."""
+def probe_batch(loss: DenoisingLoss, samples: NoisyLatents, size: int, fabric: Fabric) -> Probe:
+    """A small window of one sample; see `training_plan.estimate_training`."""
     batch = fabric.to_device(replace(samples, patch=size, group=1)(np.zeros(1, np.int64)))
     return float(np.prod(batch["x"].shape[2:])), partial(loss, batch)
 
 
-def expect(cases: Sequence[Case], xrays: Tensor, shift: Tensor, scale: Tensor, seed: int) -> tuple[Expectation, Tensor]:
-    """The expectation of standardized latents, and the deviations (cases, latent, *coarse) that such expect unseen.
+def fit_latent_regression(cases: Sequence[Case], xrays: Tensor, shift: Tensor, scale: Tensor, seed: int) -> tuple[PosteriorMean, Tensor]:
+    """The expectation of standardized latents, and the deviations (cases, latent, *coarse) that such fit_latent_regression unseen.
 
     Args:
         cases: of the training.
         xrays: (cases, 1, rows, columns).
         shift, scale: (latent, 1, 1, 1) mean and standard deviation of the latents.
-        seed: see `fit_expectation`.
+        seed: see `fit_posterior_mean`.
     """
     total, coarse = torch.zeros(()), []
     for case in cases:
         latent = (torch.from_numpy(case.latent()).float() - shift) / scale
-        total = total + coarsened(latent, FINEST_MEAN)
-        coarse.append(coarsened(latent, FINEST))
+        total = total + downsampled(latent, MAX_MEAN_VOXELS)
+        coarse.append(downsampled(latent, MAX_DEVIATION_VOXELS))
     stacked = torch.stack(coarse)
     deviations = stacked - stacked.mean(dim=0)
-    expectation = fit_expectation(xrays, deviations, total / len(cases), seed, rank=MOST_RANK)
-    return expectation, cross_fitted(xrays, deviations, seed, rank=MOST_RANK)
+    expectation = fit_posterior_mean(xrays, deviations, total / len(cases), seed, rank=MAX_RANK)
+    return expectation, cross_fitted_deviations(xrays, deviations, seed, rank=MAX_RANK)
 
 
-def _distances(expectation: Expectation, xrays: Tensor, unseen: Tensor) -> tuple[Tensor, Tensor, float | None]:
+def _distances(expectation: PosteriorMean, xrays: Tensor, unseen: Tensor) -> tuple[Tensor, Tensor, float | None]:
     """Mean and standard deviation of the embeddings of X-rays, and what the distance of unseen ones stays below."""
     with torch.no_grad():
         known, new = expectation.embedding(xrays), expectation.embedding(unseen)
     both = torch.cat([known, new])  # the unseen ones too: of what they leave unexplained, training says too little
     mean, deviation = both.mean(dim=0), both.std(dim=0).clamp_min(1e-6)
     distances = ((new - mean) / deviation).square().mean(dim=1).sqrt()
-    return mean, deviation, limit_of(distances.tolist())
+    return mean, deviation, prediction_limit(distances.tolist())
 
 
 def _check(store: Store, source: Bundle, inputs: TrainDiffusionInputs, parameters: TrainDiffusionParameters) -> None:

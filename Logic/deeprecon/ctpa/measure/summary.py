@@ -10,11 +10,11 @@ from deeprecon.ctpa.patches import Windows, seam_planes
 
 Array = npt.NDArray[np.float64]
 
-SHOWN = (10.0, 0.0, 5.0)
+SLICE_POSITIONS = (10.0, 0.0, 5.0)
 """Where the shown slices lie, mm from the middle towards head, back and left: near the pulmonary trunk."""
 
 
-class Survey:
+class VolumeSummary:
     """A coarser copy, three slices, and how much neighboring planes differ.
 
     Args:
@@ -29,7 +29,7 @@ class Survey:
         self._sums = [np.zeros(count - 1, np.int64) for count in grid.shape]
         self._last: Hu | None = None
         self._next = 0
-        self._place = [int(np.abs(axis - at).argmin()) for axis, at in zip(grid.axes(), SHOWN, strict=True)]
+        self._place = [int(np.abs(axis - at).argmin()) for axis, at in zip(grid.axes(), SLICE_POSITIONS, strict=True)]
         k, j, i = grid.shape
         self.axial: Hu = np.zeros((j, i), np.int16)
         self.coronal: Hu = np.zeros((k, i), np.int16)

@@ -18,7 +18,7 @@ from deeprecon.ctpa.diffusion.model import AUTOENCODER_METHOD, autoencoder_card
 from deeprecon.ctpa.grid import PRESETS
 from deeprecon.ctpa.parameters import Preset, TrainAutoencoderInputs, TrainAutoencoderParameters
 from deeprecon.ctpa.read.manifest import SPLITS, TRAIN
-from deeprecon.ctpa.training.plan import divided, estimate_need, measured, refuse_too_large, steps_in_words, widened
+from deeprecon.ctpa.training.plan import fit_settings, estimate_training, estimate_figures, check_memory, describe_steps, scaled_widths
 from deeprecon.ctpa.training.store import Store
 from deeprecon.data.errors import InputError
 from deeprecon.data.tables import write_table
@@ -32,7 +32,7 @@ PROBES = (16, 32)
 """Voxels along each axis of the small patches that tell the need."""
 HELD_OUT = 16
 """Held-out patches; of 96^3 or larger fewer, see `_held_out`."""
-MOST_VOXELS = 16 * 64**3
+MAX_HELD_OUT_VOXELS = 16 * 64**3
 
 
 def train_autoencoder(inputs: TrainAutoencoderInputs, parameters: TrainAutoencoderParameters, run: Run) -> Outcome:
@@ -49,9 +49,9 @@ def train_autoencoder(inputs: TrainAutoencoderInputs, parameters: TrainAutoencod
     training, held_out, finest, data = _sources(inputs, parameters, run)
     fabric = make_fabric(run.device, run.precision)
     torch.manual_seed(run.seed)
-    settings, batches = divided(parameters.steps, parameters.accumulate, parameters.learning_rate)
+    settings, batches = fit_settings(parameters.steps, parameters.accumulate, parameters.learning_rate)
     shape = AUTOENCODERS[parameters.autoencoder.value]
-    shape = replace(shape, widths=widened(shape.widths, parameters.width))
+    shape = replace(shape, widths=scaled_widths(shape.widths, parameters.width))
     autoencoder = Autoencoder(shape, parameters.checkpointing)
     perceptual = None if inputs.perceptual is None else PerceptualLoss(inputs.perceptual)
     adversary = None
@@ -59,14 +59,14 @@ def train_autoencoder(inputs: TrainAutoencoderInputs, parameters: TrainAutoencod
         start = round(parameters.adversarial_start * settings.epochs * batches)
         adversary = Adversary(parameters.slice_weight, parameters.volume_weight, start)
     loss = AutoencoderLoss(autoencoder, finest, perceptual, parameters.perceptual_weight, adversary).to(fabric.device)
-    count = max(1, min(HELD_OUT, MOST_VOXELS // parameters.patch**3))
+    count = max(1, min(HELD_OUT, MAX_HELD_OUT_VOXELS // parameters.patch**3))
     patches = held_out.held_out(count)
 
     small, larger = (fabric.to_device(patches[:1, :, :size, :size, :size]) for size in PROBES)
     probes = (small.numel(), partial(loss, small)), (larger.numel(), partial(loss, larger))
     batch, voxels = parameters.batch, patches[0].numel()
-    need = estimate_need(loss, probes, voxels, batch, settings.epochs * batches, run, fabric)
-    refuse_too_large(need, run)
+    need = estimate_training(loss, probes, voxels, batch, settings.epochs * batches, run, fabric)
+    check_memory(need, run)
     if adversary is not None:
         adversary.passes.zero_()  # the small patches above were no training
 
@@ -102,12 +102,12 @@ def train_autoencoder(inputs: TrainAutoencoderInputs, parameters: TrainAutoencod
         "best_epoch": result.best_epoch,
         **codebook_figures(),
         **{f"psnr_{name}": _psnr(found[(0 if name == "full" else 1) - finest]) for name in presets},
-        **measured(need, time.monotonic() - begun, run),
+        **estimate_figures(need, time.monotonic() - begun, run),
     }
     outputs = {"bundle": run.output / "bundle", "history": run.output / "history.csv"}
     write_table(outputs["history"], result.history)
     card = {"autoencoder": autoencoder_card(autoencoder), "presets": presets, "finest": finest}
-    steps = steps_in_words(parameters.steps, settings, result)
+    steps = describe_steps(parameters.steps, settings, result)
     about = _about(parameters, data, steps, presets, run.seed)
     weights = {"autoencoder": autoencoder.state_dict()}
     name = parameters.autoencoder.value
@@ -118,7 +118,7 @@ def train_autoencoder(inputs: TrainAutoencoderInputs, parameters: TrainAutoencod
 def _sources(
     inputs: TrainAutoencoderInputs, parameters: TrainAutoencoderParameters, run: Run
 ) -> tuple[StorePatches | PhantomPatches, StorePatches | PhantomPatches, int, str]:
-    """Patches to train on and to judge by, how much coarser than the full grid they are, and in words what they are."""
+    """Patches to train on and to assess_quality by, how much coarser than the full grid they are, and in words what they are."""
     if inputs.store is None:
         phantoms = PhantomPatches(parameters.patch, run.seed, PRESETS[Preset.FULL.value])
         return phantoms, phantoms, 0, "patches of simulated chests"

@@ -11,17 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from deeprecon.ctpa.diffusion.denoiser import Rays, rays
-from deeprecon.ctpa.diffusion.posterior_mean import Expectation
+from deeprecon.ctpa.diffusion.posterior_mean import PosteriorMean
 from deeprecon.ctpa.diffusion.processes import Process
-from deeprecon.ctpa.diffusion.residual import ExpectingDenoiser
+from deeprecon.ctpa.diffusion.residual import ResidualDenoiser
 from deeprecon.ctpa.grid import Grid
 from deeprecon.ctpa.observe.projection import Geometry
 from deeprecon.ctpa.patches import Slices
 from deeprecon.training.batches import Indices
 
-GOLDEN = 0.5 * (5**0.5 - 1)
+GOLDEN_RATIO = 0.5 * (5**0.5 - 1)
 """Multiples of it, less their whole parts, fill 0 .. 1 evenly however many there are (Kronecker sequence)."""
-LEAST_LEFT = 0.02
+MIN_RESIDUAL_DEVIATION = 0.02
 """Least share of a channel's standard deviation that an expectation is taken to leave."""
 Batch = dict[str, Any]
 
@@ -35,13 +35,13 @@ class LatentCase(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class LatentSamples:
+class NoisyLatents:
     """Latents with noise, for `training.batches.Draws`.
 
     Attributes:
         cases: see `LatentCase`.
         xrays: (cases, 1, rows, columns).
-        deviations: (cases, channels, *coarse) that are expected, see `expectation.cross_fitted`.
+        deviations: (cases, channels, *coarse) that are expected, see `expectation.cross_fitted_deviations`.
         shift, scale: (channels, 1, 1, 1) of the latents.
         grid: of the latents.
         process: see there.
@@ -77,7 +77,7 @@ class LatentSamples:
             without.append(bool(own.random() < self.withheld))
             noise.append(torch.from_numpy(own.standard_normal((len(self.shift), *self.grid.shape), np.float32)))
         where = self._window(rng)
-        t = torch.tensor([self.process.start * ((int(number) * GOLDEN) % 1.0) for number in numbers])
+        t = torch.tensor([self.process.start * ((int(number) * GOLDEN_RATIO) % 1.0) for number in numbers])
         return self.batch(chosen, torch.stack(noise), t.float(), torch.tensor(without), where)
 
     def batch(self, chosen: Sequence[int], noise: Tensor, t: Tensor, withheld: Tensor, where: Slices | None) -> Batch:
@@ -131,12 +131,12 @@ class LatentSamples:
 
 
 class DenoisingLoss(nn.Module):
-    """Mean squared error of what a denoiser foretells of a `Batch`, over the mean square of what it should foretell.
+    """Mean squared error of what a denoiser predicts of a `Batch`, over the mean square of what it should predict.
 
-    Each sample counts by its own mean square: without an X-ray there is far more to foretell.
+    Each sample counts by its own mean square: without an X-ray there is far more to predict.
     """
 
-    def __init__(self, denoiser: ExpectingDenoiser) -> None:
+    def __init__(self, denoiser: ResidualDenoiser) -> None:
         super().__init__()
         self.denoiser = denoiser
 
@@ -144,10 +144,10 @@ class DenoisingLoss(nn.Module):
         rows, columns, place, *axes = batch["rays"]
         where = Rays(rows, columns, place, (axes[0], axes[1], axes[2]))
         # of the denoiser's own features, since those of the expectation have to come from one that is cross-fitted
-        features = super(ExpectingDenoiser, self.denoiser).features(batch["xray"], batch["withheld"])
-        foretold = self.denoiser.denoise_beside(batch["x"], batch["t"], features, where, batch["deviation"])
+        features = super(ResidualDenoiser, self.denoiser).features(batch["xray"], batch["withheld"])
+        predicted = self.denoiser.denoise_residual(batch["x"], batch["t"], features, where, batch["deviation"])
         target = batch["target"]
-        error = (foretold.float() - target).square().flatten(1).mean(dim=1)
+        error = (predicted.float() - target).square().flatten(1).mean(dim=1)
         relative: Tensor = (error / target.square().flatten(1).mean(dim=1)).mean()
         return relative
 
@@ -164,8 +164,8 @@ def latent_statistics(cases: Sequence[LatentCase]) -> tuple[Tensor, Tensor]:
     return _channels(mean), _channels(np.sqrt(np.maximum(variance, 1e-12)))
 
 
-def left_over(
-    cases: Sequence[LatentCase], expectation: Expectation, deviations: Tensor, shift: Tensor, scale: Tensor, grid: Grid
+def residual_deviation(
+    cases: Sequence[LatentCase], expectation: PosteriorMean, deviations: Tensor, shift: Tensor, scale: Tensor, grid: Grid
 ) -> Tensor:
     """Standard deviation (channels, 1, 1, 1) of what an expectation leaves of standardized latents.
 
@@ -182,7 +182,7 @@ def left_over(
         expected = expectation.volume(deviation[None], places)[0]
         rest = (torch.from_numpy(case.latent()).float() - shift) / scale - expected
         squares.append(rest.square().mean(dim=(1, 2, 3)))
-    return torch.stack(squares).mean(dim=0).sqrt().clamp_min(LEAST_LEFT).view(-1, 1, 1, 1)
+    return torch.stack(squares).mean(dim=0).sqrt().clamp_min(MIN_RESIDUAL_DEVIATION).view(-1, 1, 1, 1)
 
 
 def _channels(values: Any) -> Tensor:

@@ -1,0 +1,110 @@
+"""Training an autoencoder: patches of a store or of phantoms, and a loss over all resolutions at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from deeprecon.ctpa.autoencoder.codebook import usage
+from deeprecon.ctpa.autoencoder.loss import Adversary, PerceptualLoss
+from deeprecon.ctpa.autoencoder.network import Autoencoder
+from deeprecon.ctpa.grid import Grid, Hu, to_network
+from deeprecon.ctpa.patches import Slices
+from deeprecon.ctpa.simulate.chests import draw, make_anatomy
+from deeprecon.ctpa.training.store import Case
+from deeprecon.training.batches import Indices
+
+NOISE = 0.05
+"""Standard deviation of noise on the latent: the decoder shall not live on digits that no denoiser gets right."""
+LATENT_WEIGHT, CONSISTENCY_WEIGHT, COMMITMENT_WEIGHT = 1e-4, 0.1, 0.25
+"""Weights: of the latent's mean square, of how far two resolutions' latents are apart, of the codebook's loss."""
+ALIGNMENT = 8
+"""Patches begin at multiples of so many voxels, as tiles do."""
+FIRST_PHANTOM, FIRST_HELD_OUT = 10**9, 2 * 10**9
+"""Numbers of anatomies, far from those of `ctpa phantom`."""
+PATCHES_PER_ANATOMY = 4
+"""Patches of one phantom: most of the time of a small patch goes into its anatomy."""
+MAX_OFFSET = 0.35
+"""The middle of a phantom's patch lies within so much of the field from its middle, along x and y: beyond is air."""
+
+
+@dataclass(frozen=True, eq=False)
+class StorePatches:
+    """Random patches of a store's volumes, for `training.batches.Draws`.
+
+    Attributes:
+        cases: to draw from.
+        patch: voxels along each axis, cut to the volume where it is smaller.
+        seed: of the choice.
+    """
+
+    cases: Sequence[Case]
+    patch: int
+    seed: int
+
+    def __call__(self, numbers: Indices) -> Tensor:
+        """(batch, 1, k, j, i) in -1 .. 1."""
+        return _stacked([self._one(int(number)) for number in numbers])
+
+    def held_out(self, count: int) -> Tensor:
+        """The same patches each time."""
+        return self(np.arange(count, dtype=np.int64))
+
+    def _one(self, number: int) -> Hu:
+        rng = np.random.default_rng([self.seed, 4, number])
+        case = self.cases[int(rng.integers(len(self.cases)))]
+        return case.patch(_window(case.grid.shape, self.patch, rng))
+
+
+@dataclass(frozen=True, eq=False)
+class PhantomPatches:
+    """Patches of phantoms that never come twice, drawn at the voxels of a grid.
+
+    Attributes:
+        patch: voxels along each axis.
+        seed: of the phantoms.
+        grid: see there.
+    """
+
+    patch: int
+    seed: int
+    grid: Grid
+
+    def __call__(self, numbers: Indices) -> Tensor:
+        """(batch, 1, k, j, i) in -1 .. 1."""
+        return _stacked([self._one(FIRST_PHANTOM, int(number)) for number in numbers])
+
+    def held_out(self, count: int) -> Tensor:
+        """Patches of phantoms that training never draws."""
+        return _stacked([self._one(FIRST_HELD_OUT, PATCHES_PER_ANATOMY * number) for number in range(count)])
+
+    def _one(self, first: int, number: int) -> Hu:
+        anatomy = make_anatomy(first + self.seed + number // PATCHES_PER_ANATOMY)
+        rng = np.random.default_rng([self.seed, first, number])
+        limits = (0.5, MAX_OFFSET, MAX_OFFSET)
+        parts = []
+        for count, limit in zip(self.grid.shape, limits, strict=True):
+            size = min(self.patch, count)
+            start = count * (0.5 + rng.uniform(-limit, limit)) - 0.5 * size
+            start = int(np.clip(start, 0, count - size)) // ALIGNMENT * ALIGNMENT
+            parts.append(slice(start, start + size))
+        z, y, x = (axis[part] for axis, part in zip(self.grid.axes(), parts, strict=True))
+        return draw(anatomy, (z, y, x))[0]
+
+
+def _window(shape: tuple[int, int, int], patch: int, rng: np.random.Generator) -> Slices:
+    parts = []
+    for count in shape:
+        size = min(patch, count)
+        start = ALIGNMENT * int(rng.integers((count - size) // ALIGNMENT + 1))
+        parts.append(slice(start, start + size))
+    return parts[0], parts[1], parts[2]
+
+
+def _stacked(volumes: Sequence[Hu]) -> Tensor:
+    return torch.from_numpy(np.stack([to_network(volume) for volume in volumes]))[:, None]
