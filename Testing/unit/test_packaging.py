@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "Logic" / "deeprecon"
 MODULES = [path.parent for path in ROOT.glob("*/CMakeLists.txt") if (path.parent / f"{path.parent.name}.py").exists()]
 IMPORTABLE_BEFORE_INSTALLATION = [
+    "numerics/*.py",
     "data/**/*.py",
     "jobs/*.py",
     "*/parameters.py",

@@ -1,4 +1,4 @@
-"""The small bundle that is shipped, trained on phantoms alone."""
+"""The shipped bundle, trained on phantoms alone."""
 
 from __future__ import annotations
 

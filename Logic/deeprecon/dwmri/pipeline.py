@@ -17,6 +17,7 @@ from deeprecon.data.volume_io import NIFTI, NRRD, write_volume
 from deeprecon.dwmri.fit.repair import check_named, fill_slices, find_outliers
 from deeprecon.dwmri.measure.fiber_coherence import better_flip, coherence
 from deeprecon.dwmri.measure.tensor import TensorMaps, fit_tensor
+from deeprecon.dwmri.observe.independent import independent_volumes
 from deeprecon.dwmri.observe.mask import find_mask, read_mask
 from deeprecon.dwmri.parameters import (
     Background,
@@ -83,7 +84,9 @@ def enhance_scan(inputs: EnhanceInputs, parameters: EnhanceParameters, run: Run)
     figures: dict[str, Any] = _table_figures(scan)
     array = _repaired(array, scan, mask, parameters, figures, warnings)
     run.reporter.status("Estimating the noise")
-    sigma = estimate_noise(array, mask, run.device, run.threads, parameters.bias_correction)
+    rician = parameters.bias_correction
+    independent = _independent(array, mask, figures, warnings)
+    sigma = estimate_noise(array, mask, run.device, run.threads, rician, independent)
     figures |= _snr(array, sigma, mask, table.b0)
     if figures["snr_dwi"] < LOW_SNR:
         warnings.append(
@@ -95,12 +98,13 @@ def enhance_scan(inputs: EnhanceInputs, parameters: EnhanceParameters, run: Run)
 
     run.reporter.status("Denoising")
     if inputs.bundle is None:
-        done = denoise(array, table, mask, sigma, parameters.method, parameters.bias_correction, parameters.steps, run)
+        method, steps = parameters.method, parameters.steps
+        done = denoise(array, table, mask, sigma, method, rician, steps, run, independent)
     else:
         bundle = read_bundle(inputs.bundle, "dwmri")
         scale, network = scale_of(bundle), read_network(bundle)
         given = scan.with_array(array)
-        done, scan, mask, sigma = enhance_with(network, given, mask, sigma, scale, parameters.bias_correction, run)
+        done, scan, mask, sigma = enhance_with(network, given, mask, sigma, scale, rician, run)
         array = scan.array.astype(np.float32)
         figures |= {"network": bundle.network, "bundle_sha256": bundle.sha256, "scale": scale}
         if scale == 2:
@@ -109,7 +113,7 @@ def enhance_scan(inputs: EnhanceInputs, parameters: EnhanceParameters, run: Run)
     run.reporter.status("Writing the results")
     weighted = ~table.b0
     expected = done.array
-    if parameters.bias_correction:
+    if rician:
         expected = (rician_mean(done.array / sigma[..., None]) * sigma[..., None]).astype(np.float32)
     white = whiteness((array - expected)[..., weighted], done.array[..., weighted], sigma, mask)
     del expected
@@ -255,6 +259,19 @@ def _repaired(
             "b-value have them."
         )
     return filled
+
+
+def _independent(array: Floats, mask: Mask, figures: dict[str, Any], warnings: list[str]) -> Mask:
+    """(V,) see `independent_volumes`; those that the noise is not measured on are told."""
+    independent = independent_volumes(array, mask)
+    if not independent.all():
+        numbers = _volumes(~independent[None])
+        figures |= {"volumes_without_own_noise": int((~independent).sum()), "without_own_noise": numbers}
+        warnings.append(
+            f"Volumes {numbers} have hardly any noise of their own: they were repeated, averaged, repaired or lost. "
+            "The noise was measured on the others; all were denoised."
+        )
+    return independent
 
 
 def _find_lost(array: Floats, scan: DwiScan, mask: Mask, warnings: list[str], advice: str = "") -> Mask:

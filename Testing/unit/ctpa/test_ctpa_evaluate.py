@@ -168,15 +168,4 @@ def test_structural_similarity_is_not_a_correlation():
     truth = np.random.default_rng(0).normal(0, 100, (12, 12, 12))
     scaled = 0.3 * truth + 400
     assert np.corrcoef(truth.ravel(), scaled.ravel())[0, 1] == pytest.approx(1)
-    assert ssim(scaled, truth) < 0.6
-
-
-def test_similarity_does_not_depend_on_the_slabs(monkeypatch):
-    rng = np.random.default_rng(0)
-    truth = rng.normal(0, 200, (40, 20, 22))
-    result, mask = truth + rng.normal(0, 100, truth.shape), rng.random(truth.shape) > 0.5
-    found = []
-    for slab in (1000, 32, 5):
-        monkeypatch.setattr("deeprecon.ctpa.measure.metrics.SLAB", slab)
-        found.append((ssim(result, truth), ssim(result, truth, mask)))
-    np.testing.assert_allclose(found[1:], [found[0]] * 2, rtol=1e-10)
+    assert ssim(scaled, truth)[0] < 0.6

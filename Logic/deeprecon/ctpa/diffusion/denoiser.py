@@ -150,7 +150,7 @@ class Attention(nn.Module):
 
 
 class Denoiser(nn.Module):
-    """Foretells what its process asks for (such as v) from x_t, the time, and an X-ray.
+    """Predicts the target of its process (such as v) from x_t, the time, and an X-ray.
 
     Args:
         shape: see there.

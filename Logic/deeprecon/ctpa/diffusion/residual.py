@@ -36,7 +36,7 @@ class ResidualDenoiser(Denoiser):
         enter = nn.Conv3d(2 * shape.latent, shape.widths[0], 3, padding=1)
         self.enter = enter.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.posterior_mean = posterior_mean
-        self._process = process
+        self.process = process
 
     def features(self, xray: Tensor, withheld: Tensor | None = None) -> Tensor:
         """As of `Denoiser`, followed by the components of the posterior mean, the same at every pixel."""
@@ -61,9 +61,9 @@ class ResidualDenoiser(Denoiser):
         """As `denoise`, for a given deviation (batch, latent, *coarse) and features without its components."""
         mean = self.posterior_mean.volume(deviation, rays.axes).to(x)
         time = t.to(x).view(-1, *[1] * (x.ndim - 1))
-        scale, _ = self._process.scales(time)
+        scale, _ = self.process.scales(time)
         predicted = super().denoise(torch.cat([x - scale * mean, mean], dim=1), t, features, rays)
-        return predicted + self._process.target(mean, torch.zeros_like(mean), time)
+        return predicted + self.process.target(mean, torch.zeros_like(mean), time)
 
     def _split(self, features: Tensor) -> tuple[Tensor, Tensor]:
         count = self.shape.features

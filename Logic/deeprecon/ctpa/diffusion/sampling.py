@@ -180,7 +180,7 @@ def denoising_bytes(shape: DenoiserShape, grid: Grid, window: int, batch: int, p
 
 
 class _Predictor:
-    """Foretells at all voxels of a latent, on whatever place memory allows."""
+    """Predictions for a whole latent, with the first compute setup that memory suffices for."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Ridge regression from X-ray to CT: the baseline that a network has to beat (Hoerl and Kennard 1970)."""
+"""Ridge regression from X-ray to CT (Hoerl and Kennard 1970): a baseline for networks."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Values = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Ridge:
-    """A linear map of X-rays, held as weights of the training cases (the dual form: cases are fewer than pixels).
+    """A linear map of X-rays in its dual form, as weights of the training cases, which are fewer than the pixels.
 
     Attributes:
-        xrays: (cases, pixels) less their mean.
+        xrays: (cases, pixels) minus their mean.
         xray_mean: (pixels,).
         weights: (cases, voxels).
         ct_mean: (voxels,).
@@ -38,12 +38,12 @@ class Ridge:
 
 
 def fit_ridge(xrays: npt.ArrayLike, cts: npt.ArrayLike, strength: float = 100.0) -> Ridge:
-    """Fit all voxels at once.
+    """Fit all voxels.
 
     Args:
         xrays: (cases, rows, columns), on one scale.
         cts: (cases, k, j, i) HU.
-        strength: of the penalty on the map's square, in the X-rays' units squared.
+        strength: of the L2 penalty, in the X-rays' units squared.
     """
     images, volumes = np.asarray(xrays, np.float32), np.asarray(cts, np.float32)
     flat, targets = images.reshape(len(images), -1), volumes.reshape(len(volumes), -1)

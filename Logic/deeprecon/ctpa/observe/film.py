@@ -1,4 +1,4 @@
-"""What the networks see of an X-ray: on the detector's pixels, and on one scale whatever the exposure."""
+"""Standardized films: an X-ray on the detector's pixels, on one scale whatever the exposure."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from deeprecon.data.radiograph import Radiograph
 Array = npt.NDArray[np.float64]
 
 TYPICAL_SIDE = 430.0
-"""Longer side in mm of a picture that does not tell its pixels' size: detectors are 35 x 43 or 43 x 43 cm."""
+"""Assumed longer side in mm of an image without pixel spacing: detectors are 35 x 43 or 43 x 43 cm."""
 TYPICAL_DISTANCE_PA, TYPICAL_DISTANCE_AP = 1800.0, 1000.0
-"""Usual distance in mm from source to detector of PA and of AP views."""
+"""Typical distance in mm from source to detector of PA and AP views."""
 BODY_SHARE = 0.2
-"""Share of the range of brightness above which a pixel counts as body."""
+"""Share of the range of gray values above which a pixel is body."""
 MIN_CONTRAST = 1e-3
-"""Least interquartile range of the body, as a share of the range of brightness."""
+"""Minimum interquartile range of the body, as a share of the range of gray values."""
 MAX_VALUE = 4.0
-"""Largest value of a standardized image; markers and implants beyond it are clipped."""
+"""Maximum of a standardized image; markers and implants beyond are clipped."""
 MIN_COVERAGE = 0.95
-"""Share of the field, along rows and columns, that an X-ray must cover to go without a note."""
+"""Minimum share of the field, along rows and columns, that an X-ray covers; a smaller one is noted."""
 
 
 @dataclass(frozen=True, eq=False)
 class XrayImage:
-    """An X-ray as the networks take it.
+    """A standardized X-ray, the input of the networks.
 
     Attributes:
         image: (rows towards the head, columns to the left) float32 on `projection.detector_axes`; see `standardize`.
-        covered: (rows, columns) where the X-ray shows the detector; elsewhere its rim goes on.
-        notes: what had to be assumed, in words.
+        covered: (rows, columns) pixels within the film; elsewhere its border is continued.
+        notes: assumptions, as sentences.
     """
 
     image: Image
@@ -45,11 +45,11 @@ class XrayImage:
 
 
 def standardized_xray(radiograph: Radiograph, parameters: SynthesizeParameters, grid: Grid) -> tuple[XrayImage, Geometry]:
-    """A radiograph on the detector, and its geometry: as the settings say, and where they leave it open, its file.
+    """A standardized radiograph and its geometry, from the settings or, where they are at their defaults, its file.
 
     Args:
         radiograph, grid: see `film_on_detector`.
-        parameters: of a synthesis.
+        parameters: of the synthesis.
 
     Raises:
         InputError: see `film_on_detector`.
@@ -66,16 +66,16 @@ def standardized_xray(radiograph: Radiograph, parameters: SynthesizeParameters, 
 
 
 def acquisition_geometry(view: str, beam: BeamName = BeamName.CONE, source_distance: float | None = None) -> Geometry:
-    """Where source, patient and detector stood.
+    """The geometry of an acquisition.
 
     Args:
-        view: "PA" or "AP"; "" where nobody said it, which is taken as PA.
+        view: "PA" or "AP"; "" where it is unknown, for PA.
         beam: see there.
-        source_distance: from source to detector in mm; None for what is usual for the view.
+        source_distance: from source to detector in mm; None for the typical one of the view.
     """
     side = View(view or "PA")
-    usual = TYPICAL_DISTANCE_PA if side is View.PA else TYPICAL_DISTANCE_AP
-    return Geometry(Beam(beam.value), side, usual if source_distance is None else source_distance)
+    typical = TYPICAL_DISTANCE_PA if side is View.PA else TYPICAL_DISTANCE_AP
+    return Geometry(Beam(beam.value), side, typical if source_distance is None else source_distance)
 
 
 def film_on_detector(
@@ -89,16 +89,16 @@ def film_on_detector(
     pixel_spacing: float = 0.0,
     shift: tuple[float, float] = (0.0, 0.0),
 ) -> XrayImage:
-    """Bring a radiograph onto the detector's pixels, its middle on the detector's middle.
+    """Resample a radiograph on the detector's pixels, its middle on the detector's middle, and standardize it.
 
     Args:
-        radiograph: as `read_radiograph` returns it, top row nearest to the head; its view "" where nobody said it.
+        radiograph: as `read_radiograph` returns it, top row nearest to the head; its view "" where it is unknown.
         geometry: see `acquisition_geometry`.
         grid: of the CT; see `projection.detector_axes`.
-        turn: clockwise, before anything else.
+        turn: clockwise, before the flip.
         flip: swap left and right, after the turn.
         invert: swap bright and dark.
-        pixel_spacing: in mm at the detector; 0 for what the file says, or else `TYPICAL_SIDE` over the pixels.
+        pixel_spacing: in mm at the detector; 0 for that of the file, or else `TYPICAL_SIDE` over the pixels.
         shift: of the image on the detector in mm, towards the head and to the left; see
             `deeprecon.ctpa.observe.alignment`.
 
@@ -133,10 +133,10 @@ def film_on_detector(
         )
     upwards = image[::-1].astype(np.float64)
     v, u = v - shift[0], u - shift[1]
-    placed = _weights(v, rows, spacing[1]) @ upwards @ _weights(u, columns, spacing[0]).T
+    resampled = _weights(v, rows, spacing[1]) @ upwards @ _weights(u, columns, spacing[0]).T
     covered = (np.abs(v) < 0.5 * size_mm[1])[:, None] & (np.abs(u) < 0.5 * size_mm[0])[None, :]
     try:
-        return XrayImage(standardize(placed, covered), covered, tuple(notes))
+        return XrayImage(standardize(resampled, covered), covered, tuple(notes))
     except ValueError as error:
         raise InputError(
             f"{radiograph.name} has no gray values between dark and bright.", "Give the original X-ray."
@@ -144,21 +144,21 @@ def film_on_detector(
 
 
 def oriented(image: Image, turn: Turn = Turn.NONE, flip: bool = False, invert: bool = False) -> Image:
-    """A radiograph of 0 to 1, turned clockwise, then left and right swapped, then bright and dark."""
+    """A radiograph in 0 .. 1, turned clockwise, then flipped left to right, then inverted."""
     turned = np.rot90(image, -int(turn.value) // 90)
     turned = turned[:, ::-1] if flip else turned
     return 1 - turned if invert else turned
 
 
 def standardize(image: npt.ArrayLike, covered: npt.NDArray[np.bool_] | None = None) -> Image:
-    """An X-ray less its median, over its interquartile range, both of the body alone.
+    """An X-ray minus its median, over its interquartile range, both of the body alone.
 
-    Gain and offset of an exposure are unknown; afterwards no gain and no offset makes a difference, and neither does
-    how much air there is beside the patient.
+    The result does not depend on gain and offset of the exposure, which are unknown, nor on the area of air around the
+    patient.
 
     Args:
         image: (rows, columns), what absorbs more is larger.
-        covered: pixels that count; all if left out.
+        covered: pixels within the film; all if left out.
 
     Raises:
         ValueError: the body has no contrast.
@@ -177,8 +177,8 @@ def standardize(image: npt.ArrayLike, covered: npt.NDArray[np.bool_] | None = No
 
 
 def _weights(points: Array, count: int, spacing: float) -> Array:
-    """(points, count) weights of pixels around 0: linear where the points are closer than the pixels, else their mean
-    under a tent as wide as two points are apart. Beyond the image its rim goes on."""
+    """(points, count) weights of pixels around 0: linear interpolation where the points are denser than the pixels, else
+    averages under a triangle of twice the points' spacing. Beyond the image its border is continued."""
     centers = (np.arange(count) - 0.5 * (count - 1)) * spacing
     reach = max(spacing, float(points[1] - points[0]))
     inside = np.clip(points, centers[0], centers[-1])

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-class AutoencoderLoss(nn.Module):
-    """What training makes small: errors of all resolutions, from the latents of all resolutions.
+from collections.abc import Iterable
 
-    The discriminators are part of it, as another half of one loss: their gradients never mix with the autoencoder's.
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from deeprecon.ctpa.autoencoder.codebook import codebook_usage
+from deeprecon.ctpa.autoencoder.network import Autoencoder
+from deeprecon.ctpa.training.auxiliary_losses import AdversarialLoss, PerceptualLoss
+
+NOISE = 0.05
+"""Standard deviation of noise on the latent: the decoder must tolerate errors of a denoiser."""
+LATENT_WEIGHT, CONSISTENCY_WEIGHT, COMMITMENT_WEIGHT = 1e-4, 0.1, 0.25
+"""Weights: of the latent's mean square, of the distance between the latents of two resolutions, of the codebook."""
+
+
+class AutoencoderLoss(nn.Module):
+    """Reconstruction errors of all resolutions, from the latents of all resolutions, and auxiliary losses.
+
+    The discriminators' loss is a part of the sum; their gradients do not mix with those of the autoencoder.
 
     Args:
         autoencoder: to be trained.
-        finest: how much coarser the patches are than the full grid.
-        perceptual, perceptual_weight: and its weight; None for none.
+        finest: halvings of the patches' resolution from the full grid.
+        perceptual, perceptual_weight: the perceptual loss and its weight; None for none.
         adversary: see there; None for none.
     """
 
@@ -20,7 +36,7 @@ class AutoencoderLoss(nn.Module):
         finest: int,
         perceptual: PerceptualLoss | None = None,
         perceptual_weight: float = 0.0,
-        adversary: Adversary | None = None,
+        adversary: AdversarialLoss | None = None,
     ) -> None:
         super().__init__()
         self.autoencoder, self._finest = autoencoder, finest
@@ -28,15 +44,15 @@ class AutoencoderLoss(nn.Module):
         self.adversary = adversary
 
     def forward(self, patch: Tensor) -> Tensor:
-        """Of patches (batch, 1, k, j, i)."""
+        """The loss of patches (batch, 1, k, j, i)."""
         wanted = self._resolutions(patch)
         latent = self.autoencoder.encode(patch, self._finest)
         decoded, extra = self._decoded(latent, self._finest)
         total = extra + sum(_error(one, other) for one, other in zip(decoded, wanted, strict=True)) / len(wanted)
         for index in range(1, len(wanted)):
             other = self.autoencoder.encode(wanted[index], self._finest + index)
-            seen, extra = self._decoded(other, self._finest + index)
-            errors = sum(_error(one, another) for one, another in zip(seen, wanted[index:], strict=True))
+            decoded_again, extra = self._decoded(other, self._finest + index)
+            errors = sum(_error(one, another) for one, another in zip(decoded_again, wanted[index:], strict=True))
             total = total + extra + errors / len(wanted) + CONSISTENCY_WEIGHT * functional.mse_loss(other, latent)
         if self.perceptual is not None:
             total = total + self._perceptual_weight * self.perceptual(decoded[0], patch)
@@ -45,7 +61,7 @@ class AutoencoderLoss(nn.Module):
         return total
 
     def figures(self, patch: Tensor) -> list[Tensor]:
-        """Mean squared errors, in -1 .. 1, of each resolution when it is encoded and decoded by itself."""
+        """Mean squared errors, in -1 .. 1, of each resolution encoded and decoded by itself."""
         return [
             functional.mse_loss(self.autoencoder(volume, self._finest + index).volume.float().clamp(-1, 1), volume)
             for index, volume in enumerate(self._resolutions(patch))
@@ -53,23 +69,23 @@ class AutoencoderLoss(nn.Module):
 
     @torch.no_grad()
     def codebook_figures(self, patches: Iterable[Tensor]) -> dict[str, float]:
-        """See `codebook.usage`, of patches (batch, 1, k, j, i), in evaluation mode; empty without a codebook."""
+        """See `codebook_usage`, of patches (batch, 1, k, j, i), in evaluation mode; empty without a codebook."""
         codebook = self.autoencoder.codebook
         if codebook is None:
             return {}
         chosen = [codebook(self.autoencoder.encode(patch, self._finest))[1].flatten() for patch in patches]
-        share, perplexity = usage(torch.cat(chosen), len(codebook.codes))
+        share, perplexity = codebook_usage(torch.cat(chosen), len(codebook.codes))
         return {"codebook_usage": share, "codebook_perplexity": perplexity}
 
     def _resolutions(self, patch: Tensor) -> list[Tensor]:
-        """The patch, and means over 2^3, 4^3 ... voxels, as many as the autoencoder has ways in."""
+        """The patch, and means over 2^3, 4^3 ... voxels, one for each input layer of the autoencoder."""
         volumes = [patch]
         while self._finest + len(volumes) < self.autoencoder.levels:
             volumes.append(functional.avg_pool3d(volumes[-1], 2))
         return volumes
 
     def _decoded(self, latent: Tensor, finest: int) -> tuple[list[Tensor], Tensor]:
-        """Volumes of all resolutions from one pass, and what the latent itself costs."""
+        """Volumes of all resolutions from one pass, and the loss of the latent itself."""
         model = self.autoencoder
         extra = LATENT_WEIGHT * latent.square().mean()
         if model.codebook is not None:
@@ -85,6 +101,6 @@ class AutoencoderLoss(nn.Module):
 
 
 def _error(result: Tensor, truth: Tensor) -> Tensor:
-    """Absolute and squared error: edges stay sharp, and large errors rare."""
+    """Mean absolute plus mean squared error: the first for sharp edges, the second against large errors."""
     difference = result.float() - truth
     return difference.abs().mean() + difference.square().mean()

@@ -1,12 +1,11 @@
-"""The verb `train-diffusion`: a prepared store in, a bundle that makes CTs of X-rays out."""
+"""The verb `train-diffusion`: from a prepared store to a bundle that makes CTs of X-rays."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ from torch.nn import functional
 
 from deeprecon.ctpa.autoencoder.network import Autoencoder
 from deeprecon.ctpa.diffusion.denoiser import DENOISERS, parameter_count
-from deeprecon.ctpa.diffusion.fitting import DenoisingLoss, NoisyLatents, latent_statistics, residual_deviation
 from deeprecon.ctpa.diffusion.model import (
     AUTOENCODER_METHOD,
     METHOD,
@@ -26,47 +24,42 @@ from deeprecon.ctpa.diffusion.model import (
     load_autoencoder,
     round_to_half,
 )
-from deeprecon.ctpa.diffusion.posterior_mean import (
-    MAX_DEVIATION_VOXELS,
-    MAX_MEAN_VOXELS,
-    PosteriorMean,
-    downsampled,
-    cross_fitted_deviations,
-    fit_posterior_mean,
-)
-from deeprecon.ctpa.diffusion.processes import PROCESSES
+from deeprecon.ctpa.diffusion.posterior_mean import PosteriorMean
+from deeprecon.ctpa.diffusion.processes import PROCESSES, Process
 from deeprecon.ctpa.diffusion.residual import ResidualDenoiser
-from deeprecon.ctpa.encoders.pretrained import CARDS, make_encoder
+from deeprecon.ctpa.encoders.pretrained import make_encoder
 from deeprecon.ctpa.grid import Grid
-from deeprecon.ctpa.measure.quality import prediction_limit
 from deeprecon.ctpa.parameters import EncoderName, TrainDiffusionInputs, TrainDiffusionParameters
-from deeprecon.ctpa.read.manifest import SPLITS, TRAIN
+from deeprecon.ctpa.read.manifest import TRAIN, VALIDATION
+from deeprecon.ctpa.training.cards import model_bundle_card, readme
+from deeprecon.ctpa.training.denoising import Batch, DenoisingLoss, NoisyLatents, latent_statistics, residual_deviation
 from deeprecon.ctpa.training.plan import (
     Probe,
-    fit_settings,
-    estimate_training,
-    estimate_figures,
+    TrainingEstimate,
     check_memory,
     describe_steps,
+    estimate_figures,
+    estimate_training,
+    fit_settings,
     scaled_widths,
 )
-from deeprecon.ctpa.training.store import Case, Store, geometry_to_json
-from deeprecon.ctpa.training.validation import held_out_metrics
+from deeprecon.ctpa.training.posterior_mean_fit import fit_latent_regression
+from deeprecon.ctpa.training.store import Case, Store
+from deeprecon.ctpa.training.validation import held_out_metrics, prediction_limit
 from deeprecon.data.errors import InputError
-from deeprecon.data.files import sha256
 from deeprecon.data.tables import write_table
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.training.batches import Draws
-from deeprecon.training.bundle import Bundle, Card, read_bundle, write_bundle
+from deeprecon.training.bundle import Bundle, read_bundle, write_bundle
 from deeprecon.training.fabric import Fabric, make_fabric
 from deeprecon.training.fit import fit
 
 MAX_PIXELS_PER_VOXEL = 4
-"""Pixels of the X-ray along an axis for each latent voxel, at most."""
+"""Maximum pixels of the X-ray along an axis for each latent voxel."""
 PROBES = (8, 16)
-"""Latent voxels along each axis of the small windows that tell the need."""
+"""Latent voxels along each axis of the windows from which memory and time are estimated."""
 MAX_HELD_OUT = 16
-MAX_RANK = 32
+"""Maximum held-out batches of the loss."""
 
 
 def train_diffusion(inputs: TrainDiffusionInputs, parameters: TrainDiffusionParameters, run: Run) -> Outcome:
@@ -75,118 +68,216 @@ def train_diffusion(inputs: TrainDiffusionInputs, parameters: TrainDiffusionPara
     Raises:
         InputError: store and autoencoder do not belong together, no validation cases, or too little memory.
     """
-    store, source = Store.open(inputs.store), read_bundle(inputs.bundle, AUTOENCODER_METHOD)
-    _check(store, source, inputs, parameters)
-    training, validation = store.cases(TRAIN), store.cases(SPLITS[1])
-    autoencoder = load_autoencoder(source, "cpu")
-    grid = store_latent_grid(training[0], store.grid)
-    factor = min(MAX_PIXELS_PER_VOXEL, store.grid.shape[0] // grid.shape[0])
-    _check_shapes(training[0], autoencoder, parameters)
     fabric = make_fabric(run.device, run.precision)
-
-    run.reporter.status("Reading the latents")
-    shift, scale = latent_statistics(training)
-    xrays = {name: load_xrays(cases, grid, factor) for name, cases in (("train", training), ("validation", validation))}
-    run.reporter.status("Fitting the expectation")
-    expectation, crossed = fit_latent_regression(training, xrays["train"], shift, scale, run.seed)
-    # The process shall have unit variance where it has work to do: in what the expectation leaves.
-    left = residual_deviation(training, expectation, crossed, shift, scale, grid)
-    scale = scale * left
-    crossed = crossed / left
-    expectation.divide(left)
-    process = PROCESSES[parameters.process.value]
-    shape = DENOISERS[parameters.denoiser.value]
-    widths = scaled_widths(shape.widths, parameters.width)
-    shape = replace(shape, latent=autoencoder.shape.latent, widths=widths)
-    torch.manual_seed(run.seed)
-    encoder = make_encoder(parameters.xray_encoder.value, shape.features, factor, inputs.encoder)
-    denoiser = ResidualDenoiser(shape, factor, expectation, process, encoder, parameters.checkpointing)
-    loss = DenoisingLoss(denoiser)
-    samples = NoisyLatents(
-        cases=training,
-        xrays=xrays["train"],
-        deviations=crossed,
-        shift=shift,
-        scale=scale,
-        grid=grid,
-        process=process,
-        withheld=parameters.withheld,
-        patch=parameters.patch,
-        divisor=shape.divisor,
-        group=parameters.batch * fabric.world_size,
-        seed=run.seed,
-    )
-    with torch.no_grad():
-        deviations = expectation.deviation(expectation(xrays["validation"]))
-    judged = replace(samples, cases=validation, xrays=xrays["validation"], deviations=deviations)
-    held_out = judged.held_out(MAX_HELD_OUT)
-
-    settings, batches = fit_settings(parameters.steps, parameters.accumulate, parameters.learning_rate)
-    loss.to(fabric.device)
-    voxels = float(np.prod([min(parameters.patch or count, count) for count in grid.shape]))
-    probes = probe_batch(loss, samples, PROBES[0], fabric), probe_batch(loss, samples, PROBES[1], fabric)
-    need = estimate_training(loss, probes, voxels, parameters.batch, settings.epochs * batches, run, fabric)
-    check_memory(need, run)
+    data = _read(inputs, parameters, run)
+    denoiser = _make_denoiser(data, inputs, parameters, run)
+    training, held_out = _make_batches(data, denoiser, parameters, fabric, run)
+    loss = DenoisingLoss(denoiser).to(fabric.device)
+    settings, count = fit_settings(parameters.steps, parameters.accumulate, parameters.learning_rate)
+    estimate = _estimate(loss, training, parameters, settings.epochs * count, run, fabric)
+    check_memory(estimate, run)
 
     def validate(model: Any) -> float:
         return float(torch.stack([model(fabric.to_device(batch)) for batch in held_out]).mean())
 
     begun = time.monotonic()
     run.reporter.status("Training the denoiser")
-    draws = Draws(batches, parameters.batch, samples)
+    draws = Draws(count, parameters.batch, training)
     result = fit(loss, lambda model, batch: model(batch), draws, validate, settings, run, fabric, "denoiser")
     figures = {
         "denoiser_parameters": parameter_count(denoiser),
-        "cases": len(training),
+        "cases": len(data.training),
         "held_out_loss": result.best,
         "best_epoch": result.best_epoch,
-        **estimate_figures(need, time.monotonic() - begun, run),
+        **estimate_figures(estimate, time.monotonic() - begun, run),
     }
-    outputs = {"bundle": run.output / "bundle", "history": run.output / "history.csv"}
     if not fabric.is_global_zero:
         return Outcome()
-    phantoms = all(case.patient.startswith("phantom-") for case in store.cases())
-    distances = _distances(expectation, xrays["train"], xrays["validation"])
-    card: dict[str, Any] = {
-        "autoencoder": autoencoder_card(autoencoder),
-        "presets": source.parameters["presets"],
-        "denoiser": denoiser_card(denoiser, parameters.xray_encoder.value),
-        "expectation": asdict(expectation.shape),
-        "process": parameters.process.value,
-        "latent_mean": shift.flatten().tolist(),
-        "latent_std": scale.flatten().tolist(),
-        "latent_grid": {"shape": list(grid.shape), "field": list(grid.field)},
-        "geometries": [geometry_to_json(geometry) for geometry in dict.fromkeys(case.geometry for case in training)],
-        "phantoms": phantoms,
-        "usual_mean": distances[0].tolist(),
-        "usual_deviation": distances[1].tolist(),
-    }
-    for part in (autoencoder, denoiser):
+    thresholds, metrics = _validate_samples(data, denoiser, run)
+    outputs = {"bundle": run.output / "bundle", "history": run.output / "history.csv"}
+    write_table(outputs["history"], result.history)
+    data_words = f"{len(data.training)} {'simulated chests' if data.phantoms else 'pairs of X-ray and CT'}"
+    steps = describe_steps(parameters.steps, settings, result)
+    words = f"{data_words} of {data.store.folder.name}; {steps}, seed {run.seed}"
+    card = _network_card(data, denoiser, parameters) | {"thresholds": thresholds}
+    about = model_bundle_card(words, data.phantoms, parameters.xray_encoder, inputs.encoder)
+    weights = {"autoencoder": half_state(data.autoencoder), "denoiser": half_state(denoiser)}
+    page = readme(about, "synthesize --bundle THIS_FOLDER --xray xray.dcm --output DIR")
+    write_bundle(outputs["bundle"], about, METHOD, parameters.denoiser.value, card, weights, page)
+    return Outcome(outputs, figures | metrics)
+
+
+@dataclass(frozen=True, eq=False)
+class _Data:
+    """The training data and the posterior mean fitted to it.
+
+    Attributes:
+        store, source: see there; `source` is the bundle of the autoencoder that made the latents.
+        autoencoder: on the CPU.
+        training, validation: cases.
+        grid: of the latents.
+        factor: pixels of the X-rays along an axis for each latent voxel.
+        xrays, validation_xrays: (cases, 1, rows, columns).
+        shift, scale: (latent, 1, 1, 1); with them, the residual of the latents has unit variance.
+        posterior_mean: of the latents standardized by shift and scale.
+        deviations: (cases, latent, *coarse) cross-fitted, of the training cases.
+        embedding_mean, embedding_std: (components + 1,) of the X-rays.
+        distance_limit: upper 99 % prediction limit of the embedding distance; None for fewer than three cases.
+        phantoms: all cases are phantoms.
+    """
+
+    store: Store
+    source: Bundle
+    autoencoder: Autoencoder
+    training: Sequence[Case]
+    validation: Sequence[Case]
+    grid: Grid
+    factor: int
+    xrays: Tensor
+    validation_xrays: Tensor
+    shift: Tensor
+    scale: Tensor
+    posterior_mean: PosteriorMean
+    deviations: Tensor
+    embedding_mean: Tensor
+    embedding_std: Tensor
+    distance_limit: float | None
+    phantoms: bool
+
+
+def _read(inputs: TrainDiffusionInputs, parameters: TrainDiffusionParameters, run: Run) -> _Data:
+    """Read and check the store, standardize its latents, and fit the posterior mean."""
+    store, source = Store.open(inputs.store), read_bundle(inputs.bundle, AUTOENCODER_METHOD)
+    _check(store, source, inputs, parameters)
+    training, validation = store.cases(TRAIN), store.cases(VALIDATION)
+    autoencoder = load_autoencoder(source, "cpu")
+    _check_shapes(training[0], autoencoder, parameters)
+    k, j, i = training[0].latent().shape[1:]
+    grid = Grid((k, j, i), store.grid.field)
+    factor = min(MAX_PIXELS_PER_VOXEL, store.grid.shape[0] // k)
+    run.reporter.status("Reading the latents")
+    shift, scale = latent_statistics(training)
+    xrays, validation_xrays = (load_xrays(cases, grid, factor) for cases in (training, validation))
+    run.reporter.status("Fitting the posterior mean")
+    posterior_mean, deviations = fit_latent_regression(training, xrays, shift, scale, run.seed)
+    # The process has to have unit variance where it samples: in the residual.
+    residual = residual_deviation(training, posterior_mean, deviations, shift, scale, grid)
+    posterior_mean.rescale(residual)
+    mean, std, limit = _embedding_statistics(posterior_mean, xrays, validation_xrays)
+    return _Data(
+        store=store,
+        source=source,
+        autoencoder=autoencoder,
+        training=training,
+        validation=validation,
+        grid=grid,
+        factor=factor,
+        xrays=xrays,
+        validation_xrays=validation_xrays,
+        shift=shift,
+        scale=scale * residual,
+        posterior_mean=posterior_mean,
+        deviations=deviations / residual,
+        embedding_mean=mean,
+        embedding_std=std,
+        distance_limit=limit,
+        phantoms=all(case.patient.startswith("phantom-") for case in store.cases()),
+    )
+
+
+def _process(parameters: TrainDiffusionParameters) -> Process:
+    return PROCESSES[parameters.process.value]
+
+
+def _make_denoiser(
+    data: _Data, inputs: TrainDiffusionInputs, parameters: TrainDiffusionParameters, run: Run
+) -> ResidualDenoiser:
+    shape = DENOISERS[parameters.denoiser.value]
+    widths = scaled_widths(shape.widths, parameters.width)
+    shape = replace(shape, latent=data.autoencoder.shape.latent, widths=widths)
+    torch.manual_seed(run.seed)
+    encoder = make_encoder(parameters.xray_encoder.value, shape.features, data.factor, inputs.encoder)
+    return ResidualDenoiser(
+        shape, data.factor, data.posterior_mean, _process(parameters), encoder, parameters.checkpointing
+    )
+
+
+def _make_batches(
+    data: _Data, denoiser: ResidualDenoiser, parameters: TrainDiffusionParameters, fabric: Fabric, run: Run
+) -> tuple[NoisyLatents, list[Batch]]:
+    """The training latents, and held-out batches."""
+    training = NoisyLatents(
+        cases=data.training,
+        xrays=data.xrays,
+        deviations=data.deviations,
+        shift=data.shift,
+        scale=data.scale,
+        grid=data.grid,
+        process=_process(parameters),
+        withheld=parameters.withheld,
+        patch=parameters.patch,
+        divisor=denoiser.shape.divisor,
+        group=parameters.batch * fabric.world_size,
+        seed=run.seed,
+    )
+    with torch.no_grad():
+        deviations = data.posterior_mean.deviation(data.posterior_mean(data.validation_xrays))
+    validation = replace(training, cases=data.validation, xrays=data.validation_xrays, deviations=deviations)
+    return training, validation.held_out(MAX_HELD_OUT)
+
+
+def _estimate(
+    loss: DenoisingLoss,
+    training: NoisyLatents,
+    parameters: TrainDiffusionParameters,
+    batches: int,
+    run: Run,
+    fabric: Fabric,
+) -> TrainingEstimate:
+    voxels = float(np.prod([min(parameters.patch or count, count) for count in training.grid.shape]))
+    probes = probe_batch(loss, training, PROBES[0], fabric), probe_batch(loss, training, PROBES[1], fabric)
+    return estimate_training(loss, probes, voxels, parameters.batch, batches, run, fabric)
+
+
+def _validate_samples(
+    data: _Data, denoiser: ResidualDenoiser, run: Run
+) -> tuple[Mapping[str, float | None] | None, dict[str, float]]:
+    """The thresholds of the bundle (None for too few cases) and metrics, from samples of held-out cases.
+
+    The weights are rounded to half precision before, as the bundle holds them.
+    """
+    for part in (data.autoencoder, denoiser):
         round_to_half(part)
     run.reporter.status("Synthesizing held-out cases")
-    checked, nrmse_limit = held_out_metrics(
-        autoencoder, denoiser, process, validation, xrays["validation"], shift, scale, grid, run
+    metrics, nrmse_limit = held_out_metrics(
+        data.autoencoder, denoiser, data.validation, data.validation_xrays, data.shift, data.scale, data.grid, run
     )
-    if nrmse_limit is None:
-        run.reporter.warning(
-            "With fewer than three validation cases the model cannot tell which errors are usual: the trust of its "
-            "results is never green. Prepare a store with more of them."
-        )
-    card["thresholds"] = None if nrmse_limit is None else {"nrmse": nrmse_limit, "distance": distances[2]}
-    figures |= checked
-    write_table(outputs["history"], result.history)
-    weights = {"autoencoder": half_state(autoencoder), "denoiser": half_state(denoiser)}
-    data = f"{len(training)} {'simulated chests' if phantoms else 'pairs of X-ray and CT'} of {store.folder.name}"
-    steps = describe_steps(parameters.steps, settings, result)
-    about = _about(f"{data}; {steps}, seed {run.seed}", phantoms, parameters.xray_encoder, inputs.encoder)
-    write_bundle(outputs["bundle"], about, METHOD, parameters.denoiser.value, card, weights, _readme(about))
-    return Outcome(outputs, figures)
+    if nrmse_limit is not None:
+        return {"nrmse": nrmse_limit, "distance": data.distance_limit}, metrics
+    run.reporter.warning(
+        "With fewer than three validation cases the model cannot tell which errors are usual: the trust of its "
+        "results is never green. Prepare a store with more of them."
+    )
+    return None, metrics
 
 
-def store_latent_grid(case: Case, grid: Grid) -> Grid:
-    """The grid of a store's latents."""
-    k, j, i = case.latent().shape[1:]
-    return Grid((k, j, i), grid.field)
+def _network_card(data: _Data, denoiser: ResidualDenoiser, parameters: TrainDiffusionParameters) -> dict[str, Any]:
+    """What `load_model` needs, as JSON values."""
+    geometries = dict.fromkeys(case.geometry for case in data.training)
+    return {
+        "autoencoder": autoencoder_card(data.autoencoder),
+        "presets": data.source.parameters["presets"],
+        "denoiser": denoiser_card(denoiser, parameters.xray_encoder.value),
+        "posterior_mean": asdict(data.posterior_mean.shape),
+        "process": parameters.process.value,
+        "latent_mean": data.shift.flatten().tolist(),
+        "latent_std": data.scale.flatten().tolist(),
+        "latent_grid": {"shape": list(data.grid.shape), "field": list(data.grid.field)},
+        "geometries": [geometry.to_json() for geometry in geometries],
+        "phantoms": data.phantoms,
+        "usual_mean": data.embedding_mean.tolist(),
+        "usual_deviation": data.embedding_std.tolist(),
+    }
 
 
 def load_xrays(cases: Sequence[Case], grid: Grid, factor: int) -> Tensor:
@@ -196,40 +287,22 @@ def load_xrays(cases: Sequence[Case], grid: Grid, factor: int) -> Tensor:
     return torch.stack(images)
 
 
-def probe_batch(loss: DenoisingLoss, samples: NoisyLatents, size: int, fabric: Fabric) -> Probe:
-    """A small window of one sample; see `training_plan.estimate_training`."""
-    batch = fabric.to_device(replace(samples, patch=size, group=1)(np.zeros(1, np.int64)))
+def probe_batch(loss: DenoisingLoss, latents: NoisyLatents, size: int, fabric: Fabric) -> Probe:
+    """A small window of one sample; see `plan.estimate_training`."""
+    batch = fabric.to_device(replace(latents, patch=size, group=1)(np.zeros(1, np.int64)))
     return float(np.prod(batch["x"].shape[2:])), partial(loss, batch)
 
 
-def fit_latent_regression(cases: Sequence[Case], xrays: Tensor, shift: Tensor, scale: Tensor, seed: int) -> tuple[PosteriorMean, Tensor]:
-    """The expectation of standardized latents, and the deviations (cases, latent, *coarse) that such fit_latent_regression unseen.
-
-    Args:
-        cases: of the training.
-        xrays: (cases, 1, rows, columns).
-        shift, scale: (latent, 1, 1, 1) mean and standard deviation of the latents.
-        seed: see `fit_posterior_mean`.
-    """
-    total, coarse = torch.zeros(()), []
-    for case in cases:
-        latent = (torch.from_numpy(case.latent()).float() - shift) / scale
-        total = total + downsampled(latent, MAX_MEAN_VOXELS)
-        coarse.append(downsampled(latent, MAX_DEVIATION_VOXELS))
-    stacked = torch.stack(coarse)
-    deviations = stacked - stacked.mean(dim=0)
-    expectation = fit_posterior_mean(xrays, deviations, total / len(cases), seed, rank=MAX_RANK)
-    return expectation, cross_fitted_deviations(xrays, deviations, seed, rank=MAX_RANK)
-
-
-def _distances(expectation: PosteriorMean, xrays: Tensor, unseen: Tensor) -> tuple[Tensor, Tensor, float | None]:
-    """Mean and standard deviation of the embeddings of X-rays, and what the distance of unseen ones stays below."""
+def _embedding_statistics(
+    posterior_mean: PosteriorMean, xrays: Tensor, held_out: Tensor
+) -> tuple[Tensor, Tensor, float | None]:
+    """Mean and standard deviation of the embeddings of all X-rays, and the limit of the held-out ones' distance."""
     with torch.no_grad():
-        known, new = expectation.embedding(xrays), expectation.embedding(unseen)
-    both = torch.cat([known, new])  # the unseen ones too: of what they leave unexplained, training says too little
-    mean, deviation = both.mean(dim=0), both.std(dim=0).clamp_min(1e-6)
-    distances = ((new - mean) / deviation).square().mean(dim=1).sqrt()
-    return mean, deviation, prediction_limit(distances.tolist())
+        known, new = posterior_mean.embedding(xrays), posterior_mean.embedding(held_out)
+    both = torch.cat([known, new])  # in training cases alone the components explain too much of the image
+    mean, std = both.mean(dim=0), both.std(dim=0).clamp_min(1e-6)
+    distances = ((new - mean) / std).square().mean(dim=1).sqrt()
+    return mean, std, prediction_limit(distances.tolist())
 
 
 def _check(store: Store, source: Bundle, inputs: TrainDiffusionInputs, parameters: TrainDiffusionParameters) -> None:
@@ -240,10 +313,10 @@ def _check(store: Store, source: Bundle, inputs: TrainDiffusionInputs, parameter
             f"The latents of {store.folder} were made by another autoencoder than that in {source.folder}.",
             "Give the bundle with which the store was prepared.",
         )
-    if len(store.cases(TRAIN)) < 2 or not store.cases(SPLITS[1]):
+    training, validation = len(store.cases(TRAIN)), len(store.cases(VALIDATION))
+    if training < 2 or not validation:
         raise InputError(
-            f"{store.folder} has {len(store.cases(TRAIN))} training and {len(store.cases(SPLITS[1]))} validation cases;"
-            " two and one are the least.",
+            f"{store.folder} has {training} training and {validation} validation cases; two and one are the least.",
             "Prepare it with more patients, or a larger --validation.",
         )
     frozen = parameters.xray_encoder is not EncoderName.SPATIAL
@@ -265,35 +338,3 @@ def _check_shapes(case: Case, autoencoder: Autoencoder, parameters: TrainDiffusi
     divisor = DENOISERS[parameters.denoiser.value].divisor
     if parameters.patch % divisor:
         raise InputError(f"A patch of {parameters.patch} does not divide by {divisor}.", "Choose a multiple of it.")
-
-
-def _about(training_data: str, phantoms: bool, name: EncoderName, encoder: Path | None) -> Card:
-    """What people need to know; a frozen encoder, whose weights the bundle holds, is named with its license."""
-    kind = "phantom-trained demonstrator" if phantoms else "trained on the user's own pairs"
-    description = "Draws chest CTs that one frontal X-ray may belong to. They are synthetic, whatever they show."
-    if encoder is not None:
-        card = CARDS[name.value]
-        description += (
-            f" It holds the frozen X-ray encoder {name.value} from {encoder.name} (sha256 {sha256(encoder)}), published"
-            f" by {card.source}, under its own license: {card.license}."
-        )
-    return Card(
-        name=f"X-ray to CT, {kind}",
-        version="1.0.0",
-        description=description,
-        valid_for="Frontal chest X-rays like those that it was trained on. Emboli cannot be told from an X-ray.",
-        training_data=training_data,
-        license="Apache-2.0" if phantoms and encoder is None else "NOASSERTION",
-        authorship="DeepRecon contributors" if phantoms else "The person who trained it",
-        task="Synthesis of a chest CT from an X-ray",
-        inputs={"xray": {"type": "image", "format": "magnitude", "num_channels": 1}},
-        outputs={"ct": {"type": "image", "format": "hounsfield", "num_channels": 1, "value_range": [-1000, 1000]}},
-    )
-
-
-def _readme(card: Card) -> str:
-    return (
-        f"# {card.name}\n\n{card.description}\n\nValid for: {card.valid_for}\n\nTrained on: {card.training_data}.\n\n"
-        "Research only, not for diagnosis.\n\n"
-        "    python -m deeprecon ctpa synthesize --bundle THIS_FOLDER --xray xray.dcm --output DIR\n"
-    )

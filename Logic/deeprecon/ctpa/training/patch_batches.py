@@ -1,36 +1,28 @@
-"""Training an autoencoder: patches of a store or of phantoms, and a loss over all resolutions at once."""
+"""The training batches of an autoencoder: patches of a store or of phantoms."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
-from deeprecon.ctpa.autoencoder.codebook import usage
-from deeprecon.ctpa.autoencoder.loss import Adversary, PerceptualLoss
-from deeprecon.ctpa.autoencoder.network import Autoencoder
 from deeprecon.ctpa.grid import Grid, Hu, to_network
 from deeprecon.ctpa.patches import Slices
 from deeprecon.ctpa.simulate.chests import draw, make_anatomy
 from deeprecon.ctpa.training.store import Case
 from deeprecon.training.batches import Indices
 
-NOISE = 0.05
-"""Standard deviation of noise on the latent: the decoder shall not live on digits that no denoiser gets right."""
-LATENT_WEIGHT, CONSISTENCY_WEIGHT, COMMITMENT_WEIGHT = 1e-4, 0.1, 0.25
-"""Weights: of the latent's mean square, of how far two resolutions' latents are apart, of the codebook's loss."""
 ALIGNMENT = 8
-"""Patches begin at multiples of so many voxels, as tiles do."""
+"""Patches begin at multiples of it in voxels, as tiles do."""
 FIRST_PHANTOM, FIRST_HELD_OUT = 10**9, 2 * 10**9
-"""Numbers of anatomies, far from those of `ctpa phantom`."""
+"""Seeds of anatomies, far from those of `ctpa phantom`."""
 PATCHES_PER_ANATOMY = 4
-"""Patches of one phantom: most of the time of a small patch goes into its anatomy."""
+"""Patches of each phantom: most of the time for a small patch is spent on its anatomy."""
 MAX_OFFSET = 0.35
-"""The middle of a phantom's patch lies within so much of the field from its middle, along x and y: beyond is air."""
+"""Maximum distance of a patch's middle from that of the field along x and y, as a share of the field: beyond is air."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +44,7 @@ class StorePatches:
         return _stacked([self._one(int(number)) for number in numbers])
 
     def held_out(self, count: int) -> Tensor:
-        """The same patches each time."""
+        """The same patches on every call."""
         return self(np.arange(count, dtype=np.int64))
 
     def _one(self, number: int) -> Hu:
@@ -63,7 +55,7 @@ class StorePatches:
 
 @dataclass(frozen=True, eq=False)
 class PhantomPatches:
-    """Patches of phantoms that never come twice, drawn at the voxels of a grid.
+    """Patches of phantoms, each a new one, rendered on a grid.
 
     Attributes:
         patch: voxels along each axis.
@@ -80,7 +72,7 @@ class PhantomPatches:
         return _stacked([self._one(FIRST_PHANTOM, int(number)) for number in numbers])
 
     def held_out(self, count: int) -> Tensor:
-        """Patches of phantoms that training never draws."""
+        """Patches of phantoms that are not in the training."""
         return _stacked([self._one(FIRST_HELD_OUT, PATCHES_PER_ANATOMY * number) for number in range(count)])
 
     def _one(self, first: int, number: int) -> Hu:

@@ -1,4 +1,4 @@
-"""How long and how large a training will be, told before it starts, and how it is fit_settings into epochs."""
+"""Estimated memory and time of a training, and its settings."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from deeprecon.training.fabric import Fabric
 from deeprecon.training.fit import FitResult, FitSettings
 
 VALIDATIONS = 20
-"""Held-out figures during a training."""
+"""Validations during a training."""
 CHECKPOINTS_KEPT = 3
 BASE = 0.6e9
 """Bytes of Python with PyTorch."""
 TRANSIENT = 1.5
-"""Memory over what autograd keeps: buffers of the layer that is computed, and gradients on their way."""
+"""Memory over the activations that autograd keeps: temporary buffers and gradients."""
 
 
 @dataclass(frozen=True)
 class TrainingEstimate:
-    """What a training takes.
+    """Resources of a training.
 
     Attributes:
         memory: bytes at its peak.
@@ -53,31 +53,31 @@ def estimate_training(
 
     Args:
         model: to be trained.
-        probes: of two sizes, since a part of what a sample takes, such as its X-ray, does not grow with its voxels.
+        probes: of two sizes, since a part of a sample's cost, such as its X-ray, does not grow with its voxels.
         voxels: of a sample.
         batch: samples in a batch.
         batches: of the whole training, in one process.
-        run: its reporter is told.
-        fabric: its precision counts.
+        run: reports the estimate.
+        fabric: for its precision.
     """
-    taken = [_measure_probe(probe, fabric) for _, probe in probes]
+    costs = [_measure_probe(probe, fabric) for _, probe in probes]
     sizes = probes[0][0], probes[1][0]
     kept, seconds = (
-        batch * extrapolate_linear(sizes, (smaller, larger), voxels) for smaller, larger in zip(*taken, strict=True)
+        batch * extrapolate_linear(sizes, (smaller, larger), voxels) for smaller, larger in zip(*costs, strict=True)
     )
     model.zero_grad(set_to_none=True)
     own = BASE if run.device == "cpu" else 0.0
-    need = TrainingEstimate(own + weight_bytes(model) + TRANSIENT * kept, seconds * batches)
-    run.reporter.status(f"Training will take about {need.memory / 1e9:.1f} GB of memory and {describe_duration(need.seconds)}")
-    return need
+    estimate = TrainingEstimate(own + weight_bytes(model) + TRANSIENT * kept, seconds * batches)
+    run.reporter.status(f"Training will take about {estimate.memory / 1e9:.1f} GB of memory and {describe_duration(estimate.seconds)}")
+    return estimate
 
 
-def extrapolate_linear(sizes: tuple[float, float], taken: tuple[float, float], size: float) -> float:
-    """What a size takes, after the line through what two take; in proportion where the two are the same."""
+def extrapolate_linear(sizes: tuple[float, float], costs: tuple[float, float], size: float) -> float:
+    """The cost of a size, on the line through the costs of two sizes; in proportion where the two are the same."""
     if sizes[0] == sizes[1]:
-        return taken[1] * size / sizes[1]
-    slope = max(0.0, (taken[1] - taken[0]) / (sizes[1] - sizes[0]))
-    return max(0.0, taken[1] - slope * sizes[1]) + slope * size
+        return costs[1] * size / sizes[1]
+    slope = max(0.0, (costs[1] - costs[0]) / (sizes[1] - sizes[0]))
+    return max(0.0, costs[1] - slope * sizes[1]) + slope * size
 
 
 def _measure_probe(probe: Callable[[], Tensor], fabric: Fabric) -> tuple[float, float]:
@@ -88,25 +88,25 @@ def _measure_probe(probe: Callable[[], Tensor], fabric: Fabric) -> tuple[float, 
             return probe()
 
     kept = activation_bytes(step)
-    step().backward()  # type: ignore[no-untyped-call]  # the first pass takes longer than those to come
+    step().backward()  # type: ignore[no-untyped-call]  # the first pass takes longer than later ones
     begun = time.perf_counter()
     step().backward()  # type: ignore[no-untyped-call]
     return float(kept), time.perf_counter() - begun
 
 
-def check_memory(need: TrainingEstimate, run: Run) -> None:
-    """Raise InputError where the device has less free memory than needed."""
+def check_memory(estimate: TrainingEstimate, run: Run) -> None:
+    """Raise InputError where the device has less free memory than estimated."""
     free = free_bytes(run.device)
-    if free is not None and need.memory > free:
+    if free is not None and estimate.memory > free:
         raise InputError(
-            f"Training would take about {need.memory / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free.",
+            f"Training would take about {estimate.memory / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free.",
             "Set a smaller patch or batch (and accumulate more), or turn checkpointing on.",
         )
 
 
-def estimate_figures(need: TrainingEstimate, seconds: float, run: Run) -> dict[str, float]:
-    """Figures of a result: what was estimated, and what it was."""
-    figures = {"estimated_gb": round(need.memory / 1e9, 3), "estimated_seconds": round(need.seconds, 1)}
+def estimate_figures(estimate: TrainingEstimate, seconds: float, run: Run) -> dict[str, float]:
+    """Metrics of a result: estimated and measured resources."""
+    figures = {"estimated_gb": round(estimate.memory / 1e9, 3), "estimated_seconds": round(estimate.seconds, 1)}
     peak = peak_bytes(run.device)
     if peak is not None:
         figures["peak_gb"] = round(peak / 1e9, 3)
@@ -114,7 +114,7 @@ def estimate_figures(need: TrainingEstimate, seconds: float, run: Run) -> dict[s
 
 
 def fit_settings(steps: int, accumulate: int, learning_rate: float) -> tuple[FitSettings, int]:
-    """Settings of a fit over about so many steps, with a held-out figure every `VALIDATIONS`-th part of them.
+    """Settings of a fit over about `steps` steps, with `VALIDATIONS` validations.
 
     Returns:
         The settings, and batches in an epoch.
@@ -134,16 +134,16 @@ def fit_settings(steps: int, accumulate: int, learning_rate: float) -> tuple[Fit
 
 
 def describe_steps(steps: int, settings: FitSettings, result: FitResult) -> str:
-    """How long a training went on, for the card of its bundle."""
+    """The steps of a training as text, for the card of its bundle."""
     if not result.interrupted:
         return f"{steps} steps"
     return f"stopped after {result.epochs / settings.epochs:.0%} of {steps} steps"
 
 
 def scaled_widths(widths: tuple[int, ...], width: int) -> tuple[int, ...]:
-    """Channels of a network's levels in the same proportions, but beginning with `width`; as they are where it is 0.
+    """Channels of a network's levels in the same proportions, but beginning with `width`; unchanged where it is 0.
 
-    Multiples of 8, so that the heads of attention share them evenly.
+    Multiples of 8, so that they are divisible among the heads of attention.
     """
     return tuple(max(8, round(width * count / widths[0] / 8) * 8) for count in widths) if width else widths
 

@@ -9,6 +9,7 @@ from vtkmodules.vtkCommonDataModel import VTK_HEXAHEDRON
 from deeprecon.data.errors import InputError
 from deeprecon.data.mesh.mesh import Mesh, unstructured_grid
 from deeprecon.data.volume import Volume, canonical
+from deeprecon.numerics.grids import interpolate
 
 Floats = npt.NDArray[np.float64]
 
@@ -45,10 +46,9 @@ def voxel_mesh(mask: Volume, spacing: float, thickness: float | None = None) -> 
     for axis in range(3):
         length = (wall.shape[axis] - 1) * size[axis] + 2 * beyond[axis]
         edges.append(np.linspace(-beyond[axis], length - beyond[axis], max(1, round(length / spacing)) + 1))
-    distance = _signed_distance(wall, size)
-    for axis, edge in enumerate(edges):
-        distance = _resample(distance, (edge[1:] + edge[:-1]) / 2 / size[axis], axis)
-    cells = np.argwhere(distance > 0)
+    centers = np.meshgrid(*((edge[1:] + edge[:-1]) / 2 / size[axis] for axis, edge in enumerate(edges)), indexing="ij")
+    distance = interpolate(_signed_distance(wall, size), np.stack(centers, axis=-1).reshape(-1, 3))
+    cells = np.argwhere(distance.reshape(centers[0].shape) > 0)
     if cells.size == 0:
         raise InputError(f"No element of {spacing:g} mm fits the wall of {mask.name}.", "Choose smaller elements.")
 
@@ -86,14 +86,4 @@ def _distance_to_false(mask: npt.NDArray[np.bool_], size: Floats) -> Floats:
         image.SetSpacing((float(size[2]), float(size[1])))
         signed = sitk.SignedMaurerDistanceMap(image, squaredDistance=False, useImageSpacing=True)
         result[k] = np.maximum(sitk.GetArrayFromImage(signed), 0)
-    return result
-
-
-def _resample(values: Floats, places: Floats, axis: int) -> Floats:
-    """Linear interpolation along one axis at fractional indices; constant beyond the ends."""
-    places = np.clip(places, 0, values.shape[axis] - 1)
-    low = np.floor(places).astype(int)
-    high = np.minimum(low + 1, values.shape[axis] - 1)
-    weight = (places - low).reshape([-1 if entry == axis else 1 for entry in range(3)])
-    result: Floats = values.take(low, axis) * (1 - weight) + values.take(high, axis) * weight
     return result

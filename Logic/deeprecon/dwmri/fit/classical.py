@@ -17,34 +17,42 @@ from deeprecon.data.errors import InputError
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
-Denoiser = Callable[[Floats, GradientTable, Mask, Floats], Floats]
-"""(k, j, i, V) noisy, table, mask and noise map -> (k, j, i, V) denoised."""
+Denoiser = Callable[[Floats, GradientTable, Mask, Floats, Mask], Floats]
+"""(k, j, i, V) noisy, table, mask, noise map and (V,) volumes with noise of their own -> (k, j, i, V) denoised."""
 
 RADIUS = 2
 """Of dipy's windows in voxels, its own default."""
 
 
-def mppca(array: Floats, table: GradientTable, mask: Mask, sigma: Floats) -> Floats:
-    """dipy's local PCA with the threshold of Marchenko and Pastur."""
+def mppca(array: Floats, table: GradientTable, mask: Mask, sigma: Floats, independent: Mask) -> Floats:
+    """dipy's local PCA with the threshold of Marchenko and Pastur.
+
+    It measures the noise itself, on volumes that have some of their own; the others go through PCA with that level.
+    """
+    local, own = _dipy("denoise.localpca"), independent
+    found = np.empty_like(array)
     with _one_thread():
-        found = _dipy("denoise.localpca").mppca(array, mask=mask, patch_radius=RADIUS)
+        found[..., own], noise = local.mppca(array[..., own], mask=mask, patch_radius=RADIUS, return_sigma=True)
+        if not own.all():
+            found[..., ~own] = local.localpca(array, sigma=noise, mask=mask, patch_radius=RADIUS)[..., ~own]
     return _kept(found, array, mask)
 
 
-def local_pca(array: Floats, table: GradientTable, mask: Mask, sigma: Floats) -> Floats:
+def local_pca(array: Floats, table: GradientTable, mask: Mask, sigma: Floats, independent: Mask) -> Floats:
     """dipy's local PCA with a noise map from dipy's `pca_noise_estimate` (Manjon et al. 2013)."""
+    measured = table.subset(np.flatnonzero(independent))
     with _one_thread():
         gradients = _dipy("core.gradients").gradient_table(
-            table.bvals, bvecs=table.directions, b0_threshold=B0_THRESHOLD
+            measured.bvals, bvecs=measured.directions, b0_threshold=B0_THRESHOLD
         )
         noise = _dipy("denoise.pca_noise_estimate").pca_noise_estimate(
-            array.astype(np.float64), gradients, correct_bias=True, smooth=3
+            array[..., independent].astype(np.float64), gradients, correct_bias=True, smooth=3
         )
         found = _dipy("denoise.localpca").localpca(array, sigma=noise, mask=mask, patch_radius=RADIUS)
     return _kept(found, array, mask)
 
 
-def non_local_means(array: Floats, table: GradientTable, mask: Mask, sigma: Floats) -> Floats:
+def non_local_means(array: Floats, table: GradientTable, mask: Mask, sigma: Floats, independent: Mask) -> Floats:
     """dipy's non-local means, volume by volume, with the median of our noise map: its own is twice too high.
 
     The bias of magnitudes is left to the step that all methods share.
@@ -58,7 +66,7 @@ def non_local_means(array: Floats, table: GradientTable, mask: Mask, sigma: Floa
     return _kept(found, array, mask)
 
 
-def patch2self(array: Floats, table: GradientTable, mask: Mask, sigma: Floats) -> Floats:
+def patch2self(array: Floats, table: GradientTable, mask: Mask, sigma: Floats, independent: Mask) -> Floats:
     """Patch2Self with ordinary least squares on the voxels alone, as published (Fadnavis et al. 2020, NeurIPS).
 
     Each volume is predicted from all others of its kind, b0 or weighted. dipy 1.12.1 repeats earlier volumes at the end
@@ -82,7 +90,7 @@ def patch2self(array: Floats, table: GradientTable, mask: Mask, sigma: Floats) -
 def patch2self_version(version: int) -> Denoiser:
     """dipy's own Patch2Self, faults included, for comparison: versions 1 and 3."""
 
-    def denoise(array: Floats, table: GradientTable, mask: Mask, sigma: Floats) -> Floats:
+    def denoise(array: Floats, table: GradientTable, mask: Mask, sigma: Floats, independent: Mask) -> Floats:
         if array.shape[-1] < 5:
             raise InputError(f"dipy's Patch2Self needs 5 volumes, there are {array.shape[-1]}.", "Choose pca.")
         with _one_thread():

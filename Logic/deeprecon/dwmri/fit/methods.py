@@ -114,7 +114,15 @@ def _refuse_too_large(scan: DwiScan) -> None:
 
 
 def denoise(
-    array: Floats, table: GradientTable, mask: Mask, sigma: Floats, method: Method, rician: bool, steps: int, run: Run
+    array: Floats,
+    table: GradientTable,
+    mask: Mask,
+    sigma: Floats,
+    method: Method,
+    rician: bool,
+    steps: int,
+    run: Run,
+    independent: Mask | None = None,
 ) -> Denoised:
     """Take the noise off a scan.
 
@@ -127,6 +135,7 @@ def denoise(
         rician: whether the bias of magnitudes is taken off.
         steps: training steps of the network.
         run: device, threads, seed, checkpoint folder and reporter.
+        independent: (V,) volumes with noise of their own, for methods that measure noise themselves; all if left out.
 
     Raises:
         InputError: a package that the method needs is missing.
@@ -147,7 +156,8 @@ def denoise(
                 parts = local_pcas(values, inside, rician, run.device, run.threads, stride if again else None)
                 return np.asarray(sum(parts[1:], parts[0]) / len(parts), np.float32)
             noise = level if not again else np.ones_like(level)
-            clean = CLASSICAL[method](values * noise[..., None], table, inside, noise) / noise[..., None]
+            own = np.ones(len(table), bool) if again or independent is None else independent
+            clean = CLASSICAL[method](values * noise[..., None], table, inside, noise, own) / noise[..., None]
             return correct_bias(clean, np.ones_like(level)) if rician else clean
 
         found = once(scaled)

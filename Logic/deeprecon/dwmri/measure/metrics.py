@@ -12,6 +12,7 @@ from deeprecon.data.diffusion.scan import DwiScan
 from deeprecon.dwmri.filters import gradient_magnitude, laplacian_of_gaussian
 from deeprecon.dwmri.fit.rician import rician_mean, rician_spread
 from deeprecon.dwmri.measure.tensor import fit_tensor
+from deeprecon.numerics.similarity import correlation, psnr
 
 Floats = npt.NDArray[np.floating[Any]]
 Mask = npt.NDArray[np.bool_]
@@ -51,12 +52,11 @@ def evaluate(
     table = clean.gradients
     weighted, b0 = ~table.b0, table.b0
     truth, result = clean.array.astype(np.float32), np.asarray(result, np.float32)
-    error = (result - truth)[mask]
     figures: dict[str, float] = {}
     for name, chosen in (("psnr_dwi", weighted), ("psnr_b0", b0)):
         if chosen.any():
             peak = float(np.percentile(truth[mask][:, chosen], 99.9))
-            figures[name] = 10 * float(np.log10(peak**2 / np.mean(error[:, chosen].astype(np.float64) ** 2)))
+            figures[name] = psnr(result[mask][:, chosen], truth[mask][:, chosen], peak)
     ratios, errors = [], []
     volumes = np.flatnonzero(weighted)
     for volume in volumes[:: max(1, len(volumes) // VOLUMES_WITH_EDGES)]:
@@ -99,9 +99,7 @@ def edge_correlation(residual: Floats, reference: Floats, mask: Mask) -> float:
     """
     size = np.sqrt(np.mean(residual.astype(np.float64) ** 2, axis=-1))[mask]
     edges = gradient_magnitude(reference.mean(axis=-1, dtype=np.float64), EDGE_SIGMA)[mask]
-    if size.std() == 0 or edges.std() == 0:
-        return 0.0
-    return float(np.corrcoef(size, edges)[0, 1])
+    return correlation(size, edges)
 
 
 def lag1(residual: Floats, mask: Mask) -> tuple[float, float, float]:

@@ -12,6 +12,8 @@ from deeprecon.dwmri.filters import gradient_magnitude, smooth_in_mask
 from deeprecon.dwmri.fit.pca import LARGE, noise_map
 from deeprecon.dwmri.fit.rician import stabilize
 from deeprecon.dwmri.measure.metrics import EDGE_SIGMA, edge_correlation, lag1
+from deeprecon.dwmri.observe.independent import independent_volumes
+from deeprecon.numerics.similarity import correlation
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -28,7 +30,9 @@ MEAN_STRUCTURE = 0.35
 """The same for the mean of the residual over the volumes, in units of what noise gives."""
 
 
-def estimate_noise(array: Floats, mask: Mask, device: str, threads: int = 1, rician: bool = True) -> Floats:
+def estimate_noise(
+    array: Floats, mask: Mask, device: str, threads: int = 1, rician: bool = True, independent: Mask | None = None
+) -> Floats:
     """(k, j, i) noise of the real and the imaginary part, smooth, everywhere above 0.
 
     Magnitudes vary less where the signal is low: with `rician` the level is measured again after a first one has told
@@ -36,7 +40,15 @@ def estimate_noise(array: Floats, mask: Mask, device: str, threads: int = 1, ric
 
     Where no window fits into the mask, and in scans with too few volumes for its small singular values to tell (under
     four), the level comes from the differences of neighbors instead.
+
+    Args:
+        array: (k, j, i, V).
+        mask: (k, j, i).
+        device, threads: see `noise_map`.
+        rician: whether these are magnitudes.
+        independent: (V,) volumes with noise of their own, which alone are looked at; found if left out.
     """
+    array = array[..., independent_volumes(array, mask) if independent is None else independent]
     level = _level(array, mask, device, threads)
     for _ in range(ROUNDS if rician else 0):
         level = level * _level(stabilize(array / level[..., None]), mask, device, threads)
@@ -104,10 +116,9 @@ def whiteness(residual: Floats, enhanced: Floats, sigma: Floats, mask: Mask) -> 
     scaled = residual / sigma[..., None]
     mean = np.abs(scaled.mean(axis=-1, dtype=np.float64))
     edges = gradient_magnitude(enhanced.mean(axis=-1, dtype=np.float64), EDGE_SIGMA)
-    both = mean[mask].std() > 0 and edges[mask].std() > 0
     return Whiteness(
         variance_ratio=float(np.mean(scaled[mask].astype(np.float64) ** 2)),
         lag1=lag1(scaled, mask),
         edge_correlation=edge_correlation(scaled, enhanced, mask),
-        mean_edge_correlation=float(np.corrcoef(mean[mask], edges[mask])[0, 1]) if both else 0.0,
+        mean_edge_correlation=correlation(mean[mask], edges[mask]),
     )

@@ -11,6 +11,8 @@ FIGURES = {
     "shells": ("Shells (volumes x b-value)", "", 0),
     "distinct_directions": ("Different directions", "", 0),
     "noise_level": ("Noise (median)", "", 2),
+    "volumes_without_own_noise": ("Volumes left out of the noise estimate", "", 0),
+    "without_own_noise": ("Which of them, counted from 0", "", 0),
     "snr_b0": ("Signal over noise, b0", "", 1),
     "snr_dwi": ("Signal over noise, weighted", "", 1),
     "residual_variance_ratio": ("Residual variance over noise variance", "", 2),

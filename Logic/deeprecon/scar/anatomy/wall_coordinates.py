@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.errors import InputError
+from deeprecon.numerics.grids import interpolate
 from deeprecon.scar.anatomy.axes import Axes
 
 Floats = npt.NDArray[np.float64]
@@ -127,29 +128,14 @@ class WallCoordinates:
     def __call__(self, points: Floats) -> WallPlace:
         """(N, 3) RAS mm to where they lie."""
         x, y, z = self.axes.to_local(np.asarray(points, np.float64)).T
-        index = np.stack([z, y, x]) / self._step - self._low[::-1, None]
+        index = np.stack([z, y, x], axis=1) / self._step - self._low[::-1]
         angle, radius = np.arctan2(y, x), np.hypot(x, y)
-        plane = np.clip(np.rint(index[0]), 0, len(self._reach) - 1).astype(int)
+        plane = np.clip(np.rint(index[:, 0]), 0, len(self._reach) - 1).astype(int)
         ray = np.rint(angle / (2 * np.pi) * _RAYS).astype(int) % _RAYS
-        depth, thickness = _trilinear(self._grid, index).T
+        depth, thickness = interpolate(self._grid, index).T
         height = (z - self._apical_end) / self.length
         left = radius <= self._reach[plane, ray]
         return WallPlace(np.clip(depth, 0, 1), angle, height, left, radius, thickness, self.length)
-
-
-def _trilinear(grid: npt.NDArray[np.float32], index: Floats) -> Floats:
-    """(N, C) values of a grid (z, y, x, C) at (3, N) places, those outside at its border."""
-    shape = np.array(grid.shape[:3])[:, None]
-    index = np.clip(index, 0, shape - 1)
-    low = np.minimum(index.astype(np.int64), shape - 2)
-    share = (index - low).astype(np.float32)
-    strides = np.array([shape[1, 0] * shape[2, 0], shape[2, 0], 1])
-    flat, first = grid.reshape(-1, grid.shape[3]), strides @ low
-    result = np.zeros((index.shape[1], grid.shape[3]), np.float32)
-    for corner in np.ndindex(2, 2, 2):
-        weight = np.prod([part if up else 1 - part for part, up in zip(share, corner, strict=True)], axis=0)
-        result += weight[:, None] * flat[first + strides @ np.array(corner)]
-    return result.astype(np.float64)
 
 
 class _Rays:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from deeprecon.numerics.grids import interpolate
 from deeprecon.scar.anatomy.wall_coordinates import WallCoordinates
 from deeprecon.scar.fit.interpolation import StandIn, join
 from deeprecon.scar.parameters import Interpolation
@@ -102,10 +103,5 @@ def _radii(stack: Stack, k: int, wall: WallCoordinates, farthest: float) -> Floa
 
 def _periodic(table: Floats, turn: Floats, deep: Floats) -> Floats:
     """Values of a table at (N,) places between its rows, which go around, and (N,) places between its columns."""
-    row, column = np.floor(turn).astype(np.intp), np.minimum(deep.astype(np.intp), table.shape[1] - 2)
-    dr, dc = turn - row, deep - column
-    row, ahead = row % len(table), (row + 1) % len(table)
-    values: Floats = (1 - dr) * ((1 - dc) * table[row, column] + dc * table[row, column + 1]) + dr * (
-        (1 - dc) * table[ahead, column] + dc * table[ahead, column + 1]
-    )
-    return values
+    closed = np.concatenate([table, table[:1]])
+    return interpolate(closed, np.stack([turn % len(table), deep], axis=1))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from deeprecon.numerics import grids
 from deeprecon.scar.observe.filling import fill
 from deeprecon.scar.observe.observations import observe
 from deeprecon.scar.parameters import Interpolation
@@ -134,14 +135,7 @@ def _one_stack(
 
 def _bilinear(maps: Floats, slices: npt.NDArray[np.intp], j: Floats, i: Floats) -> Floats:
     """Values of `maps` (k, j, i) at (N,) whole slices and (N,) places within the plane, all inside the arrays."""
-    j0 = np.minimum(j.astype(np.intp), max(maps.shape[1] - 2, 0))
-    i0 = np.minimum(i.astype(np.intp), max(maps.shape[2] - 2, 0))
-    j1, i1 = np.minimum(j0 + 1, maps.shape[1] - 1), np.minimum(i0 + 1, maps.shape[2] - 1)
-    dj, di = j - j0, i - i0
-    return np.asarray(
-        (1 - dj) * ((1 - di) * maps[slices, j0, i0] + di * maps[slices, j0, i1])
-        + dj * ((1 - di) * maps[slices, j1, i0] + di * maps[slices, j1, i1])
-    )
+    return grids.interpolate(maps, np.stack([slices, j, i], axis=1))
 
 
 def _refine(maps: Floats, pixel: Floats) -> tuple[Floats, int, int]:

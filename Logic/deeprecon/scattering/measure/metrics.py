@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deeprecon.numerics import similarity
 from deeprecon.scattering.physics.coordinates import cell_axis, ring_weights, to_square
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -16,7 +17,6 @@ Floats = npt.NDArray[np.floating[Any]]
 DATA_RANGE = 1.0
 """Contrast that PSNR and SSIM take as the full range, the same for every object."""
 _SIDE = 64
-_WINDOW = 7
 
 
 def relative_l2(found: Floats, truth: Floats) -> npt.NDArray[np.float64]:
@@ -46,19 +46,9 @@ def ssim(found: Floats, truth: Floats) -> npt.NDArray[np.float64]:
     axis = cell_axis(_SIDE)
     x, y = np.meshgrid(axis, axis)
     a, b = to_square(found, axis), to_square(truth, axis)
-    mean_a, mean_b = _mean(a), _mean(b)
-    var_a, var_b, cov = _mean(a * a) - mean_a**2, _mean(b * b) - mean_b**2, _mean(a * b) - mean_a * mean_b
-    c1, c2 = (0.01 * DATA_RANGE) ** 2, (0.03 * DATA_RANGE) ** 2
-    index = (2 * mean_a * mean_b + c1) * (2 * cov + c2) / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))
-    edge = _WINDOW // 2
-    inside = (np.hypot(x, y) <= 1)[edge:-edge, edge:-edge]
-    return np.asarray(index[:, inside].mean(axis=1))
-
-
-def _mean(images: Floats) -> Floats:
-    """Means over the windows that lie in the image."""
-    windows = np.lib.stride_tricks.sliding_window_view(images, (_WINDOW, _WINDOW), axis=(-2, -1))
-    return np.asarray(windows.mean(axis=(-2, -1)))
+    inside = np.hypot(x, y) <= 1
+    pairs = zip(a, b, strict=True)
+    return np.array([similarity.ssim(*pair, DATA_RANGE, inside, sample_covariance=False) for pair in pairs])
 
 
 def scores(found: Floats, truth: Floats) -> dict[str, npt.NDArray[np.float64]]:

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deeprecon.numerics.grids import Outside, interpolate
+
 Floats = npt.NDArray[np.floating[Any]]
 Complex = npt.NDArray[np.complexfloating[Any, Any]]
 
@@ -152,17 +154,11 @@ def to_square(polar: Floats, axis: Floats) -> npt.NDArray[np.float64]:
     x, y = np.meshgrid(axis, axis)
     rho = np.hypot(x, y) * n_rho - 0.5
     theta = np.arctan2(y, x) / (2 * np.pi) * n_theta
-    low_r, low_t = np.floor(rho).astype(int), np.floor(theta).astype(int)
-    share_r, share_t = rho - low_r, theta - low_t
-    result = np.zeros((*polar.shape[:-2], *x.shape))
-    for step_r, step_t in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        ring, spoke = low_r + step_r, low_t + step_t
-        across = ring < 0
-        spoke = np.where(across, spoke + n_theta // 2, spoke) % n_theta
-        ring = np.clip(np.where(across, -1 - ring, ring), 0, n_rho - 1)
-        weight = (share_r if step_r else 1 - share_r) * (share_t if step_t else 1 - share_t)
-        result += weight * polar[..., spoke, ring]
-    return np.where(np.hypot(x, y) <= 1, result, 0.0)
+    # A ring before the first one, and the first direction once more after the last.
+    wide = np.concatenate([np.roll(polar[..., :1], -(n_theta // 2), -2), polar], axis=-1)
+    wide = np.concatenate([wide, wide[..., :1, :]], axis=-2)
+    values = _at(wide, theta % n_theta, rho + 1, "nearest")
+    return np.where(np.hypot(x, y) <= 1, values, 0.0)
 
 
 def to_polar(square: Floats, axis: Floats, n_theta: int, n_rho: int, fine: int = 4) -> npt.NDArray[np.float64]:
@@ -173,17 +169,14 @@ def to_polar(square: Floats, axis: Floats, n_theta: int, n_rho: int, fine: int =
     step = (np.arange(fine) + 0.5) / fine - 0.5
     theta = 2 * np.pi / n_theta * (np.arange(n_theta)[:, None] + step).ravel()
     rho = (np.arange(n_rho)[:, None] + 0.5 + step).ravel() / n_rho
-    n, spacing = len(axis), float(axis[1] - axis[0])
+    spacing = float(axis[1] - axis[0])
     column, row = (np.outer(part(theta), rho) / spacing - axis[0] / spacing for part in (np.cos, np.sin))
-    inside = (np.abs(column - (n - 1) / 2) <= n / 2) & (np.abs(row - (n - 1) / 2) <= n / 2)
-    column, row = np.clip(column, 0, n - 1), np.clip(row, 0, n - 1)
-    i, j = np.minimum(column.astype(int), n - 2), np.minimum(row.astype(int), n - 2)
-    u, v = column - i, row - j
-    values = (
-        square[..., j, i] * (1 - u) * (1 - v)
-        + square[..., j, i + 1] * u * (1 - v)
-        + square[..., j + 1, i] * (1 - u) * v
-        + square[..., j + 1, i + 1] * u * v
-    )
-    cells = np.where(inside, values, 0.0).reshape(*square.shape[:-2], n_theta, fine, n_rho, fine)
+    cells = _at(square, row, column, "zero").reshape(*square.shape[:-2], n_theta, fine, n_rho, fine)
     return np.asarray(cells.mean(axis=(-3, -1)))
+
+
+def _at(images: Floats, row: Floats, column: Floats, outside: Outside) -> npt.NDArray[np.float64]:
+    """(..., *row.shape) values of images (..., rows, columns) at fractional rows and columns."""
+    channels = np.moveaxis(images.reshape(-1, *images.shape[-2:]), 0, -1)
+    values = interpolate(channels, np.stack([row.ravel(), column.ravel()], axis=1), outside)
+    return values.T.reshape(*images.shape[:-2], *row.shape)

@@ -15,6 +15,7 @@ import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
 from deeprecon.data.errors import InputError
+from deeprecon.numerics.grids import interpolate
 from deeprecon.scene.dwmri.nodes import empty_like, scan_from_node
 from deeprecon.scene.dwmri.result import images_of
 from deeprecon.scene.nodes.segmentations import segment_names, segment_volume
@@ -200,17 +201,7 @@ def _interpolated(image: Image, places: Floats) -> Floats:
     """(N,) trilinear values at places (N, 3) RAS mm; NaN outside."""
     inverse = np.linalg.inv(image.ijk_to_ras)
     at = (places @ inverse[:3, :3].T + inverse[:3, 3])[:, ::-1]  # k, j, i
-    last = np.array(image.array.shape) - 1
-    outside = ((at < -0.5) | (at > last + 0.5)).any(axis=1)
-    at = np.clip(at, 0, last)
-    low = np.minimum(np.floor(at).astype(int), np.maximum(last - 1, 0))
-    share = at - low
-    total = np.zeros(len(at))
-    for corner in np.ndindex(2, 2, 2):
-        weight = np.prod(np.where(corner, share, 1 - share), axis=1)
-        total += weight * image.array[tuple(np.minimum(low + corner, last).T)]
-    total[outside] = np.nan
-    return total
+    return interpolate(image.array, at, outside="nan")
 
 
 def new_region(result_node: Any) -> Any:
