@@ -20,7 +20,7 @@ try:
 except ImportError:
     sys.path.append(str(Path(__file__).resolve().parents[1] / "Logic"))  # in the source tree
 
-from deeprecon.ctpa.memory import describe_estimate, need
+from deeprecon.ctpa.memory import describe_estimate, estimate_resources
 from deeprecon.ctpa.parameters import SynthesizeParameters, TrainAutoencoderParameters, TrainDiffusionParameters
 from deeprecon.data.errors import InputError
 from deeprecon.panels.common.bundle_panel import BundlePanel
@@ -172,7 +172,9 @@ class CTPASynthesisWidget(MethodWidget):
         """Time and memory, before the run."""
         bundle = self.bundlePanel.bundle if node.useModel else self.demonstrator
         memory = (
-            "" if bundle is None else _("It takes {need}.").format(need=describe_estimate(need(settings, bundle.parameters)))
+            ""
+            if bundle is None
+            else _("It takes {need}.").format(need=describe_estimate(estimate_resources(settings, bundle.parameters)))
         )
         self.runPanel.setEstimate(f"{self.rates.sentence(*self.kind(settings), self.work(settings))} {memory}".strip())
 

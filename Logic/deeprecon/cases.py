@@ -8,16 +8,17 @@ import json
 import re
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from deeprecon.data.errors import InputError
-from deeprecon.data.files import atomic_path
 from deeprecon.jobs.check import check_job, check_output
 from deeprecon.jobs.command import JOB_FOLDER, Command, renew
-from deeprecon.jobs.console import Console, format_table, on_interrupt, plain_figures
-from deeprecon.jobs.failures import explain_exception
+from deeprecon.jobs.console import Console, format_table, on_interrupt
+from deeprecon.jobs.failures import Failure, explain_exception
+from deeprecon.jobs.items import Summary
 from deeprecon.jobs.job import Job
 from deeprecon.jobs.options import SEPARATOR, values_of_cell
 from deeprecon.jobs.parameters import Field, fields_of
@@ -50,13 +51,19 @@ def run_cases(command: Command, file: Path, output: Path, part: tuple[int, int],
     """
     cases = read_cases(file, command)[part[0] - 1 :: part[1]]
     check_output(output)
-    summary = output / ("summary.csv" if part[1] == 1 else f"summary-{part[0]}-of-{part[1]}.csv")
-    rows: list[dict[str, Any]] = []
+    table = output / ("summary.csv" if part[1] == 1 else f"summary-{part[0]}-of-{part[1]}.csv")
+    summary = Summary("case")
     running: list[JobRunner] = []
 
     def stop() -> None:
         for runner in running:
             runner.cancel(GRACE)
+
+    def start(runner: JobRunner) -> None:
+        runner.start()
+        running[:] = [runner]
+        if interrupted.is_set():
+            stop()
 
     with on_interrupt(stop) as interrupted:
         for number, case in enumerate(cases, start=1):
@@ -65,44 +72,41 @@ def run_cases(command: Command, file: Path, output: Path, part: tuple[int, int],
             console.show({"type": "status", "text": f"[{number}/{len(cases)}] {case.name}"})
             folder = output / case.name / JOB_FOLDER
             started = time.monotonic()
-            failure: dict[str, str] | None
-            try:
-                renew(folder, command.job(folder, *case.values(command.verb)))
-                runner = JobRunner(folder, python_command(sys.executable))
-                runner.start()
-                running[:] = [runner]
-                if interrupted.is_set():
-                    stop()
-                failure = _watch(runner, Console(verbose=console.verbose))
-                running.clear()
-            except (InputError, OSError) as error:
-                found = explain_exception(error)
-                failure = {"kind": found.kind, "message": found.message, "hint": found.hint}
-            row: dict[str, Any] = {"case": case.name, "status": "done"}
-            row["seconds"] = round(time.monotonic() - started, 1)
+            failure = _run_case(command, case, folder, console, start)
+            seconds = round(time.monotonic() - started, 1)
             if failure is None:
                 result = json.loads((folder.parent / "result.json").read_text(encoding="utf-8"))
-                row = {**plain_figures(result["metrics"]), **row}
+                summary.add_done(case.name, result["metrics"], seconds=seconds)
                 command = _settled(command, folder)
             else:
-                row.update(status=failure["kind"], message=failure["message"])
-                console.show_error(failure["message"], failure["hint"])
-            rows.append(row)
-            _write_summary(summary, rows)
-    _print_summary(summary, rows)
+                summary.add_failed(case.name, failure, seconds=seconds)
+                console.show_error(failure.message, failure.hint)
+            summary.write(table)
+    _print_summary(table, summary)
     if interrupted.is_set():
         return CANCELLED
-    failed = {row["status"] for row in rows} - {"done"}
+    failed = {row["status"] for row in summary.rows} - {"done"}
     return DONE if not failed else BAD_INPUT if failed == {"input"} else INTERNAL
 
 
-def _watch(runner: JobRunner, console: Console) -> dict[str, str] | None:
+def _run_case(
+    command: Command, case: Case, folder: Path, console: Console, start: Callable[[JobRunner], None]
+) -> Failure | None:
+    """Run one case in the job folder `folder`; why it has no result, or None where it has one."""
     try:
-        runner.wait(on_event=console.show)
+        renew(folder, command.job(folder, *case.values(command.verb)))
+        runner = JobRunner(folder, python_command(sys.executable))
+        start(runner)
+    except (InputError, OSError) as error:
+        return explain_exception(error)
+    case_console = Console(verbose=console.verbose)
+    try:
+        runner.wait(on_event=case_console.show)
     finally:
         runner.kill()
-        console.finish()
-    return runner.failure()
+        case_console.finish()
+    found = runner.failure()
+    return None if found is None else Failure(found["kind"], found["message"], found["hint"])
 
 
 def _settled(command: Command, folder: Path) -> Command:
@@ -180,25 +184,12 @@ def _locate(cells: dict[str, str], fields: dict[str, Field], base: Path) -> dict
     return located
 
 
-def _columns(rows: list[dict[str, Any]]) -> list[str]:
-    first, last = ["case", "status", "seconds"], ["message"]
-    figures = dict.fromkeys(name for row in rows for name in row if name not in first + last)
-    return [*first, *figures, *last]
-
-
-def _write_summary(path: Path, rows: list[dict[str, Any]]) -> None:
-    with atomic_path(path) as part, open(part, "w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.DictWriter(file, _columns(rows), restval="")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def _print_summary(path: Path, rows: list[dict[str, Any]]) -> None:
-    if not rows:
+def _print_summary(path: Path, summary: Summary) -> None:
+    if not summary.rows:
         print("There was no case to run.")
         return
-    names = _columns(rows)
-    shown = [*names[: 3 + TABLE_FIGURES], "message"] if len(names) > 4 + TABLE_FIGURES else names
-    print(format_table([{name: row.get(name) for name in shown} for row in rows]))
-    done = sum(row["status"] == "done" for row in rows)
-    print(f"{done} of {len(rows)} cases done. Summary in {path}")
+    names = summary.columns
+    figures = [name for name in names if name not in ("case", "status", "seconds", "message")]
+    shown = [name for name in names if name not in figures[TABLE_FIGURES:]]
+    print(format_table([{name: row.get(name) for name in shown} for row in summary.rows]))
+    print(f"{summary.done} of {len(summary.rows)} cases done. Summary in {path}")

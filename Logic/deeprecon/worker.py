@@ -25,7 +25,7 @@ from deeprecon.jobs.job import VERSION, Job
 from deeprecon.jobs.parameters import to_json
 from deeprecon.jobs.process import die_with_parent
 from deeprecon.jobs.provenance import input_hashes, provenance
-from deeprecon.jobs.run import Outcome, Run, Silent
+from deeprecon.jobs.run import Outcome, Run, SilentReporter
 from deeprecon.jobs.verbs import Verb
 from deeprecon.training.ranks import leave, let_helpers_begin, rank, wait_for_first
 
@@ -89,7 +89,7 @@ def _help(folder: Path) -> int:
 
         devices.set_up(job.device, job.threads, job.seed)
         with tempfile.TemporaryDirectory() as staging:
-            run = Run(folder, Path(staging), job.device, job.threads, job.precision, job.seed, Silent())
+            run = Run(folder, Path(staging), job.device, job.threads, job.precision, job.seed, SilentReporter())
             verb.function(inputs, parameters, run)
         return DONE
     except (Exception, KeyboardInterrupt) as error:

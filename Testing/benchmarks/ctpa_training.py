@@ -32,16 +32,17 @@ import numpy as np
 import torch
 
 from deeprecon.ctpa.diffusion.denoiser import DENOISERS, DenoiserShape, parameter_count
-from deeprecon.ctpa.diffusion.fitting import DenoisingLoss, NoisyLatents
-from deeprecon.ctpa.diffusion.posterior_mean import MAX_DEVIATION_VOXELS, MAX_MEAN_VOXELS, downsampled, fit_posterior_mean
+from deeprecon.ctpa.diffusion.posterior_mean import MAX_DEVIATION_VOXELS, MAX_MEAN_VOXELS, downsampled
 from deeprecon.ctpa.diffusion.processes import PROCESSES
 from deeprecon.ctpa.diffusion.residual import ResidualDenoiser
 from deeprecon.ctpa.grid import FULL, Grid
 from deeprecon.ctpa.observe.projection import Geometry
-from deeprecon.ctpa.training.diffusion import probe_batch
+from deeprecon.ctpa.training.denoiser_training import probe_batch
+from deeprecon.ctpa.training.denoising import DenoisingLoss, NoisyLatents
 from deeprecon.ctpa.training.plan import estimate_training, extrapolate_linear
+from deeprecon.ctpa.training.posterior_mean_fit import fit_posterior_mean
 from deeprecon.data.files import write_json
-from deeprecon.jobs.run import Run, Silent
+from deeprecon.jobs.run import Run, SilentReporter
 from deeprecon.training.batches import Draws
 from deeprecon.training.devices import resolve_precision
 from deeprecon.training.estimate import activation_bytes, peak_bytes
@@ -78,15 +79,15 @@ def problem(shape: DenoiserShape, grid: Grid, patch: int, batch: int, checkpoint
     deviations = downsampled(latents - latents.mean(dim=0), MAX_DEVIATION_VOXELS)
     process = PROCESSES["rectified-flow"]
     torch.manual_seed(0)
-    expectation = fit_posterior_mean(xrays, deviations, mean, 0)
-    loss = DenoisingLoss(ResidualDenoiser(shape, factor, expectation, process, checkpointing=checkpointing))
+    posterior_mean = fit_posterior_mean(xrays, deviations, mean, 0)
+    loss = DenoisingLoss(ResidualDenoiser(shape, factor, posterior_mean, process, checkpointing=checkpointing))
     one = torch.ones(shape.latent, 1, 1, 1)
     samples = NoisyLatents(cases, xrays, deviations, 0 * one, one, grid, process, 0.1, patch, shape.divisor, batch, 0)
     return loss, samples
 
 
 def run_in(folder: Path, precision: str = "fp32") -> Run:
-    return Run(folder, folder, "cpu", 1, precision, 0, Silent())
+    return Run(folder, folder, "cpu", 1, precision, 0, SilentReporter())
 
 
 # ---- memory by scaling

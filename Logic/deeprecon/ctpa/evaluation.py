@@ -29,7 +29,6 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.files import sha256
 from deeprecon.data.radiograph import read_radiograph
 from deeprecon.data.tables import write_table
-from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import read_volume
 from deeprecon.jobs.parameters import from_json
 from deeprecon.jobs.run import Outcome, Run
@@ -101,7 +100,7 @@ def _registered_xray(
 
 def _image_metrics(hu: Hu, truth: Hu) -> dict[str, float]:
     body = body_mask(truth)
-    figures = {}
+    figures: dict[str, float] = {}
     for name, mask in (("", None), ("_body", body)):
         figures |= {f"psnr{name}": psnr(hu, truth, mask), f"mae{name}": mae(hu, truth, mask)}
     figures["ssim"], figures["ssim_body"] = ssim(hu, truth, (None, body))

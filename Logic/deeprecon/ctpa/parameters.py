@@ -190,7 +190,9 @@ class TrainDiffusionParameters:
     batch: Annotated[int, Range(1, 1024), "latents in a batch"] = 2
     accumulate: Annotated[int, Range(1, 1000), "batches whose gradients make one step"] = 1
     learning_rate: Annotated[float, Range(1e-6, 0.1), "learning rate at the peak of the schedule"] = 1e-3
-    withheld: Annotated[float, Range(0, 0.5), "share of samples without their X-ray (condition dropout), for guidance"] = 0.1
+    withheld: Annotated[
+        float, Range(0, 0.5), "share of samples without their X-ray (condition dropout), for guidance"
+    ] = 0.1
     checkpointing: Annotated[bool, "recompute activations in the backward pass, to save memory"] = False
 
     def validate(self) -> list[str]:

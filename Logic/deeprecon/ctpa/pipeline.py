@@ -30,8 +30,7 @@ from deeprecon.ctpa.patches import Blending
 from deeprecon.data.errors import InputError
 from deeprecon.data.radiograph import Radiograph, read_radiograph
 from deeprecon.jobs.parameters import to_json
-from deeprecon.jobs.progress import Part
-from deeprecon.jobs.run import Outcome, Run, Stopped
+from deeprecon.jobs.run import Outcome, PartReporter, Run, Stopped
 from deeprecon.training.bundle import Bundle, read_bundle
 from deeprecon.training.estimate import peak_bytes
 from deeprecon.training.hardware import memory
@@ -162,9 +161,7 @@ def _observe(radiograph: Radiograph, bundle: Bundle, parameters: SynthesizeParam
     return _Study(model, xray, geometry, latent, detector, volume, distance)
 
 
-def _draw(
-    study: _Study, parameters: SynthesizeParameters, folder: Path, run: Run, begun: float
-) -> list[DecodedSample]:
+def _draw(study: _Study, parameters: SynthesizeParameters, folder: Path, run: Run, begun: float) -> list[DecodedSample]:
     """All samples that are done before the run is asked to stop.
 
     Raises:
@@ -183,7 +180,7 @@ def _draw(
     samples: list[DecodedSample] = []
     for number in range(parameters.samples):
         start, end = (0.95 * (number + edge) / parameters.samples for edge in (0, 1))
-        part = Part(run.reporter, start, end, begun)
+        part = PartReporter(run.reporter, start, end, begun)
         seed = run.seed + number
         run.reporter.status(f"Sample {number + 1} of {parameters.samples}, seed {seed}")
         correct = None

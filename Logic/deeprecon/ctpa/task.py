@@ -17,7 +17,9 @@ from deeprecon.jobs.verbs import Verb
 
 def synthesize_any(inputs: settings.SynthesizeInputs, parameters: settings.SynthesizeParameters, run: Run) -> Outcome:
     """Make synthetic CTs of an X-ray, or of each one in a folder."""
-    return (synthesize_folder if inputs.xray.is_dir() else synthesize)(inputs, parameters, run)
+    if inputs.xray.is_dir():
+        return synthesize_folder(inputs, parameters, run, synthesize)
+    return synthesize(inputs, parameters, run)
 
 
 def train_autoencoder(

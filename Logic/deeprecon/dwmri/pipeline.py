@@ -14,6 +14,7 @@ from deeprecon.data.diffusion.gradients import table_warnings
 from deeprecon.data.diffusion.scan import DwiScan, with_finite_values
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume_io import NIFTI, NRRD, write_volume
+from deeprecon.dwmri.dataset import enhance_dataset
 from deeprecon.dwmri.fit.repair import check_named, fill_slices, find_outliers
 from deeprecon.dwmri.measure.fiber_coherence import better_flip, coherence
 from deeprecon.dwmri.measure.tensor import TensorMaps, fit_tensor
@@ -52,8 +53,6 @@ def enhance(inputs: EnhanceInputs, parameters: EnhanceParameters, run: Run) -> O
     if inputs.bundle is not None:
         read_bundle(inputs.bundle, "dwmri")  # what cannot be used is told before the first scan is read
     if inputs.bids is not None:
-        from deeprecon.dwmri.read.bids import enhance_dataset
-
         single = [f"--{name}" for name in ("bval", "bvec", "mask") if getattr(inputs, name) is not None]
         single += ["--impute"] if parse_volumes(parameters.impute) else []
         if single:
@@ -61,7 +60,7 @@ def enhance(inputs: EnhanceInputs, parameters: EnhanceParameters, run: Run) -> O
                 f"{' and '.join(single)} cannot be given with --bids: they are of one scan.",
                 "Leave them out: each scan's own are found in the dataset.",
             )
-        return enhance_dataset(inputs, parameters, run)
+        return enhance_dataset(inputs, parameters, run, enhance_scan)
     return enhance_scan(inputs, parameters, run)
 
 

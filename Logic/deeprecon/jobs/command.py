@@ -10,9 +10,8 @@ from typing import Any
 
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.check import check_job, check_output
-from deeprecon.jobs.events import EVENTS
+from deeprecon.jobs.events import EVENTS, lock
 from deeprecon.jobs.job import VERSION, Job
-from deeprecon.jobs.lock import lock
 from deeprecon.jobs.options import check_required
 from deeprecon.jobs.parameters import fields_of
 from deeprecon.jobs.verbs import Verb, load_verb

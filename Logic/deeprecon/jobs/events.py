@@ -1,18 +1,20 @@
-"""What a running job says: one JSON object a line, in events.jsonl and on stdout."""
+"""Events of a running job: one JSON object a line, in events.jsonl and on stdout; one run at a time in a job folder."""
 
 from __future__ import annotations
 
 import contextlib
 import enum
+import errno
 import json
 import math
+import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from deeprecon.jobs.lock import lock
+from deeprecon.data.errors import InputError
 
 Event = dict[str, Any]
 
@@ -20,6 +22,8 @@ EVENTS = "events.jsonl"
 """Name of the file of events in a job folder."""
 PROGRESS_INTERVAL = 0.1
 """Least time between two progress events, in seconds."""
+_LOCKED_BYTE = 2**30
+"""Windows locks bytes, and nobody else can read them: one far beyond the end is taken."""
 
 
 def to_plain(value: Any) -> Any:
@@ -130,3 +134,27 @@ class EventLog:
             self._file.seek(-1, 2)
             if self._file.read(1) != b"\n":
                 self._file.write(b"\n")
+
+
+def lock(file: IO[bytes], folder: Path) -> None:
+    """Lock an open file of a job folder for this run; the lock goes with the file or the process, however it ends.
+
+    Where the file system has no locks, as on some network disks, nothing is locked.
+
+    Raises:
+        InputError: another run has locked it.
+    """
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            file.seek(_LOCKED_BYTE)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
+            message = f"Another run is working in the folder {folder}."
+            raise InputError(message, "Wait until it has ended, or choose another folder.") from error

@@ -1,7 +1,8 @@
-"""What a task is given: its folder, its device and its voice."""
+"""What a task is given and returns: folders, device, reporter; outputs and metrics."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,7 +13,7 @@ class Stopped(Exception):
 
 
 class Reporter(Protocol):
-    """How a running task speaks to whoever started it."""
+    """Takes status, progress, metrics and warnings of a running task."""
 
     def status(self, text: str) -> None:
         """A short sentence: what is done now."""
@@ -27,13 +28,38 @@ class Reporter(Protocol):
         """Something the user should know, in words."""
 
 
-class Silent:
-    """A reporter that says nothing."""
+class SilentReporter:
+    """A reporter that drops everything."""
 
     def status(self, text: str) -> None: ...
     def progress(self, fraction: float, seconds_left: float | None = None) -> None: ...
     def metric(self, step: int, **values: float) -> None: ...
     def warning(self, message: str) -> None: ...
+
+
+class PartReporter:
+    """The reporter of a part of a run, from share `start` to `end` of it; `begun`: `time.monotonic()` at its begin."""
+
+    def __init__(self, reporter: Reporter, start: float, end: float, begun: float) -> None:
+        self._reporter, self._start, self._end, self._begun = reporter, start, end, begun
+
+    def status(self, text: str) -> None:
+        """Passed on."""
+        self._reporter.status(text)
+
+    def progress(self, fraction: float, seconds_left: float | None = None) -> None:
+        """Share of the part; the time left is that of the whole run, at the pace so far."""
+        share = self._start + (self._end - self._start) * fraction
+        elapsed = time.monotonic() - self._begun
+        self._reporter.progress(share, elapsed * (1 - share) / share if share > 0.02 else None)
+
+    def metric(self, step: int, **values: float) -> None:
+        """Passed on."""
+        self._reporter.metric(step, **values)
+
+    def warning(self, message: str) -> None:
+        """Passed on."""
+        self._reporter.warning(message)
 
 
 @dataclass(frozen=True)

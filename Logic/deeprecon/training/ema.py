@@ -7,27 +7,27 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 
 class Ema:
-    """Exponential moving average of a model's parameters; buffers are taken as they are.
+    """Exponential moving average of a model's parameters; buffers are those of the model.
 
-    The decay climbs as (1 + n) / (10 + n) with the update number n, so that the first weights are soon forgotten.
+    The decay climbs as (1 + n) / (10 + n) with the update number n, so that the first weights soon have no influence.
     """
 
     def __init__(self, model: torch.nn.Module, decay: float) -> None:
-        self._parameters = dict(model.named_parameters())
-        self._decay = decay
-        self._updates = 0
-        self._average = {name: value.detach().clone() for name, value in self._parameters.items()}
+        def average(averages: Any, values: Any, count: Any) -> None:
+            blend: Any = get_ema_multi_avg_fn  # untyped in torch
+            blend(min(decay, int(count) / (9 + int(count))))(averages, values, count)
 
-    @torch.no_grad()
+        self._averaged = AveragedModel(model, multi_avg_fn=average)
+        self._averaged.n_averaged += 1  # the weights at the start, which it would replace by those of the first update
+        self._model = model
+
     def update(self) -> None:
         """Call after every optimizer step."""
-        decay = min(self._decay, (1 + self._updates) / (10 + self._updates))
-        self._updates += 1
-        for name, value in self._parameters.items():
-            self._average[name].lerp_(value, 1 - decay)
+        self._averaged.update_parameters(self._model)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -39,18 +39,18 @@ class Ema:
             self._swap()
 
     def state_dict(self) -> dict[str, Any]:
-        """What `load_state_dict` needs to go on."""
-        return {"updates": self._updates, "average": self._average}
+        """Number of updates and averaged parameters by name, for `load_state_dict`."""
+        average = {name: value.detach() for name, value in self._averaged.module.named_parameters()}
+        return {"updates": int(self._averaged.n_averaged) - 1, "average": average}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where another one stood."""
-        self._updates = state["updates"]
-        for name, value in state["average"].items():
-            self._average[name].copy_(value)
+        """Continue from the state of another one."""
+        self._averaged.n_averaged.fill_(state["updates"] + 1)
+        self._averaged.module.load_state_dict(state["average"], strict=False)
 
     @torch.no_grad()
     def _swap(self) -> None:
-        for name, value in self._parameters.items():
+        for value, averaged in zip(self._model.parameters(), self._averaged.module.parameters(), strict=True):
             current = value.clone()
-            value.copy_(self._average[name])
-            self._average[name].copy_(current)
+            value.copy_(averaged)
+            averaged.copy_(current)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,24 +16,18 @@ from deeprecon.data.files import sha256
 from deeprecon.data.tables import read_table
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
-from deeprecon.jobs.run import Outcome, Run, Stopped
+from deeprecon.jobs.run import Outcome, Run, SilentReporter, Stopped
 
 
-class Silent:
-    """A reporter that keeps what was warned of."""
+class RecordingReporter(SilentReporter):
+    """A reporter that keeps warnings and progress."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
         self.fractions: list[float] = []
 
-    def status(self, text: str) -> None:
-        pass
-
     def progress(self, fraction: float, seconds_left: float | None = None) -> None:
         self.fractions.append(fraction)
-
-    def metric(self, step: int, **values: float) -> None:
-        pass
 
     def warning(self, message: str) -> None:
         self.warnings.append(message)
@@ -53,35 +45,36 @@ def xrays(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+class FakeSynthesis:
     """Stands for the synthesis of one X-ray; keeps the names of those that it was asked for."""
-    names: list[str] = []
 
-    def one(inputs: SynthesizeInputs, parameters: SynthesizeParameters, run: Run) -> Outcome:
-        names.append(inputs.xray.name)
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def __call__(self, inputs: SynthesizeInputs, parameters: SynthesizeParameters, run: Run) -> Outcome:
+        self.names.append(inputs.xray.name)
         if inputs.xray.suffix == ".png":
             raise InputError("It shows nothing.", "Check it.")
         (run.output / "ct.nii.gz").write_bytes(inputs.xray.name.encode())
         run.reporter.progress(0.5)
         return Outcome({"ct": run.output / "ct.nii.gz"}, {"nrmse": 0.25, "trust": "amber", "trust_reasons": ["why"]})
 
-    module = ModuleType("deeprecon.ctpa.pipeline")
-    module.__dict__["synthesize_one"] = one
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    return names
+
+@pytest.fixture
+def fake() -> FakeSynthesis:
+    return FakeSynthesis()
 
 
 def run_in(folder: Path, number: int = 0) -> Run:
     output = folder / f"output{number}"
     output.mkdir(parents=True)
-    return Run(folder, output, "cpu", 1, "fp32", 3, Silent())
+    return Run(folder, output, "cpu", 1, "fp32", 3, RecordingReporter())
 
 
-def test_each_x_ray_gets_a_folder_and_a_row(xrays: Path, made: list[str], tmp_path: Path) -> None:
+def test_each_x_ray_gets_a_folder_and_a_row(xrays: Path, fake: FakeSynthesis, tmp_path: Path) -> None:
     run = run_in(tmp_path / "job")
-    outcome = synthesize_folder(SynthesizeInputs(xrays), SynthesizeParameters(), run)
-    assert made == ["a.nrrd", "a.png", "b.nrrd"]
+    outcome = synthesize_folder(SynthesizeInputs(xrays), SynthesizeParameters(), run, fake)
+    assert fake.names == ["a.nrrd", "a.png", "b.nrrd"]
     assert set(outcome.outputs) == {"a.nrrd", "b", "summary"}  # two files are called a
     assert (outcome.outputs["b"] / "ct.nii.gz").read_bytes() == b"b.nrrd"
     result = json.loads((outcome.outputs["b"] / "result.json").read_text(encoding="utf-8"))
@@ -102,31 +95,33 @@ def test_each_x_ray_gets_a_folder_and_a_row(xrays: Path, made: list[str], tmp_pa
     assert reporter.fractions == sorted(reporter.fractions)
 
 
-def test_what_was_done_before_an_interruption_is_not_done_again(xrays: Path, made: list[str], tmp_path: Path) -> None:
+def test_what_was_done_before_an_interruption_is_not_done_again(
+    xrays: Path, fake: FakeSynthesis, tmp_path: Path
+) -> None:
     inputs, settings = SynthesizeInputs(xrays), SynthesizeParameters()
-    synthesize_folder(inputs, settings, run_in(tmp_path / "job"))
-    made.clear()
-    again = synthesize_folder(inputs, settings, run_in(tmp_path / "job", 1))
-    assert made == ["a.png"]
+    synthesize_folder(inputs, settings, run_in(tmp_path / "job"), fake)
+    fake.names.clear()
+    again = synthesize_folder(inputs, settings, run_in(tmp_path / "job", 1), fake)
+    assert fake.names == ["a.png"]
     assert again.metrics["done"] == 2
     assert (again.outputs["b"] / "ct.nii.gz").read_bytes() == b"b.nrrd"
 
 
 def test_a_folder_without_x_rays_or_with_bad_ones_alone_is_refused(
-    xrays: Path, made: list[str], tmp_path: Path
+    xrays: Path, fake: FakeSynthesis, tmp_path: Path
 ) -> None:
     for name in ("a.nrrd", "b.nrrd"):
         (xrays / name).unlink()
     with pytest.raises(InputError, match="could be used: It shows nothing"):
-        synthesize_folder(SynthesizeInputs(xrays), SynthesizeParameters(), run_in(tmp_path / "job"))
+        synthesize_folder(SynthesizeInputs(xrays), SynthesizeParameters(), run_in(tmp_path / "job"), fake)
     (xrays / "a.png").unlink()
     with pytest.raises(InputError, match="holds no X-ray"):
         find_xrays(xrays)
 
 
-def test_a_run_that_is_stopped_at_once_leaves_nothing(xrays: Path, made: list[str], tmp_path: Path) -> None:
+def test_a_run_that_is_stopped_at_once_leaves_nothing(xrays: Path, fake: FakeSynthesis, tmp_path: Path) -> None:
     run = run_in(tmp_path / "job")
     (run.folder / "stop").touch()
     with pytest.raises(Stopped):
-        synthesize_folder(SynthesizeInputs(xrays), SynthesizeParameters(), run)
-    assert made == []
+        synthesize_folder(SynthesizeInputs(xrays), SynthesizeParameters(), run, fake)
+    assert fake.names == []

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deeprecon.ctpa.diffusion.guidance import MOST, sart_step
+from deeprecon.ctpa.diffusion.guidance import MAX_CHANGE, sart_step
 from deeprecon.ctpa.grid import Grid
-from deeprecon.ctpa.measure.metrics import body_mask, mae
-from deeprecon.ctpa.measure.quality import check_projection
+from deeprecon.ctpa.measure.metrics import mae
+from deeprecon.ctpa.measure.projection_check import check_projection
+from deeprecon.ctpa.observe.body import body_mask
 from deeprecon.ctpa.observe.projection import Beam, Geometry, line_integrals
 from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
 
@@ -31,7 +32,7 @@ def test_the_projection_comes_nearer_to_the_xray_and_the_ct_to_the_truth(chests,
     assert after < 0.75 * before
     body = body_mask(other)
     assert mae(changed, own, body) < mae(other, own, body)
-    assert np.abs(changed.astype(int) - other).max() <= MOST + 1
+    assert np.abs(changed.astype(int) - other).max() <= MAX_CHANGE + 1
     np.testing.assert_array_equal(changed[~body], other[~body])
 
 

@@ -10,7 +10,7 @@ from torch import nn
 from deeprecon.ctpa.diffusion import sampling
 from deeprecon.ctpa.diffusion.denoiser import Denoiser, DenoiserShape
 from deeprecon.ctpa.diffusion.processes import PROCESSES
-from deeprecon.ctpa.diffusion.sampling import SamplingPlan, denoise_latent, denoising_bytes, compute_setups
+from deeprecon.ctpa.diffusion.sampling import SamplingPlan, compute_setups, denoise_latent, denoising_bytes
 from deeprecon.ctpa.grid import Grid
 from deeprecon.ctpa.observe.projection import Geometry
 from deeprecon.ctpa.patches import Blending
@@ -22,7 +22,7 @@ FLOW = PROCESSES["rectified-flow"]
 KINDS = (Blending.HANN, Blending.GAUSSIAN)
 
 
-class Words:
+class RecordingReporter:
     def __init__(self):
         self.warnings, self.statuses = [], []
 
@@ -34,7 +34,7 @@ class Words:
 
 
 class StandIn(nn.Module):
-    """Foretells voxel by voxel, of the voxel and the X-ray there; fails as told."""
+    """Predicts each voxel from itself and the X-ray there; fails as configured."""
 
     def __init__(self, error=None, limit=10**9, needs=None):
         super().__init__()
@@ -49,11 +49,11 @@ class StandIn(nn.Module):
     def null_features(self, features):
         return torch.zeros_like(features)
 
-    def denoise(self, x, t, features, where):
-        self.seen.append((tuple(x.shape), float(where.place[0, 0, 0, 0])))
+    def denoise(self, x, t, features, rays):
+        self.seen.append((tuple(x.shape), float(rays.position[0, 0, 0, 0])))
         if self.error is not None and (x.numel() > self.limit or (self.needs and x.dtype != self.needs)):
             raise self.error
-        return self.weight * x + where.lift(features)
+        return self.weight * x + rays.lift(features)
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +64,7 @@ def _seeded():
 
 @pytest.fixture
 def run(tmp_path):
-    return Run(tmp_path, tmp_path / "out", "cpu", 1, "fp32", 0, Words())
+    return Run(tmp_path, tmp_path / "out", "cpu", 1, "fp32", 0, RecordingReporter())
 
 
 def drawn(model, run, plan, seed=5, **more):
@@ -72,13 +72,13 @@ def drawn(model, run, plan, seed=5, **more):
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "dpm-solver++", "ddpm"])
-def test_fused_windows_of_a_local_network_are_the_whole(run, sampler):
+def test_fused_windows_of_a_local_network_equal_the_whole_latent(run, sampler):
     """One shared noise, weights that sum to 1 at each step: only what a window does not see may differ."""
     whole = drawn(StandIn(), run, SamplingPlan(4, sampler, window=0))
     fused = drawn(StandIn(), run, SamplingPlan(4, sampler, window=16))
     torch.testing.assert_close(fused.latent, whole.latent, atol=1e-5, rtol=1e-5)
-    assert "whole" in whole.how
-    assert "windows of 16" in fused.how
+    assert "whole" in whole.setup
+    assert "windows of 16" in fused.setup
     assert any("windows of 16" in text for text in run.reporter.statuses)
 
 
@@ -107,7 +107,7 @@ def test_blending_counts_where_windows_differ(run):
 def test_a_stride_of_large_windows_leaves_no_gaps_between_smaller_ones(run):
     model = StandIn(MemoryError(), limit=16**3)
     found = drawn(model, run, SamplingPlan(2, window=32, stride=24))
-    assert "windows of 16" in found.how
+    assert "windows of 16" in found.setup
     torch.testing.assert_close(found.latent, drawn(StandIn(), run, SamplingPlan(2)).latent, atol=1e-5, rtol=1e-5)
 
 
@@ -144,11 +144,11 @@ def test_guidance_leads_away_from_what_comes_without_the_xray(run):
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
     ],
 )
-def test_windows_become_smaller_when_memory_runs_out_and_it_is_said(run, error):
+def test_windows_become_smaller_when_memory_runs_out_with_a_warning(run, error):
     model = StandIn(error, limit=16**3)
     found = drawn(model, run, SamplingPlan(3))
     torch.testing.assert_close(found.latent, drawn(StandIn(), run, SamplingPlan(3)).latent, atol=1e-5, rtol=1e-5)
-    assert "windows of 16" in found.how
+    assert "windows of 16" in found.setup
     assert run.reporter.warnings
     assert all("Memory ran out" in text for text in run.reporter.warnings)
 
@@ -157,7 +157,7 @@ def test_shorter_numbers_come_after_the_smallest_windows(run):
     model = StandIn(MemoryError(), limit=0, needs=torch.bfloat16)
     model.limit = 10**9
     found = drawn(model, run, SamplingPlan(2))
-    assert "bf16" in found.how
+    assert "bf16" in found.setup
     assert model.weight.dtype == torch.float32  # the caller's model is left as it was
     assert "bf16" in run.reporter.warnings[-1]
 

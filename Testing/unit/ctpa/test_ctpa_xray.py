@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from deeprecon.ctpa.grid import PREVIEW, Grid
-from deeprecon.ctpa.observe.film import film_on_detector, acquisition_geometry, standardize, standardized_xray
+from deeprecon.ctpa.observe.film import acquisition_geometry, film_on_detector, standardize, standardized_xray
 from deeprecon.ctpa.observe.projection import Beam, Geometry, View, detector_axes, expose, line_integrals
 from deeprecon.ctpa.parameters import BeamName, SynthesizeParameters, Turn, XrayView
 from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
@@ -82,7 +82,7 @@ def test_small_details_are_averaged_not_skipped():
     assert np.abs(striped - smooth).max() < 0.05
 
 
-def test_gain_offset_and_air_beside_the_patient_make_no_difference():
+def test_gain_offset_and_air_around_the_patient_make_no_difference():
     hu, _ = draw_grid(make_anatomy(5), GRID)
     image = line_integrals(hu, GRID, GEOMETRY)
     standardized = standardize(image)
@@ -109,7 +109,7 @@ def test_one_marker_does_not_rescale_the_image():
     assert marked.max() <= 4
 
 
-def test_what_was_assumed_is_said():
+def test_assumptions_are_noted():
     assert film_on_detector(spot(), GEOMETRY, GRID).notes == ()
     unknown = film_on_detector(Radiograph(spot().image, None, "", "x"), GEOMETRY, GRID)
     assert "it is taken as PA" in unknown.notes[0]

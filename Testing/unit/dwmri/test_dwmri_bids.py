@@ -10,7 +10,7 @@ import pytest
 
 from deeprecon.data.diffusion.files import read_dwi, write_dwi
 from deeprecon.data.errors import InputError
-from deeprecon.dwmri.read import bids
+from deeprecon.dwmri import pipeline
 from deeprecon.dwmri.read.bids import find_table
 from deeprecon.dwmri.simulate.head import make_phantom
 
@@ -52,17 +52,17 @@ def test_a_dataset_that_is_stopped_amid_a_scan_goes_on(done, start, quick, tmp_p
     root = dataset(tmp_path / "data", write_dwi(tmp_path / "small.nii.gz", made.noisy), ("01",))
     settings = NETWORK | {"steps": 20}
     whole = done("enhance", "whole", inputs={"bids": root}, **settings)
-    honest = bids.enhance_scan
+    honest = pipeline.enhance_scan
 
     def stopping(given, parameters, run):
-        (run.whole.folder / "stop").touch()
+        (run.parent.folder / "stop").touch()
         return honest(given, parameters, run)
 
-    monkeypatch.setattr(bids, "enhance_scan", stopping)
+    monkeypatch.setattr(pipeline, "enhance_scan", stopping)
     code, output = start("enhance", "cut", inputs={"bids": root}, **settings)
     assert code == 3
     assert [path.name for path in output.iterdir()] == [".job"]
-    monkeypatch.setattr(bids, "enhance_scan", honest)
+    monkeypatch.setattr(pipeline, "enhance_scan", honest)
     (output / ".job" / "stop").unlink()
     done("enhance", "cut", inputs={"bids": root}, **settings)
     name = "sub-01/dwi/sub-01_desc-denoised_dwi.nii.gz"
@@ -72,7 +72,7 @@ def test_a_dataset_that_is_stopped_amid_a_scan_goes_on(done, start, quick, tmp_p
 def test_finished_scans_of_a_dataset_are_not_computed_again(files, start, done, quick, tmp_path, monkeypatch):
     root = dataset(tmp_path / "data", files)
     computed = []
-    honest = bids.enhance_scan
+    honest = pipeline.enhance_scan
 
     def broken(given, parameters, run):
         computed.append(given.dwi.name)
@@ -80,7 +80,7 @@ def test_finished_scans_of_a_dataset_are_not_computed_again(files, start, done, 
             raise KeyboardInterrupt
         return honest(given, parameters, run)
 
-    monkeypatch.setattr(bids, "enhance_scan", broken)
+    monkeypatch.setattr(pipeline, "enhance_scan", broken)
     assert start("enhance", inputs={"bids": root}, **FAST)[0] == 3
     done("enhance", inputs={"bids": root}, **FAST)
     assert computed == ["sub-01_dwi.nii.gz", "sub-02_dwi.nii.gz", "sub-02_dwi.nii.gz"]
@@ -111,7 +111,7 @@ def test_the_shell_hands_the_model_to_datasets_among_many_cases(files, bundle, t
 
 def test_a_model_that_cannot_be_used_ends_the_run_before_any_scan(files, error_of, tmp_path, monkeypatch):
     root = dataset(tmp_path / "data", files)
-    monkeypatch.setattr(bids, "enhance_scan", lambda *rest: pytest.fail("a scan was begun"))
+    monkeypatch.setattr(pipeline, "enhance_scan", lambda *rest: pytest.fail("a scan was begun"))
     assert "is no model bundle" in error_of("enhance", inputs={"bids": root, "bundle": root})
 
 

@@ -1,4 +1,4 @@
-"""A codebook for latents, learned as a moving average (van den Oord 2017, appendix A.1), with restarts of unused codes."""
+"""A codebook for latents, learned as a moving average (van den Oord 2017, appendix A.1), with code restarts."""
 
 from __future__ import annotations
 

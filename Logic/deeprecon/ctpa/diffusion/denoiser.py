@@ -49,8 +49,8 @@ DENOISERS = {
     "medium": DenoiserShape(8, (64, 128, 256), 1, 64),
     "large": DenoiserShape(8, (112, 224, 448, 592), 2, 64, 8),
 }
-"""By `DenoiserName`, for the latent of `small-8x`. The small one suits CPUs; the large one has the size of the published
-3D UNet with 143 million parameters (Cahan 2025)."""
+"""By `DenoiserName`, for the latent of `small-8x`. The small one suits CPUs; the large one is of the size of a
+published 3D UNet with 143 million parameters."""
 
 POSITION_FREQUENCIES = (1.0, 2.0, 4.0)
 """Frequencies of the position encoding, in half waves per half field of view."""
@@ -178,7 +178,8 @@ class Denoiser(nn.Module):
                 self.shrink.append(nn.Conv3d(width, widths[level + 1], 2, stride=2))
                 self.grow.append(nn.Conv3d(widths[level + 1], width, 3, padding=1))
                 merged = [
-                    ResidualBlock(2 * width if n == 0 else width, width, embedding, context) for n in range(shape.blocks)
+                    ResidualBlock(2 * width if n == 0 else width, width, embedding, context)
+                    for n in range(shape.blocks)
                 ]
                 self.up.append(nn.ModuleList(merged))
             elif shape.heads:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,15 +15,15 @@ import torch
 from deeprecon.ctpa.autoencoder.tiling import decode_tiled
 from deeprecon.ctpa.diffusion.model import Model
 from deeprecon.ctpa.diffusion.processes import Correct
-from deeprecon.ctpa.diffusion.sampling import DTYPES, SamplingPlan, denoise_latent, free_memory, device_precisions
-from deeprecon.ctpa.grid import Grid, Hu
+from deeprecon.ctpa.diffusion.sampling import DTYPES, SamplingPlan, denoise_latent, device_precisions, free_memory
+from deeprecon.ctpa.grid import Grid
 from deeprecon.ctpa.memory import TILES, best_tile
 from deeprecon.ctpa.observe.projection import Geometry, Image
 from deeprecon.ctpa.patches import Windows
 from deeprecon.data.files import atomic_path
 from deeprecon.jobs.failures import explain_exception
-from deeprecon.jobs.progress import Part
-from deeprecon.jobs.run import Run, Stopped
+from deeprecon.jobs.run import PartReporter, Run, Stopped
+
 
 @dataclass(frozen=True)
 class DecodedSample:
@@ -56,7 +55,7 @@ def draw_sample(
     seed: int,
     folder: Path,
     run: Run,
-    part: Part,
+    part: PartReporter,
     share: float,
     correct: Correct | None = None,
 ) -> DecodedSample:
@@ -107,8 +106,10 @@ def _load(path: Path) -> torch.Tensor | None:
     return None
 
 
-def _decode(model: Model, latent: torch.Tensor, level: int, path: Path, run: Run, part: Part, share: float) -> int:
-    """Decode into a file; when memory runs out, with smaller tiles, then in lower precision, finally on the CPU.
+def _decode(
+    model: Model, latent: torch.Tensor, level: int, path: Path, run: Run, part: PartReporter, share: float
+) -> int:
+    """Decode into a file; where memory runs out with smaller tiles, then in shorter numbers, at last on the CPU.
 
     Returns:
         The tile's size.

@@ -22,6 +22,7 @@ from deeprecon.ctpa.diffusion.posterior_mean import PosteriorMean, PosteriorMean
 from deeprecon.ctpa.diffusion.processes import PROCESSES, Process
 from deeprecon.ctpa.diffusion.residual import ResidualDenoiser
 from deeprecon.ctpa.diffusion.sampling import DTYPES
+from deeprecon.ctpa.diffusion.thresholds import Thresholds
 from deeprecon.ctpa.encoders.pretrained import make_encoder
 from deeprecon.ctpa.grid import Grid, Hu
 from deeprecon.ctpa.observe.projection import Geometry
@@ -33,19 +34,6 @@ OLD_NAME = "expectation"
 """Of the posterior mean in the cards and weights of earlier bundles."""
 TILE = 16
 """Latent voxels of a tile along each axis, when a volume is encoded."""
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """Upper 99 % prediction limits from held-out cases; part of a bundle.
-
-    Attributes:
-        nrmse: of the projection check.
-        distance: of an X-ray from those of the training.
-    """
-
-    nrmse: float
-    distance: float
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ over all cases has a finer grid than the deviations from it: there is one mean, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -47,7 +48,7 @@ class PosteriorMeanShape:
 
 
 class PosteriorMean(nn.Module):
-    """Predicts the components of a latent's deviation from the mean, and the latent; see `training.posterior_mean_fit`."""
+    """Predicts the components of a latent's deviation from the mean; fitted by `training.posterior_mean_fit`."""
 
     image_mean: Tensor
     image_axes: Tensor

@@ -287,7 +287,9 @@ def load_trunk(trunk: nn.Module, name: str, path: Path) -> Layout:
     layout = next((entry for entry in layouts if any(key.startswith(entry.prefix) for key in state)), layouts[-1])
     own = trunk.state_dict()
     found = {_renamed(key, layout): value for key, value in state.items() if not re.match(layout.others, key)}
-    optional = {key for key in own if key.endswith(("num_batches_tracked", ".index"))}  # constants, which some files lack
+    optional = {
+        key for key in own if key.endswith(("num_batches_tracked", ".index"))
+    }  # constants, which some files lack
     problems = [
         *(f"{key} is missing" for key in sorted(own.keys() - found.keys() - optional)),
         *(f"{key} is not known" for key in sorted(found.keys() - own.keys())),

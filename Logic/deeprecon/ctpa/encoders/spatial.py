@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -19,7 +20,7 @@ class ChannelNorm(nn.Module):
 
 
 class XrayEncoder(nn.Module):
-    """(batch, 1, rows, columns) to features (batch, features, rows / factor, columns / factor): a map keeps positions."""
+    """(batch, 1, rows, columns) to a map of features (batch, features, rows / factor, columns / factor)."""
 
     def __init__(self, features: int, factor: int) -> None:
         super().__init__()

@@ -42,7 +42,9 @@ class SwinBlock(nn.Module):
             part(windows).unflatten(3, (self._heads, -1)).transpose(2, 3) for part in (self.query, self.key, self.value)
         )
         bias = self.bias[self.index.flatten()].view(WINDOW**2, WINDOW**2, -1).permute(2, 0, 1)
-        attended = functional.scaled_dot_product_attention(query, key, value, bias[None, None] + self.mask[None, :, None])
+        attended = functional.scaled_dot_product_attention(
+            query, key, value, bias[None, None] + self.mask[None, :, None]
+        )
         joined = _joined(self.proj(attended.transpose(2, 3).flatten(3)), x.shape[1])
         x = x + torch.roll(joined, (self._shift, self._shift), dims=(1, 2))
         result: Tensor = x + self.fc2(functional.gelu(self.fc1(self.norm2(x))))

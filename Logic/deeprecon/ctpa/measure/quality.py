@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
 
+from deeprecon.ctpa.diffusion.thresholds import Thresholds
 from deeprecon.ctpa.measure.anatomy import ORGAN_LIMITS
 from deeprecon.ctpa.measure.projection_check import ProjectionCheck
 from deeprecon.ctpa.observe.projection import Beam, Geometry
-
-if TYPE_CHECKING:
-    from deeprecon.ctpa.diffusion.model import Thresholds
 
 RESEARCH_ONLY = "SYNTHETIC, for research only: not a scan of the patient, not for diagnosis."
 NO_EMBOLI = (

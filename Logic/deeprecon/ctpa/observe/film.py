@@ -44,7 +44,9 @@ class XrayImage:
     notes: tuple[str, ...]
 
 
-def standardized_xray(radiograph: Radiograph, parameters: SynthesizeParameters, grid: Grid) -> tuple[XrayImage, Geometry]:
+def standardized_xray(
+    radiograph: Radiograph, parameters: SynthesizeParameters, grid: Grid
+) -> tuple[XrayImage, Geometry]:
     """A standardized radiograph and its geometry, from the settings or, where they are at their defaults, its file.
 
     Args:
@@ -172,12 +174,14 @@ def standardize(image: npt.ArrayLike, covered: npt.NDArray[np.bool_] | None = No
     quarter, median, three_quarters = np.percentile(body, (25, 50, 75))
     if three_quarters - quarter < MIN_CONTRAST * (high - low):
         raise ValueError("the body has no contrast")
-    standardized: Image = np.clip((values - median) / (three_quarters - quarter), -MAX_VALUE, MAX_VALUE).astype(np.float32)
+    standardized: Image = np.clip((values - median) / (three_quarters - quarter), -MAX_VALUE, MAX_VALUE).astype(
+        np.float32
+    )
     return standardized
 
 
 def _weights(points: Array, count: int, spacing: float) -> Array:
-    """(points, count) weights of pixels around 0: linear interpolation where the points are denser than the pixels, else
+    """(points, count) weights of pixels around 0: linear interpolation where points are denser than pixels, else
     averages under a triangle of twice the points' spacing. Beyond the image its border is continued."""
     centers = (np.arange(count) - 0.5 * (count - 1)) * spacing
     reach = max(spacing, float(points[1] - points[0]))

@@ -224,7 +224,7 @@ def _inside(solid: Solid, axes: Axes, steps: list[float]) -> tuple[slice, slice,
 
 
 def _texture(waves: Array, axes: Axes, step: float) -> Field:
-    """Plane waves, a function of the position alone and so the same in every patch; damped where too short for the grid."""
+    """Plane waves, a function of the position alone, so the same in every patch; damped if too short for the grid."""
     z, y, x = axes
     total = np.zeros([len(axis) for axis in axes], np.float32)
     amplitude = TEXTURE * np.sqrt(2 / len(waves))
@@ -259,7 +259,7 @@ def _bones(rng: np.random.Generator, a: float, b: float, middle: float) -> Itera
 
 
 def _vessels(rng: np.random.Generator, middle: float, lungs: dict[int, Ellipsoid], hu: float) -> list[Capsule]:
-    """The pulmonary arteries: a trunk, a branch to each lung, and trees that end at `MIN_VESSEL_RADIUS` or at the pleura."""
+    """The pulmonary arteries: a trunk, a branch to each lung, and trees down to `MIN_VESSEL_RADIUS` or the pleura."""
     trunk = (8.0, -18.0, middle)
     found = [Capsule(hu, Label.VESSEL, (12, -22, middle - 40), trunk, float(rng.uniform(11, 14)))]
     for side, lung in lungs.items():

@@ -130,7 +130,7 @@ class AdversarialLoss(nn.Module):
         self.register_buffer("passes", torch.zeros((), dtype=torch.int64))
 
     def forward(self, result: Tensor, truth: Tensor) -> Tensor:
-        """The sum of both losses in training; 0 before the start, with gradients, as parallel processes wait for all."""
+        """The sum of both losses; 0 before the start, but with gradients, for which parallel processes wait."""
         begun = self.passes >= self._start
         self.passes += 1
         return begun * (self.autoencoder_loss(result) + self.discriminator_loss(result, truth))

@@ -68,7 +68,9 @@ def estimate_training(
     model.zero_grad(set_to_none=True)
     own = BASE if run.device == "cpu" else 0.0
     estimate = TrainingEstimate(own + weight_bytes(model) + TRANSIENT * kept, seconds * batches)
-    run.reporter.status(f"Training will take about {estimate.memory / 1e9:.1f} GB of memory and {describe_duration(estimate.seconds)}")
+    run.reporter.status(
+        f"Training will take about {estimate.memory / 1e9:.1f} GB of memory and {describe_duration(estimate.seconds)}"
+    )
     return estimate
 
 

@@ -16,10 +16,20 @@ import numpy.typing as npt
 
 from deeprecon.ctpa.grid import HIGH, LOW, PRESETS, Grid, Hu, resample, resample_labels
 from deeprecon.ctpa.observe.alignment import find_shift
-from deeprecon.ctpa.observe.film import XrayImage, film_on_detector, acquisition_geometry, standardize
+from deeprecon.ctpa.observe.film import XrayImage, acquisition_geometry, film_on_detector, standardize
 from deeprecon.ctpa.observe.projection import Geometry, expose, line_integrals
 from deeprecon.ctpa.parameters import BeamName, PrepareInputs, PrepareParameters, Preset
-from deeprecon.ctpa.read.manifest import SPLITS, TEST, TRAIN, VALIDATION, VIEWS, Pair, read_manifest, source_sha256, split_patients
+from deeprecon.ctpa.read.manifest import (
+    SPLITS,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    VIEWS,
+    Pair,
+    read_manifest,
+    source_sha256,
+    split_patients,
+)
 from deeprecon.ctpa.training.store import CUBE, FORMAT, STORE, write_case
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import write_json

@@ -66,7 +66,7 @@ class Case:
 
     def volume(self) -> Hu:
         """(k, j, i) HU of the whole volume."""
-        return self.patch(_whole(self.grid.shape))
+        return self.patch(_all_voxels(self.grid.shape))
 
     def xray(self) -> Image:
         """(rows towards the head, columns to the left) float32; see `film.film_on_detector`."""
@@ -90,7 +90,7 @@ class Case:
     def labels(self) -> npt.NDArray[np.uint8] | None:
         """(k, j, i) of `chests.Label`; None where the pair had none."""
         path = self.folder / "labels.npy"
-        return _read_cubes(path, _whole(self.grid.shape), self.grid.shape) if path.exists() else None
+        return _read_cubes(path, _all_voxels(self.grid.shape), self.grid.shape) if path.exists() else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,7 +227,7 @@ def _counts(shape: Shape) -> Shape:
     return k, j, i
 
 
-def _whole(shape: Shape) -> Slices:
+def _all_voxels(shape: Shape) -> Slices:
     k, j, i = (slice(0, count) for count in shape)
     return k, j, i
 

@@ -67,7 +67,7 @@ def write_report(path: Path, found: Findings, lead: str) -> dict[str, Path]:
     pictures = {"projection": projection_picture(found.check, found.mean.coarse_grid, found.level)}
     report.picture(
         pictures["projection"],
-        "The X-ray as the model saw it, the synthetic CT projected with the same geometry, and the difference. What the "
+        "The X-ray as the model saw it, the synthetic CT projected with its geometry, and the difference. What the "
         "X-ray shows must be in the projection; what the CT shows beyond that is made up.",
     )
     report.heading("Slices")

@@ -27,8 +27,7 @@ from deeprecon.dwmri.fit.refinement import Refiner
 from deeprecon.dwmri.fit.rician import rician_mean
 from deeprecon.dwmri.measure.metrics import lag1
 from deeprecon.dwmri.simulate.inserted_lesions import plant
-from deeprecon.jobs.progress import Part
-from deeprecon.jobs.run import Run
+from deeprecon.jobs.run import PartReporter, Run
 from deeprecon.training.batches import Epoch, Indices
 from deeprecon.training.devices import seed_generators
 from deeprecon.training.fit import FitSettings, fit
@@ -139,7 +138,7 @@ def refine(array: Floats, mask: Mask, rician: bool, steps: int, run: Run) -> Ref
             )
             repeats.append(_Repeat(slices, components(simulated), stacked, components(clean), within, weight, rest))
         run.reporter.status(f"Training the network, round {number + 1} of {ROUNDS}")
-        reporter = Part(run.reporter, *share, begun)
+        reporter = PartReporter(run.reporter, *share, begun)
         outcome = _train(model, repeats, steps // ROUNDS, replace(run, reporter=reporter), number)
         for entry in outcome:
             history["step"].append((number * EPOCHS + entry["epoch"] + 1) * steps / (ROUNDS * EPOCHS))

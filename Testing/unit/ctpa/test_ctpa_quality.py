@@ -1,4 +1,4 @@
-"""What is measured on a synthetic CT without a true one, held against chests whose truth is known."""
+"""What is measured on a synthetic CT without a true one, compared with chests whose truth is known."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from deeprecon.ctpa.diffusion.thresholds import Thresholds
 from deeprecon.ctpa.grid import FULL, Grid
+from deeprecon.ctpa.measure.anatomy import organ_medians
 from deeprecon.ctpa.measure.metrics import seam_ratio
+from deeprecon.ctpa.measure.projection_check import ProjectionCheck, check_projection
 from deeprecon.ctpa.measure.quality import (
     DEMONSTRATOR,
     NO_DEPTH,
@@ -16,18 +19,14 @@ from deeprecon.ctpa.measure.quality import (
     RESEARCH_ONLY,
     STATEMENTS,
     QualityLevel,
-    ProjectionCheck,
-    Thresholds,
-    check_projection,
-    geometry_doubts,
     assess_quality,
-    prediction_limit,
-    organ_medians,
+    geometry_doubts,
 )
-from deeprecon.ctpa.measure.survey import VolumeSummary
+from deeprecon.ctpa.measure.summary import VolumeSummary
 from deeprecon.ctpa.observe.projection import Beam, Geometry, View, expose, line_integrals
 from deeprecon.ctpa.patches import Windows
 from deeprecon.ctpa.simulate.chests import Label, draw_grid, make_anatomy
+from deeprecon.ctpa.training.validation import prediction_limit
 
 GRID = Grid((76, 64, 64))
 GOOD = {"lung": -830.0, "blood": 250.0, "bone": 350.0}
@@ -54,7 +53,7 @@ def test_the_true_ct_passes_whatever_gain_and_offset(chests, beam):
     assert np.abs(check.difference).max() < 1e-2
 
 
-def test_another_patient_and_a_mirrored_one_are_told(chests):
+def test_another_patient_and_a_mirrored_one_have_larger_errors(chests):
     geometry = Geometry()
     exposed = expose(line_integrals(chests[0][0], GRID, geometry), np.random.default_rng(0))
     own = check_projection(chests[0][0], exposed, GRID, geometry)
@@ -127,7 +126,7 @@ def test_organs_that_are_not_there_are_not_found():
 # ---- seams
 
 
-def test_a_survey_of_slabs_is_that_of_the_whole(chests):
+def test_a_summary_of_slabs_equals_that_of_the_volume(chests):
     hu = chests[2][0]
     surveys = []
     for planes in (4, 10, 76):
@@ -157,7 +156,7 @@ def test_the_copy_of_a_full_volume_is_its_mean_over_cubes():
     assert survey.coarse[1, 3, 5] == pytest.approx(slab[:, 6:8, 10:12].mean(), abs=0.5)
 
 
-def test_seams_are_told_from_smooth_volumes_and_from_a_decoders_own_pattern():
+def test_seams_differ_from_smooth_volumes_and_from_a_decoders_own_pattern():
     rng = np.random.default_rng(3)
     smooth = np.cumsum(rng.normal(0, 3, (64, 64, 64)), axis=0) + np.cumsum(rng.normal(0, 3, (64, 64, 64)), axis=1)
     smooth = np.clip(smooth, -900, 900)
@@ -185,14 +184,16 @@ def check_of(nrmse):
     return ProjectionCheck(image, image, image, nrmse, 0.9, 0.9)
 
 
-def light_of(
+def level_of(
     nrmse=0.1, organs=None, seams=1.0, distance=1.0, thresholds=LIMITS, notes=(), doubts=(), demonstrator=False
 ):
-    return assess_quality(check_of(nrmse), GOOD | (organs or {}), seams, distance, thresholds, notes, doubts, demonstrator)
+    return assess_quality(
+        check_of(nrmse), GOOD | (organs or {}), seams, distance, thresholds, notes, doubts, demonstrator
+    )
 
 
 @pytest.mark.parametrize("count", [3, 9, 60])
-def test_a_limit_from_a_few_cases_is_passed_by_one_of_a_hundred_others(count):
+def test_a_prediction_limit_is_exceeded_by_one_of_a_hundred_others(count):
     """Trap: the largest of nine held-out cases, or their 99th percentile, is passed by every tenth."""
     rng = np.random.default_rng(count)
     figures = np.exp(rng.normal(-2, 0.2, (20_000, count + 1)))
@@ -201,19 +202,19 @@ def test_a_limit_from_a_few_cases_is_passed_by_one_of_a_hundred_others(count):
     assert np.mean(figures[:, -1] > np.quantile(figures[:, :-1], 0.99, axis=1)) > 0.015
 
 
-def test_two_cases_tell_no_limit():
+def test_two_cases_have_no_limit():
     assert prediction_limit([0.1, 0.2]) is None
 
 
 def test_nothing_against_it_is_green():
-    assert light_of() == (QualityLevel.GREEN, [])
+    assert level_of() == (QualityLevel.GREEN, [])
 
 
 @pytest.mark.parametrize(
     ("given", "light", "words"),
     [
         ({"distance": 1.6}, QualityLevel.RED, "unlike those that the model was trained on"),
-        ({"nrmse": 0.25}, QualityLevel.RED, "does not cast the X-ray"),
+        ({"nrmse": 0.25}, QualityLevel.RED, "differs from the X-ray"),
         ({"organs": {"lung": None}}, QualityLevel.RED, "No lung"),
         ({"organs": {"bone": None}}, QualityLevel.AMBER, "No bone"),
         ({"organs": {"blood": 620.0}}, QualityLevel.AMBER, "measures 620 HU"),
@@ -224,8 +225,8 @@ def test_nothing_against_it_is_green():
         ({"demonstrator": True}, QualityLevel.AMBER, "not anatomy of a patient"),
     ],
 )
-def test_each_reason_is_said_in_words(given, light, words):
-    found, reasons = light_of(**given)
+def test_each_reason_is_a_sentence(given, light, words):
+    found, reasons = level_of(**given)
     assert found is light
     assert len(reasons) == 1
     assert words in reasons[0].text
@@ -242,20 +243,20 @@ def test_each_reason_is_said_in_words(given, light, words):
         ({"beam": Beam.PARALLEL}, "taken as parallel"),
     ],
 )
-def test_a_tube_elsewhere_than_in_training_is_doubted(changes, words):
+def test_a_geometry_unlike_the_training_is_doubted(changes, words):
     found, trained = replace(Geometry(), **changes), (Geometry(), Geometry(source_distance=1700.0))
     doubts = geometry_doubts(found, trained)
     assert [words in doubt for doubt in doubts] == ([] if words is None else [True])
     assert geometry_doubts(found, (*trained, found)) == []
 
 
-def test_the_gravest_reason_comes_first_and_sets_the_light():
-    light, reasons = light_of(demonstrator=True, notes=("It is taken as a PA view.",), distance=9.0)
+def test_the_red_reason_comes_first_and_sets_the_level():
+    light, reasons = level_of(demonstrator=True, notes=("It is taken as a PA view.",), distance=9.0)
     assert light is QualityLevel.RED
-    assert [reason.light for reason in reasons] == [QualityLevel.RED, QualityLevel.AMBER, QualityLevel.AMBER]
+    assert [reason.level for reason in reasons] == [QualityLevel.RED, QualityLevel.AMBER, QualityLevel.AMBER]
 
 
-def test_what_is_true_of_every_result_is_said():
+def test_every_result_states_its_limitations():
     assert STATEMENTS == (RESEARCH_ONLY, NO_EMBOLI, NO_DEPTH)
     assert "SYNTHETIC" in RESEARCH_ONLY
     assert "cannot be recovered from a radiograph" in NO_EMBOLI

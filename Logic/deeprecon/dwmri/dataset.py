@@ -1,0 +1,48 @@
+"""Each scan of a BIDS dataset in, a dataset of derivatives out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from deeprecon.dwmri.parameters import EnhanceInputs, EnhanceParameters
+from deeprecon.dwmri.read.bids import find_mask_file, find_scans, find_table, stem
+from deeprecon.dwmri.write.derivatives import write_derivatives, write_description
+from deeprecon.jobs.items import SUMMARY, Item, run_items
+from deeprecon.jobs.run import Outcome, Run
+
+
+def enhance_dataset(
+    inputs: EnhanceInputs,
+    parameters: EnhanceParameters,
+    run: Run,
+    enhance_scan: Callable[[EnhanceInputs, EnhanceParameters, Run], Outcome],
+) -> Outcome:
+    """Enhance each scan of a dataset with `enhance_scan`; see `run_items`.
+
+    The output folder becomes a dataset of derivatives: it has its dataset_description.json and the folders of the
+    subjects.
+
+    Raises:
+        InputError: no dataset, or every scan failed.
+    """
+    assert inputs.bids is not None
+    root = inputs.bids
+
+    def compute(item: Item, own: Run) -> dict[str, Any]:
+        bval, bvec = (find_table(item.path, root, kind) for kind in ("bval", "bvec"))
+        given = replace(inputs, bids=None, dwi=item.path, bval=bval, bvec=bvec, mask=find_mask_file(item.path))
+        outcome = enhance_scan(given, parameters, own)
+        return {"outputs": {role: file.name for role, file in outcome.outputs.items()}, "metrics": outcome.metrics}
+
+    def publish(item: Item, folder: Path, content: Mapping[str, Any]) -> None:
+        write_derivatives(folder, content, item.path, root, run.output, parameters)
+
+    items = [Item(stem(path), path.relative_to(root).as_posix(), path) for path in find_scans(root)]
+    summary = run_items(items, run, "scan", compute, publish)
+    outputs = {path.name: path for path in sorted(run.output.glob("sub-*"))}
+    outputs |= {"description": run.output / "dataset_description.json", "table": run.output / SUMMARY}
+    write_description(outputs["description"], root)
+    return Outcome(outputs, {"scans": len(items), "done": summary.done, "failed": len(summary.rows) - summary.done})

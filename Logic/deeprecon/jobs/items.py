@@ -1,0 +1,147 @@
+"""One task for each of many items, such as the X-rays of a folder: going on after a failure, with a summary table."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deeprecon.data.errors import InputError
+from deeprecon.data.files import atomic_path, write_json
+from deeprecon.jobs.console import plain_figures
+from deeprecon.jobs.events import to_plain
+from deeprecon.jobs.failures import Failure, explain_exception
+from deeprecon.jobs.run import PartReporter, Run, Stopped
+
+RESULT = "result.json"
+"""In the folder of each finished item: outputs and metrics."""
+SUMMARY = "summary.csv"
+"""One row for each item: its name, done or the kind of failure, figures, message."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One of the items.
+
+    Attributes:
+        name: of its folder; unique among the items.
+        label: its name in messages and in the summary.
+        path: of its input.
+    """
+
+    name: str
+    label: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class ItemRun(Run):
+    """The run of one item, which stops when the run of all items is asked to."""
+
+    parent: Run
+
+    def should_stop(self) -> bool:
+        """Whether the run of all items is to stop."""
+        return self.parent.should_stop()
+
+
+class Summary:
+    """The rows of summary.csv.
+
+    Args:
+        column: name of the first column, which holds the items' labels.
+    """
+
+    def __init__(self, column: str) -> None:
+        self.column = column
+        self.rows: list[dict[str, Any]] = []
+
+    def add_done(self, label: str, metrics: dict[str, Any], **values: Any) -> None:
+        """A row of an item that is done, with those of its metrics that are single numbers or words."""
+        self.rows.append({**plain_figures(metrics), self.column: label, "status": "done", **values})
+
+    def add_failed(self, label: str, failure: Failure, **values: Any) -> None:
+        """A row of an item that has no result."""
+        self.rows.append({self.column: label, "status": failure.kind, **values, "message": failure.message})
+
+    @property
+    def done(self) -> int:
+        """Number of items that are done."""
+        return sum(row["status"] == "done" for row in self.rows)
+
+    @property
+    def columns(self) -> list[str]:
+        """Of the table, in their order: the item, its status, its figures, the message."""
+        names = dict.fromkeys(name for row in self.rows for name in row)
+        first = [name for name in (self.column, "status", "seconds") if name in names]
+        return [*first, *(name for name in names if name not in (*first, "message")), "message"]
+
+    def write(self, path: Path) -> None:
+        """Write the table as CSV, with the byte order mark that spreadsheet programs know UTF-8 by."""
+        with atomic_path(path) as part, open(part, "w", encoding="utf-8-sig", newline="") as file:
+            writer = csv.DictWriter(file, self.columns, restval="")
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+
+def run_items(
+    items: Sequence[Item],
+    run: Run,
+    column: str,
+    compute: Callable[[Item, Run], Mapping[str, Any]],
+    publish: Callable[[Item, Path, Mapping[str, Any]], None],
+) -> Summary:
+    """Run a task on each item, one after the other, within one job; one that fails does not stop the others.
+
+    What is finished is kept in the checkpoint and not computed again when an interrupted job goes on.
+
+    Args:
+        items: at least one.
+        run: of all items.
+        column: what the items are, such as "xray": heads their column in the summary.
+        compute: (item, its run) -> content of its result.json with its metrics, after the files were written into
+            the run's output folder.
+        publish: (item, folder with its files and result.json, content of result.json): copies them to the output.
+
+    Returns:
+        The summary, also written to summary.csv in the output folder. Where the job is asked to stop, it has the
+        items that were finished by then.
+
+    Raises:
+        Stopped: asked to stop before any item was finished.
+        InputError: every item failed.
+    """
+    kept, begun, summary = run.checkpoint / f"{column}s", time.monotonic(), Summary(column)
+    for number, item in enumerate(items):
+        if run.should_stop():
+            break
+        run.reporter.status(f"[{number + 1}/{len(items)}] {item.label}")
+        reporter = PartReporter(run.reporter, number / len(items), (number + 1) / len(items), begun)
+        folder = kept / item.name
+        try:
+            if not (folder / RESULT).is_file():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir(parents=True)
+                settings = (run.device, run.threads, run.precision, run.seed)
+                content = compute(item, ItemRun(kept / f".{item.name}", folder, *settings, reporter, run))
+                if run.should_stop():  # it may have ended early: the best by then, which is to be gone on with
+                    break
+                write_json(folder / RESULT, to_plain(content))
+            content = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+            publish(item, folder, content)
+            summary.add_done(item.label, content["metrics"])
+        except (InputError, OSError, MemoryError) as error:
+            failure = explain_exception(error)
+            summary.add_failed(item.label, failure)
+            run.reporter.warning(f"{item.label}: {failure.message}")
+    if not summary.rows:
+        raise Stopped
+    if not summary.done:
+        raise InputError(f"No {column} could be used: {summary.rows[0]['message']}")
+    summary.write(run.output / SUMMARY)
+    return summary
