@@ -1,22 +1,32 @@
-# `make demo` runs the main job on real input, `make test` runs every test; both set up all they need in .venv.
+# `make demo` runs the main job on real input, `make test` runs every test, `make check` the fast ones in under 90 s on
+# two cores; all set up what they need in .venv.
 PYTHON ?= python3
 CASE ?=
 OUTPUT ?= out/demo
 METHOD ?= scar
+CODE := Logic ScarReconstruction CTPASynthesis DWMRIEnhance Testing
 
-.PHONY: demo test setup screenshots benchmark clean
+.PHONY: demo check test lint durations setup screenshots benchmark clean
 
 demo:
 	@$(PYTHON) Testing/setup_environment.py demo
 	@.venv/bin/python Testing/demo.py --output "$(OUTPUT)" $(if $(CASE),--case "$(CASE)")
 
-test:
-	@$(PYTHON) Testing/setup_environment.py test
-	@.venv/bin/ruff check --config Logic/pyproject.toml --quiet Logic ScarReconstruction CTPASynthesis DWMRIEnhance Testing
-	@.venv/bin/ruff format --config Logic/pyproject.toml --check --quiet Logic ScarReconstruction CTPASynthesis DWMRIEnhance Testing
+check: lint
+	@cd Testing && OMP_NUM_THREADS=1 ../.venv/bin/python -m pytest -n 2 --dist loadfile -m "not slow" $(PYTEST)
+
+test: lint
+	@cd Testing && OMP_NUM_THREADS=1 ../.venv/bin/python -m pytest -n 2 --dist loadfile $(PYTEST)
+
+lint: setup
+	@.venv/bin/ruff check --config Logic/pyproject.toml --quiet $(CODE)
+	@.venv/bin/ruff format --config Logic/pyproject.toml --check --quiet $(CODE)
 	@cd Logic && ../.venv/bin/mypy deeprecon
 	@cd Logic && ../.venv/bin/lint-imports
-	@cd Testing && OMP_NUM_THREADS=1 ../.venv/bin/python -m pytest -n 2 --dist loadfile $(PYTEST)
+
+# Which tests are slow: on a machine that does nothing else.
+durations: setup
+	@cd Testing && OMP_NUM_THREADS=1 ../.venv/bin/python -m pytest -n 2 --dist loadfile --record-slow
 
 setup:
 	@$(PYTHON) Testing/setup_environment.py test

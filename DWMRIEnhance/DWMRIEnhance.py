@@ -1,9 +1,7 @@
-"""A diffusion MRI scan without its noise: the same scan, the same gradients, the same geometry."""
+"""Denoising of a diffusion MRI scan; gradients and geometry stay the same."""
 # ruff: noqa: PT009, PT027  Slicer's self-tests are unittest tests
 
-import logging
 import sys
-import unittest
 from pathlib import Path
 from typing import Annotated, Union
 
@@ -20,9 +18,8 @@ from slicer import (
     vtkMRMLTableNode,
 )
 from slicer.i18n import tr as _
-from slicer.i18n import translate
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
-from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest
+from slicer.ScriptedLoadableModule import ScriptedLoadableModule
 
 try:
     import deeprecon  # noqa: F401  beside this file in a build and in an installed extension
@@ -32,22 +29,21 @@ except ImportError:
 from deeprecon.data.errors import InputError
 from deeprecon.dwmri.parameters import EnhanceParameters, Method, TrainParameters
 from deeprecon.panels.common.bundle_panel import BundlePanel
+from deeprecon.panels.common.image_widget import ImageMethodWidget
 from deeprecon.panels.common.method_logic import MethodLogic
-from deeprecon.panels.common.method_widget import MethodWidget
-from deeprecon.panels.common.run_panel import OtherRun
-from deeprecon.panels.common.run_times import RunRates
+from deeprecon.panels.common.module import MethodTest, describeModule, registerSample
+from deeprecon.panels.common.run_panel import SecondaryRun
 from deeprecon.panels.common.training_panel import TrainingPanel
-from deeprecon.panels.computer.device_panel import userOverlay
-from deeprecon.panels.computer.installation import torchVersion
-from deeprecon.panels.dwmri.results import DwiResults
+from deeprecon.panels.dwmri.result_panels import DwiResultPanels
 from deeprecon.panels.dwmri.widgets import LABELS, TRAINING, GradientCheck
-from deeprecon.scene.common.folder_summary import SCANS, load_summary
-from deeprecon.scene.display.segment_editor import hand_to_segment_editor
+from deeprecon.scene.common.folder_summary import SCANS
+from deeprecon.scene.display.segment_editor import set_segment_editor_input
+from deeprecon.scene.dwmri.inputs import nodes_of, restore_inputs
 from deeprecon.scene.dwmri.job import PIPELINE, DwiNodes, write_folder_job, write_job
 from deeprecon.scene.dwmri.mask import mask_to_edit
-from deeprecon.scene.dwmri.nodes import count_values, gradients_of, open_scan
-from deeprecon.scene.dwmri.result import load_outputs, restore
+from deeprecon.scene.dwmri.result import load_outputs
 from deeprecon.scene.dwmri.sample import load_sample_scan
+from deeprecon.scene.dwmri.scan import count_values, gradients_of, open_scan
 from deeprecon.scene.dwmri.views import show_scan
 from deeprecon.scene.nodes.parameters import parameter_pack, to_dataclass
 
@@ -62,42 +58,26 @@ Line = Union[vtkMRMLMarkupsLineNode, vtkMRMLMarkupsCurveNode, None]  # noqa: UP0
 
 
 class DWMRIEnhance(ScriptedLoadableModule):
-    """What Slicer shows about the module."""
+    """Description of the module in Slicer."""
 
     def __init__(self, parent):
         ScriptedLoadableModule.__init__(self, parent)
-        self.parent.title = _("DWI Enhance")
-        self.parent.categories = [translate("qSlicerAbstractCoreModule", "Diffusion")]
-        self.parent.dependencies = []
-        self.parent.contributors = ["DeepRecon contributors"]
-        self.parent.helpText = _(
-            "Takes the noise off a diffusion MRI scan, without training data and without changing its gradients or "
-            "geometry, and shows the residual and the effect on FA beside it. <b>For research use only, not for "
-            "diagnosis.</b> "
-            'See the <a href="https://github.com/DeepRecon/DeepRecon">documentation</a>.'
+        text = _(
+            "Denoises a diffusion MRI scan, without training data and without changing its gradients or geometry, and "
+            "shows the residual and the effect on FA."
         )
-        self.parent.acknowledgementText = _("Part of the DeepRecon extension, licensed under Apache 2.0.")
+        describeModule(self.parent, _("DWI Enhance"), "Diffusion", text)
         slicer.app.connect("startupCompleted()", registerSampleData)
 
 
 def registerSampleData():
-    """Offer the sample scan in the Sample Data module; it is made by code and needs no network."""
-    import SampleData
-
-    SampleData.SampleDataLogic.registerCustomSampleDataSource(
-        category="DeepRecon",
-        sampleName="Synthetic diffusion scan",
-        uris=["generated"],
-        fileNames=["sample"],
-        nodeNames=["Sample DWI"],
-        thumbnailFileName=str(Path(__file__).parent / "Resources" / "Icons" / "DWMRIEnhance.png"),
-        customDownloader=lambda source=None: [load_sample_scan()],
-    )
+    """Offer the sample scan in the Sample Data module."""
+    registerSample(__file__, "Synthetic diffusion scan", "Sample DWI", lambda: [load_sample_scan()])
 
 
 @parameterNodeWrapper
 class DWMRIEnhanceParameterNode:
-    """What the user chose.
+    """What the user chose; saved with the scene.
 
     inputScan - diffusion weighted volume, or sequence of volumes.
     mask - where the brain is; found if none.
@@ -125,106 +105,85 @@ class DWMRIEnhanceParameterNode:
     regionTable: vtkMRMLTableNode
 
 
-class DWMRIEnhanceWidget(MethodWidget):
-    """The panel: scan, gradient check, method, device, run, results, folder."""
+class DWMRIEnhanceWidget(ImageMethodWidget):
+    """The panel: scan, gradient check, method, device, run, results, folder, training."""
 
     title = "DWI enhancement"
+    labels = LABELS
+    caseKind = SCANS
+    chooseModelText = _("Choose the folder of a trained model, or do not use one.")
 
     def __init__(self, parent=None):
         self.results = None
-        self.bundlePanel = None
         self.gradients = None
-        self.rates = RunRates("DWMRIEnhance")
-        self.job = None  # nodes, settings and device of the last run; others may be chosen while it runs
-        self.target = None  # folder of the results of the last run over a dataset
-        self.labels = LABELS
         self.logicClass = DWMRIEnhanceLogic
-        MethodWidget.__init__(self, parent)
+        ImageMethodWidget.__init__(self, parent)
 
     def connectWidgets(self):
-        """Buttons, and choices that no parameter link covers."""
+        """Make the panels of this module, and connect the widgets that no parameter link covers."""
+        ImageMethodWidget.connectWidgets(self)
         ui = self.ui
         self.gradients = GradientCheck(ui, lambda: self._parameterNode and self._parameterNode.inputScan)
         self.bundlePanel = BundlePanel(ui.modelCollapsibleButton.layout(), "dwmri", self.onModel)
         self.trainingPanels = [
             TrainingPanel(ui.trainingCollapsibleButton.layout(), TRAINING, self.devicePanel, self.useModel)
         ]
-        self.results = DwiResults(ui, lambda: self._parameterNode, self.onChanged)
+        self.results = DwiResultPanels(ui, lambda: self._parameterNode, self.onChanged)
         ui.editMaskButton.connect("clicked(bool)", self.onEditMask)
-        ui.sampleButton.connect("clicked(bool)", self.onSampleButton)
-        ui.openButton.connect("clicked(bool)", self.onOpenButton)
-        ui.folderEdit.connect("currentPathChanged(QString)", self.onChanged)
 
     def cleanup(self):
-        """Nothing goes on when the module is closed."""
+        """The module is closed or reloaded."""
         if self.results is not None:
             self.results.cleanup()
-        MethodWidget.cleanup(self)
+        ImageMethodWidget.cleanup(self)
 
     def onSceneStartClose(self, caller, event):
-        """Nothing of the scene is held."""
+        """Release all nodes of the scene."""
         self.results.cleanup()
-        MethodWidget.onSceneStartClose(self, caller, event)
+        ImageMethodWidget.onSceneStartClose(self, caller, event)
 
-    # -- bringing the panel up to date
+    # -- updating the panel
 
     def update(self, node):
-        """Gradient check, settings, results; why a run cannot start."""
+        """Update gradient check, settings and results; return why a run cannot start."""
         ui, settings = self.ui, to_dataclass(node.settings)
         trains = settings.method is Method.NETWORK and not node.useModel
         ui.stepsSpinBox.visible = ui.stepsSpinBoxLabel.visible = trains
         ui.methodCombo.enabled = not node.useModel
-        ui.folderTable.setMRMLTableNode(node.outputSummary)
-        ui.folderTable.visible = node.outputSummary is not None
-        ui.folderLabel.text = self.whyNotFolder() or _("Press “Enhance the folder” under Run.")
+        self.updateFolder(node, _("Press “Enhance the folder” under Run."))
         problem = self.gradients.show(node.inputScan)
         values = 0 if node.inputScan is None else count_values(node.inputScan)
-        self.runPanel.setEstimate(self.rates.sentence(*self.kind(node, settings), values))
+        self.runPanel.setEstimate(self.estimate.sentence(*self.runKind(node, settings), values))
         ui.editMaskButton.enabled = node.inputScan is not None and not problem
         reasons = (
             self.results.update(node.outputScan),
-            self.nodes().missing(),
+            nodes_of(node).missing(),
             problem,
             *settings.validate(),
-            self.whyNotModel(),
+            self.modelProblem(),
         )
         return next((reason for reason in reasons if reason), "")
 
-    def nodes(self):
-        """The nodes and the model that were chosen."""
-        node = self._parameterNode
-        return DwiNodes(node.inputScan, node.mask, Path(node.modelFolder) if node.useModel else None)
-
-    def kind(self, node, settings):
-        """What decides how fast a run is."""
+    def runKind(self, node, settings):
+        """What determines the speed of a run: method and device."""
         return "model" if node.useModel else settings.method.value, self.devicePanel.device
 
-    def whyNotModel(self):
-        """Why the chosen model cannot be used."""
-        node = self._parameterNode
-        if not node.useModel:
-            return ""
-        if self.bundlePanel.bundle is None:
-            return _("Choose the folder of a trained model, or do not use one.")
-        node.modelFolder = self.bundlePanel.ui.folderEdit.currentPath
-        return ""
-
-    def whyNotFolder(self):
-        """Why no folder can be enhanced."""
+    def folderProblem(self):
+        """Why the scans of a folder cannot be processed; empty if they can."""
         if self._parameterNode is None:
             return _("Not ready.")
         path = self.ui.folderEdit.currentPath
         if not path or not Path(path).is_dir():
             return _("Choose the folder of a BIDS dataset under Many scans.")
-        return self.whyNotModel()
+        return self.modelProblem()
 
-    # -- what the run panel asks for
+    # -- callbacks of the run panel
 
     def prepare(self):
         """Write the job folder."""
         node, folder = self._parameterNode, self.logic.newJobFolder()
-        nodes, settings = self.nodes(), to_dataclass(node.settings)
-        self.job = nodes, self.kind(node, settings)
+        nodes, settings = nodes_of(node), to_dataclass(node.settings)
+        self.job = nodes, self.runKind(node, settings)
         self.runPanel.fileNames = write_job(folder, nodes, settings, self.devicePanel.device, node.seed)
         return folder
 
@@ -234,82 +193,60 @@ class DWMRIEnhanceWidget(MethodWidget):
         loaded = load_outputs(folder, nodes, {"dwi": node.outputScan})
         self.results.loaded(loaded.nodes["dwi"], loaded.report)
         node.outputScan = loaded.nodes["dwi"]
-        self.rates.learn(*kind, count_values(loaded.nodes["dwi"]), self.runPanel.seconds)
+        self.estimate.learn(*kind, count_values(loaded.nodes["dwi"]), self.runPanel.seconds)
         self.onChanged()
         self.results.show()
         self.ui.resultsCollapsibleButton.collapsed = False
         return loaded.sentence
 
-    def otherRun(self):
+    def secondaryRun(self):
         """All scans of a BIDS dataset."""
         tip = _("Enhance every scan of the BIDS dataset under Many scans; one that fails does not stop the others.")
-        return OtherRun(_("Enhance the folder"), tip, self.prepareFolder, self.loadFolder, self.whyNotFolder)
+        return SecondaryRun(_("Enhance the folder"), tip, self.prepareFolder, self.loadFolder, self.folderProblem)
 
-    def prepareFolder(self):
+    def writeFolderJob(self, folder, settings, device, seed):
         """Write the job over a dataset."""
-        node, folder = self._parameterNode, self.logic.newJobFolder()
-        dataset, settings = Path(self.ui.folderEdit.currentPath), to_dataclass(node.settings)
-        self.target, device = dataset / PIPELINE, self.devicePanel.device
-        write_folder_job(folder, dataset, self.target, self.nodes().bundle, settings, device, node.seed)
-        return folder
+        dataset = Path(self.ui.folderEdit.currentPath)
+        self.target, bundle = dataset / PIPELINE, nodes_of(self._parameterNode).bundle
+        write_folder_job(folder, dataset, self.target, bundle, settings, device, seed)
 
-    def loadFolder(self, folder):
-        """Show the summary of a dataset."""
-        loaded = load_summary(self.target, SCANS, self._parameterNode.outputSummary)
-        self._parameterNode.outputSummary = loaded.summary
-        self.ui.folderCollapsibleButton.collapsed = False
-        return loaded.sentence
-
-    def repeat(self):
-        """Restore what the selected result was made from and with."""
-        node = self._parameterNode
-        with slicer.util.NodeModify(node):
-            restore(node, node.outputScan)
-        if node.useModel:
-            self.bundlePanel.ui.folderEdit.currentPath = node.modelFolder
+    def restoreInputs(self):
+        """Set the parameter node to inputs and settings of the selected result."""
+        restore_inputs(self._parameterNode, self._parameterNode.outputScan)
 
     # -- buttons and choices that no parameter link covers
 
     def useModel(self, folder):
         """Use a model that was trained here for the next run."""
-        self.bundlePanel.ui.folderEdit.currentPath = str(folder)
-        self._parameterNode.useModel = True
+        ImageMethodWidget.useModel(self, folder)
         self.ui.modelCollapsibleButton.collapsed = False
 
-    def onModel(self):
-        """Another model was chosen."""
-        if self._parameterNode:
-            self.onChanged()
+    def loadSample(self):
+        """Generate the sample scan and load it."""
+        return load_sample_scan()
 
-    def onSampleButton(self):
-        """Make and load the sample scan, and choose it."""
-        with slicer.util.tryWithErrorDisplay(_("The sample scan could not be made."), waitCursor=True):
-            self._choose(load_sample_scan())
+    def loadFile(self, path):
+        """Load a scan file."""
+        return open_scan(path)
 
-    def onOpenButton(self):
-        """Load the file, and choose it."""
-        with slicer.util.tryWithErrorDisplay(_("The scan could not be loaded."), waitCursor=True):
-            if not self.ui.fileEdit.currentPath:
-                raise InputError("No file is chosen.", "Choose one beside the button.")
-            self._choose(open_scan(Path(self.ui.fileEdit.currentPath)))
-
-    def _choose(self, scan):
-        self._parameterNode.inputScan = scan
-        show_scan(scan)
+    def chooseImage(self, node):
+        """Make a scan the input, and show it."""
+        self._parameterNode.inputScan = node
+        show_scan(node)
 
     def onEditMask(self):
-        """Hand the mask to the Segment Editor, and use what is drawn there."""
+        """Open the mask in the Segment Editor, and use it for the next run."""
         node = self._parameterNode
         with slicer.util.tryWithErrorDisplay(_("The mask could not be edited."), waitCursor=True):
             node.mask, image = mask_to_edit(node.inputScan, node.mask)
-            hand_to_segment_editor(node.mask, image)
+            set_segment_editor_input(node.mask, image)
             show_scan(image)
         if hasattr(slicer.modules, "segmenteditor"):
             slicer.util.selectModule("SegmentEditor")
 
 
 class DWMRIEnhanceLogic(MethodLogic):
-    """Nodes in, nodes out."""
+    """Enhancement on nodes, without a panel."""
 
     parameterNodeClass = DWMRIEnhanceParameterNode
 
@@ -326,42 +263,31 @@ class DWMRIEnhanceLogic(MethodLogic):
             onEvent: called with each event of the job while waiting.
 
         Returns:
-            DwiResult, or the JobRunner.
+            RunResult with the roles of `load_folder`, or the JobRunner.
 
         Raises:
             InputError: bad input. RuntimeError: the computation failed; the text says why and what to do.
         """
-        folder = self.newJobFolder()
-        write_job(folder, nodes, parameters or EnhanceParameters(), device, seed)
-        runner = self.run(folder, wait, onEvent)
-        return load_outputs(folder, nodes, outputs) if wait else runner
+        parameters = parameters or EnhanceParameters()
+        return self.process(
+            lambda folder: write_job(folder, nodes, parameters, device, seed),
+            lambda folder: load_outputs(folder, nodes, outputs),
+            wait,
+            onEvent,
+        )
 
 
-class DWMRIEnhanceTest(ScriptedLoadableModuleTest):
-    """Runs in Slicer and in its stand-in; needs no network."""
+class DWMRIEnhanceTest(MethodTest):
+    """The module's self-test."""
 
-    def setUp(self):
-        """Begin with an empty scene."""
-        slicer.mrmlScene.Clear()
-
-    def runTest(self):
-        """Run all tests; those that need PyTorch are skipped without it."""
-        for test in (self.test_nothingChosenIsRefused, self.test_sampleScanIsEnhanced):
-            self.setUp()
-            try:
-                test()
-            except unittest.SkipTest as reason:
-                logging.warning("%s skipped: %s", test.__name__, reason)
-
-    def test_nothingChosenIsRefused(self):
-        """Without inputs nothing starts, and the reason is said."""
+    def test_missingInputIsRefused(self):
+        """Without a scan no run starts."""
         with self.assertRaises(InputError):
             DWMRIEnhanceLogic().enhance(DwiNodes(None))
 
     def test_sampleScanIsEnhanced(self):
         """The result has the gradients of the scan and less noise in its b0 volumes."""
-        if torchVersion(userOverlay().folder) is None:
-            self.skipTest("PyTorch is not installed")
+        self.requireTorch()
         scan = load_sample_scan()
         result = DWMRIEnhanceLogic().enhance(DwiNodes(scan), EnhanceParameters(method=Method.PCA), device="cpu")
         before, after = gradients_of(scan), gradients_of(result.nodes["dwi"])

@@ -1,9 +1,7 @@
-"""Scar at every node of a heart mesh, from a few thick late gadolinium enhancement slices."""
+"""Scar at every node of a heart mesh from a few thick late gadolinium enhancement slices."""
 # ruff: noqa: PT009, PT027  Slicer's self-tests are unittest tests
 
-import logging
 import sys
-import unittest
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -17,9 +15,8 @@ from slicer import (
     vtkMRMLTableNode,
 )
 from slicer.i18n import tr as _
-from slicer.i18n import translate
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
-from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest
+from slicer.ScriptedLoadableModule import ScriptedLoadableModule
 
 try:
     import deeprecon  # noqa: F401  beside this file in a build and in an installed extension
@@ -29,81 +26,68 @@ except ImportError:
 from deeprecon.data.errors import InputError
 from deeprecon.panels.common.method_logic import MethodLogic
 from deeprecon.panels.common.method_widget import MethodWidget
-from deeprecon.panels.common.result_panel import ResultPanel
-from deeprecon.panels.common.run_panel import OtherRun
-from deeprecon.panels.common.run_times import RunTimes
-from deeprecon.panels.computer.device_panel import userOverlay
-from deeprecon.panels.computer.installation import torchVersion
-from deeprecon.panels.scar.findings import ScarFindings
-from deeprecon.panels.scar.widgets import LABELS, SegmentChoice, ThresholdChoice
+from deeprecon.panels.common.module import MethodTest, describeModule, registerSample
+from deeprecon.panels.common.result_panel import ResultPanel, overwriteProblem
+from deeprecon.panels.common.run_panel import SecondaryRun
+from deeprecon.panels.common.time_estimates import TrainingTimeEstimate
+from deeprecon.panels.scar.tables_panel import ScarTablesPanel
+from deeprecon.panels.scar.widgets import LABELS, SegmentSelector, ThresholdSelector
 from deeprecon.scar.parameters import Frame, Method, ReconstructParameters, Unit
-from deeprecon.scene.common.results import discard, run_of
+from deeprecon.scene.common.results import discard, nodes_of_run
 from deeprecon.scene.display.views import show_in_views
 from deeprecon.scene.nodes.parameters import from_dataclass, parameter_pack, to_dataclass
-from deeprecon.scene.nodes.segmentations import find_segments, segment_names
-from deeprecon.scene.scar.check import VERB as CHECK
-from deeprecon.scene.scar.check import load_check, sentence_of
-from deeprecon.scene.scar.choices import (
+from deeprecon.scene.nodes.segmentations import segment_names
+from deeprecon.scene.scar.cross_validation import VERB as CROSS_VALIDATE
+from deeprecon.scene.scar.cross_validation import load_cross_validation, summary_sentence
+from deeprecon.scene.scar.inputs import (
     OUTPUTS,
     SEGMENTS,
     ScarSource,
+    is_result,
     nodes_of,
     outputs_of,
-    restore,
+    restore_inputs,
     settings_of,
     training_seconds,
 )
 from deeprecon.scene.scar.job import ScarNodes, write_job
-from deeprecon.scene.scar.mesh_question import MeshQuestion
-from deeprecon.scene.scar.result import SHOWN, is_result, load_outputs, show_result
+from deeprecon.scene.scar.mesh_placement import MeshPlacementCheck
+from deeprecon.scene.scar.result import load_outputs
 from deeprecon.scene.scar.sample import load_sample_case
+from deeprecon.scene.scar.segments import find_segments
+from deeprecon.scene.scar.views import ARRAYS, show_result
 
 Settings = parameter_pack(ReconstructParameters)
 
 
 class ScarReconstruction(ScriptedLoadableModule):
-    """What Slicer shows about the module."""
+    """Description of the module in Slicer."""
 
     def __init__(self, parent):
         ScriptedLoadableModule.__init__(self, parent)
-        self.parent.title = _("Scar Reconstruction")
-        self.parent.categories = [translate("qSlicerAbstractCoreModule", "Cardiac")]
-        self.parent.dependencies = []
-        self.parent.contributors = ["DeepRecon contributors"]
-        self.parent.helpText = _(
+        text = _(
             "Reconstructs scar at every node of a heart mesh from a few thick late gadolinium enhancement slices, with "
-            "its uncertainty. <b>For research use only, not for diagnosis.</b> "
-            'See the <a href="https://github.com/DeepRecon/DeepRecon">documentation</a>.'
+            "its uncertainty."
         )
-        self.parent.acknowledgementText = _("Part of the DeepRecon extension, licensed under Apache 2.0.")
+        describeModule(self.parent, _("Scar Reconstruction"), "Cardiac", text)
         slicer.app.connect("startupCompleted()", registerSampleData)
 
 
 def registerSampleData():
-    """Offer the sample case in the Sample Data module; it is made by code and needs no network."""
-    import SampleData
-
-    SampleData.SampleDataLogic.registerCustomSampleDataSource(
-        category="DeepRecon",
-        sampleName="Synthetic heart with scar",
-        uris=["generated"],
-        fileNames=["sample"],
-        nodeNames=["Sample LGE"],
-        thumbnailFileName=str(Path(__file__).parent / "Resources" / "Icons" / "ScarReconstruction.png"),
-        customDownloader=lambda source=None: load_sample_case(),
-    )
+    """Offer the sample case in the Sample Data module."""
+    registerSample(__file__, "Synthetic heart with scar", "Sample LGE", load_sample_case)
 
 
 @parameterNodeWrapper
 class ScarReconstructionParameterNode:
-    """What the user chose.
+    """What the user chose; saved with the scene.
 
     inputVolume - LGE images; needed when the scar comes from intensities.
     segmentation - holds the myocardium and, unless it comes from intensities, the scar.
     myocardiumSegment, scarSegment, noReflowSegment, remoteSegment - segment IDs, empty for none.
     knownSegments - segment IDs for which these were chosen.
     mesh - gets the scar at its nodes; made from the myocardium if none.
-    landmarks - named points that tell the ventricle's axis and where the right ventricle meets it.
+    landmarks - named points that define the ventricle's axis and the insertions of the right ventricle.
     segmentation2, inputVolume2, ... - of further stacks, such as long-axis slices.
     scarSource - scar segment or intensities.
     settings - of the method, see ReconstructParameters.
@@ -141,65 +125,68 @@ class ScarReconstructionWidget(MethodWidget):
     """The panel: inputs, observation, settings, device, run, results."""
 
     title = "Scar reconstruction"
+    labels = LABELS
 
     def __init__(self, parent=None):
         self.resultPanel = None
-        self.findings = None
+        self.tablesPanel = None
         self.segments = None
         self.threshold = None
-        self.times = RunTimes("ScarReconstruction")
-        self.question = MeshQuestion()
-        self.job = None  # nodes, settings and device of the last run; others may be chosen while it runs
+        self.estimate = TrainingTimeEstimate("ScarReconstruction")
+        self.meshPlacement = MeshPlacementCheck()
+        self.job = None  # nodes, settings and device of the last run; the user may choose others while it runs
         self.reported = None, None  # result mesh and report of the last run
-        self.labels = LABELS
         self.logicClass = ScarReconstructionLogic
         MethodWidget.__init__(self, parent)
 
     def connectWidgets(self):
-        """Buttons, and choices that no parameter link covers."""
+        """Make the panels of this module, and connect the widgets that no parameter link covers."""
         ui = self.ui
         combos = ui.myocardiumCombo, ui.scarCombo, ui.noReflowCombo, ui.remoteCombo
-        self.segments = SegmentChoice(dict(zip(SEGMENTS, combos, strict=True)), self.onSegments)
-        self.threshold = ThresholdChoice(ui.thresholdRuleCombo, ui.thresholdSpinBox, self.onThreshold)
+        self.segments = SegmentSelector(dict(zip(SEGMENTS, combos, strict=True)), self.onSegments)
+        self.threshold = ThresholdSelector(ui.thresholdRuleCombo, ui.thresholdSpinBox, self.onThreshold)
         layout = ui.resultFrame.layout()
-        self.resultPanel = ResultPanel(layout, SHOWN, self.showResult, self.onChanged)
-        self.findings = ScarFindings(layout, self.onDiscardCheck)
+        self.resultPanel = ResultPanel(layout, ARRAYS, self.showResult, self.onChanged)
+        self.tablesPanel = ScarTablesPanel(layout, self.onDiscardCrossValidation)
         self.resultPanel.setScene(slicer.mrmlScene)
-        self.findings.setScene(slicer.mrmlScene)
+        self.tablesPanel.setScene(slicer.mrmlScene)
         ui.sampleButton.connect("clicked(bool)", self.onSampleButton)
         ui.thicknessSpinBox.connect("valueChanged(double)", self.onThickness)
 
-    # -- bringing the panel up to date
+    # -- updating the panel
 
     def update(self, node):
-        """Segments, settings, results; why a run cannot start."""
+        """Update segments, settings and results; return why a run cannot start."""
         self._updateSegments(node)
         settings = settings_of(node)
         self._updateSettings(node, settings)
-        reasons = (self._updateResult(node), nodes_of(node).missing(), *settings.validate(), self.ui.questionLabel.text)
+        reasons = (
+            self._updateResult(node),
+            nodes_of(node).missing(),
+            *settings.validate(),
+            self.ui.meshPlacementLabel.text,
+        )
         return next((reason for reason in reasons if reason), "")
 
     def _updateResult(self, node):
-        """Tables and segmentation go with the chosen mesh; returns why that cannot be the result."""
+        """Show the tables and the segmentation of the chosen mesh; return why it cannot be the output."""
         mesh = node.outputMesh
-        made = run_of(mesh) if mesh is not None and is_result(mesh) else {}
+        made = nodes_of_run(mesh) if is_result(mesh) else {}
         for name, role in OUTPUTS.items():
             if name != "outputMesh":
                 setattr(node, name, made.get(role))
         reportedMesh, report = self.reported
         report = report if mesh is reportedMesh else None
-        check = run_of(node.outputCheck) if node.outputCheck is not None else {}
+        check = nodes_of_run(node.outputCheck) if node.outputCheck is not None else {}
         tables = [each for each in (*made.values(), *check.values()) if each.IsA("vtkMRMLTableNode")]
         others = [each for each in tables if each is not node.outputTable]
         self.resultPanel.setResult(list(made.values()), node.outputTable, report, others)
-        self.findings.setResult(made, report.with_name("bullseye.png") if report else None)
-        self.findings.setCheck(check, sentence_of(node.outputCheck) if check else "")
+        self.tablesPanel.setResult(made, report.with_name("bullseye.png") if report else None)
+        self.tablesPanel.setCrossValidation(check, summary_sentence(node.outputCheck) if check else "")
         if made:
             arrays = mesh.GetMesh().GetPointData()
-            self.resultPanel.offer([name for name in SHOWN if arrays.HasArray(name)])
-        if mesh is not None and not made:
-            return f"{mesh.GetName()} is no result and would be overwritten: choose another result mesh, or create one."
-        return ""
+            self.resultPanel.setChoices([name for name in ARRAYS if arrays.HasArray(name)])
+        return overwriteProblem(mesh, made)
 
     def _updateSegments(self, node):
         segments = segment_names(node.segmentation)
@@ -223,14 +210,14 @@ class ScarReconstructionWidget(MethodWidget):
         self.threshold.show(settings.threshold)
         ui.thicknessSpinBox.value = settings.slice_thickness or 0.0
         nodes = nodes_of(node)
-        question = self.question.ask(nodes)
-        ui.questionLabel.text = question
+        problem = self.meshPlacement.problem(nodes)
+        ui.meshPlacementLabel.text = problem
         answered = settings.mesh_unit is not Unit.AUTO or settings.mesh_frame is not Frame.AUTO
-        ui.questionFrame.visible = bool(question) or answered
+        ui.meshPlacementFrame.visible = bool(problem) or answered
         kind = settings.method.value, self.devicePanel.device
-        self.runPanel.setEstimate(self.times.sentence(*kind, training_seconds(settings, nodes)))
+        self.runPanel.setEstimate(self.estimate.sentence(*kind, training_seconds(settings, nodes)))
 
-    # -- what the run panel asks for
+    # -- callbacks of the run panel
 
     def prepare(self):
         """Write the job folder."""
@@ -251,7 +238,7 @@ class ScarReconstructionWidget(MethodWidget):
         with slicer.util.NodeModify(node):
             for name, role in OUTPUTS.items():
                 setattr(node, name, loaded.nodes.get(role))
-        self.times.learn(settings.method.value, device, training_seconds(settings, nodes), self.runPanel.seconds)
+        self.estimate.learn(settings.method.value, device, training_seconds(settings, nodes), self.runPanel.seconds)
         for covered in (nodes.mesh, nodes.segmentation if "segmentation" in loaded.nodes else None):
             if covered is not None:
                 covered.SetDisplayVisibility(False)  # the result lies exactly on it
@@ -259,25 +246,25 @@ class ScarReconstructionWidget(MethodWidget):
         self.ui.resultsCollapsibleButton.collapsed = False
         return loaded.sentence
 
-    def otherRun(self):
+    def secondaryRun(self):
         """Cross-validation."""
-        tip = _("Hide each slice in turn, foretell it from the others with this method and with every interpolation, "
-                "and compare. Takes about as long as one run for each slice.")  # fmt: skip
-        return OtherRun(_("Cross-validate"), tip, lambda: self._prepare(CHECK), self.loadCheck)
+        tip = _("Leave out each slice in turn, predict it from the others with this method and with every "
+                "interpolation, and compare. Takes about as long as one run for each slice.")  # fmt: skip
+        return SecondaryRun(_("Cross-validate"), tip, lambda: self._prepare(CROSS_VALIDATE), self.loadCrossValidation)
 
-    def loadCheck(self, folder):
+    def loadCrossValidation(self, folder):
         """Load the tables of a cross-validation."""
         node = self._parameterNode
-        loaded = load_check(folder, self.job[0], node.outputCheck)
+        loaded = load_cross_validation(folder, self.job[0], node.outputCheck)
         node.outputCheck = loaded.nodes["summary"]
-        self.findings.openCheck()
+        self.tablesPanel.expandCrossValidation()
         self.ui.resultsCollapsibleButton.collapsed = False
         return loaded.sentence
 
     def repeat(self):
-        """Restore what the selected result was made from and with."""
+        """Restore inputs and settings of the selected result."""
         with slicer.util.NodeModify(self._parameterNode):
-            restore(self._parameterNode, self._parameterNode.outputMesh)
+            restore_inputs(self._parameterNode, self._parameterNode.outputMesh)
 
     # -- buttons and choices that no parameter link covers
 
@@ -300,8 +287,8 @@ class ScarReconstructionWidget(MethodWidget):
             from_dataclass(self._parameterNode.settings, settings)
 
     def onSampleButton(self):
-        """Make and load the sample case, and choose it."""
-        with slicer.util.tryWithErrorDisplay(_("The sample case could not be made."), waitCursor=True):
+        """Generate and load the sample case, and choose it."""
+        with slicer.util.tryWithErrorDisplay(_("The sample could not be loaded."), waitCursor=True):
             volume, segmentation, mesh, landmarks = load_sample_case()
             node = self._parameterNode
             with slicer.util.NodeModify(node):
@@ -309,13 +296,13 @@ class ScarReconstructionWidget(MethodWidget):
                 node.mesh, node.landmarks = mesh, landmarks
             show_in_views(volume, segmentation)
 
-    def onDiscardCheck(self):
-        """The cross-validation is not wanted any more."""
-        discard(run_of(self._parameterNode.outputCheck).values())
+    def onDiscardCrossValidation(self):
+        """Remove the cross-validation from the scene."""
+        discard(nodes_of_run(self._parameterNode.outputCheck).values())
         self.onChanged()
 
     def showResult(self, name):
-        """Mesh in 3D colored by an array with its legend, outlines on the slices."""
+        """Show the mesh in 3D colored by an array, with a legend, and outlines on the slices."""
         if self._parameterNode and self._parameterNode.outputMesh is not None:
             show_result(self._parameterNode.outputMesh, name)
 
@@ -327,7 +314,7 @@ def show(visible, *widgets):
 
 
 class ScarReconstructionLogic(MethodLogic):
-    """Nodes in, nodes out."""
+    """Reconstruction on nodes, without a panel."""
 
     parameterNodeClass = ScarReconstructionParameterNode
 
@@ -344,53 +331,45 @@ class ScarReconstructionLogic(MethodLogic):
             onEvent: called with each event of the job while waiting.
 
         Returns:
-            ScarResult, or the JobRunner.
+            RunResult with the roles of `load_outputs`, or the JobRunner.
 
         Raises:
             InputError: bad input. RuntimeError: the computation failed; the text says why and what to do.
         """
-        folder = self.newJobFolder()
-        write_job(folder, nodes, parameters or ReconstructParameters(), device, seed)
-        runner = self.run(folder, wait, onEvent)
-        return load_outputs(folder, nodes, outputs) if wait else runner
+        parameters = parameters or ReconstructParameters()
+        return self.process(
+            lambda folder: write_job(folder, nodes, parameters, device, seed),
+            lambda folder: load_outputs(folder, nodes, outputs),
+            wait,
+            onEvent,
+        )
 
     def crossValidate(self, nodes, parameters=None, *, device="auto", seed=0, summary=None, wait=True, onEvent=None):
-        """Hide each slice in turn and foretell it from the others; every interpolation beside the chosen method.
+        """Predict each slice from the others, with the chosen method and with every interpolation.
 
-        Args, returns and raises as `reconstruct`, with ScarCheck and `load_check` in place of ScarResult and
-        `load_outputs`; `summary` is the table of an earlier cross-validation to write into.
+        Args, returns and raises as `reconstruct`, with the roles of `load_cross_validation`; `summary` is the table of
+        an earlier cross-validation to write into.
         """
-        folder = self.newJobFolder()
-        write_job(folder, nodes, parameters or ReconstructParameters(), device, seed, CHECK)
-        runner = self.run(folder, wait, onEvent)
-        return load_check(folder, nodes, summary) if wait else runner
+        parameters = parameters or ReconstructParameters()
+        return self.process(
+            lambda folder: write_job(folder, nodes, parameters, device, seed, CROSS_VALIDATE),
+            lambda folder: load_cross_validation(folder, nodes, summary),
+            wait,
+            onEvent,
+        )
 
 
-class ScarReconstructionTest(ScriptedLoadableModuleTest):
-    """Runs in Slicer and in its stand-in; needs no network."""
+class ScarReconstructionTest(MethodTest):
+    """The module's self-test."""
 
-    def setUp(self):
-        """Begin with an empty scene."""
-        slicer.mrmlScene.Clear()
-
-    def runTest(self):
-        """Run all tests; those that need PyTorch are skipped without it."""
-        for test in (self.test_nothingChosenIsRefused, self.test_sampleCaseIsReconstructed):
-            self.setUp()
-            try:
-                test()
-            except unittest.SkipTest as reason:
-                logging.warning("%s skipped: %s", test.__name__, reason)
-
-    def test_nothingChosenIsRefused(self):
-        """Without inputs nothing starts, and the reason is said."""
+    def test_missingInputIsRefused(self):
+        """Without inputs no run starts."""
         with self.assertRaises(InputError):
             ScarReconstructionLogic().reconstruct(ScarNodes(None))
 
     def test_sampleCaseIsReconstructed(self):
         """Every node of the sample mesh gets a probability, and scar is found."""
-        if torchVersion(userOverlay().folder) is None:
-            self.skipTest("PyTorch is not installed")
+        self.requireTorch()
         volume, segmentation, mesh, landmarks = load_sample_case()
         nodes = ScarNodes(segmentation, find_segments(segmentation), volume, mesh, landmarks=landmarks)
         result = ScarReconstructionLogic().reconstruct(nodes, ReconstructParameters(steps=50), device="cpu")

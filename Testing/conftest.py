@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,44 @@ from typing import Any
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+SLOW_TESTS = Path(__file__).with_name("slow_tests.txt")
+"""Tests and test files, one a line, that `-m "not slow"` leaves out; `--record-slow` writes it."""
+SLOW_TEST, SLOW_FILE = 0.5, 4.0
+"""Seconds from which a test is slow, and from which all of a file is that has so much left besides its slow tests."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--record-slow", action="store_true", help="write slow_tests.txt from the durations of this run")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    slow = set(SLOW_TESTS.read_text(encoding="utf-8").splitlines())
+    for item in items:
+        if item.nodeid in slow or item.nodeid.partition("::")[0] in slow:
+            item.add_marker(pytest.mark.slow)
+
+
+class SlowTests:
+    """Collects the durations of a run of all tests, on a machine that does nothing else, for `SLOW_TESTS`."""
+
+    def __init__(self) -> None:
+        self._durations: dict[str, dict[tuple[str, str], float]] = defaultdict(dict)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._durations[report.nodeid.partition("::")[0]][report.nodeid, report.when] = report.duration
+
+    def pytest_sessionfinish(self) -> None:
+        lines = []
+        for file, durations in self._durations.items():
+            slow = {test for (test, when), seconds in durations.items() if when == "call" and seconds > SLOW_TEST}
+            left = sum(seconds for (test, when), seconds in durations.items() if when != "call" or test not in slow)
+            lines += [file] if left > SLOW_FILE else slow
+        SLOW_TESTS.write_text("".join(f"{line}\n" for line in sorted(lines)), encoding="utf-8")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--record-slow") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(SlowTests())
 
 
 @pytest.fixture(scope="session")

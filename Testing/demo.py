@@ -106,8 +106,8 @@ def write_scene(result: Path, image: Path, path: Path) -> None:
 
     from deeprecon.data.volume_io import read_volume
     from deeprecon.scene.common.results import load_results
+    from deeprecon.scene.display.colors import show_scalars
     from deeprecon.scene.display.views import show_in_views
-    from deeprecon.scene.nodes.models import show_scalars
     from deeprecon.scene.nodes.volumes import node_from_volume
 
     core = slicerhost.core.start()

@@ -80,7 +80,7 @@ def run_cases(command: Command, file: Path, output: Path, part: tuple[int, int],
                 command = _settled(command, folder)
             else:
                 summary.add_failed(case.name, failure, seconds=seconds)
-                console.show_error(failure.message, failure.hint)
+                console.show_error(failure.message, failure.hint, codes=failure.codes)
             summary.write(table)
     _print_summary(table, summary)
     if interrupted.is_set():
@@ -94,7 +94,7 @@ def _run_case(
 ) -> Failure | None:
     """Run one case in the job folder `folder`; why it has no result, or None where it has one."""
     try:
-        renew(folder, command.job(folder, *case.values(command.verb)))
+        renew(folder, command.job(folder, *case.values(command.verb), case.accept))
         runner = JobRunner(folder, python_command(sys.executable))
         start(runner)
     except (InputError, OSError) as error:
@@ -106,7 +106,7 @@ def _run_case(
         runner.kill()
         case_console.finish()
     found = runner.failure()
-    return None if found is None else Failure(found["kind"], found["message"], found["hint"])
+    return None if found is None else Failure(found["kind"], found["message"], found["hint"], found["codes"])
 
 
 def _settled(command: Command, folder: Path) -> Command:
@@ -123,6 +123,7 @@ class Case:
 
     name: str
     cells: dict[str, str]
+    accept: tuple[str, ...] = ()
 
     def values(self, verb: Verb) -> tuple[dict[str, Any], dict[str, Any]]:
         """Values of the inputs and of the parameters by field name.
@@ -155,7 +156,7 @@ def read_cases(path: Path, command: Command) -> list[Case]:
     columns = [name.strip().lstrip("-").replace("-", "_") for name in next(reader, [])]
     if "case" not in columns:
         raise InputError(f"{path} has no column 'case' in its first row.", "Separate columns by commas.")
-    if unknown := [name for name in columns if name != "case" and name not in fields]:
+    if unknown := [name for name in columns if name not in ("case", "accept", *fields)]:
         raise InputError(f"{path} has unknown columns: {', '.join(unknown)}.", f"Known: {', '.join(fields)}.")
     cases: list[Case] = []
     for number, row in enumerate(reader, start=2):
@@ -165,11 +166,12 @@ def read_cases(path: Path, command: Command) -> list[Case]:
             raise InputError(f"{path}: row {number} has {len(row)} cells, expected {len(columns)}.")
         cells = {name: cell.strip() for name, cell in zip(columns, row, strict=True) if cell.strip()}
         name = cells.pop("case", "")
+        accept = tuple(cells.pop("accept", "").replace(SEPARATOR, " ").split())
         if not re.fullmatch(r'[^<>:"/\\|?*\x00-\x1f]*[^<>:"/\\|?*\x00-\x1f. ]', name) or name.startswith("."):
             raise InputError(f"{path}: row {number} has the case name {name!r}, which cannot name a folder.")
         if name.casefold() in {case.name.casefold() for case in cases}:
             raise InputError(f"{path}: row {number} has the case name {name!r} again.")
-        cases.append(Case(name, _locate(cells, fields, path.parent)))
+        cases.append(Case(name, _locate(cells, fields, path.parent), accept))
     return cases
 
 

@@ -77,6 +77,7 @@ def _main(arguments: list[str], console: Console) -> int:
         threads=options.threads or 0,
         precision=options.precision or "auto",
         seed=options.seed or 0,
+        accept=tuple(options.accept or ()),
     )
     output = Path(os.path.abspath(options.output))
     if options.cases is not None:
@@ -110,6 +111,13 @@ def _parser(method: str, name: str, verb: Verb) -> argparse.ArgumentParser:
     run.add_argument("--threads", type=_threads, metavar="N", help="CPU threads (default: what is fastest)")
     run.add_argument("--precision", choices=["auto", "fp32", "bf16", "fp16"], help="of the computation (default: auto)")
     run.add_argument("--seed", type=_seed, metavar="N", help="of all random numbers (default: 0)")
+    run.add_argument(
+        "--accept",
+        nargs="+",
+        action="extend",
+        metavar="CODE",
+        help="go on although the inputs contradict themselves in this way; the refusal names the code",
+    )
     run.add_argument(
         "--cases",
         metavar="FILE",
@@ -185,7 +193,8 @@ def _run_here(folder: Path, output: Path, console: Console) -> int:
         code = run_job(folder, console.show)
     console.finish()
     if console.error is not None:
-        console.show_error(console.error["message"], console.error["hint"], _details(console))
+        error = console.error
+        console.show_error(error["message"], error["hint"], _details(console), error.get("codes", ()))
         return code
     _print_result(output)
     return CANCELLED if interrupted.is_set() else code
@@ -202,6 +211,8 @@ def _print_result(output: Path) -> None:
     rows = {role: entry["path"] for role, entry in result["outputs"].items()}
     rows["result"] = "result.json"
     rows.update(plain_figures(result["metrics"]))
+    for doubt in result["doubts"]:
+        print(f"{'Assumed' if doubt['assumed'] else 'Accepted'}: {doubt['where']}: {doubt['text']} ({doubt['code']})")
     width = max(map(len, rows))
     stopped = result["provenance"]["stopped_early"]
     print(f"{'Stopped after' if stopped else 'Done in'} {result['provenance']['seconds']:.1f} s. Results in {output}")

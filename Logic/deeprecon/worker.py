@@ -10,12 +10,13 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import sha256, write_json
 from deeprecon.jobs.check import check_job, check_output, input_paths
@@ -64,7 +65,7 @@ def run_job(folder: Path, show: Callable[[Event], None] = print_event) -> int:
         failure = explain_exception(error)
         details = traceback.format_exc() if failure.kind in ("internal", "memory", "disk") else ""
         if log is not None:
-            log.error(failure.kind, failure.message, failure.hint, details)
+            log.error(failure.kind, failure.message, failure.hint, details, failure.codes)
         else:  # the folder is missing, in use, or cannot be written to
             if isinstance(error, OSError) and failure.kind == "internal":
                 message = f"Cannot write to the job folder {folder}: {error.strerror or error}."
@@ -89,7 +90,16 @@ def _help(folder: Path) -> int:
 
         devices.set_up(job.device, job.threads, job.seed)
         with tempfile.TemporaryDirectory() as staging:
-            run = Run(folder, Path(staging), job.device, job.threads, job.precision, job.seed, SilentReporter())
+            run = Run(
+                folder,
+                Path(staging),
+                job.device,
+                job.threads,
+                job.precision,
+                job.seed,
+                SilentReporter(),
+                accepted=tuple(job.accept),
+            )
             verb.function(inputs, parameters, run)
         return DONE
     except (Exception, KeyboardInterrupt) as error:
@@ -118,14 +128,15 @@ def _run(folder: Path, staging: Path, log: EventLog, started: float) -> None:
     job, parameters = _resolve(job, verb, parameters, log)
     job.save(folder)
     let_helpers_begin()
-    run = Run(folder, staging, job.device, job.threads, job.precision, job.seed, log)
+    accepted = tuple(job.accept)
+    run = Run(folder, staging, job.device, job.threads, job.precision, job.seed, log, accepted=accepted)
     outcome = verb.function(inputs, parameters, run)
     if run.should_stop():
         log.warning("The run was stopped early; the result is the best it had by then.")
 
     took = time.monotonic() - started
     origin = provenance(outcome, job.method, job.verb, hashes, job.parameters, run, took)
-    _publish(outcome, staging, output, origin, inputs)
+    _publish(outcome, staging, output, origin, inputs, run.doubts)
     if not run.should_stop():  # after an early stop the job can still be resumed
         shutil.rmtree(run.checkpoint, ignore_errors=True)
     log.progress(1.0, 0.0)
@@ -145,7 +156,7 @@ def _resolve_precision(job: Job, precisions: tuple[str, ...], device: str) -> st
 
 
 def _resolve(job: Job, verb: Verb, parameters: Any, log: EventLog) -> tuple[Job, Any]:
-    """Settle device, threads, precision and step counts; a job that has them all is not probed again."""
+    """Settle device, threads, precision and step counts, and state them; a job that has them is not probed again."""
     if verb.needs_torch(parameters):
         from deeprecon.training import devices
 
@@ -160,13 +171,16 @@ def _resolve(job: Job, verb: Verb, parameters: Any, log: EventLog) -> tuple[Job,
         device, threads, precision = "cpu", 1, "fp32"
     if verb.resolve is not None:
         parameters = verb.resolve(parameters, device, threads, precision)
+    log.status(f"Computing on {device}, {threads} thread{'s' if threads > 1 else ''}, {precision}")
     settled = to_json(parameters)
     return replace(
         job, parameters=settled, device=device, threads=threads, precision=precision, version=VERSION
     ), parameters
 
 
-def _publish(outcome: Outcome, staging: Path, output: Path, origin: dict[str, Any], inputs: Any) -> None:
+def _publish(
+    outcome: Outcome, staging: Path, output: Path, origin: dict[str, Any], inputs: Any, doubts: Sequence[Doubt]
+) -> None:
     """Move the staged files to the output folder and write result.json.
 
     While there is no result.json the folder is not to be trusted: the old one goes first, the new one comes last. An
@@ -184,6 +198,7 @@ def _publish(outcome: Outcome, staging: Path, output: Path, origin: dict[str, An
         "format": RESULT_FORMAT,
         "outputs": outputs,
         "metrics": to_plain(outcome.metrics),
+        "doubts": [doubt.as_json() for doubt in doubts],
         "provenance": to_plain(origin),
     }
     _remove_old(output, origin, taken | {os.path.realpath(output / name) for name in staged})

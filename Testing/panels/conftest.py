@@ -72,6 +72,7 @@ def panel(host: Any, probed: Any, tmp_path: Path) -> Iterator[Any]:
     import qt
     import slicer
 
+    from deeprecon.jobs.job import Job
     from deeprecon.panels.common.run_panel import RunCallbacks, RunPanel
     from deeprecon.panels.computer.device_panel import DevicePanel
 
@@ -82,7 +83,7 @@ def panel(host: Any, probed: Any, tmp_path: Path) -> Iterator[Any]:
     def prepare() -> Path:
         calls.append("prepare")
         folder = tmp_path / f"job {len(calls)}"
-        folder.mkdir()
+        Job("scar", "reconstruct").save(folder)
         return folder
 
     def load(folder: Path) -> str:
@@ -143,7 +144,7 @@ def apply(host: Any, widget: Any, timeout: float = 180.0) -> str:
     return str(widget.runPanel.ui.messageLabel.text)
 
 
-def wait_until_gone(pids: list[int], timeout: float = 10.0) -> list[int]:
+def wait_until_gone(pids: list[int], timeout: float = 120.0) -> list[int]:
     """Those of the processes that are still there after `timeout` seconds."""
     end = time.monotonic() + timeout
     while time.monotonic() < end:

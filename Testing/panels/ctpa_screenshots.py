@@ -47,9 +47,9 @@ def main(xray: Path | None) -> None:
     report(run.folder / "output", path("report"))
     fold(widget, "inputs", "model", "settings", "run")
     picture(host, "ctpa")
-    widget.findings.ui.lungButton.click()
+    widget.ctPanel.ui.lungButton.click()
     picture(host, "lung")
-    widget.findings.ui.ctpaButton.click()
+    widget.ctPanel.ui.ctpaButton.click()
     combo = widget.resultPanel.ui.showCombo
     combo.currentIndex = combo.findData("spread")
     picture(host, "spread")

@@ -51,11 +51,11 @@ def main(steps: int) -> None:
     fold(widget, "inputs", "gradients", "settings", "run")
     panel, compare = widget.results.resultPanel, widget.results.comparePanel
     compare.ui.volumeSlider.value = 8
-    compare.ui.besideCheckBox.checked = True
+    compare.ui.sideBySideCheckBox.checked = True
     for name, file in (("scan", "beside"), ("fa", "fa"), ("color_fa", "color_fa")):
         panel.ui.showCombo.currentIndex = panel.ui.showCombo.findData(name)
         picture(host, file)
-    compare.ui.besideCheckBox.checked = False
+    compare.ui.sideBySideCheckBox.checked = False
     panel.ui.showCombo.currentIndex = panel.ui.showCombo.findData("scan")
     picture(host, "scan")
     panel.ui.showCombo.currentIndex = panel.ui.showCombo.findData("uncertainty")

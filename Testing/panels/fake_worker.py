@@ -35,6 +35,9 @@ def main(mode: str, folder: Path) -> int:
     elif mode == "input":
         say("error", kind="input", message="lge.nrrd has a hole <in> it.", hint="Give --slice-thickness.")
         return 2
+    elif mode == "contradiction" and not json.loads((folder / "job.json").read_text(encoding="utf-8"))["accept"]:
+        say("error", kind="input", message="film.png: Left is right.", hint="Turn it.", codes=["test-doubt"])
+        return 2
     elif mode == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
     elif mode == "chatty":

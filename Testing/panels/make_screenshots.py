@@ -62,9 +62,9 @@ def main(seconds: float) -> None:
 
     show(widget, "scar_probability")
     node.settings.budget = max(1.0, seconds / 10)
-    run.ui.otherButton.click()
+    run.ui.secondaryButton.click()
     finish(host, widget)
-    widget.findings.ui.segmentsCollapsibleButton.collapsed = True
+    widget.tablesPanel.ui.segmentsCollapsibleButton.collapsed = True
     host.process(0.3)
     host.screenshot(FOLDER / "ScarReconstruction-check.png")
 
@@ -97,7 +97,7 @@ def isthmus(host: Any, widget: Any) -> tuple[float, ...]:
     import slicer
 
     from deeprecon.scar.simulate.phantom import sample_case, write_case
-    from deeprecon.scene.common.results import run_of
+    from deeprecon.scene.common.results import nodes_of_run
 
     slicer.mrmlScene.Clear()
     with tempfile.TemporaryDirectory() as folder:
@@ -115,13 +115,13 @@ def isthmus(host: Any, widget: Any) -> tuple[float, ...]:
     node.settings.core_cutoff = 0.5
     widget.runPanel.ui.applyButton.click()
     finish(host, widget)
-    widget.findings.ui.segmentsCollapsibleButton.collapsed = True
-    widget.findings.ui.channelsCollapsibleButton.collapsed = False
+    widget.tablesPanel.ui.segmentsCollapsibleButton.collapsed = True
+    widget.tablesPanel.ui.channelsCollapsibleButton.collapsed = False
     fold(widget, "inputs", "observation", "settings")
     view = slicer.app.layoutManager().threeDWidget(0).threeDView()
     view.rotateToViewAxis(INFERIOR)
     view.resetFocalPoint()
-    path = slicer.util.arrayFromModelPoints(run_of(node.outputMesh)["channel_paths"])
+    path = slicer.util.arrayFromModelPoints(nodes_of_run(node.outputMesh)["channel_paths"])
     return tuple(path[len(path) // 2].tolist())
 
 

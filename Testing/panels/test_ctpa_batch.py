@@ -54,7 +54,7 @@ def test_panel_and_batch_give_the_same_bits(
     import qt
 
     from deeprecon.panels.computer.device_panel import DEVICE_SETTING
-    from deeprecon.scene.common.results import run_of
+    from deeprecon.scene.common.results import nodes_of_run
     from deeprecon.scene.ctpa.sample import sample_radiograph
     from deeprecon.scene.ctpa.xray import node_from_radiograph, write_xray
 
@@ -68,10 +68,10 @@ def test_panel_and_batch_give_the_same_bits(
     widget.bundlePanel.ui.folderEdit.currentPath = str(tiny)
     message = apply(host, widget)
     assert widget.runPanel.state.value == "done", message
-    made = run_of(node.outputCt)
+    made = nodes_of_run(node.outputCt)
     assert set(made) == {"ct", "sample_01", "sample_02", "spread", "xray", "projected", "difference", "figures"}
-    assert "demonstrator" in widget.findings.ui.trustLabel.text
-    assert not widget.findings.ui.projectionLabel.pixmap.isNull()
+    assert "demonstrator" in widget.ctPanel.ui.qualityLabel.text
+    assert not widget.ctPanel.ui.projectionLabel.pixmap.isNull()
     assert made["ct"].GetSpacing()[0] == pytest.approx(358 / 48, rel=1e-4)
 
     job = json.loads((widget.runPanel.folder / "job.json").read_text(encoding="utf-8"))
@@ -117,7 +117,7 @@ def test_an_x_ray_without_a_pixel_size_is_told_what_was_assumed(
     widget._parameterNode.useModel = True
     widget.bundlePanel.ui.folderEdit.currentPath = str(tiny)
     apply(host, widget)
-    reasons = widget.findings.ui.trustLabel.text
+    reasons = widget.ctPanel.ui.qualityLabel.text
     assert "PA" in reasons
     assert "mm" in reasons
 

@@ -97,16 +97,16 @@ def composites() -> list[Any]:
 def test_clicked_through_from_the_x_ray_to_the_result(host: Any, ready: Any, tmp_path: Path) -> None:
     import slicer
 
-    from deeprecon.scene.common.results import run_of
-    from deeprecon.scene.ctpa.mark import marked_views
+    from deeprecon.scene.common.results import nodes_of_run
+    from deeprecon.scene.ctpa.synthetic_label import labeled_views
 
-    node, run, findings = ready._parameterNode, ready.runPanel, ready.findings.ui
+    node, run, ctPanel = ready._parameterNode, ready.runPanel, ready.ctPanel.ui
     assert "80 x 96 pixels" in ready.ui.xrayLabel.text
     assert "PA view" in ready.ui.xrayLabel.text
     assert ready.ui.previewLabel.visible
     assert "GB" in run.ui.estimateLabel.text
-    assert not ready.findings.widget.visible
-    assert marked_views() == set()
+    assert not ready.ctPanel.widget.visible
+    assert labeled_views() == set()
     node.settings.samples, node.settings.steps, node.seed = 2, 7, 9
     message = apply(host, ready)
     assert run.state.value == "done", message
@@ -116,13 +116,13 @@ def test_clicked_through_from_the_x_ray_to_the_result(host: Any, ready: Any, tmp
     assert ct.GetName() == "Patient film CT (SYNTHETIC)"
 
     # what is known about it
-    assert ready.findings.widget.visible
-    assert "Take this result with care" in findings.trustLabel.text
-    assert "No bone can be found" in findings.trustLabel.text
-    assert not findings.projectionLabel.pixmap.isNull()
-    assert "error 0.31" in findings.captionLabel.text
+    assert ready.ctPanel.widget.visible
+    assert "Take this result with care" in ctPanel.qualityLabel.text
+    assert "No bone can be found" in ctPanel.qualityLabel.text
+    assert not ctPanel.projectionLabel.pixmap.isNull()
+    assert "error 0.31" in ctPanel.captionLabel.text
     panel = ready.resultPanel.ui
-    assert panel.burdenTable.mrmlTableNode() is run_of(ct)["figures"]
+    assert panel.burdenTable.mrmlTableNode() is nodes_of_run(ct)["figures"]
     assert panel.reportButton.enabled
     assert [panel.showCombo.itemData(index) for index in range(panel.showCombo.count)] == [
         "ct", "sample_01", "sample_02", "spread",
@@ -133,23 +133,23 @@ def test_clicked_through_from_the_x_ray_to_the_result(host: Any, ready: Any, tmp
     views = {
         node.GetID() for kind in ("vtkMRMLSliceNode", "vtkMRMLViewNode") for node in slicer.util.getNodesByClass(kind)
     }
-    assert marked_views() == views
+    assert labeled_views() == views
     display = ct.GetDisplayNode()
     assert (display.GetWindow(), display.GetLevel()) == (700, 100)
-    findings.lungButton.click()
+    ctPanel.lungButton.click()
     assert (display.GetWindow(), display.GetLevel()) == (1500, -600)
-    assert findings.lungButton.checked
-    assert not findings.ctpaButton.checked
+    assert ctPanel.lungButton.checked
+    assert not ctPanel.ctpaButton.checked
     panel.showCombo.currentIndex = panel.showCombo.findData("sample_02")
-    sample = run_of(ct)["sample_02"]
+    sample = nodes_of_run(ct)["sample_02"]
     assert {each.GetBackgroundVolumeID() for each in composites()} == {sample.GetID()}
     assert sample.GetDisplayNode().GetWindow() == 1500
     panel.showCombo.currentIndex = panel.showCombo.findData("spread")
-    assert {each.GetForegroundVolumeID() for each in composites()} == {run_of(ct)["spread"].GetID()}
+    assert {each.GetForegroundVolumeID() for each in composites()} == {nodes_of_run(ct)["spread"].GetID()}
 
     # the X-ray alone is not marked
     slicer.util.setSliceViewerLayers(background=node.xray, foreground=None)
-    assert marked_views() == set()
+    assert labeled_views() == set()
 
     # repeating restores the settings and writes into the same nodes
     node.settings.samples, node.settings.steps, node.seed = 3, 8, 1
@@ -164,8 +164,8 @@ def test_clicked_through_from_the_x_ray_to_the_result(host: Any, ready: Any, tmp
 
     panel.discardButton.click()
     assert node.outputCt is None
-    assert not ready.findings.widget.visible
-    assert marked_views() == set()
+    assert not ready.ctPanel.widget.visible
+    assert labeled_views() == set()
 
 
 def test_the_word_synthetic_is_in_the_pictures_of_all_views(host: Any, ready: Any, tmp_path: Path) -> None:
@@ -268,14 +268,14 @@ def test_a_folder_of_x_rays_is_worked_through(host: Any, ready: Any, tmp_path: P
     (tmp_path / "in").mkdir()
     for name in ("a.png", "b.png"):
         (tmp_path / "in" / name).write_bytes(b"")
-    assert not run.ui.otherButton.enabled
+    assert not run.ui.secondaryButton.enabled
     ready.ui.folderEdit.currentPath = str(tmp_path / "in")
-    assert "results" in run.ui.otherButton.toolTip
+    assert "results" in run.ui.secondaryButton.toolTip
     ready.ui.targetEdit.currentPath = str(tmp_path / "out")
-    assert run.ui.otherButton.enabled
+    assert run.ui.secondaryButton.enabled
     node.settings.steps = 5
-    run.ui.otherButton.click()
-    host.waitFor(lambda: not run.busy, 60)
+    run.ui.secondaryButton.click()
+    host.waitFor(lambda: not run.busy, 120)
     assert "1 of 2 X-rays are done" in run.ui.messageLabel.text
     job = json.loads((run.folder / "job.json").read_text(encoding="utf-8"))
     assert job["inputs"] == {"xray": str(tmp_path / "in")}
@@ -287,33 +287,33 @@ def test_a_folder_of_x_rays_is_worked_through(host: Any, ready: Any, tmp_path: P
 def test_the_result_goes_out_as_dicom(host: Any, ready: Any, tmp_path: Path) -> None:
     import SimpleITK as sitk
 
-    run, findings = ready.runPanel, ready.findings.ui
+    run, ctPanel = ready.runPanel, ready.ctPanel.ui
     apply(host, ready)
-    assert not findings.exportButton.enabled
-    assert "folder" in findings.exportButton.toolTip
-    findings.exportFolderEdit.currentPath = str(tmp_path)
-    findings.patientEdit.text = "TEST 7"
-    findings.exportButton.click()
-    host.waitFor(lambda: not run.busy, 60)
+    assert not ctPanel.exportButton.enabled
+    assert "folder" in ctPanel.exportButton.toolTip
+    ctPanel.exportFolderEdit.currentPath = str(tmp_path)
+    ctPanel.patientEdit.text = "TEST 7"
+    ctPanel.exportButton.click()
+    host.waitFor(lambda: not run.busy, 120)
     assert run.state.value == "done", run.ui.messageLabel.text
     assert str(tmp_path / "synthetic-ct") in run.ui.messageLabel.text
     files = sorted((tmp_path / "synthetic-ct").rglob("*.dcm"))
     assert len(files) == 12
     image = sitk.ReadImage(str(files[0]))
     assert image.GetMetaData("0010|0020").strip() == "TEST 7"
-    findings.exportButton.click()  # once more: nothing is overwritten
-    host.waitFor(lambda: not run.busy, 60)
+    ctPanel.exportButton.click()  # once more: nothing is overwritten
+    host.waitFor(lambda: not run.busy, 120)
     assert (tmp_path / "synthetic-ct-2").is_dir()
 
 
 def test_volume_rendering_is_offered_where_slicer_has_the_presets(host: Any, probed: Any, ready: Any) -> None:
     import slicer
 
-    from deeprecon.scene.ctpa.mark import marked_views
+    from deeprecon.scene.ctpa.synthetic_label import labeled_views
     from deeprecon.scene.ctpa.views import PRESETS, presets, rendering
 
     apply(host, ready)
-    combo = ready.findings.ui.renderCombo
+    combo = ready.ctPanel.ui.renderCombo
     assert combo.enabled is (len(presets()) > 0)
     if not presets():
         made = slicer.vtkMRMLVolumePropertyNode()
@@ -321,14 +321,14 @@ def test_volume_rendering_is_offered_where_slicer_has_the_presets(host: Any, pro
         slicer.modules.volumerendering.logic().AddPreset(made)
     other = host.loadModule(MODULE)  # asks again
     other.onChanged()
-    combo = other.findings.ui.renderCombo
+    combo = other.ctPanel.ui.renderCombo
     assert combo.enabled
     combo.currentIndex = combo.findData(PRESETS[0])
     assert rendering(other._parameterNode.outputCt) == PRESETS[0]
     slicer.util.setSliceViewerLayers(background=other._parameterNode.xray)
-    assert marked_views() == {slicer.app.layoutManager().threeDWidget(0).mrmlViewNode().GetID()}
+    assert labeled_views() == {slicer.app.layoutManager().threeDWidget(0).mrmlViewNode().GetID()}
     combo.currentIndex = 0
-    assert marked_views() == set()
+    assert labeled_views() == set()
     assert rendering(other._parameterNode.outputCt) == ""
 
 
@@ -349,33 +349,33 @@ def test_trainings_start_from_the_panel_and_hand_their_models_on(host: Any, read
 def test_closing_the_scene_ends_the_run_and_the_panel_begins_anew(host: Any, ready: Any, fake_worker: Use) -> None:
     import slicer
 
-    from deeprecon.scene.ctpa.mark import marked_views
+    from deeprecon.scene.ctpa.synthetic_label import labeled_views
 
     apply(host, ready)
     fake_worker("long")
     ready.runPanel.ui.applyButton.click()
     pids = ready.runPanel.folder / "pids"
-    host.waitFor(lambda: pids.exists() and pids.read_text(encoding="utf-8") != "", 20)
+    host.waitFor(lambda: pids.exists() and pids.read_text(encoding="utf-8") != "", 120)
     slicer.mrmlScene.Clear()
     assert not ready.runPanel.busy
     assert wait_until_gone([int(word) for word in pids.read_text(encoding="utf-8").split()]) == []
     assert ready._parameterNode.xray is None
     assert not ready.runPanel.ui.applyButton.enabled
-    assert marked_views() == set()
+    assert labeled_views() == set()
 
 
 def test_a_saved_scene_brings_the_choices_and_the_marks_back(host: Any, ready: Any, tmp_path: Path) -> None:
     import slicer
 
     from deeprecon.ctpa.parameters import Preset, SamplerName
-    from deeprecon.scene.ctpa.mark import marked_views
+    from deeprecon.scene.ctpa.synthetic_label import labeled_views
 
     node = ready._parameterNode
     node.settings.preset, node.settings.sampler, node.seed = Preset.FULL, SamplerName.DPM_SOLVER, 11
     apply(host, ready)
     assert slicer.util.saveScene(str(tmp_path / "scan.mrb"), properties={})
     slicer.mrmlScene.Clear()
-    assert marked_views() == set()
+    assert labeled_views() == set()
     slicer.util.loadScene(str(tmp_path / "scan.mrb"), properties={})
     host.process(0.1)
     ready.enter()
@@ -383,10 +383,10 @@ def test_a_saved_scene_brings_the_choices_and_the_marks_back(host: Any, ready: A
     assert (node.settings.preset, node.settings.sampler, node.seed) == (Preset.FULL, SamplerName.DPM_SOLVER, 11)
     assert node.xray.GetName() == "Patient film"
     assert node.outputCt.GetName() == "Patient film CT (SYNTHETIC)"
-    assert "Take this result with care" in ready.findings.ui.trustLabel.text
-    assert not ready.findings.ui.projectionLabel.pixmap.isNull()
+    assert "Take this result with care" in ready.ctPanel.ui.qualityLabel.text
+    assert not ready.ctPanel.ui.projectionLabel.pixmap.isNull()
     slicer.util.setSliceViewerLayers(background=node.outputCt)
-    assert len(marked_views()) > 0
+    assert len(labeled_views()) > 0
 
 
 def test_the_sample_is_offered_in_sample_data(host: Any, widget: Any) -> None:

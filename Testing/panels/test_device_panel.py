@@ -83,7 +83,7 @@ def test_a_failed_check_is_said(host: Any, device: Any, monkeypatch: pytest.Monk
     )
     answers: list[str] = []
     device.ensureChecked(answers.append)
-    host.waitFor(lambda: not device.working, 20)
+    host.waitFor(lambda: not device.working, 120)
     assert answers == ["The check of this computer failed: no module"]
     assert device.ui.statusLabel.text == answers[0]
 
@@ -140,7 +140,7 @@ def test_packages_are_installed_exported_and_removed_from_the_panel(
     assert NAME in device.ui.packagesLabel.text
     device.ui.installButton.click()
     assert device.ui.installButton.text == "Cancel"
-    host.waitFor(lambda: not device.working, 60)
+    host.waitFor(lambda: not device.working, 120)
     assert "All packages are installed" in device.ui.packagesLabel.text
     assert "Successfully installed" in device.ui.installLog.toPlainText()
     device.ui.exportButton.click()

@@ -43,7 +43,7 @@ def test_panel_and_batch_give_the_same_bits(host: Any, probed: Any, tmp_path: Pa
     from deeprecon.dwmri.simulate.head import make_phantom
     from deeprecon.panels.computer.device_panel import DEVICE_SETTING
     from deeprecon.scene.dwmri.files import read_scan
-    from deeprecon.scene.dwmri.nodes import node_from_scan
+    from deeprecon.scene.dwmri.scan import node_from_scan
 
     write_dwi(tmp_path / "scan.nrrd", make_phantom((8, 16, 18), 1, ((1000.0, 8),), 20.0).noisy)
     qt.QSettings().setValue(DEVICE_SETTING, "cpu")

@@ -37,7 +37,7 @@ def ready(widget: Any) -> Any:
     """The open panel with a small scan and the instant method."""
     from deeprecon.dwmri.parameters import Method
     from deeprecon.dwmri.simulate.head import make_phantom
-    from deeprecon.scene.dwmri.nodes import node_from_scan
+    from deeprecon.scene.dwmri.scan import node_from_scan
 
     node = widget._parameterNode
     node.inputScan = node_from_scan(make_phantom((8, 16, 18), 2, ((1000.0, 8),), 20.0).noisy, "Patient DWI")
@@ -48,8 +48,8 @@ def ready(widget: Any) -> Any:
 def test_clicked_through_from_the_scan_to_the_result(host: Any, ready: Any, tmp_path: Path) -> None:
     import slicer
 
-    from deeprecon.scene.common.results import run_of
-    from deeprecon.scene.dwmri.nodes import scan_from_node
+    from deeprecon.scene.common.results import nodes_of_run
+    from deeprecon.scene.dwmri.scan import scan_from_node
 
     node, run, compare = ready._parameterNode, ready.runPanel, ready.results.comparePanel
     assert not compare.widget.visible
@@ -68,7 +68,7 @@ def test_clicked_through_from_the_scan_to_the_result(host: Any, ready: Any, tmp_
 
     # the panel shows it
     panel = ready.results.resultPanel.ui
-    assert panel.burdenTable.mrmlTableNode() is run_of(made)["figures"]
+    assert panel.burdenTable.mrmlTableNode() is nodes_of_run(made)["figures"]
     assert panel.reportButton.enabled
     assert [panel.showCombo.itemData(index) for index in range(panel.showCombo.count)] == [
         "scan", "residual", "fa", "color_fa", "md", "noise", "uncertainty",
@@ -83,8 +83,8 @@ def test_clicked_through_from_the_scan_to_the_result(host: Any, ready: Any, tmp_
     compare.ui.fadeSlider.value = 0.25
     assert {each.GetForegroundOpacity() for each in composites} == {0.25}
     compare.ui.flickerButton.click()
-    host.waitFor(lambda: composites[0].GetForegroundOpacity() == 1.0, 10)
-    host.waitFor(lambda: composites[0].GetForegroundOpacity() == 0.0, 10)
+    host.waitFor(lambda: composites[0].GetForegroundOpacity() == 1.0, 120)
+    host.waitFor(lambda: composites[0].GetForegroundOpacity() == 0.0, 120)
     compare.ui.flickerButton.click()
     compare.ui.volumeSlider.value = 5
     assert [each.GetDisplayNode().GetDiffusionComponent() for each in (node.inputScan, made)] == [5, 5]
@@ -96,21 +96,21 @@ def test_clicked_through_from_the_scan_to_the_result(host: Any, ready: Any, tmp_
     manager = slicer.app.layoutManager()
     layout = slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView
     manager.setLayout(layout)
-    compare.ui.besideCheckBox.checked = True
+    compare.ui.sideBySideCheckBox.checked = True
     shown = [manager.sliceWidget(name).mrmlSliceCompositeNode().GetBackgroundVolumeID() for name in
              ("Red", "Yellow", "Green")]  # fmt: skip
-    assert shown == [node.inputScan.GetID(), made.GetID(), run_of(made)["residual"].GetID()]
+    assert shown == [node.inputScan.GetID(), made.GetID(), nodes_of_run(made)["residual"].GetID()]
     assert {manager.sliceWidget(name).mrmlSliceNode().GetOrientation() for name in ("Red", "Yellow", "Green")} == {
         "Axial"
     }
-    compare.ui.besideCheckBox.checked = False
+    compare.ui.sideBySideCheckBox.checked = False
     assert manager.layout == layout
     assert manager.sliceWidget("Yellow").mrmlSliceNode().GetOrientation() == "Sagittal"
 
     # the maps, with their legends
-    compare.ui.besideCheckBox.checked = True
+    compare.ui.sideBySideCheckBox.checked = True
     panel.showCombo.currentIndex = panel.showCombo.findData("fa")
-    made_of = run_of(made)
+    made_of = nodes_of_run(made)
     shown = [manager.sliceWidget(name).mrmlSliceCompositeNode().GetBackgroundVolumeID() for name in
              ("Red", "Yellow", "Green")]  # fmt: skip
     assert shown == [made_of[role].GetID() for role in ("fa_before", "fa_after", "fa_change")]
@@ -127,7 +127,7 @@ def test_clicked_through_from_the_scan_to_the_result(host: Any, ready: Any, tmp_
         return {node.GetTitleText(): node.GetNthViewNodeID(0)[-3:] for node in nodes if node.GetVisibility()}
 
     assert set(legends()) == {"FA", "FA change"}
-    compare.ui.besideCheckBox.checked = False
+    compare.ui.sideBySideCheckBox.checked = False
     assert set(legends()) == {"FA"}
     panel.showCombo.currentIndex = panel.showCombo.findData("color_fa")
     assert legends() == {}
@@ -179,7 +179,7 @@ def test_the_sample_is_chosen_and_its_gradients_are_checked(host: Any, widget: A
 def test_a_file_is_opened_with_the_tables_beside_it(host: Any, widget: Any, tmp_path: Path) -> None:
     from deeprecon.data.diffusion.files import write_dwi
     from deeprecon.dwmri.simulate.head import make_phantom
-    from deeprecon.scene.dwmri.nodes import scan_from_node
+    from deeprecon.scene.dwmri.scan import scan_from_node
 
     scan = make_phantom((6, 10, 12), 1, ((1000.0, 7),), 20.0).noisy
     write_dwi(tmp_path / "Größe.nii.gz", scan)
@@ -193,10 +193,10 @@ def test_a_file_is_opened_with_the_tables_beside_it(host: Any, widget: Any, tmp_
 
 
 def test_a_dicom_series_is_opened_by_any_of_its_files(host: Any, widget: Any, tmp_path: Path) -> None:
-    from unit.data.test_dwi import write_dicom
+    from unit.data.test_dwi_dicom import write_dicom
 
     from deeprecon.data.errors import InputError
-    from deeprecon.scene.dwmri.nodes import scan_from_node
+    from deeprecon.scene.dwmri.scan import scan_from_node
 
     with pytest.raises(InputError, match="No file"):
         widget.onOpenButton()
@@ -229,7 +229,7 @@ def test_the_directions_are_seen_and_a_flipped_axis_is_found(host: Any, widget: 
     import slicer
 
     from deeprecon.dwmri.simulate.head import make_phantom
-    from deeprecon.scene.dwmri.nodes import node_from_scan
+    from deeprecon.scene.dwmri.scan import node_from_scan
 
     node, ui = widget._parameterNode, widget.ui
     assert not ui.flipsButton.visible
@@ -269,42 +269,42 @@ def test_the_mask_is_handed_to_the_segment_editor_and_used(host: Any, ready: Any
     ready.ui.editMaskButton.click()  # again: the same one
     assert node.mask is mask
     apply(host, ready)
-    from deeprecon.scene.common.results import run_of
+    from deeprecon.scene.common.results import nodes_of_run
 
-    used = slicer.util.arrayFromVolume(run_of(node.outputScan)["mask"])
+    used = slicer.util.arrayFromVolume(nodes_of_run(node.outputScan)["mask"])
     assert np.array_equal(used > 0, cut > 0)
 
 
 def test_a_region_and_a_line_are_measured_and_follow(host: Any, ready: Any, tmp_path: Path) -> None:
     import slicer
 
-    from deeprecon.scene.common.results import run_of
+    from deeprecon.scene.common.results import nodes_of_run
 
     node, ui = ready._parameterNode, ready.ui
     assert not ui.measureCollapsibleButton.visible
     apply(host, ready)
     ui.measureCollapsibleButton.collapsed = False
     ui.boxButton.click()
-    host.waitFor(lambda: node.regionTable is not None, 20)
+    host.waitFor(lambda: node.regionTable is not None, 120)
     table = node.regionTable.GetTable()
     figures = [table.GetValueByName(row, "figure").ToString() for row in range(table.GetNumberOfRows())]
     assert figures == ["Voxels", "Signal over noise", "FA", "MD [1e-6 mm²/s]"]
     voxels = table.GetValueByName(0, "after").ToInt()
     node.region.SetSize(*(2 * size for size in node.region.GetSize()))
-    host.waitFor(lambda: table.GetValueByName(0, "after").ToInt() > 4 * voxels, 20)
+    host.waitFor(lambda: table.GetValueByName(0, "after").ToInt() > 4 * voxels, 120)
     assert table.GetValueByName(1, "after").ToDouble() > 1.5 * table.GetValueByName(1, "before").ToDouble()
 
     ui.lineButton.click()
     title = "Profile before and after"
-    host.waitFor(lambda: slicer.util.getFirstNodeByClassByName("vtkMRMLPlotChartNode", title) is not None, 20)
+    host.waitFor(lambda: slicer.util.getFirstNodeByClassByName("vtkMRMLPlotChartNode", title) is not None, 120)
     chart = slicer.util.getFirstNodeByClassByName("vtkMRMLPlotChartNode", title)
     assert chart.GetNumberOfPlotSeriesNodes() == 2
     assert chart.GetYAxisTitle() == "Scan"
     combo = ready.results.resultPanel.ui.showCombo
     combo.currentIndex = combo.findData("fa")
-    host.waitFor(lambda: chart.GetYAxisTitle() == "FA", 20)
+    host.waitFor(lambda: chart.GetYAxisTitle() == "FA", 120)
     combo.currentIndex = combo.findData("noise")
-    host.waitFor(lambda: chart.GetNumberOfPlotSeriesNodes() == 1, 20)
+    host.waitFor(lambda: chart.GetNumberOfPlotSeriesNodes() == 1, 120)
 
     save = ready.results.resultPanel.ui
     save.tableCombo.currentIndex = save.tableCombo.findText(node.regionTable.GetName())
@@ -314,20 +314,20 @@ def test_a_region_and_a_line_are_measured_and_follow(host: Any, ready: Any, tmp_
     assert json.loads((tmp_path / "region.csv.json").read_text(encoding="utf-8"))["region"] == "Region"
 
     drawn = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Drawn")
-    key, grid = drawn.GetSegmentation().AddEmptySegment("bundle", "bundle"), run_of(node.outputScan)["noise"]
+    key, grid = drawn.GetSegmentation().AddEmptySegment("bundle", "bundle"), nodes_of_run(node.outputScan)["noise"]
     drawn.SetReferenceImageGeometryParameterFromVolumeNode(grid)
     node.region = drawn
     for count in (5, 9):  # drawn on as it is measured
         mask = np.zeros(slicer.util.arrayFromVolume(grid).shape, np.uint8)
         mask[4, 8, 2 : 2 + count] = 1
         slicer.util.updateSegmentBinaryLabelmapFromArray(mask, drawn, key, grid)
-        host.waitFor(lambda count=count: table.GetValueByName(0, "after").ToString() == str(count), 20)
+        host.waitFor(lambda count=count: table.GetValueByName(0, "after").ToString() == str(count), 120)
     assert table.GetValueByName(0, "region").ToString() == "bundle"
 
     region, scan = node.region, node.outputScan
     slicer.mrmlScene.RemoveNode(region)
     assert node.region is None
-    assert run_of(scan)["dwi"] is scan
+    assert nodes_of_run(scan)["dwi"] is scan
     slicer.mrmlScene.Clear()  # with a measure waiting
     host.process(0.4)
     assert ready._parameterNode.outputScan is None
@@ -347,7 +347,7 @@ def test_a_mask_of_another_grid_is_named_as_its_node(host: Any, ready: Any) -> N
     import slicer
 
     from deeprecon.data.volume import Volume
-    from deeprecon.scene.dwmri.nodes import node_from_map
+    from deeprecon.scene.dwmri.scan import node_from_map
 
     before = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLVolumeNode")
     ready._parameterNode.mask = node_from_map(Volume(np.ones((4, 5, 6), np.uint8), np.eye(4)), "Other mask")
@@ -384,13 +384,13 @@ def test_a_dataset_is_enhanced_beside_itself(host: Any, widget: Any, tmp_path: P
         write_dwi(tmp_path / f"sub-{subject}" / "dwi" / f"sub-{subject}_dwi.nii.gz", scan)
     (tmp_path / "sub-02" / "dwi" / "sub-02_dwi.bvec").write_text("1 0 0\n", encoding="utf-8")
     run = widget.runPanel
-    assert not run.ui.otherButton.enabled
-    assert "BIDS" in run.ui.otherButton.toolTip
+    assert not run.ui.secondaryButton.enabled
+    assert "BIDS" in run.ui.secondaryButton.toolTip
     widget.ui.folderEdit.currentPath = str(tmp_path)
-    assert run.ui.otherButton.enabled
+    assert run.ui.secondaryButton.enabled
     assert not run.ui.applyButton.enabled  # no scan is chosen
     widget._parameterNode.settings.method = Method.PCA
-    run.ui.otherButton.click()
+    run.ui.secondaryButton.click()
     host.waitFor(lambda: not run.busy, 240)
     assert run.state.value == "done", run.ui.messageLabel.text
     assert "1 of 2 scans" in run.ui.messageLabel.text
@@ -424,11 +424,11 @@ def test_a_dataset_is_enhanced_with_the_model_that_is_chosen(
     (tmp_path / "data").mkdir()
     widget.ui.folderEdit.currentPath = str(tmp_path / "data")
     widget.ui.useModelCheckBox.checked = True
-    assert not run.ui.otherButton.enabled
-    assert "trained model" in run.ui.otherButton.toolTip
+    assert not run.ui.secondaryButton.enabled
+    assert "trained model" in run.ui.secondaryButton.toolTip
     widget.bundlePanel.ui.folderEdit.currentPath = str(model)
-    run.ui.otherButton.click()
-    host.waitFor(lambda: not run.busy, 20)
+    run.ui.secondaryButton.click()
+    host.waitFor(lambda: not run.busy, 120)
     job = json.loads((run.folder / "job.json").read_text(encoding="utf-8"))
     assert job["inputs"] == {"bids": str(tmp_path / "data"), "bundle": str(model)}
     assert Path(job["output"]) == tmp_path / "data" / "derivatives" / "deeprecon"
@@ -440,7 +440,7 @@ def test_closing_the_scene_ends_the_run_and_the_panel_begins_anew(host: Any, rea
     fake_worker("long")
     ready.runPanel.ui.applyButton.click()
     pids = ready.runPanel.folder / "pids"
-    host.waitFor(lambda: pids.exists() and pids.read_text(encoding="utf-8") != "", 20)
+    host.waitFor(lambda: pids.exists() and pids.read_text(encoding="utf-8") != "", 120)
     slicer.mrmlScene.Clear()
     assert not ready.runPanel.busy
     assert wait_until_gone([int(word) for word in pids.read_text(encoding="utf-8").split()]) == []
@@ -452,7 +452,7 @@ def test_a_saved_scene_brings_the_choices_back(host: Any, ready: Any, tmp_path: 
     import slicer
 
     from deeprecon.dwmri.parameters import Background, Method
-    from deeprecon.scene.dwmri.nodes import gradients_of
+    from deeprecon.scene.dwmri.scan import gradients_of
 
     node = ready._parameterNode
     node.settings.background, node.seed = Background.ZERO, 11

@@ -162,7 +162,7 @@ def test_too_little_space_and_too_long_paths_are_told_before_anything_is_written
 ) -> None:
     with pytest.raises(InputError, match="too deep"):
         overlay.check_place(path_limit=100)
-    monkeypatch.setattr("deeprecon.panels.computer.overlay.SPACE_NEEDED", 10**18)
+    monkeypatch.setattr("deeprecon.panels.computer.overlay.REQUIRED_BYTES", 10**18)
     with pytest.raises(InputError, match="MB are free"):
         overlay.start_install()
     assert not overlay.folder.parent.exists()

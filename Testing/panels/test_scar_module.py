@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,8 @@ SHIFT = [[1, 0, 0, 0], [0, 1, 0, 1], [0, 0, 1, 0], [0, 0, 0, 1]]
 def test_clicked_through_from_the_sample_to_the_result(host: Any, widget: Any, tmp_path: Path) -> None:
     import slicer
 
-    from deeprecon.scene.common.results import run_of
-    from deeprecon.scene.scar.result import is_result
+    from deeprecon.scene.common.results import nodes_of_run
+    from deeprecon.scene.scar.inputs import is_result
 
     run, node = widget.runPanel, widget._parameterNode
     assert not run.ui.applyButton.enabled
@@ -33,7 +32,7 @@ def test_clicked_through_from_the_sample_to_the_result(host: Any, widget: Any, t
     assert node.inputVolume.GetName() == "Sample LGE"
     assert widget.ui.myocardiumCombo.currentText == "myocardium"
     assert widget.ui.scarCombo.currentText == "scar"
-    assert widget.ui.questionLabel.text == ""
+    assert widget.ui.meshPlacementLabel.text == ""
     assert "about" in run.ui.estimateLabel.text
 
     # watch and cancel
@@ -43,7 +42,7 @@ def test_clicked_through_from_the_sample_to_the_result(host: Any, widget: Any, t
     assert run.busy, run.error
     process = run.runner._process.pid
     run.ui.applyButton.click()
-    host.waitFor(lambda: not run.busy, 60)
+    host.waitFor(lambda: not run.busy, 120)
     assert run.state.value == "idle"
     assert wait_until_gone([process]) == []
     assert node.outputMesh is None
@@ -64,18 +63,18 @@ def test_clicked_through_from_the_sample_to_the_result(host: Any, widget: Any, t
     assert node.outputTable.GetTable().GetNumberOfRows() == 4
     border = node.outputTable.GetTable().GetColumnByName("interface_cm2")
     assert border is not None
-    findings = widget.findings.ui  # the sample has landmarks
-    segments = findings.segmentsTable.mrmlTableNode()
-    assert segments is run_of(mesh)["aha"]
+    tablesPanel = widget.tablesPanel.ui  # the sample has landmarks
+    segments = tablesPanel.segmentsTable.mrmlTableNode()
+    assert segments is nodes_of_run(mesh)["aha"]
     assert segments.GetTable().GetNumberOfRows() == 17
     assert segments.GetColumnTitle("scar_percent") == "scar %"
-    assert findings.segmentsCollapsibleButton.visible
-    assert not findings.segmentsCollapsibleButton.collapsed
-    assert findings.bullseyeLabel.visible
-    assert findings.bullseyeLabel.pixmap.width() > 400
-    assert findings.transmuralityTable.mrmlTableNode().GetTable().GetNumberOfRows() == 5
-    assert findings.slicesTable.mrmlTableNode() is node.outputSlices
-    assert not findings.channelsCollapsibleButton.visible  # the infarct of the sample has none
+    assert tablesPanel.segmentsCollapsibleButton.visible
+    assert not tablesPanel.segmentsCollapsibleButton.collapsed
+    assert tablesPanel.bullseyeLabel.visible
+    assert tablesPanel.bullseyeLabel.pixmap.width() > 400
+    assert tablesPanel.transmuralityTable.mrmlTableNode().GetTable().GetNumberOfRows() == 5
+    assert tablesPanel.slicesTable.mrmlTableNode() is node.outputSlices
+    assert not tablesPanel.channelsCollapsibleButton.visible  # the infarct of the sample has none
     assert widget.resultPanel.ui.burdenTable.mrmlTableNode() is node.outputTable
     assert widget.resultPanel.ui.reportButton.enabled
     assert mesh.GetDisplayNode().GetActiveScalarName() == "scar_probability"
@@ -105,8 +104,8 @@ def test_clicked_through_from_the_sample_to_the_result(host: Any, widget: Any, t
     assert node.outputMesh is None
     assert node.outputTable is None
     assert not widget.resultPanel.ui.discardButton.enabled
-    assert not findings.bullseyeLabel.visible
-    assert not findings.segmentsCollapsibleButton.visible
+    assert not tablesPanel.bullseyeLabel.visible
+    assert not tablesPanel.segmentsCollapsibleButton.visible
     assert [slicer.mrmlScene.GetNodeByID(key) for key in ids] == [None, None]
 
 
@@ -325,19 +324,19 @@ def test_a_mesh_elsewhere_or_in_other_units_is_asked_about(host: Any, ready: Any
     sphere.SetCenter(-2.3, -2.3, 1.6)  # the tube lies at positive coordinates of the scene
     sphere.Update()
     node.mesh = slicer.modules.models.logic().AddModel(sphere.GetOutput())
-    assert "centimeters (LPS)" in ui.questionLabel.text
-    assert ui.questionFrame.visible
+    assert "centimeters (LPS)" in ui.meshPlacementLabel.text
+    assert ui.meshPlacementFrame.visible
     assert not ready.runPanel.ui.applyButton.enabled
     ui.meshUnitCombo.currentIndex = 2
-    assert ui.questionLabel.text
+    assert ui.meshPlacementLabel.text
     ui.meshFrameCombo.currentIndex = 2
-    assert ui.questionLabel.text == ""
+    assert ui.meshPlacementLabel.text == ""
     assert ready.runPanel.ui.applyButton.enabled
     sphere.SetRadius(30)
     sphere.SetCenter(500, 0, 0)
     sphere.Update()
     node.mesh = slicer.modules.models.logic().AddModel(sphere.GetOutput())
-    assert "same patient" in ui.questionLabel.text
+    assert "same patient" in ui.meshPlacementLabel.text
 
 
 def test_closing_the_scene_ends_the_run_with_all_its_processes(host: Any, ready: Any, fake_worker: Use) -> None:
@@ -346,7 +345,7 @@ def test_closing_the_scene_ends_the_run_with_all_its_processes(host: Any, ready:
     fake_worker("long")
     ready.runPanel.ui.applyButton.click()
     pids = ready.runPanel.folder / "pids"
-    host.waitFor(lambda: pids.exists() and pids.read_text(encoding="utf-8") != "", 20)
+    host.waitFor(lambda: pids.exists() and pids.read_text(encoding="utf-8") != "", 120)
     slicer.mrmlScene.Clear()
     assert not ready.runPanel.busy
     assert wait_until_gone([int(word) for word in pids.read_text(encoding="utf-8").split()]) == []
@@ -358,7 +357,7 @@ def test_unloading_the_module_ends_the_run(host: Any, ready: Any, fake_worker: U
     fake_worker("long")
     ready.runPanel.ui.applyButton.click()
     pids = ready.runPanel.folder / "pids"
-    host.waitFor(lambda: pids.exists() and pids.read_text(encoding="utf-8") != "", 20)
+    host.waitFor(lambda: pids.exists() and pids.read_text(encoding="utf-8") != "", 120)
     ready.cleanup()
     assert wait_until_gone([int(word) for word in pids.read_text(encoding="utf-8").split()]) == []
 
@@ -436,10 +435,8 @@ def test_the_logic_works_without_a_panel(host: Any, ready: Any) -> None:
     events: list[dict[str, Any]] = []
     parameters = ReconstructParameters(method=Method.INTERPOLATION)
     runner = module.ScarReconstructionLogic().reconstruct(nodes, parameters, device="cpu", wait=False)
-    started = time.monotonic()
     assert runner.running
-    assert runner.wait(120, events.append) == 0
-    assert time.monotonic() - started < 120
+    assert runner.wait(300, events.append) == 0
     assert {event["type"] for event in events} >= {"status", "progress", "result"}
 
 

@@ -45,7 +45,7 @@ def test_all_stacks_reach_the_job_and_the_result_and_come_back(host: Any, views:
 
     from deeprecon.data.segmentation import read_segmentation
     from deeprecon.data.volume_io import read_volume
-    from deeprecon.scene.common.results import run_of
+    from deeprecon.scene.common.results import nodes_of_run
 
     node = views._parameterNode
     views.ui.methodCombo.currentIndex = 2
@@ -62,7 +62,7 @@ def test_all_stacks_reach_the_job_and_the_result_and_come_back(host: Any, views:
         assert np.array_equal(masks["myocardium"], truth.wall >= 0.5)
         assert np.array_equal(masks["scar"], (truth.wall >= 0.5) & (truth.scar >= 0.5))
     np.testing.assert_array_equal(read_volume(folder / "inputs" / "lge3.nrrd").array, views.case.lge[2].array)
-    table = slicer.util.arrayFromTableColumn(run_of(node.outputMesh)["slices"], "stack")
+    table = slicer.util.arrayFromTableColumn(nodes_of_run(node.outputMesh)["slices"], "stack")
     assert set(table.tolist()) == {1, 2, 3}
     alone = slicer.util.arrayFromModelPointData(node.outputMesh, "scar_probability").copy()
 

@@ -18,7 +18,9 @@ DWMRI = ROOT / "DWMRIEnhance" / "DWMRIEnhance.py"
 CTPA = ROOT / "CTPASynthesis" / "CTPASynthesis.py"
 PAIRS = [
     (CTPA, CTPA.parent / "Resources" / "UI" / "CTPASynthesis.ui"),
-    (PANELS / "ctpa/findings.py", SHARED_UI / "CtpaFindings.ui"),
+    (PANELS / "common/image_widget.py", CTPA.parent / "Resources" / "UI" / "CTPASynthesis.ui"),
+    (PANELS / "common/image_widget.py", DWMRI.parent / "Resources" / "UI" / "DWMRIEnhance.ui"),
+    (PANELS / "ctpa/ct_panel.py", SHARED_UI / "CtPanel.ui"),
     (DWMRI, DWMRI.parent / "Resources" / "UI" / "DWMRIEnhance.ui"),
     (PANELS / "common/compare_panel.py", SHARED_UI / "ComparePanel.ui"),
     (MODULE, MODULE.parent / "Resources" / "UI" / "ScarReconstruction.ui"),
@@ -28,17 +30,17 @@ PAIRS = [
     (PANELS / "computer/device_panel.py", SHARED_UI / "DevicePanel.ui"),
     (PANELS / "common/bundle_panel.py", SHARED_UI / "BundlePanel.ui"),
     (PANELS / "common/result_panel.py", SHARED_UI / "ResultPanel.ui"),
-    (PANELS / "scar/findings.py", SHARED_UI / "ScarFindings.ui"),
+    (PANELS / "scar/tables_panel.py", SHARED_UI / "ScarTablesPanel.ui"),
 ]
 BY_VARIABLE = {
     PANELS / "ctpa/widgets.py": {"label": "QLabel", "_text": "QLabel", "side": "QLabel"},
-    PANELS / "ctpa/findings.py": {"button": "QPushButton"},
+    PANELS / "ctpa/ct_panel.py": {"button": "QPushButton"},
     PANELS / "dwmri/widgets.py": {"_label": "QLabel"},
     PANELS / "common/method_widget.py": {"combo": "QComboBox"},
     PANELS / "common/result_panel.py": {"combo": "QComboBox"},
     PANELS / "common/example_table.py": {"table": "QTableWidget", "edit": "ctkPathLineEdit"},
     PANELS / "common/setting_widgets.py": {"combo": "QComboBox", "spin": "QDoubleSpinBox"},
-    PANELS / "scar/findings.py": {"section": "ctkCollapsibleButton", "table": "qMRMLTableView"},
+    PANELS / "scar/tables_panel.py": {"section": "ctkCollapsibleButton", "table": "qMRMLTableView"},
     PANELS / "scar/widgets.py": {
         "combo": "QComboBox",
         "_combo": "QComboBox",

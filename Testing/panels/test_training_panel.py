@@ -115,8 +115,8 @@ def test_what_is_missing_is_said_in_turn(host: Any, trainer: Any, tmp_path: Path
     trainer.ui.folderEdit.currentPath = str(tmp_path / "new")
     assert button.enabled
     assert not trainer.ui.useButton.enabled
-    assert not trainer.runPanel.ui.otherButton.enabled
-    assert "holds no training" in trainer.runPanel.ui.otherButton.toolTip
+    assert not trainer.runPanel.ui.secondaryButton.enabled
+    assert "holds no training" in trainer.runPanel.ui.secondaryButton.toolTip
 
 
 def test_folders_are_paired_by_file_name(host: Any, trainer: Any, tmp_path: Path) -> None:
@@ -156,18 +156,18 @@ def test_a_training_is_stopped_and_goes_on_with_its_own_settings(
     }  # fmt: skip
     assert (job["parameters"]["steps"], job["seed"], job["verb"]) == (60, 7, "train")
     assert not trainer.ui.folderEdit.enabled
-    host.waitFor(lambda: run.curves.plot is not None, 20)
+    host.waitFor(lambda: run.curves.plot is not None, 120)
     (folder / "checkpoint").mkdir()
     (folder / "checkpoint" / "fit.safetensors").touch()
     run.ui.finishButton.click()
-    host.waitFor(lambda: not run.busy, 20)
+    host.waitFor(lambda: not run.busy, 120)
     assert run.state.value == "done"
     assert not run.ui.applyButton.enabled  # the folder is taken
-    assert run.ui.otherButton.enabled
+    assert run.ui.secondaryButton.enabled
     trainer.node.training.steps = 90
     fake_worker("short")
-    run.ui.otherButton.click()
-    host.waitFor(lambda: not run.busy, 20)
+    run.ui.secondaryButton.click()
+    host.waitFor(lambda: not run.busy, 120)
     assert json.loads((folder / "job.json").read_text(encoding="utf-8")) == job
 
 
@@ -191,11 +191,11 @@ def test_a_training_survives_the_scene_but_not_the_module(
     fake_worker("long")
     run = trainer.runPanel
     run.ui.applyButton.click()
-    host.waitFor(lambda: run.curves.plot is not None, 20)
+    host.waitFor(lambda: run.curves.plot is not None, 120)
     trainer.sceneClosing()
     slicer.mrmlScene.Clear()
     assert run.busy
-    host.waitFor(lambda: run.curves.plot is not None, 20)  # curves of the new scene
+    host.waitFor(lambda: run.curves.plot is not None, 120)  # curves of the new scene
     assert slicer.util.getFirstNodeByClassByName("vtkMRMLPlotChartNode", "Test training") is not None
     pids = [int(word) for word in (tmp_path / "my training" / "pids").read_text(encoding="utf-8").split()]
     run.abort()
@@ -208,7 +208,7 @@ def test_a_network_is_trained_on_pairs_stopped_resumed_and_used(host: Any, probe
     from deeprecon.data.diffusion.files import write_dwi
     from deeprecon.dwmri.simulate.head import make_phantom
     from deeprecon.panels.computer.device_panel import DEVICE_SETTING
-    from deeprecon.scene.dwmri.nodes import node_from_scan
+    from deeprecon.scene.dwmri.scan import node_from_scan
 
     qt.QSettings().setValue(DEVICE_SETTING, "cpu")
     widget = host.loadModule(DWMRI)
@@ -232,7 +232,7 @@ def test_a_network_is_trained_on_pairs_stopped_resumed_and_used(host: Any, probe
     host.waitFor(lambda: not run.busy, 240)
     assert run.state.value == "done", run.ui.messageLabel.text
     assert trainer.ui.useButton.enabled
-    run.ui.otherButton.click()
+    run.ui.secondaryButton.click()
     host.waitFor(lambda: any(line.startswith("Going on after") for line in run.logLines), 240)
     host.waitFor(lambda: run.curves.plot is not None, 240)
     run.ui.finishButton.click()

@@ -176,13 +176,14 @@ def test_an_option_before_the_method_is_told(capsys: pytest.CaptureFixture[str])
 def test_a_second_run_in_a_folder_that_is_in_use_is_refused_and_harms_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shell = start_shell(["fake", "work", "--steps", "60", "--delay", "0.05", "--output", str(tmp_path)])
+    shell = start_shell(["fake", "work", "--steps", "60", "--hold", "5", "--output", str(tmp_path)])
     wait_for((tmp_path / ".job" / "checkpoint" / "state.json").exists)
     assert cli.main(["fake", "pack", "--output", str(tmp_path)]) == cli.BAD_INPUT
     assert "Another run is working" in capsys.readouterr().err
     assert cli.main(["fake", "work", "--resume", str(tmp_path)]) == cli.BAD_INPUT
     assert "Another run is working" in capsys.readouterr().err
-    output, _ = shell.communicate(timeout=20)
+    (tmp_path / ".job" / "release").touch()
+    output, _ = shell.communicate(timeout=120)
     assert shell.returncode == cli.DONE, output
     assert result(tmp_path)["metrics"]["steps"] == 60
     assert "error" not in (tmp_path / ".job" / "events.jsonl").read_text(encoding="utf-8")
@@ -256,7 +257,7 @@ def start_shell(arguments: list[str]) -> subprocess.Popen[str]:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < end, "timed out"
         time.sleep(0.02)
@@ -265,10 +266,10 @@ def wait_for(condition: Callable[[], bool]) -> None:
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_keeps_the_best_ends_with_code_3_and_can_be_resumed(tmp_path: Path, number: signal.Signals) -> None:
-    shell = start_shell(["fake", "work", "--steps", "300", "--delay", "0.05", "--output", str(tmp_path)])
+    shell = start_shell(["fake", "work", "--steps", "300", "--hold", "5", "--output", str(tmp_path)])
     wait_for((tmp_path / ".job" / "checkpoint" / "state.json").exists)
     shell.send_signal(number)
-    output, _ = shell.communicate(timeout=20)
+    output, _ = shell.communicate(timeout=120)
     assert shell.returncode == cli.CANCELLED, output
     assert "stopped early" in output
     assert "Stopped after" in output
@@ -285,7 +286,7 @@ def test_a_second_ctrl_c_ends_a_deaf_task_at_once(tmp_path: Path) -> None:
     shell.send_signal(signal.SIGINT)
     wait_for((tmp_path / ".job" / "stop").exists)
     shell.send_signal(signal.SIGINT)
-    output, _ = shell.communicate(timeout=20)
+    output, _ = shell.communicate(timeout=120)
     assert shell.returncode == cli.CANCELLED, output
     assert "cancelled" in output
     assert not (tmp_path / "result.json").exists()
@@ -372,7 +373,7 @@ def test_ctrl_c_ends_the_running_case_and_starts_no_other(tmp_path: Path) -> Non
     events = tmp_path / "out" / "a" / ".job" / "events.jsonl"
     wait_for(lambda: events.exists() and "started" in events.read_text(encoding="utf-8"))
     shell.send_signal(signal.SIGINT)
-    output, _ = shell.communicate(timeout=20)
+    output, _ = shell.communicate(timeout=120)
     assert shell.returncode == cli.CANCELLED, output
     assert [row["status"] for row in summary(tmp_path / "out" / "summary.csv")] == ["cancelled"]
     assert not (tmp_path / "out" / "b").exists()
@@ -387,7 +388,7 @@ def test_a_second_ctrl_c_ends_a_deaf_case_at_once_and_without_a_traceback(tmp_pa
     shell.send_signal(signal.SIGINT)
     wait_for((tmp_path / "out" / "a" / ".job" / "stop").exists)
     shell.send_signal(signal.SIGINT)
-    output, _ = shell.communicate(timeout=20)
+    output, _ = shell.communicate(timeout=120)
     assert shell.returncode == cli.CANCELLED, output
     assert "Traceback" not in output
     assert "cancelled" in output
@@ -434,22 +435,23 @@ def test_every_verb_has_a_help(method: str, capsys: pytest.CaptureFixture[str]) 
 
 def test_the_package_is_run_by_its_name() -> None:
     command = [sys.executable, "-m", "deeprecon", "--version"]
-    shown = subprocess.run(command, env=child_environment(), capture_output=True, text=True, check=True, timeout=60)
+    shown = subprocess.run(command, env=child_environment(), capture_output=True, text=True, check=True, timeout=120)
     assert shown.stdout.strip() == VERSION
 
 
+HEAVY = ["torch", "SimpleITK", "nibabel", "matplotlib", "pydicom", "scipy", "lightning_fabric"]
+
+
 @pytest.mark.parametrize("arguments", [[], ["scar"], ["scar", "reconstruct"]])
-def test_help_is_fast_and_does_not_load_torch(arguments: list[str]) -> None:
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     code = (
-        "import sys, time\nfrom deeprecon import cli\n"
+        "import sys\nfrom deeprecon import cli\n"
         "try:\n    cli.main([*sys.argv[1:], '--help'])\nexcept SystemExit:\n    pass\n"
-        "print('torch' in sys.modules, time.process_time())"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )
     command = [sys.executable, "-c", code, *arguments]
-    shown = subprocess.run(command, env=child_environment(), capture_output=True, text=True, check=True, timeout=60)
-    has_torch, seconds = shown.stdout.split()[-2:]
-    assert has_torch == "False"
-    assert float(seconds) < 1.5, "seconds of computing: the clock on the wall would also show what else runs"
+    shown = subprocess.run(command, env=child_environment(), capture_output=True, text=True, check=True, timeout=120)
+    assert shown.stdout.splitlines()[-1] == "[]"
 
 
 def test_the_console_writes_one_updating_line_on_a_terminal_and_plain_lines_elsewhere() -> None:

@@ -96,6 +96,11 @@ for name in sys.argv[2:]:
     assert result.stdout.splitlines() == [f"{name}: clean" for name in names], result.stderr
 
 
+def test_every_slow_test_lies_in_a_file_that_is_there() -> None:
+    lines = (ROOT / "Testing" / "slow_tests.txt").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if not (ROOT / "Testing" / line.partition("::")[0]).is_file()] == []
+
+
 def test_index_description_names_the_project_and_an_existing_category() -> None:
     description = json.loads((ROOT / "DeepRecon.json").read_text(encoding="utf-8"))
     assert {"$schema", "category", "scm_url"} <= set(description)

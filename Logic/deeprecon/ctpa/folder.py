@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from deeprecon.ctpa.parameters import SynthesizeInputs, SynthesizeParameters
-from deeprecon.data.dicom.series import is_dicom
+from deeprecon.data.dicom.file import has_dicom_mark
 from deeprecon.data.errors import InputError
-from deeprecon.data.files import sha256
+from deeprecon.data.files import digest, sha256
 from deeprecon.data.radiograph import PICTURES
 from deeprecon.jobs.items import SUMMARY, Item, run_items
 from deeprecon.jobs.parameters import to_json
@@ -29,7 +29,9 @@ def find_xrays(folder: Path) -> list[Path]:
         InputError: there is none.
     """
     files = (path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith("."))
-    found = [path for path in files if path.name.lower().endswith((*PICTURES, *VOLUMES)) or is_dicom(path)]
+    found = [
+        path for path in files if path.name.lower().endswith((*PICTURES, *VOLUMES)) or has_dicom_mark(digest(path).head)
+    ]
     if not found:
         raise InputError(f"{folder} holds no X-ray.", "It must have DICOM, PNG, JPEG, NIfTI or NRRD files.")
     return found

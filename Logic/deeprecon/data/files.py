@@ -1,4 +1,4 @@
-"""Writing files so that a reader never meets half a file, and their checksums."""
+"""Checksums of files, and writing them in one step."""
 
 from __future__ import annotations
 
@@ -7,8 +7,39 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+HEAD = 1024
+
+
+@dataclass(frozen=True)
+class Digest:
+    """What one reading of an input file shows.
+
+    Attributes:
+        sha256: of the content, as hexadecimal text.
+        head: its first `HEAD` bytes.
+    """
+
+    sha256: str
+    head: bytes
+
+
+def digest(path: Path | str) -> Digest:
+    """Checksum and first bytes of a file; it is not read again as long as its size, time and inode are the same."""
+    state = os.stat(path)
+    return _digest(os.path.abspath(path), (state.st_size, state.st_mtime_ns, state.st_ino))
+
+
+@lru_cache(maxsize=65536)
+def _digest(path: str, state: tuple[int, ...]) -> Digest:
+    with open(path, "rb") as file:
+        head = file.read(HEAD)
+        file.seek(0)
+        return Digest(hashlib.file_digest(file, "sha256").hexdigest(), head)
 
 
 def sha256(path: Path | str) -> str:

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from deeprecon.data.dicom.series import is_dicom, read_dicom
+from deeprecon.data.dicom.file import open_dicom
+from deeprecon.data.dicom.series import read_dicom
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import atomic_path
 from deeprecon.data.formats.nifti_header import checked_affine
@@ -50,8 +51,8 @@ def read_volume(path: Path | str) -> Volume:
             volume = _read_nrrd(path)
         elif name.endswith(META):
             volume = _read_meta(path)
-        elif is_dicom(path):
-            volume = read_dicom(path)
+        elif (file := open_dicom(path)) is not None:
+            volume = read_dicom(path, file)
         else:
             raise InputError(f"{path} is of an unknown kind.", f"Give {_FORMATS}.")
     except OSError as error:

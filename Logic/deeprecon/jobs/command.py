@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from deeprecon.data.doubts import check_codes
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.check import check_job, check_output
 from deeprecon.jobs.events import EVENTS, lock
@@ -29,7 +30,7 @@ class Command:
         name: name of the verb.
         inputs: paths by field name, as text relative to the working directory, many-valued ones as lists.
         parameters: JSON values by field name.
-        device, threads, precision, seed: see `Job`.
+        device, threads, precision, seed, accept: see `Job`.
     """
 
     method: str
@@ -40,22 +41,32 @@ class Command:
     threads: int = 0
     precision: str = "auto"
     seed: int = 0
+    accept: tuple[str, ...] = ()
 
     @property
     def verb(self) -> Verb:
         """The verb that is run."""
         return load_verb(self.method, self.name)
 
-    def job(self, folder: Path, inputs: dict[str, Any] | None = None, parameters: dict[str, Any] | None = None) -> Job:
+    def job(
+        self,
+        folder: Path,
+        inputs: dict[str, Any] | None = None,
+        parameters: dict[str, Any] | None = None,
+        accept: tuple[str, ...] = (),
+    ) -> Job:
         """A checked job for `folder`, its outputs in the folder above.
 
         Args:
             folder: absolute path of the job folder; need not exist yet.
             inputs, parameters: of one case; they go before those of all cases.
+            accept: of one case; added to those of all cases.
 
         Raises:
-            InputError: values are missing or wrong, or a result could replace an input.
+            InputError: values are missing or wrong, unknown codes, or a result could replace an input.
         """
+        accept = tuple(sorted({*self.accept, *accept}))
+        check_codes(accept)
         inputs = {**self.inputs, **(inputs or {})}
         parameters = {**self.parameters, **(parameters or {})}
         check_required(self.verb, {**inputs, **parameters})
@@ -81,6 +92,7 @@ class Command:
             threads=self.threads,
             precision=self.precision,
             seed=self.seed,
+            accept=list(accept),
             version=VERSION,
         )
         check_job(job, folder)

@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TextIO
 
 from deeprecon.jobs.events import Event
@@ -52,13 +52,15 @@ class Console:
         elif kind == "log" and self.verbose:
             self._say(event["text"])
 
-    def show_error(self, message: str, hint: str = "", log: str = "") -> None:
-        """Say why there is no result."""
+    def show_error(self, message: str, hint: str = "", log: str = "", codes: Sequence[str] = ()) -> None:
+        """Show why there is no result; `codes` are those of contradictions that can be accepted."""
         if log:
             self._say(log)
         self._say(f"Error: {message}")
         if hint:
             self._say(f"  {hint}")
+        if codes:
+            self._say(f"  To go on all the same: --accept {' '.join(codes)}")
 
     def finish(self) -> None:
         """End the updating line."""

@@ -10,7 +10,7 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -117,10 +117,10 @@ class EventLog:
         """The run is done and `path`, the result.json, is there."""
         self._emit("result", path=str(path), metrics=metrics)
 
-    def error(self, kind: str, message: str, hint: str = "", details: str = "") -> None:
+    def error(self, kind: str, message: str, hint: str = "", details: str = "", codes: Sequence[str] = ()) -> None:
         """The run has failed. Never raises: where the disk is full, the reader of stdout still learns of it."""
         with contextlib.suppress(OSError):
-            self._emit("error", kind=kind, message=message, hint=hint, details=details)
+            self._emit("error", kind=kind, message=message, hint=hint, details=details, codes=list(codes))
 
     def _emit(self, event_type: str, /, **values: Any) -> None:
         with self._lock:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from deeprecon.data.doubts import DoubtError
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.run import Stopped
 
@@ -24,11 +25,18 @@ WINDOWS_MEMORY = {0xC0000017, 0xC000012D}  # STATUS_NO_MEMORY, STATUS_COMMITMENT
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a job has no result; `kind` is input, memory, disk, cancelled, crash or internal."""
+    """Why a job has no result.
+
+    Attributes:
+        kind: input, memory, disk, cancelled, crash or internal.
+        message, hint: what is wrong and what to do.
+        codes: of the contradictions that could be accepted, see `deeprecon.data.doubts`.
+    """
 
     kind: str
     message: str
     hint: str = ""
+    codes: tuple[str, ...] = ()
 
 
 CANCELLED = Failure("cancelled", "The run was cancelled.", "What it has saved is kept: it can be resumed.")
@@ -48,6 +56,8 @@ def explain_exception(error: BaseException) -> Failure:
             return Failure("memory", f"Memory ran out: {_words(cause)}.", MEMORY_HINT)
     if isinstance(error, Stopped | KeyboardInterrupt):
         return CANCELLED
+    if isinstance(error, DoubtError):
+        return Failure("input", error.message, error.hint, error.codes)
     if isinstance(error, InputError):
         return Failure("input", error.message, error.hint)
     if isinstance(error, ModuleNotFoundError):

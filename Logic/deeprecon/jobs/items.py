@@ -50,6 +50,11 @@ class ItemRun(Run):
         return self.parent.should_stop()
 
 
+def _item_run(run: Run, folder: Path, output: Path, reporter: PartReporter) -> ItemRun:
+    settings = (run.device, run.threads, run.precision, run.seed)
+    return ItemRun(folder, output, *settings, reporter, run, accepted=run.accepted, doubts=run.doubts)
+
+
 class Summary:
     """The rows of summary.csv.
 
@@ -127,8 +132,7 @@ def run_items(
             if not (folder / RESULT).is_file():
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir(parents=True)
-                settings = (run.device, run.threads, run.precision, run.seed)
-                content = compute(item, ItemRun(kept / f".{item.name}", folder, *settings, reporter, run))
+                content = compute(item, _item_run(run, kept / f".{item.name}", folder, reporter))
                 if run.should_stop():  # it may have ended early: the best by then, which is to be gone on with
                     break
                 write_json(folder / RESULT, to_plain(content))
@@ -138,7 +142,8 @@ def run_items(
         except (InputError, OSError, MemoryError) as error:
             failure = explain_exception(error)
             summary.add_failed(item.label, failure)
-            run.reporter.warning(f"{item.label}: {failure.message}")
+            accept = f" To go on all the same: --accept {' '.join(failure.codes)}" if failure.codes else ""
+            run.reporter.warning(f"{item.label}: {failure.message}{accept}")
     if not summary.rows:
         raise Stopped
     if not summary.done:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from deeprecon.data.doubts import check_codes
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import write_json
 
@@ -35,6 +36,7 @@ class Job:
         threads: CPU threads of torch, 0 until resolved.
         precision: "fp32", "bf16" or "fp16", or "auto" until resolved.
         seed: of every random number of the run.
+        accept: codes of the contradictions with which the run goes on, see `deeprecon.data.doubts`.
         version: of the library that made the job.
         format: of job.json.
     """
@@ -48,6 +50,7 @@ class Job:
     threads: int = 0
     precision: str = "auto"
     seed: int = 0
+    accept: list[str] = field(default_factory=list)
     version: str = ""
     format: int = FORMAT
 
@@ -66,7 +69,7 @@ class Job:
         """Read `folder`/job.json.
 
         Raises:
-            InputError: no such file, broken JSON, unknown or impossible entries, or another format.
+            InputError: no such file, broken JSON, unknown or impossible entries or codes, or another format.
         """
         path = folder / "job.json"
         try:
@@ -82,11 +85,14 @@ class Job:
             raise InputError(f"{path} has unknown entries: {', '.join(unknown)}.")
         if missing := sorted({"method", "verb"} - set(values)):
             raise InputError(f"{path} lacks {' and '.join(missing)}.")
-        kinds = {"inputs": dict, "parameters": dict, "threads": int, "seed": int, "format": int}
+        kinds = {"inputs": dict, "parameters": dict, "threads": int, "seed": int, "accept": list, "format": int}
         for name, value in values.items():
             kind = kinds.get(name, str)
             if not isinstance(value, kind) or isinstance(value, bool):
                 raise InputError(f"{path}: {name} is {value!r}, expected {kind.__name__}.")
+        if not all(isinstance(code, str) for code in values.get("accept", [])):
+            raise InputError(f"{path}: accept is {values['accept']!r}, expected a list of codes.")
+        check_codes(values.get("accept", []))
         for name, most in (("threads", MOST_THREADS), ("seed", LARGEST_SEED)):
             if not 0 <= values.get(name, 0) <= most:
                 raise InputError(f"{path}: {name} is {values[name]}, expected 0 to {most}.")

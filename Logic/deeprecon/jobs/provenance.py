@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from deeprecon.data.errors import InputError
-from deeprecon.data.files import sha256
+from deeprecon.data.files import digest
 from deeprecon.jobs.check import input_paths
 from deeprecon.jobs.job import VERSION
 from deeprecon.jobs.run import Outcome, Run
@@ -65,10 +65,10 @@ def input_hashes(inputs: Any) -> list[dict[str, str]]:
             if path.is_dir():
                 total = hashlib.sha256()
                 for file in sorted(entry for entry in path.rglob("*") if entry.is_file()):
-                    total.update(f"{file.relative_to(path).as_posix()} {sha256(file)}\n".encode())
+                    total.update(f"{file.relative_to(path).as_posix()} {digest(file).sha256}\n".encode())
                 entries.append({"name": path.name, "sha256": total.hexdigest()})
             else:
-                entries.append({"name": path.name, "sha256": sha256(path)})
+                entries.append({"name": path.name, "sha256": digest(path).sha256})
         except OSError as error:
             raise InputError(f"Cannot read the input {path}: {error.strerror}.") from error
     return entries

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+
+from deeprecon.data.doubts import Doubt, DoubtError, not_accepted
 
 
 class Stopped(Exception):
@@ -71,6 +74,8 @@ class Run:
         output: a staging folder; what a task writes here is moved to the job's output when all went well.
         device, threads, precision, seed: resolved, see `Job`.
         reporter: status, progress, metrics and warnings.
+        accepted: codes of the contradictions that the user has accepted.
+        doubts: found so far; result.json lists them.
     """
 
     folder: Path
@@ -80,6 +85,22 @@ class Run:
     precision: str
     seed: int
     reporter: Reporter
+    accepted: tuple[str, ...] = field(default=(), kw_only=True)
+    doubts: list[Doubt] = field(default_factory=list, kw_only=True)
+
+    def consider(self, doubts: Iterable[Doubt]) -> None:
+        """Go on with what is assumed or accepted, stating it once in a warning and in result.json.
+
+        Raises:
+            DoubtError: contradictions that the user has not accepted.
+        """
+        doubts = tuple(doubts)
+        if contradictions := not_accepted(doubts, self.accepted):
+            raise DoubtError(contradictions)
+        for doubt in doubts:
+            if doubt not in self.doubts:
+                self.doubts.append(doubt)
+                self.reporter.warning(str(doubt))
 
     @property
     def checkpoint(self) -> Path:

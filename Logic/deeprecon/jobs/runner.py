@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -184,8 +185,8 @@ class JobRunner(ProcessRunner):
             except OSError:  # a full disk or a folder that is gone
                 self.kill()
 
-    def failure(self) -> dict[str, str] | None:
-        """Why there is no result: {kind, message, hint, log}; None while the job runs and when all went well.
+    def failure(self) -> dict[str, Any] | None:
+        """Why there is no result: {kind, message, hint, codes, log}; None while the job runs and when all went well.
 
         A cancelled job counts as cancelled even where it came to a result in its last moments.
         """
@@ -193,13 +194,17 @@ class JobRunner(ProcessRunner):
             return None
         if self.cancelled:
             failure = CANCELLED
-            return {"kind": failure.kind, "message": failure.message, "hint": failure.hint, "log": self.log}
+            return {**asdict(failure), "log": self.log}
         if self.result is not None:
             return None
         if self._error is not None:
             said = {name: str(self._error.get(name, "")) for name in ("kind", "message", "hint")}
-            return {**said, "log": "\n".join(filter(None, [self.log, str(self._error.get("details", ""))]))}
+            return {
+                **said,
+                "codes": tuple(self._error.get("codes", ())),
+                "log": "\n".join(filter(None, [self.log, str(self._error.get("details", ""))])),
+            }
         kills = count_memory_kills()
         killed = kills is not None and self._memory_kills is not None and kills > self._memory_kills
         failure = explain_exit(self.exit_code, self.log, killed)
-        return {"kind": failure.kind, "message": failure.message, "hint": failure.hint, "log": self.log}
+        return {**asdict(failure), "log": self.log}

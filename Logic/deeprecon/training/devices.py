@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deeprecon.data.errors import InputError
-from deeprecon.training.hardware import cpu_cores, cpu_name, memory, nvidia_cards
+from deeprecon.training.hardware import cpu_cores, cpu_name, memory, nvidia_cards, physical_cores
 
 if TYPE_CHECKING:
     import torch
 
 PRECISIONS = ("fp32", "bf16", "fp16")
+MAX_THREADS = 16
+"""More threads wait for each other in layers as small as ours."""
 
 UPDATE_DRIVER = "Update the graphics driver and restart the computer."
 
@@ -62,41 +64,26 @@ def fallback_reason(device: str) -> str:
 
 
 def resolve_threads(device: str) -> int:
-    """CPU threads that serve best, from timing a small network for at most about a second.
+    """CPU threads: the physical cores that the process may use, shared among the processes of torchrun.
 
-    A step up must be at least 15 % faster than the best below it; small layers are often fastest on one thread.
-    Beside a GPU the CPU only prepares data: at most four threads then, without timing.
+    At most `MAX_THREADS`, and at most four where a GPU computes and the CPU only prepares data. Nothing is timed, so
+    that a busy neighbor does not change the number, and with it the bits of the result.
     """
-    cores = cpu_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) or 1
-    if device != "cpu":
-        return min(cores, 4)
-    torch = _torch()
-    candidates = sorted({min(2**power, cores) for power in range(cores.bit_length() + 1)})
-    before = torch.get_num_threads()
-    step = _small_network(torch, "cpu", width=64, rows=8192)
-    best, best_seconds = 1, float("inf")
-    try:
-        for threads in candidates:
-            torch.set_num_threads(threads)
-            (seconds,) = _fastest(step, budget=0.6 / len(candidates))
-            if seconds < 0.85 * best_seconds:
-                best, best_seconds = threads, seconds
-    finally:
-        torch.set_num_threads(before)
-    return best
+    cores = physical_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) or 1
+    return min(cores, MAX_THREADS if device == "cpu" else 4)
 
 
 def resolve_precision(device: str, requested: str = "auto") -> str:
     """The number format, "fp32", "bf16" or "fp16" for the network's layers (weights stay fp32).
 
-    "auto" takes bf16 where a short timing shows that it is at least 1.3 times as fast as fp32, else fp32.
+    "auto" takes bf16 where the processor or the card has instructions for it, else fp32. Nothing is timed.
 
     Raises:
         InputError: an unknown precision, or one in which the device cannot compute.
     """
     torch = _torch()
     if requested == "auto":
-        return "bf16" if _bf16_pays(torch, device) else "fp32"
+        return "bf16" if _has_bf16(torch, device) else "fp32"
     if requested not in PRECISIONS:
         raise InputError(f"Unknown precision {requested!r}.", f"Use auto, {', '.join(PRECISIONS)}.")
     if requested == "bf16" and device.startswith("cuda") and torch.cuda.get_device_capability(device)[0] < 8:
@@ -320,16 +307,12 @@ def _small_network(
     return step
 
 
-def _bf16_pays(torch: Any, device: str) -> bool:
-    if device == "mps" or (device.startswith("cuda") and torch.cuda.get_device_capability(device)[0] < 8):
-        return False
-    rows = 256 if device == "cpu" else 65536  # few: without hardware for it bf16 is up to 100 times slower
-    try:
-        dtypes = None, torch.bfloat16
-        single, half = _fastest(*(_small_network(torch, device, 256, rows, dtype) for dtype in dtypes), budget=0.3)
-    except RuntimeError:
-        return False
-    return half * 1.3 < single
+def _has_bf16(torch: Any, device: str) -> bool:
+    """Whether the device multiplies bf16 in hardware: AMX or AVX-512 BF16 of a CPU, NVIDIA cards from Ampere on."""
+    if device.startswith("cuda"):
+        return bool(torch.cuda.get_device_capability(device)[0] >= 8)
+    checks = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # torch has no public name for them
+    return device == "cpu" and any(getattr(torch.cpu, name, bool)() for name in checks)
 
 
 def _gflops(torch: Any, device: str) -> float:

@@ -12,12 +12,33 @@ from pathlib import Path
 
 
 def cpu_cores() -> int:
-    """Cores that this process may use: its affinity mask and its container's quota respected."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _first_line("/sys/fs/cgroup/cpu.max").split()
-    if len(quota) == 2 and quota[0].isdigit():
-        cores = min(cores, max(1, int(quota[0]) // int(quota[1])))
-    return cores
+    """Logical cores that this process may use: its affinity mask and its container's quota respected."""
+    return min(len(_usable()), _quota())
+
+
+def physical_cores() -> int:
+    """Physical cores that this process may use: threads of one core count once, where the system tells (Linux)."""
+    usable, core_of = _usable(), {}
+    for number in usable:
+        topology = Path(f"/sys/devices/system/cpu/cpu{number}/topology")
+        core_of[number] = _first_line(topology / "physical_package_id"), _first_line(topology / "core_id")
+    known = all(all(names) for names in core_of.values())
+    return min(len(set(core_of.values())) if known else len(usable), _quota())
+
+
+def _usable() -> list[int]:
+    """Numbers of the logical cores in the process's affinity mask."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def _quota() -> int:
+    """Whole cores of the container's quota (cgroup version 2, else 1), at least 1; `sys.maxsize` without one."""
+    quota, period = (*_first_line("/sys/fs/cgroup/cpu.max").split(), "", "")[:2]
+    if not quota:
+        quota, period = (_first_line(f"/sys/fs/cgroup/cpu/cpu.cfs_{name}_us") for name in ("quota", "period"))
+    return max(1, int(quota) // int(period)) if quota.isdigit() and period.isdigit() else sys.maxsize
 
 
 def cpu_name() -> str:

@@ -5,99 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pydicom
 import pytest
-from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import (
-    BasicTextSRStorage,
-    EnhancedMRImageStorage,
-    ExplicitVRLittleEndian,
-    JPEG2000Lossless,
-    MRImageStorage,
-    generate_uid,
-)
+from pydicom.uid import BasicTextSRStorage, JPEG2000Lossless, generate_uid
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume, canonical
 from deeprecon.data.volume_io import read_volume
 
+from .dicom_files import SERIES, write_frames, write_series, write_slice
 from .orientations import rotation
-
-SERIES = generate_uid(entropy_srcs=["series"])
-
-
-def write_slice(
-    path, pixels, position, axes, spacing=(1.4, 1.2), thickness=8.0, series=SERIES, slope=1.0, intercept=0.0, **extra
-):
-    """One MR slice; `axes` (3, 3) columns row direction, column direction, normal; `spacing` along i and j."""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = MRImageStorage
-    meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[str(path)])
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    data = FileDataset(str(path), {}, file_meta=meta, preamble=bytes(128))
-    data.SOPClassUID, data.SOPInstanceUID = MRImageStorage, meta.MediaStorageSOPInstanceUID
-    data.SeriesInstanceUID, data.StudyInstanceUID, data.Modality = series, generate_uid(entropy_srcs=["study"]), "MR"
-    data.SeriesDescription, data.SeriesNumber = extra.pop("description", "LGE"), 7
-    data.Rows, data.Columns = pixels.shape
-    data.PixelSpacing = [spacing[1], spacing[0]]
-    data.SliceThickness = thickness
-    data.SpacingBetweenSlices = 3.0  # a trap: not to be used
-    data.ImagePositionPatient = [f"{value:.6f}" for value in position]
-    data.ImageOrientationPatient = [f"{value:.8f}" for value in axes[:, :2].T.ravel()]
-    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
-    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 16, 15, 1
-    data.RescaleSlope, data.RescaleIntercept = slope, intercept
-    data.PixelData = pixels.astype("<i2").tobytes()
-    for name, value in extra.items():
-        setattr(data, name, value)
-    data.save_as(path, enforce_file_format=True)
-
-
-def one_item(**elements):
-    """A sequence of one item."""
-    item = Dataset()
-    for name, value in elements.items():
-        setattr(item, name, value)
-    return [item]
-
-
-def write_frames(path, frames, axes, spacing=(1.4, 1.2), thickness=5.0, series=SERIES, instance=1):
-    """An enhanced MR file; each frame is (pixels, position, slope, intercept, further functional groups by name)."""
-    write_slice(path, frames[0][0], frames[0][1], axes, spacing, thickness, series, InstanceNumber=instance)
-    data = pydicom.dcmread(path)
-    data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = EnhancedMRImageStorage
-    for name in ("PixelSpacing", "SliceThickness", "SpacingBetweenSlices", "ImagePositionPatient",
-                 "ImageOrientationPatient", "RescaleSlope", "RescaleIntercept"):  # fmt: skip
-        delattr(data, name)
-    data.NumberOfFrames = len(frames)
-    data.PixelData = np.stack([frame[0] for frame in frames]).astype("<i2").tobytes()
-    shared, own = Dataset(), []
-    shared.PixelMeasuresSequence = one_item(PixelSpacing=[spacing[1], spacing[0]], SliceThickness=thickness)
-    shared.PlaneOrientationSequence = one_item(
-        ImageOrientationPatient=[f"{value:.8f}" for value in axes[:, :2].T.ravel()]
-    )
-    for _, position, slope, intercept, further in frames:
-        group = Dataset()
-        group.PlanePositionSequence = one_item(ImagePositionPatient=[f"{value:.6f}" for value in position])
-        group.PixelValueTransformationSequence = one_item(RescaleSlope=slope, RescaleIntercept=intercept)
-        for name, sequence in further.items():
-            setattr(group, name, sequence)
-        own.append(group)
-    data.SharedFunctionalGroupsSequence, data.PerFrameFunctionalGroupsSequence = [shared], own
-    data.save_as(path, enforce_file_format=True)
-
-
-def write_series(folder, count=5, step=10.0, angles=(25.0, -40.0, 65.0), places=None, **extra):
-    """A stack in reversed file order; returns the volume that it is."""
-    folder.mkdir(exist_ok=True, parents=True)
-    array = np.random.default_rng(1).integers(-100, 1000, (count, 6, 7)).astype(np.int16)
-    axes = rotation(angles)  # LPS
-    start = np.array([-40.0, 12.0, 5.0])
-    places = np.arange(count) * step if places is None else np.asarray(places)
-    for k in range(count):
-        write_slice(folder / f"IM{count - k:04d}", array[k], start + places[k] * axes[:, 2], axes, **extra)
-    affine = np.eye(4)
-    affine[:3, :3] = axes * (1.4, 1.2, step)
-    affine[:3, 3] = start
-    return Volume(array, np.diag([-1.0, -1, 1, 1]) @ affine)
 
 
 def test_a_series_lies_where_its_positions_say(tmp_path):
@@ -120,7 +35,13 @@ def test_one_file_stands_for_its_series(tmp_path):
     expected = write_series(tmp_path / "s")
     other = generate_uid(entropy_srcs=["other"])
     for k in range(3):
-        write_slice(tmp_path / "s" / f"other{k}", np.zeros((4, 4)), (0, 0, k * 5.0), np.eye(3), series=other)
+        write_slice(
+            tmp_path / "s" / f"other{k}",
+            np.zeros((4, 4)),
+            (0, 0, k * 5.0),
+            np.eye(3),
+            series=other,
+        )
     assert read_volume(tmp_path / "s" / "IM0003").array.shape == expected.array.shape
     with pytest.raises(InputError, match=r"holds 2 DICOM series.*'LGE', 5 images.*3 images") as error:
         read_volume(tmp_path / "s")
@@ -138,10 +59,17 @@ def test_other_files_in_the_folder_do_not_matter(tmp_path):
     (tmp_path / "s" / "notes.txt").write_text("hello")
     (tmp_path / "s" / "DICOMDIR").write_bytes(bytes(128) + b"DICM")
     report = pydicom.dcmread(tmp_path / "s" / "IM0001")
-    for name in ("PixelData", "Rows", "Columns", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
+    for name in (
+        "PixelData",
+        "Rows",
+        "Columns",
+        "ImagePositionPatient",
+        "ImageOrientationPatient",
+        "PixelSpacing",
+    ):
         delattr(report, name)
     report.SOPClassUID = report.file_meta.MediaStorageSOPClassUID = BasicTextSRStorage
-    report.save_as(tmp_path / "s" / "SR1", enforce_file_format=True)
+    report.save_as(tmp_path / "s" / "SR1")
     assert read_volume(tmp_path / "s").array.shape[0] == 5
 
 
@@ -178,7 +106,11 @@ def test_slices_shifted_sideways_are_refused(tmp_path):
 )
 def test_a_slice_unlike_the_others_is_refused(tmp_path, change, words):
     write_series(tmp_path / "s", angles=(0, 0, 0))
-    settings = {"pixels": np.zeros((6, 7)), "position": (-40, 12, 25.0), "axes": np.eye(3)} | change
+    settings = {
+        "pixels": np.zeros((6, 7)),
+        "position": (-40, 12, 25.0),
+        "axes": np.eye(3),
+    } | change
     write_slice(tmp_path / "s" / "IM0003", **settings)
     with pytest.raises(InputError, match=words):
         read_volume(tmp_path / "s")
@@ -200,10 +132,15 @@ def enhanced(folder):
     affine = np.eye(4)
     affine[:3, :3] = axes * (1.4, 1.2, 10.0)
     affine[:3, 3] = start
-    return Volume(stored * slopes[:, None, None] + intercepts[:, None, None], np.diag([-1.0, -1, 1, 1]) @ affine)
+    return Volume(
+        stored * slopes[:, None, None] + intercepts[:, None, None],
+        np.diag([-1.0, -1, 1, 1]) @ affine,
+    )
 
 
-def test_an_enhanced_multi_frame_file_is_a_volume_with_each_frame_rescaled_by_itself(tmp_path):
+def test_an_enhanced_multi_frame_file_is_a_volume_with_each_frame_rescaled_by_itself(
+    tmp_path,
+):
     expected = enhanced(tmp_path / "s")
     for path in (tmp_path / "s", tmp_path / "s" / "IM0001"):
         volume = read_volume(path)
@@ -230,7 +167,13 @@ def test_an_enhanced_file_may_be_signed_and_rescaled_as_a_whole(tmp_path):
 
 def test_what_else_lies_in_a_folder_does_not_hinder_a_series(tmp_path):
     expected = write_series(tmp_path / "s", series=SERIES)
-    for number, uid in enumerate(("1.2.840.10008.5.1.4.1.1.66", "1.3.12.2.1107.5.9.1", "1.2.840.10008.5.1.4.1.1.4.2")):
+    for number, uid in enumerate(
+        (
+            "1.2.840.10008.5.1.4.1.1.66",
+            "1.3.12.2.1107.5.9.1",
+            "1.2.840.10008.5.1.4.1.1.4.2",
+        )
+    ):
         data = pydicom.dcmread(tmp_path / "s" / "IM0001")
         data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID = uid
         del data.PixelData

@@ -5,41 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import (
-    DigitalXRayImageStorageForPresentation,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    generate_uid,
-)
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.radiograph import read_radiograph
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
 
-RAMP = np.arange(96 * 80).reshape(96, 80).astype(np.uint16)
-
-
-def write_xray(path, pixels=RAMP, implicit=False, **extra):
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = DigitalXRayImageStorageForPresentation
-    meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[str(path)])
-    meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
-    data = FileDataset(str(path), {}, file_meta=meta, preamble=bytes(128))
-    data.SOPClassUID, data.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
-    data.SeriesInstanceUID, data.StudyInstanceUID = generate_uid(), generate_uid()
-    data.Modality, data.ViewPosition = "DX", "PA"
-    data.ImagerPixelSpacing = [0.15, 0.14]
-    data.Rows, data.Columns = pixels.shape
-    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
-    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 16, 15, 0
-    data.PixelData = pixels.astype("<u2").tobytes()
-    for name, value in extra.items():
-        setattr(data, name, value)
-    data.save_as(path, enforce_file_format=True)
-    return path
+from .dicom_files import RAMP, write_xray
 
 
 def test_a_dicom_file_gives_image_spacing_and_view(tmp_path):
@@ -66,7 +40,11 @@ def test_the_window_clips(tmp_path):
 
 
 def test_a_window_of_monochrome1_is_meant_for_the_values_of_the_file(tmp_path):
-    extra = {"PhotometricInterpretation": "MONOCHROME1", "WindowCenter": 1000.5, "WindowWidth": 201}
+    extra = {
+        "PhotometricInterpretation": "MONOCHROME1",
+        "WindowCenter": 1000.5,
+        "WindowWidth": 201,
+    }
     found = read_radiograph(write_xray(tmp_path / "x.dcm", **extra))
     np.testing.assert_allclose(found.image, 1 - np.clip((RAMP.astype(float) - 900) / 200, 0, 1), atol=1e-6)
 
@@ -79,7 +57,11 @@ def test_the_voi_table_comes_before_the_window(implicit, tmp_path):
     table["LUTDescriptor"].VR, table["LUTData"].VR = "US", "OW"
     other = Dataset()  # a sequence before it that must be passed over
     other.CodeValue = "1"
-    extra = {"VOILUTSequence": Sequence([table]), "ViewCodeSequence": Sequence([other]), "WindowCenter": 5.0}
+    extra = {
+        "VOILUTSequence": Sequence([table]),
+        "ViewCodeSequence": Sequence([other]),
+        "WindowCenter": 5.0,
+    }
     found = read_radiograph(write_xray(tmp_path / "x.dcm", implicit=implicit, WindowWidth=2.0, **extra))
     expected = values[np.clip(RAMP.astype(int) - 100, 0, 4095)].astype(float)
     np.testing.assert_allclose(found.image, expected / expected.max(), atol=1e-6)
@@ -89,7 +71,7 @@ def test_the_voi_table_comes_before_the_window(implicit, tmp_path):
 def test_spacing_of_zero_or_none_is_said_to_be_unknown(spacing, tmp_path):
     found = read_radiograph(write_xray(tmp_path / "x.dcm", ImagerPixelSpacing=None, PixelSpacing=spacing))
     assert found.spacing is None
-    assert any("how large" in note for note in found.notes)
+    assert any("size of its pixels" in note for note in found.notes)
 
 
 @pytest.mark.parametrize("view", ["LL", "RL", "LLO"])
@@ -101,8 +83,16 @@ def test_a_lateral_view_is_refused(view, tmp_path):
 def view_code(value, scheme="SCT", meaning="a view", **extra):
     """A View Code Sequence and no View Position; with a modifier, which is no view."""
     modifier, code = Dataset(), Dataset()
-    modifier.CodeValue, modifier.CodingSchemeDesignator, modifier.CodeMeaning = "399198007", "SCT", "of a modifier"
-    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, scheme, meaning
+    modifier.CodeValue, modifier.CodingSchemeDesignator, modifier.CodeMeaning = (
+        "399198007",
+        "SCT",
+        "of a modifier",
+    )
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = (
+        value,
+        scheme,
+        meaning,
+    )
     code.ViewModifierCodeSequence = Sequence([modifier])
     return {"ViewPosition": None, "ViewCodeSequence": Sequence([code]), **extra}
 
@@ -124,7 +114,13 @@ def test_the_view_is_told_by_its_code_where_there_is_no_position(value, scheme, 
 @pytest.mark.parametrize("undefined", [False, True])
 @pytest.mark.parametrize(
     ("value", "scheme"),
-    [("399173006", "SCT"), ("399198007", "SCT"), ("399067008", "SCT"), ("R-10236", "SRT"), ("R-10232", "SNM3")],
+    [
+        ("399173006", "SCT"),
+        ("399198007", "SCT"),
+        ("399067008", "SCT"),
+        ("R-10236", "SRT"),
+        ("R-10232", "SNM3"),
+    ],
 )
 def test_a_view_whose_code_is_lateral_is_refused(value, scheme, undefined, tmp_path):
     extra = view_code(value, scheme, "left lateral", PatientOrientation=["L", "F"])
@@ -135,11 +131,16 @@ def test_a_view_whose_code_is_lateral_is_refused(value, scheme, undefined, tmp_p
 
 @pytest.mark.parametrize("directions", [["A", "F"], ["P", "F"], ["F", "AL"]])
 def test_a_view_whose_rows_or_columns_run_from_front_to_back_is_refused(directions, tmp_path):
-    with pytest.raises(InputError, match=f"lateral view: its rows and columns run to {' and '.join(directions)}"):
+    with pytest.raises(
+        InputError,
+        match=f"lateral view: its rows and columns run to {' and '.join(directions)}",
+    ):
         read_radiograph(write_xray(tmp_path / "x.dcm", ViewPosition=None, PatientOrientation=directions))
 
 
-def test_the_position_comes_before_the_code_and_the_code_before_the_orientation(tmp_path):
+def test_the_position_comes_before_the_code_and_the_code_before_the_orientation(
+    tmp_path,
+):
     position = view_code("399173006", PatientOrientation=["A", "F"], ViewPosition="AP")
     assert read_radiograph(write_xray(tmp_path / "a.dcm", **position)).view == "AP"
     code = view_code("272479007", PatientOrientation=["A", "F"])

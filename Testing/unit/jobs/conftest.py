@@ -36,10 +36,10 @@ def make_job(tmp_path: Path) -> Iterator[Callable[..., JobRunner]]:
 
 @pytest.fixture
 def until() -> Callable[[Callable[[], Any]], Any]:
-    """Waits until a condition is true and returns its value; fails after 20 s."""
+    """Waits until a condition is true and returns its value; fails after 120 s."""
 
     def wait(condition: Callable[[], Any]) -> Any:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 120
         while time.monotonic() < end:
             if value := condition():
                 return value

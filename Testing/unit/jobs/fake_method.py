@@ -15,11 +15,14 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
+from deeprecon.data.doubts import CODES, Doubt
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import write_json, write_text
 from deeprecon.jobs.parameters import Range, check_ranges
 from deeprecon.jobs.run import Outcome, Run, Stopped
 from deeprecon.jobs.verbs import METHODS, Verb
+
+CODES.update({"test-doubt": "Made for the tests.", "second-doubt": "Made for the tests."})
 
 
 class Mode(Enum):
@@ -41,6 +44,8 @@ class Mode(Enum):
     SILENT = "silent"
     LINGER = "linger"
     OVERWRITE = "overwrite"
+    CONTRADICTION = "contradiction"
+    ASSUMPTION = "assumption"
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,7 @@ class Parameters:
     mode: Annotated[Mode, "what happens"] = Mode.OK
     steps: Annotated[int, Range(1, 1_000_000), "steps to take"] = 5
     delay: Annotated[float, Range(0, 60, "s"), "time of a step; 100 % of it is waiting"] = 0.0
+    hold: Annotated[int, Range(-1, 1_000_000), "step before which it waits to be released or stopped; -1 for none"] = -1
     labels: Annotated[tuple[str, ...], "labels"] = ()
     slice_thickness: Annotated[float | None, Range(0.1, 30, "mm"), "thickness of a slice"] = None
     loud: Annotated[bool, "print as well"] = False
@@ -80,6 +86,9 @@ def work(inputs: Inputs, parameters: Parameters, run: Run) -> Outcome:
         step, state = values["step"], values["state"]
         run.reporter.status(f"Resumed at step {step}")
     while step < parameters.steps and not run.should_stop():
+        if step == parameters.hold and not (run.folder / "release").exists():
+            time.sleep(0.005)
+            continue
         time.sleep(parameters.delay)
         state, step = hashlib.sha256(state.encode()).hexdigest(), step + 1
         write_json(saved, {"step": step, "state": state})
@@ -142,6 +151,9 @@ def misbehave(mode: Mode, run: Run, inputs: Inputs) -> None:
         os._exit(0)
     elif mode is Mode.LINGER:
         threading.Thread(target=time.sleep, args=(300,)).start()
+    elif mode in (Mode.CONTRADICTION, Mode.ASSUMPTION):
+        assumed = mode is Mode.ASSUMPTION
+        run.consider([Doubt("test-doubt", "image.txt", "Left is right.", "Turn it.", assumed)])
     elif mode is Mode.OVERWRITE:
         write_text(run.output / "image.txt", "a result")
 

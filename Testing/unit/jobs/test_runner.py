@@ -11,6 +11,7 @@ import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -37,7 +38,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def run(job: JobRunner, timeout: float = 60) -> list[dict[str, Any]]:
+def run(job: JobRunner, timeout: float = 300) -> list[dict[str, Any]]:
     events: list[dict[str, Any]] = []
     job.start()
     assert job.wait(timeout, events.append) is not None, "the child did not end"
@@ -78,14 +79,14 @@ def test_killed_at_many_points_a_job_resumes_to_the_same_result(
     run(whole)
     folder = tmp_path / "broken"
     for stop_at in (0, 1, 2, 5, 6, 11, 17, 26):  # 0: before the first step
-        job = make_job(folder, steps=60, delay=0.05, seed=3)
+        job = make_job(folder, steps=60, hold=stop_at, seed=3)
         job.start()
         steps: list[int] = []
         while job.running and max(steps, default=0) < stop_at:
             steps += [event["step"] for event in job.poll() if event["type"] == "metric"]
             time.sleep(0.002)
         job.kill()
-        job.wait(20)
+        job.wait(120)
         assert not (folder / "chain.txt").exists(), "killed before it was done"
         failure = job.failure()
         assert failure is not None
@@ -108,7 +109,7 @@ def test_killed_at_any_moment_a_job_shows_a_whole_result_or_none(
         job.start()
         time.sleep(delay)
         job.kill()
-        job.wait(20)
+        job.wait(120)
         if (folder / "result.json").exists():
             outputs = json.loads((folder / "result.json").read_text(encoding="utf-8"))["outputs"]
             assert outputs["chain"]["sha256"] == sha256(folder / "chain.txt")
@@ -122,13 +123,13 @@ def test_killed_at_any_moment_a_job_shows_a_whole_result_or_none(
 
 
 def test_a_graceful_stop_keeps_the_best_and_can_be_resumed(make_job: Callable[..., JobRunner], tmp_path: Path) -> None:
-    job = make_job(steps=100_000, delay=0.005)
+    job = make_job(steps=100_000, hold=7)
     job.start()
     while not any(event["type"] == "metric" for event in job.poll()):
         time.sleep(0.01)
     job.stop()
     events: list[dict[str, Any]] = []
-    assert job.wait(20, events.append) == 0
+    assert job.wait(120, events.append) == 0
     assert job.failure() is None
     assert "warning" in kinds(events)
     result = json.loads((tmp_path / "job" / "result.json").read_text(encoding="utf-8"))
@@ -143,14 +144,16 @@ def test_a_stop_before_there_is_anything_counts_as_cancelled(make_job: Callable[
     job = make_job(mode="stopped")
     job.start()
     job.stop()
-    assert job.wait(20) == 3
+    assert job.wait(120) == 3
     failure = job.failure()
     assert failure is not None
     assert failure["kind"] == "cancelled"
 
 
 @posix
-def test_cancel_kills_a_deaf_job_with_its_grandchildren_after_the_grace(make_job: Callable[..., JobRunner]) -> None:
+def test_cancel_kills_a_deaf_job_with_its_grandchildren_after_the_grace(
+    make_job: Callable[..., JobRunner], monkeypatch: pytest.MonkeyPatch
+) -> None:
     job = make_job(mode="grandchild")
     job.start()
     pid = 0
@@ -160,12 +163,15 @@ def test_cancel_kills_a_deaf_job_with_its_grandchildren_after_the_grace(make_job
                 pid = int(event["text"].split()[1])
         time.sleep(0.01)
     assert alive(pid)
-    started = time.monotonic()
-    job.cancel(grace=0.5)
-    assert time.monotonic() - started < 0.2, "cancel must not block"
+    now = 0.0
+    monkeypatch.setattr(runner, "time", SimpleNamespace(monotonic=lambda: now, sleep=time.sleep))
+    job.cancel(grace=5)  # returns at once
+    now = 4.9
+    job.poll()
+    assert alive(pid)
     assert job.running
-    job.wait(20)
-    assert time.monotonic() - started < 5
+    now = 5.1
+    job.wait(None)
     assert not alive(pid)
     failure = job.failure()
     assert failure is not None
@@ -178,7 +184,7 @@ def test_a_crashed_child_leaves_no_grandchild_behind() -> None:
     child = ProcessRunner([sys.executable, "-c", code])
     child.start()
     events: list[dict[str, Any]] = []
-    assert child.wait(20, events.append) == -signal.SIGABRT
+    assert child.wait(120, events.append) == -signal.SIGABRT
     assert not alive(int(events[0]["text"]))
 
 
@@ -203,7 +209,7 @@ def test_no_child_survives_its_parent(
     """
     command = [sys.executable, "-c", textwrap.dedent(parent)]
     output = subprocess.run(
-        command, env=process.child_environment(), capture_output=True, text=True, timeout=60, check=False
+        command, env=process.child_environment(), capture_output=True, text=True, timeout=120, check=False
     ).stdout
     child, grandchild = map(int, output.split())
     until(lambda: not alive(child) and not alive(grandchild))
@@ -227,7 +233,7 @@ def test_a_module_that_knows_nothing_of_it_does_not_survive_its_parent_either(
     """
     output = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(parent)],
-        env=process.child_environment(tmp_path), capture_output=True, text=True, timeout=60, check=True,
+        env=process.child_environment(tmp_path), capture_output=True, text=True, timeout=120, check=True,
     ).stdout  # fmt: skip
     pid, _, said = output.strip().partition(" ")
     assert said == "['a', '--b']"
@@ -319,21 +325,27 @@ def test_a_full_disk_is_told_and_leaves_the_earlier_result(make_job: Callable[..
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_a_chatty_child_neither_blocks_nor_floods(make_job: Callable[..., JobRunner]) -> None:
+def test_a_chatty_child_neither_blocks_nor_floods(
+    make_job: Callable[..., JobRunner], monkeypatch: pytest.MonkeyPatch
+) -> None:
     job = make_job(mode="chatty")
     job.start()
-    lines, largest, slowest = 0, 0, 0.0
-    end = time.monotonic() + 60
+    lines, largest = 0, 0
+    take = job._lines.get
+
+    def get(block: bool = True, timeout: float | None = None) -> Any:
+        assert not block, "poll must not wait"
+        return take(block, timeout)
+
+    monkeypatch.setattr(job._lines, "get", get)
+    end = time.monotonic() + 300
     while job.running and time.monotonic() < end:
-        started = time.perf_counter()
         events = job.poll(limit=500)
-        slowest = max(slowest, time.perf_counter() - started)
         largest = max(largest, len(events))
         lines += sum(event["type"] == "log" for event in events)
         time.sleep(0.001)
     assert lines == 100_000
     assert largest <= 500
-    assert slowest < 0.5
     assert job.failure() is None
 
 
@@ -342,7 +354,7 @@ def test_a_child_that_hangs_after_its_result_is_ended_and_counts_as_done(
 ) -> None:
     monkeypatch.setattr(runner, "EXIT_GRACE", 0.3)
     job = make_job(mode="linger")
-    run(job, timeout=20)
+    run(job)
     assert job.failure() is None
     assert (job.folder / "result.json").exists()
 
@@ -377,7 +389,7 @@ def test_broken_bytes_and_json_of_others_are_log_lines() -> None:
     child = ProcessRunner([sys.executable, "-c", code])
     child.start()
     events: list[dict[str, Any]] = []
-    assert child.wait(20, events.append) == 0
+    assert child.wait(120, events.append) == 0
     assert [event["type"] for event in events] == ["log"] * 4
 
 

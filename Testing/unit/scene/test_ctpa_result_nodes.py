@@ -12,21 +12,22 @@ import slicer
 from deeprecon.data.errors import InputError
 from deeprecon.data.radiograph import Radiograph
 from deeprecon.scene.common.provenance import provenance_of
-from deeprecon.scene.common.results import discard, run_of
+from deeprecon.scene.common.results import discard, nodes_of_run
 from deeprecon.scene.ctpa import result as ctpa_result
+from deeprecon.scene.ctpa.inputs import is_result, stored_inputs
 from deeprecon.scene.ctpa.job import OUTPUT, CtpaNodes
-from deeprecon.scene.ctpa.mark import is_synthetic
-from deeprecon.scene.ctpa.result import figure_rows, is_result, load_folder, load_outputs, recall, verdict_of
+from deeprecon.scene.ctpa.result import load_folder, load_outputs, metric_rows, quality_of
+from deeprecon.scene.ctpa.synthetic_label import is_synthetic
 from deeprecon.scene.ctpa.views import (
     PRESETS,
     WINDOWS,
-    check_picture,
-    offered,
+    available_images,
     presets,
+    projection_check_image,
     render,
     rendering,
     set_window,
-    show_picture,
+    show_image,
 )
 from deeprecon.scene.ctpa.xray import node_from_radiograph
 
@@ -65,16 +66,16 @@ def test_every_node_says_that_it_is_synthetic(xray: Any, tmp_path: Path) -> None
     assert provenance_of(ct)["parameters"]["steps"] == 12
     assert is_result(ct)
     assert not is_result(result.nodes["sample_01"])
-    assert recall(ct) == CtpaNodes(xray)
-    assert verdict_of(ct).light == "amber"
-    assert len(verdict_of(ct).reasons) == 2
+    assert stored_inputs(ct) == CtpaNodes(xray)
+    assert quality_of(ct).light == "amber"
+    assert len(quality_of(ct).reasons) == 2
 
     # the same nodes are used again, and discarding leaves nothing
     write_result(tmp_path / "again" / OUTPUT, samples=1)
     again = load_outputs(tmp_path / "again", CtpaNodes(xray), {"ct": ct})
     assert again.nodes["ct"] is ct
-    assert set(run_of(ct)) == {"ct", "xray", "projected", "difference", "figures"}  # one sample is the mean
-    discard(run_of(ct).values())
+    assert set(nodes_of_run(ct)) == {"ct", "xray", "projected", "difference", "figures"}  # one sample is the mean
+    discard(nodes_of_run(ct).values())
     assert [node.GetName() for node in slicer.util.getNodesByClass("vtkMRMLVolumeNode")] == ["Patient film"]
 
 
@@ -90,7 +91,7 @@ def test_the_results_lie_beside_the_x_ray_in_its_study(xray: Any, tmp_path: Path
 
 def test_windows_are_the_same_for_the_mean_and_the_samples(xray: Any, tmp_path: Path) -> None:
     made = load_folder(write_result(tmp_path / "out"), xray)
-    show_picture(made["ct"], "spread")
+    show_image(made["ct"], "spread")
     for name, (width, level) in WINDOWS.items():
         set_window(made["ct"], name)
         for role in ("ct", "sample_01", "sample_02"):
@@ -98,25 +99,25 @@ def test_windows_are_the_same_for_the_mean_and_the_samples(xray: Any, tmp_path: 
             assert (display.GetWindow(), display.GetLevel()) == (width, level)
     assert (WINDOWS["ctpa"], WINDOWS["lung"]) == ((700, 100), (1500, -600))
     assert (WINDOWS["mediastinum"], WINDOWS["pe"]) == ((350, 50), (1000, 400))
-    assert offered(made["ct"]) == ["ct", "sample_01", "sample_02", "spread"]
+    assert available_images(made["ct"]) == ["ct", "sample_01", "sample_02", "spread"]
 
 
 def test_the_spread_has_colors_of_its_own_and_a_legend(xray: Any, tmp_path: Path) -> None:
     made = load_folder(write_result(tmp_path / "out"), xray)
-    show_picture(made["ct"], "spread")
+    show_image(made["ct"], "spread")
     display = made["spread"].GetDisplayNode()
     assert display.GetColorNode().GetName() == "DeepRecon spread"
     assert display.GetApplyThreshold()
     legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(made["spread"])
     assert legend.GetVisibility()
     assert "HU" in legend.GetTitleText()
-    show_picture(made["ct"], "ct")
+    show_image(made["ct"], "ct")
     assert not legend.GetVisibility()
 
 
 def test_the_projection_check_is_a_picture_of_three(xray: Any, tmp_path: Path) -> None:
     made = load_folder(write_result(tmp_path / "out"), xray)
-    pixels = check_picture(made["ct"])
+    pixels = projection_check_image(made["ct"])
     assert pixels is not None
     rows, _, columns = GRID.shape
     assert pixels.shape == (rows, 3 * columns + 8, 3)
@@ -125,7 +126,7 @@ def test_the_projection_check_is_a_picture_of_three(xray: Any, tmp_path: Path) -
     assert left[0].mean() > left[-1].mean()  # the head is up
     assert (right[..., 0].astype(int) - right[..., 2]).min() > 0  # too much is red
     slicer.mrmlScene.RemoveNode(made["difference"])
-    assert check_picture(made["ct"]) is None
+    assert projection_check_image(made["ct"]) is None
 
 
 def test_volume_rendering_uses_slicers_presets_where_they_are(xray: Any, tmp_path: Path) -> None:
@@ -144,7 +145,7 @@ def test_volume_rendering_uses_slicers_presets_where_they_are(xray: Any, tmp_pat
 
 
 def test_samples_that_are_too_large_stay_in_the_job_folder(xray: Any, tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(ctpa_result, "MOST_SAMPLES", 100)
+    monkeypatch.setattr(ctpa_result, "MAX_SAMPLE_BYTES", 100)
     write_result(tmp_path / OUTPUT, samples=3)
     result = load_outputs(tmp_path, CtpaNodes(xray))
     assert set(result.nodes) == {"ct", "spread", "xray", "projected", "difference", "figures"}
@@ -162,7 +163,7 @@ def test_a_damaged_result_changes_nothing(xray: Any, tmp_path: Path) -> None:
 
 
 def test_figures_are_put_into_words() -> None:
-    rows = {row["figure"]: row for row in figure_rows(METRICS)}
+    rows = {row["figure"]: row for row in metric_rows(METRICS)}
     assert rows["Lung (median)"] == {
         "figure": "Lung (median)",
         "value": "-820",

@@ -19,7 +19,7 @@ from deeprecon.data.volume_io import read_volume, write_volume
 from deeprecon.scene.ctpa.job import CtpaNodes, write_export_job, write_folder_job, write_job
 from deeprecon.scene.ctpa.result import load_folder
 from deeprecon.scene.ctpa.sample import load_sample_xray
-from deeprecon.scene.ctpa.xray import facts, node_from_radiograph, open_xray, preview, radiograph_of, source_of
+from deeprecon.scene.ctpa.xray import description, node_from_radiograph, open_xray, preview, radiograph_of, source_file
 from deeprecon.scene.nodes.volumes import node_from_volume
 
 from .ctpa_results import write_result
@@ -56,7 +56,7 @@ def test_an_opened_x_ray_stands_upright_in_the_coronal_view(scene: Any) -> None:
 def test_the_original_file_goes_into_the_job(scene: Any, picture: Path, tmp_path: Path) -> None:
     node = open_xray(picture)
     assert node.GetName() == "Größe"
-    assert source_of(node) == picture
+    assert source_file(node) == picture
     assert write_job(tmp_path / "job", CtpaNodes(node), SETTINGS, "cpu", 5) == {"xray.png": "Größe"}
     job = json.loads((tmp_path / "job" / "job.json").read_text(encoding="utf-8"))
     assert job["inputs"] == {"xray": "inputs/xray.png"}
@@ -68,7 +68,7 @@ def test_what_the_file_did_not_say_stays_unknown_when_it_is_gone(scene: Any, pic
     node = open_xray(picture)
     before = radiograph_of(node)
     picture.unlink()
-    assert source_of(node) is None
+    assert source_file(node) is None
     write_job(tmp_path / "job", CtpaNodes(node), SETTINGS)
     after = read_radiograph(tmp_path / "job" / "inputs" / "xray.png")
     assert after.spacing is None
@@ -95,7 +95,7 @@ def test_an_x_ray_that_was_changed_is_not_taken_from_its_file(scene: Any, pictur
     node = open_xray(picture)
     slicer.util.arrayFromVolume(node)[:] = image(90, 70)[::-1, None, ::-1]
     slicer.util.arrayFromVolumeModified(node)
-    assert source_of(node) is None
+    assert source_file(node) is None
     np.testing.assert_allclose(radiograph_of(node).image, image()[:, ::-1], atol=1e-5)
 
 
@@ -107,9 +107,9 @@ def test_a_volume_that_slicer_loaded_is_read_from_its_file_while_it_is_as_stored
     storage.SetFileName(str(path))
     assert storage.ReadData(node)
     node.SetAndObserveStorageNodeID(storage.GetID())
-    assert source_of(node) == path
+    assert source_file(node) == path
     slicer.util.arrayFromVolumeModified(node)
-    assert source_of(node) is None
+    assert source_file(node) is None
     np.testing.assert_allclose(radiograph_of(node).image, image(), atol=1e-5)
 
 
@@ -123,9 +123,9 @@ def test_a_dicom_image_is_read_from_the_database(scene: Any, shared_data: Path, 
     monkeypatch.setattr(slicer, "dicomDatabase", Database(), raising=False)
     node = node_from_volume(Volume(image()[:, None, :], np.eye(4)), "as Slicer loads it: other bits, other brightness")
     node.SetAttribute("DICOM.instanceUIDs", "1.2.3")
-    assert source_of(node) == path
+    assert source_file(node) == path
     assert radiograph_of(node).view in ("PA", "AP", "")
-    assert "1955" in facts(radiograph_of(node)) or "1841" in facts(radiograph_of(node))
+    assert "1955" in description(radiograph_of(node)) or "1841" in description(radiograph_of(node))
 
 
 def test_what_is_no_x_ray_is_refused_and_nothing_is_written(scene: Any, tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_the_preview_is_turned_as_the_computation_turns(scene: Any) -> None:
 def test_the_sample_is_a_chest(scene: Any) -> None:
     radiograph = radiograph_of(load_sample_xray())
     assert radiograph.view == "PA"
-    assert "PA view" in facts(radiograph)
+    assert "PA view" in description(radiograph)
     rows, columns = radiograph.image.shape
     lung = radiograph.image[rows // 3 : rows // 2, columns // 5 : columns // 3].mean()
     spine = radiograph.image[rows // 3 : rows // 2, int(0.47 * columns) : int(0.53 * columns)].mean()

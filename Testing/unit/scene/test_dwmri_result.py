@@ -23,11 +23,12 @@ from deeprecon.dwmri.write.summary import figure_rows
 from deeprecon.jobs.job import Job
 from deeprecon.jobs.parameters import to_json
 from deeprecon.scene.common.provenance import provenance_of
-from deeprecon.scene.common.results import discard, run_of
+from deeprecon.scene.common.results import discard, nodes_of_run
+from deeprecon.scene.dwmri.inputs import is_result, stored_inputs
 from deeprecon.scene.dwmri.job import OUTPUT, DwiNodes, write_folder_job, write_job
-from deeprecon.scene.dwmri.nodes import SEQUENCE, WEIGHTED, node_from_map, node_from_scan, scan_from_node
-from deeprecon.scene.dwmri.result import is_result, load_folder, load_outputs, recall
-from deeprecon.scene.dwmri.views import offered, select_volume, show_picture
+from deeprecon.scene.dwmri.result import load_folder, load_outputs
+from deeprecon.scene.dwmri.scan import SEQUENCE, WEIGHTED, node_from_map, node_from_scan, scan_from_node
+from deeprecon.scene.dwmri.views import available_comparisons, select_volume, show_comparison
 
 LIBRARY = Path(__file__).resolve().parents[3] / "Logic"
 FAST = EnhanceParameters(method=Method.PCA)
@@ -129,12 +130,12 @@ def test_from_a_diffusion_volume_to_the_enhanced_one(scene: Any, phantom: Any, f
     assert provenance_of(made)["parameters"]["method"] == "pca"
     assert is_result(made)
     assert not is_result(node)
-    assert recall(made) == given
-    assert set(run_of(made)) == set(result.nodes)
-    assert offered(made) == ["scan", "residual", "fa", "color_fa", "md", "noise", "uncertainty"]
+    assert stored_inputs(made) == given
+    assert set(nodes_of_run(made)) == set(result.nodes)
+    assert available_comparisons(made) == ["scan", "residual", "fa", "color_fa", "md", "noise", "uncertainty"]
 
     # without views nothing is laid out, and the windows are the same before and after
-    show_picture(made, "scan", volume=3)
+    show_comparison(made, "scan", volume=3)
     windows = [each.GetDisplayNode().GetWindow() for each in (node, made)]
     assert windows[0] == windows[1] > 0
     assert [each.GetDisplayNode().GetDiffusionComponent() for each in (node, made)] == [3, 3]
@@ -147,7 +148,7 @@ def test_from_a_diffusion_volume_to_the_enhanced_one(scene: Any, phantom: Any, f
         role: each.GetID() for role, each in result.nodes.items()
     }
     count = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLVolumeNode")
-    discard(run_of(made).values())
+    discard(nodes_of_run(made).values())
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLVolumeNode") == count - (len(again.nodes) - 1)
 
 
@@ -168,7 +169,7 @@ def test_a_sequence_gives_a_sequence(scene: Any, phantom: Any, finished: Path, t
     assert made.GetNumberOfDataNodes() == 14
     directions = [scan_from_node(each).gradients.directions for each in (made, node)]
     np.testing.assert_allclose(*directions, atol=1e-5)
-    show_picture(made, "scan", volume=5)
+    show_comparison(made, "scan", volume=5)
     browsers = slicer.util.getNodesByClass("vtkMRMLSequenceBrowserNode")
     assert [browser.GetSelectedItemNumber() for browser in browsers] == [5, 5, 5]
 

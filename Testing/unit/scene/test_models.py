@@ -14,7 +14,8 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.mesh.mesh import Mesh
-from deeprecon.scene.nodes.models import RAMPS, color_node, mesh_from_node, node_from_mesh, show_scalars
+from deeprecon.scene.display.colors import RAMPS, color_table, show_scalars
+from deeprecon.scene.nodes.models import mesh_from_node, node_from_mesh
 
 from .conftest import tetrahedra
 
@@ -139,7 +140,7 @@ def test_scalars_are_shown_with_a_fixed_range_and_a_legend(scene: Any) -> None:
     assert display.GetScalarRange() == (0, 1)
     assert display.GetScalarRangeFlag() == slicer.vtkMRMLDisplayNode.UseManualScalarRange
     assert not display.GetBackfaceCulling()
-    assert display.GetColorNode() is color_node("scar")
+    assert display.GetColorNode() is color_table("scar")
     assert (legend.GetTitleText(), legend.GetVisibility()) == ("Scar probability", 1)
 
 
@@ -163,7 +164,7 @@ def test_another_array_takes_over_the_legend(scene: Any) -> None:
     second = show_scalars(node, "scar_uncertainty", "uncertainty", title="Uncertainty")
     assert first is second
     assert second.GetTitleText() == "Uncertainty"
-    assert node.GetDisplayNode().GetColorNode() is color_node("uncertainty")
+    assert node.GetDisplayNode().GetColorNode() is color_table("uncertainty")
 
 
 def test_legends_of_several_models_do_not_overlap(scene: Any) -> None:
@@ -181,8 +182,8 @@ def test_an_array_that_is_missing_is_named(scene: Any) -> None:
 
 @pytest.mark.parametrize("ramp", list(RAMPS))
 def test_the_lightness_of_ramps_is_monotonic_and_they_are_made_once(scene: Any, ramp: str) -> None:
-    node = color_node(ramp)
-    assert color_node(ramp) is node
+    node = color_table(ramp)
+    assert color_table(ramp) is node
     table = node.GetLookupTable()
     colors = [table.GetTableValue(index)[:3] for index in range(0, table.GetNumberOfColors(), 8)]
     lightness = np.dot(colors, (0.3, 0.59, 0.11))
@@ -195,7 +196,7 @@ def test_the_lightness_of_ramps_is_monotonic_and_they_are_made_once(scene: Any, 
 def test_colors_and_legend_survive_saving_the_scene(scene: Any, tmp_path: Path) -> None:
     node = node_from_mesh(tetrahedra(), "heart")
     show_scalars(node, "scar_uncertainty", "uncertainty", title="Uncertainty")
-    wanted = color_node("uncertainty").GetLookupTable().GetTableValue(128)
+    wanted = color_table("uncertainty").GetLookupTable().GetTableValue(128)
     assert scene.WriteToMRB(str(tmp_path / "scene.mrb"))
     scene.Clear(0)
     assert scene.ReadFromMRB(str(tmp_path / "scene.mrb"))
@@ -205,6 +206,6 @@ def test_colors_and_legend_survive_saving_the_scene(scene: Any, tmp_path: Path) 
     display = node.GetDisplayNode()
     assert display.GetScalarRange() == (0, 1)
     np.testing.assert_allclose(display.GetColorNode().GetLookupTable().GetTableValue(128), wanted, atol=0.01)
-    assert color_node("uncertainty") is display.GetColorNode()
+    assert color_table("uncertainty") is display.GetColorNode()
     legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(node)
     assert legend.GetTitleText() == "Uncertainty"

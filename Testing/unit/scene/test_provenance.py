@@ -11,7 +11,7 @@ import pytest
 import slicer
 
 from deeprecon.data.errors import InputError
-from deeprecon.scene.common.provenance import attach, provenance_of, write_sidecar
+from deeprecon.scene.common.provenance import attach_provenance, provenance_of, write_sidecar
 from deeprecon.scene.common.results import load_results
 from deeprecon.scene.nodes.models import node_from_mesh
 
@@ -20,7 +20,7 @@ from .conftest import RESULT, tetrahedra
 
 def result_node() -> Any:
     node = node_from_mesh(tetrahedra(), "result")
-    attach(node, RESULT)
+    attach_provenance(node, RESULT)
     return node
 
 
@@ -42,7 +42,7 @@ def test_short_entries_stand_singly_for_people(scene: Any) -> None:
 def test_the_next_run_leaves_no_old_entries(scene: Any) -> None:
     node = result_node()
     node.SetAttribute("DeepRecon.Choices", "kept")
-    attach(node, {"provenance": {"method": "scar"}})
+    attach_provenance(node, {"provenance": {"method": "scar"}})
     assert provenance_of(node) == {"method": "scar", "metrics": {}}
     assert node.GetAttribute("DeepRecon.Provenance.device") is None
     assert node.GetAttribute("DeepRecon.Choices") == "kept"

@@ -20,7 +20,8 @@ from deeprecon.data.volume import Volume
 from deeprecon.scene.common import results
 from deeprecon.scene.common.provenance import provenance_of
 from deeprecon.scene.common.results import discard, load_results
-from deeprecon.scene.nodes.models import color_node, mesh_from_node, show_scalars
+from deeprecon.scene.display.colors import color_table, show_scalars
+from deeprecon.scene.nodes.models import mesh_from_node
 from deeprecon.scene.nodes.volumes import node_from_volume, volume_from_node
 
 from .conftest import tetrahedra
@@ -112,7 +113,7 @@ def test_a_file_that_cannot_be_read_adds_nothing(scene: Any, make_results: Make)
     assert counts(scene) == before
 
 
-@pytest.mark.parametrize("step", ["node_from_rows", "attach", "_file_under"])
+@pytest.mark.parametrize("step", ["node_from_rows", "attach_provenance", "_move_to_folder"])
 def test_a_failure_in_the_scene_removes_what_was_added(
     scene: Any, make_results: Make, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -190,7 +191,7 @@ def test_results_lie_in_a_folder_under_the_study_of_the_input(scene: Any, make_r
 
 
 def test_discarding_leaves_nothing_behind(scene: Any, make_results: Make) -> None:
-    color_node("scar")  # shared by all results, so it stays
+    color_table("scar")  # shared by all results, so it stays
     before = counts(scene), hierarchy().GetNumberOfItems()
     nodes = load_results(make_results())
     show_scalars(nodes["mesh"], "scar_probability")

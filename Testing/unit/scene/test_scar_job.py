@@ -15,11 +15,11 @@ from deeprecon.data.segmentation import read_segmentation
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import read_volume
 from deeprecon.scar.parameters import Interpolation, Method, ReconstructParameters
-from deeprecon.scene.common.provenance import attach
+from deeprecon.scene.common.provenance import attach_provenance
 from deeprecon.scene.nodes.volumes import node_from_volume
-from deeprecon.scene.scar.check import sentence_of
+from deeprecon.scene.scar.cross_validation import summary_sentence
+from deeprecon.scene.scar.inputs import store_inputs, stored_inputs
 from deeprecon.scene.scar.job import ScarNodes, ScarStack, write_job
-from deeprecon.scene.scar.result import recall, remember
 
 SHORT = np.array([[2.0, 0, 0, -7], [0, 2, 0, -9], [0, 0, 8, 5], [0, 0, 0, 1]])
 LONG = np.array([[2.0, 0, 0, -7], [0, 0, 6, -3], [0, 2, 0, 5], [0, 0, 0, 1]])
@@ -114,14 +114,14 @@ def test_what_a_stack_lacks_is_said(nodes: ScarNodes, tmp_path: Path) -> None:
 
 def test_a_result_remembers_its_stacks_and_forgets_those_of_an_earlier_run(nodes: ScarNodes) -> None:
     result = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode")
-    remember(result, nodes)
-    assert recall(result) == nodes
+    store_inputs(result, nodes)
+    assert stored_inputs(result) == nodes
     alone = ScarNodes(nodes.segmentation, nodes.segments, nodes.volume)
-    remember(result, alone)
-    assert recall(result) == alone
-    remember(result, nodes)
+    store_inputs(result, alone)
+    assert stored_inputs(result) == alone
+    store_inputs(result, nodes)
     slicer.mrmlScene.RemoveNode(nodes.stacks[0].segmentation)
-    assert recall(result).stacks == (ScarStack(None, nodes.stacks[0].volume),)
+    assert stored_inputs(result).stacks == (ScarStack(None, nodes.stacks[0].volume),)
 
 
 @pytest.mark.parametrize(
@@ -143,13 +143,13 @@ def test_a_check_is_put_into_a_sentence(scene: Any, settings: dict[str, str], wo
     if settings["method"] == "field":
         figures["dice_field"] = 0.912
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode")
-    attach(node, {"provenance": {"parameters": settings}, "metrics": figures})
-    assert words in sentence_of(node)
-    assert "Each of 8 slices" in sentence_of(node)
+    attach_provenance(node, {"provenance": {"parameters": settings}, "metrics": figures})
+    assert words in summary_sentence(node)
+    assert "Each of 8 slices" in summary_sentence(node)
 
 
 def test_every_method_has_a_name_in_that_sentence() -> None:
-    from deeprecon.scene.scar.check import INTERPOLATIONS, TRAINED
+    from deeprecon.scene.scar.cross_validation import INTERPOLATIONS, TRAINED
 
     assert set(INTERPOLATIONS) == {kind.value for kind in Interpolation}
     assert set(TRAINED) == {method.value for method in Method if method is not Method.INTERPOLATION}

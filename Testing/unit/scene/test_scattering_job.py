@@ -19,7 +19,8 @@ from deeprecon.scene.common.provenance import provenance_of
 from deeprecon.scene.nodes.segmentations import node_from_segmentation
 from deeprecon.scene.nodes.volumes import node_from_volume, volume_from_node
 from deeprecon.scene.scattering.batch import exit_code
-from deeprecon.scene.scattering.job import reconstruct_node, slice_number, write_simulation
+from deeprecon.scene.scattering.job import slice_number, write_simulation
+from deeprecon.scene.scattering.run import reconstruct_node
 
 SPEEDS = ("1=1450", "2=1580")
 SIMULATION = PrepareParameters(k=3.0, speeds=SPEEDS)

@@ -16,12 +16,12 @@ from deeprecon.data.segmentation import Segment, Segmentation, read_segmentation
 from deeprecon.data.volume import Volume
 from deeprecon.scar.read.roles import role_of
 from deeprecon.scene.nodes.segmentations import (
-    find_segments,
     node_from_segmentation,
     segment_volume,
     segmentation_from_node,
 )
 from deeprecon.scene.nodes.volumes import node_from_volume
+from deeprecon.scene.scar.segments import find_segments
 
 TERMINOLOGY = (
     "Segmentation category and type - 3D Slicer General Anatomy list~SCT^85756007^Tissue~SCT^74281007^Myocardium~^^~"

@@ -16,8 +16,10 @@ from vtkmodules.util.numpy_support import vtk_to_numpy
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.job import Job
 from deeprecon.scene.common.provenance import provenance_of
-from deeprecon.scene.seizure.job import detect_seizures, write_seizure_job
-from deeprecon.scene.seizure.tables import load_detection, load_recording, rescore, write_recording
+from deeprecon.scene.seizure.job import write_job
+from deeprecon.scene.seizure.recording import load_recording, write_recording
+from deeprecon.scene.seizure.result import load_outputs, rescore
+from deeprecon.scene.seizure.run import detect_seizures
 from deeprecon.seizure.config import Config
 from deeprecon.seizure.parameters import DetectParameters
 from deeprecon.seizure.simulate.wrist import write_phantom
@@ -101,7 +103,7 @@ def test_a_file_that_cannot_be_read_adds_nothing(scene: Any, tmp_path: Path) -> 
 
 
 def test_a_result_becomes_tables_and_a_chart(scene: Any, recording: Path, result: Path) -> None:
-    nodes = load_detection(result, "night")
+    nodes = load_outputs(result, "night")
     probability = column(nodes.probability, "probability")
     seconds = column(load_recording(recording), "time_s")[-1] + 0.04
     assert len(probability) == int((seconds - 30) // 5) + 1  # windows end at 30 s, 35 s, ...
@@ -119,7 +121,7 @@ def test_a_result_becomes_tables_and_a_chart(scene: Any, recording: Path, result
 
 
 def test_quantile_and_threshold_change_in_place(scene: Any, result: Path) -> None:
-    nodes = load_detection(result)
+    nodes = load_outputs(result)
     models = np.array([column(nodes.probability, f"model_{number:02d}") for number in range(3)])
     heard: list[str] = []
     nodes.probability.GetTable().AddObserver("ModifiedEvent", lambda caller, event: heard.append(event))
@@ -136,7 +138,7 @@ def test_quantile_and_threshold_change_in_place(scene: Any, result: Path) -> Non
 
 
 def test_the_nodes_survive_saving_the_scene(scene: Any, result: Path, tmp_path: Path) -> None:
-    load_detection(result, "night")
+    load_outputs(result, "night")
     assert scene.WriteToMRB(str(tmp_path / "scene.mrb"))
     scene.Clear(0)
     assert scene.ReadFromMRB(str(tmp_path / "scene.mrb"))
@@ -149,7 +151,7 @@ def test_another_result_is_refused_and_leaves_nothing(scene: Any, make_results: 
     kinds = ("vtkMRMLModelNode", "vtkMRMLTableNode", "vtkMRMLSegmentationNode")
     before = [scene.GetNumberOfNodesByClass(kind) for kind in kinds]
     with pytest.raises(InputError, match="no result of seizure detect"):
-        load_detection(make_results())
+        load_outputs(make_results())
     assert [scene.GetNumberOfNodesByClass(kind) for kind in kinds] == before
 
 
@@ -176,5 +178,5 @@ def test_a_failed_run_says_why_and_leaves_the_scene(scene: Any, bundle: Path, tm
 
 def test_settings_are_checked_before_anything_is_written(tmp_path: Path, bundle: Path) -> None:
     with pytest.raises(InputError, match="threshold is 2"):
-        write_seizure_job(tmp_path / "job", "a.csv", bundle, DetectParameters(threshold=2.0))
+        write_job(tmp_path / "job", "a.csv", bundle, DetectParameters(threshold=2.0))
     assert not (tmp_path / "job").exists()

@@ -6,8 +6,8 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ import torch
 
 import deeprecon
 from deeprecon.data.errors import InputError
-from deeprecon.training import devices, hardware
+from deeprecon.training import devices, estimate, hardware
 from deeprecon.training.estimate import seconds_per_step, steps_for_budget
 
 LIBRARY = Path(next(iter(deeprecon.__path__))).parent
@@ -158,29 +158,53 @@ def test_importing_devices_and_bundles_is_cheap() -> None:
     assert output_of(program).strip() == "[]"
 
 
-def test_threads_are_found_quickly_and_within_the_cores() -> None:
-    before = torch.get_num_threads()
-    begin = time.perf_counter()
-    threads = devices.resolve_threads("cpu")
-    assert 1 <= threads <= hardware.cpu_cores()
-    assert time.perf_counter() - begin < 10
-    assert torch.get_num_threads() == before
-
-
-def test_fewer_threads_win_ties(monkeypatch: pytest.MonkeyPatch) -> None:
-    times = {1: 1.0, 2: 0.9, 4: 0.5, 8: 0.49, 12: 0.2}
-    monkeypatch.setattr(devices, "cpu_cores", lambda: 12)
-    monkeypatch.setattr(torch, "set_num_threads", lambda count: current.append(count))
-    monkeypatch.setattr(devices, "_fastest", lambda step, budget: [times[current[-1]]])
-    current: list[int] = []
+def test_threads_are_the_physical_cores_whatever_else_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    monkeypatch.setattr(devices, "physical_cores", lambda: 12)
     assert devices.resolve_threads("cpu") == 12
-    times[12] = 0.45
-    assert devices.resolve_threads("cpu") == 4
+    assert devices.resolve_threads("cuda:0") == 4
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
-    times[3] = 0.89
+    assert devices.resolve_threads("cpu") == 3
+    monkeypatch.setattr(devices, "physical_cores", lambda: 192)
+    assert devices.resolve_threads("cpu") == devices.MAX_THREADS
+    monkeypatch.setattr(devices, "physical_cores", lambda: 2)
     assert devices.resolve_threads("cpu") == 1
-    assert devices.resolve_threads("cuda:0") == 3
+
+
+def test_threads_of_one_core_count_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {"physical_package_id": lambda core: "0", "core_id": lambda core: str(core % 4)}
+    lines = {
+        f"/sys/devices/system/cpu/cpu{core}/topology/{name}": of(core)
+        for core in range(8)
+        for name, of in names.items()
+    }
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    monkeypatch.setattr(hardware, "_first_line", lambda path: lines.get(str(path), ""))
+    assert (hardware.cpu_cores(), hardware.physical_cores()) == (8, 4)
+    lines["/sys/fs/cgroup/cpu.max"] = "250000 100000"
+    assert (hardware.cpu_cores(), hardware.physical_cores()) == (2, 2)
+    del lines["/sys/fs/cgroup/cpu.max"]
+    lines |= {"/sys/fs/cgroup/cpu/cpu.cfs_quota_us": "50000", "/sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000"}
+    assert (hardware.cpu_cores(), hardware.physical_cores()) == (1, 1)
+    lines["/sys/fs/cgroup/cpu/cpu.cfs_quota_us"] = "-1"  # no quota
+    assert hardware.physical_cores() == 4
+
+
+@pytest.mark.parametrize(
+    ("amx", "avx512", "precision"), [(True, False, "bf16"), (False, True, "bf16"), (False, False, "fp32")]
+)
+def test_precision_follows_the_instructions_of_the_processor(
+    monkeypatch: pytest.MonkeyPatch, amx: bool, avx512: bool, precision: str
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512, raising=False)
+    assert devices.resolve_precision("cpu") == precision
+    assert devices.resolve_precision("mps") == "fp32"
+
+
+def test_a_new_card_computes_in_bf16(card: Any) -> None:
+    card((8, 6), ["sm_86"])
+    assert devices.resolve_precision("cuda:0") == "bf16"
 
 
 def test_precision_is_what_was_asked_for_or_refused() -> None:
@@ -220,7 +244,19 @@ def test_a_seed_gives_the_same_numbers_again() -> None:
         torch.set_deterministic_debug_mode(before)
 
 
-def test_a_budget_becomes_steps() -> None:
-    assert seconds_per_step(lambda: time.sleep(0.01), "cpu", seconds=0.1) == pytest.approx(0.01, rel=0.5)
-    assert 40 <= steps_for_budget(lambda: time.sleep(0.01), 1.0, "cpu") <= 100
-    assert steps_for_budget(lambda: time.sleep(0.01), 0.001, "cpu", least=7) == 7
+def test_a_budget_becomes_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, calls = 0.0, 0
+
+    def step() -> None:
+        nonlocal now, calls
+        now, calls = now + 1 / 128, calls + 1
+
+    monkeypatch.setattr(estimate, "time", SimpleNamespace(perf_counter=lambda: now))
+    assert seconds_per_step(step, "cpu", seconds=0.1) == 1 / 128
+    assert steps_for_budget(step, 2.0, "cpu") == 256
+    calls = 0
+    assert steps_for_budget(step, 0.001, "cpu", least=7) == 7
+    assert calls == 5
+    calls = 0
+    assert steps_for_budget(step, 1000.0, "cpu") == 128_000
+    assert calls == 2 + 128  # measuring takes a second at most

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deeprecon.data.dicom.series import is_dicom
+from deeprecon.data.dicom.file import has_dicom_mark
 from deeprecon.data.errors import InputError
-from deeprecon.data.files import sha256
+from deeprecon.data.files import digest
 from deeprecon.data.tables import read_table
 
 REQUIRED = ("patient", "ct")
@@ -113,10 +113,10 @@ def split_patients(patients: Iterable[str], validation: float, test: float, seed
 
 def source_sha256(path: Path) -> str:
     """Checksum of a file; of a DICOM series, that of the names and checksums of all files in its folder."""
-    if path.is_file() and not is_dicom(path):
-        return sha256(path)
+    if path.is_file() and not has_dicom_mark(digest(path).head):
+        return digest(path).sha256
     folder = path if path.is_dir() else path.parent
     total = hashlib.sha256()
     for file in sorted(entry for entry in folder.iterdir() if entry.is_file()):
-        total.update(f"{file.name} {sha256(file)}\n".encode())
+        total.update(f"{file.name} {digest(file).sha256}\n".encode())
     return total.hexdigest()

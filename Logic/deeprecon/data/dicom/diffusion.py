@@ -8,27 +8,23 @@ Diffusion Gradient Orientation (0018,9089), all in patient axes, or in the priva
 
 from __future__ import annotations
 
-import struct
-from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from deeprecon.data.dicom.file import DicomFile, first_item, numbers, text
 from deeprecon.data.dicom.frames import FrameGroups
-from deeprecon.data.dicom.header import first_item
 from deeprecon.data.dicom.mosaic import read_mosaic
-from deeprecon.data.dicom.series import DicomSlice, arrange, open_header, read_pixels, read_slices
+from deeprecon.data.dicom.series import DicomSlice, arrange, read_slices, stack_pixels
 from deeprecon.data.diffusion.gradients import B0_THRESHOLD, GradientTable, gradient_table
 from deeprecon.data.diffusion.scan import DwiScan
 from deeprecon.data.errors import InputError
 
-_B_VALUE, _DIRECTION = "0018|9087", "0018|9089"
-_SIEMENS, _SIEMENS_B_VALUE, _SIEMENS_DIRECTION = "0019|0010", "0019|100c", "0019|100e"
+_SIEMENS, _SIEMENS_B_VALUE, _SIEMENS_DIRECTION = 0x00190010, 0x0019100C, 0x0019100E
 _LEFT_OUT = {"P", "PHASE", "PHASE MAP", "R", "REAL", "I", "IMAGINARY", "ADC", "EADC", "FA", "TRACEW", "TRACE"}
 _AVERAGE = "ISOTROPIC"
 """Words of image types, complex components and directionalities: what is no magnitude that was measured."""
@@ -38,14 +34,14 @@ _CONVERT = "Convert it with dcm2niix, and give the NIfTI file with its .bval and
 
 
 @dataclass(frozen=True, eq=False)
-class _Said:
-    """What a file or frame says of its weighting.
+class _Weighting:
+    """Diffusion weighting that a file or frame states.
 
     Attributes:
-        b: s/mm^2; None where it does not say.
+        b: s/mm^2; None where it is not stated.
         direction: LPS, zero where there is none.
         kinds: words of its image or frame type, its complex component and its directionality.
-        echo: echo time in ms; None where it does not say.
+        echo: echo time in ms; None where it is not stated.
     """
 
     b: float | None
@@ -65,19 +61,23 @@ class _Weighted:
     echo: float | None
 
 
-def read_dwi_dicom(path: Path) -> DwiScan:
+def read_dwi_dicom(path: Path, opened: DicomFile | None = None) -> DwiScan:
     """Read a diffusion series: a folder that holds one, or one file of it.
 
     The images at one place, in the order of their instance numbers and frames, are the volumes. Phases, and what the
     scanner computed (averages over the directions, maps of diffusion), are left out; the scan's notes say so.
+
+    Args:
+        path: of the folder or the file.
+        opened: the content of the file, where it has been opened already.
 
     Raises:
         InputError: not a diffusion series, several echo times, volumes that lack slices or lie apart, slices of one
             volume with different weightings, and what `read_dicom` raises.
     """
     folder = path if path.is_dir() else path.parent
-    slices = read_slices(path)
-    if slices[0].mosaic:
+    slices = read_slices(path, opened)
+    if slices[0].is_mosaic:
         return _from_mosaics(folder, slices)
     every = _weighted(slices)
     if not every:
@@ -88,7 +88,7 @@ def read_dwi_dicom(path: Path) -> DwiScan:
     for number, (members, own) in enumerate(arranged):
         if members[0].rows_columns != first[0].rows_columns or not np.allclose(own, ijk_to_ras, atol=0.02):
             raise InputError(f"Volume {number} in {folder} lies elsewhere than the first one.", _CONVERT)
-    pixels = read_pixels([entry for members, _ in arranged for entry in members])
+    pixels = stack_pixels([entry for members, _ in arranged for entry in members])
     array = np.moveaxis(pixels.reshape(len(volumes), -1, *pixels.shape[1:]), 0, -1)
     table = _table(folder, [volume[0].b for volume in volumes], [volume[0].direction for volume in volumes])
     left_out = len(slices) - len(every)
@@ -127,7 +127,7 @@ def _from_mosaics(folder: Path, slices: Sequence[DicomSlice]) -> DwiScan:
     for mosaic, entry in mosaics:
         if mosaic.tiles != first.tiles or not np.allclose(mosaic.ijk_to_ras, first.ijk_to_ras, atol=1e-3):
             raise InputError(f"{entry.path} lies elsewhere than other mosaics of its series.", _CONVERT)
-    images = read_pixels([entry for _, entry in mosaics])
+    images = stack_pixels([entry for _, entry in mosaics])
     array = np.stack([mosaic.volume(image) for (mosaic, _), image in zip(mosaics, images, strict=True)], axis=-1)
     table = _table(folder, [mosaic.b for mosaic, _ in mosaics], [mosaic.direction for mosaic, _ in mosaics])
     return DwiScan(array, first.ijk_to_ras, table, folder.name)
@@ -140,31 +140,31 @@ def _table(folder: Path, bvals: list[float], directions: list[npt.NDArray[np.flo
 def _weighted(slices: Sequence[DicomSlice]) -> list[_Weighted]:
     """Those of the slices that were measured, and are magnitudes."""
     found = []
-    for path, entries in groupby(slices, key=lambda entry: entry.path):
-        reader = open_header(path)
-        instance = int(next(iter(_numbers(reader, "0020|0013")), 0))
+    for file, entries in groupby(slices, key=lambda entry: entry.file):
+        instance = int(next(iter(numbers(file.dataset, "InstanceNumber")), 0))
         for entry in entries:
-            said = _of_file(reader) if entry.groups is None else _of_frame(entry.groups)
-            if said.kinds & _LEFT_OUT or (_AVERAGE in said.kinds and said.b):
+            weighting = _weighting_of_file(file) if entry.groups is None else _weighting_of_frame(entry.groups)
+            if weighting.kinds & _LEFT_OUT or (_AVERAGE in weighting.kinds and weighting.b):
                 continue
-            if said.b is None:
-                raise InputError(f"{path} does not say its b-value where this program looks for it.", _CONVERT)
-            if said.b > B0_THRESHOLD and not any(said.direction):
-                raise InputError(f"{path} has b = {said.b:g} but does not say its direction.", _CONVERT)
-            found.append(_Weighted(entry, instance, said.b, np.array(said.direction), said.echo))
+            if weighting.b is None:
+                raise InputError(f"{file.path} does not state its b-value where this program looks for it.", _CONVERT)
+            if weighting.b > B0_THRESHOLD and not any(weighting.direction):
+                raise InputError(f"{file.path} has b = {weighting.b:g} but does not state its direction.", _CONVERT)
+            found.append(_Weighted(entry, instance, weighting.b, np.array(weighting.direction), weighting.echo))
     return found
 
 
-def _of_file(reader: Any) -> _Said:
-    b, direction = _numbers(reader, _B_VALUE), _numbers(reader, _DIRECTION)
-    if "SIEMENS" in _text(reader, _SIEMENS):
-        b, direction = b or _numbers(reader, _SIEMENS_B_VALUE), direction or _numbers(reader, _SIEMENS_DIRECTION)
-    words = "\\".join(_text(reader, tag) for tag in ("0008|0008", "0008|9208", "0018|9075"))
-    echo = next(iter(_numbers(reader, "0018|0081")), None)
-    return _Said(next(iter(b), None), direction if len(direction) == 3 else [0.0] * 3, _words(words), echo)
+def _weighting_of_file(file: DicomFile) -> _Weighting:
+    header = file.dataset
+    b, direction = numbers(header, "DiffusionBValue"), numbers(header, "DiffusionGradientOrientation")
+    if "SIEMENS" in text(header, _SIEMENS):
+        b, direction = b or numbers(header, _SIEMENS_B_VALUE), direction or numbers(header, _SIEMENS_DIRECTION)
+    words = "\\".join(text(header, key) for key in ("ImageType", "ComplexImageComponent", "DiffusionDirectionality"))
+    echo = next(iter(numbers(header, "EchoTime")), None)
+    return _Weighting(next(iter(b), None), direction if len(direction) == 3 else [0.0] * 3, _words(words), echo)
 
 
-def _of_frame(groups: FrameGroups) -> _Said:
+def _weighting_of_frame(groups: FrameGroups) -> _Weighting:
     item, kind, echo = (
         groups.item(name) or {} for name in ("MRDiffusionSequence", "MRImageFrameTypeSequence", "MREchoSequence")
     )
@@ -176,28 +176,10 @@ def _of_frame(groups: FrameGroups) -> _Said:
     direction = [float(value) for value in gradient.get("DiffusionGradientOrientation") or (0, 0, 0)]
     words = [*(kind.get("FrameType") or ()), kind.get("ComplexImageComponent") or "", directionality]
     time = echo.get("EffectiveEchoTime")
-    return _Said(
+    return _Weighting(
         None if b is None else float(b), direction, _words("\\".join(words)), None if time is None else float(time)
     )
 
 
-def _words(text: str) -> set[str]:
-    return {word.strip().upper() for word in text.split("\\")}
-
-
-def _text(reader: Any, tag: str) -> str:
-    return str(reader.GetMetaData(tag)).strip(" \0") if reader.HasMetaDataKey(tag) else ""
-
-
-def _numbers(reader: Any, tag: str) -> list[float]:
-    """The numbers of an entry; GDCM gives those of private entries as they stand in the file, in base 64."""
-    text = _text(reader, tag)
-    try:
-        return [float(number) for number in text.split("\\")] if text else []
-    except ValueError:
-        pass
-    try:
-        content = b64decode(text, validate=True)
-        return list(struct.unpack(f"<{len(content) // 8}d", content))
-    except (ValueError, struct.error):
-        return []
+def _words(joined: str) -> set[str]:
+    return {word.strip().upper() for word in joined.split("\\")}

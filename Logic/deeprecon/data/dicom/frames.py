@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from deeprecon.data.dicom.header import CUT_OFF, first_item, read_header
+from deeprecon.data.dicom.file import DicomFile, first_item
+from deeprecon.data.dicom.pixels import Rescale, decode, frame_count
 from deeprecon.data.errors import InputError
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
@@ -30,59 +30,30 @@ class FrameGroups:
         return first_item(self.shared, sequence) if found is None else found
 
 
-def read_frame_groups(path: Path) -> list[FrameGroups]:
+def frame_groups(file: DicomFile) -> list[FrameGroups]:
     """Functional groups of each frame of an enhanced file.
 
     Raises:
-        InputError: the file is damaged, or does not describe each of its frames.
+        InputError: the file does not describe each of its frames.
     """
-    return _frame_groups(path, read_header(path))
+    frames = file.dataset.get("PerFrameFunctionalGroupsSequence")
+    if not frames or len(frames) != frame_count(file):
+        raise InputError(f"{file.path} does not describe each of its frames.", "Export the series again.")
+    shared = first_item(file.dataset, "SharedFunctionalGroupsSequence")
+    return [FrameGroups(own, {} if shared is None else shared) for own in frames]
 
 
-def read_frame_pixels(path: Path) -> npt.NDArray[np.generic]:
-    """Pixels (frame, j, i) of an enhanced file, each frame rescaled as it says itself, else as the file says.
+def read_frames(file: DicomFile) -> npt.NDArray[np.generic]:
+    """Pixels (frame, j, i) of an enhanced file, each frame rescaled by its own slope and intercept, else the file's.
 
     Raises:
         InputError: the file is damaged, or its compression is not supported.
     """
-    import pydicom
-
-    compressed = False
-    try:
-        dataset = pydicom.dcmread(path)
-        compressed = bool(dataset.file_meta.TransferSyntaxUID.is_encapsulated)
-        stored = np.asarray(dataset.pixel_array)
-        scales = np.array([_scale(groups, dataset) for groups in _frame_groups(path, dataset)])
-    except InputError:
-        raise
-    except Exception as error:  # of a damaged file pydicom raises whatever its parser met
-        if compressed:
-            raise InputError(
-                f"{path} is a compressed multi-frame file, which cannot be read here.",
-                "Export it without compression, or convert it with dcm2niix.",
-            ) from error
-        raise InputError(*(words.format(path=path) for words in CUT_OFF)) from error
-    stored = stored.reshape(-1, *stored.shape[-2:])
-    if dataset.PixelRepresentation == 1:  # pydicom before 3 leaves the bits above the sign as they are in the file
-        unused = dataset.BitsAllocated - dataset.BitsStored
-        stored = (stored << unused) >> unused
-    if (scales == (1.0, 0.0)).all():
+    stored = decode(file)
+    items = [groups.item("PixelValueTransformationSequence") for groups in frame_groups(file)]
+    scales = [Rescale.of_dataset(file.dataset if item is None else item) for item in items]
+    if all(scale.is_identity for scale in scales):
         return stored
-    slopes, intercepts = scales.astype(np.float32).T[..., None, None]
+    slopes, intercepts = np.array([(scale.slope, scale.intercept) for scale in scales], np.float32).T[..., None, None]
     rescaled: npt.NDArray[np.float32] = stored.astype(np.float32) * slopes + intercepts
     return rescaled
-
-
-def _frame_groups(path: Path, dataset: Any) -> list[FrameGroups]:
-    frames = dataset.get("PerFrameFunctionalGroupsSequence")
-    if not frames or len(frames) != int(dataset.get("NumberOfFrames") or 1):
-        raise InputError(f"{path} does not describe each of its frames.", "Export the series again.")
-    shared = first_item(dataset, "SharedFunctionalGroupsSequence")
-    return [FrameGroups(own, {} if shared is None else shared) for own in frames]
-
-
-def _scale(groups: FrameGroups, dataset: Any) -> tuple[float, float]:
-    item = groups.item("PixelValueTransformationSequence")
-    said = dataset if item is None else item
-    slope, intercept = said.get("RescaleSlope"), said.get("RescaleIntercept")
-    return 1.0 if slope is None else float(slope), 0.0 if intercept is None else float(intercept)

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deeprecon.data.dicom.header import read_header
 from deeprecon.data.dicom.series import DicomSlice
 from deeprecon.data.errors import InputError
 
@@ -25,7 +24,7 @@ CREATOR = "SIEMENS CSA HEADER"
 
 @dataclass(frozen=True, eq=False)
 class Mosaic:
-    """What one mosaic says of its volume.
+    """The geometry and weighting of the volume in one mosaic.
 
     Attributes:
         tiles: number of slices.
@@ -52,12 +51,12 @@ def read_mosaic(entry: DicomSlice) -> Mosaic:
     """Read the header of a mosaic.
 
     Args:
-        entry: the image as a single slice, whose position and size are those of the whole mosaic.
+        entry: the image as a single slice, whose position and size are those of the mosaic.
 
     Raises:
         InputError: no CSA header, or one without what is needed.
     """
-    header = read_header(entry.path)
+    header = entry.file.dataset
     rows, columns = entry.rows_columns
     try:
         csa = read_csa(bytes(header.private_block(0x0029, CREATOR)[0x10].value))
@@ -69,14 +68,16 @@ def read_mosaic(entry: DicomSlice) -> Mosaic:
             raise ValueError("no mosaic")
     except (KeyError, IndexError, ValueError, TypeError, AttributeError, ZeroDivisionError, struct.error) as error:
         raise InputError(
-            f"{entry.path} is a mosaic that does not say how its slices lie, or how they were weighted.",
+            f"{entry.path} is a mosaic without the position of its slices or their weighting.",
             "Convert the series with dcm2niix, and give the NIfTI file with its .bval and .bvec.",
         ) from error
     axes = np.stack([entry.row * entry.spacing[0], entry.column * entry.spacing[1], normal * step], axis=1)
-    whole = np.array([columns, rows], float)
+    size = np.array([columns, rows], float)
     affine = np.eye(4)
     affine[:3, :3] = axes
-    affine[:3, 3] = entry.position + axes[:, :2] @ (whole - whole / side) / 2  # that of the mosaic is of its corner
+    affine[:3, 3] = (
+        entry.position + axes[:, :2] @ (size - size / side) / 2
+    )  # the position is that of the mosaic's corner
     instance = int(header.get("InstanceNumber") or 0)
     return Mosaic(tiles, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine + 0.0, b, direction, instance)
 

@@ -2,49 +2,53 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from deeprecon.data.dicom.frames import ENHANCED, FrameGroups, read_frame_groups, read_frame_pixels
+from deeprecon.data.dicom.file import DicomFile, open_dicom, text
+from deeprecon.data.dicom.frames import ENHANCED, FrameGroups, frame_groups, read_frames
+from deeprecon.data.dicom.pixels import frame_count, read_pixels
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
 
 Array = npt.NDArray[np.float64]
 
-_STORAGE = b"1.2.840.10008.5.1.4.1.1."
-_PRIVATE = (b"1.3.12.2.1107.5.9.1", b"1.3.46.670589.11.0.0.12.")
-_NOT_IMAGES = (*(_STORAGE + kind for kind in (b"4.2", b"9.", b"11.", b"66", b"88.", b"104.")), *_PRIVATE)
-"""Storage classes that are no images: spectra, waveforms, presentation states, raw data, registrations, fiducials,
-segmentations, reports, documents, and those of Siemens and Philips."""
-
 POSITION_TOLERANCE = 0.01
 """Share of the slice spacing by which a slice may lie off its place along the normal."""
+_PLACE = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DicomSlice:
-    """One slice of a series, without its pixels: a file, or a frame of one."""
+    """One slice of a series: a file, or a frame of one.
 
-    path: Path
-    series: str
-    description: str
-    number: str
-    rows_columns: tuple[int, int]
-    position: Array  # of the first pixel, LPS mm
-    row: Array  # direction of growing column index
+    Attributes:
+        file: with its pixels.
+        position: of the center of the first pixel, LPS mm.
+        row, column: unit vectors of growing column and row index, LPS.
+        spacing: mm between columns (i) and between rows (j).
+        thickness: mm; None where the file does not state it.
+        frame, groups: number and functional groups of a frame of an enhanced file; None for other files.
+    """
+
+    file: DicomFile
+    position: Array
+    row: Array
     column: Array
-    spacing: tuple[float, float]  # between columns (i), between rows (j)
+    spacing: tuple[float, float]
     thickness: float | None
-    frame: int | None = None  # of an enhanced multi-frame file
-    groups: FrameGroups | None = None  # of the frame
-    mosaic: bool = False  # all slices of a volume as tiles of one image
+    frame: int | None = None
+    groups: FrameGroups | None = None
+
+    @property
+    def path(self) -> Path:
+        """Of the file."""
+        return self.file.path
 
     @property
     def name(self) -> str:
@@ -53,60 +57,64 @@ class DicomSlice:
 
     @property
     def normal(self) -> Array:
+        """(3,) unit vector across the slice, LPS."""
         return np.cross(self.row, self.column)
 
+    @property
+    def rows_columns(self) -> tuple[int, int]:
+        """Size of the image."""
+        return int(self.file.dataset.Rows), int(self.file.dataset.Columns)
 
-def is_dicom(path: Path) -> bool:
-    """True for a file with the DICOM mark at byte 128."""
-    return _head(path)[128:132] == b"DICM"
-
-
-def _head(path: Path) -> bytes:
-    with open(path, "rb") as file:
-        return file.read(1024)
-
-
-def _holds_no_image(path: Path) -> bool:
-    """True for reports, presentation states, documents and the like: they lie in many a series' folder."""
-    found = re.search(rb"\x02\x00\x02\x00UI(..)([0-9.]+)", _head(path), re.DOTALL)  # MediaStorageSOPClassUID
-    return found is not None and found.group(2).startswith(_NOT_IMAGES)
+    @property
+    def is_mosaic(self) -> bool:
+        """True for all slices of a volume as tiles of one Siemens image."""
+        siemens = "SIEMENS" in self.file.text(0x00190010) and 0x0019100A in self.file.dataset
+        return siemens or "MOSAIC" in self.file.text("ImageType")
 
 
-def read_dicom(path: Path) -> Volume:
+def read_dicom(path: Path, opened: DicomFile | None = None) -> Volume:
     """Read a DICOM series: a folder that holds one, or one file of it, which takes its series out of its folder.
 
     The place of a slice is ImagePositionPatient projected on the slice normal; SliceThickness becomes
     `slice_thickness` and never the spacing (but of a single slice); the modality rescale is applied.
+
+    Args:
+        path: of the folder or the file.
+        opened: the content of the file, where it has been opened already.
 
     Raises:
         InputError: no DICOM image, several series, several images at one place, missing or unevenly spaced slices,
             mixed orientation, size or thickness, mosaics, multi-frame files other than enhanced CT, MR and PET.
     """
     folder = path if path.is_dir() else path.parent
-    return assemble(folder, read_slices(path))
+    return assemble(folder, read_slices(path, opened))
 
 
-def read_slices(path: Path) -> list[DicomSlice]:
-    """The images of one series, in no particular order.
+def read_slices(path: Path, opened: DicomFile | None = None) -> list[DicomSlice]:
+    """The images of one series, by file name and frame.
+
+    Args:
+        path, opened: see `read_dicom`.
 
     Raises:
         InputError: no DICOM image with a place in the patient, or several series.
     """
     folder = path if path.is_dir() else path.parent
-    files = sorted(
-        file
-        for file in folder.iterdir()
-        if file.is_file() and file.name != "DICOMDIR" and is_dicom(file) and not _holds_no_image(file)
-    )
-    own, given = None, []
+    series, found = None, {}
     if path.is_file():
-        given = _read_headers(path) if path in files else []
-        if not given:
+        file = opened or open_dicom(path)
+        found = {path: _slices(file) if file is not None and file.is_image else []}
+        if file is None or not found[path]:
             raise InputError(
                 f"{path} is not a DICOM image with a place in the patient.", "Give a file of the image series."
             )
-        own = given[0].series
-    slices = [entry for file in files for entry in (given if file == path else _read_headers(file, own))]
+        series = file.series
+    for other in sorted(folder.iterdir()):
+        if other not in found and other.is_file() and other.name != "DICOMDIR":
+            file = open_dicom(other, series)
+            if file is not None and file.is_image and series in (None, file.series):
+                found[other] = _slices(file)
+    slices = [entry for file in sorted(found) for entry in found[file]]
     if not slices:
         raise InputError(
             f"The folder {folder} holds no DICOM image.",
@@ -122,13 +130,13 @@ def assemble(folder: Path, slices: Sequence[DicomSlice]) -> Volume:
     Raises:
         InputError: see `read_dicom`.
     """
-    if slices[0].mosaic:
+    if slices[0].is_mosaic:
         raise InputError(
             f"{slices[0].path} is a Siemens mosaic, which is read as a diffusion scan only.",
             "Convert the series with dcm2niix.",
         )
     slices, ijk_to_ras = arrange(folder, slices)
-    return Volume(read_pixels(slices), ijk_to_ras, folder.name, slices[0].thickness)
+    return Volume(stack_pixels(slices), ijk_to_ras, folder.name, slices[0].thickness)
 
 
 def arrange(folder: Path, slices: Sequence[DicomSlice]) -> tuple[list[DicomSlice], Array]:
@@ -148,121 +156,65 @@ def arrange(folder: Path, slices: Sequence[DicomSlice]) -> tuple[list[DicomSlice
     return ordered, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine + 0.0
 
 
-def read_pixels(slices: Sequence[DicomSlice]) -> npt.NDArray[np.generic]:
-    """Rescaled pixels (slice, j, i); each file is read once.
+def stack_pixels(slices: Sequence[DicomSlice]) -> npt.NDArray[np.generic]:
+    """Rescaled pixels (slice, j, i).
 
     Raises:
         InputError: damaged files, unsupported compression, colors.
     """
-    found: list[npt.NDArray[np.generic]] = [np.empty(0)] * len(slices)
-    files = defaultdict(list)
-    for place, entry in enumerate(slices):
-        files[entry.path].append(place)
-    for path, places in files.items():
-        pixels = _read_file(path) if slices[places[0]].frame is None else read_frame_pixels(path)
-        for place in places:
-            found[place] = pixels[slices[place].frame or 0]
-    return np.stack(found)
-
-
-def _reader(path: Path) -> Any:
-    import SimpleITK as sitk
-
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO("GDCMImageIO")
-    reader.SetFileName(str(path))
-    return reader
-
-
-def open_header(path: Path) -> Any:
-    """A SimpleITK reader that knows the header of a file, private entries too.
-
-    Raises:
-        InputError: the file is damaged.
-    """
-    reader = _reader(path)
-    reader.LoadPrivateTagsOn()
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise InputError(f"{path} is cut off or damaged.", "Copy or export the series again.") from error
-    return reader
-
-
-def _read_headers(path: Path, series: str | None = None) -> list[DicomSlice]:
-    """The slices of one file.
-
-    None of an image without a place in the patient (a screenshot, a curve), or of a series that is not asked for.
-    """
-    reader = open_header(path)
-
-    def text(tag: str) -> str:
-        return str(reader.GetMetaData(tag)).strip(" \0") if reader.HasMetaDataKey(tag) else ""
-
-    def slice_of(
-        position: str,
-        orientation: str,
-        spacing: str,
-        thickness: str,
-        frame: int | None = None,
-        groups: FrameGroups | None = None,
-    ) -> DicomSlice:
-        row, column = _axes(path, _numbers(path, "ImageOrientationPatient", orientation, 6))
-        row_spacing, column_spacing = _numbers(path, "PixelSpacing", spacing, 2)
-        return DicomSlice(
-            path,
-            text("0020|000e"),
-            text("0008|103e"),
-            text("0020|0011"),
-            (reader.GetSize()[1], reader.GetSize()[0]),
-            np.array(_numbers(path, "ImagePositionPatient", position, 3)),
-            row,
-            column,
-            (column_spacing, row_spacing),
-            _numbers(path, "SliceThickness", thickness, 1)[0] if thickness else None,
-            frame,
-            groups,
-            "MOSAIC" in text("0008|0008") or ("SIEMENS" in text("0019|0010") and bool(text("0019|100a"))),
-        )
-
-    if series not in (None, text("0020|000e")):
-        return []
-    if text("0008|0016") in ENHANCED:
-        return [slice_of(*_place(groups), frame, groups) for frame, groups in enumerate(read_frame_groups(path))]
-    if (reader.GetSize()[2] if len(reader.GetSize()) > 2 else 1) > 1:
-        raise InputError(
-            f"{path} is a multi-frame DICOM file of a kind that is not read directly.",
-            "Load it into Slicer and save it as .nrrd, or convert it with dcm2niix.",
-        )
-    if not text("0020|0032") or not text("0020|0037"):
-        return []
-    return [slice_of(text("0020|0032"), text("0020|0037"), text("0028|0030"), text("0018|0050"))]
-
-
-def _place(groups: FrameGroups) -> tuple[str, str, str, str]:
-    """Position, orientation, pixel spacing and thickness of a frame as a header writes them."""
-
-    def text(sequence: str, keyword: str) -> str:
-        item = groups.item(sequence)
-        value = None if item is None else item.get(keyword)
-        return "" if value is None else "\\".join(map(str, np.atleast_1d(value)))
-
-    return (
-        text("PlanePositionSequence", "ImagePositionPatient"),
-        text("PlaneOrientationSequence", "ImageOrientationPatient"),
-        text("PixelMeasuresSequence", "PixelSpacing"),
-        text("PixelMeasuresSequence", "SliceThickness"),
+    frames = {entry.file: read_frames(entry.file) for entry in slices if entry.frame is not None}
+    return np.stack(
+        [read_pixels(entry.file) if entry.frame is None else frames[entry.file][entry.frame] for entry in slices]
     )
 
 
-def _numbers(path: Path, name: str, text: str, count: int) -> list[float]:
+def _slices(file: DicomFile) -> list[DicomSlice]:
+    """The slices of one file; none of an image without a place in the patient (a screenshot, a curve)."""
+    if file.text("SOPClassUID") in ENHANCED:
+        groups = frame_groups(file)
+        return [_slice(file, _place(each), frame, each) for frame, each in enumerate(groups)]
+    if frame_count(file) > 1:
+        raise InputError(
+            f"{file.path} is a multi-frame DICOM file of a kind that is not read directly.",
+            "Load it into Slicer and save it as .nrrd, or convert it with dcm2niix.",
+        )
+    place = [file.text(keyword) for keyword in _PLACE]
+    return [_slice(file, place)] if place[0] and place[1] else []
+
+
+def _slice(
+    file: DicomFile, place: Sequence[str], frame: int | None = None, groups: FrameGroups | None = None
+) -> DicomSlice:
+    """Of the texts of the elements `_PLACE`."""
+    position, orientation, spacing, thickness = place
+    row, column = _axes(file.path, _numbers(file.path, "ImageOrientationPatient", orientation, 6))
+    row_spacing, column_spacing = _numbers(file.path, "PixelSpacing", spacing, 2)
+    return DicomSlice(
+        file,
+        np.array(_numbers(file.path, "ImagePositionPatient", position, 3)),
+        row,
+        column,
+        (column_spacing, row_spacing),
+        _numbers(file.path, "SliceThickness", thickness, 1)[0] if thickness else None,
+        frame,
+        groups,
+    )
+
+
+def _place(groups: FrameGroups) -> list[str]:
+    """The texts of `_PLACE` of a frame."""
+    items = map(groups.item, ("PlanePositionSequence", "PlaneOrientationSequence", *["PixelMeasuresSequence"] * 2))
+    return ["" if item is None else text(item, keyword) for item, keyword in zip(items, _PLACE, strict=True)]
+
+
+def _numbers(path: Path, name: str, written: str, count: int) -> list[float]:
     try:
-        values = [float(number) for number in text.split("\\")]
+        values = [float(number) for number in written.split("\\")]
     except ValueError:
         values = []
     if len(values) != count or not np.isfinite(values).all():
         raise InputError(
-            f"{path}: the DICOM entry {name} reads {text!r}, expected {count} numbers.", "Export the series again."
+            f"{path}: the DICOM entry {name} reads {written!r}, expected {count} numbers.", "Export the series again."
         )
     return values
 
@@ -279,12 +231,13 @@ def _axes(path: Path, orientation: Sequence[float]) -> tuple[Array, Array]:
 def _check_one_series(folder: Path, slices: Sequence[DicomSlice]) -> None:
     series = defaultdict(list)
     for entry in slices:
-        series[entry.series].append(entry)
+        series[entry.file.series].append(entry)
     if len(series) > 1:
         listing = "; ".join(
-            f"{entries[0].number or '?'} {entries[0].description or 'without name'!r}, {len(entries)} images, such as "
-            f"{entries[0].path.name}"
+            f"{first.text('SeriesNumber') or '?'} {first.dataset.get('SeriesDescription') or 'without name'!r}, "
+            f"{len(entries)} images, such as {first.path.name}"
             for entries in series.values()
+            for first in [entries[0].file]
         )
         raise InputError(
             f"The folder {folder} holds {len(series)} DICOM series: {listing}.",
@@ -308,7 +261,7 @@ def _check_alike(folder: Path, slices: Sequence[DicomSlice]) -> None:
         thicknesses = [side.thickness for side in (entry, first) if side.thickness is not None]
         if len(thicknesses) == 1 or np.ptp(thicknesses or [0.0]) > 0.01:
             raise InputError(
-                f"The series in {folder} mixes slice thicknesses: {first.name} says "
+                f"The series in {folder} mixes slice thicknesses: {first.name} states "
                 f"{first.thickness} mm, {entry.name} {entry.thickness} mm.",
                 "Move each into a folder of its own.",
             )
@@ -319,9 +272,7 @@ def _step(folder: Path, slices: Sequence[DicomSlice]) -> Array:
     first = slices[0]
     if len(slices) == 1:
         if not first.thickness:
-            raise InputError(
-                f"{first.path} is a single slice that does not say how thick it is.", "Give the whole series."
-            )
+            raise InputError(f"{first.path} is a single slice whose thickness is not stated.", "Give the whole series.")
         return first.normal * first.thickness
     places = np.array([entry.position @ first.normal for entry in slices])
     gaps = np.diff(places)
@@ -352,20 +303,3 @@ def _step(folder: Path, slices: Sequence[DicomSlice]) -> Array:
             "Resample the series onto a square grid first.",
         )
     return step
-
-
-def _read_file(path: Path) -> npt.NDArray[np.generic]:
-    import SimpleITK as sitk
-
-    try:
-        image = _reader(path).Execute()
-    except RuntimeError as error:
-        raise InputError(
-            f"{path} is cut off or damaged, or its compression is not supported.", "Copy or export the series again."
-        ) from error
-    if image.GetNumberOfComponentsPerPixel() != 1:
-        raise InputError(
-            f"{path} is a color image, expected gray values.", "Give the original series, not screenshots."
-        )
-    array: npt.NDArray[np.generic] = sitk.GetArrayFromImage(image)
-    return array.reshape(1, *array.shape[-2:])

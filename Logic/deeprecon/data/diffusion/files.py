@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.dicom.diffusion import read_dwi_dicom
-from deeprecon.data.dicom.series import is_dicom
+from deeprecon.data.dicom.file import open_dicom
 from deeprecon.data.diffusion.gradients import from_fsl, gradient_table, read_fsl, write_fsl
 from deeprecon.data.diffusion.scan import DwiScan, check_scan
 from deeprecon.data.errors import InputError
@@ -40,12 +40,14 @@ def read_dwi(path: Path, bval: Path | None = None, bvec: Path | None = None) -> 
         raise InputError(f"There is no file {path}.", "Check the path.")
     name = path.name.lower()
     try:
-        if path.is_dir() or (not name.endswith(NIFTI + NRRD) and is_dicom(path)):
+        if path.is_dir():
             scan = read_dwi_dicom(path)
         elif name.endswith(NIFTI):
             scan = _read_nifti(path, *fsl_files(path, bval, bvec))
         elif name.endswith(NRRD):
             scan = _read_nrrd(path)
+        elif (file := open_dicom(path)) is not None:
+            scan = read_dwi_dicom(path, file)
         else:
             raise InputError(f"{path} is of an unknown kind.", f"Give {_FORMATS}.")
     except OSError as error:

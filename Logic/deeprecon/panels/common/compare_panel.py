@@ -42,7 +42,7 @@ class ComparePanel:
         self.ui.fadeSlider.connect("valueChanged(double)", self._onFade)
         self.ui.volumeSlider.connect("valueChanged(double)", self._onVolume)
         self.ui.flickerButton.connect("toggled(bool)", self._onFlicker)
-        self.ui.besideCheckBox.connect("toggled(bool)", lambda _checked: rearrange())
+        self.ui.sideBySideCheckBox.connect("toggled(bool)", lambda _checked: rearrange())
 
     @property
     def fade(self) -> float:
@@ -52,7 +52,7 @@ class ComparePanel:
     @property
     def beside(self) -> bool:
         """Whether the images are to be side by side."""
-        return bool(self.ui.besideCheckBox.checked)
+        return bool(self.ui.sideBySideCheckBox.checked)
 
     @property
     def volume(self) -> int:
@@ -68,7 +68,7 @@ class ComparePanel:
             ui.volumeSlider.maximum = volumes - 1
         ui.volumeLabel.text = self._describe(self.volume)
         ui.volumeLabel.visible = bool(ui.volumeLabel.text)
-        for each in (ui.fadeSlider, ui.flickerButton, ui.besideCheckBox):
+        for each in (ui.fadeSlider, ui.flickerButton, ui.sideBySideCheckBox):
             each.enabled = pair
         if not pair:
             ui.flickerButton.checked = False

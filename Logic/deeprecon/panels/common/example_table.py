@@ -13,7 +13,7 @@ from slicer.i18n import tr as _
 
 from deeprecon.data.errors import InputError
 from deeprecon.resources import resource_path
-from deeprecon.scene.common.training_job import examples_of
+from deeprecon.scene.common.training_job import find_examples
 
 
 class ExampleTable:
@@ -45,7 +45,7 @@ class ExampleTable:
         self.edits: dict[str, Any] = {}
         self._columns, self._needed, self._endings, self._changed = columns, needed, endings, changed
         for name, (label, tip) in columns.items():
-            edit = path_edit(tip, ctk.ctkPathLineEdit.Files, endings)
+            edit = pathEdit(tip, ctk.ctkPathLineEdit.Files, endings)
             self.edits[name] = edit
             self.ui.pathsFrame.layout().addRow(qt.QLabel(f"{label}:"), edit)
         table = self.ui.table
@@ -77,7 +77,7 @@ class ExampleTable:
         missing = [self._columns[name][0] for name in self._needed if paths[name] is None]
         if missing:
             raise InputError(f"{missing[0]}: " + _("no file is chosen."))
-        added = examples_of(paths, self._endings)
+        added = find_examples(paths, self._endings)
         if self.rows and self.rows[0].keys() != added[0].keys():
             raise InputError(_("The other examples have other kinds of files: give the same of each, or remove them."))
         return added
@@ -103,7 +103,7 @@ class ExampleTable:
         self.ui.messageLabel.visible = bool(message)
 
 
-def path_edit(tip: str, kind: int, endings: Sequence[str] = ()) -> Any:
+def pathEdit(tip: str, kind: int, endings: Sequence[str] = ()) -> Any:
     """A field for a path.
 
     Args:

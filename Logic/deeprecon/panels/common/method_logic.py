@@ -1,4 +1,4 @@
-"""What the Logic of all methods has in common: running a job without a panel."""
+"""What the Logic classes of all methods share: running a job without a panel."""
 
 from __future__ import annotations
 
@@ -33,6 +33,28 @@ class MethodLogic(ScriptedLoadableModuleLogic):  # type: ignore[misc]
     def newJobFolder() -> Path:
         """A new folder for a job; it stays for diagnosis and resuming until temporary files are deleted."""
         return Path(tempfile.mkdtemp(prefix="DeepRecon-", dir=slicer.app.temporaryPath))
+
+    def process(
+        self,
+        write: Callable[[Path], Any],
+        load: Callable[[Path], Any],
+        wait: bool = True,
+        onEvent: Callable[[dict[str, Any]], Any] | None = None,
+    ) -> Any:
+        """Write a job, run it, and load its results; without waiting, return the started JobRunner.
+
+        Args:
+            write: writes the job into the given folder.
+            load: loads the results from the job folder.
+            wait, onEvent: as for `run`.
+
+        Raises:
+            InputError, RuntimeError: as `run`.
+        """
+        folder = self.newJobFolder()
+        write(folder)
+        runner = self.run(folder, wait, onEvent)
+        return load(folder) if wait else runner
 
     @staticmethod
     def run(folder: Path, wait: bool = True, onEvent: Callable[[dict[str, Any]], Any] | None = None) -> JobRunner:

@@ -10,7 +10,7 @@ import vtk
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 
-from deeprecon.panels.common.run_panel import OtherRun, RunCallbacks, RunPanel
+from deeprecon.panels.common.run_panel import RunCallbacks, RunPanel, SecondaryRun
 from deeprecon.panels.common.training_panel import TrainingPanel
 from deeprecon.panels.computer.device_panel import DevicePanel
 
@@ -54,7 +54,7 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
         widget.setMRMLScene(slicer.mrmlScene)
         self.logic = self.logicClass()
         self.devicePanel = DevicePanel(self.ui.deviceCollapsibleButton.layout(), self.onChanged)
-        callbacks = RunCallbacks(self.prepare, self.load, self.repeat, self.onChanged, self.otherRun())
+        callbacks = RunCallbacks(self.prepare, self.load, self.repeat, self.onChanged, self.secondaryRun())
         self.runPanel = RunPanel(self.ui.runCollapsibleButton.layout(), callbacks, self.devicePanel, self.title)
         self.runPanel.setScene(slicer.mrmlScene)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
@@ -83,7 +83,7 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
         """Restore inputs and settings of the selected result."""
         raise NotImplementedError
 
-    def otherRun(self) -> OtherRun | None:
+    def secondaryRun(self) -> SecondaryRun | None:
         """A second kind of run, where a module has one."""
         return None
 
@@ -152,9 +152,9 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
             return
         self._updating = True
         try:
-            whyNot = self.update(self._parameterNode)
+            problem = self.update(self._parameterNode)
         finally:
             self._updating = False
-        self.runPanel.setReady(not whyNot, whyNot)
+        self.runPanel.setReady(not problem, problem)
         for panel in self.trainingPanels:
             panel.update()

@@ -8,6 +8,7 @@ from typing import Any
 
 import qt
 import slicer
+from slicer.i18n import tr as _
 
 from deeprecon.data.errors import InputError
 from deeprecon.resources import resource_path
@@ -37,7 +38,7 @@ class ResultPanel:
         self._onShowArray = show
         self._discarded = discarded
         self._choices = choices
-        self.offer(choices)
+        self.setChoices(choices)
         self.ui.showCombo.connect("currentIndexChanged(int)", self._onShow)
         self.ui.showButton.connect("clicked(bool)", self._onShow)
         self.ui.reportButton.connect("clicked(bool)", self._onReport)
@@ -45,7 +46,7 @@ class ResultPanel:
         self.ui.saveTableButton.connect("clicked(bool)", self._onSaveTable)
         self.setResult([], None)
 
-    def setWords(self, label: str, toolTip: str) -> None:
+    def setShowTexts(self, label: str, toolTip: str) -> None:
         """Say what can be chosen to be shown, and what showing it does."""
         self.ui.showComboLabel.text = label
         for widget in (self.ui.showComboLabel, self.ui.showCombo, self.ui.showButton):
@@ -81,7 +82,7 @@ class ResultPanel:
             widget.enabled = bool(nodes)
         ui.reportButton.enabled = report is not None and report.exists()
 
-    def offer(self, names: Iterable[str]) -> None:
+    def setChoices(self, names: Iterable[str]) -> None:
         """Let these arrays be chosen, for not every result has all; the chosen one stays so where it can."""
         combo, shown = self.ui.showCombo, self.ui.showCombo.currentData
         wasBlocked = combo.blockSignals(True)
@@ -116,3 +117,16 @@ class ResultPanel:
             if not slicer.util.exportNode(table, path, {}):
                 raise InputError(f"{path} cannot be written.", "Choose another folder.")
             write_sidecar(path, table)
+
+
+def overwriteProblem(node: Any, results: Mapping[str, Any]) -> str:
+    """Why a chosen output node cannot be written to: it is no result; empty if it is one, or None.
+
+    Args:
+        node: that the user chose for the result.
+        results: of the run that the node belongs to; empty if it is no result.
+    """
+    if node is None or results:
+        return ""
+    text = _("{name} is no result and would be overwritten: choose another one, or create one.")
+    return str(text.format(name=node.GetName()))

@@ -8,7 +8,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,11 @@ import slicer
 from slicer.i18n import tr as _
 
 from deeprecon.data.errors import InputError
+from deeprecon.jobs.job import Job
 from deeprecon.jobs.process import child_environment
 from deeprecon.jobs.runner import JobRunner
-from deeprecon.panels.common.curve_view import CurveView
-from deeprecon.panels.common.run_times import inWords
+from deeprecon.panels.common.plot_views import CurveView
+from deeprecon.panels.common.time_estimates import durationText
 from deeprecon.panels.computer.device_panel import DevicePanel, userCommand
 from deeprecon.panels.computer.diagnostics import diagnosticReport
 from deeprecon.resources import resource_path
@@ -41,20 +42,20 @@ class RunState(enum.Enum):
 
 
 @dataclass(frozen=True)
-class OtherRun:
+class SecondaryRun:
     """A second kind of run on the same inputs, with a button beside Apply.
 
     Attributes:
         text, toolTip: of the button.
         prepare, load: as those of `RunCallbacks`.
-        whyNot: says why it cannot start, empty if it can; None where it can whenever Apply can.
+        problem: says why it cannot start, empty if it can; None where it can whenever Apply can.
     """
 
     text: str
     toolTip: str
     prepare: Callable[[], Path]
     load: Callable[[Path], str]
-    whyNot: Callable[[], str] | None = None
+    problem: Callable[[], str] | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class RunCallbacks:
     load: Callable[[Path], str]
     repeat: Callable[[], None] | None
     changed: Callable[[], None]
-    other: OtherRun | None = None
+    other: SecondaryRun | None = None
     text: str = _("Apply")
 
 
@@ -101,28 +102,31 @@ class RunPanel:
         self.folder: Path | None = None
         self.warnings: list[str] = []
         self.error = ""
+        self._refused: tuple[str, ...] = ()
+        self._accepted: tuple[str, ...] = ()
         self.logLines: deque[str] = deque(maxlen=LOG_LINES)
         self._newLines: list[str] = []
         self.fileNames: dict[str, str] = {}
         self._callbacks = callbacks
-        self._current: RunCallbacks | OtherRun = callbacks
+        self._current: RunCallbacks | SecondaryRun = callbacks
         self._device = devicePanel
         self._ready = False
-        self._whyNot = ""
+        self._problem = ""
         self._started = 0.0
         self._secondsLeft: tuple[float, float] | None = None
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MS)
         self._timer.connect("timeout()", self._onTimer)
         self.ui.applyButton.connect("clicked(bool)", self._onApply)
-        self.ui.otherButton.connect("clicked(bool)", self._onOther)
+        self.ui.secondaryButton.connect("clicked(bool)", self._onSecondary)
         self.ui.finishButton.connect("clicked(bool)", self.finishNow)
+        self.ui.acceptButton.connect("clicked(bool)", self._onAccept)
         self.ui.repeatButton.connect("clicked(bool)", self._onRepeat)
         self.ui.copyReportButton.connect("clicked(bool)", self._onCopyReport)
         slicer.app.connect("aboutToQuit()", self._onQuit)
         self.ui.repeatButton.visible = callbacks.repeat is not None
-        self.ui.otherButton.visible = callbacks.other is not None
-        self.ui.otherButton.text = callbacks.other.text if callbacks.other else ""
+        self.ui.secondaryButton.visible = callbacks.other is not None
+        self.ui.secondaryButton.text = callbacks.other.text if callbacks.other else ""
         self._show()
 
     @property
@@ -144,9 +148,9 @@ class RunPanel:
         """Show curves of this scene; None before the scene closes."""
         self.curves.setScene(scene)
 
-    def setReady(self, ready: bool, whyNot: str = "") -> None:
+    def setReady(self, ready: bool, problem: str = "") -> None:
         """Enable Apply, or say in its tool tip what is missing."""
-        self._ready, self._whyNot = ready, whyNot
+        self._ready, self._problem = ready, problem
         self._show()
 
     def setEstimate(self, text: str) -> None:
@@ -159,11 +163,16 @@ class RunPanel:
         """Start a run: check the computer the first time, write the job folder, start the child process."""
         self.start(self._callbacks)
 
-    def start(self, kind: RunCallbacks | OtherRun) -> None:
-        """Start a run of this kind, also one that has no button here; nothing happens where it cannot start."""
-        if self.busy or self._whyNotStart(kind):
+    def start(self, kind: RunCallbacks | SecondaryRun, accepted: tuple[str, ...] = ()) -> None:
+        """Start a run of this kind, also one that has no button here; nothing happens where it cannot start.
+
+        Args:
+            kind: what is run.
+            accepted: codes of contradictions with which the run goes on, see `deeprecon.data.doubts`.
+        """
+        if self.busy or self._startProblem(kind):
             return
-        self._current = kind
+        self._current, self._accepted, self._refused = kind, accepted, ()
         self.warnings, self.error, self.folder, self.runner = [], "", None, None
         self.logLines.clear()
         self.ui.logText.clear()
@@ -175,10 +184,10 @@ class RunPanel:
         self._setState(RunState.RUNNING)
         self._device.ensureChecked(self._launch)
 
-    def _whyNotStart(self, kind: RunCallbacks | OtherRun) -> str:
-        if isinstance(kind, OtherRun) and kind.whyNot is not None:
-            return kind.whyNot()
-        return "" if self._ready else self._whyNot or _("Not ready.")
+    def _startProblem(self, kind: RunCallbacks | SecondaryRun) -> str:
+        if isinstance(kind, SecondaryRun) and kind.problem is not None:
+            return kind.problem()
+        return "" if self._ready else self._problem or _("Not ready.")
 
     def _launch(self, problem: str) -> None:
         if self.state is RunState.CANCELLING:  # while the computer was being checked
@@ -192,6 +201,8 @@ class RunPanel:
         self.ui.stageLabel.text = _("Preparing the data…")
         try:
             self.folder = self._current.prepare()
+            if self._accepted:
+                replace(Job.load(self.folder), accept=list(self._accepted)).save(self.folder)
             self.runner = JobRunner(self.folder, userCommand(), child_environment(self._device.overlay.folder))
             self.runner.start()
         except InputError as error:
@@ -267,12 +278,13 @@ class RunPanel:
                     _("The result could not be loaded: {error}").format(error=error), _("Copy the report and ask.")
                 )
                 raise
-            took = _("Took {time}.").format(time=inWords(self.seconds))
+            took = _("Took {time}.").format(time=durationText(self.seconds))
             self._finish(f"{text} {took}".strip(), RunState.DONE)
         elif failure is not None and failure.get("kind") == "cancelled":
             self._finish(_("Cancelled. Nothing was changed."), RunState.IDLE)
         elif failure is not None:
-            self._fail(self._inPanelWords(failure["message"]), self._inPanelWords(failure["hint"]))
+            self._refused = tuple(failure["codes"])
+            self._fail(self._withPanelNames(failure["message"]), self._withPanelNames(failure["hint"]))
 
     def _fail(self, message: str, hint: str) -> None:
         self._timer.stop()
@@ -302,13 +314,13 @@ class RunPanel:
             if self.curves.add(event):
                 self.ui.curvesCollapsibleButton.collapsed = False
         elif kind == "warning":
-            self.warnings.append(self._inPanelWords(str(event.get("message") or "")))
+            self.warnings.append(self._withPanelNames(str(event.get("message") or "")))
             self.log(f"Warning: {self.warnings[-1]}")
             self._showWarnings()
         elif kind == "log":
             self.log(str(event.get("text") or ""))
 
-    def _inPanelWords(self, text: str) -> str:
+    def _withPanelNames(self, text: str) -> str:
         """A message of the shared computation with node names for file names and labels for command line options."""
         for file, node in self.fileNames.items():
             text = text.replace(file, node)
@@ -337,17 +349,19 @@ class RunPanel:
         ui.applyButton.text = words.get(self.state, self._callbacks.text)
         ui.applyButton.enabled = self.state is RunState.RUNNING or (self._ready and not self.busy)
         ui.applyButton.toolTip = (
-            _("Stop the run; nothing is changed.") if self.busy else self._whyNot or _("Start the run.")
+            _("Stop the run; nothing is changed.") if self.busy else self._problem or _("Start the run.")
         )
         if other := self._callbacks.other:
-            whyNot = self._whyNotStart(other)
-            ui.otherButton.enabled = not whyNot and not self.busy
-            ui.otherButton.toolTip = whyNot or other.toolTip
+            problem = self._startProblem(other)
+            ui.secondaryButton.enabled = not problem and not self.busy
+            ui.secondaryButton.toolTip = problem or other.toolTip
         ui.runningFrame.visible = self.busy
         ui.estimateLabel.visible = not self.busy
         ui.finishButton.enabled = self.state is RunState.RUNNING
         ui.repeatButton.enabled = not self.busy
         ui.messageLabel.visible = bool(ui.messageLabel.text)
+        ui.acceptButton.visible = self.state is RunState.FAILED and bool(self._refused)
+        ui.acceptButton.enabled = self._ready
         ui.messageLabel.styleSheet = "color: #c62828;" if self.state is RunState.FAILED else ""
         self._showWarnings()
         self._showTime()
@@ -362,7 +376,9 @@ class RunPanel:
             self.ui.timeLabel.text = ""
             return
         seconds, when = self._secondsLeft
-        self.ui.timeLabel.text = _("{time} left").format(time=inWords(max(0.0, seconds - (time.monotonic() - when))))
+        self.ui.timeLabel.text = _("{time} left").format(
+            time=durationText(max(0.0, seconds - (time.monotonic() - when)))
+        )
 
     # -- buttons
 
@@ -372,7 +388,10 @@ class RunPanel:
         else:
             self.apply()
 
-    def _onOther(self) -> None:
+    def _onAccept(self) -> None:
+        self.start(self._current, tuple(sorted({*self._accepted, *self._refused})))
+
+    def _onSecondary(self) -> None:
         if self._callbacks.other is not None:
             self.start(self._callbacks.other)
 

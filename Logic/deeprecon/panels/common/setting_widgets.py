@@ -17,7 +17,7 @@ INTEGERS = 2**31 - 1
 """Largest number of Qt's spin boxes."""
 
 
-def setting_widget(form: Any, field: Field, label: str) -> Any:
+def settingWidget(form: Any, field: Field, label: str) -> Any:
     """Add a row for one setting to a form layout; returns its widget, of a class that Slicer links to such a field.
 
     Raises:
@@ -39,7 +39,7 @@ def setting_widget(form: Any, field: Field, label: str) -> Any:
     return widget
 
 
-def use_values_as_words(widgets: Mapping[str, Any], parameters: type) -> None:
+def showEnumValues(widgets: Mapping[str, Any], parameters: type) -> None:
     """Show the values of enumerations as the command line names them, not their members' names as Slicer does."""
     for field in fields_of(parameters):
         if issubclass(field.type, Enum):

@@ -13,12 +13,12 @@ import slicer
 from slicer.i18n import tr as _
 
 from deeprecon.jobs.parameters import Field, fields_of
-from deeprecon.panels.common.example_table import ExampleTable, path_edit
-from deeprecon.panels.common.run_panel import OtherRun, RunCallbacks, RunPanel
-from deeprecon.panels.common.setting_widgets import setting_widget, use_values_as_words
+from deeprecon.panels.common.example_table import ExampleTable, pathEdit
+from deeprecon.panels.common.run_panel import RunCallbacks, RunPanel, SecondaryRun
+from deeprecon.panels.common.setting_widgets import settingWidget, showEnumValues
 from deeprecon.panels.computer.device_panel import DevicePanel
 from deeprecon.resources import resource_path
-from deeprecon.scene.common.training_job import model_in, why_not_new, why_not_resume, write_training
+from deeprecon.scene.common.training_job import new_training_problem, resume_problem, trained_model, write_training
 from deeprecon.scene.nodes.parameters import to_dataclass
 
 
@@ -86,9 +86,9 @@ class TrainingPanel:
         self._makeInputs()
         form = self.ui.trainingSettingsCollapsibleButton.layout()
         for each in fields_of(training.parameters):
-            self.settings[each.name] = setting_widget(form, each, self._label(each))
-        resume = OtherRun(_("Resume"), _("Go on with the training in the folder, with its own settings."),
-                          self._resume, self._load, self.whyNotResume)  # fmt: skip
+            self.settings[each.name] = settingWidget(form, each, self._label(each))
+        resume = SecondaryRun(_("Resume"), _("Go on with the training in the folder, with its own settings."),
+                          self._resume, self._load, self.resumeProblem)  # fmt: skip
         callbacks = RunCallbacks(self._prepare, self._load, None, self.update, resume, _("Start training"))
         self.runPanel = RunPanel(self.ui.runFrame.layout(), callbacks, devicePanel, training.title)
         self.runPanel.setScene(slicer.mrmlScene)
@@ -104,7 +104,7 @@ class TrainingPanel:
         every = fields_of(training.inputs)
         for each in (each for each in every if not each.many):
             kind = ctk.ctkPathLineEdit.Dirs if each.name in training.folders else ctk.ctkPathLineEdit.Files
-            self.inputs[each.name] = path_edit(each.help, kind)
+            self.inputs[each.name] = pathEdit(each.help, kind)
             self.inputs[each.name].connect("currentPathChanged(QString)", self.update)
             label = self._label(each) if each.required else _("{name} (optional)").format(name=self._label(each))
             form.addRow(qt.QLabel(f"{label}:"), self.inputs[each.name])
@@ -125,7 +125,7 @@ class TrainingPanel:
         if node is not None:
             links = {f"{self.training.pack}.{name}": widget for name, widget in self.settings.items()}
             self._guiTag = node.connectParametersToGui(links)
-            use_values_as_words(self.settings, self.training.parameters)
+            showEnumValues(self.settings, self.training.parameters)
         self.update()
 
     def cleanup(self) -> None:
@@ -150,13 +150,13 @@ class TrainingPanel:
         """After any change: what can be started, resumed and used."""
         if not hasattr(self, "runPanel"):
             return
-        whyNot = self.whyNotStart()
-        self.runPanel.setReady(not whyNot, whyNot)
-        self.ui.useButton.enabled = self.folder is not None and model_in(self.folder) is not None
+        problem = self.startProblem()
+        self.runPanel.setReady(not problem, problem)
+        self.ui.useButton.enabled = self.folder is not None and trained_model(self.folder) is not None
         self.ui.inputsFrame.enabled = not self.runPanel.busy
         self.ui.folderEdit.enabled = not self.runPanel.busy
 
-    def whyNotStart(self) -> str:
+    def startProblem(self) -> str:
         """Why no training can be started, empty if one can."""
         return next((reason for reason in self._missing() if reason), "")
 
@@ -170,13 +170,13 @@ class TrainingPanel:
         if self.examples is not None and self.training.needed and not self.examples.rows:
             yield _("Add examples to train on.")
         yield from (f"{reason}." for reason in to_dataclass(getattr(self._node, self.training.pack)).validate())
-        yield _("Choose a training folder.") if self.folder is None else why_not_new(self.folder)
+        yield _("Choose a training folder.") if self.folder is None else new_training_problem(self.folder)
 
-    def whyNotResume(self) -> str:
+    def resumeProblem(self) -> str:
         """Why the training in the folder cannot go on, empty if it can."""
         none: str = _("Choose a training folder.")
         training = self.training
-        return none if self.folder is None else why_not_resume(self.folder, training.method, training.verb)
+        return none if self.folder is None else resume_problem(self.folder, training.method, training.verb)
 
     # -- what the run panel asks for
 
@@ -196,11 +196,11 @@ class TrainingPanel:
         return self.folder
 
     def _load(self, folder: Path) -> str:
-        model = model_in(folder)
+        model = trained_model(folder)
         text: str = _("The model is in {folder}.").format(folder=model) if model else _("The training left no model.")
         return text
 
     def _onUse(self) -> None:
-        model = None if self.folder is None else model_in(self.folder)
+        model = None if self.folder is None else trained_model(self.folder)
         if model is not None:
             self._use(model)

@@ -14,7 +14,7 @@ import slicer
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.process import child_environment, python_command
 from deeprecon.jobs.runner import ProcessRunner
-from deeprecon.panels.computer.device_words import deviceChoices, deviceProblems, deviceStatus, memoryText
+from deeprecon.panels.computer.device_text import deviceChoices, deviceProblems, deviceStatus, memoryText
 from deeprecon.panels.computer.diagnostics import diagnosticReport
 from deeprecon.panels.computer.installation import Problem, installTorch, problems, torchVersion
 from deeprecon.panels.computer.overlay import Overlay, default_folder
@@ -138,7 +138,7 @@ class DevicePanel:
             runner.start()
         except InputError as error:
             self.error = str(error)
-            self._tellWaiting()
+            self._notifyWaiting()
             return
         self._watch(runner, self._onProbed)
 
@@ -155,9 +155,9 @@ class DevicePanel:
         if runner.exit_code != 0 or self.probe is None:
             last = next((line for line in reversed(lines) if line.strip()), "no answer")
             self.error = f"The check of this computer failed: {last}"
-        self._tellWaiting()
+        self._notifyWaiting()
 
-    def _tellWaiting(self) -> None:
+    def _notifyWaiting(self) -> None:
         self.show()
         waiting, self._waiting = self._waiting, []
         for then in waiting:

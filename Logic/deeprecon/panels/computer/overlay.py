@@ -25,10 +25,10 @@ from deeprecon.resources import resource_path
 LIST_NAME = "SHA256.json"
 """Name of the checksum list in an exported zip."""
 
-SPACE_NEEDED = 400 * 2**20
+REQUIRED_BYTES = 400 * 2**20
 """Bytes that must be free before an installation starts: the packages take about 150 MB, twice while they move."""
 
-LONGEST_NAME = 120
+MAX_NAME_LENGTH = 120
 """Characters of the longest path below the overlay folder, for Windows' limit of 259."""
 
 
@@ -77,13 +77,13 @@ class Overlay:
         while not parent.exists():
             parent = parent.parent
         free = shutil.disk_usage(parent).free
-        if free < SPACE_NEEDED:
+        if free < REQUIRED_BYTES:
             raise InputError(
-                f"Only {free / 2**20:.0f} MB are free in {parent}; the packages need {SPACE_NEEDED / 2**20:.0f} MB.",
+                f"Only {free / 2**20:.0f} MB are free in {parent}; the packages need {REQUIRED_BYTES / 2**20:.0f} MB.",
                 "Free some space, or choose another folder.",
             )
         limit = path_limit or (259 if os.name == "nt" else 4000)
-        length = len(str(self._staging.absolute())) + LONGEST_NAME
+        length = len(str(self._staging.absolute())) + MAX_NAME_LENGTH
         if length > limit:
             raise InputError(
                 f"The folder {self.folder} is too deep: paths would reach {length} characters, allowed are {limit}.",

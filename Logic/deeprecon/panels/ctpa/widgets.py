@@ -23,8 +23,8 @@ from deeprecon.ctpa.parameters import (
 from deeprecon.data.errors import InputError
 from deeprecon.data.radiograph import Radiograph
 from deeprecon.panels.common.training_panel import Training
-from deeprecon.scene.ctpa.result import Verdict
-from deeprecon.scene.ctpa.xray import facts, preview, radiograph_of
+from deeprecon.scene.ctpa.result import Quality
+from deeprecon.scene.ctpa.xray import description, preview, radiograph_of
 from deeprecon.scene.display.pictures import Pixels, write_png
 from deeprecon.training.bundle import Bundle, read_bundle
 
@@ -102,7 +102,7 @@ def readDemonstrator() -> tuple[Bundle | None, str]:
         return None, str(error)
 
 
-def show_pixels(label: Any, pixels: Pixels | None) -> None:
+def showPixels(label: Any, pixels: Pixels | None) -> None:
     """Show a picture in a label, or none."""
     label.visible = pixels is not None
     if pixels is None:
@@ -144,8 +144,8 @@ class XrayPreview:
         if turned != self._turned or node is None:
             self._turned = turned
             radiograph = self._radiograph
-            show_pixels(self._picture, None if radiograph is None else preview(radiograph, parameters))
-            self._text.text = self._problem if radiograph is None else facts(radiograph)
+            showPixels(self._picture, None if radiograph is None else preview(radiograph, parameters))
+            self._text.text = self._problem if radiograph is None else description(radiograph)
             self._text.styleSheet = "color: #c62828;" if self._problem else ""
             self._text.visible = bool(self._text.text)
             for side in self._sides:
@@ -153,7 +153,7 @@ class XrayPreview:
         return self._problem
 
 
-def light_text(verdict: Verdict | None) -> str:
+def qualityHtml(verdict: Quality | None) -> str:
     """A traffic light and its reasons as HTML; empty where there is no result."""
     if verdict is None:
         return ""

@@ -10,18 +10,18 @@ import slicer
 from slicer.i18n import tr as _
 
 from deeprecon.dwmri.parameters import TrainInputs, TrainParameters
-from deeprecon.panels.common.curve_view import ChartView
+from deeprecon.panels.common.plot_views import ChartView
 from deeprecon.panels.common.training_panel import Training
 from deeprecon.scene.dwmri.gradients import (
     BAD,
     FAIR,
     GOOD,
-    Check,
+    CheckResult,
     check_flips,
     check_gradients,
     draw_directions,
 )
-from deeprecon.scene.dwmri.nodes import gradients_of
+from deeprecon.scene.dwmri.scan import gradients_of
 
 LABELS = {
     "methodCombo": {
@@ -79,7 +79,7 @@ class GradientCheck:
         self._label, self._section, self._button = ui.gradientsLabel, ui.directionsCollapsibleButton, ui.flipsButton
         self._node = node
         self._key: tuple[str, int] | None = None
-        self._checks: list[Check] = []
+        self._checks: list[CheckResult] = []
         self.chartView = ChartView(self._section.layout(), DIRECTIONS, height=270)
         self._button.connect("clicked(bool)", self._onFlips)
 
@@ -108,7 +108,7 @@ class GradientCheck:
             self._label.text = table(self._checks)
 
 
-def table(checks: list[Check]) -> str:
+def table(checks: list[CheckResult]) -> str:
     """Checks as an HTML table with a mark for each."""
     rows = "".join(
         f'<tr><td style="color: {_MARKS[check.level][1]};">{_MARKS[check.level][0]}&nbsp;</td>'

@@ -51,11 +51,11 @@ RULES = {
     "otsu": ("automatic (Otsu)", 0.0),
 }
 """Rule of a threshold -> its label and its usual number."""
-NUMBERED = ("nsd", "max")
+RULES_WITH_NUMBER = ("nsd", "max")
 """Rules that need a number."""
 
 
-class SegmentChoice:
+class SegmentSelector:
     """Combo boxes that choose a segment each.
 
     Args:
@@ -83,7 +83,7 @@ class SegmentChoice:
         self._changed({role: combo.currentData or "" for role, combo in self._combos.items()})
 
 
-class ThresholdChoice:
+class ThresholdSelector:
     """The rule and the number of a threshold, which together are a text such as nsd:5.
 
     Args:
@@ -107,7 +107,7 @@ class ThresholdChoice:
         blocked = [(widget, widget.blockSignals(True)) for widget in (self._combo, self._spinBox)]
         if rule in RULES:
             self._combo.currentIndex = list(RULES).index(rule)
-        self._spinBox.visible = rule in NUMBERED
+        self._spinBox.visible = rule in RULES_WITH_NUMBER
         if number.replace(".", "", 1).isdecimal():
             self._spinBox.value = float(number)
         for widget, wasBlocked in blocked:
@@ -116,7 +116,7 @@ class ThresholdChoice:
     def _onRule(self, index: int) -> None:
         """Another rule begins with its usual number."""
         rule = list(RULES)[index]
-        self._changed(f"{rule}:{RULES[rule][1]:g}" if rule in NUMBERED else rule)
+        self._changed(f"{rule}:{RULES[rule][1]:g}" if rule in RULES_WITH_NUMBER else rule)
 
     def _onNumber(self, value: float) -> None:
         self._changed(f"{list(RULES)[self._combo.currentIndex]}:{value:g}")

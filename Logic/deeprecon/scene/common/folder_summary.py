@@ -1,4 +1,4 @@
-"""What a run over a folder gave: the results stay in a folder of the user's, the summary goes into the scene."""
+"""The summary table of a run over a folder of cases; the results themselves stay in the user's folder."""
 
 from __future__ import annotations
 
@@ -8,68 +8,58 @@ from pathlib import Path
 from typing import Any
 
 from deeprecon.data.tables import read_table
-from deeprecon.scene.common.provenance import attach
-from deeprecon.scene.common.results import read_result
+from deeprecon.scene.common.provenance import attach_provenance
+from deeprecon.scene.common.results import RunResult, read_result
 from deeprecon.scene.nodes.tables import node_from_rows
 
 
 @dataclass(frozen=True)
-class Kind:
-    """What a run goes over.
+class CaseKind:
+    """The cases of a run over a folder.
 
     Attributes:
-        figure: name of the result's figure that counts them.
-        words: what they are called.
-        shown: columns of the summary that the panel shows, and their titles.
+        metric: name of the result's metric that counts them.
+        label: their name, in the plural.
+        columns: columns of the summary that the panel shows, and their titles.
     """
 
-    figure: str
-    words: str
-    shown: Mapping[str, str]
+    metric: str
+    label: str
+    columns: Mapping[str, str]
 
 
-XRAYS = Kind(
+XRAYS = CaseKind(
     "xrays",
     "X-rays",
     {"xray": "X-ray", "status": "status", "trust": "trust", "nrmse": "projection error", "message": "message"},
 )
-SCANS = Kind(
+SCANS = CaseKind(
     "scans", "scans", {"scan": "scan", "status": "status", "snr_dwi": "signal over noise", "message": "message"}
 )
 
 
-@dataclass(frozen=True)
-class FolderResult:
-    """What a run over a folder gave.
-
-    Attributes:
-        summary: vtkMRMLTableNode with a row for each of what it went over.
-        sentence: how many were done, and where their results are.
-    """
-
-    summary: Any
-    sentence: str
-
-
-def load_summary(folder: Path, kind: Kind, summary: Any = None) -> FolderResult:
-    """Put the summary of a finished run over a folder into the scene.
+def load_summary(folder: Path, kind: CaseKind, summary: Any = None) -> RunResult:
+    """Load the summary of a finished run over a folder as a table with one row per case.
 
     Args:
         folder: of the results, with result.json and summary.csv.
-        kind: what the run went over.
+        kind: of the cases.
         summary: table node of an earlier run to write into; a new one is made if None.
+
+    Returns:
+        The table in the role "summary", and how many cases were processed.
 
     Raises:
         InputError: no result.
     """
     result = read_result(folder)
     rows = [
-        {title: row.get(name) or None for name, title in kind.shown.items()}
+        {title: row.get(name) or None for name, title in kind.columns.items()}
         for row in read_table(folder / "summary.csv")
     ]
     node = node_from_rows(rows, f"{folder.name} summary", summary)
-    attach(node, result)
-    figures = result["metrics"]
-    failed = f" {figures['failed']} failed: see the table." if figures["failed"] else ""
-    done = f"{figures['done']} of {figures[kind.figure]} {kind.words} are done; see {folder}.{failed}"
-    return FolderResult(node, done)
+    attach_provenance(node, result)
+    metrics = result["metrics"]
+    failed = f" {metrics['failed']} failed: see the table." if metrics["failed"] else ""
+    done = f"{metrics['done']} of {metrics[kind.metric]} {kind.label} are done; see {folder}.{failed}"
+    return RunResult({"summary": node}, done)

@@ -14,7 +14,7 @@ _SHORT = 80
 """Longest value, in characters, that gets an attribute of its own, to be read in the Data module."""
 
 
-def attach(node: Any, result: dict[str, Any]) -> None:
+def attach_provenance(node: Any, result: dict[str, Any]) -> None:
     """Write what result.json says about a run on a node; it is saved with the scene.
 
     The provenance, with the metrics added, goes into the attribute "DeepRecon.Provenance" as JSON; its short entries
@@ -36,7 +36,7 @@ def attach(node: Any, result: dict[str, Any]) -> None:
 
 
 def provenance_of(node: Any) -> dict[str, Any]:
-    """What `attach` wrote.
+    """What `attach_provenance` wrote.
 
     Raises:
         InputError: the node is no result, or its note is damaged.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,17 +20,33 @@ from deeprecon.data.mesh.mesh import Mesh
 from deeprecon.data.segmentation import read_segmentation
 from deeprecon.data.tables import read_table
 from deeprecon.data.volume_io import read_volume
-from deeprecon.scene.common.provenance import attach
+from deeprecon.scene.common.provenance import attach_provenance
 from deeprecon.scene.nodes.models import node_from_mesh
 from deeprecon.scene.nodes.segmentations import node_from_segmentation
 from deeprecon.scene.nodes.tables import node_from_rows, typed_rows
 from deeprecon.scene.nodes.volumes import node_from_volume
 
-MakeNode = Callable[[str, Any], Any]
+NodeFactory = Callable[[str, Any], Any]
 """(name, node to be used again or None) -> node."""
-OwnMakers = Callable[[Mapping[str, Path], Mapping[str, Any]], Mapping[str, MakeNode | None]]
+MethodFactories = Callable[[Mapping[str, Path], Mapping[str, Any]], Mapping[str, NodeFactory | None]]
 """(role -> file, content of result.json) -> what makes a method's own nodes, by role, in place of the usual ones; None
 where a file is not to be loaded."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """The loaded results of a run.
+
+    Attributes:
+        nodes: result nodes by role.
+        sentence: summary for the user.
+        report: HTML page of the run; None for a run that writes none.
+    """
+
+    nodes: Mapping[str, Any]
+    sentence: str
+    report: Path | None = None
+
 
 _FOLDER_ATTRIBUTE = "DeepRecon.Results"
 _ROLE_ATTRIBUTE = "DeepRecon.Role"
@@ -45,7 +62,7 @@ def load_results(
     name: str = "",
     input_node: Any = None,
     reuse: Mapping[str, Any] | None = None,
-    own: OwnMakers | None = None,
+    own: MethodFactories | None = None,
 ) -> dict[str, Any]:
     """Load the outputs of a finished job.
 
@@ -68,12 +85,12 @@ def load_results(
     folder = Path(folder)
     result = read_result(folder)
     files = _checked_files(folder, result)
-    makers: dict[str, MakeNode | None] = dict(own(files, result)) if own else {}
+    makers: dict[str, NodeFactory | None] = dict(own(files, result)) if own else {}
     for role, path in files.items():
         if role not in makers:
             makers[role] = _maker(role, path, result, input_node)
     name = name or _run_name(result)
-    earlier = _earlier_run(reuse or {})
+    earlier = _nodes_of_earlier_runs(reuse or {})
     before = set(slicer.util.getNodesByClass("vtkMRMLStorableNode"))
     nodes: dict[str, Any] = {}
     try:
@@ -82,8 +99,8 @@ def load_results(
                 continue
             nodes[role] = maker(f"{name} {role}", earlier.get(role))
             nodes[role].SetAttribute(_ROLE_ATTRIBUTE, role)
-            attach(nodes[role], result)
-        _file_under(nodes, name, input_node)
+            attach_provenance(nodes[role], result)
+        _move_to_folder(nodes, name, input_node)
     except Exception:
         discard(node for node in slicer.util.getNodesByClass("vtkMRMLStorableNode") if node not in before)
         raise
@@ -149,7 +166,7 @@ def _checked_files(folder: Path, result: dict[str, Any]) -> dict[str, Path]:
     return files
 
 
-def _maker(role: str, path: Path, result: dict[str, Any], input_node: Any) -> MakeNode | None:
+def _maker(role: str, path: Path, result: dict[str, Any], input_node: Any) -> NodeFactory | None:
     """Read a file, and return what puts its content into the scene; None for what does not belong there."""
     ending = path.name.lower()
     if ending.endswith(".seg.nrrd"):
@@ -191,7 +208,7 @@ def _mesh(path: Path, result: dict[str, Any]) -> Mesh:
     return place(file, unit, frame)
 
 
-def run_of(node: Any) -> dict[str, Any]:
+def nodes_of_run(node: Any) -> dict[str, Any]:
     """All results of the run that a result node belongs to, itself included, by role: those in its folder."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     found = {node.GetAttribute(_ROLE_ATTRIBUTE): node} if node.GetAttribute(_ROLE_ATTRIBUTE) else {}
@@ -207,11 +224,11 @@ def run_of(node: Any) -> dict[str, Any]:
     return found
 
 
-def _earlier_run(reuse: Mapping[str, Any]) -> dict[str, Any]:
+def _nodes_of_earlier_runs(reuse: Mapping[str, Any]) -> dict[str, Any]:
     """`reuse` without None, and the other results of the runs that its nodes belong to."""
     found = {role: node for role, node in reuse.items() if node is not None}
     for node in list(found.values()):
-        for role, sibling in run_of(node).items():
+        for role, sibling in nodes_of_run(node).items():
             if sibling not in found.values():
                 found.setdefault(role, sibling)
     return found
@@ -224,7 +241,7 @@ def _run_name(result: dict[str, Any]) -> str:
     return " ".join(str(part) for part in parts if part)
 
 
-def _file_under(nodes: Mapping[str, Any], name: str, input_node: Any) -> None:
+def _move_to_folder(nodes: Mapping[str, Any], name: str, input_node: Any) -> None:
     """Put the nodes into one folder: the one they are in already, else a new one under the input's study."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     scene_item = hierarchy.GetSceneItemID()

@@ -31,12 +31,12 @@ def write_training(
     """
     if reasons := parameters.validate():
         raise InputError(f"{reasons[0]}.")
-    if reason := why_not_new(folder):
+    if reason := new_training_problem(folder):
         raise InputError(reason)
     Job(method, verb, _absolute(to_json(inputs)), to_json(parameters), device=device, seed=seed).save(folder)
 
 
-def why_not_new(folder: Path) -> str:
+def new_training_problem(folder: Path) -> str:
     """Why a new training cannot be put into a folder; empty if it can."""
     if folder.exists() and not folder.is_dir():
         return f"{folder} is a file: choose a folder."
@@ -45,7 +45,7 @@ def why_not_new(folder: Path) -> str:
     return ""
 
 
-def why_not_resume(folder: Path, method: str, verb: str) -> str:
+def resume_problem(folder: Path, method: str, verb: str) -> str:
     """Why the training in a folder cannot go on; empty if it can."""
     try:
         job = Job.load(folder)
@@ -55,11 +55,13 @@ def why_not_resume(folder: Path, method: str, verb: str) -> str:
         return f"This folder holds a job of {job.method} {job.verb}."
     checkpoint = folder / _CHECKPOINT
     if not (checkpoint.is_dir() and any(checkpoint.iterdir())):
-        return "The training in this folder is finished." if model_in(folder) else "It has not begun: start it anew."
+        return (
+            "The training in this folder is finished." if trained_model(folder) else "It has not begun: start it anew."
+        )
     return ""
 
 
-def model_in(folder: Path) -> Path | None:
+def trained_model(folder: Path) -> Path | None:
     """The model bundle that a training left in its folder, None where there is none yet."""
     try:
         entry = read_result(folder)["outputs"].get("bundle")
@@ -69,7 +71,7 @@ def model_in(folder: Path) -> Path | None:
     return bundle if bundle is not None and bundle.is_dir() else None
 
 
-def examples_of(paths: Mapping[str, Path | None], endings: Sequence[str]) -> list[dict[str, Path]]:
+def find_examples(paths: Mapping[str, Path | None], endings: Sequence[str]) -> list[dict[str, Path]]:
     """One example, or, where the paths are folders of files, one for each file name that they have in common.
 
     Args:

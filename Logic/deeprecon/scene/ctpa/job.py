@@ -9,18 +9,16 @@ from typing import Any
 import numpy as np
 
 from deeprecon.ctpa.parameters import ExportParameters, SynthesizeParameters, XrayView
-from deeprecon.data.errors import InputError
 from deeprecon.data.files import sha256, write_json
 from deeprecon.data.radiograph import Radiograph
 from deeprecon.jobs.job import Job, bundle_input
 from deeprecon.jobs.parameters import to_json
+from deeprecon.scene.common.job import OUTPUT, check_settings, write_cases_job
 from deeprecon.scene.common.provenance import provenance_of
 from deeprecon.scene.ctpa.xray import radiograph_of, write_xray
 from deeprecon.scene.nodes.nifti import write_image
 from deeprecon.scene.nodes.volumes import volume_from_node
 
-OUTPUT = "output"
-"""Folder of the results below the job folder."""
 RESULT = "result"
 """Folder of a result that is to be exported, below the job folder's inputs."""
 
@@ -60,9 +58,7 @@ def write_job(
     Raises:
         InputError: something is missing, the settings contradict themselves, or the node is no X-ray.
     """
-    reasons = [reason for reason in (nodes.missing(), *parameters.validate()) if reason]
-    if reasons:
-        raise InputError(reasons[0])
+    check_settings(parameters, nodes.missing())
     radiograph_of(nodes.xray)  # what cannot be used is refused before anything is written
     (folder / "inputs").mkdir(parents=True, exist_ok=True)
     name, unsaid = write_xray(nodes.xray, folder / "inputs")
@@ -82,25 +78,8 @@ def write_folder_job(
     device: str = "auto",
     seed: int = 0,
 ) -> None:
-    """Write the job that makes a CT of every X-ray in a folder.
-
-    Args:
-        folder: of the job.
-        xrays: folder of the X-rays.
-        target: gets a folder for each, and summary.csv.
-        bundle: as in `CtpaNodes`.
-        parameters, device, seed: as in `write_job`.
-
-    Raises:
-        InputError: no such folder, or settings that contradict themselves.
-    """
-    if reasons := parameters.validate():
-        raise InputError(reasons[0])
-    if not xrays.is_dir():
-        raise InputError(f"There is no folder {xrays}.", "Choose the folder of the X-rays.")
-    inputs = {"xray": str(xrays.resolve()), **bundle_input(bundle)}
-    output = str(target.resolve())
-    Job("ctpa", "synthesize", inputs, to_json(parameters), output=output, device=device, seed=seed).save(folder)
+    """Write the job that makes a CT of every X-ray in the folder `xrays`; arguments and errors: `write_cases_job`."""
+    write_cases_job(folder, ("ctpa", "synthesize"), ("xray", xrays), target, bundle, parameters, device, seed)
 
 
 def write_export_job(folder: Path, ct: Any, target: Path, parameters: ExportParameters) -> None:
@@ -115,8 +94,7 @@ def write_export_job(folder: Path, ct: Any, target: Path, parameters: ExportPara
     Raises:
         InputError: no folder is chosen, the settings contradict themselves, or the node is no result.
     """
-    if reasons := parameters.validate():
-        raise InputError(reasons[0])
+    check_settings(parameters)
     provenance = provenance_of(ct)
     result = folder / "inputs" / RESULT
     result.mkdir(parents=True, exist_ok=True)

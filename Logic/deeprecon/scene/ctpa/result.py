@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,25 +13,21 @@ import numpy as np
 
 from deeprecon.ctpa.measure.anatomy import ORGAN_LIMITS
 from deeprecon.ctpa.measure.quality import SEAM_LIMITS
-from deeprecon.ctpa.parameters import SynthesizeParameters
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
-from deeprecon.jobs.parameters import from_json
+from deeprecon.scene.common.job import OUTPUT
 from deeprecon.scene.common.provenance import provenance_of
-from deeprecon.scene.common.results import MakeNode, load_results, read_result
-from deeprecon.scene.ctpa.job import OUTPUT, CtpaNodes
-from deeprecon.scene.ctpa.mark import mark_synthetic
+from deeprecon.scene.common.results import NodeFactory, RunResult, load_results, read_result
+from deeprecon.scene.ctpa.inputs import store_inputs
+from deeprecon.scene.ctpa.job import CtpaNodes
+from deeprecon.scene.ctpa.synthetic_label import set_synthetic
 from deeprecon.scene.nodes.nifti import read_image
-from deeprecon.scene.nodes.parameters import from_dataclass
 from deeprecon.scene.nodes.tables import node_from_rows
 from deeprecon.scene.nodes.volumes import node_from_volume
 
-XRAY = "DeepRecon.Xray"
-"""Role of the node reference from a synthetic CT to its X-ray."""
-CHOICES = "DeepRecon.CtpaChoices"
 SYNTHETIC = "(SYNTHETIC)"
 """End of the name of every node that shows what a model made up."""
-MOST_SAMPLES = 2 * 10**9
+MAX_SAMPLE_BYTES = 2 * 10**9
 """Bytes of samples that are loaded into the scene; where they are more, they stay in the job folder."""
 
 _SAMPLE = re.compile(r"sample_(\d+)")
@@ -65,23 +60,7 @@ FIGURES: dict[str, tuple[str, str, int, tuple[float, float] | None]] = {
 
 
 @dataclass(frozen=True)
-class CtpaResult:
-    """What a run gave.
-
-    Attributes:
-        nodes: by role: volumes "ct", "sample_NN" (from two samples on), "spread" (likewise), and the coronal slices
-            "xray", "projected", "difference"; the table "figures".
-        sentence: how large the volume is, and how far to trust it.
-        report: page with pictures.
-    """
-
-    nodes: Mapping[str, Any]
-    sentence: str
-    report: Path
-
-
-@dataclass(frozen=True)
-class Verdict:
+class Quality:
     """How far a synthetic CT can be trusted.
 
     Attributes:
@@ -93,7 +72,7 @@ class Verdict:
     reasons: tuple[str, ...]
 
 
-def load_outputs(folder: Path, nodes: CtpaNodes, reuse: Mapping[str, Any] | None = None) -> CtpaResult:
+def load_outputs(folder: Path, nodes: CtpaNodes, reuse: Mapping[str, Any] | None = None) -> RunResult:
     """Load what a finished job folder holds: all of it or nothing.
 
     Args:
@@ -105,13 +84,13 @@ def load_outputs(folder: Path, nodes: CtpaNodes, reuse: Mapping[str, Any] | None
         InputError: no result, or one that is damaged.
     """
     made = load_folder(folder / OUTPUT, nodes.xray, reuse)
-    remember(made["ct"], nodes)
+    store_inputs(made["ct"], nodes)
     metrics = read_result(folder / OUTPUT).get("metrics", {})
     left = [] if "sample_01" in made else sorted((folder / OUTPUT).glob("sample_*.nii.gz"))
-    sentence = sentence_of(metrics)
+    sentence = summary_sentence(metrics)
     if len(left) > 1:
         sentence += f" The {len(left)} samples are too large to be loaded all; they are in {folder / OUTPUT}."
-    return CtpaResult(made, sentence, folder / OUTPUT / "report.html")
+    return RunResult(made, sentence, folder / OUTPUT / "report.html")
 
 
 def load_folder(folder: Path, xray: Any = None, reuse: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -127,19 +106,19 @@ def load_folder(folder: Path, xray: Any = None, reuse: Mapping[str, Any] | None 
     """
     base = xray.GetName() if xray is not None else "X-ray"
 
-    def own(files: Mapping[str, Path], result: Mapping[str, Any]) -> dict[str, MakeNode | None]:
+    def own(files: Mapping[str, Path], result: Mapping[str, Any]) -> dict[str, NodeFactory | None]:
         if "ct" not in files:
             raise InputError(f"{folder} holds no synthetic CT.", "Choose the output of ctpa synthesize.")
         mean = Volume(*read_image(files["ct"]), "ct")
         samples = [role for role in files if _SAMPLE.fullmatch(role)]
-        left_out = samples if len(samples) == 1 or len(samples) * mean.array.nbytes > MOST_SAMPLES else []
-        makers: dict[str, MakeNode | None] = dict.fromkeys(left_out)
+        left_out = samples if len(samples) == 1 or len(samples) * mean.array.nbytes > MAX_SAMPLE_BYTES else []
+        makers: dict[str, NodeFactory | None] = dict.fromkeys(left_out)
         for role, path in files.items():
             if path.name.endswith(".nii.gz") and role not in left_out:
                 volume = mean if role == "ct" else Volume(*read_image(path), role)
                 makers[role] = partial(_volume_node, volume, _title(base, role), role not in _OWN)
         metrics = result.get("metrics", {})
-        makers["figures"] = partial(_table_node, figure_rows(metrics), _title(base, "figures"))
+        makers["figures"] = partial(_table_node, metric_rows(metrics), _title(base, "figures"))
         return makers
 
     return load_results(folder, f"{base} CT {SYNTHETIC}", xray, reuse, own)
@@ -154,7 +133,7 @@ def _title(base: str, role: str) -> str:
 def _volume_node(volume: Volume, title: str, synthetic: bool, _name: str, node: Any) -> Any:
     node = node_from_volume(volume, title, node)
     if synthetic:
-        mark_synthetic(node)
+        set_synthetic(node)
     return node
 
 
@@ -162,7 +141,7 @@ def _table_node(rows: list[dict[str, Any]], title: str, _name: str, node: Any) -
     return node_from_rows(rows, title, node)
 
 
-def figure_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+def metric_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The figures of a run in words, each with its unit and what is expected."""
     rows = []
     for name, (words, unit, digits, limits) in FIGURES.items():
@@ -179,16 +158,16 @@ def figure_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def verdict_of(result_node: Any) -> Verdict:
+def quality_of(result_node: Any) -> Quality:
     """The traffic light of a synthetic CT.
 
     Raises:
         InputError: the node is no result.
     """
-    return _verdict(provenance_of(result_node).get("metrics", {}))
+    return _quality(provenance_of(result_node).get("metrics", {}))
 
 
-def projection_words(result_node: Any) -> str:
+def projection_text(result_node: Any) -> str:
     """How well the projection of a synthetic CT fits its X-ray, in figures.
 
     Raises:
@@ -204,53 +183,12 @@ def projection_words(result_node: Any) -> str:
     return ", ".join(parts)
 
 
-def _verdict(metrics: Mapping[str, Any]) -> Verdict:
+def _quality(metrics: Mapping[str, Any]) -> Quality:
     reasons = metrics.get("trust_reasons", ())
-    return Verdict(str(metrics.get("trust", "red")), (reasons,) if isinstance(reasons, str) else tuple(reasons))
+    return Quality(str(metrics.get("trust", "red")), (reasons,) if isinstance(reasons, str) else tuple(reasons))
 
 
-def sentence_of(metrics: Mapping[str, Any]) -> str:
+def summary_sentence(metrics: Mapping[str, Any]) -> str:
     """What a run gave, in a sentence or two."""
-    light = _verdict(metrics).light
+    light = _quality(metrics).light
     return f"Done: a synthetic CT of {metrics.get('voxels', '?')} voxels. How far to trust it: {light}, see Results."
-
-
-def remember(ct: Any, nodes: CtpaNodes) -> None:
-    """Note on a synthetic CT what it was made from, so that it can be repeated also from a saved scene."""
-    ct.SetNodeReferenceID(XRAY, None if nodes.xray is None else nodes.xray.GetID())
-    ct.SetAttribute(CHOICES, json.dumps({"bundle": None if nodes.bundle is None else str(nodes.bundle)}))
-
-
-def recall(ct: Any) -> CtpaNodes:
-    """What a synthetic CT was made from; an X-ray that was removed from the scene is None.
-
-    Raises:
-        InputError: the node is no result of a synthesis.
-    """
-    text = ct.GetAttribute(CHOICES)
-    if not text:
-        raise InputError(f"{ct.GetName()} is not a result of CTPA Synthesis.", "Choose one under Results.")
-    bundle = json.loads(text)["bundle"]
-    return CtpaNodes(ct.GetNodeReference(XRAY), None if bundle is None else Path(bundle))
-
-
-def is_result(node: Any) -> bool:
-    """Whether a node is the CT of a synthesis."""
-    return bool(node.GetAttribute(CHOICES))
-
-
-def restore(node: Any, ct: Any) -> None:
-    """Set a parameter node to what a synthetic CT was made from and with.
-
-    Raises:
-        InputError: there is no result, or its X-ray is not in the scene any more; nothing is changed then.
-    """
-    if ct is None:
-        raise InputError("No result is selected.", "Choose one under Results.")
-    nodes, provenance = recall(ct), provenance_of(ct)
-    if nodes.xray is None:
-        raise InputError("The X-ray of this result is not in the scene any more.", "Load and choose it again.")
-    node.xray = nodes.xray
-    node.useModel, node.modelFolder = nodes.bundle is not None, str(nodes.bundle or "")
-    node.seed = provenance.get("seed", 0)
-    from_dataclass(node.settings, from_json(SynthesizeParameters, provenance["parameters"]))

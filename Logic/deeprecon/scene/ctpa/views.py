@@ -9,45 +9,45 @@ import slicer
 import slicer.util
 from vtk.util import numpy_support
 
-from deeprecon.scene.common.results import run_of
+from deeprecon.scene.common.results import nodes_of_run
+from deeprecon.scene.display.colors import color_table, show_legend
 from deeprecon.scene.display.pictures import Pixels, beside, colored, gray
 from deeprecon.scene.display.views import layout_manager
-from deeprecon.scene.nodes.models import color_node, show_legend
 
 WINDOWS = {"ctpa": (700.0, 100.0), "lung": (1500.0, -600.0), "mediastinum": (350.0, 50.0), "pe": (1000.0, 400.0)}
 """Width and level in HU; "pe" is that in which emboli are read."""
 PRESETS = ("CT-Chest-Contrast-Enhanced", "CT-Pulmonary-Arteries")
 """Volume rendering presets of Slicer."""
-MOST_SAMPLES = 16
-PICTURES = {
+MAX_SAMPLES = 16
+IMAGES = {
     "ct": "Mean of the samples",
-    **{f"sample_{number:02d}": f"Sample {number}" for number in range(1, MOST_SAMPLES + 1)},
+    **{f"sample_{number:02d}": f"Sample {number}" for number in range(1, MAX_SAMPLES + 1)},
     "spread": "Spread of the samples upon their mean",
 }
 """What the slice views can show, and its words."""
 _GRAY = "vtkMRMLColorTableNodeGrey"
-_LEAST_SPREAD = 20.0
+_MIN_SPREAD = 20.0
 """HU of spread below which the mean is seen undisturbed."""
 _OPACITY = 0.55
 _WIDTH = 128
 """Most pixels across of each picture of the projection check."""
 
 
-def offered(ct: Any) -> list[str]:
+def available_images(ct: Any) -> list[str]:
     """Names of the pictures that a result has the volumes for."""
-    roles = run_of(ct)
-    return [name for name in PICTURES if name in roles]
+    roles = nodes_of_run(ct)
+    return [name for name in IMAGES if name in roles]
 
 
-def show_picture(ct: Any, name: str, window: str = "ctpa") -> None:
+def show_image(ct: Any, name: str, window: str = "ctpa") -> None:
     """Set up windows and slice views.
 
     Args:
         ct: volume node that a synthesis gave.
-        name: one of `PICTURES`.
+        name: one of `IMAGES`.
         window: one of `WINDOWS`.
     """
-    nodes = run_of(ct)
+    nodes = nodes_of_run(ct)
     set_window(ct, window)
     spread = nodes.get("spread")
     if spread is not None:
@@ -59,7 +59,7 @@ def show_picture(ct: Any, name: str, window: str = "ctpa") -> None:
             foreground=spread if name == "spread" else None,
             foregroundOpacity=_OPACITY if name == "spread" else 0.0,
             label=None,
-            fit=_changes_place(background),
+            fit=_needs_fit(background),
         )
     if spread is not None:  # a legend is drawn only where its volume is shown by then
         _show_legend(spread, on=name == "spread")
@@ -68,7 +68,7 @@ def show_picture(ct: Any, name: str, window: str = "ctpa") -> None:
 def set_window(ct: Any, name: str) -> None:
     """Set the window of the mean and of all samples, so that what differs is the image."""
     width, level = WINDOWS[name]
-    for role, node in run_of(ct).items():
+    for role, node in nodes_of_run(ct).items():
         display = node.GetDisplayNode() if _is_ct(role) else None
         if display is not None:
             with slicer.util.NodeModify(display):
@@ -115,9 +115,9 @@ def render(ct: Any, preset: str) -> None:
         manager.resetThreeDViews()
 
 
-def check_picture(ct: Any) -> Pixels | None:
+def projection_check_image(ct: Any) -> Pixels | None:
     """X-ray, projected CT and their difference beside each other; None where the run has none of them any more."""
-    nodes = run_of(ct)
+    nodes = nodes_of_run(ct)
     if not {"xray", "projected", "difference"} <= set(nodes):
         return None
     xray, projected, difference = (_upright(nodes[role]) for role in ("xray", "projected", "difference"))
@@ -126,10 +126,10 @@ def check_picture(ct: Any) -> Pixels | None:
     return beside([gray(xray, low, high), gray(projected, low, high), colored(difference, -limit, limit, "residual")])
 
 
-def _changes_place(background: Any) -> bool:
+def _needs_fit(background: Any) -> bool:
     """Whether the slice views have to be fitted: going through the samples of a run, the place stays."""
     shown = {each.GetBackgroundVolumeID() for each in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")}
-    return shown.isdisjoint({node.GetID() for role, node in run_of(background).items() if _is_ct(role)})
+    return shown.isdisjoint({node.GetID() for role, node in nodes_of_run(background).items() if _is_ct(role)})
 
 
 def _is_ct(role: str) -> bool:
@@ -142,8 +142,8 @@ def _color_spread(spread: Any) -> None:
     with slicer.util.NodeModify(display):
         display.SetAutoWindowLevel(False)
         display.SetWindowLevel(top, top / 2)
-        display.SetAndObserveColorNodeID(color_node("spread").GetID())
-        display.SetThreshold(_LEAST_SPREAD, 65535)
+        display.SetAndObserveColorNodeID(color_table("spread").GetID())
+        display.SetThreshold(_MIN_SPREAD, 65535)
         display.SetApplyThreshold(True)
 
 

@@ -19,7 +19,7 @@ import slicer.util
 
 from deeprecon.ctpa.observe.film import oriented
 from deeprecon.ctpa.parameters import SynthesizeParameters
-from deeprecon.data.dicom.series import is_dicom
+from deeprecon.data.dicom.file import is_dicom
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import atomic_path
 from deeprecon.data.radiograph import PICTURES, Radiograph, radiograph_from_volume, read_radiograph
@@ -72,7 +72,7 @@ def radiograph_of(node: Any) -> Radiograph:
         raise InputError(
             f"{node.GetName()} is a volume of {size} voxels, not an X-ray.", "Choose a single frontal image."
         )
-    source = source_of(node)
+    source = source_file(node)
     if source is not None:
         return read_radiograph(source)
     origin = _origin(node)
@@ -84,7 +84,7 @@ def radiograph_of(node: Any) -> Radiograph:
     return Radiograph(found.image, spacing, *said)
 
 
-def source_of(node: Any) -> Path | None:
+def source_file(node: Any) -> Path | None:
     """The file that an X-ray node shows, None where there is none any more, or where the node was changed since."""
     origin = _origin(node)
     if origin is not None:
@@ -93,7 +93,7 @@ def source_of(node: Any) -> Path | None:
         storage = node.GetStorageNode()
         found = storage.GetFileName() if storage is not None and not node.GetModifiedSinceRead() else None
     path = Path(found) if found else None
-    return path if path is not None and path.is_file() and _ending(path) else None
+    return path if path is not None and path.is_file() and (_ending(path) or is_dicom(path)) else None
 
 
 def write_xray(node: Any, folder: Path) -> tuple[str, Radiograph | None]:
@@ -106,9 +106,9 @@ def write_xray(node: Any, folder: Path) -> tuple[str, Radiograph | None]:
     Raises:
         InputError: as `radiograph_of`.
     """
-    source = source_of(node)
+    source = source_file(node)
     if source is not None:
-        name = f"xray{_ending(source)}"
+        name = f"xray{_ending(source) or '.dcm'}"
         shutil.copyfile(source, folder / name)
         return name, None
     radiograph = radiograph_of(node)
@@ -119,7 +119,7 @@ def write_xray(node: Any, folder: Path) -> tuple[str, Radiograph | None]:
     return "xray.nrrd", radiograph
 
 
-def facts(radiograph: Radiograph) -> str:
+def description(radiograph: Radiograph) -> str:
     """An X-ray in words: pixels, their size, the view."""
     rows, columns = radiograph.image.shape
     size = "whose size is not stated"
@@ -175,10 +175,8 @@ def _dicom_file(node: Any) -> str | None:
 
 
 def _ending(path: Path) -> str:
-    """How a copy of an X-ray's file has to end; empty for a file that is not whole by itself."""
-    name = path.name.lower()
-    ending = next((each for each in (*PICTURES, *_VOLUMES) if name.endswith(each)), "")
-    return ending or (".dcm" if is_dicom(path) else "")
+    """The ending of a picture or of a volume file that needs no second file; empty for other files."""
+    return next((each for each in (*PICTURES, *_VOLUMES) if path.name.lower().endswith(each)), "")
 
 
 def _write_picture(path: Path, image: npt.NDArray[np.float32]) -> None:

@@ -13,7 +13,7 @@ import slicer.util
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
-from deeprecon.scene.display.plots import COLORS, own_node
+from deeprecon.scene.display.plots import COLORS, find_or_add_node
 
 Ends = tuple[float, float]
 
@@ -47,8 +47,8 @@ def draw_chart(
         x_title, y_title: of the axes.
         ends: of the x-axis and of the y-axis; those of the data where left out.
     """
-    chart = own_node("vtkMRMLPlotChartNode", title)
-    table = own_node("vtkMRMLTableNode", f"{title} table")
+    chart = find_or_add_node("vtkMRMLPlotChartNode", title)
+    table = find_or_add_node("vtkMRMLTableNode", f"{title} table")
     series = [chart.GetNthPlotSeriesNode(index) for index in range(chart.GetNumberOfPlotSeriesNodes())]
     if [node.GetName() for node in series] != [curve.name for curve in curves]:
         for node in series:

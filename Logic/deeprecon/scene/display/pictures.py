@@ -10,7 +10,7 @@ import numpy.typing as npt
 import vtk
 from vtk.util import numpy_support
 
-from deeprecon.scene.nodes.models import RAMPS
+from deeprecon.scene.display.colors import RAMPS
 
 Pixels = npt.NDArray[np.uint8]
 

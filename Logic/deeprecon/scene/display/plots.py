@@ -11,9 +11,9 @@ import slicer.util
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
-_ENOUGH = 12
+_MIN_POINTS = 12
 """Points from which on the y-axis leaves out what lies far from the others."""
-_REACH = 3.0
+_MAX_REACH = 3.0
 """How far from the middle half of the values the y-axis goes, in heights of that half."""
 _ATTRIBUTE = "DeepRecon.CurvePlot"
 
@@ -43,8 +43,8 @@ class CurvePlot:
         self._series: dict[str, Any] = {}
         self._counts: dict[str, int] = {}
         self._x_title = x_title
-        self.chart = own_node("vtkMRMLPlotChartNode", title)
-        self.table = own_node("vtkMRMLTableNode", f"{title} table")
+        self.chart = find_or_add_node("vtkMRMLPlotChartNode", title)
+        self.table = find_or_add_node("vtkMRMLTableNode", f"{title} table")
         for index in reversed(range(self.chart.GetNumberOfPlotSeriesNodes())):
             slicer.mrmlScene.RemoveNode(self.chart.GetNthPlotSeriesNode(index))
         self.chart.RemoveAllPlotSeriesNodeIDs()
@@ -69,11 +69,11 @@ class CurvePlot:
         table = self.table.GetTable()
         drawn = [vtk_to_numpy(table.GetColumnByName(name))[:count] for name, count in self._counts.items()]
         values = np.concatenate(drawn) if drawn else np.zeros(0)
-        if len(values) < _ENOUGH:
+        if len(values) < _MIN_POINTS:
             self.chart.SetYAxisRangeAuto(True)
             return
         quarter, three = np.percentile(values, (25, 75))
-        reach = _REACH * (three - quarter)
+        reach = _MAX_REACH * (three - quarter)
         low, high = max(values.min(), quarter - reach), min(values.max(), three + reach)
         margin = 0.05 * (high - low) or 1e-9
         self.chart.SetYAxisRangeAuto(False)
@@ -113,7 +113,7 @@ class CurvePlot:
         return f"{name} ({self._x_title})"
 
 
-def own_node(class_name: str, title: str) -> Any:
+def find_or_add_node(class_name: str, title: str) -> Any:
     """The node of an earlier chart with this title, else a new one."""
     for node in slicer.util.getNodesByClass(class_name):
         if node.GetAttribute(_ATTRIBUTE) == title:

@@ -10,7 +10,7 @@ _TAG = "SegmentEditor"
 """Singleton tag of the parameter node that the Segment Editor module shows when it is entered."""
 
 
-def hand_to_segment_editor(segmentation: Any, image: Any, segment_id: str = "") -> Any:
+def set_segment_editor_input(segmentation: Any, image: Any, segment_id: str = "") -> Any:
     """Have the Segment Editor edit this segmentation on this image when it is opened; returns its parameter node.
 
     Args:

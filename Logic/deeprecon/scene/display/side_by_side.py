@@ -10,34 +10,34 @@ import slicer.util
 
 from deeprecon.scene.display.views import layout_manager
 
-BESIDE = 5201
+SIDE_BY_SIDE_LAYOUT = 5201
 """Number of the layout of three slice views beside each other; Slicer leaves numbers above 500 to modules."""
 _EARLIER_LAYOUT = "DeepRecon.EarlierLayout"
 """Attribute of the layout node: what the user had before the views were put side by side."""
-SLICES = ("Red", "Yellow", "Green")
+SLICE_VIEWS = ("Red", "Yellow", "Green")
 
 
-def lay_out(beside: bool) -> None:
+def set_side_by_side_layout(beside: bool) -> None:
     """Put the views side by side, or back as they were."""
     manager = layout_manager()
     node = manager.layoutLogic().GetLayoutNode()
-    if not node.IsLayoutDescription(BESIDE):
-        node.AddLayoutDescription(BESIDE, _description())
-    if beside and manager.layout != BESIDE:
+    if not node.IsLayoutDescription(SIDE_BY_SIDE_LAYOUT):
+        node.AddLayoutDescription(SIDE_BY_SIDE_LAYOUT, _description())
+    if beside and manager.layout != SIDE_BY_SIDE_LAYOUT:
         node.SetAttribute(_EARLIER_LAYOUT, str(manager.layout))
-        manager.setLayout(BESIDE)
-        for name in SLICES:
+        manager.setLayout(SIDE_BY_SIDE_LAYOUT)
+        for name in SLICE_VIEWS:
             manager.sliceWidget(name).mrmlSliceNode().SetOrientationToAxial()
-    elif not beside and manager.layout == BESIDE:
+    elif not beside and manager.layout == SIDE_BY_SIDE_LAYOUT:
         manager.setLayout(int(node.GetAttribute(_EARLIER_LAYOUT) or slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView))
-        for name in SLICES:
+        for name in SLICE_VIEWS:
             manager.sliceWidget(name).mrmlSliceNode().SetOrientationToDefault()
 
 
-def show_beside(images: Sequence[Any]) -> None:
+def show_in_separate_views(images: Sequence[Any]) -> None:
     """Show volume nodes in the views from left to right; the views move together."""
     manager = layout_manager()
-    for index, name in enumerate(SLICES):
+    for index, name in enumerate(SLICE_VIEWS):
         widget = manager.sliceWidget(name)
         composite = widget.mrmlSliceCompositeNode()
         composite.SetLinkedControl(False)  # each view has an image of its own
@@ -46,12 +46,12 @@ def show_beside(images: Sequence[Any]) -> None:
         composite.SetForegroundVolumeID(None)
         composite.SetLabelVolumeID(None)
         widget.mrmlSliceNode().RotateToVolumePlane(images[0])
-    for name in SLICES:
+    for name in SLICE_VIEWS:
         manager.sliceWidget(name).mrmlSliceCompositeNode().SetLinkedControl(True)  # they move together
     slicer.util.resetSliceViews()
 
 
-def show_upon(background: Any, foreground: Any, fade: float) -> None:
+def show_blended(background: Any, foreground: Any, fade: float) -> None:
     """Show one or two volume nodes in all slice views, the second upon the first; the views are linked."""
     slicer.util.setSliceViewerLayers(
         background=background, foreground=foreground, foregroundOpacity=fade, label=None, fit=True,
@@ -61,10 +61,10 @@ def show_upon(background: Any, foreground: Any, fade: float) -> None:
         composite.SetLinkedControl(True)
 
 
-def view_nodes() -> list[Any]:
+def slice_nodes() -> list[Any]:
     """The slice nodes of the three views, from left to right."""
     manager = layout_manager()
-    return [manager.sliceWidget(name).mrmlSliceNode() for name in SLICES]
+    return [manager.sliceWidget(name).mrmlSliceNode() for name in SLICE_VIEWS]
 
 
 def _description() -> str:

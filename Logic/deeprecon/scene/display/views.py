@@ -17,7 +17,7 @@ def show_in_views(volume: Any = None, segmentation: Any = None, model: Any = Non
         model: put into the middle of the 3D views and of the slices.
     """
     if segmentation is not None:
-        outline(segmentation)
+        show_as_outline(segmentation)
     manager = layout_manager()
     if manager is None:
         return
@@ -33,7 +33,7 @@ def show_in_views(volume: Any = None, segmentation: Any = None, model: Any = Non
     manager.resetThreeDViews()
 
 
-def outline(segmentation: Any) -> None:
+def show_as_outline(segmentation: Any) -> None:
     """Show segments as outlines in the slice views."""
     display = segmentation.GetDisplayNode()
     if display is not None:

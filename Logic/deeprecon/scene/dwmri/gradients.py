@@ -13,10 +13,10 @@ from deeprecon.dwmri.measure.fiber_coherence import FLIPS, better_flip, coherenc
 from deeprecon.dwmri.measure.tensor import fit_tensor
 from deeprecon.dwmri.observe.mask import find_mask
 from deeprecon.scene.display.charts import Curve, draw_chart
-from deeprecon.scene.dwmri.nodes import SEQUENCE, count_volumes, gradients_of, raw_gradients, scan_from_node
+from deeprecon.scene.dwmri.scan import SEQUENCE, count_volumes, gradients_of, raw_gradients, scan_from_node
 
 GOOD, FAIR, BAD = "good", "fair", "bad"
-FITTED = 40_000
+MAX_FITTED_VOXELS = 40_000
 """Voxels in the middle of the head that the flips are judged by, so that the answer comes in about a second."""
 _LOWER = 2.3
 """Where the lower half's disc lies on the x-axis; the upper one lies at 0, both of radius 1."""
@@ -24,7 +24,7 @@ _OUTLINE = (0.55, 0.55, 0.55)
 
 
 @dataclass(frozen=True)
-class Check:
+class CheckResult:
     """One line of the sanity check: what was looked at, what was found, and whether it is good, fair or bad."""
 
     what: str
@@ -32,7 +32,7 @@ class Check:
     level: str = GOOD
 
 
-def check_gradients(node: Any) -> list[Check]:
+def check_gradients(node: Any) -> list[CheckResult]:
     """What the table of a scan node says: volumes, shells, lengths of the directions, and repeats.
 
     Args:
@@ -41,43 +41,43 @@ def check_gradients(node: Any) -> list[Check]:
     try:
         table = gradients_of(node)
     except InputError as error:
-        return [Check("Gradients", str(error), BAD)]
+        return [CheckResult("Gradients", str(error), BAD)]
     volumes = count_volumes(node)
     fits = volumes == len(table)
     text = str(volumes) if fits else f"{volumes}, but {len(table)} gradients"
-    checks = [Check("Volumes", text, GOOD if fits else BAD)]
+    checks = [CheckResult("Volumes", text, GOOD if fits else BAD)]
     b0 = int(table.b0.sum())
-    checks.append(Check("b0 volumes", str(b0), GOOD if b0 else FAIR))
+    checks.append(CheckResult("b0 volumes", str(b0), GOOD if b0 else FAIR))
     checks += [_shell(table, b, numbers) for b, numbers in table.shells]
     if not table.shells:
-        checks.append(Check("Shells", "none: no volume is diffusion weighted", BAD))
+        checks.append(CheckResult("Shells", "none: no volume is diffusion weighted", BAD))
     if not node.IsA(SEQUENCE):
         checks += _lengths(node, table)
     weighted = int((~table.b0).sum())
     repeats = weighted - table.distinct_directions
     level = FAIR if repeats or table.distinct_directions < 15 else GOOD
-    checks.append(Check("Directions", f"{table.distinct_directions} different, {repeats} repeated", level))
-    checks += [Check("Note", text, FAIR) for text in table_warnings(table)]
+    checks.append(CheckResult("Directions", f"{table.distinct_directions} different, {repeats} repeated", level))
+    checks += [CheckResult("Note", text, FAIR) for text in table_warnings(table)]
     return checks
 
 
-def _shell(table: GradientTable, b: float, numbers: Any) -> Check:
+def _shell(table: GradientTable, b: float, numbers: Any) -> CheckResult:
     spread = table.bvals[numbers].max() - table.bvals[numbers].min()
     jitter = f", b from {table.bvals[numbers].min():.0f} to {table.bvals[numbers].max():.0f}" if spread >= 1 else ""
-    return Check(f"Shell b = {b:.0f}", f"{len(numbers)} volumes{jitter}")
+    return CheckResult(f"Shell b = {b:.0f}", f"{len(numbers)} volumes{jitter}")
 
 
-def _lengths(node: Any, table: GradientTable) -> list[Check]:
+def _lengths(node: Any, table: GradientTable) -> list[CheckResult]:
     _, vectors = raw_gradients(node)
     lengths = np.linalg.norm(vectors[~table.b0], axis=1)
     if lengths.size == 0:
         return []
     low, high = float(lengths.min()), float(lengths.max())
     good = max(abs(low - 1), abs(high - 1)) <= NORM_TOLERANCE
-    return [Check("Lengths", f"{low:.3f} to {high:.3f}, expected 1", GOOD if good else BAD)]
+    return [CheckResult("Lengths", f"{low:.3f} to {high:.3f}, expected 1", GOOD if good else BAD)]
 
 
-def check_flips(node: Any) -> Check:
+def check_flips(node: Any) -> CheckResult:
     """Whether the fibers lead from voxel to voxel with the table as it is, or better with an axis flipped.
 
     Args:
@@ -91,17 +91,18 @@ def check_flips(node: Any) -> Check:
     counts = mask.sum(axis=(1, 2))
     middle = int(np.average(np.arange(len(counts)), weights=counts))
     reach = next(
-        (n for n in range(1, len(counts)) if counts[max(middle - n, 0) : middle + n].sum() > FITTED), len(counts)
+        (n for n in range(1, len(counts)) if counts[max(middle - n, 0) : middle + n].sum() > MAX_FITTED_VOXELS),
+        len(counts),
     )
     slab = slice(max(middle - reach, 0), middle + reach)
     maps = fit_tensor(scan.array[slab].astype(np.float32), scan.gradients, mask[slab])
     found = {} if maps is None else coherence(maps, mask[slab], scan.ijk_to_ras)
     if not found:
-        return Check("Flips", "too few voxels with a clear direction to judge by", FAIR)
+        return CheckResult("Flips", "too few voxels with a clear direction to judge by", FAIR)
     flip = better_flip(found)
     figures = ", ".join(f"{name} {found[name]:.3f}" for name in FLIPS)
     verdict = f"the {flip} axis seems flipped" if flip else "none fits better"
-    return Check("Flips", f"{verdict} (coherence of fibers: {figures})", FAIR if flip else GOOD)
+    return CheckResult("Flips", f"{verdict} (coherence of fibers: {figures})", FAIR if flip else GOOD)
 
 
 def draw_directions(table: GradientTable, title: str) -> Any:

@@ -15,12 +15,11 @@ from deeprecon.data.volume_io import write_volume
 from deeprecon.dwmri.parameters import EnhanceParameters
 from deeprecon.jobs.job import Job, bundle_input
 from deeprecon.jobs.parameters import to_json
-from deeprecon.scene.dwmri.nodes import empty_like, scan_from_node
+from deeprecon.scene.common.job import OUTPUT, check_settings, write_cases_job
+from deeprecon.scene.dwmri.scan import empty_like, scan_from_node
 from deeprecon.scene.nodes.segmentations import segment_names, segment_volume
 from deeprecon.scene.nodes.volumes import volume_from_node
 
-OUTPUT = "output"
-"""Folder of the results below the job folder."""
 PIPELINE = Path("derivatives") / "deeprecon"
 """Where the panel puts the results of a dataset, below its folder, as BIDS has it."""
 
@@ -63,9 +62,7 @@ def write_job(
     Raises:
         InputError: something is missing, the settings contradict themselves, or a node cannot be used.
     """
-    reasons = [reason for reason in (nodes.missing(), *parameters.validate()) if reason]
-    if reasons:
-        raise InputError(reasons[0])
+    check_settings(parameters, nodes.missing())
     scan = scan_from_node(nodes.dwi)
     mask = None if nodes.mask is None else _mask(nodes)
     (folder / "inputs").mkdir(parents=True, exist_ok=True)
@@ -87,25 +84,11 @@ def write_folder_job(
     device: str = "auto",
     seed: int = 0,
 ) -> None:
-    """Write the job that enhances every scan of a BIDS dataset.
+    """Write the job that enhances every scan of the BIDS dataset in the folder `dataset`.
 
-    Args:
-        folder: of the job.
-        dataset: folder of the dataset.
-        target: becomes a dataset of derivatives.
-        bundle: as in `DwiNodes`.
-        parameters, device, seed: as in `write_job`.
-
-    Raises:
-        InputError: no such folder, or settings that contradict themselves.
+    The folder `target` becomes a dataset of derivatives; arguments and errors: `write_cases_job`.
     """
-    if reasons := parameters.validate():
-        raise InputError(reasons[0])
-    if not dataset.is_dir():
-        raise InputError(f"There is no folder {dataset}.", "Choose the folder of a BIDS dataset.")
-    inputs = {"bids": str(dataset.resolve()), **bundle_input(bundle)}
-    output = str(target.resolve())
-    Job("dwmri", "enhance", inputs, to_json(parameters), output=output, device=device, seed=seed).save(folder)
+    write_cases_job(folder, ("dwmri", "enhance"), ("bids", dataset), target, bundle, parameters, device, seed)
 
 
 def _mask(nodes: DwiNodes) -> Volume:

@@ -8,7 +8,7 @@ import numpy as np
 
 from deeprecon.data.segmentation import Segment, Segmentation
 from deeprecon.dwmri.observe.mask import find_mask
-from deeprecon.scene.dwmri.nodes import mean_volume, scan_from_node
+from deeprecon.scene.dwmri.scan import mean_b0_volume, scan_from_node
 from deeprecon.scene.nodes.segmentations import node_from_segmentation
 from deeprecon.scene.nodes.volumes import node_from_volume, volume_from_node
 
@@ -34,7 +34,7 @@ def mask_to_edit(scan_node: Any, mask_node: Any = None) -> tuple[Any, Any]:
     scan = scan_from_node(scan_node)
     name = scan_node.GetName()
     if image is None:
-        image = node_from_volume(mean_volume(scan), f"{name} mean b0")
+        image = node_from_volume(mean_b0_volume(scan), f"{name} mean b0")
     if drawn is None:
         if mask_node is None:
             mask, ijk_to_ras = find_mask(scan), scan.ijk_to_ras

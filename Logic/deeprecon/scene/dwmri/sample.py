@@ -7,7 +7,7 @@ from typing import Any
 import slicer
 
 from deeprecon.dwmri.simulate.head import make_phantom
-from deeprecon.scene.dwmri.nodes import node_from_scan
+from deeprecon.scene.dwmri.scan import node_from_scan
 
 NAME = "Sample DWI"
 SHAPE, B0, SHELLS, SNR = (24, 48, 48), 3, ((1000.0, 30),), 20.0

@@ -10,11 +10,16 @@ import slicer
 import slicer.util
 from vtk.util import numpy_support
 
-from deeprecon.scene.display.side_by_side import lay_out, show_beside, show_upon, view_nodes
+from deeprecon.scene.display.colors import color_table, show_legend
+from deeprecon.scene.display.side_by_side import (
+    set_side_by_side_layout,
+    show_blended,
+    show_in_separate_views,
+    slice_nodes,
+)
 from deeprecon.scene.display.views import layout_manager
-from deeprecon.scene.dwmri.nodes import SEQUENCE, count_volumes, gradients_of
 from deeprecon.scene.dwmri.result import images_of
-from deeprecon.scene.nodes.models import color_node, show_legend
+from deeprecon.scene.dwmri.scan import SEQUENCE, count_volumes, gradients_of
 
 _SIGMAS = 3.0
 """Noise levels at the ends of the residual's colors."""
@@ -47,7 +52,7 @@ _GRAY = "vtkMRMLColorTableNodeGrey"
 
 
 @dataclass(frozen=True)
-class Picture:
+class Comparison:
     """What can be compared.
 
     Attributes:
@@ -65,14 +70,14 @@ class Picture:
 
 
 _COLORS = "Red: left to right, green: front to back, blue: up and down; as bright as FA."
-PICTURES = {
-    "scan": Picture("Scan before and after", "input", "dwi", "residual"),
-    "residual": Picture("Residual (before minus after)", "", "residual"),
-    "fa": Picture("FA before and after", "fa_before", "fa_after", "fa_change"),
-    "color_fa": Picture("Color FA before and after", "color_fa_before", "color_fa_after", "fa_change", _COLORS),
-    "md": Picture("MD before and after", "md_before", "md_after", "md_change"),
-    "noise": Picture("Noise level", "", "noise"),
-    "uncertainty": Picture("Uncertainty (standard error)", "", "uncertainty"),
+COMPARISONS = {
+    "scan": Comparison("Scan before and after", "input", "dwi", "residual"),
+    "residual": Comparison("Residual (before minus after)", "", "residual"),
+    "fa": Comparison("FA before and after", "fa_before", "fa_after", "fa_change"),
+    "color_fa": Comparison("Color FA before and after", "color_fa_before", "color_fa_after", "fa_change", _COLORS),
+    "md": Comparison("MD before and after", "md_before", "md_after", "md_change"),
+    "noise": Comparison("Noise level", "", "noise"),
+    "uncertainty": Comparison("Uncertainty (standard error)", "", "uncertainty"),
 }
 
 
@@ -81,11 +86,11 @@ def describe(scan: Any, name: str, number: int) -> str:
 
     Args:
         scan: result of an enhancement.
-        name: one of `PICTURES`.
+        name: one of `COMPARISONS`.
         number: of the volume.
     """
     if not is_series(name) or number >= count_volumes(scan):
-        return PICTURES[name].note
+        return COMPARISONS[name].note
     table = gradients_of(scan)
     if table.b0[number]:
         return f"Volume {number}: b0"
@@ -95,54 +100,54 @@ def describe(scan: Any, name: str, number: int) -> str:
 
 def is_series(name: str) -> bool:
     """Whether a picture shows one volume of many."""
-    return PICTURES[name].after in ("dwi", "residual")
+    return COMPARISONS[name].after in ("dwi", "residual")
 
 
-def offered(result_node: Any) -> list[str]:
+def available_comparisons(result_node: Any) -> list[str]:
     """Names of the pictures that a result has all images for."""
     roles = set(images_of(result_node))
-    return [name for name, picture in PICTURES.items() if {picture.before, picture.after} - {""} <= roles]
+    return [name for name, picture in COMPARISONS.items() if {picture.before, picture.after} - {""} <= roles]
 
 
-def show_picture(result_node: Any, name: str, fade: float = 1.0, beside: bool = False, volume: int = 0) -> None:
+def show_comparison(result_node: Any, name: str, fade: float = 1.0, beside: bool = False, volume: int = 0) -> None:
     """Set up images and slice views.
 
     Args:
         result_node: scan that an enhancement gave.
-        name: one of `PICTURES`.
+        name: one of `COMPARISONS`.
         fade: 0 shows before, 1 after.
         beside: before, after and what changed in three linked views of the same plane.
         volume: of the scans and the residual.
     """
-    picture, images = PICTURES[name], images_of(result_node)
+    picture, images = COMPARISONS[name], images_of(result_node)
     roles = [role for role in (picture.before, picture.after, picture.third) if images.get(role) is not None]
     _set_windows(images)
     select_volume(result_node, volume)
     if layout_manager() is None:
         return
     beside = beside and bool(picture.before)
-    lay_out(beside)
-    views = view_nodes()
+    set_side_by_side_layout(beside)
+    views = slice_nodes()
     if beside:
-        show_beside([_shown(images[role]) for role in roles])
+        show_in_separate_views([_shown(images[role]) for role in roles])
         _show_legends(images, dict(zip(roles[1:], views[1:], strict=False)))  # the first has the colors of the second
         return
     pair = [_shown(images[role]) for role in roles if role != picture.third]
-    show_upon(pair[0], pair[1] if len(pair) > 1 else None, fade)
+    show_blended(pair[0], pair[1] if len(pair) > 1 else None, fade)
     _show_legends(images, {picture.after: views[0]})
 
 
 def show_scan(node: Any) -> None:
     """Show a scan, or any volume, by itself."""
     if layout_manager() is not None:
-        lay_out(False)
-        show_upon(_shown(node), None, 1.0)
+        set_side_by_side_layout(False)
+        show_blended(_shown(node), None, 1.0)
         for legend in slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode"):
             if legend.GetDisplayableNode() is not None and legend.GetDisplayableNode().IsA("vtkMRMLVolumeNode"):
                 legend.SetVisibility(False)
 
 
-def fade_to(fade: float) -> None:
+def set_foreground_opacity(fade: float) -> None:
     """Blend the slice views from before (0) to after (1)."""
     for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
         if composite.GetBackgroundVolumeID() is not None:
@@ -194,7 +199,7 @@ def _set_windows(images: dict[str, Any]) -> None:
 
 
 def _color(ramp: str | None) -> str:
-    return _GRAY if ramp is None else str(color_node(ramp).GetID())
+    return _GRAY if ramp is None else str(color_table(ramp).GetID())
 
 
 def _set_scan_windows(images: dict[str, Any], volume: int) -> None:

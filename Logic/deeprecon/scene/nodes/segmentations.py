@@ -14,7 +14,6 @@ from vtk.util import numpy_support
 from deeprecon.data.errors import InputError
 from deeprecon.data.segmentation import Segment, Segmentation
 from deeprecon.data.volume import Volume, check_affine
-from deeprecon.scar.read.roles import role_of
 from deeprecon.scene.nodes.volumes import matrix_to_world, slice_thickness, volume_from_node
 
 _LABELMAP = "Binary labelmap"
@@ -27,16 +26,6 @@ def segment_names(node: Any) -> dict[str, str]:
         return {}
     segmentation = node.GetSegmentation()
     return {segment_id: segmentation.GetSegment(segment_id).GetName() for segment_id in segmentation.GetSegmentIDs()}
-
-
-def find_segments(node: Any) -> dict[str, str]:
-    """The first segment of each role that the segments' names tell, as role -> segment ID (see `scar.roles`)."""
-    found: dict[str, str] = {}
-    for segment_id, name in segment_names(node).items():
-        role = role_of(name)
-        if role is not None:
-            found.setdefault(role, segment_id)
-    return found
 
 
 def segment_volume(node: Any, segment_id: str, reference: Any = None) -> Volume:

@@ -19,13 +19,12 @@ from deeprecon.data.volume_io import write_volume
 from deeprecon.jobs.job import Job
 from deeprecon.jobs.parameters import to_json
 from deeprecon.scar.parameters import Frame, ReconstructParameters, Unit
+from deeprecon.scene.common.job import OUTPUT, check_settings
 from deeprecon.scene.nodes.markups import points_from_node
 from deeprecon.scene.nodes.models import mesh_from_node
-from deeprecon.scene.nodes.segmentations import find_segments, segment_names, segment_volume
+from deeprecon.scene.nodes.segmentations import segment_names, segment_volume
 from deeprecon.scene.nodes.volumes import volume_from_node
-
-OUTPUT = "output"
-"""Folder of the results below the job folder."""
+from deeprecon.scene.scar.segments import find_segments
 
 COLORS = {
     "myocardium": (0.7, 0.35, 0.3),
@@ -39,7 +38,7 @@ COLORS = {
 }
 """Roles whose segments go into a job, and their colors there."""
 
-BY_NAME = ("core", "border-zone", "blood-pool", "right-blood-pool")
+ROLES_BY_NAME = ("core", "border-zone", "blood-pool", "right-blood-pool")
 """Roles whose segments are taken by their names: nobody has to choose them."""
 
 
@@ -63,7 +62,7 @@ class ScarNodes:
     Attributes:
         segmentation: vtkMRMLSegmentationNode with the wall.
         segments: role ("myocardium", "scar", "no-reflow", "remote") -> segment ID; roles left out are not there, but
-            for those of `BY_NAME`, which are found by the segments' names.
+            for those of `ROLES_BY_NAME`, which are found by the segments' names.
         volume: LGE vtkMRMLScalarVolumeNode or None.
         mesh: vtkMRMLModelNode or None.
         from_intensities: take the scar from the volume's intensities instead of from the scar segment.
@@ -104,7 +103,7 @@ class ScarNodes:
         for number, stack in enumerate(self.stacks, 2):
             if stack.segmentation is None:
                 return f"Choose the segmentation of stack {number}."
-            if "myocardium" not in _segments_like(self, stack):
+            if "myocardium" not in _stack_segments(self, stack):
                 return (
                     f"{stack.segmentation.GetName()} has no segment whose name tells the myocardium: rename it, "
                     "such as the one of the first stack is called."
@@ -139,9 +138,7 @@ def write_job(
     Raises:
         InputError: something is missing, the settings contradict themselves, or a node cannot be used.
     """
-    reasons = [reason for reason in (nodes.missing(), *parameters.validate()) if reason]
-    if reasons:
-        raise InputError(reasons[0])
+    check_settings(parameters, nodes.missing())
     (folder / "inputs").mkdir(parents=True, exist_ok=True)
     images, drawn = [], []
     made: dict[str, Any] = {}
@@ -191,29 +188,31 @@ def _segmentation(stack: ScarStack, segments: Mapping[str, str]) -> Segmentation
 
 def _stacks(nodes: ScarNodes) -> Iterator[tuple[ScarStack, dict[str, str]]]:
     """All stacks, the first one too, and role -> segment ID of what a job needs of each."""
-    yield ScarStack(nodes.segmentation, nodes.volume), _segments_of(nodes)
+    yield ScarStack(nodes.segmentation, nodes.volume), _first_stack_segments(nodes)
     for stack in nodes.stacks:
-        yield stack, _segments_like(nodes, stack)
+        yield stack, _stack_segments(nodes, stack)
 
 
-def tells_core(nodes: ScarNodes, parameters: ReconstructParameters) -> bool:
+def fits_core(nodes: ScarNodes, parameters: ReconstructParameters) -> bool:
     """Whether a run fits the scar core by itself, after the scar."""
     if nodes.from_intensities or nodes.segmentation is None:
         return bool(parameters.core_threshold)
-    return not {"core", "border-zone"}.isdisjoint(_segments_of(nodes))
+    return not {"core", "border-zone"}.isdisjoint(_first_stack_segments(nodes))
 
 
-def _segments_of(nodes: ScarNodes) -> dict[str, str]:
+def _first_stack_segments(nodes: ScarNodes) -> dict[str, str]:
     """Role -> segment ID of all that a job needs of the first stack; no segment has two roles."""
     chosen = {role: segment_id for role, segment_id in nodes.segments.items() if segment_id}
-    named = {role: segment_id for role, segment_id in find_segments(nodes.segmentation).items() if role in BY_NAME}
+    named = {
+        role: segment_id for role, segment_id in find_segments(nodes.segmentation).items() if role in ROLES_BY_NAME
+    }
     return _needed(nodes, named, chosen)
 
 
-def _segments_like(nodes: ScarNodes, stack: ScarStack) -> dict[str, str]:
+def _stack_segments(nodes: ScarNodes, stack: ScarStack) -> dict[str, str]:
     """The same of another stack: called as those that were chosen of the first one, else what their names tell.
 
-    A role that nobody chose of the first stack is left out here too, but for those of `BY_NAME`.
+    A role that nobody chose of the first stack is left out here too, but for those of `ROLES_BY_NAME`.
     """
     names = segment_names(nodes.segmentation)
     keys: dict[str, str] = {}
@@ -222,7 +221,9 @@ def _segments_like(nodes: ScarNodes, stack: ScarStack) -> dict[str, str]:
     chosen = {role: names.get(segment_id, "") for role, segment_id in nodes.segments.items()}
     same = {role: keys[name] for role, name in chosen.items() if name in keys}
     named = {
-        role: key for role, key in find_segments(stack.segmentation).items() if chosen.get(role) or role in BY_NAME
+        role: key
+        for role, key in find_segments(stack.segmentation).items()
+        if chosen.get(role) or role in ROLES_BY_NAME
     }
     return _needed(nodes, named, same)
 

@@ -28,7 +28,7 @@ from deeprecon.data.volume_io import read_volume
 from deeprecon.scattering.parameters import Method, PrepareParameters, ReconstructParameters
 from deeprecon.scene.nodes.segmentations import node_from_segmentation
 from deeprecon.scene.nodes.volumes import node_from_volume
-from deeprecon.scene.scattering.job import reconstruct_node
+from deeprecon.scene.scattering.run import reconstruct_node
 
 DAY = 86_400.0
 INTERNAL, BAD_INPUT = 1, 2

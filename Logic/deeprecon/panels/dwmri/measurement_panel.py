@@ -11,11 +11,11 @@ from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from deeprecon.data.errors import InputError
-from deeprecon.panels.common.curve_view import ChartView
-from deeprecon.scene.common.provenance import attach, provenance_of
+from deeprecon.panels.common.plot_views import ChartView
+from deeprecon.scene.common.provenance import attach_provenance, provenance_of
 from deeprecon.scene.display.charts import Curve, draw_chart
-from deeprecon.scene.dwmri.measure import Image, Measures, line_profile, new_line, new_region, region_rows
-from deeprecon.scene.dwmri.views import PICTURES
+from deeprecon.scene.dwmri.measurements import Image, ResultImages, line_profile, new_line, new_region, region_rows
+from deeprecon.scene.dwmri.views import COMPARISONS
 from deeprecon.scene.nodes.tables import node_from_rows
 
 DELAY_MS = 150
@@ -23,7 +23,7 @@ DELAY_MS = 150
 TITLE = "Profile before and after"
 
 
-class MeasurePanel(VTKObservationMixin):  # type: ignore[misc]
+class MeasurementPanel(VTKObservationMixin):  # type: ignore[misc]
     """The section under Results with the region's table and the line's plot.
 
     Args:
@@ -37,7 +37,7 @@ class MeasurePanel(VTKObservationMixin):  # type: ignore[misc]
         self.ui = ui
         self.chartView = ChartView(ui.measureCollapsibleButton.layout(), TITLE)
         self._node, self._picture = node, picture
-        self._measures: Measures | None = None
+        self._measures: ResultImages | None = None
         self._measured: tuple[str, int] | None = None
         self._seen: tuple[Any, ...] = ()
         self._timer = qt.QTimer()
@@ -93,23 +93,25 @@ class MeasurePanel(VTKObservationMixin):  # type: ignore[misc]
             return
         key = scan.GetID(), scan.GetMTime()
         if self._measures is None or key != self._measured:
-            self._measures, self._measured = Measures(scan), key
+            self._measures, self._measured = ResultImages(scan), key
         try:
             if node.region is not None:
                 rows = region_rows(self._measures, node.region)
                 table = node_from_rows(rows, f"{scan.GetName()} regions", node.regionTable)
                 whole = provenance_of(scan)
-                attach(table, {"provenance": {"region": node.region.GetName(), **whole}, "metrics": whole["metrics"]})
+                attach_provenance(
+                    table, {"provenance": {"region": node.region.GetName(), **whole}, "metrics": whole["metrics"]}
+                )
                 node.regionTable = table
             if node.line is not None:
                 self._drawProfile(self._measures, node.line)
-            self._say("")
+            self._showMessage("")
         except InputError as error:
-            self._say(str(error))
+            self._showMessage(str(error))
 
-    def _drawProfile(self, measures: Measures, line: Any) -> None:
+    def _drawProfile(self, measures: ResultImages, line: Any) -> None:
         name, volume = self._picture()
-        picture = PICTURES["fa" if name == "color_fa" else name]
+        picture = COMPARISONS["fa" if name == "color_fa" else name]
         images: dict[str, Image] = {}
         for when, role in (("before", picture.before), ("after", picture.after)):
             if role and measures.has(role):
@@ -120,7 +122,7 @@ class MeasurePanel(VTKObservationMixin):  # type: ignore[misc]
         title = picture.text if "before" not in images else picture.text.removesuffix(" before and after")
         self.chartView.show(draw_chart(TITLE, curves, "mm along the line", title))
 
-    def _say(self, text: str) -> None:
+    def _showMessage(self, text: str) -> None:
         self.ui.measureLabel.text = text
         self.ui.measureLabel.visible = bool(text)
 

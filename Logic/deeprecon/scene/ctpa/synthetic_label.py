@@ -19,7 +19,7 @@ _COLOR = (1.0, 0.75, 0.2)
 _FONT = 14
 
 
-def mark_synthetic(node: Any) -> None:
+def set_synthetic(node: Any) -> None:
     """Note on a node that a model made it up; saved with the scene."""
     node.SetAttribute(_ATTRIBUTE, "1")
 
@@ -29,16 +29,16 @@ def is_synthetic(node: Any) -> bool:
     return node is not None and node.GetAttribute(_ATTRIBUTE) == "1"
 
 
-class SyntheticMark:
+class SyntheticLabel:
     """Keeps the views of the application marked. There is one, which every scene and every module shares."""
 
-    _one: ClassVar[SyntheticMark | None] = None
+    _one: ClassVar[SyntheticLabel | None] = None
 
     @classmethod
     def start(cls) -> None:
         """Begin to watch the scene; nothing happens where that was begun already."""
         if cls._one is None:
-            cls._one = SyntheticMark()
+            cls._one = SyntheticLabel()
 
     @classmethod
     def stop(cls) -> None:
@@ -125,9 +125,9 @@ class SyntheticMark:
         return set(self._actors)
 
 
-def marked_views() -> set[str]:
+def labeled_views() -> set[str]:
     """IDs of the nodes of the views that are marked now."""
-    return SyntheticMark._one.marked if SyntheticMark._one is not None else set()
+    return SyntheticLabel._one.marked if SyntheticLabel._one is not None else set()
 
 
 def _actor() -> Any:

@@ -10,15 +10,23 @@ import slicer
 from slicer.i18n import tr as _
 
 from deeprecon.panels.common.compare_panel import ComparePanel
-from deeprecon.panels.common.result_panel import ResultPanel
-from deeprecon.panels.dwmri.measure import MeasurePanel
-from deeprecon.scene.common.results import run_of
-from deeprecon.scene.dwmri.nodes import count_volumes
-from deeprecon.scene.dwmri.result import is_result
-from deeprecon.scene.dwmri.views import PICTURES, describe, fade_to, is_series, offered, select_volume, show_picture
+from deeprecon.panels.common.result_panel import ResultPanel, overwriteProblem
+from deeprecon.panels.dwmri.measurement_panel import MeasurementPanel
+from deeprecon.scene.common.results import nodes_of_run
+from deeprecon.scene.dwmri.inputs import is_result
+from deeprecon.scene.dwmri.scan import count_volumes
+from deeprecon.scene.dwmri.views import (
+    COMPARISONS,
+    available_comparisons,
+    describe,
+    is_series,
+    select_volume,
+    set_foreground_opacity,
+    show_comparison,
+)
 
 
-class DwiResults:
+class DwiResultPanels:
     """Shows the run that the chosen result scan belongs to.
 
     Args:
@@ -34,12 +42,14 @@ class DwiResults:
         layout = ui.resultFrame.layout()
         self._node = node
         self._reported: tuple[Any, Path | None] = (None, None)  # result scan and report of the last run
-        texts = {name: picture.text for name, picture in PICTURES.items()}
+        texts = {name: picture.text for name, picture in COMPARISONS.items()}
         self.resultPanel = ResultPanel(layout, texts, self.show, changed)
-        self.resultPanel.setWords(_("Show:"), _("What the slice views show, with the same window before and after."))
+        self.resultPanel.setShowTexts(
+            _("Show:"), _("What the slice views show, with the same window before and after.")
+        )
         self.resultPanel.setScene(slicer.mrmlScene)
-        self.comparePanel = ComparePanel(layout, fade_to, self._onVolume, self.show, self._describe)
-        self.measurePanel = MeasurePanel(ui, node, lambda: (self.resultPanel.shown, self.comparePanel.volume))
+        self.comparePanel = ComparePanel(layout, set_foreground_opacity, self._onVolume, self.show, self._describe)
+        self.measurePanel = MeasurementPanel(ui, node, lambda: (self.resultPanel.shown, self.comparePanel.volume))
         self.measurePanel.setScene(slicer.mrmlScene)
 
     def cleanup(self) -> None:
@@ -53,25 +63,22 @@ class DwiResults:
 
     def update(self, scan: Any) -> str:
         """Images and tables go with the chosen scan; returns why that cannot be the result."""
-        made = run_of(scan) if scan is not None and is_result(scan) else {}
+        made = nodes_of_run(scan) if is_result(scan) else {}
         reportedScan, report = self._reported
         regions = [self._node().regionTable] if made else []
         self.resultPanel.setResult(
             list(made.values()), made.get("figures"), report if scan is reportedScan else None, regions
         )
         if made:
-            self.resultPanel.offer(offered(scan))
+            self.resultPanel.setChoices(available_comparisons(scan))
         self._updateParts(scan if made else None)
-        if scan is not None and not made:
-            text = _("{name} is no result and would be overwritten: choose another one, or create one.")
-            return str(text.format(name=scan.GetName()))
-        return ""
+        return overwriteProblem(scan, made)
 
     def _updateParts(self, scan: Any) -> None:
         self.comparePanel.widget.visible = scan is not None
         if scan is not None:
             name = self.resultPanel.shown
-            self.comparePanel.setImages(count_volumes(scan) if is_series(name) else 0, bool(PICTURES[name].before))
+            self.comparePanel.setImages(count_volumes(scan) if is_series(name) else 0, bool(COMPARISONS[name].before))
         self.measurePanel.update(scan)
 
     @property
@@ -79,14 +86,14 @@ class DwiResults:
         """The chosen result, None where there is none."""
         node = self._node()
         scan = None if node is None else node.outputScan
-        return scan if scan is not None and is_result(scan) else None
+        return scan if is_result(scan) else None
 
     def show(self, name: str = "") -> None:
         """Set up the slice views for a picture, the chosen one where left out."""
         scan, compare = self._scan, self.comparePanel
         if scan is not None:
             self._updateParts(scan)
-            show_picture(scan, name or self.resultPanel.shown, compare.fade, compare.beside, compare.volume)
+            show_comparison(scan, name or self.resultPanel.shown, compare.fade, compare.beside, compare.volume)
 
     def _onVolume(self, number: int) -> None:
         if self._scan is not None:

@@ -12,16 +12,16 @@ import slicer
 from deeprecon.resources import resource_path
 
 
-class ScarFindings:
+class ScarTablesPanel:
     """Shows the 17 segments with their bullseye, transmurality, channels, slices, unmet pixels and cross-validation.
 
     Args:
         layout: where the panel is put.
-        discardCheck: called when the user does not want the cross-validation any more.
+        discardCrossValidation: called when the user does not want the cross-validation any more.
     """
 
-    def __init__(self, layout: Any, discardCheck: Callable[[], None]) -> None:
-        self.widget = slicer.util.loadUI(str(resource_path("UI", "ScarFindings.ui")))
+    def __init__(self, layout: Any, discardCrossValidation: Callable[[], None]) -> None:
+        self.widget = slicer.util.loadUI(str(resource_path("UI", "ScarTablesPanel.ui")))
         self.ui = ui = slicer.util.childWidgetVariables(self.widget)
         layout.addWidget(self.widget)
         self._sections = {
@@ -31,10 +31,10 @@ class ScarFindings:
             "slices": (ui.slicesCollapsibleButton, ui.slicesTable),
             "unmet": (ui.unmetCollapsibleButton, ui.unmetTable),
         }
-        self._discardCheck = discardCheck
-        ui.discardCheckButton.connect("clicked(bool)", self._onDiscardCheck)
+        self._discardCrossValidation = discardCrossValidation
+        ui.discardCrossValidationButton.connect("clicked(bool)", self._onDiscardCrossValidation)
         self.setResult({})
-        self.setCheck({}, "")
+        self.setCrossValidation({}, "")
 
     def setScene(self, scene: Any) -> None:
         """Show tables of this scene."""
@@ -54,16 +54,16 @@ class ScarFindings:
         self.ui.bullseyeLabel.setPixmap(qt.QPixmap(str(bullseye)) if shown else qt.QPixmap())
         self.ui.bullseyeLabel.visible = shown
 
-    def setCheck(self, nodes: Mapping[str, Any], sentence: str) -> None:
+    def setCrossValidation(self, nodes: Mapping[str, Any], sentence: str) -> None:
         """Show the tables "summary" and "slices" of a cross-validation, and what they say; none where it is empty."""
-        self.ui.checkCollapsibleButton.visible = bool(nodes)
-        self.ui.checkLabel.text = sentence
-        self.ui.checkTable.setMRMLTableNode(nodes.get("summary"))
-        self.ui.checkSlicesTable.setMRMLTableNode(nodes.get("slices"))
+        self.ui.crossValidationCollapsibleButton.visible = bool(nodes)
+        self.ui.crossValidationLabel.text = sentence
+        self.ui.crossValidationTable.setMRMLTableNode(nodes.get("summary"))
+        self.ui.crossValidationSlicesTable.setMRMLTableNode(nodes.get("slices"))
 
-    def openCheck(self) -> None:
+    def expandCrossValidation(self) -> None:
         """Unfold the cross-validation."""
-        self.ui.checkCollapsibleButton.collapsed = False
+        self.ui.crossValidationCollapsibleButton.collapsed = False
 
-    def _onDiscardCheck(self) -> None:
-        self._discardCheck()
+    def _onDiscardCrossValidation(self) -> None:
+        self._discardCrossValidation()

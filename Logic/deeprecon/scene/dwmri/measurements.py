@@ -16,8 +16,8 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from deeprecon.data.errors import InputError
 from deeprecon.numerics.grids import interpolate
-from deeprecon.scene.dwmri.nodes import empty_like, scan_from_node
 from deeprecon.scene.dwmri.result import images_of
+from deeprecon.scene.dwmri.scan import empty_like, scan_from_node
 from deeprecon.scene.nodes.segmentations import segment_names, segment_volume
 from deeprecon.scene.nodes.volumes import volume_from_node
 
@@ -43,7 +43,7 @@ class Image:
     node: Any
 
 
-class Measures:
+class ResultImages:
     """The images of a run, read when they are first asked for.
 
     Args:
@@ -86,7 +86,7 @@ class Measures:
         return self._scans[role]
 
 
-def region_rows(measures: Measures, region: Any) -> list[dict[str, Any]]:
+def region_rows(measures: ResultImages, region: Any) -> list[dict[str, Any]]:
     """Voxels, signal over noise, FA and MD of a region before and after, with standard deviations over its voxels.
 
     The signal is the mean of the weighted volumes; the noise before is the noise map, the noise after the standard
@@ -106,7 +106,7 @@ def region_rows(measures: Measures, region: Any) -> list[dict[str, Any]]:
         rows.append({"region": name, "figure": "Voxels", "before": str(count), "after": str(int(chosen.sum()))})
         if not chosen.any():
             continue
-        snr = {when: _snr(measures, inside, scan, noise) for when, scan, noise in _WHEN}
+        snr = {when: _snr(measures, inside, scan, noise) for when, scan, noise in _STAGES}
         rows.append({"region": name, "figure": "Signal over noise", **snr})
         for words, role, factor, digits in _MAPS:
             row: dict[str, Any] = {"region": name, "figure": words}
@@ -122,10 +122,10 @@ def region_rows(measures: Measures, region: Any) -> list[dict[str, Any]]:
 
 _MAPS = (("FA", "fa", 1.0, 3), ("MD [1e-6 mm²/s]", "md", 1e6, 0))
 """Words, role, factor from the map's unit, and digits."""
-_WHEN = (("before", "input", "noise"), ("after", "dwi", "uncertainty"))
+_STAGES = (("before", "input", "noise"), ("after", "dwi", "uncertainty"))
 
 
-def _snr(measures: Measures, inside: Inside, scan: str, noise: str) -> str | None:
+def _snr(measures: ResultImages, inside: Inside, scan: str, noise: str) -> str | None:
     if not (measures.has(scan) and measures.has(noise)):
         return None
     signal, level = measures.signal(scan), measures.image(noise)

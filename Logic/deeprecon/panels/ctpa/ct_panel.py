@@ -10,19 +10,19 @@ import slicer
 from slicer.i18n import tr as _
 
 from deeprecon.ctpa.parameters import ExportParameters
-from deeprecon.panels.ctpa.widgets import light_text, show_pixels
+from deeprecon.panels.ctpa.widgets import qualityHtml, showPixels
 from deeprecon.resources import resource_path
-from deeprecon.scene.common.results import run_of
+from deeprecon.scene.common.results import nodes_of_run
 from deeprecon.scene.ctpa.job import write_export_job
-from deeprecon.scene.ctpa.result import projection_words, verdict_of
-from deeprecon.scene.ctpa.views import check_picture, presets, render, rendering, set_window
+from deeprecon.scene.ctpa.result import projection_text, quality_of
+from deeprecon.scene.ctpa.views import presets, projection_check_image, render, rendering, set_window
 
 _CAPTION = _("X-ray as the model took it; the synthetic CT projected; projected minus X-ray:")
 _SERIES = "synthetic-ct"
 """Folder of an exported series, below the one that the user chose."""
 
 
-class CtpaFindings:
+class CtPanel:
     """Shows what is known about a synthetic CT, and how it is looked at.
 
     Args:
@@ -35,7 +35,7 @@ class CtpaFindings:
     """
 
     def __init__(self, layout: Any, changed: Callable[[], None], export: Callable[[], None]) -> None:
-        self.widget = slicer.util.loadUI(str(resource_path("UI", "CtpaFindings.ui")))
+        self.widget = slicer.util.loadUI(str(resource_path("UI", "CtPanel.ui")))
         self.ui = ui = slicer.util.childWidgetVariables(self.widget)
         layout.addWidget(self.widget)
         self.window = "ctpa"
@@ -66,30 +66,30 @@ class CtpaFindings:
         ui, self._ct = self.ui, ct
         self.widget.visible = ct is not None
         self._updating = True
-        ui.trustLabel.text = light_text(None if ct is None else verdict_of(ct))
+        ui.qualityLabel.text = qualityHtml(None if ct is None else quality_of(ct))
         ui.renderCombo.enabled = ui.renderCombo.count > 1
         ui.renderCombo.currentIndex = max(0, ui.renderCombo.findData("" if ct is None else rendering(ct)))
         self._updating = False
         for name, button in self._buttons.items():
             button.checked = name == self.window
-        ui.exportButton.enabled = not self.whyNotExport()
-        ui.exportButton.toolTip = self.whyNotExport() or _("Write the synthetic CT as a DICOM series.")
+        ui.exportButton.enabled = not self.exportProblem()
+        ui.exportButton.toolTip = self.exportProblem() or _("Write the synthetic CT as a DICOM series.")
         self._showPicture()
 
     def _showPicture(self) -> None:
         """The picture of the projection check, made anew only when the result changed."""
-        figures = None if self._ct is None else run_of(self._ct).get("figures")
+        figures = None if self._ct is None else nodes_of_run(self._ct).get("figures")
         pictured = self._ct and (self._ct.GetID(), self._ct.GetMTime(), figures and figures.GetMTime())
         if pictured != self._pictured:
             self._pictured = pictured
-            pixels = None if self._ct is None else check_picture(self._ct)
+            pixels = None if self._ct is None else projection_check_image(self._ct)
             self.ui.projectionCollapsibleButton.visible = pixels is not None
-            show_pixels(self.ui.projectionLabel, pixels)
-            self.ui.captionLabel.text = "" if pixels is None else f"{_CAPTION} {projection_words(self._ct)}."
+            showPixels(self.ui.projectionLabel, pixels)
+            self.ui.captionLabel.text = "" if pixels is None else f"{_CAPTION} {projection_text(self._ct)}."
 
     # -- DICOM
 
-    def whyNotExport(self) -> str:
+    def exportProblem(self) -> str:
         """Why the result cannot be exported, empty if it can."""
         if self._ct is None:
             return str(_("There is no result to be exported."))

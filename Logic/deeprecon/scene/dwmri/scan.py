@@ -230,7 +230,7 @@ def _set_gradients(node: Any, scan: DwiScan, like: Any) -> None:
     node.SetMeasurementFrameMatrix(frame)
 
 
-def mean_volume(scan: DwiScan) -> Volume:
+def mean_b0_volume(scan: DwiScan) -> Volume:
     """The mean of the b0 volumes, of all where there is none."""
     chosen = scan.gradients.b0 if scan.gradients.b0.any() else np.ones(len(scan.gradients), bool)
     return scan.volume(scan.array[..., chosen].mean(axis=-1, dtype=np.float32))

@@ -1,4 +1,4 @@
-"""What the user chose in the scar panel: from the module's parameter node to nodes and settings, and back."""
+"""The inputs of a reconstruction: taken from the module's parameter node, stored on the result, restored from it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,21 @@ from dataclasses import replace
 from typing import Any
 
 from deeprecon.data.errors import InputError
-from deeprecon.jobs.parameters import from_json
-from deeprecon.scar.parameters import Method, ReconstructParameters
-from deeprecon.scene.common.provenance import provenance_of
-from deeprecon.scene.nodes.parameters import from_dataclass, to_dataclass
-from deeprecon.scene.scar.job import ScarNodes, ScarStack, tells_core
-from deeprecon.scene.scar.result import MOST_STACKS, recall
+from deeprecon.scar.parameters import Frame, Method, ReconstructParameters, Unit
+from deeprecon.scene.common.stored_inputs import read_choices, restore_settings, stored_parameters, write_inputs
+from deeprecon.scene.nodes.parameters import to_dataclass
+from deeprecon.scene.scar.job import ScarNodes, ScarStack, fits_core
+
+REFERENCES = {
+    "segmentation": "DeepRecon.Segmentation",
+    "volume": "DeepRecon.Volume",
+    "mesh": "DeepRecon.Mesh",
+    "landmarks": "DeepRecon.Landmarks",
+}
+STACK_REFERENCES = {"segmentation": REFERENCES["segmentation"], "volume": REFERENCES["volume"]}
+"""The same of further stacks; their numbers, from 2, stand behind."""
+MAX_STACKS = 4
+CHOICES = "DeepRecon.Choices"
 
 SEGMENTS = {
     "myocardiumSegment": "myocardium",
@@ -25,7 +34,7 @@ SEGMENTS = {
 OUTPUTS = {"outputMesh": "mesh", "outputSegmentation": "segmentation", "outputTable": "table", "outputSlices": "slices"}
 """Parameters that hold results, and their roles in result.json."""
 
-STACKS = tuple((f"segmentation{number}", f"inputVolume{number}") for number in range(2, MOST_STACKS + 1))
+STACKS = tuple((f"segmentation{number}", f"inputVolume{number}") for number in range(2, MAX_STACKS + 1))
 """Parameters that hold the segmentation and the volume of each further stack."""
 
 
@@ -63,20 +72,57 @@ def outputs_of(node: Any) -> dict[str, Any]:
     return {role: getattr(node, name) for name, role in OUTPUTS.items()}
 
 
-def restore(node: Any, result_mesh: Any) -> None:
-    """Set a parameter node to what a result was made from and with.
+def is_result(node: Any) -> bool:
+    """Whether a node, or None, is the mesh of a scar reconstruction."""
+    return node is not None and bool(node.GetAttribute(CHOICES))
+
+
+def store_inputs(result_node: Any, nodes: ScarNodes) -> None:
+    """Store on a result mesh what it was made from."""
+    references = {role: getattr(nodes, name) for name, role in REFERENCES.items()}
+    for number in range(2, MAX_STACKS + 1):
+        stack = nodes.stacks[number - 2] if number - 2 < len(nodes.stacks) else ScarStack()
+        references |= {f"{role}{number}": getattr(stack, name) for name, role in STACK_REFERENCES.items()}
+    choices = {
+        "segments": dict(nodes.segments),
+        "from_intensities": nodes.from_intensities,
+        "mesh_unit": nodes.mesh_unit.value,
+        "mesh_frame": nodes.mesh_frame.value,
+        "stacks": len(nodes.stacks),
+    }
+    write_inputs(result_node, CHOICES, references, choices)
+
+
+def stored_inputs(result_node: Any) -> ScarNodes:
+    """What a result mesh was made from; inputs that were removed from the scene are None.
+
+    Raises:
+        InputError: the node is None, or no result of a scar reconstruction.
+    """
+    choices = read_choices(result_node, CHOICES, "Scar Reconstruction")
+    nodes = {name: result_node.GetNodeReference(role) for name, role in REFERENCES.items()}
+    unit, frame = Unit(choices.pop("mesh_unit")), Frame(choices.pop("mesh_frame"))
+    stacks = tuple(
+        ScarStack(**{name: result_node.GetNodeReference(f"{role}{number}") for name, role in STACK_REFERENCES.items()})
+        for number in range(2, choices.pop("stacks") + 2)
+    )
+    return ScarNodes(**nodes, **choices, mesh_unit=unit, mesh_frame=frame, stacks=stacks)
+
+
+def restore_inputs(parameter_node: Any, result_mesh: Any) -> None:
+    """Set a parameter node to the inputs and settings of a result mesh.
 
     Raises:
         InputError: there is no result, or one of its stacks is not in the scene any more; nothing is changed then.
     """
-    if result_mesh is None:
-        raise InputError("No result is selected.", "Choose one under Results.")
-    nodes, provenance = recall(result_mesh), provenance_of(result_mesh)
+    nodes = stored_inputs(result_mesh)
     for number, stack in enumerate(nodes.stacks, 2):
         if stack.segmentation is None:
             raise InputError(
                 f"Stack {number} of this result is not in the scene any more.", "Load and choose it again."
             )
+    settings = stored_parameters(result_mesh, ReconstructParameters)
+    node = parameter_node
     node.inputVolume, node.segmentation, node.mesh = nodes.volume, nodes.segmentation, nodes.mesh
     node.landmarks = nodes.landmarks
     for names, stack in zip(STACKS, (*nodes.stacks, *[ScarStack()] * len(STACKS)), strict=False):
@@ -85,14 +131,13 @@ def restore(node: Any, result_mesh: Any) -> None:
     for name, role in SEGMENTS.items():
         setattr(node, name, nodes.segments.get(role, ""))
     node.scarSource = ScarSource.INTENSITIES if nodes.from_intensities else ScarSource.SEGMENT
-    node.seed = provenance.get("seed", 0)
-    settings = from_json(ReconstructParameters, provenance["parameters"])
-    from_dataclass(node.settings, replace(settings, mesh_unit=nodes.mesh_unit, mesh_frame=nodes.mesh_frame))
+    settings = replace(settings, mesh_unit=nodes.mesh_unit, mesh_frame=nodes.mesh_frame)
+    restore_settings(node, result_mesh, settings)
 
 
 def training_seconds(settings: ReconstructParameters, nodes: ScarNodes) -> float | None:
     """Seconds that the settings give to training; None where steps are given instead."""
     if settings.method is Method.INTERPOLATION:
         return 0.0
-    fits = 2 if tells_core(nodes, settings) else 1
+    fits = 2 if fits_core(nodes, settings) else 1
     return None if settings.steps else fits * settings.budget

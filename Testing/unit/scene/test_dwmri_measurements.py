@@ -14,10 +14,10 @@ from deeprecon.data.diffusion.scan import DwiScan
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
 from deeprecon.scene.display.charts import Curve, draw_chart
-from deeprecon.scene.dwmri import measure as dwmri_measure
+from deeprecon.scene.dwmri import measurements
 from deeprecon.scene.dwmri.gradients import draw_directions
-from deeprecon.scene.dwmri.measure import Image, Measures, line_profile, region_rows
-from deeprecon.scene.dwmri.nodes import node_from_map, node_from_scan
+from deeprecon.scene.dwmri.measurements import Image, ResultImages, line_profile, region_rows
+from deeprecon.scene.dwmri.scan import node_from_map, node_from_scan
 
 SHAPE = (6, 10, 12)
 OBLIQUE = np.array([[0.0, -2.0, 0.0, 7.0], [1.6, 0.0, -1.2, -3.0], [1.2, 0.0, 1.6, 5.0], [0, 0, 0, 1]])
@@ -25,7 +25,7 @@ OBLIQUE = np.array([[0.0, -2.0, 0.0, 7.0], [1.6, 0.0, -1.2, -3.0], [1.2, 0.0, 1.
 
 
 @pytest.fixture
-def measures(scene: Any, monkeypatch: pytest.MonkeyPatch) -> Measures:
+def measures(scene: Any, monkeypatch: pytest.MonkeyPatch) -> ResultImages:
     """A run whose signal rises by 10 with each column, with noise 5 before and 1 after, and known FA and MD."""
     table = gradient_table([0, 1000, 1000], [[0, 0, 0], [1, 0, 0], [0, 0, 1]])
     column = np.broadcast_to(10.0 * np.arange(SHAPE[2], dtype=np.float32), SHAPE)
@@ -45,8 +45,8 @@ def measures(scene: Any, monkeypatch: pytest.MonkeyPatch) -> Measures:
         "md_before": image(8e-4),
         "md_after": image(7e-4),
     }
-    monkeypatch.setattr(dwmri_measure, "images_of", lambda node: nodes)
-    return Measures(None)
+    monkeypatch.setattr(measurements, "images_of", lambda node: nodes)
+    return ResultImages(None)
 
 
 def box(low: Any, high: Any) -> Any:
@@ -65,7 +65,7 @@ def found(rows: list[dict[str, Any]], figure: str, region: str = "Box") -> dict[
     return next(row for row in rows if row["figure"] == figure and row["region"] == region)
 
 
-def test_a_turned_box_holds_its_voxels_and_their_figures(measures: Measures) -> None:
+def test_a_turned_box_holds_its_voxels_and_their_figures(measures: ResultImages) -> None:
     rows = region_rows(measures, box((3, 2, 1), (4, 5, 3)))
     assert found(rows, "Voxels")["after"] == "24"
     snr = found(rows, "Signal over noise")
@@ -75,7 +75,7 @@ def test_a_turned_box_holds_its_voxels_and_their_figures(measures: Measures) -> 
     assert found(rows, "MD [1e-6 mm²/s]")["after"] == "700"
 
 
-def test_a_box_under_a_transform_moves_with_it(measures: Measures) -> None:
+def test_a_box_under_a_transform_moves_with_it(measures: ResultImages) -> None:
     roi = box((3, 2, 1), (4, 5, 3))
     moved = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
     shift = np.eye(4)
@@ -85,7 +85,7 @@ def test_a_box_under_a_transform_moves_with_it(measures: Measures) -> None:
     assert found(region_rows(measures, roi), "FA")["after"] == "0.550"
 
 
-def test_each_segment_is_a_region(measures: Measures) -> None:
+def test_each_segment_is_a_region(measures: ResultImages) -> None:
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Parts")
     with pytest.raises(InputError, match="no segment"):
         region_rows(measures, node)
@@ -103,7 +103,7 @@ def test_each_segment_is_a_region(measures: Measures) -> None:
     assert [row["figure"] for row in rows if row["region"] == "none"] == ["Voxels"]
 
 
-def test_a_profile_is_interpolated_in_the_world(measures: Measures) -> None:
+def test_a_profile_is_interpolated_in_the_world(measures: ResultImages) -> None:
     line = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsLineNode", "Line")
     with pytest.raises(InputError, match="not placed"):
         line_profile({"before": measures.volume("input", 1)}, line)
@@ -117,7 +117,7 @@ def test_a_profile_is_interpolated_in_the_world(measures: Measures) -> None:
     np.testing.assert_allclose(profile.values["after"], 230 + 5 * profile.distance, atol=1e-4)
 
 
-def test_a_profile_is_empty_outside_of_the_image(measures: Measures) -> None:
+def test_a_profile_is_empty_outside_of_the_image(measures: ResultImages) -> None:
     image = Image(np.ones((3, 3, 3)), np.eye(4), None)
     line = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsLineNode", "Line")
     for x in (-5, 1):

@@ -15,7 +15,7 @@ from .conftest import apply, wait_until_gone
 
 def check(host: Any, widget: Any, timeout: float = 180.0) -> str:
     """Press the button beside Apply, wait for the end, return the message."""
-    button = widget.runPanel.ui.otherButton
+    button = widget.runPanel.ui.secondaryButton
     assert button.enabled, button.toolTip
     button.click()
     host.waitFor(lambda: not widget.runPanel.busy, timeout)
@@ -25,19 +25,19 @@ def check(host: Any, widget: Any, timeout: float = 180.0) -> str:
 def test_a_check_shows_its_table_and_its_figures_beside_the_interpolations(host: Any, ready: Any) -> None:
     import slicer
 
-    node, ui = ready._parameterNode, ready.findings.ui
+    node, ui = ready._parameterNode, ready.tablesPanel.ui
     node.settings.node_spacing = 4.0
     ready.ui.methodCombo.currentIndex = 2
     ready.ui.interpolationCombo.currentIndex = 2
-    assert ready.runPanel.ui.otherButton.text == "Cross-validate"
-    assert not ui.checkCollapsibleButton.visible
+    assert ready.runPanel.ui.secondaryButton.text == "Cross-validate"
+    assert not ui.crossValidationCollapsibleButton.visible
     message = check(host, ready)
     assert "Each of 5 slices was hidden in turn: interpolation (signed distance) foretells them" in message, message
     job = json.loads((ready.runPanel.folder / "job.json").read_text(encoding="utf-8"))
     assert job["verb"] == "cross-validate"
-    assert ui.checkCollapsibleButton.visible
-    assert not ui.checkCollapsibleButton.collapsed
-    summary = ui.checkTable.mrmlTableNode()
+    assert ui.crossValidationCollapsibleButton.visible
+    assert not ui.crossValidationCollapsibleButton.collapsed
+    summary = ui.crossValidationTable.mrmlTableNode()
     assert summary is node.outputCheck
     assert summary.GetColumnTitle("dice") == "Dice"
     table = summary.GetTable()
@@ -45,9 +45,9 @@ def test_a_check_shows_its_table_and_its_figures_beside_the_interpolations(host:
               for row in range(table.GetNumberOfRows())}  # fmt: skip
     assert set(scores) == {"nearest", "linear", "signed-distance", "log-odds"}
     assert min(scores.values()) > 0.9  # all slices of the tube are alike
-    assert f"{scores['signed-distance']:.2f}" in ui.checkLabel.text
-    assert ui.checkLabel.text in message
-    assert ui.checkSlicesTable.mrmlTableNode().GetTable().GetNumberOfRows() == 5 * 4
+    assert f"{scores['signed-distance']:.2f}" in ui.crossValidationLabel.text
+    assert ui.crossValidationLabel.text in message
+    assert ui.crossValidationSlicesTable.mrmlTableNode().GetTable().GetNumberOfRows() == 5 * 4
     assert node.outputMesh is None  # it is no reconstruction
 
     again = summary.GetID()
@@ -60,34 +60,34 @@ def test_a_check_shows_its_table_and_its_figures_beside_the_interpolations(host:
     assert offered[0] == node.outputTable.GetName()
     assert summary.GetName() in offered
     ready.resultPanel.ui.discardButton.click()
-    assert ui.checkCollapsibleButton.visible
-    ui.discardCheckButton.click()
+    assert ui.crossValidationCollapsibleButton.visible
+    ui.discardCrossValidationButton.click()
     assert slicer.mrmlScene.GetNodeByID(again) is None
-    assert not ui.checkCollapsibleButton.visible
+    assert not ui.crossValidationCollapsibleButton.visible
 
 
 def test_the_field_is_checked_against_the_interpolations_with_progress(host: Any, ready: Any) -> None:
     node, run = ready._parameterNode, ready.runPanel
     node.settings.node_spacing = 4.0
     node.settings.steps = 15
-    run.ui.otherButton.click()
-    assert not run.ui.otherButton.enabled
+    run.ui.secondaryButton.click()
+    assert not run.ui.secondaryButton.enabled
     assert run.ui.applyButton.text == "Cancel"
     host.waitFor(lambda: not run.busy or 0 < run.ui.progressBar.value < 1000, 120)
     host.waitFor(lambda: not run.busy, 180)
     message = run.ui.messageLabel.text
     assert "the neural field foretells them with a mean Dice of" in message, message
     assert "the best interpolation (" in message
-    assert ready.findings.ui.checkTable.mrmlTableNode().GetTable().GetNumberOfRows() == 5
+    assert ready.tablesPanel.ui.crossValidationTable.mrmlTableNode().GetTable().GetNumberOfRows() == 5
 
 
 def test_a_check_is_cancelled_as_a_run_is(host: Any, ready: Any, fake_worker: Callable[[str], None]) -> None:
     fake_worker("long")
-    ready.runPanel.ui.otherButton.click()
+    ready.runPanel.ui.secondaryButton.click()
     path = ready.runPanel.folder / "pids"
-    host.waitFor(lambda: path.exists() and path.read_text(encoding="utf-8") != "", 20)
+    host.waitFor(lambda: path.exists() and path.read_text(encoding="utf-8") != "", 120)
     ready.runPanel.ui.applyButton.click()
-    host.waitFor(lambda: not ready.runPanel.busy, 20)
+    host.waitFor(lambda: not ready.runPanel.busy, 120)
     assert ready.runPanel.ui.messageLabel.text == "Cancelled. Nothing was changed."
     assert ready._parameterNode.outputCheck is None
     assert wait_until_gone([int(word) for word in path.read_text(encoding="utf-8").split()]) == []
@@ -112,12 +112,12 @@ def test_channels_are_lines_and_rows_where_there_are_some(host: Any, widget: Any
 
     from deeprecon.scar.simulate.phantom import sample_case, write_case
     from deeprecon.scar.simulate.ventricle import Ventricle
-    from deeprecon.scene.common.results import run_of
+    from deeprecon.scene.common.results import nodes_of_run
 
     heart = Ventricle(cavity_radius=18, cavity_length=52, base_height=14)
     case = sample_case(0, "isthmus", heart, spacing=6, thickness=6, pixel=1.5, node_spacing=4)
     files = write_case(case, tmp_path / "case")
-    node, ui = widget._parameterNode, widget.findings.ui
+    node, ui = widget._parameterNode, widget.tablesPanel.ui
     node.segmentation = slicer.util.loadSegmentation(str(files["segmentation"]))
     node.mesh = slicer.util.loadModel(str(files["mesh"]))
     widget.ui.methodCombo.currentIndex = 2
@@ -125,7 +125,7 @@ def test_channels_are_lines_and_rows_where_there_are_some(host: Any, widget: Any
     node.settings.core_cutoff = 0.5
     node.settings.slice_thickness = 6.0
     apply(host, widget)
-    run = run_of(node.outputMesh)
+    run = nodes_of_run(node.outputMesh)
     table = ui.channelsTable.mrmlTableNode()
     assert table is run["channels"]
     assert ui.channelsCollapsibleButton.visible
@@ -159,8 +159,8 @@ def test_each_table_of_a_run_opens_its_section_and_a_picture_that_is_gone_is_lef
 ) -> None:
     import slicer
 
-    findings = widget.findings
-    ui = findings.ui
+    tablesPanel = widget.tablesPanel
+    ui = tablesPanel.ui
     sections = {
         "aha": ui.segmentsCollapsibleButton,
         "transmurality": ui.transmuralityCollapsibleButton,
@@ -170,8 +170,8 @@ def test_each_table_of_a_run_opens_its_section_and_a_picture_that_is_gone_is_lef
     }
     table = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode")
     for role in sections:
-        findings.setResult({role: table, "mesh": None}, tmp_path / "gone.png")
+        tablesPanel.setResult({role: table, "mesh": None}, tmp_path / "gone.png")
         assert [name for name, section in sections.items() if section.visible] == [role]
         assert not ui.bullseyeLabel.visible
-    findings.setResult({})
+    tablesPanel.setResult({})
     assert not any(section.visible for section in sections.values())

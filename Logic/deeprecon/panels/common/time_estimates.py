@@ -5,11 +5,11 @@ from __future__ import annotations
 import qt
 import slicer
 
-USUAL_SECONDS = 15.0
+DEFAULT_SECONDS = 15.0
 """What a run takes beside training, before one on this computer told better."""
 
 
-class RunTimes:
+class TrainingTimeEstimate:
     """Remembers, in the application's settings, what the last run of each kind took beside training.
 
     Args:
@@ -29,9 +29,9 @@ class RunTimes:
         """
         if training is None:
             return "The number of training steps is set; the time left is shown once they run."
-        rest = float(slicer.util.settingsValue(self._key(method, device), USUAL_SECONDS))
+        rest = float(slicer.util.settingsValue(self._key(method, device), DEFAULT_SECONDS))
         most = "at most " if training else ""  # a method that is done sooner does not use up its time
-        return f"A run takes {most}about {inWords(training + rest)} on this computer."
+        return f"A run takes {most}about {durationText(training + rest)} on this computer."
 
     def learn(self, method: str, device: str, training: float | None, seconds: float) -> None:
         """A run of `seconds` is over; the other arguments are those of `sentence`."""
@@ -42,7 +42,7 @@ class RunTimes:
         return f"DeepRecon/{self._module}/Seconds-{method}-{device}"
 
 
-class RunRates:
+class ThroughputEstimate:
     """Remembers, in the application's settings, how many values, such as voxels times volumes, a run does in a second.
 
     Args:
@@ -59,7 +59,7 @@ class RunRates:
             return ""
         if rate <= 0:
             return "The time left is shown as soon as the run tells it."
-        return f"A run takes about {inWords(values / rate)} on this computer."
+        return f"A run takes about {durationText(values / rate)} on this computer."
 
     def learn(self, method: str, device: str, values: int, seconds: float) -> None:
         """A run of `seconds` is over."""
@@ -70,7 +70,7 @@ class RunRates:
         return f"DeepRecon/{self._module}/Rate-{method}-{device}"
 
 
-def inWords(seconds: float) -> str:
+def durationText(seconds: float) -> str:
     """A duration for people: 8 s, 3 min, 1 h 20 min."""
     if seconds < 90:
         return f"{round(seconds)} s"

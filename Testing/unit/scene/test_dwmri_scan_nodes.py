@@ -19,7 +19,7 @@ from deeprecon.data.diffusion.scan import DwiScan
 from deeprecon.data.errors import InputError
 from deeprecon.scene.dwmri.files import read_scan
 from deeprecon.scene.dwmri.gradients import check_gradients
-from deeprecon.scene.dwmri.nodes import SEQUENCE, WEIGHTED, gradients_of, node_from_scan, scan_from_node
+from deeprecon.scene.dwmri.scan import SEQUENCE, WEIGHTED, gradients_of, node_from_scan, scan_from_node
 
 Array = npt.NDArray[np.float64]
 

@@ -1,4 +1,4 @@
-"""What the user has to be asked about a heart mesh before a run: its length unit and its axes."""
+"""Checks before a run that a heart mesh lies on the myocardium: its length unit and its axes may be wrong."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from deeprecon.scene.scar.job import ScarNodes
 
 UNIT_NAMES = {"mm": "millimeters", "cm": "centimeters", "m": "meters", "um": "micrometers"}
 
-ENOUGH_OVERLAP = 0.15
-"""Share of the larger box that both boxes have in common where a mesh and a wall plainly belong together."""
+MIN_OVERLAP = 0.15
+"""Overlap of the bounding boxes of mesh and wall, see `overlap`, from which on the mesh is taken to lie on the wall."""
 
 
-class MeshQuestion:
-    """What the user has to be asked about the mesh before a run; the wall is looked at again only when it changed."""
+class MeshPlacementCheck:
+    """Checks the placement of a mesh; keeps the bounds of the wall until the wall changes."""
 
     def __init__(self) -> None:
         self._key: tuple[Any, ...] = ()
         self._wall: npt.NDArray[np.float64] | None = None
 
-    def ask(self, nodes: ScarNodes) -> str:
-        """A question about unit and axes, or what is wrong with the wall; empty when all is clear."""
+    def problem(self, nodes: ScarNodes) -> str:
+        """A question about unit and axes, or an error in the wall; empty if the mesh lies on the wall."""
         if nodes.mesh is None or nodes.missing():
             return ""
         held = nodes.segmentation.GetSegmentation()
@@ -35,25 +35,25 @@ class MeshQuestion:
         try:
             if self._wall is None or self._key != key:
                 self._wall, self._key = wall_bounds(nodes), key
-            return mesh_question(nodes, self._wall)
+            return mesh_placement_problem(nodes, self._wall)
         except InputError as error:
             return str(error)
 
 
-def mesh_question(nodes: ScarNodes, wall: npt.NDArray[np.float64]) -> str:
-    """A question for the user when the mesh does not lie on the wall as it stands; empty when all is clear.
+def mesh_placement_problem(nodes: ScarNodes, wall: npt.NDArray[np.float64]) -> str:
+    """A question about unit and axes, if the mesh does not lie on the wall; else empty.
 
     Args:
         nodes: with a mesh.
         wall: (2, 3) lower and upper corner of the wall in RAS mm, see `wall_bounds`.
     """
     mesh = _bounds(nodes.mesh)
-    if overlap(mesh * nodes.mesh_scale, wall) >= ENOUGH_OVERLAP:
+    if overlap(mesh * nodes.mesh_scale, wall) >= MIN_OVERLAP:
         return ""
     fits = [
         f"{UNIT_NAMES[unit]} ({frame.upper()})"
         for unit, frame in itertools.product(SCALES, FRAMES)
-        if overlap(mesh * SCALES[unit] * FRAMES[frame], wall) >= ENOUGH_OVERLAP
+        if overlap(mesh * SCALES[unit] * FRAMES[frame], wall) >= MIN_OVERLAP
     ]
     size = " × ".join(f"{length:.3g}" for length in mesh[1] - mesh[0])
     wall_size = " × ".join(f"{length:.3g}" for length in wall[1] - wall[0])
@@ -79,7 +79,7 @@ def wall_bounds(nodes: ScarNodes) -> npt.NDArray[np.float64]:
 
 
 def overlap(mesh: npt.NDArray[np.float64], wall: npt.NDArray[np.float64]) -> float:
-    """Volume that two boxes share over the volume of the larger; each as (2, 3) opposite corners in RAS mm."""
+    """Shared volume of two boxes over the volume of the larger one; each as (2, 3) opposite corners in RAS mm."""
     low, high = mesh.min(axis=0), mesh.max(axis=0)
     shared = np.prod(np.clip(np.minimum(high, wall[1]) - np.maximum(low, wall[0]), 0, None))
     largest = max(np.prod(high - low), np.prod(wall[1] - wall[0]))

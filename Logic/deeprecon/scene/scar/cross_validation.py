@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from deeprecon.scar.parameters import Interpolation, Method
+from deeprecon.scene.common.job import OUTPUT
 from deeprecon.scene.common.provenance import provenance_of
-from deeprecon.scene.common.results import load_results
-from deeprecon.scene.scar.job import OUTPUT, ScarNodes
+from deeprecon.scene.common.results import RunResult, load_results
+from deeprecon.scene.scar.job import ScarNodes
 from deeprecon.scene.scar.result import name_columns
 
 VERB = "cross-validate"
@@ -25,20 +24,7 @@ INTERPOLATIONS = {
 }
 
 
-@dataclass(frozen=True)
-class ScarCheck:
-    """What a cross-validation found.
-
-    Attributes:
-        nodes: tables by role: "summary", a row for each method, and "slices", a row for each slice and method.
-        sentence: the method beside the best of the others.
-    """
-
-    nodes: Mapping[str, Any]
-    sentence: str
-
-
-def load_check(folder: Path, nodes: ScarNodes, summary: Any = None) -> ScarCheck:
+def load_cross_validation(folder: Path, nodes: ScarNodes, summary: Any = None) -> RunResult:
     """Load what a finished job folder of the verb `VERB` holds: all of it or nothing.
 
     Args:
@@ -52,14 +38,14 @@ def load_check(folder: Path, nodes: ScarNodes, summary: Any = None) -> ScarCheck
     source = nodes.volume if nodes.volume is not None else nodes.segmentation
     made = load_results(folder / OUTPUT, f"{source.GetName()} cross-validation", source, {"summary": summary})
     name_columns(made)
-    return ScarCheck(made, sentence_of(made["summary"]))
+    return RunResult(made, summary_sentence(made["summary"]))
 
 
-def sentence_of(summary: Any) -> str:
+def summary_sentence(summary: Any) -> str:
     """How well the method foretold hidden slices, and the best of the interpolations beside it.
 
     Args:
-        summary: node that `load_check` made.
+        summary: node that `load_cross_validation` made.
 
     Raises:
         InputError: it was made by something else.

@@ -1,0 +1,175 @@
+"""DICOM files, opened once: header and encoded pixels travel as one object from here on.
+
+Only names that pydicom 2.4 and 3.0 share are used.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from deeprecon.data.errors import InputError
+from deeprecon.data.files import HEAD
+
+_STORAGE = b"1.2.840.10008.5.1.4.1.1."
+_OTHERS = (b"1.3.12.2.1107.5.9.1", b"1.3.46.670589.11.0.0.12.", b"1.2.840.10008.1.3.10")
+_NO_IMAGES = (*(_STORAGE + kind for kind in (b"4.2", b"9.", b"11.", b"66", b"88.", b"104.")), *_OTHERS)
+"""Storage classes that are no images: spectra, waveforms, presentation states, raw data, registrations, fiducials,
+segmentations, reports, documents, those of Siemens and Philips, and media directories."""
+
+
+@dataclass(frozen=True, eq=False)
+class DicomFile:
+    """The content of one file.
+
+    Attributes:
+        path: of the file, for messages.
+        dataset: pydicom Dataset, with the encoded pixels unless the file belongs to another series than asked for.
+        is_image: False for reports, presentation states, documents and the like, whose dataset is empty.
+    """
+
+    path: Path
+    dataset: Any
+    is_image: bool = True
+
+    @property
+    def series(self) -> str:
+        """The SeriesInstanceUID."""
+        return self.text("SeriesInstanceUID")
+
+    @property
+    def transfer_syntax(self) -> Any:
+        """pydicom UID; None where the file does not state it."""
+        return self.dataset.file_meta.get("TransferSyntaxUID")
+
+    def text(self, key: str | int) -> str:
+        """See the function `text`."""
+        return text(self.dataset, key)
+
+    def damaged(self, addition: str = "") -> InputError:
+        """The error for a file that ends early or breaks the encoding rules."""
+        return InputError(f"{self.path} is cut off or damaged{addition}.", "Copy or export it again.")
+
+
+def open_dicom(path: Path, series: str | None = None) -> DicomFile | None:
+    """Read a file; None for one without the DICOM mark at byte 128.
+
+    Args:
+        path: of the file.
+        series: the SeriesInstanceUID whose pixels are wanted; of other series only the header is read. All by default.
+
+    Raises:
+        InputError: the file is cut off or damaged, or has no pixels though it is an image.
+        OSError: it cannot be opened.
+    """
+    from pydicom import Dataset
+
+    with open(path, "rb") as stream:
+        head = stream.read(HEAD)
+        if not has_dicom_mark(head):
+            return None
+        storage = re.search(rb"\x02\x00\x02\x00UI(..)([0-9.]+)", head, re.DOTALL)  # MediaStorageSOPClassUID
+        if storage is not None and storage.group(2).startswith(_NO_IMAGES):
+            return DicomFile(path, Dataset(), is_image=False)
+        stream.seek(0)
+        try:
+            return DicomFile(path, _parse(stream, series))
+        except Exception as error:  # pydicom raises many kinds for damaged files
+            raise DicomFile(path, None).damaged() from error
+
+
+def is_dicom(path: Path) -> bool:
+    """True for a file with the DICOM mark; opens the file."""
+    with open(path, "rb") as stream:
+        return has_dicom_mark(stream.read(HEAD))
+
+
+def has_dicom_mark(head: bytes) -> bool:
+    """Whether the first bytes of a file have the DICOM mark at byte 128."""
+    return head[128:132] == b"DICM"
+
+
+def _parse(stream: IO[bytes], series: str | None) -> Any:
+    from pydicom import dcmread
+    from pydicom.filereader import read_dataset
+
+    dataset = dcmread(stream, stop_before_pixels=True)
+    syntax = dataset.file_meta.get("TransferSyntaxUID")
+    if syntax is None or syntax.is_deflated:  # the stream is not at the pixels
+        stream.seek(0)
+        dataset = dcmread(stream)
+    elif series in (None, text(dataset, "SeriesInstanceUID")):
+        dataset.update(read_dataset(stream, syntax.is_implicit_VR, syntax.is_little_endian))
+    elif stream.read(1):
+        return dataset
+    if "PixelData" not in dataset:
+        raise EOFError
+    return dataset
+
+
+def text(dataset: Any, key: str | int) -> str:
+    r"""The text of an element as it stands in the file, values apart by a backslash; "" where there is none.
+
+    Args:
+        dataset: pydicom Dataset.
+        key: keyword, or the number of a private tag.
+    """
+    raw = _raw(dataset, key)
+    if raw is None or raw.value is None:
+        return ""
+    if isinstance(raw.value, bytes):
+        return raw.value.decode("utf-8", "replace").strip(" \0")
+    return "\\".join(map(str, [raw.value] if isinstance(raw.value, str) else np.atleast_1d(raw.value)))
+
+
+def numbers(dataset: Any, key: str | int) -> list[float]:
+    """The numbers of an element; empty where there are none.
+
+    A private element whose representation the file does not state is read as text, else as 8-byte numbers.
+
+    Args:
+        dataset, key: see `text`.
+    """
+    raw = _raw(dataset, key)
+    if raw is None or raw.value is None:
+        return []
+    if not isinstance(raw.value, bytes):
+        return [float(value) for value in np.atleast_1d(raw.value)]
+    if raw.VR != "FD" and _representation(raw) != "FD":
+        try:
+            return [float(number) for number in text(dataset, key).split("\\")]
+        except ValueError:
+            pass
+    try:
+        return [float(value) for value in np.frombuffer(raw.value, "<f8" if raw.is_little_endian else ">f8")]
+    except ValueError:
+        return []
+
+
+def first_item(dataset: Any, sequence: str) -> Any | None:
+    """The first item of a sequence by its keyword; None where there is none.
+
+    Args:
+        dataset: pydicom Dataset.
+        sequence: keyword.
+    """
+    items = dataset.get(sequence)
+    return items[0] if items else None
+
+
+def _raw(dataset: Any, key: str | int) -> Any:
+    from pydicom.datadict import tag_for_keyword
+
+    tag = tag_for_keyword(key) if isinstance(key, str) else key
+    return dataset.get_item(tag) if tag in dataset else None
+
+
+def _representation(raw: Any) -> str:
+    """Value representation of a standard element in a file that does not state it."""
+    from pydicom.datadict import dictionary_VR
+
+    return "" if raw.tag.is_private else str(dictionary_VR(raw.tag))

@@ -1,0 +1,42 @@
+"""A scar reconstruction in the views: the mesh colored by an array, the segments as outlines on the slices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from deeprecon.scene.common.results import nodes_of_run
+from deeprecon.scene.display.colors import show_scalars
+from deeprecon.scene.display.views import show_in_views
+from deeprecon.scene.scar.inputs import stored_inputs
+
+ARRAYS = {
+    "scar_probability": "Scar probability",
+    "scar_uncertainty": "Uncertainty",
+    "scar_entropy": "Entropy (bits)",
+    "scar_binary": "Scar or healthy",
+    "core_probability": "Core probability",
+    "scar_transmurality": "Transmurality",
+    "group_residual": "Mean of a pixel minus its observation",
+}
+"""Arrays at the nodes that a mesh can be colored by, and their names."""
+COLOR_RANGES = {
+    "scar_uncertainty": ("uncertainty", (0.0, 0.5)),  # a standard deviation of probabilities: 0.5 at most
+    "scar_entropy": ("uncertainty", (0.0, 1.0)),
+    "group_residual": ("residual", (-0.5, 0.5)),
+}
+"""Ramps and ranges of those that are no share of scar."""
+
+MESH_OPACITY = 0.4
+"""Opacity of a mesh with channels inside its wall."""
+
+
+def show_result(mesh: Any, name: str) -> None:
+    """Color a result mesh by one of `ARRAYS`, with a legend, and set up the views: the wall's outlines on the slices.
+
+    Where channels were found, the mesh is half transparent, for they lie inside the wall.
+    """
+    ramp, ends = COLOR_RANGES.get(name, ("scar", (0.0, 1.0)))
+    show_scalars(mesh, name, ramp, ends, ARRAYS[name])
+    run = nodes_of_run(mesh)
+    mesh.GetDisplayNode().SetOpacity(MESH_OPACITY if "channel_paths" in run else 1.0)
+    show_in_views(stored_inputs(mesh).volume, run.get("segmentation"), mesh)

@@ -1,0 +1,56 @@
+"""The images of a scattering reconstruction in the scene."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import slicer.util
+
+from deeprecon.scene.common.job import OUTPUT
+from deeprecon.scene.common.results import RunResult, load_results, read_result
+
+
+def load_outputs(folder: Path, node: Any, reuse: Mapping[str, Any] | None = None) -> RunResult:
+    """Load what a finished reconstruction holds: all of it or nothing.
+
+    Args:
+        folder: job folder of the reconstruction.
+        node: what it was made from; None for data from elsewhere.
+        reuse: role -> node of an earlier run whose content is replaced.
+
+    Raises:
+        InputError: no result, or one that is damaged.
+    """
+    name = "Wave scattering" if node is None else f"{node.GetName()} scattering"
+    made = load_results(folder / OUTPUT, name, node, reuse)
+    _same_window(made)
+    metrics = read_result(folder / OUTPUT).get("metrics", {})
+    return RunResult(made, summary_sentence(metrics), folder / OUTPUT / "report.html")
+
+
+def _same_window(nodes: Mapping[str, Any]) -> None:
+    """Show truth and reconstruction with the same grays, and the difference with 0 in the middle."""
+    shown = [nodes[role] for role in ("contrast", "truth") if role in nodes]
+    arrays = [slicer.util.arrayFromVolume(node) for node in shown]
+    low, high = min(float(array.min()) for array in arrays), max(float(array.max()) for array in arrays)
+    limit = max(abs(low), abs(high), 1e-6)
+    for node in shown:
+        _window(node, low, max(high, low + 1e-6))
+    if "difference" in nodes:
+        _window(nodes["difference"], -limit, limit)
+
+
+def _window(node: Any, low: float, high: float) -> None:
+    display = node.GetDisplayNode()
+    display.AutoWindowLevelOff()
+    display.SetWindowLevelMinMax(low, high)
+
+
+def summary_sentence(metrics: Mapping[str, Any]) -> str:
+    error, count = metrics.get("relative_l2"), metrics.get("objects", 0)
+    slices = f"{count} slice{'' if count == 1 else 's'}"
+    if error is None:
+        return f"{slices} reconstructed; the truth is not known."
+    return f"{slices} reconstructed with a relative error of {error:.3f} (an empty image has 1)."

@@ -1,0 +1,87 @@
+"""Simulation and reconstruction of a node's slices in child processes, for scripts: the calls wait."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from deeprecon.data.errors import InputError
+from deeprecon.jobs.events import Event
+from deeprecon.jobs.runner import JobRunner
+from deeprecon.scattering.parameters import PrepareParameters, ReconstructParameters
+from deeprecon.scene.common.job import OUTPUT
+from deeprecon.scene.common.results import RunResult
+from deeprecon.scene.scattering.job import write_reconstruction, write_simulation
+from deeprecon.scene.scattering.result import load_outputs
+
+SIMULATION, RECONSTRUCTION = "simulation", "reconstruction"
+"""Job folders of the two runs."""
+DATA = "data.h5"
+METADATA = "configs/metadata.json"
+"""Of a model bundle; see `training/bundle.py`."""
+
+
+def reconstruct_node(
+    node: Any,
+    folder: Path,
+    simulation: PrepareParameters,
+    reconstruction: ReconstructParameters,
+    bundle: Path | None = None,
+    device: str = "auto",
+    seed: int = 0,
+    command: list[str] | None = None,
+    environment: dict[str, str] | None = None,
+    on_event: Callable[[Event], Any] | None = None,
+    time_limit: float | None = None,
+) -> RunResult:
+    """Simulate the slices of a node, reconstruct them, and load the images beside the truth and the difference.
+
+    For scripts: it waits for the children.
+
+    Args:
+        node, simulation, device, seed: see `write_simulation`.
+        folder: where the jobs are written; kept.
+        reconstruction, bundle: see `write_reconstruction`.
+        command, environment: of the children, see `JobRunner`.
+        on_event: is given what they say.
+        time_limit: for each child, in seconds.
+
+    Raises:
+        InputError: the node, the settings or the bundle cannot be used, or a child failed; the scene is as before.
+    """
+    if bundle is not None:
+        _check_wave_number(bundle, simulation.k)
+    write_simulation(folder / SIMULATION, node, simulation, device, seed)
+    data = folder / SIMULATION / OUTPUT / DATA
+    write_reconstruction(folder / RECONSTRUCTION, data, reconstruction, bundle, device)
+    _finish(JobRunner(folder / SIMULATION, command, environment), on_event, time_limit)
+    _finish(JobRunner(folder / RECONSTRUCTION, command, environment), on_event, time_limit)
+    return load_outputs(folder / RECONSTRUCTION, node)
+
+
+def _check_wave_number(bundle: Path, k: float) -> None:
+    """Refuse, before anything is simulated, a network that was trained for another wave number.
+
+    The child checks the whole bundle before it uses it.
+    """
+    try:
+        known = json.loads((bundle / METADATA).read_text(encoding="utf-8"))["parameters"]["k"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{bundle} is no model bundle of scattering train.", "Choose a bundle's folder.") from error
+    if not isinstance(known, int | float) or abs(known - k) > 1e-3 * k:
+        raise InputError(
+            f"The network in {bundle} was trained for k = {known} (wave number times radius), not {k:g}.",
+            "Simulate at its wave number, or choose another bundle.",
+        )
+
+
+def _finish(runner: JobRunner, on_event: Callable[[Event], Any] | None, time_limit: float | None) -> None:
+    runner.start()
+    if runner.wait(time_limit, on_event) is None:
+        runner.kill()
+        runner.wait()
+        raise InputError(f"Not finished after {time_limit:g} seconds.", "Give more time, or fewer slices.")
+    if (failure := runner.failure()) is not None:
+        raise InputError(failure["message"], failure["hint"])

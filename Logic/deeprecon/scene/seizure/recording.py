@@ -1,0 +1,106 @@
+"""Wrist recordings as table nodes. A recording is a signal over time; it has no place in the body."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import slicer
+import slicer.util
+import vtk
+from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+
+from deeprecon.data.errors import InputError
+from deeprecon.data.files import atomic_path
+from deeprecon.seizure.config import SAMPLE_RATE
+from deeprecon.seizure.parameters import Unit
+from deeprecon.seizure.read.recordings import read_recordings
+
+TIME = "time_s"
+
+_NOTES = "DeepRecon.Notes"
+_COLUMNS = (
+    (TIME, "magnitude_g"),
+    ("t", "magnitude"),
+    ("time", "magnitude"),
+    ("t", "x", "y", "z"),
+    ("time", "x", "y", "z"),
+)
+"""Columns of a table that is a recording, in small letters."""
+
+
+def load_recording(path: Path | str, unit: Unit = Unit.AUTO) -> Any:
+    """A recording as a table node with columns `time_s` and `magnitude_g`, 25 rows a second, NaN in gaps.
+
+    What was done to the data, the unit that was found included, stands in the node's attribute "DeepRecon.Notes".
+
+    Args:
+        path: plain recording (.csv), or OSDB event file with one event.
+        unit: of a plain recording.
+
+    Raises:
+        InputError: the file cannot be read, or holds several events.
+    """
+    path = Path(path)
+    recordings = read_recordings(path, unit)
+    if len(recordings) != 1:
+        raise InputError(f"{path} holds {len(recordings)} events.", "Give a file with one event.")
+    (recording,) = recordings
+    magnitude = np.where(recording.valid, recording.magnitude, np.nan)
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", f"{recording.name} accelerometer")
+    _set_columns(node, {TIME: np.arange(len(magnitude)) / SAMPLE_RATE, "magnitude_g": magnitude.astype(np.float64)})
+    node.SetAttribute(_NOTES, "; ".join(recording.notes))
+    return node
+
+
+def write_recording(node: Any, path: Path) -> None:
+    """Write a table node as a plain recording (.csv), rows without numbers left out: they are gaps.
+
+    Args:
+        node: vtkMRMLTableNode of `load_recording`, or one with columns t,x,y,z or t,magnitude.
+        path: of the file.
+
+    Raises:
+        InputError: it has other columns, or text in them.
+    """
+    table = node.GetTable()
+    names = {table.GetColumnName(index).strip().lower(): index for index in range(table.GetNumberOfColumns())}
+    for wanted in _COLUMNS:
+        if all(name in names for name in wanted):
+            break
+    else:
+        raise InputError(
+            f"The table {node.GetName()} has the columns {', '.join(names)}.", "Expected are t,x,y,z or t,magnitude."
+        )
+    columns = [column_numbers(node, table.GetColumn(names[name])) for name in wanted]
+    rows = np.column_stack(columns)
+    header = "t,magnitude" if len(columns) == 2 else "t,x,y,z"
+    with atomic_path(path) as part:
+        np.savetxt(part, rows[np.isfinite(rows).all(axis=1)], "%.9g", delimiter=",", header=header, comments="")
+
+
+def column_numbers(node: Any, array: Any) -> npt.NDArray[np.float64]:
+    """The column as numbers; text is read as numbers, empty as NaN."""
+    if array.IsA("vtkDataArray"):
+        return np.asarray(vtk_to_numpy(array), np.float64)
+    texts = [array.GetValue(row).strip() for row in range(array.GetNumberOfValues())]
+    try:
+        return np.array([float(text or "nan") for text in texts], np.float64)
+    except ValueError:
+        raise InputError(f"The column {array.GetName()} of {node.GetName()} holds what is no number.") from None
+
+
+def _set_columns(node: Any, columns: Mapping[str, npt.NDArray[np.float64]]) -> None:
+    with slicer.util.NodeModify(node):
+        node.RemoveAllColumns()
+        for name, values in columns.items():
+            array = numpy_to_vtk(np.ascontiguousarray(values), deep=True)
+            array.SetName(name)
+            node.AddColumn(array)
+            node.SetColumnType(name, vtk.VTK_DOUBLE)
+        node.SetUseColumnTitleAsColumnHeader(True)
+        node.SetLocked(True)
+    node.GetTable().Modified()
