@@ -26,7 +26,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
 
-from deeprecon.ctpa.demonstrator import demonstrator
+from deeprecon.ctpa.demonstrator import demonstrator_folder
 from deeprecon.ctpa.grid import FULL, Grid
 from deeprecon.ctpa.observe.projection import Geometry, detector_axes, expose, line_integrals
 from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
@@ -173,7 +173,7 @@ def main() -> int:
     parser.add_argument("--bundle", type=Path, help="of train-diffusion; the shipped one if left out")
     parser.add_argument("--json", type=Path, default=Path("out/ctpa_full_volume.json"))
     arguments = parser.parse_args()
-    bundle = (arguments.bundle or demonstrator()).resolve()
+    bundle = (arguments.bundle or demonstrator_folder()).resolve()
     with tempfile.TemporaryDirectory() as folder:
         own = synthesize(Path(folder), bundle, arguments.threads, arguments.steps)
     print(

@@ -10,7 +10,7 @@ from deeprecon.resources import resource_path
 NAME = "ctpa-demonstrator"
 
 
-def demonstrator() -> Path:
+def demonstrator_folder() -> Path:
     """Folder of the shipped bundle.
 
     Raises:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deeprecon.ctpa.demonstrator import demonstrator
+from deeprecon.ctpa.demonstrator import demonstrator_folder
 from deeprecon.ctpa.grid import Grid
 from deeprecon.ctpa.measure.anatomy import organ_medians
 from deeprecon.ctpa.measure.projection_check import ProjectionCheck, check_projection
@@ -55,7 +55,7 @@ def synthesize(inputs: SynthesizeInputs, parameters: SynthesizeParameters, run: 
     begun = time.monotonic()
     run.reporter.status("Reading the X-ray")
     radiograph = read_radiograph(inputs.xray)
-    bundle = read_bundle(inputs.bundle or demonstrator(), "ctpa")
+    bundle = read_bundle(inputs.bundle or demonstrator_folder(), "ctpa")
     check_bundle(bundle, parameters)
     estimate = estimate_resources(parameters, bundle.parameters, ITEMSIZE[run.precision])
     check_resources(estimate, run)

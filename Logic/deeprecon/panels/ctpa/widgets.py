@@ -97,7 +97,7 @@ _LIGHTS = {
 def readDemonstrator() -> tuple[Bundle | None, str]:
     """The shipped bundle, or None and why there is none."""
     try:
-        return read_bundle(shipped.demonstrator(), "ctpa"), ""
+        return read_bundle(shipped.demonstrator_folder(), "ctpa"), ""
     except InputError as error:
         return None, str(error)
 
