@@ -14,8 +14,8 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 SLOW_TESTS = Path(__file__).with_name("slow_tests.txt")
 """Tests and test files, one a line, that `-m "not slow"` leaves out; `--record-slow` writes it."""
-SLOW_TEST, SLOW_FILE = 0.5, 4.0
-"""Seconds from which a test is slow, and from which all of a file is that has so much left besides its slow tests."""
+SLOW_TEST, BUDGET = 0.5, 80.0
+"""Seconds from which a test is slow, and what all others may take together; else the slowest files are left out."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,12 +39,18 @@ class SlowTests:
         self._durations[report.nodeid.partition("::")[0]][report.nodeid, report.when] = report.duration
 
     def pytest_sessionfinish(self) -> None:
-        lines = []
+        slow, left = {}, {}
         for file, durations in self._durations.items():
-            slow = {test for (test, when), seconds in durations.items() if when == "call" and seconds > SLOW_TEST}
-            left = sum(seconds for (test, when), seconds in durations.items() if when != "call" or test not in slow)
-            lines += [file] if left > SLOW_FILE else slow
-        SLOW_TESTS.write_text("".join(f"{line}\n" for line in sorted(lines)), encoding="utf-8")
+            slow[file] = {test for (test, when), seconds in durations.items() if when == "call" and seconds > SLOW_TEST}
+            left[file] = sum(
+                seconds for (test, when), seconds in durations.items() if when != "call" or test not in slow[file]
+            )
+        while sum(left.values()) > BUDGET:
+            file = max(left, key=lambda file: left[file])
+            slow[file] = {file}
+            del left[file]
+        lines = sorted(line for part in slow.values() for line in part)
+        SLOW_TESTS.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def pytest_configure(config: pytest.Config) -> None:

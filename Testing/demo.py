@@ -1,10 +1,10 @@
-"""The main job on real input, from clinical files to a report and a Slicer scene: what `make demo` runs.
+"""The scar reconstruction on real input, from clinical files to a report and a Slicer scene: run by `make demo`.
 
     python Testing/demo.py --output out/demo [--case DIR]
 
 DIR holds the files of one patient: lge.nrrd (or .nii.gz, or a DICOM folder lge/), segmentation.seg.nrrd with the
 myocardium, and optionally mesh.vtu (.vtk, .vtp, .ply, .stl, .pts), and truth.vtu with scar_truth where it is known.
-Without it the sample case is made.
+By default the sample case is generated.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def main() -> None:
     folder = arguments.case or arguments.output / "case"
     rule = []
     if arguments.case is None:
-        print("Making the sample case ...", flush=True)
+        print("Generating the sample case ...", flush=True)
         deeprecon("phantom", "--output", folder, quiet=True)
-        rule = ["--threshold", "fwhm"]  # half of the maximum: the usual rule for a chronic infarct
+        rule = ["--threshold", "fwhm"]  # half of the maximum: the standard rule for a chronic infarct
     options = case_options(folder) + rule
     print("Reconstructing the scar ...", flush=True)
     result = arguments.output / "field"
@@ -47,14 +47,14 @@ def main() -> None:
     print(f"\nDone in {time.monotonic() - started:.0f} s. Open:")
     print(f"  report   {result / 'report.html'}")
     print(f"  scene    {arguments.output / 'scene.mrb'}   (drag it into Slicer)")
-    print(f"  pictures {result / 'mesh.png'}, {result / 'slices.png'}")
+    print(f"  images   {result / 'mesh.png'}, {result / 'slices.png'}")
 
 
 def deeprecon(verb: str, *arguments: str | Path, quiet: bool = False) -> None:
-    """Run the command line as its users do; end here with its code if it fails.
+    """Run the command line; exit with its code if it fails.
 
     Args:
-        quiet: show what it prints only where it fails.
+        quiet: show its output only if it fails.
     """
     command = [sys.executable, "-m", "deeprecon", "scar", verb, *map(str, arguments)]
     done = subprocess.run(command, check=False, capture_output=quiet, text=True, encoding="utf-8")
@@ -78,7 +78,7 @@ def case_options(folder: Path) -> list[str | Path]:
 
 
 def compare(folder: Path, options: list[str | Path], output: Path, field: Path) -> None:
-    """The field beside every interpolation, all against the known truth."""
+    """Compare the field and every interpolation with the known truth."""
     print("Interpolating for comparison ...", flush=True)
     results = {"field": field}
     for kind in BASELINES:
@@ -115,7 +115,7 @@ def write_scene(result: Path, image: Path, path: Path) -> None:
     nodes = load_results(result, "Scar")
     show_scalars(nodes["mesh"], "scar_probability", title="Scar probability")
     show_in_views(volume, nodes.get("segmentation"), nodes["mesh"])
-    for name in ("Red", "Green", "Yellow"):  # Slicer's slice views take over what these nodes show
+    for name in ("Red", "Green", "Yellow"):  # Slicer's slice views show the volumes of these nodes
         composite = slicer.vtkMRMLSliceCompositeNode()
         composite.SetSingletonTag(name)
         composite.SetLayoutName(name)

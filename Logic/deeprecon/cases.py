@@ -15,7 +15,7 @@ from typing import Any
 
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.check import check_job, check_output
-from deeprecon.jobs.command import JOB_FOLDER, Command, renew
+from deeprecon.jobs.command import JOB_FOLDER, Command, create_job_folder
 from deeprecon.jobs.console import Console, format_table, on_interrupt
 from deeprecon.jobs.failures import Failure, explain_exception
 from deeprecon.jobs.items import Summary
@@ -27,9 +27,9 @@ from deeprecon.jobs.runner import JobRunner
 from deeprecon.jobs.verbs import Verb
 from deeprecon.worker import BAD_INPUT, CANCELLED, DONE, INTERNAL
 
-GRACE = 10.0
+CANCEL_GRACE = 10.0
 """Seconds a cancelled case may take to stop by itself."""
-TABLE_FIGURES = 5
+MAX_TABLE_FIGURES = 5
 """So many figures of a case fit into the table on the screen; summary.csv has them all."""
 
 
@@ -37,7 +37,7 @@ def run_cases(command: Command, file: Path, output: Path, part: tuple[int, int],
     """Run each case in a process of its own, one after the other, and sum up.
 
     Args:
-        command: what is asked for, with the values that all cases share.
+        command: method, verb and the values that all cases share.
         file: cases.csv.
         output: gets a folder for each case, and summary.csv.
         part: (i, n) runs the i-th of n parts of the cases, counted from 1.
@@ -57,7 +57,7 @@ def run_cases(command: Command, file: Path, output: Path, part: tuple[int, int],
 
     def stop() -> None:
         for runner in running:
-            runner.cancel(GRACE)
+            runner.cancel(CANCEL_GRACE)
 
     def start(runner: JobRunner) -> None:
         runner.start()
@@ -77,7 +77,7 @@ def run_cases(command: Command, file: Path, output: Path, part: tuple[int, int],
             if failure is None:
                 result = json.loads((folder.parent / "result.json").read_text(encoding="utf-8"))
                 summary.add_done(case.name, result["metrics"], seconds=seconds)
-                command = _settled(command, folder)
+                command = _with_resolved_device(command, folder)
             else:
                 summary.add_failed(case.name, failure, seconds=seconds)
                 console.show_error(failure.message, failure.hint, codes=failure.codes)
@@ -94,7 +94,7 @@ def _run_case(
 ) -> Failure | None:
     """Run one case in the job folder `folder`; why it has no result, or None where it has one."""
     try:
-        renew(folder, command.job(folder, *case.values(command.verb), case.accept))
+        create_job_folder(folder, command.job(folder, *case.values(command.verb), case.accept))
         runner = JobRunner(folder, python_command(sys.executable))
         start(runner)
     except (InputError, OSError) as error:
@@ -109,7 +109,7 @@ def _run_case(
     return None if found is None else Failure(found["kind"], found["message"], found["hint"], found["codes"])
 
 
-def _settled(command: Command, folder: Path) -> Command:
+def _with_resolved_device(command: Command, folder: Path) -> Command:
     """The command with the device, threads and precision of a case that is done: the next ones need no probing."""
     job = Job.load(folder)
     if not command.verb.needs_torch(check_job(job, folder)[2]):
@@ -192,6 +192,6 @@ def _print_summary(path: Path, summary: Summary) -> None:
         return
     names = summary.columns
     figures = [name for name in names if name not in ("case", "status", "seconds", "message")]
-    shown = [name for name in names if name not in figures[TABLE_FIGURES:]]
+    shown = [name for name in names if name not in figures[MAX_TABLE_FIGURES:]]
     print(format_table([{name: row.get(name) for name in shown} for row in summary.rows]))
     print(f"{summary.done} of {len(summary.rows)} cases done. Summary in {path}")

@@ -13,11 +13,18 @@ from typing import Any
 
 from deeprecon.cases import run_cases
 from deeprecon.data.errors import InputError
-from deeprecon.jobs.command import JOB_FOLDER, Command, renew
+from deeprecon.jobs.command import JOB_FOLDER, Command, create_job_folder
 from deeprecon.jobs.console import Console, on_interrupt, plain_figures
 from deeprecon.jobs.failures import explain_exception
-from deeprecon.jobs.job import LARGEST_SEED, MOST_THREADS, VERSION, Job
-from deeprecon.jobs.options import WITHOUT_NAME, BadValue, add_options, given_values, only_required, option_name
+from deeprecon.jobs.job import MAX_SEED, MAX_THREADS, VERSION, Job
+from deeprecon.jobs.options import (
+    POSITIONAL_INPUT,
+    BadValue,
+    add_options,
+    namespace_values,
+    option_name,
+    single_required_input,
+)
 from deeprecon.jobs.verbs import METHODS, Verb, load_verb, load_verbs
 from deeprecon.training.ranks import rank
 from deeprecon.worker import BAD_INPUT, CANCELLED, DONE, INTERNAL, run_job
@@ -66,8 +73,8 @@ def _main(arguments: list[str], console: Console) -> int:
     if options.resume is not None:
         return _resume(method, name, options, console)
     if options.output is None:
-        raise InputError("--output DIR must be given.", "Or --resume DIR, to go on with an earlier run.")
-    inputs, parameters = given_values(verb, options)
+        raise InputError("--output DIR must be given.", "Or --resume DIR, to continue an earlier run.")
+    inputs, parameters = namespace_values(verb, options)
     command = Command(
         method,
         name,
@@ -87,7 +94,7 @@ def _main(arguments: list[str], console: Console) -> int:
         raise InputError("--shard splits the cases of --cases: give both.")
     folder = output / JOB_FOLDER
     if not rank():
-        renew(folder, command.job(folder))
+        create_job_folder(folder, command.job(folder))
     return _run_here(folder, output, console)
 
 
@@ -97,7 +104,7 @@ def _parser(method: str, name: str, verb: Verb) -> argparse.ArgumentParser:
     width = min(shutil.get_terminal_size().columns, 110)
     parser: argparse.ArgumentParser = jsonargparse.ArgumentParser(
         prog=f"{PROGRAM} {method} {name}",
-        usage=f"{PROGRAM} {method} {name} {_needed(verb)}[options] --output DIR",
+        usage=f"{PROGRAM} {method} {name} {_positional_usage(verb)}[options] --output DIR",
         description=verb.summary,
         epilog=NOTICE,
         formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=30, width=width),
@@ -106,7 +113,7 @@ def _parser(method: str, name: str, verb: Verb) -> argparse.ArgumentParser:
     add_options(parser, verb)
     run = parser.add_argument_group("run")
     run.add_argument("--output", metavar="DIR", help="folder of the results (required)")
-    run.add_argument("--resume", metavar="DIR", help="go on with the run in DIR that was cut off, with its settings")
+    run.add_argument("--resume", metavar="DIR", help="continue the interrupted run in DIR, with its settings")
     run.add_argument("--device", metavar="NAME", help="auto, cpu, cuda:0 or mps (default: auto)")
     run.add_argument("--threads", type=_threads, metavar="N", help="CPU threads (default: what is fastest)")
     run.add_argument("--precision", choices=["auto", "fp32", "bf16", "fp16"], help="of the computation (default: auto)")
@@ -116,13 +123,13 @@ def _parser(method: str, name: str, verb: Verb) -> argparse.ArgumentParser:
         nargs="+",
         action="extend",
         metavar="CODE",
-        help="go on although the inputs contradict themselves in this way; the refusal names the code",
+        help="continue although the inputs contradict themselves in this way; the refusal names the code",
     )
     run.add_argument(
         "--cases",
         metavar="FILE",
         help="CSV file with a row for each case: its name under 'case', other columns named like the options without "
-        "dashes in front, several values apart by ';', paths relative to the file; goes on after a failure",
+        "dashes in front, several values apart by ';', paths relative to the file; continues after a failure",
     )
     run.add_argument("--shard", type=_shard, metavar="I/N", help="run only the I-th of N parts of the cases")
     run.add_argument(
@@ -132,23 +139,23 @@ def _parser(method: str, name: str, verb: Verb) -> argparse.ArgumentParser:
     return parser
 
 
-def _needed(verb: Verb) -> str:
-    field = only_required(verb)
+def _positional_usage(verb: Verb) -> str:
+    field = single_required_input(verb)
     return "" if field is None else f"{field.name.upper().replace('_', '-')} "
 
 
 def _threads(text: str) -> int:
-    return _count(text, 1, MOST_THREADS)
+    return _count(text, 1, MAX_THREADS)
 
 
 def _seed(text: str) -> int:
-    return _count(text, 0, LARGEST_SEED)
+    return _count(text, 0, MAX_SEED)
 
 
-def _count(text: str, least: int, most: int) -> int:
+def _count(text: str, minimum: int, maximum: int) -> int:
     text = str(text)  # a file of options gives numbers
-    if not text.isdecimal() or not least <= int(text) <= most:
-        raise BadValue(f"{text!r} is not a whole number from {least} to {most}")
+    if not text.isdecimal() or not minimum <= int(text) <= maximum:
+        raise BadValue(f"{text!r} is not a whole number from {minimum} to {maximum}")
     return int(text)
 
 
@@ -167,7 +174,9 @@ def _list_help(usage: str, title: str, entries: dict[str, str]) -> str:
 
 def _resume(method: str, name: str, options: Any, console: Console) -> int:
     given = [
-        value if key == WITHOUT_NAME else option_name(key) for key, value in vars(options).items() if value is not None
+        value if key == POSITIONAL_INPUT else option_name(key)
+        for key, value in vars(options).items()
+        if value is not None
     ]
     if others := sorted(set(given) - {"--resume", "--verbose"}):
         raise InputError(f"--resume takes all settings from the earlier run: leave out {', '.join(others)}.")
@@ -219,4 +228,4 @@ def _print_result(output: Path) -> None:
     for name, value in rows.items():
         print(f"  {name.ljust(width)}  {value:.6g}" if isinstance(value, float) else f"  {name.ljust(width)}  {value}")
     if stopped:
-        print("Give --resume with the same folder to go on.")
+        print("Give --resume with the same folder to continue.")

@@ -14,9 +14,9 @@ def resource_path(*parts: str) -> Path:
     Raises:
         FileNotFoundError: no such resource in either place.
     """
-    beside = Path(__file__).resolve().parents[1]
-    for folder in (beside, beside.parent):
+    library = Path(__file__).resolve().parents[1]
+    for folder in (library, library.parent):
         path = folder.joinpath("Resources", *parts)
         if path.exists():
             return path
-    raise FileNotFoundError(f"Resource {'/'.join(parts)} is not part of this installation (looked beside {beside}).")
+    raise FileNotFoundError(f"Resource {'/'.join(parts)} is not part of this installation (looked in {library}).")

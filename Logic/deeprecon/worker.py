@@ -28,11 +28,11 @@ from deeprecon.jobs.process import die_with_parent
 from deeprecon.jobs.provenance import input_hashes, provenance
 from deeprecon.jobs.run import Outcome, Run, SilentReporter
 from deeprecon.jobs.verbs import Verb
-from deeprecon.training.ranks import leave, let_helpers_begin, rank, wait_for_first
+from deeprecon.training.ranks import leave_process_group, rank, release_helpers, wait_for_rank_0
 
 DONE, INTERNAL, BAD_INPUT, CANCELLED = range(4)
 RESULT_FORMAT = 1
-LITTLE_SPACE = 200e6
+LOW_DISK_SPACE = 200e6
 """Free bytes below which a run warns before it starts."""
 
 
@@ -40,7 +40,7 @@ def run_job(folder: Path, show: Callable[[Event], None] = print_event) -> int:
     """Run, or resume, the job in `folder`; never raises.
 
     What the task writes is staged and moved to the job's output only when all went well; result.json comes last.
-    Where torchrun started several processes, only the first one does that: the others help it compute, see `_help`.
+    Where torchrun started several processes, only the first one does that; see `_compute_as_helper`.
 
     Args:
         folder: the job folder, with job.json.
@@ -52,7 +52,7 @@ def run_job(folder: Path, show: Callable[[Event], None] = print_event) -> int:
     started = time.monotonic()
     folder = Path(folder).absolute()
     if rank():
-        return _help(folder)
+        return _compute_as_helper(folder)
     staging = folder / ".staging"
     log: EventLog | None = None
     try:
@@ -70,20 +70,20 @@ def run_job(folder: Path, show: Callable[[Event], None] = print_event) -> int:
             if isinstance(error, OSError) and failure.kind == "internal":
                 message = f"Cannot write to the job folder {folder}: {error.strerror or error}."
                 failure = Failure("input", message, "Choose another folder.")
-            said = {"kind": failure.kind, "message": failure.message, "hint": failure.hint, "details": details}
-            show({"type": "error", "time": 0.0, **said})
+            reported = {"kind": failure.kind, "message": failure.message, "hint": failure.hint, "details": details}
+            show({"type": "error", "time": 0.0, **reported})
         return {"input": BAD_INPUT, "cancelled": CANCELLED}.get(failure.kind, INTERNAL)
     finally:
         if log is not None:  # else the staged files are another run's
             shutil.rmtree(staging, ignore_errors=True)
             log.close()
-        leave()
+        leave_process_group()
 
 
-def _help(folder: Path) -> int:
-    """Compute a part of what the first process was asked for, saying and keeping nothing; never raises."""
+def _compute_as_helper(folder: Path) -> int:
+    """Compute a part of the first process's job, without events or results; never raises."""
     try:
-        wait_for_first()
+        wait_for_rank_0()
         job = Job.load(folder)
         verb, inputs, parameters = check_job(job, folder)
         from deeprecon.training import devices
@@ -107,7 +107,7 @@ def _help(folder: Path) -> int:
         print(f"Process {rank()}: {failure.message} {failure.hint}".rstrip(), file=sys.stderr, flush=True)
         return {"input": BAD_INPUT, "cancelled": CANCELLED}.get(failure.kind, INTERNAL)
     finally:
-        leave()
+        leave_process_group()
 
 
 def _run(folder: Path, staging: Path, log: EventLog, started: float) -> None:
@@ -117,7 +117,7 @@ def _run(folder: Path, staging: Path, log: EventLog, started: float) -> None:
     output = Path(os.path.abspath(folder / job.output))
     check_output(output)
     free = shutil.disk_usage(output).free
-    if free < LITTLE_SPACE:
+    if free < LOW_DISK_SPACE:
         log.warning(f"Only {free / 1e6:.0f} MB are free on the disk of the output folder.")
     if job.version not in ("", VERSION):
         log.warning(f"The job was made by version {job.version}, this is {VERSION}: results may differ.")
@@ -127,7 +127,7 @@ def _run(folder: Path, staging: Path, log: EventLog, started: float) -> None:
 
     job, parameters = _resolve(job, verb, parameters, log)
     job.save(folder)
-    let_helpers_begin()
+    release_helpers()
     accepted = tuple(job.accept)
     run = Run(folder, staging, job.device, job.threads, job.precision, job.seed, log, accepted=accepted)
     outcome = verb.function(inputs, parameters, run)
@@ -184,7 +184,7 @@ def _publish(
     """Move the staged files to the output folder and write result.json.
 
     While there is no result.json the folder is not to be trusted: the old one goes first, the new one comes last. An
-    earlier result of the same verb is replaced as a whole, so that no old picture lies beside new numbers.
+    earlier result of the same verb is replaced completely, so that no old picture lies beside new numbers.
     """
     staged = sorted(path.relative_to(staging) for path in staging.rglob("*") if path.is_file())
     taken = {os.path.realpath(path) for paths in input_paths(inputs).values() for path in paths}
@@ -275,7 +275,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         print_event({"type": "probe", **to_plain(probe())})
         return DONE
-    if not has_parent:  # started by hand: an old request to stop is not meant for this run
+    if not has_parent:  # started by hand: an earlier request to stop does not concern this run
         with suppress(OSError):
             (options.folder / "stop").unlink()
     return run_job(options.folder)

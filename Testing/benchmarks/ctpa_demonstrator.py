@@ -11,10 +11,8 @@ minutes of processor time (where it was trained here), 15 MB, and a PSNR above t
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -24,7 +22,8 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks.common import argument_parser, write_result
 
 from deeprecon.ctpa.demonstrator import NAME
 from deeprecon.ctpa.grid import PREVIEW
@@ -33,7 +32,6 @@ from deeprecon.ctpa.measure.projection_check import check_projection
 from deeprecon.ctpa.observe.body import body_mask
 from deeprecon.ctpa.observe.projection import Geometry
 from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
-from deeprecon.data.files import write_json
 from deeprecon.data.volume_io import read_volume
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -113,7 +111,7 @@ def mean_of(values: list[float | None]) -> float | None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__, "ctpa_demonstrator")
     parser.add_argument("--bundle", type=Path, help="measure this one and train none")
     parser.add_argument("--chests", type=int, default=72, help="to train the denoiser on")
     parser.add_argument("--autoencoder-steps", type=int, default=1500)
@@ -123,7 +121,6 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--output", type=Path, default=Path("out/ctpa_demonstrator"))
     parser.add_argument("--install", action="store_true", help=f"put the bundle into Resources/Bundles/{NAME}")
-    parser.add_argument("--json", type=Path, default=Path("out/ctpa_demonstrator.json"))
     arguments = parser.parse_args()
     bundle, minutes = arguments.bundle, {}
     if bundle is None:
@@ -155,10 +152,9 @@ def main() -> int:
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(bundle, target)
         print(f"Installed in {target}")
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    write_json(
+    write_result(
         arguments.json,
-        {"platform": platform.platform(), "bytes": size, "minutes": minutes, "means": means, "cases": rows},
+        {"bytes": size, "minutes": minutes, "means": means, "cases": rows},
     )
     print(f"Gates that do not hold: {'; '.join(broken)}." if broken else "Every gate holds.")
     return 1 if broken else 0

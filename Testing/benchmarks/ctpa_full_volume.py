@@ -11,10 +11,8 @@ and 4 GB. Times depend on what else the computer does; processor time hardly doe
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -24,13 +22,13 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks.common import argument_parser, write_result
 
 from deeprecon.ctpa.demonstrator import demonstrator_folder
 from deeprecon.ctpa.grid import FULL, Grid
 from deeprecon.ctpa.observe.projection import Geometry, detector_axes, expose, line_integrals
 from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
-from deeprecon.data.files import write_json
 
 MOST_SECONDS, MOST_BYTES = 360.0, 4e9
 CUBES, CUBE_STEPS, CUBE = 150, 1000, 128
@@ -167,11 +165,10 @@ def large_operations() -> dict[str, float]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__, "ctpa_full_volume")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--bundle", type=Path, help="of train-diffusion; the shipped one if left out")
-    parser.add_argument("--json", type=Path, default=Path("out/ctpa_full_volume.json"))
     arguments = parser.parse_args()
     bundle = (arguments.bundle or demonstrator_folder()).resolve()
     with tempfile.TemporaryDirectory() as folder:
@@ -194,9 +191,8 @@ def main() -> int:
         f"{LARGE_STEPS} steps of {large['tflop_step']:.2f} TFLOP, decoding {large['tflop_decode']:.2f} TFLOP: "
         f"{large['h200_seconds_estimate']:.1f} s (target 15)"
     )
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    machine = {"platform": platform.platform(), "threads": arguments.threads, "steps": arguments.steps}
-    write_json(arguments.json, {"machine": machine, "own": own, "published": cubes, "large": large})
+    machine = {"threads": arguments.threads, "steps": arguments.steps}
+    write_result(arguments.json, {"machine": machine, "own": own, "published": cubes, "large": large})
     broken = []
     if own["seconds"] > MOST_SECONDS:
         broken.append(f"{own['seconds']:.0f} s instead of {MOST_SECONDS:.0f}")

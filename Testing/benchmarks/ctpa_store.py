@@ -23,7 +23,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -32,16 +31,15 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
-
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
+from benchmarks.common import argument_parser, write_result
 
 from deeprecon.ctpa.grid import AIR, PRESETS, PUBLISHED
 from deeprecon.ctpa.observe.projection import Geometry
 from deeprecon.ctpa.patches import Slices, Windows, starts
 from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
 from deeprecon.ctpa.training.store import Case, write_cubes
-from deeprecon.data.files import write_json
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
 from deeprecon.jobs.console import format_table
@@ -54,11 +52,10 @@ SLOW = 3
 
 def main() -> int:
     """Measure; 1 if a gate does not hold."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__, "ctpa_store")
     parser.add_argument("--preset", choices=tuple(PRESETS), default="full")
     parser.add_argument("--patch", type=int, default=128)
     parser.add_argument("--patches", type=int, default=200)
-    parser.add_argument("--json", type=Path, default=Path("out/ctpa_store.json"))
     parser.add_argument("--measure", nargs=2, metavar=("WAY", "FOLDER"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
@@ -95,10 +92,9 @@ def main() -> int:
     print(f"\nPatches of 128^3 in {PUBLISHED.shape[2]} x {PUBLISHED.shape[1]} x {PUBLISHED.shape[0]}\n")
     print(format_table([{"cubes": name, **row} for name, row in coverage.items()]))
     print(f"\nstore against whole: {ratio:.0f} times (gate {FASTER:.0f})")
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    write_json(
+    write_result(
         options.json,
-        {"platform": platform.platform(), "cores": os.cpu_count(), "preset": options.preset, "patch": options.patch}
+        {"cores": os.cpu_count(), "preset": options.preset, "patch": options.patch}
         | {"ways": results, "file_bytes": sizes, "coverage": coverage, "times": ratio, "failures": failures},
     )
     for failure in failures:

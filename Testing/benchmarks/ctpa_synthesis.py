@@ -19,7 +19,6 @@ samples. Targets: above ridge, and a smaller projection error. The projection er
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 import time
@@ -28,11 +27,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
-
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import numpy.typing as npt
 import torch
+from benchmarks.common import argument_parser, write_result
 from torch import Tensor
 
 from deeprecon.ctpa.autoencoder.network import AUTOENCODERS, Autoencoder
@@ -52,9 +51,8 @@ from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
 from deeprecon.ctpa.training.autoencoder_loss import AutoencoderLoss
 from deeprecon.ctpa.training.denoising import DenoisingLoss, NoisyLatents, latent_statistics, residual_deviation
 from deeprecon.ctpa.training.posterior_mean_fit import cross_fitted_deviations, fit_posterior_mean
-from deeprecon.data.files import write_json
 from deeprecon.jobs.run import Run
-from deeprecon.training.batches import Batches, Draws
+from deeprecon.training.batches import Batches, RandomBatches
 from deeprecon.training.devices import resolve_precision
 from deeprecon.training.fabric import make_fabric
 from deeprecon.training.fit import FitSettings, fit
@@ -283,7 +281,7 @@ def samples(
 
     epochs = min(5, steps)
     settings = FitSettings(epochs=epochs, learning_rate=2e-3, warmup=0.1, clip_norm=1.0, ema=0.999, patience=0)
-    draws = Draws(max(1, steps // epochs), batch, loader)
+    draws = RandomBatches(max(1, steps // epochs), batch, loader)
     fit(DenoisingLoss(denoiser), lambda model, one: model(one), draws, validate, settings, run, fabric, "denoiser")
     print(f"denoiser: {parameter_count(denoiser)} parameters", flush=True)
     denoiser.eval().to(run.device)
@@ -312,7 +310,7 @@ def samples(
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__, "ctpa_synthesis")
     parser.add_argument("--training", type=int, default=500)
     parser.add_argument("--held-out", type=int, default=100)
     parser.add_argument("--autoencoder-steps", type=int, default=1500)
@@ -321,7 +319,6 @@ def main() -> int:
     parser.add_argument("--process", choices=list(PROCESSES), default="rectified-flow")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto")
-    parser.add_argument("--json", type=Path, default=Path("out/ctpa_synthesis.json"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
 
@@ -371,9 +368,8 @@ def main() -> int:
     for kind, entries in (("gate", gates), ("target", targets)):
         for name, holds in entries.items():
             print(f"{kind}: {name}: {'holds' if holds else 'FAILS'}")
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
     settings = {name: str(value) for name, value in vars(arguments).items()}
-    write_json(arguments.json, {
+    write_result(arguments.json, {
         "settings": settings,
         "methods": {name: {key: v if np.isfinite(v) else None for key, v in row.items()} for name, row in rows.items()},
         "calibration": calibration, "cpu_minutes": minutes,

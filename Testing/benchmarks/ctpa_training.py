@@ -26,10 +26,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
-
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import torch
+from benchmarks.common import LIBRARY, argument_parser, write_result
 
 from deeprecon.ctpa.diffusion.denoiser import DENOISERS, DenoiserShape, parameter_count
 from deeprecon.ctpa.diffusion.posterior_mean import MAX_DEVIATION_VOXELS, MAX_MEAN_VOXELS, downsampled
@@ -41,15 +41,13 @@ from deeprecon.ctpa.training.denoiser_training import probe_batch
 from deeprecon.ctpa.training.denoising import DenoisingLoss, NoisyLatents
 from deeprecon.ctpa.training.plan import estimate_training, extrapolate_linear
 from deeprecon.ctpa.training.posterior_mean_fit import fit_posterior_mean
-from deeprecon.data.files import write_json
 from deeprecon.jobs.run import Run, SilentReporter
-from deeprecon.training.batches import Draws
+from deeprecon.training.batches import RandomBatches
 from deeprecon.training.devices import resolve_precision
 from deeprecon.training.estimate import activation_bytes, peak_bytes
 from deeprecon.training.fabric import make_fabric
 from deeprecon.training.fit import FitSettings, fit
 
-LOGIC = Path(__file__).resolve().parents[2] / "Logic"
 PATCH = 32
 """Latent voxels along each axis of a patch of 128^3 at 4x; at 8x the patch of 16 would be half as large."""
 TINY = DenoiserShape(4, (8, 16), 1, 8)
@@ -176,7 +174,7 @@ def curve(folder: Path, batch: int, stop_after: int = 0) -> None:
         return float(torch.stack([model(one) for one in kept]).mean())
 
     settings = FitSettings(epochs=4, learning_rate=2e-3, ema=0.9, clip_norm=1.0, patience=0, keep=3)
-    result = fit(loss, step, Draws(5, batch, samples), validate, settings, run, fabric)
+    result = fit(loss, step, RandomBatches(5, batch, samples), validate, settings, run, fabric)
     digest = float(sum(parameter.double().abs().sum() for parameter in loss.parameters()))
     values = {"history": result.history, "digest": digest}
     (folder / f"rank{fabric.global_rank}.json").write_text(json.dumps(values), encoding="utf-8")
@@ -185,7 +183,7 @@ def curve(folder: Path, batch: int, stop_after: int = 0) -> None:
 def started(arguments: list[str], processes: int = 1) -> str:
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     command = [sys.executable, *(torchrun if processes > 1 else []), __file__, *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(LOGIC), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "-1"}
+    environment = {**os.environ, "PYTHONPATH": str(LIBRARY), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "-1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=1200)
     if done.returncode:
         raise RuntimeError(done.stdout + done.stderr)
@@ -216,10 +214,9 @@ def curves() -> dict[str, float]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__, "ctpa_training")
     parser.add_argument("--skip-large", action="store_true", help="leave the denoiser of 143 million out")
     parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto", help="of 1. and 2.")
-    parser.add_argument("--json", type=Path, default=Path("out/ctpa_training.json"))
     parser.add_argument("--curve", nargs=2, metavar=("DIR", "BATCH"), help=argparse.SUPPRESS)
     parser.add_argument("--stop-after", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--measure", nargs=3, type=int, metavar=("PATCH", "BATCH", "STEPS"), help=argparse.SUPPRESS)
@@ -258,8 +255,7 @@ def main() -> int:
     }
     for name, holds in gates.items():
         print(f"gate: {name}: {'holds' if holds else 'FAILS'}")
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    write_json(arguments.json, {"differences": differences, "steps": measured, "memory": table, "gates": gates})
+    write_result(arguments.json, {"differences": differences, "steps": measured, "memory": table, "gates": gates})
     return 0 if all(gates.values()) else 1
 
 

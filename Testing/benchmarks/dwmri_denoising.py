@@ -10,9 +10,7 @@ fails.
 
 from __future__ import annotations
 
-import argparse
 import json
-import platform
 import sys
 import tempfile
 import time
@@ -24,16 +22,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks.common import argument_parser, write_result
 
-from deeprecon.data.files import write_json
 from deeprecon.dwmri.filters import smooth_in_mask
 from deeprecon.dwmri.fit.methods import denoise
 from deeprecon.dwmri.measure.metrics import evaluate
 from deeprecon.dwmri.observe.noise import estimate_noise
 from deeprecon.dwmri.parameters import EnhanceParameters, Method
 from deeprecon.dwmri.simulate.head import make_phantom
-from deeprecon.jobs.run import Run
+from deeprecon.jobs.run import Run, SilentReporter
 from deeprecon.training.devices import resolve_precision
 
 Floats = npt.NDArray[np.float32]
@@ -56,15 +54,6 @@ EDGE_RATIO, STRUCTURE, LESIONS = (0.99, 1.01), 0.10, 0.55
 SMALLER_IS_BETTER = ("fa_error", "md_error", "direction_error")
 
 
-class Silent:
-    """Says nothing."""
-
-    def status(self, text: str) -> None: ...
-    def progress(self, fraction: float, seconds_left: float | None = None) -> None: ...
-    def metric(self, step: int, **values: float) -> None: ...
-    def warning(self, message: str) -> None: ...
-
-
 def measure(setting: str, seed: int, methods: list[str], device: str, threads: int) -> list[dict[str, Any]]:
     """Figures of each method on one phantom, and of the noisy scan."""
     made = make_phantom(**SETTINGS[setting], noise_seed=seed)
@@ -75,7 +64,9 @@ def measure(setting: str, seed: int, methods: list[str], device: str, threads: i
         start, found = time.process_time(), noisy
         if method != "noisy":
             with tempfile.TemporaryDirectory() as folder:
-                run = Run(Path(folder), Path(folder), device, threads, resolve_precision(device), seed, Silent())
+                run = Run(
+                    Path(folder), Path(folder), device, threads, resolve_precision(device), seed, SilentReporter()
+                )
                 steps = EnhanceParameters().steps
                 done = denoise(noisy, made.noisy.gradients, made.mask, sigma, Method(method), True, steps, run)
                 found = done.array
@@ -138,21 +129,19 @@ def gates(rows: list[dict[str, Any]], settings: list[str]) -> list[str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__, "dwmri_denoising")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--settings", nargs="*", choices=list(SETTINGS), default=list(SETTINGS), metavar="NAME")
     parser.add_argument("--methods", nargs="*", default=[*OURS, *DIPYS], metavar="NAME")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", type=Path, default=Path("out/dwmri_denoising.json"))
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore", module="dipy")
     torch.set_num_threads(arguments.threads)
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     if arguments.json.exists():
         rows = json.loads(arguments.json.read_text(encoding="utf-8"))["rows"]
-    machine = {"device": arguments.device, "threads": arguments.threads, "platform": platform.platform()}
+    machine = {"device": arguments.device, "threads": arguments.threads}
     for seed in range(arguments.seeds):
         for setting in arguments.settings:
             there = {row["method"] for row in rows if row["setting"] == setting and row["seed"] == seed}
@@ -161,7 +150,7 @@ def main() -> int:
                 continue
             found = measure(setting, seed, missing, arguments.device, arguments.threads)
             rows += [row for row in found if row["method"] not in there]
-            write_json(arguments.json, {"machine": machine, "rows": rows})
+            write_result(arguments.json, {"machine": machine, "rows": rows})
             told = ", ".join(f"{row['method']} {row['psnr_dwi']:.2f}" for row in found)
             print(f"{setting}, seed {seed}: {told}", flush=True)
     for setting in arguments.settings:

@@ -18,9 +18,7 @@ is what counts for the exit code: 1 where one of dipy's methods foretells better
 
 from __future__ import annotations
 
-import argparse
 import os
-import platform
 import sys
 import tempfile
 from pathlib import Path
@@ -31,12 +29,12 @@ import torch
 from dipy.core.gradients import gradient_table as dipy_table
 from dipy.reconst.dti import TensorModel
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks.common import argument_parser, write_result
 
 from deeprecon.data.diffusion.files import read_dwi
 from deeprecon.data.diffusion.gradients import GradientTable
 from deeprecon.data.diffusion.scan import DwiScan, with_finite_values
-from deeprecon.data.files import write_json
 from deeprecon.dwmri.fit.methods import denoise
 from deeprecon.dwmri.fit.rician import rician_mean
 from deeprecon.dwmri.measure.fiber_coherence import coherence
@@ -44,7 +42,7 @@ from deeprecon.dwmri.measure.tensor import fit_tensor
 from deeprecon.dwmri.observe.mask import find_mask
 from deeprecon.dwmri.observe.noise import estimate_noise, whiteness
 from deeprecon.dwmri.parameters import EnhanceParameters, Method
-from deeprecon.jobs.run import Run
+from deeprecon.jobs.run import Run, SilentReporter
 from deeprecon.training.devices import resolve_precision
 
 SCANS = ("philips_ax_b1000", "siemens_sag_b2000")
@@ -52,15 +50,6 @@ METHODS = ("noisy", "network", "pca", "mppca", "local-pca", "patch2self", "nlmea
 OURS = ("noisy", "network", "pca")
 STRUCTURE = 0.10
 """Most correlation of the residual with edges."""
-
-
-class Silent:
-    """Says nothing."""
-
-    def status(self, text: str) -> None: ...
-    def progress(self, fraction: float, seconds_left: float | None = None) -> None: ...
-    def metric(self, step: int, **values: float) -> None: ...
-    def warning(self, message: str) -> None: ...
 
 
 def halves(table: GradientTable) -> list[np.ndarray]:
@@ -84,7 +73,9 @@ def run_method(
     if method == "noisy":
         return array, (0.0, 0.0)
     with tempfile.TemporaryDirectory() as folder:
-        run = Run(Path(folder), Path(folder), "cpu", torch.get_num_threads(), resolve_precision("cpu"), 0, Silent())
+        run = Run(
+            Path(folder), Path(folder), "cpu", torch.get_num_threads(), resolve_precision("cpu"), 0, SilentReporter()
+        )
         found = denoise(array, scan.gradients, mask, sigma, Method(method), True, steps, run).array
     weighted = ~scan.gradients.b0
     expected = (rician_mean(found / sigma[..., None]) * sigma[..., None]).astype(np.float32)
@@ -142,11 +133,10 @@ def look_at_whole(name: str, scan: DwiScan, mask: np.ndarray, steps: int) -> dic
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__, "dwmri_real")
     parser.add_argument("--methods", nargs="*", choices=METHODS, default=list(METHODS), metavar="NAME")
     parser.add_argument("--steps", type=int, default=EnhanceParameters().steps)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", type=Path, default=Path("out/dwmri_real.json"))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     root = Path(os.environ.get("DEEPRECON_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data") / "dwi"
@@ -195,8 +185,7 @@ def main() -> int:
             print(f"{name:<18} {method:<12} {row['foretelling_median']:9.4f} {row['foretelling_rms']:9.4f} "
                   f"{row['fa_difference']:18.4f} {row['angle']:7.2f} {row['coherence']:8.3f}   {row['mean_fa']:.4f}  "
                   f"{row['residual_variance']:.3f} {row['residual_edges']:.3f}", flush=True)  # fmt: skip
-            arguments.json.parent.mkdir(parents=True, exist_ok=True)
-            write_json(arguments.json, {"machine": {"platform": platform.platform()}, "rows": rows})
+            write_result(arguments.json, {"rows": rows})
         found_here = {row["method"]: row for row in rows if row["scan"] == name and "foretelling_median" in row}
         dipys = [row["foretelling_median"] for method, row in found_here.items() if method not in OURS]
         if "network" in found_here and dipys and found_here["network"]["foretelling_median"] > min(dipys):

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import subprocess
 import sys
 import tempfile
@@ -26,14 +25,13 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks.common import LIBRARY, argument_parser, write_result
 
 from deeprecon.data.diffusion.files import write_dwi
 from deeprecon.data.diffusion.gradients import gradient_table
-from deeprecon.data.files import write_json
 from deeprecon.dwmri.simulate.head import make_phantom
 
-LIBRARY = Path(__file__).resolve().parents[2] / "Logic"
 SHAPE, B0, SHELLS, SNR = (60, 96, 96), 5, [(1000.0, 60)], 20.0
 MOST_SECONDS, MOST_BYTES, FAST_SECONDS, GPU_SECONDS = 300.0, 4e9, 60.0, 20.0
 GPU_RATE = 10e12
@@ -120,11 +118,10 @@ def _peak_gb(who: int) -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__, "dwmri_speed")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--methods", nargs="*", choices=METHODS, default=list(METHODS), metavar="NAME")
-    parser.add_argument("--json", type=Path, default=Path("out/dwmri_speed.json"))
     parser.add_argument("--one", nargs=2, metavar=("FOLDER", "METHOD"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
@@ -152,9 +149,8 @@ def main() -> int:
             print(f"{method:<12} {row['seconds']:7.1f} s ({row['cpu_seconds']:.1f} s of CPU time)  "
                   f"{row['peak_gb']:5.2f} GB" + (f"  {row['psnr_dwi']:.2f} dB" if "psnr_dwi" in row else ""),
                   flush=True)  # fmt: skip
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    machine = {"device": arguments.device, "threads": arguments.threads, "platform": platform.platform()}
-    write_json(arguments.json, {"machine": machine, "rows": rows})
+    machine = {"device": arguments.device, "threads": arguments.threads}
+    write_result(arguments.json, {"machine": machine, "rows": rows})
     found = {row["method"]: row for row in rows}
     broken = []
     if (own := found.get("network")) is not None:

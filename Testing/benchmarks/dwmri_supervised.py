@@ -10,8 +10,6 @@ code is 1 when a network does not come out above the noisy scan.
 
 from __future__ import annotations
 
-import argparse
-import platform
 import sys
 import tempfile
 import time
@@ -21,15 +19,15 @@ from typing import Any
 import numpy as np
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks.common import argument_parser, write_result
 
-from deeprecon.data.files import write_json
 from deeprecon.dwmri.fit.architectures import NETWORKS, build, count_parameters
 from deeprecon.dwmri.fit.supervised import TrainSettings, apply, train
 from deeprecon.dwmri.measure.metrics import evaluate
 from deeprecon.dwmri.simulate.head import Phantom, make_phantom
 from deeprecon.dwmri.training.pairs import Pair, Split, hold_back, make_pair
-from deeprecon.jobs.run import Run
+from deeprecon.jobs.run import Run, SilentReporter
 
 SIZE = 45_000
 """Weights that every network has about."""
@@ -39,15 +37,6 @@ ABLATION: dict[str, dict[str, Any]] = {
     "bf16": {"precision": "bf16"},
     "compiled": {"compile": True},
 }
-
-
-class Silent:
-    """Says nothing."""
-
-    def status(self, text: str) -> None: ...
-    def progress(self, fraction: float, seconds_left: float | None = None) -> None: ...
-    def metric(self, step: int, **values: float) -> None: ...
-    def warning(self, message: str) -> None: ...
 
 
 def width_of(name: str) -> int:
@@ -66,7 +55,7 @@ def measure(
 ) -> dict[str, Any]:
     """Train and test one network."""
     with tempfile.TemporaryDirectory() as folder:
-        run = Run(Path(folder), Path(folder), device, torch.get_num_threads(), precision, 0, Silent())
+        run = Run(Path(folder), Path(folder), device, torch.get_num_threads(), precision, 0, SilentReporter())
         start = time.perf_counter()
         network, _ = train(split, settings, run)
         seconds = time.perf_counter() - start
@@ -84,13 +73,12 @@ def measure(
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__, "dwmri_supervised")
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--networks", nargs="*", choices=list(NETWORKS), default=list(NETWORKS), metavar="NAME")
     parser.add_argument("--ablation", action="store_true")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", type=Path, default=Path("out/dwmri_supervised.json"))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     device, steps = arguments.device, arguments.steps
@@ -112,9 +100,8 @@ def main() -> int:
         print(f"{label:<24} {row['parameters']:8d} {row['steps_per_second']:8.2f} {row['psnr_dwi']:7.2f} "
               f"{row['psnr_b0']:7.2f} {row['hfen']:.4f}  {row['edge_ratio']:.4f} "
               f"{row['fa_error']:.4f}", flush=True)  # fmt: skip
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        machine = {"device": device, "threads": arguments.threads, "platform": platform.platform(), "steps": steps}
-        write_json(arguments.json, {"machine": machine, "rows": rows})
+        machine = {"device": device, "threads": arguments.threads, "steps": steps}
+        write_result(arguments.json, {"machine": machine, "rows": rows})
     broken = [row["network"] for row in rows[1:] if row["psnr_dwi"] <= rows[0]["psnr_dwi"]]
     print(f"Written to {arguments.json}")
     print(f"Not above the noisy scan: {', '.join(broken)}." if broken else "Every network is above the noisy scan.")

@@ -18,8 +18,6 @@ the gates are on the others. Exits with 1 if a gate does not hold.
 
 from __future__ import annotations
 
-import argparse
-import platform
 import sys
 import time
 from collections import defaultdict
@@ -28,12 +26,10 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
-
 import numpy as np
+from benchmarks.common import argument_parser, write_result
 from benchmarks.scar_methods import fitted, projected
 
-from deeprecon.data.files import write_json
 from deeprecon.data.mesh.mesh import Inside
 from deeprecon.scar.anatomy.axes import axes_from_landmarks
 from deeprecon.scar.anatomy.wall_coordinates import WallCoordinates
@@ -138,14 +134,13 @@ def answers(phantom: Phantom, observation: str, steps: int, device: str) -> Scor
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__, "scar_families")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--development", action="store_true", help="the cases on which settings are chosen")
     parser.add_argument("--families", nargs="*", choices=GATED + OTHERS, default=[*GATED, *OTHERS], metavar="NAME")
     parser.add_argument("--observations", nargs="*", choices=list(GATES), default=list(GATES), metavar="NAME")
     parser.add_argument("--steps", type=int, default=ENOUGH_STEPS)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--json", type=Path, default=Path("out/scar_families.json"))
     arguments = parser.parse_args()
     device = resolve_device(arguments.device)
     rows: list[dict[str, Any]] = []
@@ -186,9 +181,8 @@ def main() -> int:
                   f"{TARGETS[observation]}), ECE {ece:.3f} (gate {LARGEST_ECE})")  # fmt: skip
             if total < GATES[observation] or ece > LARGEST_ECE:
                 broken.append(f"{observation}: the mean Dice or the calibration")
-    machine = {"device": device, "platform": platform.platform(), "steps": arguments.steps}
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    write_json(arguments.json, {"machine": machine, "rows": rows})
+    machine = {"device": device, "steps": arguments.steps}
+    write_result(arguments.json, {"machine": machine, "rows": rows})
     print(f"\n{arguments.steps} steps on {device}; written to {arguments.json}")
     print(f"Gates that do not hold: {'; '.join(broken)}." if broken else "Every gate holds.")
     return 1 if broken else 0

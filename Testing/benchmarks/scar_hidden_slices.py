@@ -8,23 +8,18 @@ if an interpolation foretells the slices of a heart better than the field.
 
 from __future__ import annotations
 
-import argparse
 import os
-import platform
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
-
-from benchmarks.scar_methods import Quiet
+from benchmarks.common import argument_parser, write_result
 from benchmarks.scar_shapes import real_shapes
 
-from deeprecon.data.files import write_json
 from deeprecon.data.tables import read_table
-from deeprecon.jobs.run import Run
+from deeprecon.jobs.run import Run, SilentReporter
 from deeprecon.scar.crossvalidation import cross_validate
 from deeprecon.scar.parameters import ReconstructInputs, ReconstructParameters
 from deeprecon.scar.simulate.phantom import write_case
@@ -32,10 +27,9 @@ from deeprecon.training.devices import resolve_device, set_up
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__, "scar_hidden_slices")
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--json", type=Path, default=Path("out/scar_hidden_slices.json"))
     arguments = parser.parse_args()
     data = Path(os.environ.get("DEEPRECON_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
     device = resolve_device(arguments.device)
@@ -51,7 +45,7 @@ def main() -> int:
                 contours = (files["segmentation"],)
                 scar = {"lge": (files["lge"],), "myocardium": contours} if fields else {"scar": contours}
                 inputs = ReconstructInputs(mesh=files["mesh"], **scar)
-                run = Run(place, place, device, 1, "fp32", 0, Quiet())
+                run = Run(place, place, device, 1, "fp32", 0, SilentReporter())
                 parameters = ReconstructParameters(steps=arguments.steps, slice_thickness=8.0, **fields)
                 table = read_table(cross_validate(inputs, parameters, run).outputs["summary"])
             for row in table:
@@ -60,8 +54,7 @@ def main() -> int:
                       f"{row['rms']:>6}", flush=True)  # fmt: skip
             if table[0]["method"] != "field":
                 lost.append(f"{name}, {observation}")
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    write_json(arguments.json, {"device": device, "platform": platform.platform(), "rows": rows})
+    write_result(arguments.json, {"device": device, "rows": rows})
     print(f"{arguments.steps} steps on {device}; written to {arguments.json}")
     print(f"An interpolation is better on: {'; '.join(lost)}" if lost else "The field foretells best.")
     return 1 if lost else 0

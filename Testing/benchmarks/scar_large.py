@@ -9,10 +9,8 @@ finest mesh takes more than 120 s or 3 GB.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -20,9 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
-
-from deeprecon.data.files import write_json
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks.common import argument_parser, write_result
 
 MOST_SECONDS, MOST_BYTES, TARGET_SECONDS = 120.0, 3e9, 60.0
 
@@ -54,11 +51,10 @@ def training_seconds(events: Path) -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__, "scar_large")
     parser.add_argument("--spacings", type=float, nargs="+", default=[2.3, 1.2, 0.5], help="of the nodes, mm")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--json", type=Path, default=Path("out/scar_large.json"))
     arguments = parser.parse_args()
     rows: list[dict[str, Any]] = []
     print("   nodes  seconds  training   GB   Dice")
@@ -81,8 +77,7 @@ def main() -> int:
         rows.append(row)
         print(f"{row['nodes']:8d} {seconds:8.1f} {row['training']:9.1f} {row['gigabytes']:4.1f} {row['dice']:6.3f}",
               flush=True)  # fmt: skip
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    write_json(arguments.json, {"platform": platform.platform(), "threads": arguments.threads, "rows": rows})
+    write_result(arguments.json, {"threads": arguments.threads, "rows": rows})
     finest = max(rows, key=lambda row: row["nodes"])
     holds = finest["seconds"] <= MOST_SECONDS and finest["gigabytes"] * 1e9 <= MOST_BYTES
     print(

@@ -8,9 +8,7 @@ each pixel ("soft"), that share rounded ("binary"), and shares out of the noisy 
 
 from __future__ import annotations
 
-import argparse
 import os
-import platform
 import sys
 import tempfile
 import time
@@ -20,14 +18,12 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
-
 import numpy as np
+from benchmarks.common import argument_parser, write_result
 from benchmarks.scar_shapes import real_shapes
 
-from deeprecon.data.files import write_json
 from deeprecon.data.mesh.mesh import Inside
-from deeprecon.jobs.run import Run
+from deeprecon.jobs.run import Run, SilentReporter
 from deeprecon.scar.fit.agreement import Projected, project
 from deeprecon.scar.fit.field_fit import FieldFit, fit_field, steps_for_budget
 from deeprecon.scar.fit.field_inference import predict
@@ -44,18 +40,6 @@ from deeprecon.training.devices import resolve_device, set_up
 
 COLUMNS = ("dice", "hd95_mm", "volume_error_percent", "ece", "seconds")
 OBSERVATIONS = ("soft", "binary", "lge nsd:5", "lge fwhm")
-
-
-class Quiet:
-    """A reporter that says nothing."""
-
-    def status(self, text: str) -> None: ...
-
-    def progress(self, fraction: float, seconds_left: float | None = None) -> None: ...
-
-    def metric(self, step: int, **values: float) -> None: ...
-
-    def warning(self, message: str) -> None: ...
 
 
 def cases(lesions: list[str], data: Path) -> Iterator[tuple[str, Phantom]]:
@@ -84,7 +68,7 @@ def fitted(phantom: Phantom, stacks: tuple[Stack, ...], steps: int, device: str,
     observations = observe(stacks)
     points = quadrature(observations, Inside(phantom.mesh))
     with tempfile.TemporaryDirectory() as folder:
-        run = Run(Path(folder), Path(folder), device, threads, "fp32", 0, Quiet())
+        run = Run(Path(folder), Path(folder), device, threads, "fp32", 0, SilentReporter())
         return fit_field(observations, points, steps, run)
 
 
@@ -104,14 +88,13 @@ def projected(phantom: Phantom, stacks: tuple[Stack, ...], probability: Any) -> 
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__, "scar_methods")
     parser.add_argument("--budget", type=float, default=60, help="seconds of training, turned into steps once")
     parser.add_argument("--steps", type=int, default=0, help="training steps; 0 lets the budget decide")
     parser.add_argument("--lesions", nargs="*", choices=sorted(LESIONS), default=["infarct"], metavar="NAME")
     parser.add_argument("--observations", nargs="*", choices=OBSERVATIONS, default=list(OBSERVATIONS), metavar="NAME")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", type=Path, default=Path("out/scar_methods.json"))
     arguments = parser.parse_args()
     data = Path(os.environ.get("DEEPRECON_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
     device = resolve_device(arguments.device)
@@ -140,9 +123,8 @@ def main() -> int:
                       f"{others[2]:6.3f} {others[3]:7.2f}", flush=True)  # fmt: skip
             if scores.pop("field") <= max(scores.values()):
                 lost.append(f"{name}, {observation}")
-    machine = {"device": device, "threads": arguments.threads, "platform": platform.platform(), "steps": steps}
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    write_json(arguments.json, {"machine": machine, "rows": rows})
+    machine = {"device": device, "threads": arguments.threads, "steps": steps}
+    write_result(arguments.json, {"machine": machine, "rows": rows})
     print(f"{steps} steps on {device}; written to {arguments.json}")
     print(f"An interpolation beats the field on: {'; '.join(lost)}" if lost else "The field beats every interpolation.")
     return 1 if lost else 0

@@ -10,20 +10,16 @@ time counts from the stacks to the probabilities. Exits with 1 if it is less tha
 
 from __future__ import annotations
 
-import argparse
-import platform
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
+from benchmarks.common import argument_parser, write_result
+from benchmarks.scar_methods import field
 
-from benchmarks.scar_methods import Quiet, field
-
-from deeprecon.data.files import write_json
-from deeprecon.jobs.run import Run
+from deeprecon.jobs.run import Run, SilentReporter
 from deeprecon.scar.fit.interpolation import SPATIAL, interpolate
 from deeprecon.scar.fit.mlp import predict as predict_mlp
 from deeprecon.scar.fit.mlp_fit import fit_mlp, mlp_steps_for_budget
@@ -39,9 +35,8 @@ GATE = 30.0
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__, "scar_speed")
     parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--json", type=Path, default=Path("out/scar_speed.json"))
     arguments = parser.parse_args()
     phantom = sample_case(0, "wedge", node_spacing=2.3)
     nodes, sizes, stacks = phantom.mesh.points, node_sizes(phantom.mesh), phantom.stacks
@@ -54,7 +49,7 @@ def main() -> int:
     print(f"{len(nodes)} nodes; best interpolation: Dice {best:.4f}")
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        run = Run(Path(folder), Path(folder), "cpu", 1, "fp32", 0, Quiet())
+        run = Run(Path(folder), Path(folder), "cpu", 1, "fp32", 0, SilentReporter())
         groups = group_nodes(nodes, stacks)
         steps = mlp_steps_for_budget(60 * arguments.minutes, MlpSize.SMALL, "cpu", "fp32")
         start = time.perf_counter()
@@ -72,8 +67,7 @@ def main() -> int:
         if found >= goal:
             break
     factor = rows[0]["seconds"] / seconds if found >= goal else 0.0
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    write_json(arguments.json, {"platform": platform.platform(), "nodes": len(nodes), "rows": rows, "factor": factor})
+    write_result(arguments.json, {"nodes": len(nodes), "rows": rows, "factor": factor})
     print(f"The field is {factor:.0f} times faster (gate {GATE:.0f}); written to {arguments.json}")
     return 0 if factor >= GATE else 1
 

@@ -1,4 +1,4 @@
-"""Networks that BCR-Net is held against, and the design that it replaces. Part of scattering_inversion.py."""
+"""Networks that BCR-Net is compared with, and a design with lazy parameters. Part of scattering_inversion.py."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deeprecon.scattering.networks.bcrnet import Shape
-from deeprecon.scattering.physics.born import PolarBorn
-from deeprecon.scattering.read.measurements import Measurements
+from deeprecon.scattering.fit.linear import LinearInversion
+from deeprecon.scattering.networks.bcrnet import Architecture
+from deeprecon.scattering.read.far_field_data import FarFieldData
 
 
-def read_backprojected(measured: Measurements) -> Any:
-    """(S, rings, angles) filtered back-projection, what `UNet` reads."""
-    born = _born(measured.k, measured.angles)
-    parts = [measured.part(slice(start, start + 256)) for start in range(0, len(measured), 256)]
-    images = [born.backprojection(part.midpoint()).astype(np.float32) for part in parts]
+def backprojected_input(measured: FarFieldData) -> Any:
+    """(S, rings, angles) filtered back-projection, the input of `UNet`."""
+    inversion = _inversion(measured.k, measured.angles)
+    parts = [measured.subset(slice(start, start + 256)) for start in range(0, len(measured), 256)]
+    images = [inversion.backprojection(part.midpoint()).astype(np.float32) for part in parts]
     return np.ascontiguousarray(np.concatenate(images).swapaxes(1, 2))
 
 
 @cache
-def _born(k: float, angles: int) -> PolarBorn:
-    return PolarBorn(k, angles, angles // 2)
+def _inversion(k: float, angles: int) -> LinearInversion:
+    return LinearInversion(k, angles, angles // 2)
 
 
 class UNet(nn.Module):
@@ -97,26 +97,25 @@ class FourierOperator(nn.Module):
         return (self.last(x)[:, 0].transpose(1, 2),)
 
 
-class MadeInFirstForward(nn.Module):
-    """BCR-Net as a port designed it: every layer makes its convolution when it first meets data.
+class LazyBcrNet(nn.Module):
+    """BCR-Net with lazy parameters: every layer creates its convolution in the first forward pass.
 
-    An optimizer that is built before the first pass holds none of them but the two-dimensional ones. Kept for the
-    comparison of speed alone.
+    An optimizer that is built before that holds only the two-dimensional layers. For the comparison of speed.
     """
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Architecture) -> None:
         super().__init__()
         self.shape = shape
-        self.made = nn.ModuleDict()
+        self.layers = nn.ModuleDict()
         sizes = [1, *[4] * (shape.refinements - 1), 1]
         self.refine = nn.ModuleList(nn.Conv2d(a, b, 3) for a, b in itertools.pairwise(sizes))
 
     def _conv(self, name: str, x: Tensor, outputs: int, w: int, stride: int = 1, bias: bool = True) -> Tensor:
-        if name not in self.made:
-            self.made[name] = nn.Conv1d(x.shape[1], outputs, w, stride, bias=bias)
+        if name not in self.layers:
+            self.layers[name] = nn.Conv1d(x.shape[1], outputs, w, stride, bias=bias)
         pad = w // 2 - (w % 2 == 0)
         x = torch.cat([x[..., x.shape[2] - pad :], x, x[..., :pad]], dim=2) if pad else x
-        result: Tensor = self.made[name](x)
+        result: Tensor = self.layers[name](x)
         return result
 
     def forward(self, data: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,19 +1,17 @@
-"""DeepEpi beside OpenSeizureDetector's algorithm on simulated wrists, its speed, and whether it repeats to the bit.
+"""DeepEpi compared with OpenSeizureDetector's algorithm on simulated wrists, its speed and its reproducibility.
 
     python Testing/benchmarks/seizure_detection.py [--users 48] [--steps 300] [--models 3] [--json FILE]
 
-Half of the users are trained on, the other half judged; each has two seizures and 40 minutes of rest, walking, brushing
-teeth, typing, chores and seizure-like bursts. Both methods see the same windows. The ensemble is compared at the
-baseline's false-alarm rate and at its sensitivity, for three of the powers at which the baseline can be set, and scored
-at the threshold that validation users chose.
-Simulated people are no patients: the figures tell that the pipeline works, not how well it would do on people.
+Half of the users are for training, the other half for the test; each has two seizures and 40 minutes of rest,
+walking, brushing teeth, typing, chores and seizure-like bursts. Both methods use the same windows. The ensemble is
+compared at the baseline's false-alarm rate and at its sensitivity, for three power thresholds of the baseline, and
+scored at the threshold chosen on validation users.
+Simulated users are not patients: the figures show that the pipeline works, not its accuracy on people.
 Exits with 1 if a gate does not hold.
 """
 
 from __future__ import annotations
 
-import argparse
-import platform
 import sys
 import tempfile
 import time
@@ -21,56 +19,58 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
-
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import torch
+from benchmarks.common import argument_parser, write_result
 
-from deeprecon.data.files import write_json
 from deeprecon.jobs.run import Run
-from deeprecon.seizure.config import Config, Framework, ModelConfig
-from deeprecon.seizure.evaluation import choose_threshold, compare, judge
-from deeprecon.seizure.fit.inference import by_window, probabilities, window_ends
-from deeprecon.seizure.fit.osd import ALARM
-from deeprecon.seizure.fit.quantiles import harrell_davis
-from deeprecon.seizure.measure.scoring import operating_points, rate_at, score_tracks, sensitivity_at, total
+from deeprecon.seizure.configuration import Config, Framework, ModelConfig
+from deeprecon.seizure.fit.baseline import ALARM
+from deeprecon.seizure.fit.inference import window_probabilities
+from deeprecon.seizure.measure.comparison import choose_threshold, compare_methods, evaluate_recordings
+from deeprecon.seizure.measure.operating_points import operating_points, rate_at, sensitivity_at
+from deeprecon.seizure.measure.scoring import score_users, total_score
 from deeprecon.seizure.networks.deepepi import DeepEpi, new_network
-from deeprecon.seizure.read.dataset import of_users, split_users
-from deeprecon.seizure.simulate.wrist import long_recording, make_recordings
+from deeprecon.seizure.observe.recordings import load_single_recording
+from deeprecon.seizure.observe.windows import window_ends
+from deeprecon.seizure.read.recording import select_users
+from deeprecon.seizure.simulate.recordings import simulate_long_recording, simulate_recordings
 from deeprecon.seizure.training.ensemble import train_ensemble
+from deeprecon.seizure.training.split import split_users
 
 POWERS = (100.0, 500.0, 900.0)
 WINDOW, STRIDE = 750, 125
 QUANTILE = 0.6
-DAY_SECONDS = {1: 30.0, 10: 120.0}
-LARGEST_DIFFERENCE = 1e-6
+MAX_SECONDS_FOR_24_H = {1: 30.0, 10: 120.0}
+MAX_DIFFERENCE = 1e-6
 
 
-class Quiet:
-    """A reporter that says nothing, and asks for a stop at a metric."""
+class SilentReporter:
+    """A reporter without output that requests a stop at a metric."""
 
     def __init__(self, folder: Path, stop_at: int = -1) -> None:
-        self.folder, self.stop_at, self.heard = folder, stop_at, 0
+        self.folder, self.stop_at, self.metrics = folder, stop_at, 0
 
     def status(self, text: str) -> None: ...
     def warning(self, message: str) -> None: ...
     def progress(self, fraction: float, seconds_left: float | None = None) -> None: ...
 
     def metric(self, step: int, **values: float) -> None:
-        self.heard += 1
-        if self.heard == self.stop_at:
+        self.metrics += 1
+        if self.metrics == self.stop_at:
             (self.folder / "stop").touch()
 
 
 def make_run(folder: Path, threads: int, stop_at: int = -1) -> Run:
     folder.mkdir(exist_ok=True)
     (folder / "stop").unlink(missing_ok=True)
-    return Run(folder, folder, "cpu", threads, "fp32", 0, Quiet(folder, stop_at))
+    return Run(folder, folder, "cpu", threads, "fp32", 0, SilentReporter(folder, stop_at))
 
 
 def accuracy(users: int, steps: int, models: int, threads: int) -> tuple[dict[str, Any], list[DeepEpi], list[str]]:
-    """Train on half of the users, choose the threshold on those of them that validate, judge the other half."""
-    people = make_recordings(users, 2, 40.0, 11)
+    """Train on half of the users, choose the threshold on their validation users, evaluate the other half."""
+    people = simulate_recordings(users, 2, 40.0, 11)
     base = ModelConfig(Framework.PYTORCH, batchSize=32).with_steps(steps)
     config = Config(base)
     split = split_users(people, models, 0.5, config.dataProcessing.validationProp, 0)
@@ -79,72 +79,84 @@ def accuracy(users: int, steps: int, models: int, threads: int) -> tuple[dict[st
         trained = train_ensemble(people, split, config, make_run(Path(folder), threads))
     seconds = time.perf_counter() - start
     networks = list(trained.networks)
-    test = of_users(people, split.test)
+    test = select_users(people, split.test)
     rows, broken = [], []
     threshold, _ = choose_threshold(networks, WINDOW, people, split.validation, STRIDE / 25)
-    judged = judge(networks, WINDOW, test, STRIDE / 25, POWERS[0])
-    tracks = [one.track(harrell_davis(one.models, QUANTILE)) for one in judged]
+    evaluated = evaluate_recordings(networks, WINDOW, test, STRIDE / 25, POWERS[0])
+    tracks = [one.ensemble_track(QUANTILE) for one in evaluated]
     points = operating_points(tracks)
-    ours = total(score_tracks(tracks, threshold).values())
-    print(f"{len(split.test)} users of the test, {ours.seizures} seizures, {ours.hours:.1f} h beside them; {models} "
-          f"networks of {config.modelConfig.steps} steps in {seconds:.0f} s")  # fmt: skip
+    ensemble = total_score(score_users(tracks, threshold).values())
+    print(f"{len(split.test)} users of the test, {ensemble.seizures} seizures, {ensemble.hours:.1f} h without; "
+          f"{models} networks of {config.modelConfig.steps} steps in {seconds:.0f} s")  # fmt: skip
     print(f"DeepEpi, quantile {QUANTILE}, threshold {threshold:.3f} of the validation users: "
-          f"sensitivity {ours.sensitivity:.3f}, {ours.false_alarms_per_day:.1f} false alarms a day, "
-          f"latency {np.median(ours.latencies):.0f} s")  # fmt: skip
+          f"sensitivity {ensemble.sensitivity:.3f}, {ensemble.false_alarms_per_day:.1f} false alarms per day, "
+          f"latency {np.median(ensemble.latencies):.0f} s")  # fmt: skip
     print("\nOSD power  sensitivity  DeepEpi at its rate   false alarms/day  DeepEpi at its sensitivity")
     for power in POWERS:
-        comparison = compare(judge(networks[:1], WINDOW, test, STRIDE / 25, power), QUANTILE, threshold)
-        theirs = total(comparison.baseline.values())
-        better, fewer = sensitivity_at(points, theirs.false_alarms_per_day), rate_at(points, theirs.sensitivity)
-        print(
-            f"{power:9.0f} {theirs.sensitivity:12.3f} {better:20.3f} {theirs.false_alarms_per_day:18.1f} {fewer:27.1f}"
+        at_power = evaluate_recordings(networks[:1], WINDOW, test, STRIDE / 25, power)
+        baseline = total_score(compare_methods(at_power, QUANTILE, threshold).baseline.values())
+        better, fewer = sensitivity_at(points, baseline.false_alarms_per_day), rate_at(points, baseline.sensitivity)
+        print(f"{power:9.0f} {baseline.sensitivity:12.3f} {better:20.3f} "
+              f"{baseline.false_alarms_per_day:18.1f} {fewer:27.1f}")  # fmt: skip
+        rows.append(
+            {"power": power, **baseline.figures(), "deepepi_sensitivity": better, "deepepi_false_alarms": fewer}
         )
-        rows.append({"power": power, **theirs.figures(), "deepepi_sensitivity": better, "deepepi_false_alarms": fewer})
-        if not better > theirs.sensitivity or not fewer < theirs.false_alarms_per_day:
-            broken.append(f"at power {power:g} the baseline is not beaten in both ways")
-    found = {"threshold": threshold, "deepepi": ours.figures(), "osd": rows, "training_seconds": seconds}
+        if not better > baseline.sensitivity or not fewer < baseline.false_alarms_per_day:
+            broken.append(f"at power {power:g} the baseline is not exceeded in both figures")
+    found = {"threshold": threshold, "deepepi": ensemble.figures(), "osd": rows, "training_seconds": seconds}
     return found, networks, broken
 
 
+def window_by_window(network: DeepEpi, magnitude: np.ndarray, batch: int = 256) -> np.ndarray:
+    """Probability of each window from a pass of its own: the reference of `window_probabilities`."""
+    ends = window_ends(len(magnitude), WINDOW, STRIDE)
+    found = []
+    with torch.inference_mode():
+        for first in range(0, len(ends), batch):
+            rows = np.stack([magnitude[end - WINDOW : end] for end in ends[first : first + batch]])
+            found.append(torch.softmax(network(torch.from_numpy(rows)), dim=1)[:, 1].double().numpy())
+    return np.concatenate(found)
+
+
 def speed(networks: list[DeepEpi]) -> tuple[dict[str, Any], list[str]]:
-    """24 hours at a stride of 5 s; CPU time, which on one thread is that of an idle machine's clock."""
-    axes, _ = long_recording(24, 1000, 5)
+    """24 hours at a stride of 5 s; CPU time, which for one thread equals the wall time of an idle machine."""
+    axes, _ = simulate_long_recording(24, 1000, 5)
     magnitude = np.linalg.norm(axes, axis=1).astype(np.float32)
     valid = np.ones(len(magnitude), bool)
     broken = []
     hour = magnitude[: 25 * 3600]
     differences = []
     for one in networks:
-        found = probabilities(one, hour, valid[: len(hour)], WINDOW, STRIDE)
-        differences.append(float(np.abs(found - by_window(one, hour, WINDOW, STRIDE)).max()))
-    if max(differences) > LARGEST_DIFFERENCE:
-        broken.append(f"one pass differs from window by window by {max(differences):.2g}")
+        found = window_probabilities(one, hour, valid[: len(hour)], WINDOW, STRIDE)
+        differences.append(float(np.abs(found - window_by_window(one, hour)).max()))
+    if max(differences) > MAX_DIFFERENCE:
+        broken.append(f"one pass differs from separate windows by {max(differences):.2g}")
     figures: dict[str, Any] = {"largest_difference": max(differences)}
     count = len(window_ends(len(magnitude), WINDOW, STRIDE))
-    print(f"\n24 h, {count} windows, {torch.get_num_threads()} threads; one pass differs from window by window by "
+    print(f"\n24 h, {count} windows, {torch.get_num_threads()} threads; one pass differs from separate windows by "
           f"{max(differences):.1e} at most")  # fmt: skip
-    for count, most in DAY_SECONDS.items():
+    for count, most in MAX_SECONDS_FOR_24_H.items():
         ensemble = [networks[index % len(networks)] for index in range(count)]
         start, begun = time.perf_counter(), time.process_time()
         for one in ensemble:
-            probabilities(one, magnitude, valid, WINDOW, STRIDE)
+            window_probabilities(one, magnitude, valid, WINDOW, STRIDE)
         seconds = time.process_time() - begun
         figures[f"seconds_{count}"] = seconds
         figures[f"wall_seconds_{count}"] = time.perf_counter() - start
         print(f"{count:3d} networks {seconds:7.1f} s of CPU (at most {most:g}), "
-              f"{figures[f'wall_seconds_{count}']:.1f} s by the clock", flush=True)  # fmt: skip
+              f"{figures[f'wall_seconds_{count}']:.1f} s wall time", flush=True)  # fmt: skip
         if seconds > most:
             broken.append(f"24 h take {seconds:.0f} s with {count} networks")
     begun = time.process_time()
-    by_window(networks[0], magnitude, WINDOW, STRIDE)
+    window_by_window(networks[0], magnitude)
     figures["seconds_by_window"] = time.process_time() - begun
-    print(f"  1 network, window by window {figures['seconds_by_window']:.1f} s of CPU", flush=True)
+    print(f"  1 network, separate windows {figures['seconds_by_window']:.1f} s of CPU", flush=True)
     return figures, broken
 
 
-def repeatability(threads: int) -> tuple[dict[str, Any], list[str]]:
-    """Two trainings, and one that is cut off twice, must give the same bits."""
-    people = make_recordings(8, 1, 5.0, 3)
+def reproducibility(threads: int) -> tuple[dict[str, Any], list[str]]:
+    """Two trainings, and one interrupted twice, must give the same bits."""
+    people = simulate_recordings(8, 1, 5.0, 3)
     model = ModelConfig(Framework.PYTORCH, batchSize=16).with_steps(12)
     config = Config(replace(model, warmupSteps=1, mainSteps=10, cooldownSteps=1, evalEverySteps=3))
     split = split_users(people, 2, 0.25, 0.5, 0)
@@ -161,20 +173,19 @@ def repeatability(threads: int) -> tuple[dict[str, Any], list[str]]:
                    zip(x.state_dict().values(), y.state_dict().values(), strict=True))  # fmt: skip
 
     repeats, resumes = same(first, second), same(first, resumed)
-    print(f"\nTraining repeats to the bit: {repeats}; cut off twice and resumed, it ends in the same bits: {resumes}")
+    print(f"\nTraining repeats to the bit: {repeats}; interrupted twice and resumed, it gives the same bits: {resumes}")
     broken = [text for good, text in ((repeats, "training does not repeat"), (resumes, "resuming differs")) if not good]
     return {"repeats": repeats, "resumes": resumes}, broken
 
 
 def real_event(networks: list[DeepEpi], threshold: float, path: Path) -> dict[str, Any]:
-    """What the ensemble says of the published event, for information: one person is no measurement."""
-    from deeprecon.seizure.read.recordings import read_recordings
-
-    (recording,) = read_recordings(path)
-    (one,) = judge(networks, WINDOW, [recording], STRIDE / 25, 900.0)
-    probability = harrell_davis(one.models, QUANTILE)
-    over = one.times[probability > threshold]
-    alarm = one.times[one.osd == ALARM]
+    """Result for the published event, for information: one event is not a measurement."""
+    recording = load_single_recording(path)
+    (one,) = evaluate_recordings(networks, WINDOW, [recording], STRIDE / 25, 900.0)
+    found = one.detection
+    probability = found.probability(QUANTILE)
+    over = found.times[probability > threshold]
+    alarm = found.times[found.osd == ALARM]
     start, end = recording.seizures[0]
     print(f"\nThe published real seizure ({start:.0f} to {end:.0f} s): largest probability {probability.max():.2f}, "
           f"above the threshold at {over.tolist()}; OpenSeizureDetector's alarm at {alarm.tolist()}")  # fmt: skip
@@ -182,14 +193,13 @@ def real_event(networks: list[DeepEpi], threshold: float, path: Path) -> dict[st
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__, "seizure_detection")
     parser.add_argument("--users", type=int, default=48)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--models", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", choices=["accuracy", "speed", "repeat"], help="one part; speed without training")
-    parser.add_argument("--event", type=Path, help="the published event's JSON file, judged for information")
-    parser.add_argument("--json", type=Path, default=Path("out/seizure_detection.json"))
+    parser.add_argument("--event", type=Path, help="the published event's JSON file, evaluated for information")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     found: dict[str, Any] = {}
@@ -206,12 +216,11 @@ def main() -> int:
         found["speed"], more = speed(networks)
         broken += more
     if arguments.only in (None, "repeat"):
-        found["repeat"], more = repeatability(arguments.threads)
+        found["repeat"], more = reproducibility(arguments.threads)
         broken += more
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    write_json(arguments.json, {"platform": platform.platform(), "threads": arguments.threads, **found})
+    write_result(arguments.json, {"threads": arguments.threads, **found})
     print(f"\nWritten to {arguments.json}")
-    print(f"Gates that do not hold: {'; '.join(broken)}." if broken else "Every gate holds.")
+    print(f"Gates that fail: {'; '.join(broken)}." if broken else "All gates hold.")
     return 1 if broken else 0
 
 

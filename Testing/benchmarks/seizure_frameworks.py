@@ -1,9 +1,9 @@
-"""The same network, batches, rates and validation in PyTorch and in Keras: time, memory, and what is learned.
+"""The same network, batches, rates and validation in PyTorch and in Keras: time, memory and accuracy.
 
     python Testing/benchmarks/seizure_frameworks.py [--steps 60] [--tensorflow-python PYTHON] [--json FILE]
 
-Each training has a process of its own. Keras runs on its torch backend, and on TensorFlow where this Python, or the one
-given, has it. Times are of the processor, which on one thread are those of an idle machine's clock. Memory is the
+Each training runs in a separate process. Keras runs on its torch backend, and on TensorFlow where this Python, or
+the one given, has it. Times are CPU times, which for one thread equal the wall times of an idle machine. Memory is the
 largest resident set of the process. The last column is the largest difference between the probabilities that Keras and
 PyTorch compute from the Keras weights. Exits with 1 if that exceeds 1e-6.
 """
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -23,32 +22,30 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
-
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
+from benchmarks.common import LIBRARY, argument_parser, write_result
 
-from deeprecon.data.files import write_json
-from deeprecon.seizure.config import Config, Framework, ModelConfig
-from deeprecon.seizure.read.dataset import split_users
-from deeprecon.seizure.simulate.wrist import make_recordings
-from deeprecon.seizure.training.examples import TrainingData
+from deeprecon.seizure.configuration import Config, Framework, ModelConfig
+from deeprecon.seizure.simulate.recordings import simulate_recordings
+from deeprecon.seizure.training.split import split_users
+from deeprecon.seizure.training.training_set import TrainingSet
 
-LIBRARY = Path(__file__).resolve().parents[2] / "Logic"
-LARGEST_DIFFERENCE = 1e-6
+MAX_DIFFERENCE = 1e-6
 
 
-def task(steps: int) -> tuple[TrainingData, ModelConfig]:
+def task(steps: int) -> tuple[TrainingSet, ModelConfig]:
     """Twelve simulated users; the same in every process."""
-    people = make_recordings(12, 2, 10.0, 7)
+    people = simulate_recordings(12, 2, 10.0, 7)
     model = replace(ModelConfig(Framework.PYTORCH, batchSize=32).with_steps(steps), evalEverySteps=steps // 2)
     model = replace(model, warmupSteps=steps // 10, mainSteps=steps - 2 * (steps // 10), cooldownSteps=steps // 10)
     config = Config(model)
     split = split_users(people, 1, 0.25, 0.25, 0)
-    return TrainingData.make(people, split.training[0], split.validation[0], config, 0), model
+    return TrainingSet.make(people, split.training[0], split.validation[0], config, 0), model
 
 
-def one(framework: str, steps: int, folder: Path) -> None:
-    """In a process of its own: train, write the weights with the network's answers, print the figures."""
+def run_one(framework: str, steps: int, folder: Path) -> None:
+    """Runs in a separate process: train, write the weights and the network's probabilities, print the figures."""
     data, model = task(steps)
     signal = data.validation[:64]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -57,38 +54,38 @@ def one(framework: str, steps: int, folder: Path) -> None:
         import torch
 
         from deeprecon.jobs.run import Run
-        from deeprecon.seizure.training.ensemble import fit_network
+        from deeprecon.seizure.training.pytorch_ensemble import train_network
 
-        class Quiet:
+        class SilentReporter:
             def __getattr__(self, name: str) -> Any:
                 return lambda *values, **named: None
 
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
         imported = time.process_time()
-        network, result = fit_network(data, model, Run(folder, folder, "cpu", 1, "fp32", 0, Quiet()), 0, "n")
+        network, result = train_network(data, model, Run(folder, folder, "cpu", 1, "fp32", 0, SilentReporter()), 0, "n")
         seconds, best = time.process_time() - imported, result.best
         with torch.no_grad():
-            answers = torch.softmax(network(torch.from_numpy(signal)), dim=1)[:, 1].numpy()
+            probabilities = torch.softmax(network(torch.from_numpy(signal)), dim=1)[:, 1].numpy()
         weights = {name: value.numpy() for name, value in network.state_dict().items()}
     else:
         from deeprecon.seizure.networks.deepepi_keras import import_keras, keras_model, set_weights
-        from deeprecon.seizure.training.keras_ensemble import fit_keras
+        from deeprecon.seizure.training.keras_network import train_keras_network
 
         import_keras()
         imported = time.process_time()
-        weights, history = fit_keras(data, model, 0, lambda values, share: None)
+        weights, history = train_keras_network(data, model, 0, lambda values, share: None)
         seconds, best = time.process_time() - imported, min(entry["validation"] for entry in history)
         keras = keras_model(model.window)
         set_weights(keras, weights)
-        answers = np.asarray(keras.predict_on_batch(signal[..., None]))[:, 1]
-    np.savez(folder / "weights.npz", signal=signal, answers=answers, **weights)
+        probabilities = np.asarray(keras.predict_on_batch(signal[..., None]))[:, 1]
+    np.savez(folder / "weights.npz", signal=signal, probabilities=probabilities, **weights)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     figures = {"import_s": imported - start, "training_s": seconds, "peak_mb": peak / 1024, "data_mb": before / 1024}
     print("RESULT " + json.dumps({**figures, "validation": best}), flush=True)
 
 
 def run(framework: str, python: str, steps: int, threads: int) -> dict[str, Any]:
-    """Start `one`, and compute its answers once more in PyTorch from its weights."""
+    """Start `run_one`, and compute its probabilities again in PyTorch from its weights."""
     import torch
 
     from deeprecon.seizure.networks.deepepi import DeepEpi
@@ -107,24 +104,23 @@ def run(framework: str, python: str, steps: int, threads: int) -> dict[str, Any]
         with np.load(Path(name) / "weights.npz") as file:
             values = {key: file[key] for key in file.files}
     network = DeepEpi()
-    signal, answers = values.pop("signal"), values.pop("answers")
+    signal, probabilities = values.pop("signal"), values.pop("probabilities")
     network.load_state_dict({key: torch.from_numpy(value) for key, value in values.items()})
     with torch.no_grad():
         expected = torch.softmax(network.eval()(torch.from_numpy(signal)), dim=1)[:, 1].numpy()
-    return {"framework": framework, **figures, "difference": float(np.abs(answers - expected).max())}
+    return {"framework": framework, **figures, "difference": float(np.abs(probabilities - expected).max())}
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__, "seizure_frameworks")
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--tensorflow-python", help="interpreter that has TensorFlow, where this one has not")
-    parser.add_argument("--json", type=Path, default=Path("out/seizure_frameworks.json"))
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        one(arguments.one, arguments.steps, arguments.folder)
+        run_one(arguments.one, arguments.steps, arguments.folder)
         return 0
     pairs = [("pytorch", sys.executable), ("keras on torch", sys.executable)]
     tensorflow = arguments.tensorflow_python or sys.executable
@@ -141,12 +137,11 @@ def main() -> int:
               f"{row['validation']:16.4f} {row['difference']:11.1e}", flush=True)  # fmt: skip
     if len(pairs) == 2:
         print("TensorFlow is not installed here: --tensorflow-python names a Python that has it.")
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    write_json(arguments.json, {"platform": platform.platform(), "threads": arguments.threads, "rows": rows})
+    write_result(arguments.json, {"threads": arguments.threads, "rows": rows})
     worst = max(row["difference"] for row in rows)
-    held = worst <= LARGEST_DIFFERENCE
-    print("Every gate holds." if held else f"The frameworks differ by {worst:.1e} from the same weights.")
-    return 0 if held else 1
+    holds = worst <= MAX_DIFFERENCE
+    print("All gates hold." if holds else f"The frameworks differ by {worst:.1e} from the same weights.")
+    return 0 if holds else 1
 
 
 if __name__ == "__main__":

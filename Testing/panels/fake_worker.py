@@ -40,7 +40,7 @@ def main(mode: str, folder: Path) -> int:
         return 2
     elif mode == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
-    elif mode == "chatty":
+    elif mode == "verbose":
         for number in range(20_000):
             print(f"line {number} äö", flush=False)
     say("warning", message="The slices overlap.")

@@ -50,7 +50,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_script_ends_with_the_workers_code_and_says_why(case: Path, tmp_path: Path) -> None:
+def test_the_script_ends_with_the_workers_code_and_reports_why(case: Path, tmp_path: Path) -> None:
     missing = batch("--scar", str(case / "missing.nii.gz"), "--output", str(tmp_path / "a"))
     assert missing.returncode == 2
     assert "missing.nii.gz" in missing.stdout + missing.stderr

@@ -41,7 +41,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_script_ends_with_the_workers_code_and_says_why(tmp_path: Path) -> None:
+def test_the_script_ends_with_the_workers_code_and_reports_why(tmp_path: Path) -> None:
     missing = batch("--xray", str(tmp_path / "missing.dcm"), "--output", str(tmp_path / "a"))
     assert missing.returncode == 2
     assert "missing.dcm" in missing.stdout + missing.stderr
@@ -96,7 +96,7 @@ def test_panel_and_batch_give_the_same_bits(
     assert hashes(tmp_path / "batch") == hashes(widget.runPanel.folder / "output")
 
 
-def test_an_x_ray_without_a_pixel_size_is_told_what_was_assumed(
+def test_an_x_ray_without_a_pixel_size_comes_with_what_was_assumed(
     host: Any, probed: Any, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import qt

@@ -210,7 +210,7 @@ def test_the_sample_is_chosen_and_can_be_turned(host: Any, widget: Any) -> None:
     assert node.settings.invert
 
 
-def test_files_are_opened_and_what_is_no_x_ray_is_said_before_a_run(host: Any, widget: Any, tmp_path: Path) -> None:
+def test_files_are_opened_and_what_is_no_x_ray_is_reported_before_a_run(host: Any, widget: Any, tmp_path: Path) -> None:
     from deeprecon.data.errors import InputError
     from deeprecon.data.volume import Volume
     from deeprecon.data.volume_io import write_volume
@@ -245,7 +245,7 @@ def test_a_model_of_ones_own_has_to_be_chosen_before_it_is_used(host: Any, ready
     assert job["inputs"]["bundle"] == str(model)
 
 
-def test_without_the_demonstrator_the_panel_says_so(
+def test_without_the_demonstrator_the_panel_reports_it(
     host: Any, probed: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("deeprecon.ctpa.demonstrator.demonstrator_folder", lambda: tmp_path / "missing")

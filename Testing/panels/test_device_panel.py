@@ -74,7 +74,7 @@ def test_the_chosen_device_is_a_setting_of_the_computer(host: Any, device: Any, 
     assert device.ui.deviceCombo.currentIndex == 1
 
 
-def test_a_failed_check_is_said(host: Any, device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_check_is_reported(host: Any, device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
     monkeypatch.setattr(
@@ -88,7 +88,7 @@ def test_a_failed_check_is_said(host: Any, device: Any, monkeypatch: pytest.Monk
     assert device.ui.statusLabel.text == answers[0]
 
 
-def test_an_interpreter_that_is_not_there_is_said(host: Any, device: Any) -> None:
+def test_an_interpreter_that_is_not_there_is_reported(host: Any, device: Any) -> None:
     import qt
 
     from deeprecon.panels.computer.device_panel import INTERPRETER_SETTING

@@ -28,7 +28,7 @@ def batch(*options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_script_ends_with_the_workers_code_and_says_why(tmp_path: Path) -> None:
+def test_the_script_ends_with_the_workers_code_and_reports_why(tmp_path: Path) -> None:
     missing = batch("--dwi", str(tmp_path / "missing.nii.gz"), "--output", str(tmp_path / "a"))
     assert missing.returncode == 2
     assert "missing.nii.gz" in missing.stdout + missing.stderr
@@ -38,18 +38,17 @@ def test_the_script_ends_with_the_workers_code_and_says_why(tmp_path: Path) -> N
 def test_panel_and_batch_give_the_same_bits(host: Any, probed: Any, tmp_path: Path) -> None:
     import qt
 
-    from deeprecon.data.diffusion.files import write_dwi
+    from deeprecon.data.diffusion.files import read_dwi, write_dwi
     from deeprecon.dwmri.parameters import Method
     from deeprecon.dwmri.simulate.head import make_phantom
     from deeprecon.panels.computer.device_panel import DEVICE_SETTING
-    from deeprecon.scene.dwmri.files import read_scan
     from deeprecon.scene.dwmri.scan import node_from_scan
 
     write_dwi(tmp_path / "scan.nrrd", make_phantom((8, 16, 18), 1, ((1000.0, 8),), 20.0).noisy)
     qt.QSettings().setValue(DEVICE_SETTING, "cpu")
     widget = host.loadModule(MODULE)
     node = widget._parameterNode
-    node.inputScan = node_from_scan(read_scan(tmp_path / "scan.nrrd"), "Patient DWI")
+    node.inputScan = node_from_scan(read_dwi(tmp_path / "scan.nrrd"), "Patient DWI")
     node.settings.method = Method.PCA
     apply(host, widget)
     panel = widget.runPanel.folder / "output"

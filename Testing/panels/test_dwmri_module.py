@@ -333,7 +333,7 @@ def test_a_region_and_a_line_are_measured_and_follow(host: Any, ready: Any, tmp_
     assert ready._parameterNode.outputScan is None
 
 
-def test_a_table_that_cannot_be_used_is_said_before_a_run(host: Any, ready: Any) -> None:
+def test_a_table_that_cannot_be_used_is_reported_before_a_run(host: Any, ready: Any) -> None:
     node, button = ready._parameterNode, ready.runPanel.ui.applyButton
     assert button.enabled
     node.inputScan.SetDiffusionGradient(3, [0.0, 0.0, 0.0])

@@ -52,7 +52,7 @@ def test_old_and_new_versions_of_the_extension_are_called_as_they_accept() -> No
     assert New.calls == [{"askConfirmation": False, "torchVersionRequirement": ">=2.4"}]
 
 
-def test_failures_are_said_in_words() -> None:
+def test_failures_are_explained() -> None:
     with pytest.raises(InputError, match="no network"):
         installation.installTorch(SimpleNamespace(PyTorchUtilsLogic=Failing))
     with pytest.raises(InputError, match="PyTorch extension of Slicer is not installed"):

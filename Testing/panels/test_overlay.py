@@ -98,7 +98,7 @@ def test_an_exported_file_installs_elsewhere(overlay: Overlay, wheels: Path, tmp
     assert (other.folder / f"{NAME}.py").read_bytes() == (overlay.folder / f"{NAME}.py").read_bytes()
 
 
-def test_nothing_to_export_is_said(overlay: Overlay, tmp_path: Path) -> None:
+def test_nothing_to_export_is_reported(overlay: Overlay, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no packages"):
         overlay.export(tmp_path / "packages.zip")
     assert not (tmp_path / "packages.zip").exists()
@@ -157,7 +157,7 @@ def test_a_foreign_file_is_refused(overlay: Overlay, tmp_path: Path) -> None:
         overlay.import_from(tmp_path / "missing.zip")
 
 
-def test_too_little_space_and_too_long_paths_are_told_before_anything_is_written(
+def test_too_little_space_and_too_long_paths_are_reported_before_anything_is_written(
     overlay: Overlay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(InputError, match="too deep"):

@@ -62,7 +62,7 @@ def test_cancelling_ends_the_child_and_its_children_and_loads_nothing(host: Any,
     assert wait_until_gone(pids) == []
 
 
-def test_the_application_answers_while_a_job_runs_and_talks(
+def test_the_application_answers_while_a_job_runs_and_reports(
     host: Any, panel: Any, fake_worker: Use, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import qt
@@ -82,7 +82,7 @@ def test_the_application_answers_while_a_job_runs_and_talks(
     timer = qt.QTimer()
     timer.setInterval(10)
     timer.connect("timeout()", lambda: ticks.append(len(polled)))
-    fake_worker("chatty")
+    fake_worker("verbose")
     timer.start()
     panel.ui.applyButton.click()
     host.waitFor(lambda: not panel.busy, 120)
@@ -157,7 +157,7 @@ def test_the_end_of_the_application_ends_the_job(host: Any, panel: Any, fake_wor
     assert wait_until_gone(pids) == []
 
 
-def test_apply_says_what_is_missing(host: Any, panel: Any) -> None:
+def test_apply_shows_what_is_missing(host: Any, panel: Any) -> None:
     panel.setReady(False, "Choose a segmentation.")
     assert not panel.ui.applyButton.enabled
     assert panel.ui.applyButton.toolTip == "Choose a segmentation."
@@ -183,13 +183,13 @@ def test_the_report_names_no_patient_no_user_and_no_folder(host: Any, panel: Any
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(8.2, "8 s"), (100, "2 min"), (4800, "1 h 20 min")])
-def test_durations_are_said_for_people(host: Any, seconds: float, words: str) -> None:
+def test_durations_are_formatted(host: Any, seconds: float, words: str) -> None:
     from deeprecon.panels.common.time_estimates import durationText
 
     assert durationText(seconds) == words
 
 
-def test_a_contradiction_is_asked_about_and_the_run_goes_on_when_it_is_accepted(
+def test_a_contradiction_is_asked_about_and_the_run_continues_when_it_is_accepted(
     host: Any, panel: Any, fake_worker: Use, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(CODES, "test-doubt", "Made for the tests.")

@@ -274,7 +274,7 @@ def test_a_core_threshold_needs_intensities(host: Any, ready: Any) -> None:
     assert node.settings.core_threshold == "max:95"  # for when it comes from intensities again
 
 
-def test_what_is_missing_is_said_where_apply_is(host: Any, ready: Any) -> None:
+def test_what_is_missing_is_reported_beside_apply(host: Any, ready: Any) -> None:
     node, button = ready._parameterNode, ready.runPanel.ui.applyButton
     assert button.enabled
     node.scarSegment = ""

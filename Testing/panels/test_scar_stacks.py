@@ -98,7 +98,7 @@ def test_intensities_are_read_from_the_images_of_all_stacks(host: Any, views: An
     assert "no segment whose name tells the myocardium" in button.toolTip
 
 
-def test_what_a_further_stack_lacks_is_said_where_apply_is(host: Any, views: Any) -> None:
+def test_what_a_further_stack_lacks_is_reported_beside_apply(host: Any, views: Any) -> None:
     node, button = views._parameterNode, views.runPanel.ui.applyButton
     assert button.enabled
     selector = views.ui.inputVolume3Selector

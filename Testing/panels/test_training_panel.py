@@ -101,7 +101,7 @@ def test_the_settings_are_those_of_the_dataclass_and_live_in_the_parameter_node(
     assert trainer.node.training.size is Size.SMALL
 
 
-def test_what_is_missing_is_said_in_turn(host: Any, trainer: Any, tmp_path: Path) -> None:
+def test_what_is_missing_is_reported_in_turn(host: Any, trainer: Any, tmp_path: Path) -> None:
     button = trainer.runPanel.ui.applyButton
     assert button.text == "Start training"
     assert "store" in button.toolTip
@@ -141,7 +141,7 @@ def test_folders_are_paired_by_file_name(host: Any, trainer: Any, tmp_path: Path
     assert [row["noisy"].name for row in table.rows] == ["b.nii.gz"]
 
 
-def test_a_training_is_stopped_and_goes_on_with_its_own_settings(
+def test_a_training_is_stopped_and_continues_with_its_own_settings(
     host: Any, trainer: Any, fake_worker: Use, tmp_path: Path
 ) -> None:
     fill(trainer, tmp_path)
@@ -233,7 +233,7 @@ def test_a_network_is_trained_on_pairs_stopped_resumed_and_used(host: Any, probe
     assert run.state.value == "done", run.ui.messageLabel.text
     assert trainer.ui.useButton.enabled
     run.ui.secondaryButton.click()
-    host.waitFor(lambda: any(line.startswith("Going on after") for line in run.logLines), 240)
+    host.waitFor(lambda: any(line.startswith("Continuing after") for line in run.logLines), 240)
     host.waitFor(lambda: run.curves.plot is not None, 240)
     run.ui.finishButton.click()
     host.waitFor(lambda: not run.busy, 240)

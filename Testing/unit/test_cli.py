@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,8 +16,7 @@ from deeprecon.jobs.job import VERSION, Job
 from deeprecon.jobs.process import child_environment
 from deeprecon.jobs.verbs import METHODS, load_verbs
 
-HERE = Path(__file__).parent
-FAKE_WORKER = [sys.executable, "-X", "utf8", "-u", str(HERE / "jobs" / "fake_method.py")]
+from .shell import FAKE_WORKER, HERE, result, start_shell, wait_for
 
 
 @pytest.fixture(autouse=True)
@@ -31,16 +25,6 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(HERE / "jobs"))
     monkeypatch.setitem(METHODS, "fake", "fake_method")
     monkeypatch.setattr("deeprecon.cases.python_command", lambda interpreter: FAKE_WORKER)
-
-
-def result(folder: Path) -> dict[str, Any]:
-    values: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    return values
-
-
-def summary(path: Path) -> list[dict[str, str]]:
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_a_run_leaves_results_in_the_output_and_its_job_below(
@@ -168,12 +152,12 @@ def test_a_file_of_options_that_cannot_be_read_ends_with_code_2(
     assert words in capsys.readouterr().err
 
 
-def test_an_option_before_the_method_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_option_before_the_method_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--verison"]) == cli.BAD_INPUT
     assert "no option --verison" in capsys.readouterr().err
 
 
-def test_a_second_run_in_a_folder_that_is_in_use_is_refused_and_harms_nothing(
+def test_a_second_run_in_a_folder_that_is_in_use_is_refused_and_changes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shell = start_shell(["fake", "work", "--steps", "60", "--hold", "5", "--output", str(tmp_path)])
@@ -210,7 +194,7 @@ def test_options_may_come_from_a_file(tmp_path: Path) -> None:
     assert parameters["labels"] == ["a", "b"]
 
 
-def test_resume_goes_on_with_the_settings_of_the_earlier_run(
+def test_resume_continues_with_the_settings_of_the_earlier_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "out" / ".job"
@@ -233,36 +217,6 @@ def test_a_new_run_does_not_take_up_an_old_checkpoint(tmp_path: Path, capsys: py
     assert "Resumed" not in capsys.readouterr().err
 
 
-SCRIPT = """
-import sys
-sys.path.insert(0, {folder!r})
-from deeprecon import cases, cli
-from deeprecon.jobs.verbs import METHODS
-METHODS["fake"] = "fake_method"
-cases.python_command = lambda interpreter: {worker!r}
-sys.exit(cli.main(sys.argv[1:]))
-"""
-
-
-def start_shell(arguments: list[str]) -> subprocess.Popen[str]:
-    script = SCRIPT.format(folder=str(HERE / "jobs"), worker=FAKE_WORKER)
-    return subprocess.Popen(
-        [sys.executable, "-X", "utf8", "-c", script, *arguments],
-        env=child_environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        encoding="utf-8",
-    )
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < end, "timed out"
-        time.sleep(0.02)
-
-
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_keeps_the_best_ends_with_code_3_and_can_be_resumed(tmp_path: Path, number: signal.Signals) -> None:
@@ -279,8 +233,8 @@ def test_ctrl_c_keeps_the_best_ends_with_code_3_and_can_be_resumed(tmp_path: Pat
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
-def test_a_second_ctrl_c_ends_a_deaf_task_at_once(tmp_path: Path) -> None:
-    shell = start_shell(["fake", "work", "--mode", "deaf", "--output", str(tmp_path)])
+def test_a_second_ctrl_c_ends_an_unresponsive_task_at_once(tmp_path: Path) -> None:
+    shell = start_shell(["fake", "work", "--mode", "unresponsive", "--output", str(tmp_path)])
     events = tmp_path / ".job" / "events.jsonl"
     wait_for(lambda: events.exists() and "started" in events.read_text(encoding="utf-8"))
     shell.send_signal(signal.SIGINT)
@@ -290,119 +244,6 @@ def test_a_second_ctrl_c_ends_a_deaf_task_at_once(tmp_path: Path) -> None:
     assert shell.returncode == cli.CANCELLED, output
     assert "cancelled" in output
     assert not (tmp_path / "result.json").exists()
-
-
-CASES = """case,image,masks,steps,mode
-Müller 1,a b.txt,a b.txt;心.txt,2,
-broken,gone.txt,,,
-crash,,,,abort
-
-wrong,,,zero,
-last,,,3,
-"""
-
-
-@pytest.fixture
-def cases(tmp_path: Path) -> Path:
-    (tmp_path / "list").mkdir()
-    for name in ("a b.txt", "心.txt"):
-        (tmp_path / "list" / name).write_text(name, encoding="utf-8")
-    path = tmp_path / "list" / "cases.csv"
-    path.write_text("\ufeff" + CASES, encoding="utf-8")
-    return path
-
-
-def test_cases_go_on_after_a_failure_and_end_with_a_summary(
-    cases: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    output = tmp_path / "out"
-    code = cli.main(["fake", "work", "--cases", str(cases), "--steps", "4", "--output", str(output)])
-    assert code == cli.INTERNAL
-    rows = summary(output / "summary.csv")
-    assert [row["case"] for row in rows] == ["Müller 1", "broken", "crash", "wrong", "last"]
-    assert [row["status"] for row in rows] == ["done", "input", "crash", "input", "done"]
-    assert rows[0]["steps"] == "2"
-    assert "gone.txt does not exist" in rows[1]["message"]
-    assert "SIGABRT" in rows[2]["message"]
-    assert "--steps: 'zero' is not a whole number" in rows[3]["message"]
-    assert (output / "Müller 1" / "unlisted.txt").read_text(encoding="utf-8") == "a b.txt心.txt"
-    assert result(output / "last")["metrics"]["steps"] == 3
-    assert not (output / "broken").exists()
-    shown = capsys.readouterr().out
-    assert "2 of 5 cases done" in shown
-    assert "Müller 1  done" in shown
-
-
-def test_shards_part_the_cases(tmp_path: Path, cases: Path) -> None:
-    cases.write_text("case\n" + "\n".join("abcdefg"), encoding="utf-8")
-    output = tmp_path / "out"
-    shared = ["fake", "work", "--cases", str(cases), "--output", str(output), "--shard"]
-    for part in ("1/3", "2/3", "3/3"):
-        assert cli.main([*shared, part]) == cli.DONE
-    names = [[row["case"] for row in summary(output / f"summary-{part}-of-3.csv")] for part in (1, 2, 3)]
-    assert names == [["a", "d", "g"], ["b", "e"], ["c", "f"]]
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("", "no column 'case'"),
-        ("image\nx", "no column 'case'"),
-        ("case,wings\na,2", "unknown columns: wings"),
-        ("case,steps\na", "row 2 has 1 cells"),
-        ("case\n../up", "cannot name a folder"),
-        ("case,steps\n,3", "cannot name a folder"),
-        ("case\n.job", "cannot name a folder"),
-        ("case\na\nA", "again"),
-    ],
-)
-def test_a_bad_list_of_cases_is_refused_before_any_runs(
-    tmp_path: Path, text: str, words: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "cases.csv").write_text(text, encoding="utf-8")
-    arguments = ["--cases", str(tmp_path / "cases.csv"), "--output", str(tmp_path / "out")]
-    assert cli.main(["fake", "work", *arguments]) == cli.BAD_INPUT
-    assert words in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
-def test_ctrl_c_ends_the_running_case_and_starts_no_other(tmp_path: Path) -> None:
-    (tmp_path / "cases.csv").write_text("case,mode\na,stopped\nb,ok\n", encoding="utf-8")
-    shell = start_shell(["fake", "work", "--cases", str(tmp_path / "cases.csv"), "--output", str(tmp_path / "out")])
-    events = tmp_path / "out" / "a" / ".job" / "events.jsonl"
-    wait_for(lambda: events.exists() and "started" in events.read_text(encoding="utf-8"))
-    shell.send_signal(signal.SIGINT)
-    output, _ = shell.communicate(timeout=120)
-    assert shell.returncode == cli.CANCELLED, output
-    assert [row["status"] for row in summary(tmp_path / "out" / "summary.csv")] == ["cancelled"]
-    assert not (tmp_path / "out" / "b").exists()
-
-
-@pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
-def test_a_second_ctrl_c_ends_a_deaf_case_at_once_and_without_a_traceback(tmp_path: Path) -> None:
-    (tmp_path / "cases.csv").write_text("case,mode\na,deaf\n", encoding="utf-8")
-    shell = start_shell(["fake", "work", "--cases", str(tmp_path / "cases.csv"), "--output", str(tmp_path / "out")])
-    events = tmp_path / "out" / "a" / ".job" / "events.jsonl"
-    wait_for(lambda: events.exists() and "started" in events.read_text(encoding="utf-8"))
-    shell.send_signal(signal.SIGINT)
-    wait_for((tmp_path / "out" / "a" / ".job" / "stop").exists)
-    shell.send_signal(signal.SIGINT)
-    output, _ = shell.communicate(timeout=120)
-    assert shell.returncode == cli.CANCELLED, output
-    assert "Traceback" not in output
-    assert "cancelled" in output
-
-
-def test_the_device_found_for_one_case_serves_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from deeprecon.cases import _settled
-    from deeprecon.jobs.command import Command
-
-    Job("fake", "train", device="cuda:0", threads=3, precision="bf16").save(tmp_path)
-    settled = _settled(Command("fake", "train"), tmp_path)
-    assert (settled.device, settled.threads, settled.precision) == ("cuda:0", 3, "bf16")
-    Job("fake", "work", device="cpu", threads=1, precision="fp32").save(tmp_path)
-    assert _settled(Command("fake", "work"), tmp_path) == Command("fake", "work")
 
 
 def test_help_shows_methods_verbs_choices_ranges_units_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:

@@ -139,15 +139,15 @@ def test_dwmri_reads_a_series(opens: Opens, start: Callable[..., Path], tmp_path
 
 
 def test_readers_of_the_panels(opens: Opens, scene: Any, tmp_path: Path) -> None:
+    from deeprecon.data.diffusion.files import read_dwi
     from deeprecon.scene.ctpa.xray import open_xray, radiograph_of
     from deeprecon.scene.ctpa.xray import write_xray as copy_xray
-    from deeprecon.scene.dwmri.files import read_scan
 
     write_enhanced(tmp_path / "scan", True, 3)
     path = write_xray(tmp_path / "x.dcm")
     (tmp_path / "job").mkdir()
     opens.clear()
-    read_scan(next((tmp_path / "scan").iterdir()))
+    read_dwi(next((tmp_path / "scan").iterdir()))
     check(opens, tmp_path / "scan", 3)
     node = open_xray(path)
     assert opens[path] == 1

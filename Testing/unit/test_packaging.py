@@ -77,6 +77,7 @@ def test_modules_needed_before_installation_import_nothing_that_is_installed_lat
     names = [".".join(path.relative_to(LIBRARY.parent).with_suffix("").parts) for path in paths]
     script = """
 import importlib, os, sys
+import numpy, vtk  # Slicer's own, which every module may import: once for all
 later = sys.argv[1].split(",")
 for name in sys.argv[2:]:
     if os.fork() == 0:  # a fresh process for each module

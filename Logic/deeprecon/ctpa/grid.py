@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.errors import InputError
+from deeprecon.data.formats.simpleitk import image_from_volume
 from deeprecon.data.volume import Volume
 
 Array = npt.NDArray[np.float64]
@@ -137,10 +138,10 @@ def resample(volume: Volume, grid: Grid, offset: tuple[float, float, float] = (0
     if is_on_grid(volume, grid) and not any(offset):
         return np.rint(np.clip(volume.array, AIR, 32767)).astype(np.int16), np.array(volume.ijk_to_ras)
     affine = grid.affine(0.5 * (corners.min(axis=0) + corners.max(axis=0)) + np.array(offset))
-    image = _image(np.clip(volume.array, AIR, 32767).astype(np.float32), volume.ijk_to_ras)
+    image = image_from_volume(Volume(np.clip(volume.array, AIR, 32767).astype(np.float32), volume.ijk_to_ras))
     ratio = np.array(_along(volume.ijk_to_ras, grid.spacing)) / volume.spacing
     image = sitk.SmoothingRecursiveGaussian(image, (volume.spacing * np.maximum(0.01, _blur(ratio))).tolist())
-    result = _resampled(image, grid, affine, sitk.sitkLinear, float(AIR))
+    result = _resampled(image, np.float32, grid, affine, sitk.sitkLinear, float(AIR))
     return np.rint(np.clip(result, max(AIR, low), high)).astype(np.int16), affine
 
 
@@ -154,36 +155,21 @@ def resample_labels(volume: Volume, grid: Grid, affine: Array) -> npt.NDArray[np
     """Labels at the nearest voxel, on the grid with the given affine; 0 outside of the volume."""
     import SimpleITK as sitk
 
-    image = _image(np.asarray(volume.array).astype(np.uint8), volume.ijk_to_ras)
-    labels: npt.NDArray[np.uint8] = _resampled(image, grid, affine, sitk.sitkNearestNeighbor, 0)
+    image = image_from_volume(Volume(np.asarray(volume.array).astype(np.uint8), volume.ijk_to_ras))
+    labels: npt.NDArray[np.uint8] = _resampled(image, np.uint8, grid, affine, sitk.sitkNearestNeighbor, 0)
     return labels
 
 
-def _resampled(image: Any, grid: Grid, affine: Array, interpolator: int, outside: float) -> npt.NDArray[Any]:
+def _resampled(
+    image: Any, dtype: npt.DTypeLike, grid: Grid, affine: Array, interpolator: int, outside: float
+) -> npt.NDArray[Any]:
     import SimpleITK as sitk
 
-    target = sitk.Image([int(count) for count in grid.shape[::-1]], image.GetPixelID())
-    _set_geometry(target, affine)
+    target = image_from_volume(Volume(np.empty(grid.shape, dtype), affine))
     values: npt.NDArray[Any] = sitk.GetArrayFromImage(
         sitk.Resample(image, target, sitk.Transform(), interpolator, outside)
     )
     return values
-
-
-def _image(array: npt.NDArray[Any], ijk_to_ras: Array) -> Any:
-    import SimpleITK as sitk
-
-    image = sitk.GetImageFromArray(array)
-    _set_geometry(image, ijk_to_ras)
-    return image
-
-
-def _set_geometry(image: Any, ijk_to_ras: Array) -> None:
-    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ ijk_to_ras
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    image.SetSpacing(spacing.tolist())
-    image.SetDirection((affine[:3, :3] / spacing).ravel().tolist())
-    image.SetOrigin(affine[:3, 3].tolist())
 
 
 def _blur(ratio: Array) -> Array:

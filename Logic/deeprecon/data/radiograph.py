@@ -138,4 +138,6 @@ def _stretched(path: Path | str, image: Pixels) -> npt.NDArray[np.float32]:
     low, high = float(image.min()), float(image.max())
     if high == low:
         raise InputError(f"{path} shows nothing: all its pixels are {low:g}.", "Check the image and its window.")
-    return ((image - low) / (high - low)).astype(np.float32)
+    stretched = image - low
+    stretched /= high - low
+    return stretched.astype(np.float32)

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deeprecon.data.diffusion.files import fsl_files, read_dwi, write_dwi, write_nifti
+from deeprecon.data.diffusion.files import fsl_files, read_dwi, write_dwi
 from deeprecon.data.diffusion.gradients import table_warnings
 from deeprecon.data.diffusion.scan import DwiScan, with_finite_values
 from deeprecon.data.errors import InputError
+from deeprecon.data.formats.nifti import write_nifti
 from deeprecon.data.volume_io import NIFTI, NRRD, write_volume
 from deeprecon.dwmri.dataset import enhance_dataset
 from deeprecon.dwmri.fit.repair import check_named, fill_slices, find_outliers

@@ -1,4 +1,4 @@
-"""From what was asked for in a shell to a job folder."""
+"""From the options of a command line to a job folder."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Command:
         return job
 
 
-def renew(folder: Path, job: Job) -> None:
+def create_job_folder(folder: Path, job: Job) -> None:
     """Make the job folder; what an earlier run left for resuming does not belong to the new job.
 
     Raises:

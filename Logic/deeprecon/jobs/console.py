@@ -1,4 +1,4 @@
-"""A job's events as a person in a shell wants to see them: on stderr, in one updating line on a terminal."""
+"""Events of a job for a shell: on stderr, with one updating line on a terminal."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any, TextIO
 
 from deeprecon.jobs.events import Event
 
-PLAIN_STEP = 0.1
-"""Off a terminal, such as in a log file, progress is told once for each such share of the run."""
+PLAIN_PROGRESS_STEP = 0.1
+"""Where the stream is no terminal, such as in a log file: share of the run between two lines of progress."""
 
 
 class Console:
@@ -39,32 +39,32 @@ class Console:
         kind = event["type"]
         if kind == "status":
             self._stage = event["text"]
-            self._say(self._stage)
+            self._print_line(self._stage)
         elif kind == "progress":
             self._progress(event["fraction"], event.get("seconds_left"))
         elif kind == "metric":
             curves = {name: value for name, value in event.items() if name not in ("type", "time", "step")}
             self._metrics = "  ".join(f"{name} {format_value(value)}" for name, value in curves.items())
         elif kind == "warning":
-            self._say(f"Warning: {event['message']}")
+            self._print_line(f"Warning: {event['message']}")
         elif kind == "error":
             self.error = event
         elif kind == "log" and self.verbose:
-            self._say(event["text"])
+            self._print_line(event["text"])
 
     def show_error(self, message: str, hint: str = "", log: str = "", codes: Sequence[str] = ()) -> None:
         """Show why there is no result; `codes` are those of contradictions that can be accepted."""
         if log:
-            self._say(log)
-        self._say(f"Error: {message}")
+            self._print_line(log)
+        self._print_line(f"Error: {message}")
         if hint:
-            self._say(f"  {hint}")
+            self._print_line(f"  {hint}")
         if codes:
-            self._say(f"  To go on all the same: --accept {' '.join(codes)}")
+            self._print_line(f"  To continue all the same: --accept {' '.join(codes)}")
 
     def finish(self) -> None:
         """End the updating line."""
-        self._rewrite("")
+        self._update_line("")
 
     def _progress(self, fraction: float, seconds_left: float | None) -> None:
         left = "" if seconds_left is None or fraction >= 1 else f", {format_seconds(seconds_left)} left"
@@ -72,19 +72,19 @@ class Console:
         if self._live:
             filled = round(20 * fraction)
             details = f"  {self._metrics}" if self._metrics else ""
-            self._rewrite(f"{self._stage} [{'#' * filled}{'.' * (20 - filled)}] {text}{details}")
+            self._update_line(f"{self._stage} [{'#' * filled}{'.' * (20 - filled)}] {text}{details}")
         elif fraction >= self._next_share:
-            self._next_share = fraction + PLAIN_STEP if fraction < 1 else 2.0
-            self._say(f"{text}{'  ' if self._metrics else ''}{self._metrics}")
+            self._next_share = fraction + PLAIN_PROGRESS_STEP if fraction < 1 else 2.0
+            self._print_line(f"{text}{'  ' if self._metrics else ''}{self._metrics}")
 
-    def _say(self, text: str) -> None:
+    def _print_line(self, text: str) -> None:
         """One line that stays, above the updating one."""
         line = self._line
-        self._rewrite("")
+        self._update_line("")
         self._write(text + "\n")
-        self._rewrite(line)
+        self._update_line(line)
 
-    def _rewrite(self, line: str) -> None:
+    def _update_line(self, line: str) -> None:
         if self._live and line != self._line:
             line = line[: shutil.get_terminal_size().columns - 1]
             self._write(f"\r{' ' * len(self._line)}\r{line}")

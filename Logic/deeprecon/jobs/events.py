@@ -23,7 +23,7 @@ EVENTS = "events.jsonl"
 PROGRESS_INTERVAL = 0.1
 """Least time between two progress events, in seconds."""
 _LOCKED_BYTE = 2**30
-"""Windows locks bytes, and nobody else can read them: one far beyond the end is taken."""
+"""Windows locks bytes against reading too: one far beyond the end of the file is locked."""
 
 
 def to_plain(value: Any) -> Any:
@@ -52,7 +52,7 @@ def print_event(event: Event) -> None:
 class EventLog:
     """The `Reporter` of a job: appends to `folder`/events.jsonl and shows each event as it comes.
 
-    Safe to be used from several threads. An event is shown first and written second, so that even a full disk is told.
+    Thread-safe. An event is shown first and written second, so that a full disk is reported, too.
 
     Only one log at a time can be open in a folder, and so only one run at a time work there.
 
@@ -74,7 +74,7 @@ class EventLog:
         self._file = open(folder / EVENTS, "a+b", buffering=0)  # noqa: SIM115
         try:
             lock(self._file, folder)
-            self._end_torn_line()
+            self._end_incomplete_line()
         except BaseException:
             self._file.close()
             raise
@@ -101,7 +101,7 @@ class EventLog:
         self._last_progress = now
         if seconds_left is None:
             start, done = self._first_progress
-            # A resumed run begins in the middle: only what this run did tells its pace.
+            # A resumed run begins in the middle: its pace follows from what this run did.
             seconds_left = (now - start) / (fraction - done) * (1 - fraction) if fraction > done else None
         self._emit("progress", fraction=fraction, seconds_left=seconds_left)
 
@@ -110,7 +110,7 @@ class EventLog:
         self._emit("metric", step=int(step), **values)
 
     def warning(self, message: str) -> None:
-        """Something the user should know, in words."""
+        """A sentence that the user should read."""
         self._emit("warning", message=message)
 
     def result(self, path: Path, metrics: dict[str, Any]) -> None:
@@ -118,7 +118,7 @@ class EventLog:
         self._emit("result", path=str(path), metrics=metrics)
 
     def error(self, kind: str, message: str, hint: str = "", details: str = "", codes: Sequence[str] = ()) -> None:
-        """The run has failed. Never raises: where the disk is full, the reader of stdout still learns of it."""
+        """The run has failed. Never raises: where the disk is full, the event still goes to stdout."""
         with contextlib.suppress(OSError):
             self._emit("error", kind=kind, message=message, hint=hint, details=details, codes=list(codes))
 
@@ -128,8 +128,8 @@ class EventLog:
             self._show(event)
             self._file.write(json.dumps(event, ensure_ascii=False, allow_nan=False).encode() + b"\n")
 
-    def _end_torn_line(self) -> None:
-        """A run that was killed in the middle of a line must not spoil the first line of the next."""
+    def _end_incomplete_line(self) -> None:
+        """End a line that a killed run left incomplete, so that the first line of this run is readable."""
         if self._file.seek(0, 2) > 0:
             self._file.seek(-1, 2)
             if self._file.read(1) != b"\n":

@@ -1,4 +1,4 @@
-"""What went wrong, told apart and said in plain words: from an exception inside the job, or from how it ended."""
+"""Why a job failed: kind, message and hint, from an exception inside the job or from its exit code and log."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from deeprecon.data.errors import InputError
 from deeprecon.jobs.run import Stopped
 
 DISK_ERRORS = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
-DISK_WORDS = ("No space left on device", "Disk quota exceeded", "File too large")
-MEMORY_WORDS = ("bad_alloc", "MemoryError", "out of memory", "can't allocate memory", "not enough memory",
+DISK_MESSAGES = ("No space left on device", "Disk quota exceeded", "File too large")
+MEMORY_MESSAGES = ("bad_alloc", "MemoryError", "out of memory", "can't allocate memory", "not enough memory",
                 "Cannot allocate memory")  # fmt: skip
 MEMORY_HINT = "Close other programs, take a coarser resolution or fewer inputs, or use a computer with more memory."
 DISK_HINT = "Free some space, or choose a folder on another disk, and run again."
-LAUNCHER_WORDS = "exit abnormally"
-"""PythonSlicer, a launcher, exits with 1 whatever signal ended the Python that it started, and says so."""
+LAUNCHER_MESSAGE = "exit abnormally"
+"""PythonSlicer, a launcher, exits with 1 whatever signal ended the Python that it started, and prints this."""
 WINDOWS_MEMORY = {0xC0000017, 0xC000012D}  # STATUS_NO_MEMORY, STATUS_COMMITMENT_LIMIT
 
 
@@ -46,14 +46,14 @@ def explain_exception(error: BaseException) -> Failure:
     """What an exception that ended a task means for the person who started it."""
     for cause in _causes(error):
         text = str(cause)
-        if (isinstance(cause, OSError) and cause.errno in DISK_ERRORS) or any(word in text for word in DISK_WORDS):
-            return Failure("disk", f"The disk is full: {_words(cause)}.", DISK_HINT)
+        if (isinstance(cause, OSError) and cause.errno in DISK_ERRORS) or any(word in text for word in DISK_MESSAGES):
+            return Failure("disk", f"The disk is full: {_short_message(cause)}.", DISK_HINT)
         # Known by name, for torch may not be imported here: torch.OutOfMemoryError is a RuntimeError.
         names = {kind.__name__ for kind in type(cause).__mro__}
         no_memory = isinstance(cause, OSError) and cause.errno == errno.ENOMEM
-        allocator = isinstance(cause, RuntimeError) and any(word in text for word in MEMORY_WORDS)
+        allocator = isinstance(cause, RuntimeError) and any(word in text for word in MEMORY_MESSAGES)
         if names & {"MemoryError", "OutOfMemoryError"} or no_memory or allocator:
-            return Failure("memory", f"Memory ran out: {_words(cause)}.", MEMORY_HINT)
+            return Failure("memory", f"Memory ran out: {_short_message(cause)}.", MEMORY_HINT)
     if isinstance(error, Stopped | KeyboardInterrupt):
         return CANCELLED
     if isinstance(error, DoubtError):
@@ -62,7 +62,7 @@ def explain_exception(error: BaseException) -> Failure:
         return Failure("input", error.message, error.hint)
     if isinstance(error, ModuleNotFoundError):
         return Failure("internal", f"The Python package {error.name} is missing.", "Install it and run again.")
-    return Failure("internal", f"{type(error).__name__}: {_words(error)}", "Please report this with the log.")
+    return Failure("internal", f"{type(error).__name__}: {_short_message(error)}", "Please report this with the log.")
 
 
 def explain_exit(code: int, log: str, memory_killer: bool) -> Failure:
@@ -75,12 +75,12 @@ def explain_exit(code: int, log: str, memory_killer: bool) -> Failure:
     """
     number = -code if code < 0 else code - 128 if 128 < code < 160 else 0
     unsigned = code & 0xFFFFFFFF
-    launched = LAUNCHER_WORDS in log
+    launched = LAUNCHER_MESSAGE in log
     if (memory_killer and (number == 9 or launched)) or unsigned in WINDOWS_MEMORY:
         return Failure("memory", "Memory ran out: the system ended the computation.", MEMORY_HINT)
-    if any(word in log for word in MEMORY_WORDS):
+    if any(word in log for word in MEMORY_MESSAGES):
         return Failure("memory", "Memory ran out.", MEMORY_HINT)
-    if any(word in log for word in DISK_WORDS):
+    if any(word in log for word in DISK_MESSAGES):
         return Failure("disk", "The disk is full.", DISK_HINT)
     if number == 9:
         hint = "Another program ended it, or memory was short: look at the memory in use and run again."
@@ -94,7 +94,7 @@ def explain_exit(code: int, log: str, memory_killer: bool) -> Failure:
 
 
 def count_memory_kills() -> int | None:
-    """How often Linux has killed a process for memory since it started; None where that is not told."""
+    """How often Linux has killed a process for memory since it started; None where the system does not count it."""
     try:
         for line in Path("/proc/vmstat").read_text(encoding="ascii").splitlines():
             if line.startswith("oom_kill "):
@@ -112,7 +112,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
 
 
-def _words(error: BaseException) -> str:
+def _short_message(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}{f': {error.filename}' if error.filename else ''}"
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

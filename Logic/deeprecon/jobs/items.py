@@ -1,4 +1,4 @@
-"""One task for each of many items, such as the X-rays of a folder: going on after a failure, with a summary table."""
+"""One task for each of many items, such as the X-rays of a folder: continuing after a failure, with a summary table."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Summary:
         return [*first, *(name for name in names if name not in (*first, "message")), "message"]
 
     def write(self, path: Path) -> None:
-        """Write the table as CSV, with the byte order mark that spreadsheet programs know UTF-8 by."""
+        """Write the table as CSV, with the byte order mark by which spreadsheet programs recognize UTF-8."""
         with atomic_path(path) as part, open(part, "w", encoding="utf-8-sig", newline="") as file:
             writer = csv.DictWriter(file, self.columns, restval="")
             writer.writeheader()
@@ -103,7 +103,7 @@ def run_items(
 ) -> Summary:
     """Run a task on each item, one after the other, within one job; one that fails does not stop the others.
 
-    What is finished is kept in the checkpoint and not computed again when an interrupted job goes on.
+    What is finished is kept in the checkpoint and not computed again when an interrupted job is resumed.
 
     Args:
         items: at least one.
@@ -133,7 +133,7 @@ def run_items(
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir(parents=True)
                 content = compute(item, _item_run(run, kept / f".{item.name}", folder, reporter))
-                if run.should_stop():  # it may have ended early: the best by then, which is to be gone on with
+                if run.should_stop():  # it may have ended early: resuming computes it to its end
                     break
                 write_json(folder / RESULT, to_plain(content))
             content = json.loads((folder / RESULT).read_text(encoding="utf-8"))
@@ -142,7 +142,7 @@ def run_items(
         except (InputError, OSError, MemoryError) as error:
             failure = explain_exception(error)
             summary.add_failed(item.label, failure)
-            accept = f" To go on all the same: --accept {' '.join(failure.codes)}" if failure.codes else ""
+            accept = f" To continue all the same: --accept {' '.join(failure.codes)}" if failure.codes else ""
             run.reporter.warning(f"{item.label}: {failure.message}{accept}")
     if not summary.rows:
         raise Stopped

@@ -1,4 +1,4 @@
-"""What a job is: job.json in a folder of its own (format 1)."""
+"""Jobs: job.json in a folder of its own (format 1)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ VERSION = "0.1.0"
 """Version of the library, the same as in pyproject.toml; Slicer runs it without installing it as a package."""
 
 
-MOST_THREADS = 4096
-LARGEST_SEED = 2**63 - 1
+MAX_THREADS = 4096
+MAX_SEED = 2**63 - 1
 """What torch takes."""
 
 
@@ -36,7 +36,7 @@ class Job:
         threads: CPU threads of torch, 0 until resolved.
         precision: "fp32", "bf16" or "fp16", or "auto" until resolved.
         seed: of every random number of the run.
-        accept: codes of the contradictions with which the run goes on, see `deeprecon.data.doubts`.
+        accept: codes of the contradictions with which the run continues, see `deeprecon.data.doubts`.
         version: of the library that made the job.
         format: of job.json.
     """
@@ -93,7 +93,7 @@ class Job:
         if not all(isinstance(code, str) for code in values.get("accept", [])):
             raise InputError(f"{path}: accept is {values['accept']!r}, expected a list of codes.")
         check_codes(values.get("accept", []))
-        for name, most in (("threads", MOST_THREADS), ("seed", LARGEST_SEED)):
+        for name, most in (("threads", MAX_THREADS), ("seed", MAX_SEED)):
             if not 0 <= values.get(name, 0) <= most:
                 raise InputError(f"{path}: {name} is {values[name]}, expected 0 to {most}.")
         return cls(**values)

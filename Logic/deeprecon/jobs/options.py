@@ -14,24 +14,24 @@ from deeprecon.jobs.verbs import Verb
 
 SEPARATOR = ";"
 """Between the values of one cell of cases.csv."""
-WITHOUT_NAME = "input_without_name"
+POSITIONAL_INPUT = "input_without_name"
 """Where the namespace has an input that was given without its name."""
 TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
 class BadValue(argparse.ArgumentTypeError, ValueError):
-    """A value that an option cannot take: argparse knows it by the first name, jsonargparse by the second."""
+    """A value that an option cannot take: argparse catches the first base class, jsonargparse the second."""
 
 
 def add_options(parser: argparse.ArgumentParser, verb: Verb) -> None:
     """One option for each input and parameter of a verb.
 
     An option that is not given is None in the namespace, so that defaults live in the dataclasses alone. The one
-    input that a verb needs may also stand without its name.
+    input that a verb needs may also be given without its name.
     """
-    if (field := only_required(verb)) is not None:
+    if (field := single_required_input(verb)) is not None:
         name = field.name.replace("_", "-")
-        parser.add_argument(WITHOUT_NAME, nargs="?", metavar=name.upper(), help=f"the same as {option_name(name)}")
+        parser.add_argument(POSITIONAL_INPUT, nargs="?", metavar=name.upper(), help=f"the same as {option_name(name)}")
     for title, cls in (("inputs", verb.inputs), ("settings", verb.parameters)):
         fields = fields_of(cls)
         group = parser.add_argument_group(title) if fields else parser
@@ -39,7 +39,7 @@ def add_options(parser: argparse.ArgumentParser, verb: Verb) -> None:
             _add_option(group, field)
 
 
-def given_values(verb: Verb, namespace: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+def namespace_values(verb: Verb, namespace: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """What was given on the command line: values of the inputs and of the parameters by field name.
 
     Raises:
@@ -51,15 +51,15 @@ def given_values(verb: Verb, namespace: Any) -> tuple[dict[str, Any], dict[str, 
         return {name: value for name, value in values.items() if value is not None}
 
     inputs = collect(verb.inputs)
-    field = only_required(verb)
-    if field is not None and (value := getattr(namespace, WITHOUT_NAME)) is not None:
+    field = single_required_input(verb)
+    if field is not None and (value := getattr(namespace, POSITIONAL_INPUT)) is not None:
         if field.name in inputs:
             raise InputError(f"{value} and {option_name(field.name)} are given: give one of them.")
         inputs[field.name] = value
     return inputs, collect(verb.parameters)
 
 
-def only_required(verb: Verb) -> Field | None:
+def single_required_input(verb: Verb) -> Field | None:
     """The input that must be given, of a verb that has exactly one of them, and which takes a single value."""
     required = [field for field in fields_of(verb.inputs) if field.required]
     return required[0] if len(required) == 1 and not required[0].many else None
@@ -110,7 +110,7 @@ def _converter(field: Field) -> Callable[[str], Any]:
     """Text to the JSON value of a field; raises BadValue in words."""
 
     def convert(text: Any) -> Any:
-        text = str(text)  # a file of options gives numbers too: 3.5 steps are no more whole there than in a shell
+        text = str(text)  # a file of options gives numbers too
         if issubclass(field.type, enum.Enum):
             choices = {str(entry.value): entry.value for entry in field.type}
             if text not in choices:

@@ -1,6 +1,6 @@
-"""Child processes that never outlive their parent and leave nothing behind when they are killed.
+"""Child processes that end with their parent and are killed with all their children.
 
-`python -m deeprecon.jobs.process MODULE ARGUMENTS` runs a module that knows nothing of this, such as pip, like that.
+`python -m deeprecon.jobs.process MODULE ARGUMENTS` runs any module in this way, such as pip.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where a result comes from: what its result.json says beside the outputs and the figures."""
+"""The provenance of a result, which its result.json holds beside outputs and figures."""
 
 from __future__ import annotations
 

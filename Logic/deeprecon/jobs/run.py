@@ -28,7 +28,7 @@ class Reporter(Protocol):
         """One point of the live curves; one call per step, one keyword per curve."""
 
     def warning(self, message: str) -> None:
-        """Something the user should know, in words."""
+        """A sentence that the user should read."""
 
 
 class SilentReporter:

@@ -68,7 +68,7 @@ class ProcessRunner:
         threading.Thread(target=self._watch, args=(self._process,), name="child watch", daemon=True).start()
 
     def poll(self, limit: int = 1000) -> list[Event]:
-        """What the child has said since the last call, at most `limit` events; never waits."""
+        """Events of the child since the last call, at most `limit`; does not wait."""
         events: list[Event] = []
         while len(events) < limit:
             try:
@@ -152,7 +152,7 @@ class JobRunner(ProcessRunner):
         self._memory_kills: int | None = None
 
     def start(self) -> None:
-        """Start the job, or go on where an earlier start of the same folder was cut off."""
+        """Start the job, or resume what an earlier start of the same folder left."""
         (self.folder / "stop").unlink(missing_ok=True)
         self._memory_kills = count_memory_kills()
         super().start()
@@ -198,9 +198,9 @@ class JobRunner(ProcessRunner):
         if self.result is not None:
             return None
         if self._error is not None:
-            said = {name: str(self._error.get(name, "")) for name in ("kind", "message", "hint")}
+            reported = {name: str(self._error.get(name, "")) for name in ("kind", "message", "hint")}
             return {
-                **said,
+                **reported,
                 "codes": tuple(self._error.get("codes", ())),
                 "log": "\n".join(filter(None, [self.log, str(self._error.get("details", ""))])),
             }

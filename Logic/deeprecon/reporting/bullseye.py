@@ -8,7 +8,7 @@ from math import cos, isfinite, radians, sin
 from deeprecon.reporting.figures import png, pyplot
 
 RINGS = ((1.0, 0.72, 6), (0.72, 0.46, 6), (0.46, 0.2, 4), (0.2, 0.0, 1))
-"""Outer and inner radius and number of segments; the first has its middle on top, the others go on to the left."""
+"""Outer and inner radius and number of segments; the first has its middle on top, the others follow to the left."""
 
 
 def bullseye(values: Sequence[float], label: str, maximum: float | None = None) -> bytes:

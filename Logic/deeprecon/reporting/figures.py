@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
-PIXELS = 480  # along the longer side of a surface in its picture
-PIECE = 0.8  # pixels, edge of a triangle's pieces: small enough to leave no holes
+PICTURE_SIZE = 480  # along the longer side of a surface in its picture
+MAX_TRIANGLE = 0.8  # pixels, edge of a triangle's pieces: small enough to leave no holes
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def surface_views(
         right /= np.linalg.norm(right)
         seen = corners @ np.stack([right, np.cross(forward, right), forward], axis=1)
         low, high = seen[..., :2].min(axis=(0, 1)), seen[..., :2].max(axis=(0, 1))
-        pixel = max(float((high - low).max()) / PIXELS, 1e-9)
+        pixel = max(float((high - low).max()) / PICTURE_SIZE, 1e-9)
         seen[..., :2] = (seen[..., :2] - low) / pixel
         nearest, shown = _render(seen, values[triangles])
         picture = palette(np.clip(shown, 0, 1))
@@ -93,10 +93,10 @@ def _render(corners: FloatArray, values: FloatArray) -> tuple[npt.NDArray[np.int
     depth = np.full(rows * columns, -np.inf)
     nearest, shown = np.full(depth.shape, -1, np.int64), np.zeros(depth.shape)
     edges = np.linalg.norm(corners[..., :2] - np.roll(corners[..., :2], 1, axis=1), axis=-1).max(axis=1)
-    cuts = np.maximum(1, np.ceil(edges / PIECE)).astype(int)
+    cuts = np.maximum(1, np.ceil(edges / MAX_TRIANGLE)).astype(int)
     for count in np.unique(cuts):
         chosen = np.flatnonzero(cuts == count)
-        weights = _pieces(int(count))
+        weights = _triangle_centers(int(count))
         for part in np.array_split(chosen, -(-len(chosen) * len(weights) // 500_000)):
             dots = weights @ np.concatenate([corners[part], values[part][..., None]], axis=-1)
             x, y, z, value = dots.reshape(-1, 4).T
@@ -108,7 +108,7 @@ def _render(corners: FloatArray, values: FloatArray) -> tuple[npt.NDArray[np.int
     return nearest.reshape(rows, columns), shown.reshape(rows, columns)
 
 
-def _pieces(count: int) -> FloatArray:
+def _triangle_centers(count: int) -> FloatArray:
     """(count^2, 3) barycentric middles of the equal triangles into which a triangle is cut, `count` along each edge."""
     i, j = (index.ravel() for index in np.indices((count, count)))
     upright, turned = i + j < count, i + j < count - 1

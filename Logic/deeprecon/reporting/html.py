@@ -66,7 +66,7 @@ class Report:
         self._parts.append(f"<table><tr>{head}</tr>{body}</table>")
 
     def details(self, summary: str, text: str) -> None:
-        """Text that is folded away until it is wanted."""
+        """Text that is collapsed until the reader opens it."""
         self._parts.append(
             f"<details><summary>{html.escape(summary)}</summary><pre>{html.escape(text)}</pre></details>"
         )

@@ -1,7 +1,9 @@
-"""Inputs and settings of inverse wave scattering, as the command line and the documentation see them."""
+"""Inputs and settings of inverse wave scattering, from which command line and documentation are made."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -9,14 +11,15 @@ from typing import Annotated
 
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.parameters import Range, check_ranges
-from deeprecon.scattering.read.tissue import parse_speeds
 
 K = Range(0.5, 200)
 CONTRAST = Range(-0.95, 5)
+MIN_SPEED, MAX_SPEED = 100.0, 10_000.0
+"""Sound speeds in m/s that are accepted."""
 
 
 class Method(Enum):
-    """How a far field becomes an image."""
+    """Inversion methods."""
 
     BACKPROJECTION = "backprojection"
     TIKHONOV = "tikhonov"
@@ -24,7 +27,7 @@ class Method(Enum):
 
 
 class Family(Enum):
-    """Objects of the phantoms."""
+    """Families of phantom objects."""
 
     DISCS = "discs"
     ELLIPSES = "ellipses"
@@ -33,7 +36,7 @@ class Family(Enum):
 
 
 class Quantity(Enum):
-    """What an exported volume holds."""
+    """Quantities of an exported volume."""
 
     CONTRAST = "contrast"
     SPEED = "speed"
@@ -49,37 +52,37 @@ class FileFormat(Enum):
 
 @dataclass(frozen=True)
 class PhantomInputs:
-    """A phantom needs no files."""
+    """No files."""
 
 
 @dataclass(frozen=True)
 class PhantomParameters:
     """Settings of `scattering phantom`. The measured region is the unit disc; k is the wave number times its radius."""
 
-    family: Annotated[Family, "kind of objects"] = Family.DISCS
+    family: Annotated[Family, "family of objects"] = Family.DISCS
     count: Annotated[int, Range(1, 1_000_000), "objects"] = 1000
     k: Annotated[float, K, "wave number times the region's radius"] = 8.0
     angles: Annotated[int, Range(0, 2048), "directions of incidence and of observation; 0 for as many as k needs"] = 0
     rings: Annotated[int, Range(4, 1024), "rings of the true polar images"] = 32
     grid: Annotated[int, Range(16, 512), "pixels along a side of the true square images"] = 64
-    contrast_min: Annotated[float, CONTRAST, "smallest contrast n - 1; negative where sound is faster"] = 0.1
+    contrast_min: Annotated[
+        float, CONTRAST, "smallest contrast n^2 - 1 (relative permittivity - 1); negative where sound is faster"
+    ] = 0.1
     contrast_max: Annotated[float, CONTRAST, "largest contrast"] = 0.8
-    noise: Annotated[float, Range(0, 200, "%"), "noise added, of each object's root mean square"] = 0.0
-    relative_noise: Annotated[float, Range(0, 200, "%"), "noise of each value, of its own size"] = 0.0
+    noise: Annotated[float, Range(0, 200, "%"), "additive noise, of each object's root mean square"] = 0.0
+    relative_noise: Annotated[float, Range(0, 200, "%"), "multiplicative noise, of each value"] = 0.0
 
     def validate(self) -> list[str]:
         """Reasons why these settings cannot be used, in words; empty when they can."""
-        reasons = check_ranges(self)
+        reasons = check_ranges(self) + _even_angles(self.angles)
         if self.contrast_max < self.contrast_min:
             reasons.append("contrast_max lies below contrast_min")
-        if self.angles % 2:
-            reasons.append("angles must be even: opposite directions are needed in pairs")
         return reasons
 
 
 @dataclass(frozen=True)
 class PrepareInputs:
-    """One of the two."""
+    """Exactly one of the two."""
 
     data: Annotated[Path | None, "far-field HDF5 file to check and bring onto uniform directions"] = None
     volume: Annotated[
@@ -100,18 +103,16 @@ class PrepareParameters:
     ] = ()
     background: Annotated[float, Range(100, 10_000, "m/s"), "sound speed around the object"] = 1480.0
     radius: Annotated[
-        float | None, Range(0.1, 10_000, "mm"), "of the measured region; just around the object if left out"
+        float | None, Range(0.1, 10_000, "mm"), "of the measured region; 1.05 times that of the object if left out"
     ] = None
     slices: Annotated[
-        tuple[int, ...], Range(1, 100_000), "numbers of the slices, from 1; all that show the object if left out"
+        tuple[int, ...], Range(1, 100_000), "numbers of the slices, from 1; all that contain the object if left out"
     ] = ()
-    noise: Annotated[float, Range(0, 200, "%"), "noise added, of each slice's root mean square"] = 0.0
+    noise: Annotated[float, Range(0, 200, "%"), "additive noise, of each slice's root mean square"] = 0.0
 
     def validate(self) -> list[str]:
         """Reasons why these settings cannot be used, in words; empty when they can."""
-        reasons = check_ranges(self)
-        if self.angles % 2:
-            reasons.append("angles must be even: opposite directions are needed in pairs")
+        reasons = check_ranges(self) + _even_angles(self.angles)
         try:
             parse_speeds(self.speeds)
         except InputError as error:
@@ -121,7 +122,7 @@ class PrepareParameters:
 
 @dataclass(frozen=True)
 class TrainInputs:
-    """What a network is trained on."""
+    """Training data and initial weights."""
 
     data: Annotated[Path, "far-field HDF5 file with true images"]
     initial: Annotated[Path | None, "model bundle whose weights training starts from"] = None
@@ -133,27 +134,27 @@ class TrainParameters:
 
     rank: Annotated[int, Range(1, 512), "channels on each scale (alpha)"] = 40
     kernels: Annotated[int, Range(1, 20), "nonlinear layers on each scale (n-cnn)"] = 4
-    refinements: Annotated[int, Range(1, 20), "two-dimensional layers behind (n-cnn3)"] = 8
+    refinements: Annotated[int, Range(1, 20), "two-dimensional layers of the refinement (n-cnn3)"] = 8
     levels: Annotated[int, Range(0, 10), "of the wavelet transform"] = 3
     rings: Annotated[int, Range(4, 1024), "rings of the polar image"] = 32
     angles: Annotated[int, Range(0, 2048), "directions; 0 for as many as the data's wave number needs"] = 0
-    wavelets: Annotated[bool, "start the wavelet layers as those of Daubechies (db3), else at random"] = True
-    epochs: Annotated[int, Range(2, 100_000), "times that the training data is gone through (epoch)"] = 20
-    second_stage: Annotated[float, Range(0, 0.9), "share of the epochs in which only the refined image is trained"] = (
-        0.2
-    )
-    batch: Annotated[int, Range(1, 4096), "objects a step (batch-size)"] = 32
-    learning_rate: Annotated[float, Range(1e-6, 1), "step size at its peak (lr)"] = 2e-3
-    weight_decay: Annotated[float, Range(0, 1), "pull of the weights towards zero"] = 0.0
-    clip_norm: Annotated[float, Range(0, 1e6), "largest norm of the gradient, 0 for any (grad-clip)"] = 1.0
-    noise: Annotated[float, Range(0, 200, "%"), "noise added in training, of each object's root mean square"] = 0.0
-    relative_noise: Annotated[float, Range(0, 200, "%"), "noise of each value, of its own size (noise)"] = 0.0
-    train_share: Annotated[float, Range(0.1, 0.98), "share of the objects that is trained on (percent)"] = 0.8
+    wavelets: Annotated[bool, "initialize the wavelet layers as Daubechies wavelets (db3), else at random"] = True
+    epochs: Annotated[int, Range(2, 100_000), "passes through the training data (epoch)"] = 20
+    second_stage: Annotated[float, Range(0, 0.9), "share of the epochs that train the refined image alone"] = 0.2
+    batch: Annotated[int, Range(1, 4096), "objects in a step (batch-size)"] = 32
+    learning_rate: Annotated[float, Range(1e-6, 1), "largest learning rate of the schedule (lr)"] = 2e-3
+    weight_decay: Annotated[float, Range(0, 1), "of AdamW"] = 0.0
+    clip_norm: Annotated[float, Range(0, 1e6), "largest norm of the gradient, 0 for no limit (grad-clip)"] = 1.0
+    noise: Annotated[float, Range(0, 200, "%"), "additive noise in training, of each object's root mean square"] = 0.0
+    relative_noise: Annotated[float, Range(0, 200, "%"), "multiplicative noise, of each value (noise)"] = 0.0
+    train_share: Annotated[float, Range(0.1, 0.98), "share of the objects in the training set (percent)"] = 0.8
     most: Annotated[int, Range(0, 10_000_000), "objects read at most, 0 for all"] = 0
     patience: Annotated[
-        int, Range(0, 100_000, "epochs"), "end a stage early after so long without progress, 0 never"
+        int, Range(0, 100_000, "epochs"), "without improvement before a stage ends early, 0 for no early stopping"
     ] = 0
-    gradient_checkpointing: Annotated[bool, "less memory, more time: recompute the scales going back"] = False
+    gradient_checkpointing: Annotated[bool, "less memory, more time: recompute activations in the backward pass"] = (
+        False
+    )
 
     def validate(self) -> list[str]:
         """Reasons why these settings cannot be used, in words; empty when they can."""
@@ -165,7 +166,7 @@ class TrainParameters:
 
 @dataclass(frozen=True)
 class ReconstructInputs:
-    """Data, and a trained network for --method bcrnet."""
+    """Far fields, and a trained network for --method bcrnet."""
 
     data: Annotated[Path, "far-field HDF5 file"]
     bundle: Annotated[Path | None, "model bundle of scattering train"] = None
@@ -175,7 +176,7 @@ class ReconstructInputs:
 class ReconstructParameters:
     """Settings of `scattering reconstruct`."""
 
-    method: Annotated[Method, "how the far field becomes an image"] = Method.TIKHONOV
+    method: Annotated[Method, "inversion method"] = Method.TIKHONOV
     regularization: Annotated[
         float, Range(1e-6, 1e6), "of --method tikhonov: 0.3 for weak contrast, 3 for contrasts near 0.5 at k = 8"
     ] = 3.0
@@ -186,19 +187,16 @@ class ReconstructParameters:
         float | None, Range(0.1, 10_000, "mm"), "of the measured region, where the data do not state it"
     ] = None
     most: Annotated[int, Range(0, 10_000_000), "objects at most, 0 for all"] = 0
-    misfits: Annotated[int, Range(0, 10_000), "objects whose image is held against the data by a full simulation"] = 4
+    misfits: Annotated[int, Range(0, 10_000), "objects whose image is compared with the data by a full simulation"] = 4
 
     def validate(self) -> list[str]:
         """Reasons why these settings cannot be used, in words; empty when they can."""
-        reasons = check_ranges(self)
-        if self.angles % 2:
-            reasons.append("angles must be even: opposite directions are needed in pairs")
-        return reasons
+        return check_ranges(self) + _even_angles(self.angles)
 
 
 @dataclass(frozen=True)
 class EvaluateInputs:
-    """A result and the truth."""
+    """A reconstruction and the truth."""
 
     result: Annotated[Path, "reconstruction.h5 of scattering reconstruct"]
     truth: Annotated[Path, "far-field HDF5 file with the true images of the same objects, in the same order"]
@@ -209,13 +207,13 @@ class EvaluateParameters:
     """`scattering evaluate` has no settings."""
 
     def validate(self) -> list[str]:
-        """Nothing can be wrong with them."""
+        """There are no reasons."""
         return []
 
 
 @dataclass(frozen=True)
 class ExportInputs:
-    """A result."""
+    """A reconstruction."""
 
     result: Annotated[Path, "reconstruction.h5 of scattering reconstruct"]
 
@@ -224,7 +222,7 @@ class ExportInputs:
 class ExportParameters:
     """Settings of `scattering export`."""
 
-    quantity: Annotated[Quantity, "contrast n - 1, or sound speed in m/s"] = Quantity.CONTRAST
+    quantity: Annotated[Quantity, "contrast n^2 - 1, or sound speed in m/s"] = Quantity.CONTRAST
     format: Annotated[FileFormat, "of the volume"] = FileFormat.NRRD
     grid: Annotated[int, Range(16, 2048), "pixels along a side of each slice"] = 128
     background: Annotated[
@@ -234,3 +232,28 @@ class ExportParameters:
     def validate(self) -> list[str]:
         """Reasons why these settings cannot be used, in words; empty when they can."""
         return check_ranges(self)
+
+
+def parse_speeds(texts: Sequence[str]) -> dict[str, float]:
+    """Sound speed in m/s by label or segment name, from texts such as "1=1450" or "Muscle=1580".
+
+    Raises:
+        InputError: another form, a name twice, or a speed out of range.
+    """
+    speeds: dict[str, float] = {}
+    for text in texts:
+        name, equals, value = text.rpartition("=")
+        try:
+            speed = float(value)
+        except ValueError:
+            speed = math.nan
+        if not equals or not name.strip() or not MIN_SPEED <= speed <= MAX_SPEED:
+            raise InputError(f"speeds has {text!r}.", f"Write NAME=SPEED, in {MIN_SPEED:g} to {MAX_SPEED:g} m/s.")
+        if name.strip() in speeds:
+            raise InputError(f"speeds names {name.strip()} twice.", "Give each label one speed.")
+        speeds[name.strip()] = speed
+    return speeds
+
+
+def _even_angles(angles: int) -> list[str]:
+    return ["angles must be even: opposite directions are needed in pairs"] if angles % 2 else []

@@ -1,189 +1,288 @@
-"""From far fields to images: the run verb of the method."""
+"""The verbs of inverse wave scattering: from input files to output files, stage by stage."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.errors import InputError
+from deeprecon.data.files import sha256
 from deeprecon.data.tables import write_table
-from deeprecon.data.volume import Volume
-from deeprecon.data.volume_io import write_volume
 from deeprecon.jobs.parameters import to_json
 from deeprecon.jobs.run import Outcome, Run
-from deeprecon.scattering.measure.metrics import scores, summary
-from deeprecon.scattering.parameters import Method, ReconstructInputs, ReconstructParameters
-from deeprecon.scattering.physics.born import PolarBorn
-from deeprecon.scattering.physics.coordinates import cell_axis, to_square
-from deeprecon.scattering.physics.discs import directions
-from deeprecon.scattering.read.far_field import read_measurements
-from deeprecon.scattering.read.measurements import Geometry, Measurements
-from deeprecon.scattering.read.tissue import speed_of
-from deeprecon.scattering.simulate.measurements import pixels_needed
-from deeprecon.scattering.write.report import SHOWN, picture, write_report
-from deeprecon.scattering.write.result_file import Result, write_result
+from deeprecon.scattering import parameters as settings
+from deeprecon.scattering.fit.linear import invert_linearly
+from deeprecon.scattering.measure.data_misfit import data_misfits
+from deeprecon.scattering.measure.metrics import image_scores, mean_scores
+from deeprecon.scattering.parameters import Family, Method
+from deeprecon.scattering.physics.contrast import contrast_from_speed
+from deeprecon.scattering.physics.image_grids import required_pixels
+from deeprecon.scattering.read.far_field_data import FarFieldData, RegionGeometry
+from deeprecon.scattering.read.far_field_file import read_far_fields
+from deeprecon.scattering.read.reconstruction_file import Reconstruction, read_reconstruction
+from deeprecon.scattering.read.sound_speed import RegionSlices, extract_region, read_speeds
+from deeprecon.scattering.simulate.far_fields import simulate_phantoms, simulate_slices
+from deeprecon.scattering.write.far_field_file import write_far_fields
+from deeprecon.scattering.write.images import export_volume, write_image_volumes
+from deeprecon.scattering.write.reconstruction_file import write_reconstruction
+from deeprecon.scattering.write.report import MAX_EXAMPLES, comparison_png, write_report
 
 if TYPE_CHECKING:
-    from deeprecon.scattering.networks.model import Model
+    from deeprecon.scattering.fit.network import Model
 
-Floats = npt.NDArray[np.floating[Any]]
-
-USUAL_RADIUS = 50.0
-"""mm, where neither the data nor the user states one."""
-_STRONGEST = -0.95
-_SLAB = 128
+DEFAULT_RADIUS_MM = 50.0
+"""Of the region, where neither the data nor the user states one."""
+_K_TOLERANCE = 1e-3
+"""Largest relative difference of two equal wave numbers or radii."""
 
 
-def reconstruct(inputs: ReconstructInputs, parameters: ReconstructParameters, run: Run) -> Outcome:
-    """Contrast images of all objects, as polar images, volumes, a table and a page.
+def phantom(inputs: settings.PhantomInputs, parameters: settings.PhantomParameters, run: Run) -> Outcome:
+    """Simulate random objects with known contrast and their far fields."""
+    run.reporter.status("Simulating the far fields")
+    simulated = simulate_phantoms(parameters, run)
+    outputs = {"data": run.output / "data.h5", "images": run.output / "images.png"}
+    exact = parameters.family is Family.DISCS
+    write_far_fields(outputs["data"], simulated, "T-matrix" if exact else "Lippmann-Schwinger")
+    examples = simulated.truth(parameters.rings)[:MAX_EXAMPLES]
+    titles = [f"object {number + 1}" for number in range(len(examples))]
+    outputs["images"].write_bytes(comparison_png(examples, None, titles, "truth"))
+    return Outcome(outputs, _dimensions(simulated))
+
+
+def prepare(inputs: settings.PrepareInputs, parameters: settings.PrepareParameters, run: Run) -> Outcome:
+    """Check a far-field file and resample it to uniform directions, or simulate the slices of a volume.
+
+    Raises:
+        InputError: none or both of the inputs, or one that cannot be used.
+    """
+    if (inputs.data is None) == (inputs.volume is None):
+        raise InputError("scattering prepare works on --data or on --volume.", "Give one of them.")
+    outputs = {"data": run.output / "data.h5"}
+    if inputs.data is not None:
+        _refuse_volume_settings(parameters)
+        measured = _read_data(inputs.data, parameters.angles, 0, run)
+        write_far_fields(outputs["data"], measured, f"from {inputs.data.name}")
+        return Outcome(outputs, _dimensions(measured))
+    region = _read_region(inputs, parameters, run)
+    run.reporter.status("Simulating the far fields")
+    simulated = simulate_slices(region, parameters.k, parameters.angles, parameters.rings, parameters.noise, run)
+    write_far_fields(outputs["data"], simulated, "Lippmann-Schwinger")
+    radius = region.geometry.radius_mm
+    figures = {
+        **_dimensions(simulated),
+        "radius_mm": radius,
+        "frequency_khz": simulated.k * parameters.background / (2 * np.pi * radius),  # m/s over mm is kHz
+        "contrast_min": float(region.contrast.min()),
+        "contrast_max": float(region.contrast.max()),
+    }
+    return Outcome(outputs, figures)
+
+
+def train(inputs: settings.TrainInputs, parameters: settings.TrainParameters, run: Run) -> Outcome:
+    """Train a BCR-Net, test it, and write it as a model bundle.
+
+    Raises:
+        InputError: the data, the settings or the initial weights cannot be used.
+    """
+    from deeprecon.scattering.fit.network import write_model
+    from deeprecon.scattering.training.experiment import train_and_test
+
+    measured = _read_data(inputs.data, parameters.angles, parameters.most, run)
+    tested = train_and_test(measured, inputs.initial, parameters, run)
+    outputs = {name: run.output / f"{name}.csv" for name in ("history", "metrics", "split")}
+    write_table(outputs["history"], tested.history.epochs)
+    write_table(outputs["metrics"], tested.rows)
+    write_table(outputs["split"], tested.split_rows())
+    outputs["bundle"] = run.output / "bundle"
+    data = f"{inputs.data.name} (SHA-256 {sha256(inputs.data)}), {len(measured)} objects, seed {run.seed}"
+    write_model(outputs["bundle"], tested.model, data, tested.test)
+    examples = measured.subset(tested.sets["test"][:MAX_EXAMPLES])
+    images, truth = tested.model.predict(examples, run.device, "fp32"), examples.truth(parameters.rings)
+    titles = [f"error {error:.3f}" for error in image_scores(images, truth)["relative_l2"]]
+    outputs["report"] = run.output / "report.html"
+    pictures = write_report(
+        outputs["report"],
+        "Training of BCR-Net",
+        f"Relative error of the test objects: {tested.test['relative_l2']:.3f}; of the best linear inversion: "
+        f"{tested.linear_error:.3f}; of empty images: 1.",
+        comparison_png(images, truth, titles),
+        "Test objects; relative error over the disc.",
+        {"Scores": tested.rows},
+        (*measured.notes, *tested.notes),
+        to_json(parameters),
+        tested.history.epochs,
+    )
+    return Outcome(outputs | {path.stem: path for path in pictures}, tested.figures())
+
+
+def reconstruct(inputs: settings.ReconstructInputs, parameters: settings.ReconstructParameters, run: Run) -> Outcome:
+    """Invert the far fields of all objects; writes polar images, volumes, a table and a report.
 
     Raises:
         InputError: the data or the bundle cannot be used, or do not fit each other.
     """
-    model = _model(inputs, parameters)
-    run.reporter.status("Reading the data")
-    angles = model.network.shape.angles if model else parameters.angles
-    rings = model.network.shape.rings if model else parameters.rings
-    measured = read_measurements(inputs.data, angles, parameters.most)
-    geometry, assumed = _geometry(measured, parameters)
-    notes = [*measured.notes, *assumed, *(model.doubts(measured) if model else [])]
+    model = _read_network(inputs, parameters)
+    angles = model.network.architecture.angles if model else parameters.angles
+    rings = model.network.architecture.rings if model else parameters.rings
+    measured = _read_data(inputs.data, angles, parameters.most, run)
+    geometry, assumptions = _geometry(measured, parameters)
+    notes = [*assumptions, *(model.check(measured) if model else [])]
     for note in notes:
         run.reporter.warning(note)
-    run.reporter.status("Computing the images")
-    found = _images(measured, rings, model, parameters, run)
+    images = _invert(measured, rings, model, parameters, run)
+    truth = measured.truth(rings) if measured.has_truth else None
+    rows, means = _measure(images, truth, measured, parameters, run)
+    figures = _dimensions(measured) | means
 
-    truth = measured.truth(rings) if measured.known else None
-    rows: list[dict[str, Any]] = [{"object": number + 1} for number in range(len(found))]
-    figures: dict[str, Any] = {"objects": len(found), "k": measured.k, "directions": measured.angles}
-    if truth is not None:
-        each = scores(found, truth)
-        for name, values in each.items():
-            for row, value in zip(rows, values, strict=True):
-                row[name] = float(value)
-        figures |= summary(each)
-    misfits = data_misfits(found[: parameters.misfits], measured, run)
-    for row, value in zip(rows, misfits, strict=False):
-        row["data_misfit"] = value
-    if len(misfits):
-        figures["data_misfit"] = float(np.mean(misfits))
-
-    outputs = _write_images(found, truth, geometry, parameters.grid, run.output)
+    outputs = write_image_volumes(images, truth, geometry, parameters.grid, run.output)
     outputs["result"] = run.output / "reconstruction.h5"
-    write_result(outputs["result"], Result(found, measured.k, parameters.method.value, geometry))
+    write_reconstruction(outputs["result"], Reconstruction(images, measured.k, parameters.method.value, geometry))
     outputs["table"] = run.output / "table.csv"
     write_table(outputs["table"], rows)
     outputs["report"] = run.output / "report.html"
     pictures = write_report(
         outputs["report"],
         "Wave scattering",
-        f"{len(found)} objects by {parameters.method.value}, k = {measured.k:g}.",
-        picture(
-            found[:SHOWN],
-            None if truth is None else truth[:SHOWN],
-            [_title(row) for row in rows[:SHOWN]],
+        f"{len(images)} objects by {parameters.method.value}, k = {measured.k:g}.",
+        comparison_png(
+            images[:MAX_EXAMPLES], None if truth is None else truth[:MAX_EXAMPLES], _titles(rows[:MAX_EXAMPLES])
         ),
         "The first objects; relative error over the disc, 1 for an empty image.",
         {"Mean over the objects": [{"figure": name, "value": value} for name, value in figures.items()]},
-        notes,
+        [*measured.notes, *notes],
         to_json(parameters),
     )
-    outputs |= {path.stem: path for path in pictures}
-    return Outcome(outputs, figures)
+    return Outcome(outputs | {path.stem: path for path in pictures}, figures)
 
 
-def data_misfits(found: Floats, measured: Measurements, run: Run) -> list[float]:
-    """|F(q) - d| / |d| of each of the first objects, with F the full Lippmann-Schwinger solution: needs no truth.
+def evaluate(inputs: settings.EvaluateInputs, parameters: settings.EvaluateParameters, run: Run) -> Outcome:
+    """Compare a reconstruction with the truth.
 
-    Args:
-        found: (S, angles, rings) contrast of the first S objects.
-        measured: the data.
-        run: device and reporter.
+    Raises:
+        InputError: other objects, another wave number, or no truth.
     """
-    if not len(found):
-        return []
-    from deeprecon.scattering.physics.volume_integral import VolumeIntegral
-
-    run.reporter.status("Holding images against the data")
-    axis, theta = cell_axis(pixels_needed(measured.k, float(found.max()))), directions(measured.angles)
-    solver = VolumeIntegral(measured.k, axis, run.device)
-    misfits = []
-    for image, data in zip(found, measured.far_field, strict=False):
-        if run.should_stop():
-            break
-        simulated = solver.far_field(np.maximum(to_square(image, axis), _STRONGEST), theta, theta)
-        misfits.append(float(np.linalg.norm(simulated - data) / np.linalg.norm(data)))
-    return misfits
+    result = read_reconstruction(inputs.result)
+    count, angles, rings = result.polar.shape
+    data = read_far_fields(inputs.truth, angles)
+    hint = "Give the data that the result was made from."
+    if len(data) < count:
+        raise InputError(f"{inputs.result.name} has {count} objects, {inputs.truth.name} only {len(data)}.", hint)
+    if abs(data.k - result.k) > _K_TOLERANCE * result.k:
+        raise InputError(f"{inputs.result.name} is of k = {result.k:g}, {inputs.truth.name} of {data.k:g}.", hint)
+    scores = image_scores(result.polar, data.subset(slice(count)).truth(rings))
+    outputs = {"table": run.output / "evaluation.csv"}
+    write_table(outputs["table"], _score_rows(count, scores))
+    return Outcome(outputs, {"objects": count, **mean_scores(scores)})
 
 
-def _model(inputs: ReconstructInputs, parameters: ReconstructParameters) -> Model | None:
+def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters, run: Run) -> Outcome:
+    """Write a reconstruction as a volume for other programs, a slice for each object.
+
+    Raises:
+        InputError: sound speed is requested, but that of the background is not known.
+    """
+    result = read_reconstruction(inputs.result)
+    path, values = export_volume(result, inputs.result.name, parameters, run.output)
+    figures = {"objects": len(values), "minimum": float(values.min()), "maximum": float(values.max())}
+    return Outcome({"volume": path}, figures)
+
+
+def _read_data(path: Any, angles: int, limit: int, run: Run) -> FarFieldData:
+    run.reporter.status("Reading the data")
+    measured = read_far_fields(path, angles, limit)
+    for note in measured.notes:
+        run.reporter.warning(note)
+    return measured
+
+
+def _dimensions(data: FarFieldData) -> dict[str, Any]:
+    return {"objects": len(data), "k": data.k, "directions": data.angles}
+
+
+def _refuse_volume_settings(parameters: settings.PrepareParameters) -> None:
+    default = settings.PrepareParameters(angles=parameters.angles)
+    if extra := [name for name, value in vars(parameters).items() if value != getattr(default, name)]:
+        raise InputError(f"{', '.join(extra)} cannot be set with --data.", "Leave them out; they are for --volume.")
+
+
+def _read_region(inputs: settings.PrepareInputs, parameters: settings.PrepareParameters, run: Run) -> RegionSlices:
+    assert inputs.volume is not None
+    run.reporter.status("Reading the volume")
+    background = parameters.background
+    speed = read_speeds(inputs.volume, settings.parse_speeds(parameters.speeds), background)
+    max_contrast = float(contrast_from_speed(np.asarray(speed.array, np.float64), background).max())
+    pixels = required_pixels(parameters.k, max_contrast)
+    return extract_region(speed, background, pixels, parameters.radius, parameters.slices)
+
+
+def _read_network(inputs: settings.ReconstructInputs, parameters: settings.ReconstructParameters) -> Model | None:
     if parameters.method is not Method.BCRNET:
         if inputs.bundle is not None:
             raise InputError(f"--bundle is for --method bcrnet, not {parameters.method.value}.", "Leave one out.")
         return None
     if inputs.bundle is None:
         raise InputError("--method bcrnet needs a trained network.", "Give --bundle DIR of scattering train.")
-    from deeprecon.scattering.networks.model import read_model
+    from deeprecon.scattering.fit.network import read_model  # torch only where it is needed
 
     return read_model(inputs.bundle)
 
 
-def _images(
-    measured: Measurements, rings: int, model: Model | None, parameters: ReconstructParameters, run: Run
-) -> npt.NDArray[np.float32]:
-    if model is not None:
-        return model.predict(measured, run.device, run.precision)
-    born = PolarBorn(measured.k, measured.angles, rings)
-    found = []
-    for start in range(0, len(measured), _SLAB):
-        data = measured.part(slice(start, start + _SLAB)).midpoint()
-        if parameters.method is Method.TIKHONOV:
-            image = born.tikhonov(data, parameters.regularization)
-        else:
-            image = born.backprojection(data)
-        found.append(image.astype(np.float32))
-        run.reporter.progress(min(1.0, (start + _SLAB) / len(measured)))
-    return np.concatenate(found)
-
-
-def _geometry(measured: Measurements, parameters: ReconstructParameters) -> tuple[Geometry, list[str]]:
-    """Where the images lie, and what had to be assumed for it."""
+def _geometry(
+    measured: FarFieldData, parameters: settings.ReconstructParameters
+) -> tuple[RegionGeometry, Sequence[str]]:
+    """Position and size of the region, and notes about what is assumed."""
     stated = measured.geometry
     if stated is not None:
-        if parameters.radius is not None and abs(parameters.radius - stated.radius_mm) > 1e-3 * stated.radius_mm:
+        difference = abs((parameters.radius or stated.radius_mm) - stated.radius_mm)
+        if difference > _K_TOLERANCE * stated.radius_mm:
             raise InputError(
-                f"{measured.name} states a radius of {stated.radius_mm:g} mm, --radius says {parameters.radius:g} mm.",
+                f"{measured.name} states a radius of {stated.radius_mm:g} mm, --radius is {parameters.radius:g} mm.",
                 "Leave out --radius.",
             )
-        return stated, []
-    radius = parameters.radius or USUAL_RADIUS
+        return stated, ()
+    radius = parameters.radius or DEFAULT_RADIUS_MM
+    note = f"{measured.name} does not state the size of its region; a radius of {radius:g} mm is taken (--radius)."
     spacing = 2 * radius / parameters.grid
-    notes = []
-    if parameters.radius is None:
-        notes = [
-            f"{measured.name} does not state the size of its region; a radius of {radius:g} mm is taken (--radius)."
-        ]
-    return Geometry(radius, np.diag([1.0, 1.0, spacing, 1.0])), notes
+    geometry = RegionGeometry(radius, np.diag([1.0, 1.0, spacing, 1.0]))
+    return geometry, (note,) if parameters.radius is None else ()
 
 
-def _write_images(found: Floats, truth: Floats | None, geometry: Geometry, grid: int, folder: Path) -> dict[str, Path]:
-    """Volumes with a slice for each object."""
-    axis, affine = cell_axis(grid), geometry.image_to_ras(grid)
-    images = {"contrast": to_square(found, axis)}
-    if truth is not None:
-        images["truth"] = to_square(truth, axis)
-        images["difference"] = images["contrast"] - images["truth"]
-    if geometry.sound_speed is not None:
-        images["speed"] = speed_of(images["contrast"], geometry.sound_speed)
-    paths = {}
-    for name, values in images.items():
-        paths[name] = folder / f"{name}.nrrd"
-        write_volume(paths[name], Volume(values.astype(np.float32), affine, name))
-    return paths
+def _invert(
+    measured: FarFieldData, rings: int, model: Model | None, parameters: settings.ReconstructParameters, run: Run
+) -> npt.NDArray[np.float32]:
+    run.reporter.status("Computing the images")
+    if model is not None:
+        return model.predict(measured, run.device, run.precision)
+    regularization = parameters.regularization if parameters.method is Method.TIKHONOV else None
+    return invert_linearly(measured, rings, regularization, run.reporter.progress)
 
 
-def _title(row: dict[str, Any]) -> str:
-    error = row.get("relative_l2")
-    return f"object {row['object']}" + ("" if error is None else f": {error:.3f}")
+def _measure(
+    images: npt.NDArray[np.float32],
+    truth: npt.NDArray[np.float32] | None,
+    measured: FarFieldData,
+    parameters: settings.ReconstructParameters,
+    run: Run,
+) -> tuple[list[dict[str, Any]], dict[str, float]]:
+    """Scores of each object, as rows of a table, and their means."""
+    scores = {} if truth is None else image_scores(images, truth)
+    rows, means = _score_rows(len(images), scores), mean_scores(scores)
+    misfits = data_misfits(images[: parameters.misfits], measured, run)
+    for row, misfit in zip(rows, misfits, strict=False):
+        row["data_misfit"] = misfit
+    return rows, means | ({"data_misfit": float(np.mean(misfits))} if misfits else {})
+
+
+def _score_rows(count: int, scores: dict[str, npt.NDArray[np.float64]]) -> list[dict[str, Any]]:
+    return [
+        {"object": number + 1, **{name: float(values[number]) for name, values in scores.items()}}
+        for number in range(count)
+    ]
+
+
+def _titles(rows: Sequence[dict[str, Any]]) -> list[str]:
+    errors = [f": {row['relative_l2']:.3f}" if "relative_l2" in row else "" for row in rows]
+    return [f"object {row['object']}{error}" for row, error in zip(rows, errors, strict=True)]

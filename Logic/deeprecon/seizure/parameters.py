@@ -33,72 +33,66 @@ class ExportFormat(Enum):
     KERAS = "keras"
 
 
+class _Settings:
+    def validate(self) -> list[str]:
+        """Reasons why these settings cannot be used; empty when they can."""
+        return check_ranges(self)
+
+
 @dataclass(frozen=True)
 class PhantomInputs:
     """A phantom needs no files."""
 
 
 @dataclass(frozen=True)
-class PhantomParameters:
+class PhantomParameters(_Settings):
     """Settings of `seizure phantom`."""
 
-    users: Annotated[int, Range(1, 10_000), "people who wear a watch"] = 30
-    seizures: Annotated[int, Range(0, 100), "tonic-clonic seizures of each"] = 2
-    minutes: Annotated[float, Range(1, 1440, "min"), "of everyday activities of each user beside the seizures"] = 40.0
-    recording: Annotated[float, Range(0, 168, "h"), "length of a plain recording for seizure detect; 0 for none"] = 1.0
-
-    def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        return check_ranges(self)
+    users: Annotated[int, Range(1, 10_000), "simulated users"] = 30
+    seizures: Annotated[int, Range(0, 100), "tonic-clonic seizures of each user"] = 2
+    minutes: Annotated[float, Range(1, 1440, "min"), "everyday activities of each user without seizures"] = 40.0
+    recording: Annotated[float, Range(0, 168, "h"), "length of a recording for seizure detect; 0 for none"] = 1.0
 
 
 @dataclass(frozen=True)
 class PrepareInputs:
-    """Recordings to train or evaluate on."""
+    """Recordings for training or evaluation."""
 
     recordings: Annotated[
-        tuple[Path, ...], "OSDB event files (.json, flattened .csv) and plain recordings (.csv: t,x,y,z or t,magnitude)"
+        tuple[Path, ...], "OSDB event files (.json, flattened .csv) and files of a watch (.csv: t,x,y,z or t,magnitude)"
     ]
     seizures: Annotated[
         Path | None,
-        "table of seizures that files do not tell: recording, user, start, end (s from the first sample)",
+        "table of seizures: recording, user, start, end (s from the first sample)",
     ] = None
     configuration: Annotated[Path | None, "configuration (JSON), whose eventFilters are applied"] = None
 
 
 @dataclass(frozen=True)
-class PrepareParameters:
+class PrepareParameters(_Settings):
     """Settings of `seizure prepare`."""
 
-    unit: Annotated[Unit, "of plain recordings; auto: the only one in which a resting arm weighs 1 g"] = Unit.AUTO
-
-    def validate(self) -> list[str]:
-        """Nothing can be wrong with them."""
-        return []
+    unit: Annotated[Unit, "of the files of a watch; auto: the unit in which a resting arm weighs 1 g"] = Unit.AUTO
 
 
 @dataclass(frozen=True)
 class TrainInputs:
-    """What the ensemble is trained on."""
+    """Training data of the ensemble."""
 
     data: Annotated[Path, "dataset.npz of seizure prepare"]
-    configuration: Annotated[Path | None, "configuration (JSON); without one, its defaults on PyTorch"] = None
+    configuration: Annotated[Path | None, "configuration (JSON); by default PyTorch with default settings"] = None
 
 
 @dataclass(frozen=True)
-class TrainParameters:
+class TrainParameters(_Settings):
     """Settings of `seizure train` and `seizure cross-validate`."""
 
-    models: Annotated[int, Range(1, 100), "networks of the ensemble; each is validated on another part of users"] = 3
+    models: Annotated[int, Range(1, 100), "networks of the ensemble, each validated on a different part of users"] = 3
     steps: Annotated[
         int,
         Range(0, 10_000_000),
         "optimizer steps of each network, phases in proportion; 0 as the configuration says",
     ] = 0
-
-    def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        return check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -112,36 +106,32 @@ class CrossValidateParameters(TrainParameters):
 class DetectInputs:
     """A recording and a trained ensemble."""
 
-    recording: Annotated[Path, "plain recording (.csv) or OSDB event file (.json, .csv) with one event"]
+    recording: Annotated[Path, "file of a watch (.csv) or OSDB event file (.json, .csv) with one event"]
     bundle: Annotated[Path, "model bundle of seizure train"]
 
 
 @dataclass(frozen=True)
-class ScoreParameters:
+class ScoreParameters(_Settings):
     """How the networks' probabilities become alarms."""
 
     quantile: Annotated[
-        float, Range(0, 1), "of the networks' probabilities: 0.6 asks that 40 % of them are above the threshold"
+        float, Range(0, 1), "over the networks' probabilities: at 0.6 about 40 % of them must exceed the threshold"
     ] = 0.6
     threshold: Annotated[
         float | None,
         Range(0, 1),
-        "probability above which there is an alarm; the bundle's if left out, or for rescore the table's",
+        "probability above which there is an alarm; by default the bundle's, for rescore the table's",
     ] = None
     merge: Annotated[float, Range(0, 3600, "s"), "alarms closer than this are one event"] = 150.0
-
-    def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        return check_ranges(self)
 
 
 @dataclass(frozen=True)
 class DetectParameters(ScoreParameters):
     """Settings of `seizure detect`."""
 
-    unit: Annotated[Unit, "of the recording; auto: the only one in which a resting arm weighs 1 g"] = Unit.AUTO
+    unit: Annotated[Unit, "of the recording; auto: the unit in which a resting arm weighs 1 g"] = Unit.AUTO
     stride: Annotated[float, Range(0.2, 60, "s"), "time between the windows"] = 5.0
-    osd_threshold: Annotated[float, Range(1, 1e6), "power above which OpenSeizureDetector sees movement"] = 100.0
+    osd_threshold: Annotated[float, Range(1, 1e6), "power above which OpenSeizureDetector counts movement"] = 100.0
 
 
 @dataclass(frozen=True)
@@ -153,27 +143,23 @@ class RescoreInputs:
 
 @dataclass(frozen=True)
 class EvaluateInputs:
-    """Recordings whose seizures are known, and a trained ensemble."""
+    """Recordings with known seizures, and a trained ensemble."""
 
     data: Annotated[Path, "dataset.npz of seizure prepare"]
     bundle: Annotated[Path, "model bundle of seizure train"]
 
 
 @dataclass(frozen=True)
-class EvaluateParameters:
+class EvaluateParameters(_Settings):
     """Settings of `seizure evaluate`."""
 
-    quantile: Annotated[float, Range(0, 1), "of the networks' probabilities"] = 0.6
+    quantile: Annotated[float, Range(0, 1), "over the networks' probabilities"] = 0.6
     threshold: Annotated[
-        float | None, Range(0, 1), "probability above which there is an alarm; the bundle's if left out"
+        float | None, Range(0, 1), "probability above which there is an alarm; by default the bundle's"
     ] = None
     stride: Annotated[float, Range(0.2, 60, "s"), "time between the windows"] = 5.0
-    part: Annotated[Part, "users that training never saw, or all"] = Part.TEST
-    osd_threshold: Annotated[float, Range(1, 1e6), "power above which OpenSeizureDetector sees movement"] = 100.0
-
-    def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        return check_ranges(self)
+    part: Annotated[Part, "users without training, or all"] = Part.TEST
+    osd_threshold: Annotated[float, Range(1, 1e6), "power above which OpenSeizureDetector counts movement"] = 100.0
 
 
 @dataclass(frozen=True)
@@ -184,27 +170,19 @@ class ExportInputs:
 
 
 @dataclass(frozen=True)
-class ExportParameters:
+class ExportParameters(_Settings):
     """Settings of `seizure export`."""
 
     format: Annotated[ExportFormat, "ONNX files, checked with onnxruntime, or Keras 3 files"] = ExportFormat.ONNX
-
-    def validate(self) -> list[str]:
-        """Nothing can be wrong with them."""
-        return []
 
 
 @dataclass(frozen=True)
 class ConfigureInputs:
     """A configuration, of this software or of OpenSeizureDetector's nnTraining2."""
 
-    configuration: Annotated[Path | None, "configuration (JSON); the defaults if left out"] = None
+    configuration: Annotated[Path | None, "configuration (JSON); by default all default settings"] = None
 
 
 @dataclass(frozen=True)
-class ConfigureParameters:
+class ConfigureParameters(_Settings):
     """`seizure configure` has no settings."""
-
-    def validate(self) -> list[str]:
-        """Nothing can be wrong with them."""
-        return []

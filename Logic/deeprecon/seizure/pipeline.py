@@ -1,145 +1,323 @@
-"""Detection in one recording: the ensemble over all of it, OpenSeizureDetector beside it, alarms, and a picture."""
+"""The verbs of the method, each from its files to its files: read, observe, fit, measure, write."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any
 
 from deeprecon.data.errors import InputError
-from deeprecon.data.files import write_text
+from deeprecon.data.files import sha256, write_json
 from deeprecon.data.tables import write_table
-from deeprecon.jobs.run import Run, Stopped
-from deeprecon.seizure.config import SAMPLE_RATE
-from deeprecon.seizure.fit import osd
-from deeprecon.seizure.fit.detection import EVENT_COLUMNS, Detection
-from deeprecon.seizure.read.recordings import Recording
+from deeprecon.jobs.run import Outcome, Run, Stopped
+from deeprecon.seizure import parameters as settings
+from deeprecon.seizure.configuration import Config
+from deeprecon.seizure.measure.comparison import (
+    Comparison,
+    EvaluatedRecording,
+    choose_threshold,
+    compare_methods,
+    evaluate_recordings,
+    pool_comparisons,
+)
+from deeprecon.seizure.observe.recordings import load_recordings, load_single_recording
+from deeprecon.seizure.parameters import EvaluateParameters, ExportFormat, Part
+from deeprecon.seizure.read.configuration import check_configuration, read_configuration
+from deeprecon.seizure.read.dataset import read_dataset, write_dataset
+from deeprecon.seizure.read.ensemble import Ensemble, read_ensemble
+from deeprecon.seizure.read.recording import Recording, add_seizures, select_users, treat_as_seizures
+from deeprecon.seizure.read.seizure_table import read_seizure_table
+from deeprecon.seizure.simulate.files import write_phantom
+from deeprecon.seizure.training.split import UserSplit, assign_folds, split_training_users, split_users
+from deeprecon.seizure.write.comparison_files import write_comparison
+from deeprecon.seizure.write.configuration_schema import configuration_schema
+from deeprecon.seizure.write.detection_files import write_detection
+from deeprecon.seizure.write.ensemble import write_ensemble
+from deeprecon.seizure.write.probability_table import read_probability_table
+from deeprecon.seizure.write.training_files import write_training
 
-if TYPE_CHECKING:
-    from deeprecon.seizure.networks.deepepi import DeepEpi
 
-Floats = npt.NDArray[np.float64]
+def simulate_users(inputs: settings.PhantomInputs, parameters: settings.PhantomParameters, run: Run) -> Outcome:
+    """Simulated users: events in the layout of the Open Seizure Database, and a long recording."""
+    run.reporter.status("Simulating")
+    outputs = write_phantom(
+        run.output, parameters.users, parameters.seizures, parameters.minutes, parameters.recording, run.seed
+    )
+    return Outcome(outputs, {"users": parameters.users, "seizures": parameters.users * parameters.seizures})
 
-FILES = {"probability": "probability.csv", "events": "events.csv", "plot": "plot.png"}
 
-
-def detect(
-    networks: Sequence[DeepEpi], window: int, recording: Recording, stride: float, osd_threshold: float, run: Run
-) -> Detection:
-    """Run an ensemble over a recording.
-
-    Args:
-        networks: in evaluation mode; moved to the run's device.
-        window: samples.
-        recording: at least one window long.
-        stride: s between the windows.
-        osd_threshold: see `osd.analyze`.
-        run: device and reporter.
+def prepare(inputs: settings.PrepareInputs, parameters: settings.PrepareParameters, run: Run) -> Outcome:
+    """Read recordings of any kind, convert them to 25 Hz in g, and write them as one data set.
 
     Raises:
-        InputError: the recording is too short, or has no window without a gap.
-        Stopped: the run was asked to stop.
+        InputError: a file cannot be read, no recording is left, or two recordings have the same name.
     """
-    from deeprecon.seizure.fit.inference import probabilities, window_ends
-
-    step = round(stride * SAMPLE_RATE)
-    ends = window_ends(len(recording.magnitude), window, step)
-    if not len(ends):
-        raise InputError(
-            f"The recording {recording.name} lasts {recording.seconds:.1f} s, shorter than a window of "
-            f"{window / SAMPLE_RATE:g} s.",
-            "Give a longer one.",
+    config = _configuration(inputs.configuration)
+    known = read_seizure_table(inputs.seizures) if inputs.seizures else {}
+    recordings: list[Recording] = []
+    for number, path in enumerate(inputs.recordings):
+        run.reporter.status(f"Reading {path.name}")
+        for recording in load_recordings(path, parameters.unit, config.eventFilters):
+            seizures = known.pop(recording.name, None)
+            recordings.append(add_seizures(recording, *seizures) if seizures else recording)
+        run.reporter.progress((number + 1) / len(inputs.recordings))
+    if known:
+        raise InputError(f"{inputs.seizures} names recordings that were not given: {', '.join(sorted(known))}.")
+    _check_names(recordings)
+    outputs = {"data": run.output / "dataset.npz", "table": run.output / "recordings.csv"}
+    write_dataset(outputs["data"], recordings)
+    write_table(outputs["table"], [recording.summary() for recording in recordings])
+    if uncertain := sum(recording.uncertain for recording in recordings):
+        run.reporter.warning(
+            f"{uncertain} recordings have a seizure at an unknown time: they are scored as events only, and used for "
+            "training only with wholeEvents."
         )
-    found = []
-    for number, network in enumerate(networks):
-        if run.should_stop():
-            raise Stopped
-        run.reporter.status(f"Network {number + 1} of {len(networks)}")
-        found.append(probabilities(network.to(run.device), recording.magnitude, recording.valid, window, step))
-        run.reporter.progress((number + 1) / len(networks))
-    if np.isnan(found[0]).all():
-        raise InputError(
-            f"The recording {recording.name} has no {window / SAMPLE_RATE:g} s without a gap.",
-            "Look at its times: samples must come at a steady rate.",
-        )
-    state, roi, ratio, movement = baseline(recording, ends, osd_threshold)
-    return Detection(ends / SAMPLE_RATE, np.array(found), state, roi, ratio, movement)
+    figures = {
+        "recordings": len(recordings),
+        "users": len({recording.user for recording in recordings}),
+        "seizures": sum(len(recording.seizures) for recording in recordings),
+        "hours": sum(recording.seconds for recording in recordings) / 3600,
+    }
+    return Outcome(outputs, figures)
 
 
-def baseline(
-    recording: Recording, ends: npt.NDArray[np.int64], threshold: float
-) -> tuple[Floats, Floats, Floats, Floats]:
-    """OpenSeizureDetector's state, power and ratio, and the movement in g, at samples of a recording.
+def configure(inputs: settings.ConfigureInputs, parameters: settings.ConfigureParameters, run: Run) -> Outcome:
+    """A configuration with every key under its current name, and its JSON Schema.
 
-    Args:
-        recording: any.
-        ends: (W,) samples; what was found in the last 5 s that were over by then counts.
-        threshold: see `osd.analyze`.
-
-    Returns:
-        Four arrays (W,), NaN where those 5 s have a gap.
+    Raises:
+        InputError: the configuration is refused.
     """
-    rows, continuous = recording.rows()
-    found = osd.analyze(rows, threshold, continuous=continuous)
-    gap = np.isnan(rows).any(axis=1)
-    last = ends // osd.ROW - 1
-    columns = (found.state.astype(np.float64), found.roi_power, found.ratio, rows.std(axis=1) / 1000)
-    state, roi, ratio, movement = (np.where(gap, np.nan, column)[last] for column in columns)
-    return state, roi, ratio, movement
+    config = _configuration(inputs.configuration)
+    outputs = {"config": run.output / "config.json", "schema": run.output / "config.schema.json"}
+    write_json(outputs["config"], config.to_json())
+    write_json(outputs["schema"], configuration_schema())
+    return Outcome(outputs, {"framework": config.modelConfig.framework.value, "steps": config.modelConfig.steps})
 
 
-def write_detection(
-    folder: Path, detection: Detection, quantile: float, threshold: float, merge: float, title: str
-) -> tuple[dict[str, Path], dict[str, Any]]:
-    """Write probability.csv, events.csv and plot.png; returns the paths and the figures."""
-    paths = {name: folder / file for name, file in FILES.items()}
-    write_table(paths["probability"], detection.rows(quantile, threshold))
-    found = detection.events(quantile, threshold, merge)
-    if found:
-        write_table(paths["events"], found)
-    else:  # a table without rows still names its columns
-        write_text(paths["events"], ",".join(EVENT_COLUMNS) + "\n")
-    paths["plot"].write_bytes(picture(detection, quantile, threshold, found, title))
-    known = int(np.isfinite(detection.models[0]).sum())
-    return paths, {
-        "events": len(found),
-        "windows": len(detection.times),
-        "windows_in_gaps": len(detection.times) - known,
-        "networks": len(detection.models),
-        "largest_probability": float(np.nanmax(detection.probability(quantile))),
-        "osd_alarm_windows": int((detection.osd == osd.ALARM).sum()),
-        "quantile": quantile,
+def train(inputs: settings.TrainInputs, parameters: settings.TrainParameters, run: Run) -> Outcome:
+    """Train an ensemble on a data set and write it as a model bundle; users of the test are not used.
+
+    Raises:
+        InputError: data or configuration cannot be used, or the framework is not installed.
+    """
+    from deeprecon.seizure.training.ensemble import train_ensemble
+
+    config, recordings = _training_inputs(inputs, parameters, run)
+    model, data = config.modelConfig, config.dataProcessing
+    split = split_users(recordings, parameters.models, data.testProp, data.validationProp, run.seed)
+    trained = train_ensemble(recordings, split, config, run)
+    outputs = write_training(run.output, split, trained.history_rows())
+    outputs |= {"bundle": run.output / "bundle", "config": run.output / "config.json"}
+    write_json(outputs["config"], config.to_json())
+    run.reporter.status("Choosing the threshold on the validation users")
+    threshold, score = _threshold(trained.networks, split, recordings, config)
+    states = [{name: value.cpu() for name, value in network.state_dict().items()} for network in trained.networks]
+    description = _training_data(inputs.data, recordings, split, config, run.seed)
+    write_ensemble(outputs["bundle"], states, config, threshold, split.trained, split.test, description)
+    figures = {
+        "networks": len(trained.networks),
+        "trained_users": len(split.trained),
+        "test_users": len(split.test),
+        "steps": model.steps,
+        "framework": model.framework.value,
+        "network_parameters": sum(parameter.numel() for parameter in trained.networks[0].parameters()),
+        "worst_validation": max(trained.best),
+        "best_validation": min(trained.best),
         "threshold": threshold,
     }
+    chosen = ("sensitivity", "false_alarms_per_day", "f1")
+    figures |= {f"validation_{name}": value for name, value in score.figures().items() if name in chosen}
+    return Outcome(outputs, figures)
 
 
-def picture(
-    detection: Detection, quantile: float, threshold: float, events: Sequence[Mapping[str, Any]], title: str
-) -> bytes:
-    """PNG: the probability with its alarms and the range over the networks, and the movement."""
-    from deeprecon.reporting.figures import png, pyplot
+def cross_validate(inputs: settings.TrainInputs, parameters: settings.CrossValidateParameters, run: Run) -> Outcome:
+    """Nested cross-validation: each outer part of users is evaluated with an ensemble trained on the others.
 
-    plt = pyplot()
-    unit, scale = ("h", 3600) if detection.times[-1] > 7200 else ("min", 60)
-    times = detection.times / scale
-    figure, (upper, lower) = plt.subplots(
-        2, 1, figsize=(9.5, 4.6), layout="constrained", sharex=True, height_ratios=(2, 1)
+    Raises:
+        InputError: as `train`.
+    """
+    from deeprecon.seizure.training.ensemble import train_ensemble
+
+    config, recordings = _training_inputs(inputs, parameters, run)
+    validation_share = config.dataProcessing.validationProp
+    fold_by_user = assign_folds(recordings, parameters.folds, run.seed)
+    quantile = EvaluateParameters.quantile
+    rows: list[dict[str, Any]] = []
+    evaluated: list[EvaluatedRecording] = []
+    comparisons: list[Comparison] = []
+    for fold in range(parameters.folds):
+        test = {user for user, number in fold_by_user.items() if number == fold}
+        split = split_training_users(recordings, parameters.models, validation_share, run.seed, test)
+        trained = train_ensemble(recordings, split, config, run, f"fold-{fold}-")
+        threshold, _ = _threshold(trained.networks, split, recordings, config)
+        held_out = select_users(recordings, split.test)
+        found = evaluate_recordings(trained.networks, config.modelConfig.window, held_out, EvaluateParameters.stride)
+        evaluated += found
+        comparisons.append(compare_methods(found, quantile, threshold))
+        rows.append({"fold": fold, "threshold": threshold, **comparisons[-1].figures()})
+        if not trained.finished:
+            break
+    comparison = pool_comparisons(comparisons, evaluated, quantile)
+    outputs = write_comparison(run.output, comparison, quantile) | {"folds": run.output / "folds.csv"}
+    write_table(outputs["folds"], rows)
+    return Outcome(outputs, {"folds": len(rows), **comparison.figures()})
+
+
+def detect(inputs: settings.DetectInputs, parameters: settings.DetectParameters, run: Run) -> Outcome:
+    """Seizure probability over a recording, alarms, and OpenSeizureDetector on the same windows.
+
+    Raises:
+        InputError: the recording or the bundle cannot be used.
+        Stopped: the run was asked to stop.
+    """
+    from deeprecon.seizure.fit.inference import check_windows, detect_in_recording
+
+    run.reporter.status("Reading the recording and the model")
+    recording = load_single_recording(inputs.recording, parameters.unit)
+    for note in recording.notes:
+        run.reporter.status(f"{inputs.recording.name}: {note}")
+    ensemble = read_ensemble(inputs.bundle)
+    count = len(ensemble.networks)
+
+    def before_network(number: int) -> None:
+        if run.should_stop():
+            raise Stopped
+        run.reporter.status(f"Network {number + 1} of {count}")
+        run.reporter.progress(number / count)
+
+    networks = [network.to(run.device) for network in ensemble.networks]
+    detection = detect_in_recording(
+        networks, ensemble.window, recording, parameters.stride, parameters.osd_threshold, before_network
     )
-    for event in events:
-        upper.axvspan(event["onset_s"] / scale, event["end_s"] / scale, color="#d55e00", alpha=0.25, lw=0)
-    if len(detection.models) > 1:
-        upper.fill_between(
-            times, detection.models.min(axis=0), detection.models.max(axis=0), color="#0072b2", alpha=0.25, lw=0
+    run.reporter.progress(1.0)
+    check_windows(recording, detection, ensemble.window)
+    run.reporter.status("Writing the results")
+    threshold = ensemble.threshold if parameters.threshold is None else parameters.threshold
+    outputs, figures = write_detection(run.output, detection, parameters, threshold, inputs.recording.name)
+    start = recording.start.isoformat() if recording.start else None
+    figures |= {"hours": recording.seconds / 3600, "notes": list(recording.notes), "start": start}
+    return Outcome(outputs, figures, {"bundle_sha256": ensemble.bundle.sha256})
+
+
+def rescore(inputs: settings.RescoreInputs, parameters: settings.ScoreParameters, run: Run) -> Outcome:
+    """Score an earlier detection at another quantile or threshold, without the networks.
+
+    Raises:
+        InputError: the file is not a probability.csv.
+    """
+    detection, threshold = read_probability_table(inputs.probability)
+    if parameters.threshold is not None:
+        threshold = parameters.threshold
+    return Outcome(*write_detection(run.output, detection, parameters, threshold, inputs.probability.name))
+
+
+def evaluate(inputs: settings.EvaluateInputs, parameters: settings.EvaluateParameters, run: Run) -> Outcome:
+    """Score an ensemble on known seizures, and OpenSeizureDetector on the same windows.
+
+    Raises:
+        InputError: data or bundle cannot be used, or the data have no user of the test.
+    """
+    run.reporter.status("Reading the data and the model")
+    ensemble = read_ensemble(inputs.bundle)
+    recordings = _recordings_to_evaluate(inputs.data, ensemble, parameters.part, run)
+    run.reporter.status("Evaluating every window")
+    evaluated = evaluate_recordings(
+        [network.to(run.device) for network in ensemble.networks],
+        ensemble.window,
+        recordings,
+        parameters.stride,
+        parameters.osd_threshold,
+        run.reporter.progress,
+    )
+    threshold = ensemble.threshold if parameters.threshold is None else parameters.threshold
+    comparison = compare_methods(evaluated, parameters.quantile, threshold)
+    figures = {"quantile": parameters.quantile, "threshold": threshold, **comparison.figures()}
+    if figures.get("uncovered"):
+        run.reporter.warning(f"{figures['uncovered']} seizures have no window in their time and are not counted.")
+    if "sensitivity" not in figures:
+        run.reporter.warning("There are no seizures at known times: only false alarms are counted.")
+    outputs = write_comparison(run.output, comparison, parameters.quantile)
+    return Outcome(outputs, figures, {"bundle_sha256": ensemble.bundle.sha256})
+
+
+def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters, run: Run) -> Outcome:
+    """The networks of a bundle as ONNX or Keras files, each compared with the network.
+
+    Raises:
+        InputError: the bundle cannot be used, or a package needed for the export is not installed.
+    """
+    from deeprecon.seizure.write.network_files import export_keras, export_onnx
+
+    ensemble = read_ensemble(inputs.bundle)
+    write = export_onnx if parameters.format is ExportFormat.ONNX else export_keras
+    outputs, differences = {}, []
+    for number, network in enumerate(ensemble.networks):
+        run.reporter.status(f"Network {number + 1} of {len(ensemble.networks)}")
+        path = run.output / f"deepepi_{number:02d}.{parameters.format.value}"
+        differences.append(write(network, ensemble.window, path))
+        outputs[f"network_{number:02d}"] = path
+    return Outcome(outputs, {"networks": len(outputs), "largest_difference": max(differences)})
+
+
+def _check_names(recordings: Sequence[Recording]) -> None:
+    if not recordings:
+        raise InputError("No recording is left.", "Look at eventFilters in the configuration.")
+    names = [recording.name for recording in recordings]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(
+            f"Recordings have the same name: {', '.join(repeated)[:200]}.", "Give each event and file once."
         )
-    upper.plot(times, detection.probability(quantile), color="#0072b2", lw=1.2, label=f"quantile {quantile:g}")
-    upper.axhline(threshold, color="black", lw=0.8, ls="--", label=f"threshold {threshold:.3g}")
-    alarm = np.where(detection.osd == osd.ALARM, 1.03, np.nan)
-    upper.plot(times, alarm, ".", color="#009e73", ms=4, label="alarm of OpenSeizureDetector")
-    upper.set(ylabel="seizure probability", ylim=(-0.03, 1.08), title=f"{title}. Research only, no alarm device.")
-    figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False)
-    lower.plot(times, detection.movement, color="#555555", lw=0.8)
-    lower.set(ylabel="movement, g", xlabel=f"time, {unit}")
-    return png(figure)
+
+
+def _configuration(path: Path | None) -> Config:
+    return read_configuration(path) if path else Config()
+
+
+def _training_inputs(
+    inputs: settings.TrainInputs, parameters: settings.TrainParameters, run: Run
+) -> tuple[Config, list[Recording]]:
+    """The configuration with the number of steps of the parameters, and the recordings of the data set."""
+    run.reporter.status("Reading the data")
+    config = _configuration(inputs.configuration)
+    if parameters.steps:
+        config = replace(config, modelConfig=config.modelConfig.with_steps(parameters.steps))
+    if reasons := check_configuration(config):
+        raise InputError(f"These settings cannot be used: {'; '.join(reasons)}.")
+    recordings = read_dataset(inputs.data)
+    return config, treat_as_seizures(recordings) if config.dataProcessing.wholeEvents else recordings
+
+
+def _threshold(networks: Sequence[Any], split: UserSplit, recordings: Sequence[Recording], config: Config) -> Any:
+    """The threshold of an ensemble and the score there, on the validation users of its networks."""
+    # an interrupted run has fewer networks than planned
+    validation = split.validation[: len(networks)]
+    return choose_threshold(networks, config.modelConfig.window, recordings, validation, EvaluateParameters.stride)
+
+
+def _training_data(path: Path, recordings: Sequence[Recording], split: UserSplit, config: Config, seed: int) -> str:
+    """Description of the training data for the model card."""
+    model = config.modelConfig
+    return (
+        f"{path.name} (SHA-256 {sha256(path)}): {len(recordings)} recordings of "
+        f"{len({one.user for one in recordings})} users, {len(split.trained)} of them for training and validation; "
+        f"{model.steps} steps of {model.batchSize} windows a network, {model.framework.value}, seed {seed}."
+    )
+
+
+def _recordings_to_evaluate(path: Path, ensemble: Ensemble, part: Part, run: Run) -> list[Recording]:
+    """The recordings of a data set; with `Part.TEST` those of users that were not trained on."""
+    recordings = read_dataset(path)
+    trained = set(ensemble.split.get("trained", ()))
+    if part is Part.TEST:
+        recordings = [recording for recording in recordings if recording.user not in trained]
+        if not recordings:
+            raise InputError(
+                f"Every user of {path} was trained on.",
+                "Train with testProp above 0, or give --part all where they are other people with the same names.",
+            )
+    elif seen := {recording.user for recording in recordings} & trained:
+        run.reporter.warning(
+            f"{len(seen)} users have the names of users that were trained on: the figures may be too good."
+        )
+    return recordings

@@ -1,4 +1,4 @@
-"""Which samples make up which batch, as a pure function of seed, epoch and process: nothing to save for resuming."""
+"""Order of the samples as a pure function of seed, epoch and process: nothing has to be saved for resuming."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Batches:
 
 
 @dataclass(frozen=True)
-class Draws:
-    """Batches of samples that are made at random and never come twice; otherwise as `Batches`.
+class RandomBatches:
+    """Batches of samples drawn at random, each only once; otherwise as `Batches`.
 
     Attributes:
         batches: in an epoch of each process.

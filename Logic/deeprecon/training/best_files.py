@@ -13,7 +13,7 @@ from deeprecon.training.checkpoint import save_checkpoint
 class BestFiles:
     """Keeps the weights of the `count` epochs with the lowest figures: NAME-epochNNNNN-FIGURE.safetensors.
 
-    The files alone say what has been kept, so that nothing has to be saved for resuming.
+    The names of the files hold all that is needed, so that nothing has to be saved for resuming.
 
     Args:
         folder: where they lie; made where missing.
@@ -29,7 +29,7 @@ class BestFiles:
         return sorted(self._folder.glob(f"{self._name}-epoch*-*.safetensors"), key=lambda path: (_figure(path), path))
 
     def update(self, epoch: int, figure: float, model: nn.Module) -> None:
-        """Keep the weights if they are among the best; a figure that is not finite never is."""
+        """Keep the weights if they are among the best; one with a figure that is not finite is not."""
         files = self.files()
         for path in files:
             if path.name.startswith(f"{self._name}-epoch{epoch:05d}-"):  # of the same epoch before an interruption

@@ -1,4 +1,4 @@
-"""Model bundles: trained weights with a card that says what they are, in the layout of a MONAI bundle.
+"""Model bundles: trained weights with a card that describes them, in the layout of a MONAI bundle.
 
     configs/metadata.json   the card: MONAI's keys and ours, with the sha256 of every other file
     models/*.safetensors    the weights; several files are an ensemble, or parts that are called by name
@@ -35,7 +35,7 @@ MONAI_VERSION = "1.4.0"
 MONAI_SCHEMA = (
     "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
 )
-STRAY = {"Thumbs.db", "desktop.ini"}
+IGNORED_FILES = {"Thumbs.db", "desktop.ini"}
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Bundle:
         network: name of the network in that method's table of networks.
         parameters: what that network is built with.
         weights: the weight files, one a member of the ensemble or a part, sorted by name.
-        sha256: checksum of the card, and since it holds all the others, of the whole bundle.
+        sha256: checksum of the card, and since it holds all others, of the bundle.
         metadata: the card; for showing: name, version, description, valid_for, training_data, license.
     """
 
@@ -63,7 +63,7 @@ class Bundle:
 
 @dataclass(frozen=True)
 class Card:
-    """What people need to know about a model.
+    """Description of a model.
 
     Attributes:
         name: of the model.
@@ -112,7 +112,9 @@ def read_bundle(folder: Path, method: str | None = None) -> Bundle:
     if method is not None and card["method"] != method:
         raise InputError(f"The model in {folder} is for {card['method']}, not for {method}.", "Choose another bundle.")
 
-    found = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if _counts(folder, file)} - {CARD}
+    found = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if _belongs_to_bundle(folder, file)} - {
+        CARD
+    }
     for kind, names in (("lacks", set(card["files"]) - found), ("holds unknown files", found - set(card["files"]))):
         if names:
             raise InputError(f"The model bundle {folder} {kind}: {', '.join(sorted(names))}.", hint)
@@ -132,11 +134,11 @@ def write_bundle(
     weights: Sequence[Mapping[str, Tensor]] | Mapping[str, Mapping[str, Tensor]],
     readme: str,
 ) -> Bundle:
-    """Write a bundle; it is there whole or not at all.
+    """Write a bundle atomically.
 
     Args:
         folder: to be made; it may be there only if it is empty.
-        card: what people need to know.
+        card: description of the model.
         method: that the bundle is for.
         network: name in that method's table of networks.
         parameters: what the network is built with, as JSON values.
@@ -252,7 +254,7 @@ def _check_card(path: Path, card: Any) -> None:
         raise InputError(f"{path} lists no weights or no {README}.", "Get the bundle again from where it came.")
 
 
-def _counts(folder: Path, file: Path) -> bool:
+def _belongs_to_bundle(folder: Path, file: Path) -> bool:
     """Whether a file belongs to the bundle; what file managers leave behind does not."""
-    hidden = any(part.startswith(".") for part in file.relative_to(folder).parts) or file.name in STRAY
+    hidden = any(part.startswith(".") for part in file.relative_to(folder).parts) or file.name in IGNORED_FILES
     return file.is_file() and not hidden

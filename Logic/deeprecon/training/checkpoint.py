@@ -1,6 +1,6 @@
-"""Checkpoints: one file, written atomically, from which a run goes on to the same numbers. No pickle anywhere.
+"""Checkpoints: one file, written atomically, from which a run continues to the same numbers. No pickle.
 
-A checkpoint is a safetensors file. Its tensors are the state's tensors; everything else of the state stands as JSON in
+A checkpoint is a safetensors file. Its tensors are the state's tensors; everything else of the state is JSON in
 the file's header, with a checksum over both.
 """
 
@@ -26,7 +26,7 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.files import atomic_path
 
 FORMAT = "deeprecon-checkpoint-1"
-_SAFER = "Ask its authors for a .safetensors file, or for the weights alone (a state_dict)."
+_SAFER_FORMATS_HINT = "Ask its authors for a .safetensors file, or for the weights alone (a state_dict)."
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -52,7 +52,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         InputError: the file is missing, damaged, or no checkpoint of this library.
     """
-    hint = "Delete it to start the training anew."
+    hint = "Delete it to start the training again."
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
@@ -95,8 +95,8 @@ def set_random_state(state: dict[str, Any]) -> None:
         torch.mps.set_rng_state(state["mps"])
 
 
-def load_foreign(path: Path, allowed: Sequence[Any] = ()) -> Any:
-    """What a foreign .pth, .pt, .ckpt or .safetensors file holds, without running anything that it contains.
+def load_external(path: Path, allowed: Sequence[Any] = ()) -> Any:
+    """Content of a .pth, .pt, .ckpt or .safetensors file from elsewhere, without running anything that it contains.
 
     Args:
         path: the file.
@@ -118,26 +118,12 @@ def load_foreign(path: Path, allowed: Sequence[Any] = ()) -> Any:
         raise InputError(f"There is no file {path}.") from error
     except pickle.UnpicklingError as error:
         reason = "it holds more than weights: loading it could run a program"
-        raise InputError(f"{path} was not loaded: {reason}.", _SAFER) from error
+        raise InputError(f"{path} was not loaded: {reason}.", _SAFER_FORMATS_HINT) from error
     except InputError:
         raise
     except Exception as error:  # arbitrary bytes make the readers fail in any way
         reason = str(error).partition("\n")[0]
-        raise InputError(f"{path} is damaged or no file of weights: {reason}.", _SAFER) from error
-
-
-def load_state_dict_safely(path: Path) -> dict[str, Tensor]:
-    """Weights out of a foreign file, see `load_foreign`.
-
-    Raises:
-        InputError: as `load_foreign`, or it holds no set of named tensors.
-    """
-    content = load_foreign(path)
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise InputError(f"{path} holds no named tensors.", _SAFER)
-    return {str(name): value for name, value in content.items()}
+        raise InputError(f"{path} is damaged or no file of weights: {reason}.", _SAFER_FORMATS_HINT) from error
 
 
 def _encode(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:

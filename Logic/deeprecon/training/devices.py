@@ -1,4 +1,4 @@
-"""Which device, how many threads and which precision: asked once before a job starts, never guessed.
+"""Which device, how many threads and which precision: resolved once, before a job starts.
 
 PyTorch is imported inside the functions, so that importing this file is cheap.
 """
@@ -36,7 +36,7 @@ def resolve_device(requested: str = "auto") -> str:
     """The device to compute on, as "cpu", "cuda:N" or "mps".
 
     "auto" takes the first NVIDIA card on which a kernel really runs, then Apple's GPU, then the CPU;
-    `fallback_reason` says why it was not a GPU. Anything else is taken at its word.
+    `fallback_reason` says why it was not a GPU. Anything else is used as given.
 
     Raises:
         InputError: the requested device is unknown or does not work; never a silent change to the CPU.
@@ -44,11 +44,11 @@ def resolve_device(requested: str = "auto") -> str:
     torch = _torch()
     if requested == "auto":
         candidates = [f"cuda:{index}" for index in range(_cuda_count(torch))] + ["mps"]
-        return next((device for device in candidates if _trouble(torch, device) is None), "cpu")
+        return next((device for device in candidates if _device_problem(torch, device) is None), "cpu")
     device = "cuda:0" if requested == "cuda" else requested
     if device != "cpu" and device != "mps" and not re.fullmatch(r"cuda:\d+", device):
         raise InputError(f"Unknown device {requested!r}.", 'Use "auto", "cpu", "cuda:0" (or another number) or "mps".')
-    trouble = _trouble(torch, device)
+    trouble = _device_problem(torch, device)
     if trouble is not None:
         why, action = trouble
         raise InputError(f"The device {requested} cannot be used: {why}", f'{action} Or choose "cpu".')
@@ -92,7 +92,9 @@ def resolve_precision(device: str, requested: str = "auto") -> str:
         try:
             _small_network(torch, device, width=16, rows=16, dtype=_dtype(torch, requested))()
         except (RuntimeError, ValueError) as error:
-            raise InputError(f"{device} cannot compute in {requested}: {_line(error)}.", "Choose fp32.") from error
+            raise InputError(
+                f"{device} cannot compute in {requested}: {_first_line(error)}.", "Choose fp32."
+            ) from error
     return requested
 
 
@@ -167,9 +169,13 @@ def _torch() -> Any:
             importlib.metadata.version("torch")
         except importlib.metadata.PackageNotFoundError:
             raise InputError("PyTorch is not installed.", "Install it with the button of the device panel.") from error
-        raise InputError(f"PyTorch is installed but does not start: {_line(error)}.", "Reinstall PyTorch.") from error
+        raise InputError(
+            f"PyTorch is installed but does not start: {_first_line(error)}.", "Reinstall PyTorch."
+        ) from error
     except OSError as error:
-        raise InputError(f"PyTorch is installed but does not start: {_line(error)}.", "Reinstall PyTorch.") from error
+        raise InputError(
+            f"PyTorch is installed but does not start: {_first_line(error)}.", "Reinstall PyTorch."
+        ) from error
     return torch
 
 
@@ -180,13 +186,13 @@ def _gpus(torch: Any) -> list[dict[str, Any]]:
         devices.append("mps")
     entries = []
     for device in devices:
-        trouble = _trouble(torch, device)
+        trouble = _device_problem(torch, device)
         total, free = (None, None) if trouble else _device_memory(torch, device)
         name = torch.cuda.get_device_name(device) if device.startswith("cuda") else "Apple GPU"
         entries.append(_entry(device, name, trouble, total, free))
     if not any(device.startswith("cuda") for device in devices):
         cards, driver = nvidia_cards()
-        trouble = _why_no_cuda(torch, bool(cards), driver)
+        trouble = _no_cuda_reason(torch, bool(cards), driver)
         entries += [_entry(None, name, trouble, None, None) for name in cards]
     return entries
 
@@ -204,19 +210,19 @@ def _cuda_count(torch: Any) -> int:
     return int(torch.cuda.device_count()) if torch.cuda.is_available() else 0
 
 
-def _trouble(torch: Any, device: str) -> tuple[str, str] | None:
+def _device_problem(torch: Any, device: str) -> tuple[str, str] | None:
     """Why the device does not work and what to do, None when a kernel ran on it and gave the right answer."""
     if device == "mps" and not torch.backends.mps.is_available():
         return "there is no Apple GPU, or macOS or PyTorch is too old for it.", "Update macOS and PyTorch."
     if device.startswith("cuda"):
         if _cuda_count(torch) == 0:
             cards, driver = nvidia_cards()
-            return _why_no_cuda(torch, bool(cards), driver)
+            return _no_cuda_reason(torch, bool(cards), driver)
         if int(device[5:]) >= _cuda_count(torch):
             return f"this computer has only {_cuda_count(torch)} CUDA device(s).", "Choose a lower number."
         major, minor = torch.cuda.get_device_capability(device)
         known = torch.cuda.get_arch_list() if torch.version.cuda is not None else []
-        if known and not any(_runs(architecture, major, minor) for architecture in known):
+        if known and not any(_is_supported(architecture, major, minor) for architecture in known):
             name = f"{torch.cuda.get_device_name(device)} (compute capability {major}.{minor})"
             newer = (major, minor) > max(_built_for(architecture) for architecture in known)
             action = "Reinstall a newer PyTorch." if newer else "Reinstall an older PyTorch, or use the CPU."
@@ -226,11 +232,11 @@ def _trouble(torch: Any, device: str) -> tuple[str, str] | None:
         if float((ones @ ones).sum()) != 64.0**3:
             return "a small test computation gave a wrong result.", UPDATE_DRIVER
     except (RuntimeError, AssertionError) as error:
-        return f"a small test computation failed ({_line(error)}).", UPDATE_DRIVER
+        return f"a small test computation failed ({_first_line(error)}).", UPDATE_DRIVER
     return None
 
 
-def _runs(architecture: str, major: int, minor: int) -> bool:
+def _is_supported(architecture: str, major: int, minor: int) -> bool:
     """Whether code built for `architecture` runs on a card of this compute capability.
 
     Code for 8.0 runs on 8.6 but not on 9.0; PTX ("compute_80") is compiled for any newer card when it is loaded.
@@ -245,7 +251,7 @@ def _built_for(architecture: str) -> tuple[int, int]:
     return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
-def _why_no_cuda(torch: Any, card: bool, driver: bool) -> tuple[str, str]:
+def _no_cuda_reason(torch: Any, card: bool, driver: bool) -> tuple[str, str]:
     if not card:
         return "no NVIDIA card was found in this computer.", "Use the CPU."
     if not driver:
@@ -330,5 +336,5 @@ def _dtype(torch: Any, precision: str) -> torch.dtype:
     return {"bf16": torch.bfloat16, "fp16": torch.float16}[precision]  # type: ignore[no-any-return]
 
 
-def _line(error: BaseException) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

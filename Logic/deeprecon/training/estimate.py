@@ -1,4 +1,4 @@
-"""How long a step takes on this machine and how much memory training needs, told before the run starts."""
+"""Estimates before a run starts: time of a step on this machine, and memory of a training."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def seconds_per_step(step: Callable[[], object], device: str, seconds: float = 1
     return (time.perf_counter() - start) / count
 
 
-def steps_for_budget(step: Callable[[], object], budget: float, device: str, least: int = 1) -> int:
-    """How many calls of `step` fit into `budget` seconds, at least `least`.
+def steps_for_budget(step: Callable[[], object], budget: float, device: str, minimum: int = 1) -> int:
+    """How many calls of `step` fit into `budget` seconds, at least `minimum`.
 
     Measuring takes about a tenth of the budget, at most a second, where five steps are not longer than that.
     """
-    return max(least, int(budget / seconds_per_step(step, device, seconds=min(1.0, 0.1 * budget))))
+    return max(minimum, int(budget / seconds_per_step(step, device, seconds=min(1.0, 0.1 * budget))))
 
 
 def activation_bytes(step: Callable[[], Tensor]) -> int:
     """Bytes that autograd keeps from the forward pass of `step` for the backward pass.
 
-    They grow with the voxels of a batch, so that a small batch tells what a large one will need. What is computed
+    They grow with the voxels of a batch, so that the need of a large batch follows from a small one. What is computed
     again in place of being kept does not count.
     """
     import torch
@@ -66,7 +66,7 @@ def weight_bytes(model: nn.Module) -> int:
 
 
 def free_bytes(device: str) -> int | None:
-    """Memory of the device that is free now; None where it cannot be told."""
+    """Memory of the device that is free now; None where it is unknown."""
     if device.startswith("cuda"):
         import torch
 
@@ -75,7 +75,7 @@ def free_bytes(device: str) -> int | None:
 
 
 def peak_bytes(device: str) -> int | None:
-    """Most memory that this process has used so far, on the device; None where it cannot be told."""
+    """Most memory that this process has used so far, on the device; None where it is unknown."""
     if device.startswith("cuda"):
         import torch
 

@@ -49,7 +49,7 @@ def make_fabric(device: str, precision: str, processes: int | None = None) -> Fa
     Args:
         device: "cpu", "cuda:N" or "mps"; with several processes each takes its own GPU.
         precision: "fp32", "bf16" or "fp16".
-        processes: how many share the work; as torchrun says if left out.
+        processes: how many share the work; that of torchrun if left out.
 
     Raises:
         InputError: several processes without torchrun or without Lightning Fabric.

@@ -1,4 +1,4 @@
-"""What this computer has, told without PyTorch: processor cores, memory, NVIDIA cards."""
+"""Hardware of this computer, found without PyTorch: processor cores, memory, NVIDIA cards."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def cpu_cores() -> int:
 
 
 def physical_cores() -> int:
-    """Physical cores that this process may use: threads of one core count once, where the system tells (Linux)."""
+    """Physical cores that this process may use: threads of one core count once, where the system lists them (Linux)."""
     usable, core_of = _usable(), {}
     for number in usable:
         topology = Path(f"/sys/devices/system/cpu/cpu{number}/topology")
@@ -42,7 +42,7 @@ def _quota() -> int:
 
 
 def cpu_name() -> str:
-    """Model of the processor, as far as the system tells it."""
+    """Model of the processor, or its architecture where the system has no name for it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -52,7 +52,7 @@ def cpu_name() -> str:
 
 
 def memory() -> tuple[int | None, int | None]:
-    """Total and available main memory in bytes, a container's limit respected; None where it cannot be told."""
+    """Total and available main memory in bytes, a container's limit respected; None where it is unknown."""
     if sys.platform == "win32":
         return _windows_memory()
     total: int | None = None
@@ -70,7 +70,7 @@ def memory() -> tuple[int | None, int | None]:
 def nvidia_cards() -> tuple[list[str], bool]:
     """Names of the NVIDIA cards in this computer, and whether their driver answers.
 
-    On Linux a card is also found on the PCI bus where no driver is loaded; elsewhere only the driver knows it.
+    On Linux a card is also found on the PCI bus where no driver is loaded; elsewhere only through the driver.
     """
     tool = shutil.which("nvidia-smi")
     if tool is not None:

@@ -1,6 +1,6 @@
-"""Which of several processes this is, where torchrun started more than one, and waiting for the first of them.
+"""Rank of this process where torchrun started several, and waiting for the first of them.
 
-Only the first process (rank 0) speaks, writes results and checks what was asked for; the others only help it compute.
+Only the first process (rank 0) reports, writes results and checks the request; the others only help it compute.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 from datetime import timedelta
 from typing import Any
 
-PATIENCE = timedelta(minutes=30)
+HELPER_TIMEOUT = timedelta(minutes=30)
 """How long helpers wait for the first process, which may have large inputs to check."""
 
 
@@ -18,25 +18,25 @@ def rank() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
-def several() -> bool:
+def is_distributed() -> bool:
     """Whether torchrun started more than one process."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
-def let_helpers_begin() -> None:
-    """Say, in the first process, that the job folder holds the settled job. Needs PyTorch where there are helpers."""
-    if several():
+def release_helpers() -> None:
+    """In the first process: let the others read the job, which is resolved now. Needs PyTorch if there are any."""
+    if is_distributed():
         _store().set(_key(), "settled")
 
 
-def wait_for_first() -> None:
-    """Wait, in a helper, until `let_helpers_begin` was called."""
-    _store().wait([_key()], PATIENCE)
+def wait_for_rank_0() -> None:
+    """Wait, in a helper, until `release_helpers` was called."""
+    _store().wait([_key()], HELPER_TIMEOUT)
 
 
-def leave() -> None:
-    """Take leave of the other processes; a process that ends without may abort."""
-    if several():
+def leave_process_group() -> None:
+    """End the communication with the other processes; a process that exits without may abort."""
+    if is_distributed():
         from torch import distributed
 
         if distributed.is_initialized():
@@ -48,7 +48,7 @@ def _store() -> Any:
     from torch import distributed
 
     return distributed.TCPStore(  # type: ignore[attr-defined]
-        os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False, timeout=PATIENCE
+        os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False, timeout=HELPER_TIMEOUT
     )
 
 

@@ -78,11 +78,11 @@ class Schedule:
         self._apply()
 
     def state_dict(self) -> dict[str, Any]:
-        """What `load_state_dict` needs to go on."""
+        """The state, for `load_state_dict`."""
         return {"step": self._step, "scale": self._scale, "best": self._best, "bad_epochs": self._bad_epochs}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where another schedule stood."""
+        """Continue from the state of another schedule."""
         self._step, self._scale = state["step"], state["scale"]
         self._best, self._bad_epochs = state["best"], state["bad_epochs"]
         self._apply()

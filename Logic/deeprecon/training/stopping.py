@@ -1,4 +1,4 @@
-"""Early stopping: keeps the best weights, and says when patience is at its end."""
+"""Early stopping, which keeps the best weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class EarlyStopping:
     """Watches a held-out figure, lower is better.
 
     Args:
-        patience: epochs without a better figure after which to stop; 0 never stops.
+        patience: epochs without a better figure after which to stop; 0 for no early stop.
 
     Attributes:
         best: the lowest figure so far, infinity before the first.
@@ -29,7 +29,7 @@ class EarlyStopping:
         self.weights: dict[str, Tensor] = {}
 
     def update(self, epoch: int, figure: float, model: torch.nn.Module) -> None:
-        """Take note of an epoch; a figure that is not finite is never the best."""
+        """Register an epoch; a figure that is not finite cannot be the best."""
         if math.isfinite(figure) and figure < self.best:
             self.best, self.best_epoch, self._waited = figure, epoch, 0
             self.weights = {name: value.detach().to("cpu", copy=True) for name, value in model.state_dict().items()}
@@ -47,10 +47,10 @@ class EarlyStopping:
             model.load_state_dict(self.weights)
 
     def state_dict(self) -> dict[str, Any]:
-        """What `load_state_dict` needs to go on."""
+        """The state, for `load_state_dict`."""
         return {"waited": self._waited, "best": self.best, "best_epoch": self.best_epoch, "weights": self.weights}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where another one stood."""
+        """Continue from the state of another one."""
         self._waited, self.best, self.best_epoch = state["waited"], state["best"], state["best_epoch"]
         self.weights = state["weights"]

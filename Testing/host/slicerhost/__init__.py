@@ -1,7 +1,7 @@
 """A stand-in for the 3D Slicer application, for tests of scripted modules without Slicer.
 
 The scene and the logics are Slicer's own (slicer-core); Qt is PySide6, patched to behave like PythonQt; CTK and qMRML
-widgets are stand-ins. `core.start()` gives the scene alone, `start()` the application on top of it.
+widgets are stand-ins. `core.start()` starts only the scene, `start()` also the application.
 """
 
 from __future__ import annotations

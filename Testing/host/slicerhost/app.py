@@ -164,7 +164,7 @@ class qSlicerApplication(QtWidgets.QApplication):
         self._h_layout: qSlicerLayoutManager | None = None
         self._h_testing = True
         self._h_paused = 0
-        self._h_exitCode: int | None = None  # what slicer.util.exit has asked for
+        self._h_exitCode: int | None = None  # requested by slicer.util.exit
 
     slicerHome = property(lambda self: self._h_home)
     extensionsInstallPath = property(lambda self: os.path.join(self._h_home, "Extensions"))
@@ -229,7 +229,7 @@ class qSlicerApplication(QtWidgets.QApplication):
         return self._h_paused > 0
 
     def exit(self, code: int = 0) -> None:
-        """Remembers the code and leaves the event loop, where one runs."""
+        """Stores the code and leaves the event loop, if one runs."""
         self._h_exitCode = int(code)
         QtWidgets.QApplication.exit(int(code))
 

@@ -75,7 +75,7 @@ def _quiet() -> Iterator[None]:
 
 
 class Core:
-    """Owner of the scene and the logics; the order of creation matters where a comment says so."""
+    """Owner of the scene and the logics; comments state where the order of creation matters."""
 
     def __init__(self) -> None:
         window = vtk.vtkOutputWindow()  # VTK messages go to stderr, where tests can catch them

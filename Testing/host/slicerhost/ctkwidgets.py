@@ -31,7 +31,7 @@ def stored(name: str, default: Any, convert: Callable[[Any], Any], after: Callab
 
 
 def forwarded(child: str, name: str, convert: Callable[[Any], Any]) -> Any:
-    """A property that lives on a child widget."""
+    """A property that is stored in a child widget."""
     return property(
         lambda self: getattr(getattr(self, child), name),
         lambda self, value: setattr(getattr(self, child), name, convert(value)),

@@ -1,4 +1,4 @@
-"""The host itself: starts the stand-in application, loads modules, waits, takes pictures, closes."""
+"""The host: starts the stand-in application, loads modules, waits, takes screenshots, closes."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class Host:
         self.app.startupCompleted.emit()
 
     def clickSample(self, sampleName: str) -> Any:
-        """Does what the sample's button in the Sample Data panel does with a customDownloader."""
+        """Performs the action of the sample's button in the Sample Data panel for a customDownloader."""
         import SampleData
 
         source = SampleData.SampleDataLogic().sourceForSampleName(sampleName)
@@ -173,7 +173,7 @@ class Host:
 
         Args:
             path: the file.
-            size: least width and height in pixels; a high panel makes the picture higher.
+            size: minimum width and height in pixels; a high panel makes the screenshot higher.
         """
         from .picture import desktopPicture
 

@@ -1,4 +1,4 @@
-"""`slicer.app.layoutManager()`: Slicer's layout node and logic, with offscreen views for what a layout names."""
+"""`slicer.app.layoutManager()`: Slicer's layout node and logic, with offscreen views for the views of a layout."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class qMRMLSliceView(qMRMLWidget):
         return self._h_view.window
 
     def scheduleRender(self) -> None:
-        """A picture is always rendered afresh."""
+        """Every screenshot is rendered again."""
 
 
 @cppClass()
@@ -84,7 +84,7 @@ class qMRMLThreeDView(qMRMLWidget):
         self._h_view.window.Render()
 
     def scheduleRender(self) -> None:
-        """A picture is always rendered afresh."""
+        """Every screenshot is rendered again."""
 
 
 @cppClass()

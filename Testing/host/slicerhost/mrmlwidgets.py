@@ -19,7 +19,7 @@ class Observing:
     """Mixin of widgets that observe VTK objects; the observers go with the widget."""
 
     def _h_observe(self, *observations: tuple[Any, int, Callable[..., None]]) -> None:
-        """Observes these (object or None, event, callback) instead of what was observed before."""
+        """Observes these (object or None, event, callback) instead of the previous ones."""
         if "_h_tags" not in self.__dict__:
             self.__dict__["_h_tags"] = tags = []
             self.destroyed.connect(lambda: _removeObservers(tags))
@@ -70,7 +70,7 @@ def typeLabel(className: str) -> str:
     nodeAboutToBeRemoved="vtkMRMLNode*",
 )
 class qMRMLNodeComboBox(QtWidgets.QWidget, Observing):
-    """Chooses a node of some classes. It never chooses by itself; without a scene it is disabled."""
+    """Selects a node of some classes. There is no automatic selection; without a scene it is disabled."""
 
     currentNodeChanged = Signal(object)
     currentNodeIDChanged = Signal(str)
@@ -83,7 +83,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget, Observing):
         super().__init__(parent)
         self._h_scene: Any = None
         self._h_node: Any = None
-        self._h_requested: Any = None  # a node (or ID) asked for before the scene was set
+        self._h_requested: Any = None  # a node (or ID) requested before the scene was set
         self._h_types: list[str] = []
         self._h_attributes: list[tuple[str, str, Any]] = []
         self._h_filling = False

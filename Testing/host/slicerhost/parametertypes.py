@@ -120,7 +120,7 @@ class NodeKind(Kind):
 
 
 class UnionKind(Kind):
-    """The alternative in use is stored as `name.<its number>`; None needs one of its own, beside nodes too."""
+    """The alternative in use is stored as `name.<its number>`; None needs a separate one, also next to nodes."""
 
     def __init__(self, kind: Any, parts: list[Parameter]) -> None:
         optional = len(parts) == 2 and any(part.kind.type is types.NoneType for part in parts)
@@ -225,7 +225,7 @@ class ListKind(Kind):
 
 
 class PackKind(Kind):
-    """The members of a parameterPack as `name.<member>`; what is read saves itself when it is changed."""
+    """The members of a parameterPack as `name.<member>`; a pack that was read is saved when it changes."""
 
     def __init__(self, kind: type) -> None:
         super().__init__(kind, kind(), str)

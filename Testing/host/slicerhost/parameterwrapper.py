@@ -124,7 +124,7 @@ def createLink(widget: Any, parameter: Parameter) -> Link:
 
 
 class _Wrapper:
-    """What the decorator adds to a class of parameters."""
+    """Members that the decorator adds to a class of parameters."""
 
     allParameters: dict[str, Parameter]
     _is_parameter_node_wrapper = True

@@ -1,4 +1,4 @@
-"""Pictures for the documentation: a panel in full, and the application window with panel and views."""
+"""Screenshots for the documentation: a full panel, and the application window with panel and views."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def setAppearance(app: QtWidgets.QApplication) -> None:
 
 
 def panelPicture(panel: QtWidgets.QWidget, width: int = PANEL_WIDTH) -> QtGui.QPixmap:
-    """The whole panel at that width, as high as its contents need."""
+    """The full panel at that width; the height follows from its contents."""
     layout = panel.layout()
     for _ in range(2):  # labels that wrap find their height only after the first pass
         panel.resize(width, panel.height)

@@ -72,7 +72,7 @@ class SampleDataLogic:
         Only the sample's button in the Sample Data panel calls the customDownloader (`Host.clickSample`).
         """
         raise RuntimeError(
-            f"SampleData would download '{sampleName}' from the network; a customDownloader is not asked"
+            f"SampleData would download '{sampleName}' from the network; a customDownloader is not called"
         )
 
     def downloadSample(self, sampleName: str) -> Any:

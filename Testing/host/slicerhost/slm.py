@@ -64,7 +64,7 @@ class ScriptedLoadableModule:
 
 
 class ScriptedLoadableModuleWidget:
-    """The panel's Python side; `parent` is the qMRMLWidget made by the application, or None to stand alone."""
+    """The panel's Python side; `parent` is the qMRMLWidget made by the application, or None without one."""
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__()

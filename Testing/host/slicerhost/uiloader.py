@@ -31,7 +31,7 @@ def _value(kind: str, element: ET.Element) -> Any:
 
 
 class UiLoader(QtUiTools.QUiLoader):
-    """QUiLoader that knows the stand-ins; everything in the file that would be ignored raises RuntimeError."""
+    """QUiLoader that creates the stand-ins; content of the file that would be ignored raises RuntimeError."""
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)

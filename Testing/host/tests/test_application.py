@@ -91,12 +91,12 @@ def test_a_sample_is_made_by_its_downloader_from_the_panel_only(host: Any) -> No
             logic.registerCustomSampleDataSource(category="DeepRecon", **{**source, **wrong})
 
 
-def test_wait_for_gives_up_with_an_error(host: Any) -> None:
+def test_wait_for_raises_after_the_timeout(host: Any) -> None:
     with pytest.raises(AssertionError, match="within"):
         host.waitFor(lambda: False, timeout=0.05)
 
 
-def test_a_script_ends_with_the_code_it_asks_for_and_not_before(tmp_path: Path) -> None:
+def test_a_script_ends_with_its_exit_code(tmp_path: Path) -> None:
     text = (
         "import sys, qt, slicer\nassert slicer.app.layoutManager() is None\n"
         "print(sys.argv[1:], slicer.modules.threshold.name)\n"
@@ -113,7 +113,7 @@ def test_a_failing_script_ends_the_process_when_testing(tmp_path: Path) -> None:
     assert "lost" in result.stderr
 
 
-def test_the_application_tells_its_end_and_exits_with_0(tmp_path: Path) -> None:
+def test_the_application_signals_its_end_and_exits_with_0(tmp_path: Path) -> None:
     text = (
         "import slicerhost\nhost = slicerhost.start()\nimport slicer\n"
         "slicer.app.connect('aboutToQuit()', lambda: print('about to quit'))\n"

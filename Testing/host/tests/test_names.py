@@ -1,4 +1,4 @@
-"""The drift guard: a stand-in may offer only what the real class offers, by the list of names read from its sources."""
+"""A stand-in may have only names of the real class, according to the list of names read from its sources."""
 
 from __future__ import annotations
 
@@ -53,26 +53,26 @@ def standIns() -> dict[str, type]:
     return named | pythonqt.customWidgets
 
 
-def test_every_public_name_of_every_stand_in_is_slicers(host: Any) -> None:
+def test_public_names_of_stand_ins_exist_in_slicer(host: Any) -> None:
     classes = standIns()
     assert len(classes) > 30
     invented = {name: sorted(offered(cls) - listed(cls, name)) for name, cls in classes.items()}
     assert {name: names for name, names in invented.items() if names} == {}
 
 
-def test_every_signal_of_every_stand_in_is_slicers(host: Any) -> None:
+def test_signals_of_stand_ins_exist_in_slicer(host: Any) -> None:
     for name, cls in standIns().items():
         assert set(getattr(cls, "_hostSignals", {})) <= listed(cls, name), name
 
 
 @pytest.mark.parametrize("name", ["slicer.parameterNodeWrapper", "slicer.i18n"])
-def test_every_public_name_of_the_python_modules_is_slicers(host: Any, name: str) -> None:
+def test_public_names_of_python_modules_exist_in_slicer(host: Any, name: str) -> None:
     import sys
 
     assert {n for n in vars(sys.modules[name]) if not n.startswith("_")} <= set(NAMES[name])
 
 
-def test_the_guard_sees_an_invented_name(host: Any) -> None:
+def test_an_invented_name_is_detected(host: Any) -> None:
     import ctk
 
     ctk.ctkSliderWidget.setMinimum = lambda self, value: None

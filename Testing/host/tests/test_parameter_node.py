@@ -34,7 +34,7 @@ def wrap(annotations: dict[str, Any], **defaults: Any) -> Any:
     return parameterNodeWrapper(type("Parameters", (), {"__annotations__": annotations, **defaults}))
 
 
-def test_the_stored_strings_are_slicers(node: Any) -> None:
+def test_stored_strings_equal_those_of_slicer(node: Any) -> None:
     import slicer
     from slicer.parameterNodeWrapper import parameterPack
 
@@ -87,7 +87,7 @@ def test_the_stored_strings_are_slicers(node: Any) -> None:
     assert "items.1" not in stored(node)
 
 
-def test_a_changed_pack_saves_itself_and_takes_no_new_attributes(node: Any) -> None:
+def test_a_changed_pack_is_saved_and_rejects_new_attributes(node: Any) -> None:
     from slicer.parameterNodeWrapper import parameterPack
 
     inner = parameterPack(type("Inner", (), {"__annotations__": {"x": float}, "x": 2.0}))
@@ -156,7 +156,7 @@ def test_a_union_takes_none_only_as_a_member(node: Any) -> None:
     assert node.GetNodeReference("node.0") is None
 
 
-def test_widgets_and_parameters_follow_each_other(node: Any) -> None:
+def test_widgets_and_parameters_are_synchronized(node: Any) -> None:
     import ctk
     import qt
     import slicer

@@ -86,7 +86,7 @@ def test_a_color_legend_is_shown(host: Any) -> None:
     assert changed[:, 400:].sum() > 500
 
 
-def test_the_layout_number_is_remembered_told_and_reset(host: Any) -> None:
+def test_the_layout_number_is_stored_signaled_and_reset(host: Any) -> None:
     import slicer
 
     manager = slicer.app.layoutManager()
@@ -159,7 +159,7 @@ def test_plot_and_table_widgets_show_their_nodes_as_they_change(host: Any) -> No
 
 
 @pytest.mark.parametrize("layout", ["FourUpPlotTableView", "3DTableView", "OneUpRedSliceView", "ThreeOverThreeView"])
-def test_the_window_is_painted_in_any_layout(host: Any, tmp_path: Path, layout: str) -> None:
+def test_screenshot_of_the_window_in_any_layout(host: Any, tmp_path: Path, layout: str) -> None:
     import slicer
 
     host.loadModule(TEMPLATE)
@@ -171,7 +171,7 @@ def test_the_window_is_painted_in_any_layout(host: Any, tmp_path: Path, layout: 
     assert len(np.unique(picture[:, 490:].reshape(-1, 3), axis=0)) > 20
 
 
-def test_the_panel_is_photographed_in_full(host: Any, tmp_path: Path) -> None:
+def test_screenshot_of_the_full_panel(host: Any, tmp_path: Path) -> None:
     import qt
 
     widget = host.loadModule(TEMPLATE)

@@ -71,7 +71,7 @@ def test_a_bad_signature_of_a_stand_in_raises(host: Any) -> None:
         slicer.qMRMLNodeComboBox().connect("currentNodeChanged(vtkMRMLVolumeNode*)", lambda node: None)
 
 
-def test_a_slot_gets_as_many_arguments_as_it_takes(host: Any) -> None:
+def test_a_slot_receives_as_many_arguments_as_it_accepts(host: Any) -> None:
     import qt
 
     got: list[Any] = []
@@ -85,7 +85,7 @@ def test_a_slot_gets_as_many_arguments_as_it_takes(host: Any) -> None:
     assert got == [(), (True,), (True,), (True,)]
 
 
-def test_disconnect_takes_the_same_slot_off(host: Any) -> None:
+def test_disconnect_removes_the_same_slot(host: Any) -> None:
     import qt
 
     class Receiver:
@@ -103,7 +103,7 @@ def test_disconnect_takes_the_same_slot_off(host: Any) -> None:
     assert button.disconnect("clicked(bool)", receiver.onClicked) is False
 
 
-def test_connections_of_a_deleted_sender_are_forgotten(host: Any) -> None:
+def test_connections_of_a_deleted_sender_are_removed(host: Any) -> None:
     import qt
     from slicerhost import pythonqt
 
@@ -118,7 +118,7 @@ def test_connections_of_a_deleted_sender_are_forgotten(host: Any) -> None:
     assert len(pythonqt._connections) == before
 
 
-def test_a_deleted_panel_leaves_the_classes_of_its_widgets_usable(host: Any) -> None:
+def test_widget_classes_of_a_deleted_panel_stay_usable(host: Any) -> None:
     import qt
 
     panel = qt.QWidget()
@@ -164,7 +164,7 @@ def test_a_string_list_property_is_a_tuple(host: Any) -> None:
         selector.nodeTypes = "vtkMRMLModelNode"
 
 
-def test_sliders_clamp_round_and_tell_changes_only(host: Any) -> None:
+def test_sliders_clamp_round_and_signal_changes_only(host: Any) -> None:
     import ctk
 
     got: list[float] = []

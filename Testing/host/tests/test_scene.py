@@ -106,7 +106,7 @@ def test_nodes_appear_in_the_subject_hierarchy(host: Any) -> None:
     assert hierarchy.GetItemByDataNode(volume) == 0
 
 
-def test_a_node_selector_follows_the_scene_and_chooses_nothing_by_itself(host: Any) -> None:
+def test_a_node_selector_lists_the_scene_without_automatic_selection(host: Any) -> None:
     import slicer
 
     chosen: list[Any] = []
@@ -125,7 +125,7 @@ def test_a_node_selector_follows_the_scene_and_chooses_nothing_by_itself(host: A
     assert (chosen, selector.currentNode(), selector.nodeCount()) == ([first, None], None, 1)
 
 
-def test_a_node_asked_for_before_the_scene_is_chosen_when_it_comes(host: Any) -> None:
+def test_a_node_requested_before_the_scene_is_selected_later(host: Any) -> None:
     import slicer
 
     volume = addVolume()
@@ -137,7 +137,7 @@ def test_a_node_asked_for_before_the_scene_is_chosen_when_it_comes(host: Any) ->
     assert selector.currentNode() is volume
 
 
-def test_a_selector_filters_by_attribute_and_its_observers_die_with_it(host: Any) -> None:
+def test_a_selector_filters_by_attribute_and_removes_its_observers(host: Any) -> None:
     import slicer
 
     selector = slicer.qMRMLNodeComboBox()
@@ -152,7 +152,7 @@ def test_a_selector_filters_by_attribute_and_its_observers_die_with_it(host: Any
     assert host.slotErrors() == []
 
 
-def test_a_segment_selector_lists_segments_as_they_come_and_go(host: Any) -> None:
+def test_a_segment_selector_follows_added_and_removed_segments(host: Any) -> None:
     import slicer
 
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")

@@ -15,7 +15,7 @@ from deeprecon.ctpa.training.autoencoder_loss import AutoencoderLoss
 from deeprecon.ctpa.training.auxiliary_losses import AdversarialLoss
 from deeprecon.ctpa.training.denoising import NoisyLatents, latent_statistics
 from deeprecon.ctpa.training.patch_batches import PhantomPatches
-from deeprecon.training.batches import Draws
+from deeprecon.training.batches import RandomBatches
 
 FULL = Grid((96, 64, 64))
 
@@ -59,8 +59,8 @@ def test_a_latent_comes_with_its_own_xray_and_a_batch_has_one_geometry():
 
 def test_two_processes_see_together_what_one_sees_with_the_double_batch():
     samples = latent_samples()
-    two = [list(Draws(3, 2, samples)(1, rank, 2)) for rank in (0, 1)]
-    one = list(Draws(3, 4, samples)(1))
+    two = [list(RandomBatches(3, 2, samples)(1, rank, 2)) for rank in (0, 1)]
+    one = list(RandomBatches(3, 4, samples)(1))
     for left, right, both in zip(*two, one, strict=True):
         for name in ("x", "t", "target", "xray", "withheld"):
             assert torch.equal(torch.cat([left[name], right[name]]), both[name])

@@ -34,9 +34,9 @@ class Mode(Enum):
     BAD_ALLOC = "bad-alloc"
     FILE_SIZE = "file-size"
     FILL_OUTPUT = "fill-output"
-    CHATTY = "chatty"
+    VERBOSE = "verbose"
     GRANDCHILD = "grandchild"
-    DEAF = "deaf"
+    UNRESPONSIVE = "unresponsive"
     STOPPED = "stopped"
     INPUT = "input"
     BUG = "bug"
@@ -127,14 +127,14 @@ def misbehave(mode: Mode, run: Run, inputs: Inputs) -> None:
         (run.output / "large.bin").write_bytes(bytes(1_000_000))
     elif mode is Mode.FILL_OUTPUT:
         write_text(run.output / "large.bin", "x" * 5_000_000)
-    elif mode is Mode.CHATTY:
+    elif mode is Mode.VERBOSE:
         for number in range(100_000):
             print("line", number)
     elif mode is Mode.GRANDCHILD:
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
         run.reporter.status(f"grandchild {child.pid}")
         time.sleep(300)
-    elif mode is Mode.DEAF:
+    elif mode is Mode.UNRESPONSIVE:
         time.sleep(300)
     elif mode is Mode.STOPPED:
         while not run.should_stop():

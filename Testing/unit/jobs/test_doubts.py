@@ -43,11 +43,13 @@ def test_a_contradiction_is_refused_with_its_way_out_and_leaves_no_result(
     code = cli.main(["fake", "work", "--mode", "contradiction", "--output", str(tmp_path)])
     assert code == cli.BAD_INPUT
     lines = capsys.readouterr().err.splitlines()
-    assert lines[-3:] == [f"Error: {LEFT}", "  Turn it.", "  To go on all the same: --accept test-doubt"]
+    assert lines[-3:] == [f"Error: {LEFT}", "  Turn it.", "  To continue all the same: --accept test-doubt"]
     assert not (tmp_path / "result.json").exists()
 
 
-def test_an_accepted_contradiction_goes_on_and_is_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_accepted_contradiction_continues_and_is_recorded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments = ["fake", "work", "--mode", "contradiction", "--accept", "test-doubt", "--output", str(tmp_path)]
     assert cli.main(arguments) == cli.DONE
     (found,) = doubts(tmp_path)
@@ -63,7 +65,7 @@ def test_accepting_another_code_does_not_help(tmp_path: Path) -> None:
     assert cli.main(arguments) == cli.BAD_INPUT
 
 
-def test_an_assumption_goes_on_and_is_stated_with_the_result(
+def test_an_assumption_continues_and_is_stated_with_the_result(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["fake", "work", "--mode", "assumption", "--output", str(tmp_path)]) == cli.DONE

@@ -18,7 +18,7 @@ import pytest
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import sha256
-from deeprecon.jobs import failures, process, runner
+from deeprecon.jobs import process, runner
 from deeprecon.jobs.runner import JobRunner, ProcessRunner
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
@@ -151,7 +151,7 @@ def test_a_stop_before_there_is_anything_counts_as_cancelled(make_job: Callable[
 
 
 @posix
-def test_cancel_kills_a_deaf_job_with_its_grandchildren_after_the_grace(
+def test_cancel_kills_an_unresponsive_job_with_its_grandchildren_after_the_grace(
     make_job: Callable[..., JobRunner], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = make_job(mode="grandchild")
@@ -216,7 +216,7 @@ def test_no_child_survives_its_parent(
 
 
 @posix
-def test_a_module_that_knows_nothing_of_it_does_not_survive_its_parent_either(
+def test_a_module_that_is_unaware_of_it_does_not_survive_its_parent_either(
     until: Callable[[Callable[[], Any]], Any], tmp_path: Path
 ) -> None:
     (tmp_path / "sleeper.py").write_text("import sys, time\nprint(sys.argv[1:], flush=True)\ntime.sleep(300)\n")
@@ -255,7 +255,7 @@ def test_a_module_that_knows_nothing_of_it_does_not_survive_its_parent_either(
         ("silent", "internal", "without a result"),
     ],
 )
-def test_failures_are_told_apart_and_leave_nothing_half_written(
+def test_failures_are_distinguished_and_leave_nothing_half_written(
     make_job: Callable[..., JobRunner], tmp_path: Path, mode: str, kind: str, words: str
 ) -> None:
     job = make_job(mode=mode)
@@ -277,7 +277,7 @@ def test_failures_are_told_apart_and_leave_nothing_half_written(
 
 
 @linux
-def test_memory_that_cannot_be_had_is_told_as_memory(make_job: Callable[..., JobRunner]) -> None:
+def test_memory_that_cannot_be_had_is_reported_as_memory(make_job: Callable[..., JobRunner]) -> None:
     job = make_job(mode="address-space")
     run(job)
     failure = job.failure()
@@ -287,7 +287,7 @@ def test_memory_that_cannot_be_had_is_told_as_memory(make_job: Callable[..., Job
 
 
 @linux
-def test_a_kill_by_the_memory_killer_is_told_as_memory(
+def test_a_kill_by_the_memory_killer_is_reported_as_memory(
     make_job: Callable[..., JobRunner], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counts = iter([4, 5])
@@ -300,7 +300,9 @@ def test_a_kill_by_the_memory_killer_is_told_as_memory(
 
 
 @linux
-def test_a_full_disk_is_told_and_leaves_the_earlier_result(make_job: Callable[..., JobRunner], tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_leaves_the_earlier_result(
+    make_job: Callable[..., JobRunner], tmp_path: Path
+) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)]
@@ -325,10 +327,10 @@ def test_a_full_disk_is_told_and_leaves_the_earlier_result(make_job: Callable[..
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_a_chatty_child_neither_blocks_nor_floods(
+def test_a_verbose_child_neither_blocks_nor_floods(
     make_job: Callable[..., JobRunner], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = make_job(mode="chatty")
+    job = make_job(mode="verbose")
     job.start()
     lines, largest = 0, 0
     take = job._lines.get
@@ -375,7 +377,7 @@ def test_a_missing_interpreter_is_an_error_in_words(tmp_path: Path) -> None:
         JobRunner(tmp_path, [str(tmp_path / "no-python")]).start()
 
 
-def test_a_library_that_cannot_be_loaded_is_told_with_the_log(tmp_path: Path) -> None:
+def test_a_library_that_cannot_be_loaded_is_reported_with_the_log(tmp_path: Path) -> None:
     job = JobRunner(tmp_path, [sys.executable, "-m", "deeprecon.nothing"])
     run(job)
     failure = job.failure()
@@ -422,50 +424,3 @@ def test_the_childs_environment_is_a_copy_with_library_and_overlay_in_front(
     assert (Path(library) / "deeprecon").is_dir()
     assert (overlay, old) == (str(tmp_path), "old")
     assert dict(os.environ) == before
-
-
-@pytest.mark.parametrize(
-    ("code", "log", "killer", "kind"),
-    [
-        (-9, "", False, "crash"),
-        (137, "", True, "memory"),
-        (-11, "", True, "crash"),
-        (139, "", False, "crash"),
-        (0xC0000005, "", False, "crash"),
-        (-1073741819, "", False, "crash"),
-        (0xC0000017, "", False, "memory"),
-        (1, "OSError: [Errno 28] No space left on device", False, "disk"),
-        (1, "", False, "internal"),
-        (1, "error: [/slicer/bin/python-real] exit abnormally - Report the problem.", False, "crash"),
-        (1, "error: [/slicer/bin/python-real] exit abnormally - Report the problem.", True, "memory"),
-    ],
-)
-def test_exit_codes_of_every_platform_are_explained(code: int, log: str, killer: bool, kind: str) -> None:
-    failure = failures.explain_exit(code, log, killer)
-    assert failure.kind == kind
-    assert failure.message
-    assert failure.hint
-
-
-def test_exceptions_are_explained_through_what_they_were_raised_from() -> None:
-    class OutOfMemoryError(RuntimeError):
-        """Named like torch's."""
-
-    def raised(error: Exception, cause: Exception | None = None) -> Exception:
-        error.__cause__ = cause
-        return error
-
-    full = OSError(28, "No space left on device")
-    cases = [
-        (raised(InputError("Cannot write the mesh."), full), "disk"),
-        (OutOfMemoryError("CUDA out of memory."), "memory"),
-        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), "memory"),
-        (raised(ValueError("x"), MemoryError()), "memory"),
-        (OSError(12, "Cannot allocate memory"), "memory"),
-        (Exception("I/O error: No space left on device (os error 28)"), "disk"),
-        (ModuleNotFoundError("No module named 'torch'", name="torch"), "internal"),
-        (ValueError("plain"), "internal"),
-        (KeyboardInterrupt(), "cancelled"),
-    ]
-    for error, kind in cases:
-        assert failures.explain_exception(error).kind == kind, error

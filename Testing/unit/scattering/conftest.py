@@ -1,4 +1,4 @@
-"""A small data set, and a way to run the verbs on it."""
+"""Simulated far fields and fixtures that run the verbs."""
 
 from __future__ import annotations
 
@@ -10,38 +10,40 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deeprecon.scattering.physics.coordinates import cell_axis
-from deeprecon.scattering.physics.discs import directions, far_field
-from deeprecon.scattering.read.far_field import write_measurements
-from deeprecon.scattering.read.measurements import Measurements
-from deeprecon.scattering.simulate.scenes import on_polar, on_square, random_discs
+from deeprecon.scattering.physics.directions import directions
+from deeprecon.scattering.physics.discs import disc_far_field
+from deeprecon.scattering.physics.image_grids import pixel_centers
+from deeprecon.scattering.physics.scene import rasterize_polar, rasterize_square
+from deeprecon.scattering.read.far_field_data import FarFieldData
+from deeprecon.scattering.simulate.families import random_discs
+from deeprecon.scattering.write.far_field_file import write_far_fields
 
 
-def simulate(count: int, k: float = 3.0, n: int = 32, rings: int = 12, seed: int = 0) -> Measurements:
+def simulate(count: int, k: float = 3.0, n: int = 32, rings: int = 12, seed: int = 0) -> FarFieldData:
     """Discs at a small wave number."""
     scenes = [random_discs(np.random.default_rng([seed, number])) for number in range(count)]
-    theta, axis = directions(n), cell_axis(24)
-    return Measurements(
-        np.stack([far_field(k, scene, theta, theta) for scene in scenes]).astype(np.complex64),
+    theta, axis = directions(n), pixel_centers(24)
+    return FarFieldData(
+        np.stack([disc_far_field(k, scene, theta, theta) for scene in scenes]).astype(np.complex64),
         k,
-        np.stack([on_square(scene, axis) for scene in scenes]).astype(np.float32),
+        np.stack([rasterize_square(scene, axis) for scene in scenes]).astype(np.float32),
         axis,
-        np.stack([on_polar(scene, n, rings) for scene in scenes]).astype(np.float32),
+        np.stack([rasterize_polar(scene, n, rings) for scene in scenes]).astype(np.float32),
         name="simulated",
     )
 
 
 @pytest.fixture(scope="session")
-def measured() -> Measurements:
+def measured() -> FarFieldData:
     """Forty objects."""
     return simulate(40)
 
 
 @pytest.fixture(scope="session")
-def data(measured: Measurements, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same as a file; nobody writes there."""
+def data(measured: FarFieldData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as a file; read-only."""
     path = tmp_path_factory.mktemp("scattering") / "data.h5"
-    write_measurements(path, measured, "T-matrix")
+    write_far_fields(path, measured, "T-matrix")
     return path
 
 

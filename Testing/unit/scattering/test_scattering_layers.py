@@ -1,4 +1,4 @@
-"""The layers against the operators they stand for: shifts, blocks, bands, and wavelets that reconstruct."""
+"""Network layers: padding, reshaping, kernels, locally connected layers, wavelets and hierarchical networks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from deeprecon.scattering.networks.layers import (
     Restriction,
 )
 from deeprecon.scattering.networks.mnn import MnnH, MnnH2
-from deeprecon.scattering.networks.wavelets import DB3, InverseWavelet, Wavelet, start_as_db3
+from deeprecon.scattering.networks.wavelets import DB3, InverseWavelet, Wavelet, initialize_db3
 
 DIMENSIONS = (1, 2, 3)
 
@@ -40,7 +40,7 @@ def axes(dim: int) -> tuple[int, ...]:
 
 
 @pytest.mark.parametrize("dim", DIMENSIONS)
-def test_periodic_padding_continues_with_the_other_end(dim: int) -> None:
+def test_periodic_padding_wraps_around(dim: int) -> None:
     x = noise(2, 3, *[5] * dim)
     padded = PeriodicPad(dim, 2)(x)
     index = torch.arange(-2, 7) % 5
@@ -51,7 +51,7 @@ def test_periodic_padding_continues_with_the_other_end(dim: int) -> None:
 
 
 def test_periodic_padding_refuses_what_wraps_more_than_once() -> None:
-    with pytest.raises(ValueError, match="cannot be continued periodically by 4"):
+    with pytest.raises(ValueError, match="cannot be padded periodically by 4"):
         PeriodicPad(1, 4)(noise(1, 1, 3))
 
 
@@ -63,7 +63,7 @@ def test_reshaping_to_channels_and_back_is_the_identity_in_both_orders(dim: int)
 
 
 @pytest.mark.parametrize("dim", DIMENSIONS)
-def test_channels_of_a_block_are_ordered_by_place_then_channel(dim: int) -> None:
+def test_channels_of_a_block_are_ordered_by_position_then_channel(dim: int) -> None:
     w, channels = 3, 2
     x = noise(1, channels, *[6] * dim)
     blocks = ReshapeT(dim, w)(x)
@@ -131,14 +131,14 @@ def test_local_layers_with_equal_weights_everywhere_are_the_convolutions(dim: in
     torch.testing.assert_close(local(x), shared(x), rtol=0, atol=1e-13)
 
 
-def test_a_local_kernel_depends_on_the_place_and_a_convolution_cannot() -> None:
+def test_a_local_kernel_is_not_shift_invariant() -> None:
     layer = LocalKernel([6], 1, 1, 3).double()
     x = noise(1, 1, 6)
     assert float((layer(torch.roll(x, 1, 2)) - torch.roll(layer(x), 1, 2)).detach().abs().max()) > 1e-3
 
 
 def test_a_local_layer_refuses_another_grid() -> None:
-    with pytest.raises(ValueError, match=r"made for \(6,\) places, but given \(8,\)"):
+    with pytest.raises(ValueError, match=r"built for \(6,\) points, but given \(8,\)"):
         LocalKernel([6], 1, 1, 3)(torch.zeros(1, 1, 8))
 
 
@@ -158,7 +158,7 @@ def test_the_filter_of_db3_is_orthonormal_with_three_vanishing_moments() -> None
 @pytest.mark.parametrize("dim", DIMENSIONS)
 def test_db3_reconstructs_perfectly_and_keeps_the_norm(dim: int) -> None:
     wavelet, inverse = Wavelet(dim, 2, 2).double(), InverseWavelet(dim, 2).double()
-    start_as_db3(wavelet, inverse)
+    initialize_db3(wavelet, inverse)
     x = noise(2, 2, *[12] * dim)
     coefficients = wavelet(x)
     assert coefficients.shape == (2, 2 * 2**dim, *[6] * dim)
@@ -169,7 +169,7 @@ def test_db3_reconstructs_perfectly_and_keeps_the_norm(dim: int) -> None:
 @pytest.mark.parametrize("dim", DIMENSIONS)
 def test_only_the_scaling_group_sees_a_constant(dim: int) -> None:
     wavelet, inverse = Wavelet(dim, 1, 1).double(), InverseWavelet(dim, 1).double()
-    start_as_db3(wavelet, inverse)
+    initialize_db3(wavelet, inverse)
     coefficients = wavelet(torch.ones(1, 1, *[8] * dim, dtype=torch.float64))
     assert float(coefficients[:, :-1].detach().abs().max()) < 1e-13
     torch.testing.assert_close(coefficients[:, -1:], torch.full_like(coefficients[:, -1:], 2 ** (dim / 2)))
@@ -177,7 +177,7 @@ def test_only_the_scaling_group_sees_a_constant(dim: int) -> None:
 
 def test_db3_is_refused_by_other_numbers_of_taps() -> None:
     with pytest.raises(ValueError, match="6 and 3 taps"):
-        start_as_db3(Wavelet(1, 2, 2, w=4), InverseWavelet(1, 2))
+        initialize_db3(Wavelet(1, 2, 2, w=4), InverseWavelet(1, 2))
 
 
 # ---- MNN-H and MNN-H2

@@ -1,4 +1,4 @@
-"""Figures of images against values worked out by hand."""
+"""Image scores and the loss, compared with values computed by hand."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from deeprecon.scattering.measure.metrics import psnr, relative_l2, scores, ssim, summary
+from deeprecon.scattering.measure.metrics import image_scores, mean_scores, psnr, relative_l2, ssim
 from deeprecon.scattering.networks.loss import relative_error
 
 
@@ -26,9 +26,9 @@ def test_rings_count_by_their_area() -> None:
     np.testing.assert_allclose(psnr(found, truth), 10 * np.log10(1 / (0.01 * 3 / 16)), rtol=1e-12)
 
 
-def test_the_empty_image_scores_one_and_its_figures_stand_beside() -> None:
+def test_the_empty_image_has_an_error_of_one_and_scores_of_its_own() -> None:
     truth = disc_images()
-    found = scores(0.9 * truth, truth)
+    found = image_scores(0.9 * truth, truth)
     np.testing.assert_allclose(found["relative_l2_empty"], 1.0)
     np.testing.assert_allclose(found["relative_l2"], 0.1)
     assert (found["psnr_db_empty"] < found["psnr_db"]).all()
@@ -39,7 +39,7 @@ def test_an_empty_truth_has_no_relative_error_and_is_left_out_of_the_mean() -> N
     truth = disc_images()
     truth[1] = 0
     assert np.isnan(relative_l2(truth + 0.1, truth)[1])
-    assert summary({"a": np.array([0.2, np.nan]), "b": np.array([np.nan])}) == {"a": 0.2}
+    assert mean_scores({"a": np.array([0.2, np.nan]), "b": np.array([np.nan])}) == {"a": 0.2}
 
 
 def test_similarity_is_one_for_the_same_and_that_of_the_formula_for_flat_images() -> None:
@@ -58,7 +58,7 @@ def test_the_loss_is_the_metric() -> None:
     np.testing.assert_allclose(loss.numpy(), relative_l2(found, truth), rtol=1e-6)
 
 
-def test_a_nearly_empty_object_does_not_rule_the_loss() -> None:
+def test_a_nearly_empty_object_does_not_dominate_the_loss() -> None:
     truth = torch.zeros(1, 16, 8)
     found = torch.full((1, 16, 8), 0.1, requires_grad=True)
     loss = relative_error(found, truth, floor=0.2)

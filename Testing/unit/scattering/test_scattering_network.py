@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from deeprecon.scattering.networks.bcrnet import BcrNet, Shape, parameter_count
+from deeprecon.scattering.networks.bcrnet import Architecture, BcrNet, parameter_count
 
 
 @pytest.mark.parametrize(
@@ -25,12 +25,14 @@ from deeprecon.scattering.networks.bcrnet import BcrNet, Shape, parameter_count
 def test_parameter_counts_are_those_of_the_original(
     angles: int, inputs: int, rings: int, levels: int, rank: int, count: int
 ) -> None:
-    assert parameter_count(BcrNet(Shape(angles, inputs, rings, levels, rank))) == count
+    assert parameter_count(BcrNet(Architecture(angles, inputs, rings, levels, rank))) == count
 
 
 def small(**other: int) -> BcrNet:
     torch.manual_seed(1)
-    return BcrNet(Shape(**{"angles": 32, "inputs": 6, "rings": 5, "levels": 2, "rank": 3, "kernels": 2, **other}))
+    return BcrNet(
+        Architecture(**{"angles": 32, "inputs": 6, "rings": 5, "levels": 2, "rank": 3, "kernels": 2, **other})
+    )
 
 
 def test_the_graph_is_that_of_a_transcription_with_channels_last() -> None:
@@ -77,7 +79,7 @@ def test_the_graph_is_that_of_a_transcription_with_channels_last() -> None:
     np.testing.assert_allclose(refined[0].detach().numpy(), image + y[..., 0], atol=1e-13)
 
 
-def test_turning_by_a_coarse_place_turns_the_image() -> None:
+def test_network_is_equivariant_to_rotations_by_a_coarse_grid_step() -> None:
     net = small().double()
     x = torch.randn(1, 6, 32, dtype=torch.float64)
     for shift, equal in ((4, True), (8, True), (1, False), (2, False)):
@@ -85,7 +87,7 @@ def test_turning_by_a_coarse_place_turns_the_image() -> None:
         assert (float((net(torch.roll(x, shift, 2))[0] - turned).detach().abs().max()) < 1e-12) == equal
 
 
-def test_every_parameter_is_there_before_the_first_pass_and_changes_in_one_step() -> None:
+def test_every_parameter_exists_before_the_first_pass_and_changes_in_one_step() -> None:
     net = small()
     count = parameter_count(net)
     optimizer = torch.optim.AdamW(net.parameters(), 1e-2)
@@ -130,17 +132,17 @@ def test_checkpointing_gives_the_same_gradients() -> None:
         torch.testing.assert_close(one.grad, other.grad, rtol=0, atol=0)
 
 
-def test_wavelets_can_start_as_db3_and_the_rest_does_not_change() -> None:
+def test_initializing_wavelets_as_db3_changes_no_other_layer() -> None:
     net, same = small().double(), small().double()
-    net.start_as_wavelets()
+    net.initialize_wavelets()
     a = torch.randn(1, 3, 32, dtype=torch.float64)
     torch.testing.assert_close(net.inverses[0](net.wavelets[0](a)), a, rtol=0, atol=1e-14)
     assert torch.equal(net.encoder.conv.weight, same.encoder.conv.weight)
 
 
 @pytest.mark.parametrize(
-    ("other", "words"), [({"levels": 6}, "cannot be halved 6 times"), ({"levels": 5}, "leave 1 places")]
+    ("other", "words"), [({"levels": 6}, "cannot be halved 6 times"), ({"levels": 5}, "leave 1 points")]
 )
-def test_shapes_without_a_network_say_why(other: dict[str, int], words: str) -> None:
+def test_impossible_architectures_are_refused_with_a_reason(other: dict[str, int], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         small(**other)

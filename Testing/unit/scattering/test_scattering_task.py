@@ -18,12 +18,13 @@ from deeprecon.data.tables import read_table
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import read_volume, write_volume
 from deeprecon.jobs.job import Job
+from deeprecon.scattering.fit.network import read_model
 from deeprecon.scattering.measure.metrics import relative_l2
-from deeprecon.scattering.networks.model import read_model
-from deeprecon.scattering.read.far_field import read_measurements, write_measurements
-from deeprecon.scattering.read.measurements import Measurements
-from deeprecon.scattering.training.fitting import split
-from deeprecon.scattering.write.result_file import read_result
+from deeprecon.scattering.read.far_field_data import FarFieldData
+from deeprecon.scattering.read.far_field_file import read_far_fields
+from deeprecon.scattering.read.reconstruction_file import read_reconstruction
+from deeprecon.scattering.training.dataset import split_objects
+from deeprecon.scattering.write.far_field_file import write_far_fields
 from deeprecon.training.bundle import read_bundle
 from deeprecon.worker import run_job
 
@@ -37,7 +38,7 @@ SMALL = {"rank": 6, "kernels": 2, "refinements": 3, "levels": 2, "angles": 32, "
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """400 objects for a training that learns something."""
     path = tmp_path_factory.mktemp("many") / "train.h5"
-    write_measurements(path, simulate(400, seed=7), "T-matrix")
+    write_far_fields(path, simulate(400, seed=7), "T-matrix")
     return path
 
 
@@ -58,26 +59,26 @@ def trained(many: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_phantoms_of_every_family_conserve_energy_and_repeat(family: str, done: Done, result_of: Any) -> None:
     settings = {"family": family, "count": 2, "k": 2.0, "angles": 32, "rings": 16, "grid": 32}
     output = done("phantom", seed=3, **settings)
-    found = read_measurements(output / "data.h5", 32)
+    found = read_far_fields(output / "data.h5", 32)
     assert found.notes == ()
     assert (len(found), found.k, found.angles) == (2, 2.0, 32)
     assert float(found.truth(16).max()) > 0.05
-    again = read_measurements(done("phantom", "again", seed=3, **settings) / "data.h5", 32)
+    again = read_far_fields(done("phantom", "again", seed=3, **settings) / "data.h5", 32)
     np.testing.assert_allclose(found.far_field, again.far_field, atol=1e-6)
-    other = read_measurements(done("phantom", "other", seed=4, **settings) / "data.h5", 32)
+    other = read_far_fields(done("phantom", "other", seed=4, **settings) / "data.h5", 32)
     assert not np.array_equal(found.far_field, other.far_field)
     assert result_of(output)["metrics"]["objects"] == 2
 
 
 def test_a_larger_phantom_begins_with_the_same_objects(done: Done) -> None:
-    few = read_measurements(done("phantom", count=3, k=2.0, angles=32) / "data.h5", 32)
-    more = read_measurements(done("phantom", "more", count=5, k=2.0, angles=32) / "data.h5", 32)
+    few = read_far_fields(done("phantom", count=3, k=2.0, angles=32) / "data.h5", 32)
+    more = read_far_fields(done("phantom", "more", count=5, k=2.0, angles=32) / "data.h5", 32)
     np.testing.assert_array_equal(more.far_field[:3], few.far_field)
 
 
-def test_prepare_brings_a_file_onto_uniform_directions(data: Path, measured: Measurements, done: Done) -> None:
+def test_prepare_brings_a_file_onto_uniform_directions(data: Path, measured: FarFieldData, done: Done) -> None:
     output = done("prepare", inputs={"data": data}, angles=48)
-    found = read_measurements(output / "data.h5", 32)
+    found = read_far_fields(output / "data.h5", 32)
     np.testing.assert_allclose(found.far_field, measured.far_field, atol=1e-5)
     with h5py.File(output / "data.h5") as file:
         assert file["farfield.real"].shape == (48 * 48, 40)
@@ -95,7 +96,7 @@ def test_prepare_simulates_slices_of_labels(done: Done, result_of: Any) -> None:
     assert figures["contrast_max"] == pytest.approx(0.0418, abs=1e-3)
     # k = 2 pi f R / c
     assert 2 * np.pi * figures["frequency_khz"] * 1e3 * figures["radius_mm"] * 1e-3 / 1480 == pytest.approx(2.0)
-    found = read_measurements(output / "data.h5")
+    found = read_far_fields(output / "data.h5")
     assert found.notes == ()
     assert found.geometry is not None
     assert found.geometry.sound_speed == 1480.0
@@ -115,7 +116,7 @@ def test_settings_for_volumes_are_not_ignored_with_data(data: Path, refused: Cal
 
 @pytest.mark.parametrize("method", ["backprojection", "tikhonov"])
 def test_classical_methods_reconstruct_and_are_evaluated(
-    method: str, data: Path, measured: Measurements, done: Done, result_of: Any
+    method: str, data: Path, measured: FarFieldData, done: Done, result_of: Any
 ) -> None:
     output = done("reconstruct", inputs={"data": data}, method=method, rings=12, angles=32, misfits=1, radius=30.0)
     found = result_of(output)
@@ -125,7 +126,7 @@ def test_classical_methods_reconstruct_and_are_evaluated(
     assert 0.3 < figures["relative_l2"] < 0.95
     assert figures["relative_l2_empty"] == pytest.approx(1)
     assert 0 < figures["data_misfit"] < 1.2
-    result = read_result(output / "reconstruction.h5")
+    result = read_reconstruction(output / "reconstruction.h5")
     assert figures["relative_l2"] == pytest.approx(relative_l2(result.polar, measured.truth(12)).mean(), rel=1e-5)
     rows = read_table(output / "table.csv")
     assert len(rows) == 40
@@ -147,21 +148,15 @@ def test_volumes_have_the_size_of_the_region_and_lie_around_its_middle(data: Pat
     np.testing.assert_allclose(difference.array, np.asarray(volume.array) - np.asarray(truth.array), atol=1e-6)
 
 
-def test_a_size_that_nobody_stated_is_told(data: Path, done: Done, warnings_of: Callable[[Path], str]) -> None:
+def test_an_assumed_radius_gives_a_warning(data: Path, done: Done, warnings_of: Callable[[Path], str]) -> None:
     assert "a radius of 50 mm is taken" in warnings_of(done("reconstruct", inputs={"data": data}, misfits=0))
 
 
-def test_the_true_image_has_no_data_misfit(data: Path, measured: Measurements, tmp_path: Path) -> None:
-    from deeprecon.jobs.run import Run
-    from deeprecon.scattering.pipeline import data_misfits
+def test_the_true_image_has_no_data_misfit(data: Path, measured: FarFieldData, tmp_path: Path) -> None:
+    from deeprecon.jobs.run import Run, SilentReporter
+    from deeprecon.scattering.measure.data_misfit import data_misfits
 
-    class Silent:
-        def status(self, text: str) -> None: ...
-        def progress(self, fraction: float, seconds_left: float | None = None) -> None: ...
-        def metric(self, step: int, **values: float) -> None: ...
-        def warning(self, message: str) -> None: ...
-
-    run = Run(tmp_path, tmp_path, "cpu", 1, "fp32", 0, Silent())
+    run = Run(tmp_path, tmp_path, "cpu", 1, "fp32", 0, SilentReporter())
     right, empty = measured.truth(12)[:1], np.zeros((1, 32, 12))
     assert data_misfits(right, measured, run)[0] < 0.2  # 12 rings blur the rim
     assert data_misfits(empty, measured, run)[0] == pytest.approx(1)
@@ -183,7 +178,7 @@ def test_export_writes_sound_speeds(data: Path, done: Done, refused: Callable[..
 # ---- training and the network
 
 
-def test_training_beats_the_linear_inversions_and_says_so(trained: Path, result_of: Any) -> None:
+def test_training_beats_the_linear_inversions_and_reports_both(trained: Path, result_of: Any) -> None:
     figures = result_of(trained)["metrics"]
     rows = {(row["method"], row["objects"]): row for row in read_table(trained / "metrics.csv")}
     linear = min(float(row["relative_l2"]) for (method, _), row in rows.items() if method.startswith(("tik", "back")))
@@ -199,14 +194,14 @@ def test_training_beats_the_linear_inversions_and_says_so(trained: Path, result_
 def test_the_split_is_fixed_by_the_seed_and_no_object_is_in_two_sets(trained: Path) -> None:
     sets = [row["set"] for row in read_table(trained / "split.csv")]
     assert {name: sets.count(name) for name in set(sets)} == {"train": 320, "validation": 40, "test": 40}
-    for one, other in zip(split(400, 0.8, 1), split(400, 0.8, 1), strict=True):
-        np.testing.assert_array_equal(one, other)
-    parts = split(50, 0.8, 2)
-    assert sorted(np.concatenate(parts).tolist()) == list(range(50))
-    assert not np.array_equal(parts[0], split(50, 0.8, 3)[0])
+    for name, chosen in split_objects(400, 0.8, 1).items():
+        np.testing.assert_array_equal(chosen, split_objects(400, 0.8, 1)[name])
+    sets = split_objects(50, 0.8, 2)
+    assert sorted(np.concatenate(list(sets.values())).tolist()) == list(range(50))
+    assert not np.array_equal(sets["train"], split_objects(50, 0.8, 3)["train"])
 
 
-def test_the_bundle_says_what_it_is_valid_for(trained: Path) -> None:
+def test_the_bundle_states_its_validity(trained: Path) -> None:
     bundle = read_bundle(trained / "bundle", "scattering")
     assert bundle.parameters["k"] == 3.0
     assert "k = 3" in bundle.metadata["valid_for"]
@@ -223,8 +218,8 @@ def test_reconstruct_with_the_network_beats_tikhonov_on_new_objects(
     ours, theirs = (result_of(folder)["metrics"]["relative_l2"] for folder in (output, linear))
     assert ours < 0.9 * theirs
     model = read_model(trained / "bundle")
-    images = model.predict(read_measurements(data, 32), "cpu", "fp32")
-    np.testing.assert_allclose(images, read_result(output / "reconstruction.h5").polar, atol=1e-6)
+    images = model.predict(read_far_fields(data, 32), "cpu", "fp32")
+    np.testing.assert_allclose(images, read_reconstruction(output / "reconstruction.h5").polar, atol=1e-6)
 
 
 def test_the_same_training_gives_the_same_weights(data: Path, done: Done) -> None:
@@ -240,14 +235,14 @@ def test_training_goes_on_from_a_bundle(trained: Path, data: Path, done: Done) -
     settings = {**SMALL, "rank": 12, "epochs": 2, "learning_rate": 1e-6}
     output = done("train", inputs={"data": data, "initial": trained / "bundle"}, **settings)
     before, after = (read_model(folder / "bundle") for folder in (trained, output))
-    assert before.scales == after.scales
-    measured = read_measurements(data, 32)
+    assert before.normalization == after.normalization
+    measured = read_far_fields(data, 32)
     images = [model.predict(measured, "cpu", "fp32") for model in (before, after)]
     np.testing.assert_allclose(images[1], images[0], atol=0.02)
     assert not np.array_equal(images[1], images[0])
 
 
-def test_an_interrupted_training_ends_as_an_unbroken_one(data: Path, tmp_path: Path, monkeypatch: Any) -> None:
+def test_an_interrupted_training_gives_the_same_weights(data: Path, tmp_path: Path, monkeypatch: Any) -> None:
     settings = {**SMALL, "epochs": 4, "noise": 10.0, "second_stage": 0.5}
 
     def job(name: str) -> Path:
@@ -276,13 +271,13 @@ def test_an_interrupted_training_ends_as_an_unbroken_one(data: Path, tmp_path: P
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
-def test_a_network_that_is_worse_than_linear_inversion_says_so(
+def test_a_network_worse_than_linear_inversion_gives_a_warning(
     data: Path, done: Done, warnings_of: Callable[[Path], str], result_of: Any
 ) -> None:
     output = done("train", inputs={"data": data}, **{**SMALL, "epochs": 2})
     figures = result_of(output)["metrics"]
     assert figures["relative_l2"] > figures["relative_l2_linear"]
-    assert f"linear inversion by {figures['relative_l2_linear']:.3f}: train on more" in warnings_of(output)
+    assert f"linear inversion {figures['relative_l2_linear']:.3f}: train on more" in warnings_of(output)
     page = (output / "report.html").read_text(encoding="utf-8")
     assert "train on more objects" in page
     assert "learning_rate" in page  # the settings
@@ -307,12 +302,12 @@ def test_a_limited_aperture_is_refused(trained: Path, data: Path, tmp_path: Path
     assert "limited aperture is not supported" in refused("reconstruct", inputs=inputs, method="bcrnet")
 
 
-def test_data_far_from_those_of_the_training_are_told(
+def test_data_unlike_the_training_data_give_a_warning(
     trained: Path, done: Done, warnings_of: Callable[[Path], str]
 ) -> None:
     weak = done("phantom", "weak", count=2, k=3.0, contrast_min=0.001, contrast_max=0.002)
     inputs = {"data": weak / "data.h5", "bundle": trained / "bundle"}
-    assert "do not trust its images" in warnings_of(done("reconstruct", inputs=inputs, method="bcrnet", misfits=0))
+    assert "images are not reliable" in warnings_of(done("reconstruct", inputs=inputs, method="bcrnet", misfits=0))
 
 
 def test_method_and_bundle_belong_together(trained: Path, data: Path, refused: Callable[..., str]) -> None:
@@ -331,11 +326,11 @@ def test_a_damaged_bundle_is_refused(trained: Path, data: Path, tmp_path: Path, 
     assert "changed or damaged" in refused("reconstruct", inputs=inputs, method="bcrnet")
 
 
-def test_training_refuses_what_it_cannot_learn_from(
-    trained: Path, data: Path, measured: Measurements, tmp_path: Path, refused: Callable[..., str]
+def test_training_refuses_unsuitable_data(
+    trained: Path, data: Path, measured: FarFieldData, tmp_path: Path, refused: Callable[..., str]
 ) -> None:
-    write_measurements(tmp_path / "blind.h5", Measurements(measured.far_field, measured.k), "test")
-    write_measurements(tmp_path / "few.h5", measured.part(slice(3)), "test")
+    write_far_fields(tmp_path / "blind.h5", FarFieldData(measured.far_field, measured.k), "test")
+    write_far_fields(tmp_path / "few.h5", measured.subset(slice(3)), "test")
     assert "no true contrast" in refused("train", "a", inputs={"data": tmp_path / "blind.h5"}, **SMALL)
     assert "too few to train" in refused("train", "b", inputs={"data": tmp_path / "few.h5"}, **SMALL)
     initial = {"data": data, "initial": trained / "bundle"}

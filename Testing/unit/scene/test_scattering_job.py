@@ -127,12 +127,11 @@ def test_a_failure_is_told_in_words_and_the_scene_stays_as_it_was(
 def test_a_network_of_another_wave_number_is_refused_before_anything_is_simulated(scene: Any, tmp_path: Path) -> None:
     import torch
 
-    from deeprecon.scattering.networks.bcrnet import BcrNet, Shape
-    from deeprecon.scattering.networks.model import Model, write_model
-    from deeprecon.scattering.training.fitting import Scales
+    from deeprecon.scattering.fit.network import Model, Normalization, write_model
+    from deeprecon.scattering.networks.bcrnet import Architecture, BcrNet
 
     torch.manual_seed(0)
-    model = Model(BcrNet(Shape(32, 34, 12, 2, 2, 1, 2)), Scales(1.0, 1.0), 8.0, (0.0, 0.8))
+    model = Model(BcrNet(Architecture(32, 34, 12, 2, 2, 1, 2)), Normalization(1.0, 1.0), 8.0, (0.0, 0.8))
     write_model(tmp_path / "bundle", model, "nothing", {})
     node = node_from_volume(Volume(labels(), AFFINE), "Arm")
     method = ReconstructParameters(Method.BCRNET)

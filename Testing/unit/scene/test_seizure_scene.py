@@ -20,9 +20,9 @@ from deeprecon.scene.seizure.job import write_job
 from deeprecon.scene.seizure.recording import load_recording, write_recording
 from deeprecon.scene.seizure.result import load_outputs, rescore
 from deeprecon.scene.seizure.run import detect_seizures
-from deeprecon.seizure.config import Config
+from deeprecon.seizure.configuration import Config
 from deeprecon.seizure.parameters import DetectParameters
-from deeprecon.seizure.simulate.wrist import write_phantom
+from deeprecon.seizure.simulate.files import write_phantom
 
 
 @pytest.fixture(scope="session")
@@ -33,8 +33,8 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from deeprecon.seizure.networks.bundle import write_ensemble
     from deeprecon.seizure.networks.deepepi import new_network
+    from deeprecon.seizure.write.ensemble import write_ensemble
 
     folder = tmp_path_factory.mktemp("model") / "bundle"
     write_ensemble(folder, [new_network(seed).state_dict() for seed in range(3)], Config(), 0.5, ["a"], [], "nothing")

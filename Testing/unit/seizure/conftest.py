@@ -12,8 +12,8 @@ import pytest
 
 from deeprecon.jobs.run import Run
 from deeprecon.seizure.read.dataset import write_dataset
-from deeprecon.seizure.read.recordings import Recording
-from deeprecon.seizure.simulate.wrist import make_recordings
+from deeprecon.seizure.read.recording import Recording
+from deeprecon.seizure.simulate.recordings import simulate_recordings
 
 TINY: dict[str, Any] = {
     "modelConfig": {
@@ -30,8 +30,8 @@ TINY: dict[str, Any] = {
 
 
 @dataclass
-class Notes:
-    """A reporter that remembers; asks for a stop once it has heard `stop_after` metrics."""
+class RecordingReporter:
+    """A reporter that keeps metrics and warnings; requests a stop after `stop_after` metrics."""
 
     folder: Path
     stop_after: int = 10**9
@@ -62,20 +62,20 @@ def make_run(tmp_path: Path) -> Callable[..., Run]:
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
         (folder / "stop").unlink(missing_ok=True)
-        return Run(folder, folder, "cpu", 1, "fp32", seed, Notes(folder, stop_after))
+        return Run(folder, folder, "cpu", 1, "fp32", seed, RecordingReporter(folder, stop_after))
 
     return make
 
 
 @pytest.fixture(scope="session")
 def people() -> list[Recording]:
-    """Eight users with a seizure and four minutes of everyday life each."""
-    return make_recordings(8, 1, 4.0, 0)
+    """Eight users with a seizure and four minutes of everyday activities each."""
+    return simulate_recordings(8, 1, 4.0, 0)
 
 
 @pytest.fixture(scope="session")
 def dataset(people: list[Recording], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same as dataset.npz; nobody writes there."""
+    """The same as dataset.npz; read-only."""
     path = tmp_path_factory.mktemp("data") / "dataset.npz"
     write_dataset(path, people)
     return path
@@ -83,7 +83,7 @@ def dataset(people: list[Recording], tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def configuration(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a configuration: that of `TINY` with other values in its sections, or a text as it is."""
+    """Writes a configuration: `TINY` with changed values in its sections, or a given text."""
 
     def write(text: str | None = None, **sections: dict[str, Any]) -> Path:
         path = tmp_path / "configuration.json"
@@ -101,7 +101,7 @@ def method_name() -> str:
 
 @pytest.fixture
 def refused(start: Callable[..., tuple[int, Path]]) -> Callable[..., str]:
-    """The same for runs that must be refused as bad input, leaving nothing behind: what the error says."""
+    """Runs a verb that must be refused as bad input and leave no files: message and hint of the error."""
 
     def run(verb: str, **values: Any) -> str:
         code, output = start(verb, "refused", **values)

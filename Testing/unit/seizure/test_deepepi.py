@@ -1,4 +1,4 @@
-"""The network: its size, its receptive field, and one pass over a recording against window by window."""
+"""The network: its size, its receptive field, and one pass over a recording compared with separate windows."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ import torch
 from torch import nn
 
 from deeprecon.data.errors import InputError
-from deeprecon.seizure.fit.inference import by_window, probabilities, window_ends
-from deeprecon.seizure.networks.architecture import CODE_STRIDES, PARAMETERS, receptive_field
+from deeprecon.seizure.fit.inference import WINDOWS_PER_CHUNK, window_probabilities
+from deeprecon.seizure.networks.architecture import PUBLISHED_STRIDES, TRAINABLE_PARAMETERS, receptive_field
 from deeprecon.seizure.networks.deepepi import DeepEpi, new_network
+from deeprecon.seizure.observe.windows import window_ends
 
 SEED_STRIDES = (1, 1, 1, 1, 2, 1, 1, 1, 1, 2, 1, 1, 1, 2)
 
 
-def living_network(strides: tuple[int, ...] = CODE_STRIDES) -> DeepEpi:
-    """A network whose batch norms know movements of every strength, so that its answers differ."""
+def calibrated_network(strides: tuple[int, ...] = PUBLISHED_STRIDES) -> DeepEpi:
+    """A network whose batch norms have statistics of movements, so that its probabilities differ."""
     network = new_network(3, strides)
     windows = torch.from_numpy(signal(16 * 750)).view(16, 750)
     with torch.no_grad():
@@ -37,28 +38,38 @@ def signal(samples: int) -> np.ndarray:
     return np.abs(1 + wave + rng.normal(0, 0.02, samples)).astype(np.float32)
 
 
-@pytest.mark.parametrize("strides", [CODE_STRIDES, SEED_STRIDES])
-def test_it_has_97362_trainable_parameters_whatever_the_strides(strides):
+def window_by_window(network: DeepEpi, magnitude: np.ndarray, window: int, stride: int) -> np.ndarray:
+    """Probability of each window from a pass of its own, gaps ignored: the reference."""
+    rows = np.stack([magnitude[end - window : end] for end in window_ends(len(magnitude), window, stride)])
+    with torch.inference_mode():
+        logits = network(torch.from_numpy(rows).to(next(network.parameters())))
+    return torch.softmax(logits, dim=1)[:, 1].double().numpy()
+
+
+@pytest.mark.parametrize("strides", [PUBLISHED_STRIDES, SEED_STRIDES])
+def test_97362_trainable_parameters_for_all_strides(strides):
     network = DeepEpi(strides)
-    assert sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad) == PARAMETERS
-    assert PARAMETERS == 97_362
+    assert (
+        sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad) == TRAINABLE_PARAMETERS
+    )
+    assert TRAINABLE_PARAMETERS == 97_362
     statistics = [value for name, value in network.named_buffers() if name.endswith(("mean", "var"))]
     assert sum(value.numel() for value in statistics) == 1_344
     assert sum(isinstance(layer, nn.Conv1d) for layer in network.modules()) == 14
 
 
-@pytest.mark.parametrize(("strides", "length"), [(CODE_STRIDES, 157), (SEED_STRIDES, 79)])
-def test_thirty_seconds_give_as_many_features_as_the_published_code(strides, length):
+@pytest.mark.parametrize(("strides", "length"), [(PUBLISHED_STRIDES, 157), (SEED_STRIDES, 79)])
+def test_number_of_features_of_30_s_equals_the_published_code(strides, length):
     network = DeepEpi(strides)
     assert network.convolutions(torch.zeros(1, 1, 750)).shape == (1, 64, length)
 
 
-@pytest.mark.parametrize("strides", [CODE_STRIDES, SEED_STRIDES, (2,) * 5 + (1,) * 9])
-def test_a_feature_sees_exactly_its_receptive_field(strides):
+@pytest.mark.parametrize("strides", [PUBLISHED_STRIDES, SEED_STRIDES, (2,) * 5 + (1,) * 9])
+def test_receptive_field_of_a_feature(strides):
     reach = receptive_field(strides)
     network = DeepEpi(strides).eval()
     for layer in network.convolutions.modules():
-        if isinstance(layer, nn.Conv1d):  # nothing is cut off by a ReLU
+        if isinstance(layer, nn.Conv1d):  # no value is set to 0 by a ReLU
             layer.weight.data.abs_()
             layer.bias.data.zero_()
     x = torch.ones(1, 1, reach + 50, requires_grad=True)
@@ -67,8 +78,8 @@ def test_a_feature_sees_exactly_its_receptive_field(strides):
     assert (seen[0], seen[-1]) == (0, reach - 1)
 
 
-def test_five_seconds_are_the_least_and_less_is_said_in_words():
-    network = living_network()
+def test_shortest_signal_is_5_s():
+    network = calibrated_network()
     assert network.minimum == 125
     assert network(torch.ones(2, 125)).shape == (2, 2)
     with pytest.raises(InputError, match=r"needs 125 samples, the signal has 124"):
@@ -85,7 +96,7 @@ def test_every_parameter_is_trained():
         assert not torch.equal(old, new)
 
 
-def test_a_seed_gives_the_same_weights_and_leaves_other_random_numbers_alone():
+def test_seed_determines_weights_and_keeps_the_generator_state():
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
@@ -98,50 +109,56 @@ def test_a_seed_gives_the_same_weights_and_leaves_other_random_numbers_alone():
 
 @pytest.mark.parametrize(
     ("strides", "stride"),
-    [(CODE_STRIDES, 125), (CODE_STRIDES, 128), (CODE_STRIDES, 6), (SEED_STRIDES, 125), ((3, 2) + (1,) * 12, 25)],
+    [
+        (PUBLISHED_STRIDES, 125),
+        (PUBLISHED_STRIDES, 128),
+        (PUBLISHED_STRIDES, 6),
+        (SEED_STRIDES, 125),
+        ((3, 2) + (1,) * 12, 25),
+    ],
 )
-def test_one_pass_over_a_recording_equals_window_by_window(strides, stride):
-    network = living_network(strides).double()
+def test_one_pass_over_a_recording_equals_separate_windows(strides, stride):
+    network = calibrated_network(strides).double()
     samples = signal(3000 if stride < 100 else 9001)
     window = max(750, network.minimum)
-    found = probabilities(network, samples, np.ones(len(samples), bool), window, stride)
-    expected = by_window(network, samples, window, stride)
+    found = window_probabilities(network, samples, np.ones(len(samples), bool), window, stride)
+    expected = window_by_window(network, samples, window, stride)
     assert len(found) == len(window_ends(len(samples), window, stride)) == len(expected)
-    assert expected.std() > 1e-2  # else anything would agree
+    assert expected.std() > 1e-2  # else the comparison would be trivial
     assert np.abs(found - expected).max() < 1e-12
 
 
-def test_chunks_do_not_show(monkeypatch):
-    network, samples = living_network().double(), signal(10_000)
-    whole = probabilities(network, samples, np.ones(len(samples), bool), 750, 125)
-    monkeypatch.setitem(__import__("deeprecon.seizure.fit.inference", fromlist=["CHUNK"]).CHUNK, "cpu", 7)
+def test_result_does_not_depend_on_the_chunk_size(monkeypatch):
+    network, samples = calibrated_network().double(), signal(10_000)
+    whole = window_probabilities(network, samples, np.ones(len(samples), bool), 750, 125)
+    monkeypatch.setitem(WINDOWS_PER_CHUNK, "cpu", 7)
     np.testing.assert_allclose(
-        probabilities(network, samples, np.ones(len(samples), bool), 750, 125), whole, atol=1e-12
+        window_probabilities(network, samples, np.ones(len(samples), bool), 750, 125), whole, atol=1e-12
     )
 
 
-def test_windows_that_touch_a_gap_have_no_probability_and_the_others_do_not_change():
-    network, samples = living_network().double(), signal(6000)
+def test_windows_with_a_gap_are_nan_and_others_unchanged():
+    network, samples = calibrated_network().double(), signal(6000)
     valid = np.ones(len(samples), bool)
     valid[2000:2010] = False
-    found = probabilities(network, samples, valid, 750, 125)
+    found = window_probabilities(network, samples, valid, 750, 125)
     touched = [not valid[end - 750 : end].all() for end in window_ends(len(samples), 750, 125)]
     np.testing.assert_array_equal(np.isnan(found), touched)
-    whole = by_window(network, samples, 750, 125)
+    whole = window_by_window(network, samples, 750, 125)
     np.testing.assert_allclose(found[~np.isnan(found)], whole[~np.isnan(found)], atol=1e-12)
 
 
 def test_a_recording_shorter_than_a_window_has_no_windows():
-    assert len(probabilities(living_network(), signal(700), np.ones(700, bool), 750, 125)) == 0
+    assert len(window_probabilities(calibrated_network(), signal(700), np.ones(700, bool), 750, 125)) == 0
 
 
-def test_a_window_depends_on_nothing_outside_of_it():
-    network, samples = living_network(), signal(3000)
+def test_probability_depends_only_on_samples_inside_the_window():
+    network, samples = calibrated_network(), signal(3000)
     valid = np.ones(len(samples), bool)
-    before = probabilities(network, samples, valid, 750, 125)
+    before = window_probabilities(network, samples, valid, 750, 125)
     changed = samples.copy()
     changed[1500:] = 5.0
-    after = probabilities(network, changed, valid, 750, 125)
+    after = window_probabilities(network, changed, valid, 750, 125)
     ends = window_ends(len(samples), 750, 125)
     np.testing.assert_allclose(after[ends <= 1500], before[ends <= 1500], atol=1e-7)
     assert all(a != b for a, b in itertools.islice(zip(after[ends > 1600], before[ends > 1600], strict=True), 3))

@@ -14,17 +14,18 @@ import torch
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.process import child_environment
 from deeprecon.jobs.run import Stopped
-from deeprecon.seizure.config import read_config
-from deeprecon.seizure.networks.architecture import CODE_STRIDES
+from deeprecon.seizure.networks.architecture import PUBLISHED_STRIDES
 from deeprecon.seizure.networks.deepepi import DeepEpi, new_network
-from deeprecon.seizure.read.dataset import split_users
+from deeprecon.seizure.read.configuration import read_configuration
+from deeprecon.seizure.training.split import split_users
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 pytest.importorskip("keras")
 
-from deeprecon.seizure.networks.deepepi_keras import keras_model, set_weights, weights_of
-from deeprecon.seizure.training.examples import TrainingData
-from deeprecon.seizure.training.keras_ensemble import fit_keras, train_in_child
+from deeprecon.seizure.networks.deepepi_keras import get_weights, keras_model, set_weights
+from deeprecon.seizure.training.keras_ensemble import train_keras_ensemble
+from deeprecon.seizure.training.keras_network import train_keras_network
+from deeprecon.seizure.training.training_set import TrainingSet
 
 SEED_STRIDES = (1, 1, 1, 1, 2, 1, 1, 1, 1, 2, 1, 1, 1, 2)
 
@@ -40,8 +41,8 @@ def probability(network: DeepEpi, signal: np.ndarray) -> np.ndarray:
         return torch.softmax(network(torch.from_numpy(signal)), dim=1).numpy()
 
 
-def trained_like(strides=CODE_STRIDES) -> DeepEpi:
-    """A network whose running statistics and other weights are not what they are at first."""
+def perturbed_network(strides=PUBLISHED_STRIDES) -> DeepEpi:
+    """A network whose running statistics and weights differ from their initial values."""
     network = new_network(4, strides)
     with torch.no_grad():
         for _ in range(10):
@@ -51,9 +52,9 @@ def trained_like(strides=CODE_STRIDES) -> DeepEpi:
     return network.eval()
 
 
-@pytest.mark.parametrize("strides", [CODE_STRIDES, SEED_STRIDES])
-def test_both_frameworks_compute_the_same_from_the_same_weights(strides):
-    network = trained_like(strides)
+@pytest.mark.parametrize("strides", [PUBLISHED_STRIDES, SEED_STRIDES])
+def test_same_weights_give_the_same_probabilities_in_both_frameworks(strides):
+    network = perturbed_network(strides)
     model = keras_model(750, strides)
     set_weights(model, {name: value.numpy() for name, value in network.state_dict().items()})
     expected = probability(network, windows())
@@ -61,16 +62,16 @@ def test_both_frameworks_compute_the_same_from_the_same_weights(strides):
     np.testing.assert_allclose(model.predict_on_batch(windows()[..., None]), expected, atol=1e-6)
 
 
-def test_weights_come_back_from_keras_as_they_went():
+def test_weights_survive_the_round_trip_through_keras():
     model = keras_model(750)
     rng = np.random.default_rng(0)
     model.set_weights([rng.uniform(0.5, 1, value.shape) * 0.1 for value in model.get_weights()])
     network = DeepEpi()
-    network.load_state_dict({name: torch.from_numpy(value) for name, value in weights_of(model).items()})
+    network.load_state_dict({name: torch.from_numpy(value) for name, value in get_weights(model).items()})
     found = probability(network.eval(), windows())
     np.testing.assert_allclose(found, np.asarray(model.predict_on_batch(windows()[..., None])), atol=1e-6)
     again = keras_model(750)
-    set_weights(again, weights_of(model))
+    set_weights(again, get_weights(model))
     for one, other in zip(model.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -90,16 +91,16 @@ def test_weights_of_another_network_are_refused():
         set_weights(keras_model(750), state)
 
 
-def test_training_in_a_child_gives_weights_of_the_same_names_and_goes_on_after_a_stop(people, configuration, make_run):
-    config = read_config(configuration(modelConfig={"framework": "tensorflow"}))
+def test_training_in_a_child_process_resumes_after_a_stop(people, configuration, make_run):
+    config = read_configuration(configuration(modelConfig={"framework": "tensorflow"}))
     split = split_users(people, 2, 0.25, 0.5, 0)
     with pytest.raises(Stopped):
-        train_in_child(people, split, config, make_run("a", stop_after=4), backend="torch")
+        train_keras_ensemble(people, split, config, make_run("a", stop_after=4), backend="torch")
     run = make_run("a")
-    made = train_in_child(people, split, config, run, backend="torch")
-    assert [len(history) for history in made.histories] == [3, 3]
+    weights_of_networks, histories = train_keras_ensemble(people, split, config, run, backend="torch")
+    assert [len(history) for history in histories] == [3, 3]
     assert len(run.reporter.metrics) <= 3  # the first network was finished before the stop
-    for weights in made.weights:
+    for weights in weights_of_networks:
         network = DeepEpi()
         network.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
         start = new_network(0).state_dict()["convolutions.3.linear.weight"]
@@ -108,27 +109,25 @@ def test_training_in_a_child_gives_weights_of_the_same_names_and_goes_on_after_a
 
 
 @pytest.mark.parametrize("after", [1, 2, 3])
-def test_an_interrupted_network_goes_on_from_its_last_validation_to_the_same_bits(
-    after, people, configuration, tmp_path
-):
-    config = read_config(configuration(modelConfig={"framework": "tensorflow", "denseDropout": 0.3}))
+def test_resumed_network_gives_the_same_bits(after, people, configuration, tmp_path):
+    config = read_configuration(configuration(modelConfig={"framework": "tensorflow", "denseDropout": 0.3}))
     split = split_users(people, 1, 0.25, 0.5, 0)
-    data = TrainingData.make(people, split.training[0], split.validation[0], config, 0)
-    heard: list[dict[str, float]] = []
+    data = TrainingSet.make(people, split.training[0], split.validation[0], config, 0)
+    rows: list[dict[str, float]] = []
 
     def metric(values: dict[str, float], share: float) -> None:
-        heard.append(values)
-        if len(heard) == after + 1:
+        rows.append(values)
+        if len(rows) == after + 1:
             raise KeyboardInterrupt
 
-    whole, history = fit_keras(data, config.modelConfig, 0, lambda values, share: None)
+    whole, history = train_keras_network(data, config.modelConfig, 0, lambda values, share: None)
     if after < len(history):
         with pytest.raises(KeyboardInterrupt):
-            fit_keras(data, config.modelConfig, 0, metric, tmp_path / "last.npz")
+            train_keras_network(data, config.modelConfig, 0, metric, tmp_path / "last.npz")
     else:
-        fit_keras(data, config.modelConfig, 0, metric, tmp_path / "last.npz")
+        train_keras_network(data, config.modelConfig, 0, metric, tmp_path / "last.npz")
     trained_again: list[dict[str, float]] = []
-    resumed, found = fit_keras(
+    resumed, found = train_keras_network(
         data, config.modelConfig, 0, lambda values, share: trained_again.append(values), tmp_path / "last.npz"
     )
     assert found == history
@@ -137,25 +136,25 @@ def test_an_interrupted_network_goes_on_from_its_last_validation_to_the_same_bit
         np.testing.assert_array_equal(resumed[name], values)
 
 
-def test_a_fault_of_the_data_comes_back_from_the_child_in_words(people, configuration, make_run):
-    config = read_config(configuration(modelConfig={"framework": "tensorflow"}))
+def test_input_error_of_the_child_reaches_the_parent(people, configuration, make_run):
+    config = read_configuration(configuration(modelConfig={"framework": "tensorflow"}))
     split = split_users(people, 1, 0.25, 0.5, 0)
     calm = [one for one in people if not one.seizures]
     with pytest.raises(InputError, match="no window of 5 s in a seizure"):
-        train_in_child(calm, split, config, make_run(), backend="torch")
+        train_keras_ensemble(calm, split, config, make_run(), backend="torch")
 
 
-def test_a_missing_backend_is_said_with_what_to_install(people, configuration, make_run):
+def test_missing_backend_names_the_package_to_install(people, configuration, make_run):
     probe = [sys.executable, "-c", "import tensorflow"]
     if subprocess.run(probe, env=child_environment(), capture_output=True, check=False).returncode == 0:
         pytest.skip("TensorFlow is installed")
-    config = read_config(configuration(modelConfig={"framework": "tensorflow"}))
+    config = read_configuration(configuration(modelConfig={"framework": "tensorflow"}))
     with pytest.raises(InputError, match=r"pip install './Logic\[tensorflow\]'"):
-        train_in_child(people, split_users(people, 1, 0.25, 0.5, 0), config, make_run(), backend="tensorflow")
+        train_keras_ensemble(people, split_users(people, 1, 0.25, 0.5, 0), config, make_run(), backend="tensorflow")
 
 
-def test_the_keras_side_knows_no_torch():
-    """So that a process with TensorFlow does not load both."""
+def test_keras_child_does_not_import_torch():
+    """TensorFlow and torch are not loaded into one process."""
     code = (
         "import sys, json, deeprecon.seizure.training.keras_ensemble;"
         "print(json.dumps(sorted(name for name in ('torch', 'keras') if name in sys.modules)))"

@@ -1,4 +1,4 @@
-"""Training: the same bits again, also after an interruption; what it learns; and the parts of users it looks at."""
+"""Training: reproducibility, resuming, the users that are used, and the accuracy reached."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ import pytest
 import torch
 
 from deeprecon.data.errors import InputError
-from deeprecon.seizure.config import Config, read_config
-from deeprecon.seizure.read.dataset import split_users
-from deeprecon.seizure.read.recordings import Recording
-from deeprecon.seizure.simulate.wrist import Stretch, Wearer, make_recordings, simulate
-from deeprecon.seizure.training.ensemble import fit_network, train_ensemble
-from deeprecon.seizure.training.examples import TrainingData, selection
+from deeprecon.seizure.configuration import Config
+from deeprecon.seizure.read.configuration import read_configuration
+from deeprecon.seizure.read.recording import Recording
+from deeprecon.seizure.simulate.activities import Wearer
+from deeprecon.seizure.simulate.recordings import Period, simulate_periods, simulate_recordings
+from deeprecon.seizure.training.ensemble import train_ensemble
+from deeprecon.seizure.training.pytorch_ensemble import train_network, train_pytorch_ensemble
+from deeprecon.seizure.training.split import split_users
+from deeprecon.seizure.training.training_set import TrainingSet, selection_figure
 
 
 @pytest.fixture
 def tiny(configuration) -> Config:
-    return read_config(configuration())
+    return read_configuration(configuration())
 
 
 @pytest.fixture
@@ -31,7 +34,7 @@ def weights(trained) -> list[torch.Tensor]:
     return [value for network in trained.networks for value in network.state_dict().values()]
 
 
-def test_the_same_seed_gives_the_same_bits_and_another_does_not(people, split, tiny, make_run):
+def test_seed_determines_the_weights(people, split, tiny, make_run):
     first, second = (train_ensemble(people, split, tiny, make_run(name)) for name in ("a", "b"))
     assert all(torch.equal(a, b) for a, b in zip(weights(first), weights(second), strict=True))
     other = train_ensemble(people, split, tiny, make_run("c", seed=1))
@@ -39,7 +42,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(people, split, t
 
 
 @pytest.mark.parametrize("stop_after", [1, 3, 4, 5])
-def test_an_interrupted_training_goes_on_to_the_same_bits(stop_after, people, split, tiny, make_run):
+def test_resumed_training_gives_the_same_bits(stop_after, people, split, tiny, make_run):
     whole = train_ensemble(people, split, tiny, make_run("whole"))
     stopped = train_ensemble(people, split, tiny, make_run("broken", stop_after=stop_after))
     assert not stopped.finished
@@ -47,25 +50,25 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(stop_after, people, sp
     resumed = train_ensemble(people, split, tiny, make_run("broken"))
     assert resumed.finished
     assert all(torch.equal(a, b) for a, b in zip(weights(whole), weights(resumed), strict=True))
-    assert [one.history for one in resumed.results] == [one.history for one in whole.results]
+    assert resumed.histories == whole.histories
 
 
-def test_the_networks_differ_and_are_ready_to_use(people, split, tiny, make_run):
+def test_networks_differ_and_are_in_evaluation_mode(people, split, tiny, make_run):
     trained = train_ensemble(people, split, tiny, make_run())
     assert not any(network.training for network in trained.networks)
     one, other = (network.state_dict()["convolutions.0.linear.weight"] for network in trained.networks)
     assert not torch.equal(one, other)
 
 
-def test_the_rate_is_that_of_the_configuration(people, split, tiny, make_run):
-    trained = train_ensemble(people, split, tiny, make_run())
+def test_learning_rate_follows_the_configuration(people, split, tiny, make_run):
+    _, results = train_pytorch_ensemble(people, split, tiny, make_run())
     model = tiny.modelConfig
-    found = [entry["learning_rate"] for entry in trained.results[0].history]
-    assert found == pytest.approx([model.rate(step) for step in (2, 4, 6)])
+    found = [entry["learning_rate"] for entry in results[0].history]
+    assert found == pytest.approx([model.learning_rate(step) for step in (2, 4, 6)])
     assert found[-1] == 0
 
 
-def test_training_looks_at_its_users_alone(people, split, tiny, make_run):
+def test_training_does_not_use_recordings_of_test_users(people, split, tiny, make_run):
     """A change in the recordings of a test user changes nothing."""
     changed = [
         replace(one, magnitude=np.flip(one.magnitude).copy()) if one.user in split.test else one for one in people
@@ -76,52 +79,52 @@ def test_training_looks_at_its_users_alone(people, split, tiny, make_run):
     assert all(torch.equal(a, b) for a, b in zip(weights(before), weights(after), strict=True))
 
 
-def test_the_weights_that_do_best_are_kept(people, split, tiny, make_run):
+def test_weights_with_the_best_validation_figure_are_kept(people, split, tiny, make_run):
     model = tiny.modelConfig
-    data = TrainingData.make(people, split.training[0], split.validation[0], tiny, 0)
-    network, result = fit_network(data, model, make_run(), 0, "n")
+    data = TrainingSet.make(people, split.training[0], split.validation[0], tiny, 0)
+    network, result = train_network(data, model, make_run(), 0, "n")
     with torch.no_grad():
         probability = torch.softmax(network(torch.from_numpy(data.validation)), 1)[:, 1].numpy()
-    assert selection(probability, data.validation_label, model) == pytest.approx(result.best, rel=1e-5)
+    assert selection_figure(probability, data.validation_label, model) == pytest.approx(result.best, rel=1e-5)
     assert result.best == min(entry["validation"] for entry in result.history)
 
 
-def test_a_checkpoint_of_other_settings_is_refused(people, split, tiny, make_run):
+def test_checkpoint_of_other_settings_is_refused(people, split, tiny, make_run):
     train_ensemble(people, split, tiny, make_run("a", stop_after=1))
     other = Config(replace(tiny.modelConfig, weightDecay=0.1), tiny.dataProcessing)
     with pytest.raises(InputError, match="weight_decay"):
         train_ensemble(people, split, other, make_run("a"))
 
 
-def test_without_seizures_there_is_nothing_to_learn(split, tiny, make_run):
-    calm = make_recordings(8, 0, 2.0, 0)
+def test_training_without_seizures_is_refused(split, tiny, make_run):
+    calm = simulate_recordings(8, 0, 2.0, 0)
     with pytest.raises(InputError, match="too few"):
         split_users(calm, 2, 0.25, 0.5, 0)
     with pytest.raises(InputError, match="no window of 5 s in a seizure"):
         train_ensemble(calm, split, tiny, make_run())
 
 
-def test_it_learns_to_tell_seizures_from_rest_and_walking(make_run, tiny):
-    """A hundred and sixty steps are enough for what is easily told apart, on users that were never seen."""
+def test_network_separates_seizures_from_rest_and_walking(make_run, tiny):
+    """160 steps suffice for classes that are easy to separate, on users of the test."""
     plan = [
-        Stretch("rest", 80),
-        Stretch("walking", 80),
-        Stretch("rest", 40),
-        Stretch("seizure", 80),
-        Stretch("rest", 40),
+        Period("rest", 80),
+        Period("walking", 80),
+        Period("rest", 40),
+        Period("seizure", 80),
+        Period("rest", 40),
     ]
     people = []
     for number in range(20):
-        usual = replace(Wearer.draw(number, 3), strength=1.0)
-        axes, times = simulate(usual, plan, np.random.default_rng(number))
+        wearer = replace(Wearer.draw(number, 3), strength=1.0)
+        axes, times = simulate_periods(wearer, plan, np.random.default_rng(number))
         magnitude = np.linalg.norm(axes, axis=1).astype(np.float32)
         people.append(Recording(str(number), str(number), magnitude, np.ones(len(magnitude), bool), None, times))
     split = split_users(people, 1, 0.25, 0.25, 0)
     model = replace(tiny.modelConfig, batchSize=16, warmupSteps=8, mainSteps=144, cooldownSteps=8, evalEverySteps=40)
     config = Config(replace(model, bufferSeconds=15.0), tiny.dataProcessing)
     trained = train_ensemble(people, split, config, make_run())
-    data = TrainingData.make(people, split.training[0], split.test, config, 0)
+    data = TrainingSet.make(people, split.training[0], split.test, config, 0)
     with torch.no_grad():
-        said = trained.networks[0](torch.from_numpy(data.validation)).argmax(dim=1).numpy()
-    assert (said[data.validation_label == 1] == 1).mean() > 0.85
-    assert (said[data.validation_label == 0] == 0).mean() > 0.9
+        predicted = trained.networks[0](torch.from_numpy(data.validation)).argmax(dim=1).numpy()
+    assert (predicted[data.validation_label == 1] == 1).mean() > 0.85
+    assert (predicted[data.validation_label == 0] == 0).mean() > 0.9

@@ -7,7 +7,7 @@ from itertools import chain
 import numpy as np
 import pytest
 
-from deeprecon.training.batches import Batches, Draws
+from deeprecon.training.batches import Batches, RandomBatches
 
 
 def samples(batches: Batches, epoch: int, rank: int = 0, processes: int = 1) -> list[list[int]]:
@@ -42,13 +42,13 @@ def test_batches_are_loaded_when_they_are_reached() -> None:
     assert loaded == [2]
 
 
-def test_drawn_samples_never_come_twice() -> None:
-    draws = Draws(3, 4, np.ndarray.tolist)
+def test_drawn_samples_come_only_once() -> None:
+    draws = RandomBatches(3, 4, np.ndarray.tolist)
     first, second = ([list(batch) for batch in draws(epoch)] for epoch in (0, 1))
     assert list(chain(*first, *second)) == list(range(24))
 
 
 def test_two_processes_draw_together_what_one_draws_with_the_double_size() -> None:
-    two, one = Draws(3, 4, np.ndarray.tolist), Draws(3, 8, np.ndarray.tolist)
+    two, one = RandomBatches(3, 4, np.ndarray.tolist), RandomBatches(3, 8, np.ndarray.tolist)
     parts = [list(two(5, rank, 2)) for rank in (0, 1)]
     assert [left + right for left, right in zip(*parts, strict=True)] == list(one(5))

@@ -255,7 +255,7 @@ def test_a_budget_becomes_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seconds_per_step(step, "cpu", seconds=0.1) == 1 / 128
     assert steps_for_budget(step, 2.0, "cpu") == 256
     calls = 0
-    assert steps_for_budget(step, 0.001, "cpu", least=7) == 7
+    assert steps_for_budget(step, 0.001, "cpu", minimum=7) == 7
     assert calls == 5
     calls = 0
     assert steps_for_budget(step, 1000.0, "cpu") == 128_000

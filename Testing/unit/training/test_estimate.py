@@ -49,7 +49,7 @@ def test_six_copies_of_the_weights_are_needed() -> None:
     assert weight_bytes(nn.Linear(10, 10)) == 6 * 4 * 110
 
 
-def test_memory_in_use_and_free_is_told() -> None:
+def test_memory_in_use_and_free_is_reported() -> None:
     peak, free = peak_bytes("cpu"), free_bytes("cpu")
     assert peak is not None
     assert free is not None

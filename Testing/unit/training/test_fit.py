@@ -150,12 +150,12 @@ def test_the_gradient_of_what_is_apart_is_clipped_by_itself(problem: Any, make_r
         epochs=1, optimizer=OptimizerName.SGD, learning_rate=1.0, clip_norm=1e-3, schedule=ScheduleName.CONSTANT
     )
     model, start = problem.model(), problem.model()
-    *_, apart = (part for part in model.modules() if list(part.parameters(recurse=False)))
-    train(problem, make_run(), settings, model=model, train_batches=problem.batches(64), apart=apart)
+    *_, adversary = (part for part in model.modules() if list(part.parameters(recurse=False)))
+    train(problem, make_run(), settings, model=model, train_batches=problem.batches(64), adversary=adversary)
     moved = [((a - b) ** 2).sum().item() for a, b in zip(model.parameters(), start.parameters(), strict=True)]
     sides = {True: 0.0, False: 0.0}
     for parameter, squared in zip(model.parameters(), moved, strict=True):
-        sides[any(parameter is other for other in apart.parameters())] += squared
+        sides[any(parameter is other for other in adversary.parameters())] += squared
     assert [math.sqrt(side) for side in sides.values()] == pytest.approx([1e-3, 1e-3], rel=1e-3)
 
 
@@ -215,7 +215,7 @@ def test_a_stop_at_once_still_leaves_usable_weights(problem: Any, make_run: Make
     assert result.best == problem.validate(model)
 
 
-def test_a_diverging_training_keeps_the_best_and_says_so(problem: Any, make_run: Make) -> None:
+def test_a_diverging_training_keeps_the_best_and_reports_it(problem: Any, make_run: Make) -> None:
     run = make_run()
     calls = 0
 

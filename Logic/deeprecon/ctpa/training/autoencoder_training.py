@@ -35,7 +35,7 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.tables import write_table
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.numerics.similarity import psnr_of_error
-from deeprecon.training.batches import Draws
+from deeprecon.training.batches import RandomBatches
 from deeprecon.training.bundle import write_bundle
 from deeprecon.training.fabric import Fabric, make_fabric
 from deeprecon.training.fit import fit
@@ -81,8 +81,8 @@ def train_autoencoder(inputs: TrainAutoencoderInputs, parameters: TrainAutoencod
     begun = time.monotonic()
     run.reporter.status("Training the autoencoder")
     result = fit(
-        loss, lambda model, batch: model(batch), Draws(batches, parameters.batch, training),
-        lambda model: sum(errors(model)), settings, run, fabric, "autoencoder", apart=loss.adversary,
+        loss, lambda model, batch: model(batch), RandomBatches(batches, parameters.batch, training),
+        lambda model: sum(errors(model)), settings, run, fabric, "autoencoder", adversary=loss.adversary,
         figures=codebook_figures,
     )  # fmt: skip
     if not fabric.is_global_zero:

@@ -39,7 +39,9 @@ def model_bundle_card(training_data: str, phantoms: bool, name: EncoderName, enc
         encoder: file of a frozen encoder, whose weights the bundle holds; it is named with its license.
     """
     kind = "phantom-trained demonstrator" if phantoms else "trained on the user's own pairs"
-    description = "Draws chest CTs that one frontal X-ray may belong to. They are synthetic, whatever they show."
+    description = (
+        "RandomBatches chest CTs that one frontal X-ray may belong to. They are synthetic, whatever they show."
+    )
     if encoder is not None:
         card = CARDS[name.value]
         description += (

@@ -49,7 +49,7 @@ from deeprecon.ctpa.training.validation import held_out_metrics, prediction_limi
 from deeprecon.data.errors import InputError
 from deeprecon.data.tables import write_table
 from deeprecon.jobs.run import Outcome, Run
-from deeprecon.training.batches import Draws
+from deeprecon.training.batches import RandomBatches
 from deeprecon.training.bundle import Bundle, read_bundle, write_bundle
 from deeprecon.training.fabric import Fabric, make_fabric
 from deeprecon.training.fit import fit
@@ -82,7 +82,7 @@ def train_diffusion(inputs: TrainDiffusionInputs, parameters: TrainDiffusionPara
 
     begun = time.monotonic()
     run.reporter.status("Training the denoiser")
-    draws = Draws(count, parameters.batch, training)
+    draws = RandomBatches(count, parameters.batch, training)
     result = fit(loss, lambda model, batch: model(batch), draws, validate, settings, run, fabric, "denoiser")
     figures = {
         "denoiser_parameters": parameter_count(denoiser),

@@ -36,7 +36,7 @@ class LatentCase(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class NoisyLatents:
-    """Latents with noise, for `training.batches.Draws`.
+    """Latents with noise, for `training.batches.RandomBatches`.
 
     Attributes:
         cases: see `LatentCase`.

@@ -27,7 +27,7 @@ MAX_OFFSET = 0.35
 
 @dataclass(frozen=True, eq=False)
 class StorePatches:
-    """Random patches of a store's volumes, for `training.batches.Draws`.
+    """Random patches of a store's volumes, for `training.batches.RandomBatches`.
 
     Attributes:
         cases: to draw from.

@@ -11,7 +11,7 @@ import numpy as np
 from deeprecon.ctpa.grid import Grid, Hu
 from deeprecon.ctpa.measure.projection_check import ProjectionCheck
 from deeprecon.ctpa.measure.summary import VolumeSummary
-from deeprecon.data.formats.nifti_slabs import write_nifti_slabs
+from deeprecon.data.formats.nifti import write_nifti_slabs
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
 

@@ -22,6 +22,10 @@ _NO_IMAGES = (*(_STORAGE + kind for kind in (b"4.2", b"9.", b"11.", b"66", b"88.
 segmentations, reports, documents, those of Siemens and Philips, and media directories."""
 
 
+_BINARY = {"FD": "f8", "US": "u2"}
+"""numpy types of value representations."""
+
+
 @dataclass(frozen=True, eq=False)
 class DicomFile:
     """The content of one file.
@@ -49,6 +53,17 @@ class DicomFile:
     def text(self, key: str | int) -> str:
         """See the function `text`."""
         return text(self.dataset, key)
+
+    def count(self, keyword: str) -> int:
+        """The whole number of an element.
+
+        Raises:
+            InputError: it is missing.
+        """
+        found = numbers(self.dataset, keyword)
+        if not found:
+            raise InputError(f"{self.path} has no DICOM entry {keyword}.", "Export it again.")
+        return int(found[0])
 
     def damaged(self, addition: str = "") -> InputError:
         """The error for a file that ends early or breaks the encoding rules."""
@@ -139,13 +154,16 @@ def numbers(dataset: Any, key: str | int) -> list[float]:
         return []
     if not isinstance(raw.value, bytes):
         return [float(value) for value in np.atleast_1d(raw.value)]
-    if raw.VR != "FD" and _representation(raw) != "FD":
+    kind = raw.VR or _representation(raw)
+    if kind not in _BINARY:
         try:
-            return [float(number) for number in text(dataset, key).split("\\")]
+            return [float(number) for number in raw.value.decode("ascii").strip(" \0").split("\\")]
         except ValueError:
             pass
     try:
-        return [float(value) for value in np.frombuffer(raw.value, "<f8" if raw.is_little_endian else ">f8")]
+        return list(
+            map(float, np.frombuffer(raw.value, ("<" if raw.is_little_endian else ">") + _BINARY.get(kind, "f8")))
+        )
     except ValueError:
         return []
 

@@ -59,8 +59,10 @@ def read_film(file: DicomFile) -> Film:
     photometric = file.text("PhotometricInterpretation")
     if photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise InputError(f"{path} is a color image ({photometric}), expected gray values.", "Give the original X-ray.")
-    scale = Rescale.of_dataset(file.dataset)
-    shown = _windowed(file, scale.slope * decode(file)[0].astype(float) + scale.intercept)
+    scale, pixels = Rescale.of_dataset(file.dataset), decode(file)[0].astype(float)
+    if not scale.is_identity:
+        pixels = pixels * scale.slope + scale.intercept
+    shown = _windowed(file, pixels)
     if photometric == "MONOCHROME1":
         shown = shown.max() + shown.min() - shown
     distance = next(iter(numbers(file.dataset, "DistanceSourceToDetector")), 0.0)
@@ -68,7 +70,7 @@ def read_film(file: DicomFile) -> Film:
 
 
 def _windowed(file: DicomFile, pixels: Pixels) -> Pixels:
-    """Pixels after the VOI table, or the first window, where the file has one."""
+    """Pixels after the VOI table, or the first window, where the file has one; the array may be changed."""
     table = _voi_table(file)
     if table is not None:
         first, values = table
@@ -80,8 +82,10 @@ def _windowed(file: DicomFile, pixels: Pixels) -> Pixels:
     if file.text("VOILUTFunction").upper() == "SIGMOID":
         sigmoid: Pixels = 1 / (1 + np.exp(-4 * (pixels - center) / width))
         return sigmoid
-    clipped: Pixels = np.clip((pixels - (center - 0.5)) / max(width - 1, 1) + 0.5, 0, 1)
-    return clipped
+    pixels -= center - 0.5
+    pixels /= max(width - 1, 1)
+    pixels += 0.5
+    return np.clip(pixels, 0, 1, out=pixels)
 
 
 def _voi_table(file: DicomFile) -> tuple[int, npt.NDArray[np.uint16]] | None:

@@ -16,7 +16,8 @@ from deeprecon.data.errors import InputError
 Pixels = npt.NDArray[Any]
 Integers = npt.NDArray[np.integer[Any]]
 
-_RLE = "1.2.840.10008.1.2.5"
+_BIG_ENDIAN, _RLE = "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.5"
+_PIXEL_DATA = 0x7FE00010
 _LAYOUT = ("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "SamplesPerPixel")
 _HINT = "Copy or export the series again."
 
@@ -69,15 +70,15 @@ def decode(file: DicomFile) -> Integers:
     Raises:
         InputError: damaged or cut off file, unsupported compression, colors.
     """
-    dataset = file.dataset
-    if dataset.get("SamplesPerPixel", 1) != 1 or dataset.get("PhotometricInterpretation") == "PALETTE COLOR":
+    samples = next(iter(numbers(file.dataset, "SamplesPerPixel")), 1)
+    if samples != 1 or file.text("PhotometricInterpretation") == "PALETTE COLOR":
         raise InputError(
             f"{file.path} is a color image, expected gray values.", "Give the original series, not screenshots."
         )
     syntax = file.transfer_syntax
     encoded = syntax is not None and syntax.is_encapsulated
     try:
-        frames = _decode_with_gdcm(dataset) if encoded and syntax != _RLE else _decode_native(dataset, encoded)
+        frames = _decode_with_gdcm(file.dataset) if encoded and syntax != _RLE else _decode_native(file, encoded)
     except Exception as error:  # damaged files raise many kinds
         if encoded and frame_count(file) > 1:
             raise InputError(
@@ -85,7 +86,7 @@ def decode(file: DicomFile) -> Integers:
                 "Export it without compression, or convert it with dcm2niix.",
             ) from error
         raise InputError(f"{file.path} is cut off or damaged, or its compression is not supported.", _HINT) from error
-    return _stored_bits(frames, int(dataset.BitsStored))
+    return _stored_bits(frames, file.count("BitsStored"))
 
 
 def frame_count(file: DicomFile) -> int:
@@ -99,21 +100,21 @@ def read_pixels(file: DicomFile) -> Pixels:
     Raises:
         InputError: see `decode`.
     """
-    stored, bits = decode(file)[0], int(file.dataset.BitsStored)
+    stored, bits = decode(file)[0], file.count("BitsStored")
     if file.text("PhotometricInterpretation") == "MONOCHROME1":
         stored = ~stored if stored.dtype.kind == "i" else (stored.dtype.type(2**bits - 1) - stored)
     return Rescale.of_dataset(file.dataset).apply(stored, bits)
 
 
-def _decode_native(dataset: Any, run_lengths: bool) -> Integers:
-    rows, columns = int(dataset.Rows), int(dataset.Columns)
+def _decode_native(file: DicomFile, run_lengths: bool) -> Integers:
+    rows, columns = file.count("Rows"), file.count("Columns")
     if run_lengths:
-        return np.asarray(dataset.pixel_array).reshape(-1, rows, columns)
-    dtype = np.dtype(f"{'i' if dataset.PixelRepresentation else 'u'}{dataset.BitsAllocated // 8}")
-    little = dataset.file_meta.get("TransferSyntaxUID", "1.2.840.10008.1.2") != "1.2.840.10008.1.2.2"
-    count = int(dataset.get("NumberOfFrames") or 1) * rows * columns
-    stored = np.frombuffer(dataset.PixelData, dtype.newbyteorder("<" if little else ">"), count)
-    return stored.astype(dtype, copy=False).reshape(-1, rows, columns)
+        return np.asarray(file.dataset.pixel_array).reshape(-1, rows, columns)
+    raw = file.dataset.get_item(_PIXEL_DATA)
+    kind = f"{'i' if file.count('PixelRepresentation') else 'u'}{file.count('BitsAllocated') // 8}"
+    order = ">" if file.transfer_syntax == _BIG_ENDIAN else "<"
+    stored = np.frombuffer(raw.value, order + kind, frame_count(file) * rows * columns)
+    return stored.astype(kind, copy=False).reshape(-1, rows, columns)
 
 
 def _decode_with_gdcm(dataset: Any) -> Integers:

@@ -63,7 +63,7 @@ class DicomSlice:
     @property
     def rows_columns(self) -> tuple[int, int]:
         """Size of the image."""
-        return int(self.file.dataset.Rows), int(self.file.dataset.Columns)
+        return self.file.count("Rows"), self.file.count("Columns")
 
     @property
     def is_mosaic(self) -> bool:
@@ -163,9 +163,13 @@ def stack_pixels(slices: Sequence[DicomSlice]) -> npt.NDArray[np.generic]:
         InputError: damaged files, unsupported compression, colors.
     """
     frames = {entry.file: read_frames(entry.file) for entry in slices if entry.frame is not None}
-    return np.stack(
-        [read_pixels(entry.file) if entry.frame is None else frames[entry.file][entry.frame] for entry in slices]
-    )
+    stack: npt.NDArray[np.generic] = np.empty((len(slices), *slices[0].rows_columns), np.uint8)
+    for place, entry in enumerate(slices):
+        pixels = read_pixels(entry.file) if entry.frame is None else frames[entry.file][entry.frame]
+        if place == 0 or pixels.dtype != stack.dtype:
+            stack = stack.astype(pixels.dtype if place == 0 else np.result_type(stack, pixels), copy=False)
+        stack[place] = pixels
+    return stack
 
 
 def _slices(file: DicomFile) -> list[DicomSlice]:

@@ -6,9 +6,7 @@ squared length of its vector, and vectors are in the measurement frame.
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +16,7 @@ from deeprecon.data.dicom.file import open_dicom
 from deeprecon.data.diffusion.gradients import from_fsl, gradient_table, read_fsl, write_fsl
 from deeprecon.data.diffusion.scan import DwiScan, check_scan
 from deeprecon.data.errors import InputError
-from deeprecon.data.files import atomic_path
-from deeprecon.data.formats.nifti_header import checked_affine
+from deeprecon.data.formats.nifti import read_nifti, write_nifti
 from deeprecon.data.formats.nrrd import Nrrd, read_nrrd, write_nrrd
 from deeprecon.data.volume_io import NIFTI, NRRD
 
@@ -97,51 +94,19 @@ def write_dwi(path: Path, scan: DwiScan) -> dict[str, Path]:
     raise InputError(f"Cannot write a diffusion scan as {path.name}.", "Use the ending .nii.gz or .nrrd.")
 
 
-def write_nifti(path: Path, array: npt.NDArray[np.generic], ijk_to_ras: npt.NDArray[np.float64]) -> None:
-    """Write (V, k, j, i) as a 4D NIfTI file, atomically."""
-    image = _nibabel(path).Nifti1Image(array.T, ijk_to_ras, dtype=array.dtype)
-    image.set_sform(ijk_to_ras, 1)
-    image.set_qform(ijk_to_ras, 1)
-    image.header.set_xyzt_units("mm", "sec")
-    with atomic_path(path) as part:
-        _nibabel(path).save(image, part)
-
-
-def _nibabel(path: Path) -> Any:
-    try:
-        import nibabel
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"{path.name} needs nibabel, which is not installed.", "Install it: pip install nibabel."
-        ) from error
-    return nibabel
-
-
 def _read_nifti(path: Path, bval: Path, bvec: Path) -> DwiScan:
-    nibabel = _nibabel(path)
-    from nibabel.filebasedimages import ImageFileError
-    from nibabel.spatialimages import HeaderDataError
-
-    kinds = (ImageFileError, HeaderDataError, EOFError, OSError, OverflowError, TypeError, ValueError, zlib.error)
-    try:
-        image = nibabel.load(path, mmap=False)
-        stored = np.asanyarray(image.dataobj)
-    except kinds as error:
-        raise InputError(f"{path} is cut off or damaged ({error}).", "Copy or export it again.") from error
-    if stored.ndim == 5 and stored.shape[3] == 1:  # as some programs write vectors
-        stored = stored[:, :, :, 0]
-    if stored.ndim != 4:
+    nifti = read_nifti(path)
+    array = nifti.array
+    if array.ndim == 5 and array.shape[1] == 1:  # as some programs write vectors
+        array = array[:, 0]
+    if array.ndim != 4:
         raise InputError(
-            f"{path} is {stored.ndim}D (shape {' x '.join(map(str, stored.shape))}), expected 4D.",
+            f"{path} is {array.ndim}D (shape {' x '.join(map(str, array.shape[::-1]))}), expected 4D.",
             "Give the whole series, not one volume of it.",
         )
-    checked_affine(path)
-    scaled = image.dataobj.slope not in (None, 1) or image.dataobj.inter
-    dtype = np.dtype(np.float32) if scaled else stored.dtype
-    array = np.ascontiguousarray(np.moveaxis(stored.T, 0, -1).astype(dtype.newbyteorder("="), copy=False))
-    affine = np.asarray(image.affine, float)
-    b, vectors = read_fsl(bval, bvec, array.shape[-1])
-    return DwiScan(array, affine, from_fsl(b, vectors, affine, bvec.name), path.name)
+    b, vectors = read_fsl(bval, bvec, len(array))
+    table = from_fsl(b, vectors, nifti.ijk_to_ras, bvec.name)
+    return DwiScan(np.ascontiguousarray(np.moveaxis(array, 0, -1)), nifti.ijk_to_ras, table, path.name)
 
 
 def _read_nrrd(path: Path) -> DwiScan:

@@ -290,4 +290,4 @@ def steps_for_budget(seconds: float, device: str, seed: int = 0, settings: Field
         rng.random(groups, np.float32), ones, np.zeros(groups, np.int64), 80 * rng.random((groups, 3)), planes
     )
     fitting = _Fitting(made_up, quadrature(made_up), device, seed, settings)
-    return min(ENOUGH_STEPS, estimate.steps_for_budget(lambda: fitting.step(0, 10**9), seconds, device, least=100))
+    return min(ENOUGH_STEPS, estimate.steps_for_budget(lambda: fitting.step(0, 10**9), seconds, device, minimum=100))

@@ -1,23 +1,15 @@
-"""Image files of phantoms that need SimpleITK alone, which Slicer ships: NIfTI and a DICOM series."""
+"""Phantoms as DICOM series, written by SimpleITK, which Slicer ships."""
 
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from deeprecon.data.files import atomic_path
+from deeprecon.data.formats.simpleitk import image_from_volume
 from deeprecon.data.volume import Volume
-
-
-def write_fraction(path: Path, volume: Volume) -> None:
-    """Write a volume as .nii.gz without nibabel, which Slicer lacks before the overlay is installed."""
-    import SimpleITK as sitk
-
-    with atomic_path(path) as part:
-        sitk.WriteImage(_image(volume), str(part))
 
 
 def write_dicom(folder: Path, volume: Volume, view: str = "short axis") -> Path:
@@ -29,7 +21,7 @@ def write_dicom(folder: Path, volume: Volume, view: str = "short axis") -> Path:
     import SimpleITK as sitk
 
     folder.mkdir(parents=True, exist_ok=True)
-    image = _image(volume)
+    image = image_from_volume(volume)
     digest = hashlib.sha256(np.ascontiguousarray(volume.array).tobytes()).digest()
 
     def uid(number: int) -> str:  # the 2.25 root takes any 128-bit number (DICOM PS3.5, B.2)
@@ -66,15 +58,3 @@ def write_dicom(folder: Path, volume: Volume, view: str = "short axis") -> Path:
             writer.SetFileName(str(path))
             writer.Execute(part)
     return folder
-
-
-def _image(volume: Volume) -> Any:
-    """A SimpleITK image (LPS mm) of a volume without shear."""
-    import SimpleITK as sitk
-
-    image = sitk.GetImageFromArray(volume.array)
-    lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ volume.ijk_to_ras
-    image.SetSpacing(volume.spacing.tolist())
-    image.SetOrigin(lps[:3, 3].tolist())
-    image.SetDirection((lps[:3, :3] / volume.spacing).ravel().tolist())
-    return image

@@ -21,7 +21,7 @@ from deeprecon.data.segmentation import Segment, Segmentation, write_segmentatio
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
 from deeprecon.scar.read.stacks import Stack
-from deeprecon.scar.simulate.files import write_dicom, write_fraction
+from deeprecon.scar.simulate.files import write_dicom
 from deeprecon.scar.simulate.lesions import AS_DRAWN, LESIONS, Lesion, Variation
 from deeprecon.scar.simulate.scan import LONG_AXIS_ANGLES, Scan, long_axis_slice, scan, slices
 from deeprecon.scar.simulate.surface_heart import SurfaceHeart
@@ -187,8 +187,8 @@ def write_case(phantom: Phantom, folder: Path | str, dicom: bool = False) -> dic
         places = {name: folder / file for name, file in names.items()}
         write_volume(places["lge"], image)
         write_segmentation(places["segmentation"], _contours(found))
-        write_fraction(places["myocardium"], Volume(stack.wall, stack.ijk_to_ras))
-        write_fraction(places["scar"], Volume(found.scar, stack.ijk_to_ras))
+        write_volume(places["myocardium"], Volume(stack.wall, stack.ijk_to_ras))
+        write_volume(places["scar"], Volume(found.scar, stack.ijk_to_ras))
         view = f"slices {stack.thickness:g} mm thick, {image.spacing[2]:g} mm apart"
         if number:
             view = f"the {_CHAMBERS[number - 1]}-chamber view, one slice {stack.thickness:g} mm thick"

@@ -131,9 +131,9 @@ def read_checkpoint(path: Path) -> tuple[Mlp, str]:
     Raises:
         InputError: see `import_checkpoint`.
     """
-    from deeprecon.training.checkpoint import load_foreign
+    from deeprecon.training.checkpoint import load_external
 
-    content = load_foreign(path, _numpy_values())
+    content = load_external(path, _numpy_values())
     hint = "Give a .pth file that cardioscar's train or fine-tune wrote."
     if not isinstance(content, dict):
         raise InputError(f"{path} is no checkpoint of cardioscar.", hint)

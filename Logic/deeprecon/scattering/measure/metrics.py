@@ -1,4 +1,4 @@
-"""How well a contrast agrees with the truth, and with the data."""
+"""Image scores: relative error, PSNR and SSIM of contrast images over the measured disc."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.numerics import similarity
-from deeprecon.scattering.physics.coordinates import cell_axis, ring_weights, to_square
+from deeprecon.scattering.physics.image_grids import pixel_centers, ring_weights, to_square
 
 Floats = npt.NDArray[np.floating[Any]]
 
 DATA_RANGE = 1.0
-"""Contrast that PSNR and SSIM take as the full range, the same for every object."""
+"""Range of contrast for PSNR and SSIM, the same for every object."""
 _SIDE = 64
 
 
 def relative_l2(found: Floats, truth: Floats) -> npt.NDArray[np.float64]:
     """(S,) |found - truth| / |truth| over the disc, of (S, angles, rings) images; rings count by their area.
 
-    An empty image scores 1, whatever the truth. NaN where the truth is empty.
+    An empty image has an error of 1. NaN where the truth is empty.
     """
     weights = ring_weights(truth.shape[-1])
     error = ((found.astype(np.float64) - truth) ** 2 * weights).sum(axis=(1, 2))
@@ -43,7 +43,7 @@ def ssim(found: Floats, truth: Floats) -> npt.NDArray[np.float64]:
 
     Of (S, angles, rings) images on a square grid of 64, with uniform windows of 7 x 7.
     """
-    axis = cell_axis(_SIDE)
+    axis = pixel_centers(_SIDE)
     x, y = np.meshgrid(axis, axis)
     a, b = to_square(found, axis), to_square(truth, axis)
     inside = np.hypot(x, y) <= 1
@@ -51,8 +51,8 @@ def ssim(found: Floats, truth: Floats) -> npt.NDArray[np.float64]:
     return np.array([similarity.ssim(*pair, DATA_RANGE, inside, sample_covariance=False) for pair in pairs])
 
 
-def scores(found: Floats, truth: Floats) -> dict[str, npt.NDArray[np.float64]]:
-    """Figures of each object by name, each (S,), beside those of an empty image."""
+def image_scores(found: Floats, truth: Floats) -> dict[str, npt.NDArray[np.float64]]:
+    """Scores of each object by name, each (S,), and those of an empty image."""
     empty = np.zeros_like(truth)
     return {
         "relative_l2": relative_l2(found, truth),
@@ -64,7 +64,7 @@ def scores(found: Floats, truth: Floats) -> dict[str, npt.NDArray[np.float64]]:
     }
 
 
-def summary(figures: Mapping[str, Floats]) -> dict[str, float]:
-    """Mean of each figure over the objects for which it is defined; figures that none has are left out."""
-    means = {name: float(np.nanmean(values)) for name, values in figures.items() if np.isfinite(values).any()}
+def mean_scores(scores: Mapping[str, Floats]) -> dict[str, float]:
+    """Mean of each score over the objects for which it is defined; scores that are defined for none are left out."""
+    means = {name: float(np.nanmean(values)) for name, values in scores.items() if np.isfinite(values).any()}
     return {name: value for name, value in means.items() if math.isfinite(value)}

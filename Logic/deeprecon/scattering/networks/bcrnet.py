@@ -1,8 +1,8 @@
 """BCR-Net: a neural network with the structure of the nonstandard wavelet form, here from far field to contrast.
 
 Fan, Orozco Bohorquez and Ying 2019 (J Comput Phys 384:1), used for inverse scattering as in Fan and Ying 2019 (arXiv
-1911.13202): the data are a vector along the midpoint m, with the offsets as channels, the image is one along theta,
-with the rings as channels, and the map between them is a convolution.
+1911.13202): the data are a vector along the midpoint m with the offsets as channels, the image is a vector along
+theta with the rings as channels, and the map between them is a convolution.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from deeprecon.scattering.networks.layers import Kernel
-from deeprecon.scattering.networks.wavelets import InverseWavelet, Wavelet, start_as_db3
+from deeprecon.scattering.networks.wavelets import InverseWavelet, Wavelet, initialize_db3
 
 
 @dataclass(frozen=True)
-class Shape:
-    """What a `BcrNet` is built with.
+class Architecture:
+    """Hyperparameters of a `BcrNet`.
 
     Attributes:
-        angles: places along m and theta.
+        angles: points along m and theta.
         inputs: channels of the data, twice the offsets: real and imaginary parts.
         rings: channels of the image.
         levels: of the wavelet transform; angles must be divisible by 2^levels.
         rank: channels on each scale ("alpha").
         kernels: nonlinear layers on each scale ("n_cnn").
-        refinements: two-dimensional layers behind ("n_cnn3").
+        refinements: two-dimensional layers of the refinement ("n_cnn3").
         taps: of the wavelets.
         band: width of the kernels on each scale ("n_b").
     """
@@ -45,17 +45,19 @@ class Shape:
     band: int = 5
 
     def reasons(self) -> list[str]:
-        """Why there is no such network, in words; empty when there is."""
-        found = []
+        """Reasons why no such network exists; empty if it does."""
+        reasons = []
         if self.angles % 2**self.levels:
-            found.append(f"{self.angles} angles cannot be halved {self.levels} times")
+            reasons.append(f"{self.angles} angles cannot be halved {self.levels} times")
         elif self.levels and self.band // 2 > self.angles // 2**self.levels:
-            found.append(f"{self.levels} levels leave {self.angles // 2**self.levels} places: fewer than kernels need")
-        return found
+            reasons.append(
+                f"{self.levels} levels leave {self.angles // 2**self.levels} points: fewer than kernels need"
+            )
+        return reasons
 
     @property
     def coarse_band(self) -> int:
-        """Width of the kernels on the coarsest scale, which connect all places."""
+        """Width of the kernels on the coarsest scale, which connect all points."""
         return 2 * ((self.angles // int(2**self.levels) + 1) // 2) - 1
 
 
@@ -63,36 +65,40 @@ class BcrNet(nn.Module):
     """(B, inputs, angles) data to (B, angles, rings) contrast, both in units of the training data.
 
     Args:
-        shape: see there.
-        checkpointing: recompute the scales in the backward pass instead of keeping them, for less memory.
+        architecture: hyperparameters.
+        checkpointing: recompute the activations of the scales in the backward pass, for less memory.
     """
 
-    def __init__(self, shape: Shape, checkpointing: bool = False) -> None:
+    def __init__(self, architecture: Architecture, checkpointing: bool = False) -> None:
         super().__init__()
-        if reasons := shape.reasons():
+        if reasons := architecture.reasons():
             raise ValueError("; ".join(reasons))
-        self.shape, self.checkpointing = shape, checkpointing
-        rank = shape.rank
-        self.encoder = Kernel(1, shape.inputs, rank, 1)
-        self.wavelets = nn.ModuleList(Wavelet(1, rank, rank, shape.taps) for _ in range(shape.levels))
-        self.core = _stack(rank, shape.coarse_band, shape.kernels)
-        self.details = nn.ModuleList(_stack(2 * rank, shape.band, shape.kernels) for _ in range(shape.levels))
-        self.inverses = nn.ModuleList(InverseWavelet(1, rank, shape.taps // 2) for _ in range(shape.levels))
-        self.decoder = Kernel(1, rank, shape.rings, 1)
-        self.refinement = Refinement(shape.refinements)
+        self.architecture, self.checkpointing = architecture, checkpointing
+        rank = architecture.rank
+        self.encoder = Kernel(1, architecture.inputs, rank, 1)
+        self.wavelets = nn.ModuleList(Wavelet(1, rank, rank, architecture.taps) for _ in range(architecture.levels))
+        self.core = _stack(rank, architecture.coarse_band, architecture.kernels)
+        self.details = nn.ModuleList(
+            _stack(2 * rank, architecture.band, architecture.kernels) for _ in range(architecture.levels)
+        )
+        self.inverses = nn.ModuleList(
+            InverseWavelet(1, rank, architecture.taps // 2) for _ in range(architecture.levels)
+        )
+        self.decoder = Kernel(1, rank, architecture.rings, 1)
+        self.refinement = Refinement(architecture.refinements)
 
     def forward(self, data: Tensor) -> tuple[Tensor, Tensor]:
-        """The refined image, and the image before the refinement: both heads are trained."""
+        """The refined image, and the image before the refinement; both are trained."""
         scaling, scales = self.encoder(data), []
         for wavelet in self.wavelets:
             scales.append(wavelet(scaling))
-            scaling = scales[-1][:, self.shape.rank :]
+            scaling = scales[-1][:, self.architecture.rank :]
         coarse = self._run(self.core, scaling)
         for scale, details, inverse in zip(
             reversed(scales), reversed(list(self.details)), reversed(list(self.inverses)), strict=True
         ):
-            seen = self._run(details, scale)
-            wave, smooth = seen[:, : self.shape.rank], seen[:, self.shape.rank :]
+            detail = self._run(details, scale)
+            wave, smooth = detail[:, : self.architecture.rank], detail[:, self.architecture.rank :]
             coarse = inverse(torch.cat([wave, smooth + coarse], dim=1))
         image = self.decoder(coarse).transpose(1, 2)
         return image + self.refinement(image), image
@@ -102,16 +108,16 @@ class BcrNet(nn.Module):
             return checkpoint(layers, x, use_reentrant=False)  # type: ignore[no-any-return]
         return layers(x)  # type: ignore[no-any-return]
 
-    def start_as_wavelets(self) -> None:
-        """Give the wavelet layers the coefficients of db3; the rest stays as it is."""
+    def initialize_wavelets(self) -> None:
+        """Set the wavelet layers to the coefficients of db3; other layers are unchanged."""
         for wavelet, inverse in zip(self.wavelets, self.inverses, strict=True):
             assert isinstance(wavelet, Wavelet)
             assert isinstance(inverse, InverseWavelet)
-            start_as_db3(wavelet, inverse)
+            initialize_db3(wavelet, inverse)
 
 
 class Refinement(nn.Module):
-    """(B, angles, rings) to the same: 3 x 3 convolutions, periodic in the angle, 0 beyond the rings on both sides."""
+    """(B, angles, rings) to the same shape: 3 x 3 convolutions, periodic in the angle, padded with 0 in the radius."""
 
     def __init__(self, layers: int, channels: int = 4) -> None:
         super().__init__()

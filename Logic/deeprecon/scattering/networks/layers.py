@@ -1,9 +1,9 @@
 """The layers of multiscale neural networks in one, two and three dimensions (Fan, Lin, Ying and Zepeda-Nunez 2019).
 
-Tensors are (B, C, n, ...) with `dim` axes of equal meaning behind the channels. A restriction makes a vector coarser, a
-kernel is a banded matrix, an interpolation makes it finer; each is a convolution, where the operator does not
-depend on the place, or locally connected, where it does. Every parameter is made in `__init__`, so that an optimizer, a
-checkpoint and a copy see all of them.
+Tensors are (B, C, n, ...) with `dim` spatial axes. A restriction maps a vector to a coarser grid, a kernel is a banded
+matrix, an interpolation maps to a finer grid; each is a convolution for shift-invariant operators, or locally connected
+with weights that depend on the position. All parameters are created in `__init__`, so that optimizers, checkpoints and
+copies include them.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ CONVOLUTIONS: dict[int, type[nn.Conv1d | nn.Conv2d | nn.Conv3d]] = {1: nn.Conv1d
 
 
 class PeriodicPad(nn.Module):
-    """Continues a tensor periodically by `width` on both sides of each of its last `dim` axes.
+    """Pads a tensor periodically by `width` on both sides of each of its last `dim` axes.
 
     Raises:
-        ValueError: in the forward pass, where an axis is shorter than `width`.
+        ValueError: in the forward pass, if an axis is shorter than `width`.
     """
 
     def __init__(self, dim: int, width: int) -> None:
@@ -32,7 +32,7 @@ class PeriodicPad(nn.Module):
         if not self.width:
             return x
         if min(x.shape[-self.dim :]) < self.width:
-            raise ValueError(f"an axis of {min(x.shape[-self.dim :])} cannot be continued periodically by {self.width}")
+            raise ValueError(f"an axis of {min(x.shape[-self.dim :])} cannot be padded periodically by {self.width}")
         return nn.functional.pad(x, (self.width,) * (2 * self.dim), mode="circular")
 
 
@@ -67,7 +67,7 @@ class ReshapeM(nn.Module):
 
 
 class Restriction(nn.Module):
-    """(B, inputs, n, ...) to (B, outputs, n / w, ...): each block of w in every axis becomes one place."""
+    """(B, inputs, n, ...) to (B, outputs, n / w, ...): each block of w points in every axis becomes one point."""
 
     def __init__(self, dim: int, inputs: int, outputs: int, w: int, relu: bool = False) -> None:
         super().__init__()
@@ -79,15 +79,15 @@ class Restriction(nn.Module):
 
 
 class Kernel(nn.Module):
-    """(B, inputs, n, ...) to (B, outputs, n, ...): a block-banded, with periodic padding block-circulant, matrix.
+    """(B, inputs, n, ...) to (B, outputs, n, ...): a block-banded matrix, block-circulant with periodic padding.
 
     Args:
         dim: number of axes.
         inputs, outputs: channels.
-        w: places that one depends on in each axis; odd.
-        relu: rectify the result.
-        periodic: continue the axes periodically, else with zeros.
-        bias: add one.
+        w: width of the band in each axis; odd.
+        relu: apply a rectifier to the result.
+        periodic: pad periodically, else with zeros.
+        bias: add a bias.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Kernel(nn.Module):
 
 
 class Interpolation(nn.Module):
-    """(B, inputs, n, ...) to (B, outputs, w n, ...): each place becomes a block of w in every axis."""
+    """(B, inputs, n, ...) to (B, outputs, w n, ...): each point becomes a block of w points in every axis."""
 
     def __init__(self, dim: int, inputs: int, outputs: int, w: int, relu: bool = False) -> None:
         super().__init__()
@@ -118,29 +118,29 @@ class Interpolation(nn.Module):
 
 
 class LocallyConnected(nn.Module):
-    """A convolution whose weights differ from place to place.
+    """A convolution whose weights depend on the position.
 
     Args:
-        shape: (n, ...) of the places of the result; its length is the number of axes.
+        shape: (n, ...) of the result; its length is the number of axes.
         inputs, outputs: channels.
-        w: places that one depends on in each axis.
-        stride: of the blocks.
+        w: width in each axis.
+        stride: between the inputs of neighboring outputs.
     """
 
     def __init__(self, shape: Sequence[int], inputs: int, outputs: int, w: int, stride: int = 1) -> None:
         super().__init__()
         self.shape, self.w, self.stride = tuple(shape), w, stride
-        places, fan_in = math.prod(shape), inputs * w ** len(shape)
+        points, fan_in = math.prod(shape), inputs * w ** len(shape)
         bound = 1 / math.sqrt(fan_in)
-        self.weight = nn.Parameter(torch.empty(places, outputs, fan_in).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.zeros(places, outputs))
+        self.weight = nn.Parameter(torch.empty(points, outputs, fan_in).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.zeros(points, outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         dim = len(self.shape)
         for axis in range(2, 2 + dim):
             x = x.unfold(axis, self.w, self.stride)
         if tuple(x.shape[2 : 2 + dim]) != self.shape:
-            raise ValueError(f"made for {self.shape} places, but given {tuple(x.shape[2 : 2 + dim])}")
+            raise ValueError(f"built for {self.shape} points, but given {tuple(x.shape[2 : 2 + dim])}")
         batch, inputs = x.shape[:2]
         patches = x.reshape(batch, inputs, len(self.weight), -1).permute(2, 0, 1, 3).flatten(2)
         result = torch.baddbmm(self.bias[:, None], patches, self.weight.transpose(1, 2))
@@ -148,7 +148,7 @@ class LocallyConnected(nn.Module):
 
 
 class LocalRestriction(nn.Module):
-    """`Restriction` with weights of its own for each block; `shape` is that of the input."""
+    """`Restriction` with separate weights for each block; `shape` is that of the input."""
 
     def __init__(self, shape: Sequence[int], inputs: int, outputs: int, w: int, relu: bool = False) -> None:
         super().__init__()
@@ -160,7 +160,7 @@ class LocalRestriction(nn.Module):
 
 
 class LocalKernel(nn.Module):
-    """`Kernel` with weights of its own for each place; `shape` is that of the input."""
+    """`Kernel` with separate weights for each point; `shape` is that of the input."""
 
     def __init__(
         self, shape: Sequence[int], inputs: int, outputs: int, w: int, relu: bool = False, periodic: bool = True
@@ -177,7 +177,7 @@ class LocalKernel(nn.Module):
 
 
 class LocalInterpolation(nn.Module):
-    """`Interpolation` with weights of its own for each place; `shape` is that of the input."""
+    """`Interpolation` with separate weights for each point; `shape` is that of the input."""
 
     def __init__(self, shape: Sequence[int], inputs: int, outputs: int, w: int, relu: bool = False) -> None:
         super().__init__()

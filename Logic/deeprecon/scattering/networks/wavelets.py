@@ -1,7 +1,7 @@
 """One level of a learned wavelet transform and its inverse, in one, two and three dimensions.
 
-Both start, if wanted, as the wavelets of Daubechies with three vanishing moments (db3): 6 taps, which the 6 taps of the
-analysis and the 3 block taps of the synthesis hold exactly, so that the pair reconstructs perfectly.
+Both can be initialized as Daubechies wavelets with three vanishing moments (db3): their 6 taps fit the 6 taps of the
+analysis and the 3 block taps of the synthesis, so that the pair reconstructs perfectly.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Wavelet(nn.Module):
     """(B, inputs, n, ...) to (B, 2^dim rank, n / 2, ...), linear and periodic.
 
     The channels are 2^dim groups, one for each product of wavelet and scaling function in the axes; the last group is
-    the scaling function in all of them, which goes on to the next level.
+    the scaling function in all axes, which is the input of the next level.
 
     Args:
         dim: number of axes.
@@ -72,8 +72,8 @@ class InverseWavelet(nn.Module):
 
 
 @torch.no_grad()
-def start_as_db3(wavelet: Wavelet, inverse: InverseWavelet) -> None:
-    """Give a pair the coefficients of db3: each channel by itself, products of filters in the axes.
+def initialize_db3(wavelet: Wavelet, inverse: InverseWavelet) -> None:
+    """Set the coefficients of db3: each channel separately, products of filters in the axes.
 
     Raises:
         ValueError: other numbers of taps or channels.

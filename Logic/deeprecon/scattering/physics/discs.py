@@ -1,6 +1,6 @@
-"""The far field of discs without discretization error: T-matrix and Graf's addition theorem.
+"""The far field of discs without discretization error: T-matrices and Graf's addition theorem.
 
-Conventions of the whole method: Lap u + k^2 (1 + q) u = 0, incident plane waves exp(ik d.x), and the far field u_inf
+Conventions of this package: Laplace(u) + k^2 (1 + q) u = 0, incident plane waves exp(ik d.x), and the far field u_inf
 of the scattered wave u_s ~ exp(ikr) / sqrt(r) u_inf(x/r; d) (Colton and Kress 2013, section 3.5).
 """
 
@@ -11,24 +11,19 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
 from deeprecon.data.errors import InputError
-from deeprecon.scattering.optional import optional
-from deeprecon.scattering.simulate.scenes import Scene, is_discs
+from deeprecon.scattering.physics.scene import Ellipse, Scene, are_separate_discs
 
 Floats = npt.NDArray[np.floating[Any]]
 Complex = npt.NDArray[np.complexfloating[Any, Any]]
 
 _EXTRA_ORDERS = 16
-"""Orders beyond k times radius; the terms fall faster than exponentially there."""
+"""Orders beyond k times radius, where the terms of the series decay faster than exponentially."""
 
 
-def directions(n: int) -> npt.NDArray[np.float64]:
-    """(n,) angles in radians, uniform from 0, without the end point that would repeat the first."""
-    return np.asarray(2 * np.pi / n * np.arange(n))
-
-
-def far_field(k: float, scene: Scene, observation: Floats, incidence: Floats) -> npt.NDArray[np.complex128]:
+def disc_far_field(k: float, scene: Scene, observation: Floats, incidence: Floats) -> npt.NDArray[np.complex128]:
     """Far field of discs.
 
     Args:
@@ -40,42 +35,57 @@ def far_field(k: float, scene: Scene, observation: Floats, incidence: Floats) ->
         (No, Ni).
 
     Raises:
-        InputError: shapes that are no discs, or that overlap.
+        InputError: shapes that are not discs, or that overlap.
     """
-    if not is_discs(scene) or any(shape.contrast <= -1 for shape in scene):
+    if not are_separate_discs(scene) or any(shape.contrast <= -1 for shape in scene):
         raise InputError(
-            "The exact solver knows discs that do not touch, of contrasts above -1.",
+            "The exact solver needs discs that do not touch, of contrasts above -1.",
             "Use the Lippmann-Schwinger solver for other scenes.",
         )
-    special = optional("scipy.special")
-    reach = [math.ceil(k * e.a * max(1.0, math.sqrt(1 + e.contrast))) + _EXTRA_ORDERS for e in scene]
-    orders = [np.arange(-m, m + 1) for m in reach]
-    start = np.concatenate([[0], np.cumsum([len(m) for m in orders])])
-    parts = [slice(start[i], start[i + 1]) for i in range(len(scene))]
-    # Outgoing waves of high order are huge near a disc and their weights tiny; scaled by their size at the rim the
+    orders = [_disc_orders(k, shape) for shape in scene]
+    ends = np.cumsum([len(p) for p in orders])
+    parts = [slice(end - len(p), end) for end, p in zip(ends, orders, strict=True)]
+    outgoing = _outgoing_waves(k, scene, orders, parts, incidence)
+    result = np.zeros((len(observation), len(incidence)), complex)
+    for shape, p, part in zip(scene, orders, parts, strict=True):
+        phase = np.exp(-1j * k * (np.cos(observation) * shape.x + np.sin(observation) * shape.y))[:, None]
+        result += phase * ((-1j) ** p * np.exp(1j * np.outer(observation, p))) @ outgoing[part]
+    return np.asarray(math.sqrt(2 / (math.pi * k)) * np.exp(-0.25j * math.pi) * result)
+
+
+def _disc_orders(k: float, shape: Ellipse) -> npt.NDArray[np.int64]:
+    """(M,) angular orders of the waves that a disc scatters."""
+    largest = math.ceil(k * shape.a * max(1.0, math.sqrt(1 + shape.contrast))) + _EXTRA_ORDERS
+    return np.arange(-largest, largest + 1)
+
+
+def _outgoing_waves(
+    k: float, scene: Scene, orders: list[npt.NDArray[np.int64]], parts: list[slice], incidence: Floats
+) -> Complex:
+    """(M, Ni) amplitudes of the outgoing waves of all discs, about their own centers, for each incident plane wave.
+
+    Each disc scatters the incident wave and the outgoing waves of the other discs, which Graf's addition theorem
+    expands about its center.
+    """
+    # Outgoing waves of high order are huge near a disc and their amplitudes tiny; scaled by their size at the rim, the
     # system is well conditioned.
     scale = np.concatenate([1 / np.abs(special.hankel1(p, k * e.a)) for p, e in zip(orders, scene, strict=True)])
-    system, given = np.eye(start[-1], dtype=complex), np.zeros((start[-1], len(incidence)), complex)
+    system, incident = np.eye(len(scale), dtype=complex), np.zeros((len(scale), len(incidence)), complex)
     for one, p, part in zip(scene, orders, parts, strict=True):
-        t = _t_matrix(special, k, one.contrast, one.a, p)[:, None]
-        arriving = np.exp(1j * k * (np.cos(incidence) * one.x + np.sin(incidence) * one.y))
-        given[part] = t * 1j ** p[:, None] * np.exp(-1j * np.outer(p, incidence)) * arriving
-        for other, m, there in zip(scene, orders, parts, strict=True):
+        t = _t_matrix(k, one.contrast, one.a, p)[:, None]
+        phase = np.exp(1j * k * (np.cos(incidence) * one.x + np.sin(incidence) * one.y))
+        incident[part] = t * 1j ** p[:, None] * np.exp(-1j * np.outer(p, incidence)) * phase
+        for other, m, columns in zip(scene, orders, parts, strict=True):
             if other is one:
                 continue
             distance, angle = math.hypot(one.x - other.x, one.y - other.y), math.atan2(one.y - other.y, one.x - other.x)
             span = np.arange(m[0] - p[-1], m[-1] - p[0] + 1)
             waves = special.hankel1(span, k * distance) * np.exp(1j * span * angle)
-            system[part, there] = -t * waves[m[None] - p[:, None] - span[0]]
-    outgoing = scale[:, None] * np.linalg.solve(system * scale / scale[:, None], given / scale[:, None])
-    result = np.zeros((len(observation), len(incidence)), complex)
-    for one, p, part in zip(scene, orders, parts, strict=True):
-        leaving = np.exp(-1j * k * (np.cos(observation) * one.x + np.sin(observation) * one.y))[:, None]
-        result += leaving * ((-1j) ** p * np.exp(1j * np.outer(observation, p))) @ outgoing[part]
-    return np.asarray(math.sqrt(2 / (math.pi * k)) * np.exp(-0.25j * math.pi) * result)
+            system[part, columns] = -t * waves[m[None] - p[:, None] - span[0]]
+    return np.asarray(scale[:, None] * np.linalg.solve(system * scale / scale[:, None], incident / scale[:, None]))
 
 
-def _t_matrix(special: Any, k: float, contrast: float, radius: float, orders: npt.NDArray[np.int64]) -> Complex:
+def _t_matrix(k: float, contrast: float, radius: float, orders: npt.NDArray[np.int64]) -> Complex:
     """(M,) ratio of outgoing to incident wave of each order, from continuity of u and du/dr at the rim."""
     inner = k * math.sqrt(1 + contrast)
     j, dj = special.jv(orders, k * radius), special.jvp(orders, k * radius)

@@ -1,7 +1,7 @@
-"""The Lippmann-Schwinger equation: the far field of any contrast image.
+"""The Lippmann-Schwinger equation, and from it the far field of any contrast image.
 
-u = u_i + k^2 G * (q u), with the free-space Green's function cut off beyond the region's diameter, which makes its
-Fourier transform smooth and the convolution spectrally accurate (Vico, Greengard and Ferrando 2016, J Comput Phys
+u = u_i + k^2 G * (q u). The free-space Green's function is truncated beyond the diameter of the region, so that its
+Fourier transform is smooth and the convolution spectrally accurate (Vico, Greengard and Ferrando 2016, J Comput Phys
 323:191).
 """
 
@@ -13,25 +13,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy import special
 from torch import Tensor
 
 from deeprecon.data.errors import InputError
-from deeprecon.scattering.optional import optional
-from deeprecon.scattering.physics.born import factor
+from deeprecon.scattering.physics.born import born_factor
 
 Floats = npt.NDArray[np.floating[Any]]
 
-MOST_ITERATIONS = 200
+MAX_ITERATIONS = 200
 
 
 @dataclass(frozen=True, eq=False)
-class Fields:
-    """Total fields inside of the scatterer.
+class TotalFields:
+    """Total fields inside the scatterer.
 
     Attributes:
-        fields: (Ni, n, n), 0 where the contrast is.
-        iterations: that the slowest direction took.
-        residual: the largest relative residual of any direction.
+        fields: (Ni, n, n), 0 where the contrast is 0.
+        iterations: of all directions together.
+        residual: relative, the largest of all directions.
     """
 
     fields: Tensor
@@ -44,7 +44,7 @@ class VolumeIntegral:
 
     Args:
         k: wave number times the length unit.
-        axis: (n,) coordinates of the pixels' centers, the same for x and y; at least 8 pixels a wavelength serve well.
+        axis: (n,) coordinates of the pixels' centers, the same for x and y; at least 8 in the shortest wavelength.
         device: of torch.
         double: compute in double instead of single precision.
     """
@@ -57,20 +57,18 @@ class VolumeIntegral:
         self._kernel = torch.from_numpy(self._make_kernel()).to(self._device, self._dtype)
 
     def _make_kernel(self) -> npt.NDArray[np.complex128]:
-        """(2n, 2n) transform of the cut-off kernel, made on a grid of 4n and folded to what a convolution needs."""
-        special = optional("scipy.special")
+        """(2n, 2n) Fourier transform of the truncated kernel, from a grid of 4n points along a side."""
         n, k = self.n, self.k
-        cut = 1.5 * n * self._spacing  # beyond the diagonal of the square, sqrt(2)
+        cutoff = 1.5 * n * self._spacing  # beyond the diagonal of the square, sqrt(2)
         line = 2 * np.pi * np.fft.fftfreq(4 * n, d=self._spacing)
         s = np.hypot(line[:, None], line[None])
         gap = s**2 - k**2
         near = np.abs(gap) < 1e-6 * k**2
-        gap[near], s[near] = 1.0, k * (1 + 1e-3)  # the transform is smooth: a neighbor's value serves
+        gap[near], s[near] = 1.0, k * (1 + 1e-3)  # the transform is smooth: the value of a close s is taken at s = k
         gap[near] = s[near] ** 2 - k**2
-        bessel = s * special.j1(cut * s) * special.hankel1(0, cut * k) - k * special.j0(cut * s) * special.hankel1(
-            1, cut * k
-        )
-        kernel = np.fft.ifft2((1 + 0.5j * np.pi * cut * bessel) / gap)
+        h0, h1 = special.hankel1(0, cutoff * k), special.hankel1(1, cutoff * k)
+        bessel = s * special.j1(cutoff * s) * h0 - k * special.j0(cutoff * s) * h1
+        kernel = np.fft.ifft2((1 + 0.5j * np.pi * cutoff * bessel) / gap)
         kept = np.r_[0:n, 3 * n : 4 * n]
         return np.asarray(np.fft.fft2(kernel[np.ix_(kept, kept)]))
 
@@ -81,7 +79,7 @@ class VolumeIntegral:
         result: Tensor = torch.fft.ifft2(spectrum)[..., :n, :n]
         return result
 
-    def solve(self, contrast: Floats, incidence: Floats, tolerance: float = 1e-5) -> Fields:
+    def solve(self, contrast: Floats, incidence: Floats, tolerance: float = 1e-5) -> TotalFields:
         """Total fields of plane waves.
 
         Args:
@@ -95,7 +93,9 @@ class VolumeIntegral:
         q = torch.from_numpy(np.ascontiguousarray(contrast)).to(self._device, self._dtype)
         support = torch.nonzero(q.flatten())[:, 0]
         if len(support) == 0:
-            return Fields(torch.zeros(len(incidence), self.n, self.n, dtype=self._dtype, device=self._device), 0, 0.0)
+            return TotalFields(
+                torch.zeros(len(incidence), self.n, self.n, dtype=self._dtype, device=self._device), 0, 0.0
+            )
         arriving = self._waves(incidence, 1.0)[:, support]
         strength = self.k**2 * q.flatten()[support]
 
@@ -107,12 +107,12 @@ class VolumeIntegral:
         inside, iterations, residual = gmres(operator, arriving, tolerance)
         if not residual <= 10 * tolerance:
             raise InputError(
-                f"The wave equation was not solved within {MOST_ITERATIONS} iterations (residual {residual:.1e}).",
+                f"The wave equation was not solved within {MAX_ITERATIONS} iterations (residual {residual:.1e}).",
                 "Lower the contrast or the wave number.",
             )
         fields = torch.zeros(len(incidence), self.n * self.n, dtype=self._dtype, device=self._device)
         fields[:, support] = inside
-        return Fields(fields.view(-1, self.n, self.n), iterations, residual)
+        return TotalFields(fields.view(-1, self.n, self.n), iterations, residual)
 
     def far_field(
         self, contrast: Floats, observation: Floats, incidence: Floats, tolerance: float = 1e-5
@@ -123,7 +123,7 @@ class VolumeIntegral:
         sources = (q * found.fields).flatten(1)
         waves = self._waves(observation, -1.0)
         result = (waves @ sources.T).cpu().numpy().astype(np.complex128)
-        return np.asarray(factor(self.k) * self._spacing**2 * result)
+        return np.asarray(born_factor(self.k) * self._spacing**2 * result)
 
     def _waves(self, angles: Floats, sign: float) -> Tensor:
         """(N, n * n) plane waves exp(sign ik d.x)."""
@@ -138,7 +138,7 @@ def gmres(operator: Any, given: Tensor, tolerance: float) -> tuple[Tensor, int, 
     Args:
         operator: linear, (B, P) complex to (B, P), one row from one row.
         given: (B, P).
-        tolerance: relative residual at which every row is done.
+        tolerance: relative residual that every row must reach.
 
     Returns:
         (B, P) solution, iterations, and the largest relative residual.
@@ -150,7 +150,7 @@ def gmres(operator: Any, given: Tensor, tolerance: float) -> tuple[Tensor, int, 
     target = torch.zeros(len(given), 1, 1, dtype=given.dtype, device=given.device)
     target[:, 0, 0] = size.to(given.dtype)
     weights, residual = target, 1.0
-    for count in range(1, MOST_ITERATIONS + 1):
+    for count in range(1, MAX_ITERATIONS + 1):
         vector = operator(basis[-1])
         column = []
         for earlier in basis:  # modified Gram-Schmidt

@@ -1,4 +1,4 @@
-"""The pages that training and reconstruction leave behind, and their pictures."""
+"""HTML reports of training and reconstruction, and their pictures."""
 
 from __future__ import annotations
 
@@ -12,36 +12,37 @@ import numpy.typing as npt
 
 from deeprecon.reporting.figures import curves, png, pyplot
 from deeprecon.reporting.html import Report
-from deeprecon.scattering.physics.coordinates import cell_axis, to_square
+from deeprecon.scattering.physics.image_grids import pixel_centers, to_square
 
 Floats = npt.NDArray[np.floating[Any]]
 
-SHOWN = 6
+MAX_EXAMPLES = 6
+"""Objects shown in a picture."""
 _SIDE = 128
 
 
-def picture(found: Floats, truth: Floats | None, titles: Sequence[str], label: str = "reconstruction") -> bytes:
-    """PNG of (S, angles, rings) images: truth, result and difference below each other, in one scale.
+def comparison_png(images: Floats, truth: Floats | None, titles: Sequence[str], label: str = "reconstruction") -> bytes:
+    """PNG of (S, angles, rings) images: a row each of truth, result and difference, in one color scale.
 
     Args:
-        found: at most a few.
-        truth: None where it is not known.
+        images: contrast, at most `MAX_EXAMPLES` objects.
+        truth: None if not known.
         titles: of the columns.
-        label: what `found` is.
+        label: of the row of `images`.
     """
     plt = pyplot()
-    axis = cell_axis(_SIDE)
-    rows = {label: to_square(found, axis)}
+    axis = pixel_centers(_SIDE)
+    rows = {label: to_square(images, axis)}
     if truth is not None:
         known = to_square(truth, axis)
         rows = {"truth": known, **rows, "difference": rows[label] - known}
     main = np.concatenate([values for name, values in rows.items() if name != "difference"])
     limit = max(float(np.abs(main).max()), 1e-6)
-    size = (1.9 * len(found) + 1.2, 1.9 * len(rows) + 0.3)
-    figure, axes = plt.subplots(len(rows), len(found), figsize=size, layout="compressed", squeeze=False)
+    size = (1.9 * len(images) + 1.2, 1.9 * len(rows) + 0.3)
+    figure, axes = plt.subplots(len(rows), len(images), figsize=size, layout="compressed", squeeze=False)
     outside = np.hypot(*np.meshgrid(axis, axis)) > 1
-    for line, (name, images) in zip(axes, rows.items(), strict=True):
-        for part, image, title in zip(line, images, titles, strict=True):
+    for line, (name, squares) in zip(axes, rows.items(), strict=True):
+        for part, image, title in zip(line, squares, titles, strict=True):
             shown = part.imshow(
                 np.where(outside, np.nan, image), cmap="RdBu_r", vmin=-limit, vmax=limit, origin="lower"
             )
@@ -50,7 +51,7 @@ def picture(found: Floats, truth: Floats | None, titles: Sequence[str], label: s
             if name == next(iter(rows)):
                 part.set_title(title, fontsize=9)
         line[0].set_ylabel(name)
-    figure.colorbar(shown, ax=axes, shrink=0.7, label="contrast n - 1")
+    figure.colorbar(shown, ax=axes, shrink=0.7, label="contrast n^2 - 1")
     return png(figure)
 
 
@@ -65,7 +66,7 @@ def write_report(
     settings: Mapping[str, Any],
     history: Sequence[Mapping[str, float]] = (),
 ) -> list[Path]:
-    """Write a page and, beside it, its pictures as PNG files; returns the pictures' paths."""
+    """Write a page and its pictures as PNG files in the same folder; returns the paths of the pictures."""
     report, pictures = Report(title, lead), []
 
     def add(name: str, content: bytes, text: str) -> None:

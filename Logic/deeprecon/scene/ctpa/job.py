@@ -6,17 +6,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from deeprecon.ctpa.parameters import ExportParameters, SynthesizeParameters, XrayView
 from deeprecon.data.files import sha256, write_json
 from deeprecon.data.radiograph import Radiograph
+from deeprecon.data.volume_io import write_volume
 from deeprecon.jobs.job import Job, bundle_input
 from deeprecon.jobs.parameters import to_json
 from deeprecon.scene.common.job import OUTPUT, check_settings, write_cases_job
 from deeprecon.scene.common.provenance import provenance_of
 from deeprecon.scene.ctpa.xray import radiograph_of, write_xray
-from deeprecon.scene.nodes.nifti import write_image
 from deeprecon.scene.nodes.volumes import volume_from_node
 
 RESULT = "result"
@@ -99,7 +97,7 @@ def write_export_job(folder: Path, ct: Any, target: Path, parameters: ExportPara
     result = folder / "inputs" / RESULT
     result.mkdir(parents=True, exist_ok=True)
     volume = volume_from_node(ct)
-    write_image(result / "ct.nii.gz", np.asarray(volume.array), volume.ijk_to_ras)
+    write_volume(result / "ct.nii.gz", volume)
     content = {
         "format": 1,
         "outputs": {"ct": {"path": "ct.nii.gz", "sha256": sha256(result / "ct.nii.gz")}},

@@ -15,13 +15,13 @@ from deeprecon.ctpa.measure.anatomy import ORGAN_LIMITS
 from deeprecon.ctpa.measure.quality import SEAM_LIMITS
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
+from deeprecon.data.volume_io import read_volume
 from deeprecon.scene.common.job import OUTPUT
 from deeprecon.scene.common.provenance import provenance_of
 from deeprecon.scene.common.results import NodeFactory, RunResult, load_results, read_result
 from deeprecon.scene.ctpa.inputs import store_inputs
 from deeprecon.scene.ctpa.job import CtpaNodes
 from deeprecon.scene.ctpa.synthetic_label import set_synthetic
-from deeprecon.scene.nodes.nifti import read_image
 from deeprecon.scene.nodes.tables import node_from_rows
 from deeprecon.scene.nodes.volumes import node_from_volume
 
@@ -109,13 +109,13 @@ def load_folder(folder: Path, xray: Any = None, reuse: Mapping[str, Any] | None 
     def own(files: Mapping[str, Path], result: Mapping[str, Any]) -> dict[str, NodeFactory | None]:
         if "ct" not in files:
             raise InputError(f"{folder} holds no synthetic CT.", "Choose the output of ctpa synthesize.")
-        mean = Volume(*read_image(files["ct"]), "ct")
+        mean = read_volume(files["ct"])
         samples = [role for role in files if _SAMPLE.fullmatch(role)]
         left_out = samples if len(samples) == 1 or len(samples) * mean.array.nbytes > MAX_SAMPLE_BYTES else []
         makers: dict[str, NodeFactory | None] = dict.fromkeys(left_out)
         for role, path in files.items():
             if path.name.endswith(".nii.gz") and role not in left_out:
-                volume = mean if role == "ct" else Volume(*read_image(path), role)
+                volume = mean if role == "ct" else read_volume(path)
                 makers[role] = partial(_volume_node, volume, _title(base, role), role not in _OWN)
         metrics = result.get("metrics", {})
         makers["figures"] = partial(_table_node, metric_rows(metrics), _title(base, "figures"))

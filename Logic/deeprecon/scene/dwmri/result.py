@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from deeprecon.data.diffusion.files import read_dwi
 from deeprecon.data.errors import InputError
+from deeprecon.data.formats.nifti import read_nifti
 from deeprecon.data.volume import Volume
 from deeprecon.dwmri.write.summary import figure_rows
 from deeprecon.scene.common.job import OUTPUT
 from deeprecon.scene.common.results import NodeFactory, RunResult, load_results, nodes_of_run, read_result
-from deeprecon.scene.dwmri.files import read_scan
 from deeprecon.scene.dwmri.inputs import store_inputs, stored_inputs
 from deeprecon.scene.dwmri.job import DwiNodes
 from deeprecon.scene.dwmri.scan import node_from_colors, node_from_map, node_from_scan
-from deeprecon.scene.nodes.nifti import read_image
 from deeprecon.scene.nodes.tables import node_from_rows
 
 
@@ -54,12 +54,14 @@ def load_folder(folder: Path, source: Any = None, reuse: Mapping[str, Any] | Non
     def own(files: Mapping[str, Path], result: Mapping[str, Any]) -> dict[str, NodeFactory]:
         if "dwi" not in files:
             raise InputError(f"The result in {folder} is not that of one scan.", "Choose the folder of one scan.")
-        scan = read_scan(files["dwi"])
+        scan = read_dwi(files["dwi"])
         maps: dict[str, Any] = {}
         makers: dict[str, NodeFactory] = {"dwi": partial(_scan_node, scan, source)}
         for role, path in files.items():
             if path.name.endswith((".nii.gz", ".nii")) and role != "dwi":
-                array, _ = read_image(path)  # on the grid of the scan, whose file says it with more digits
+                array = read_nifti(path).array  # on the grid of the scan, whose file states it with more digits
+                if array.ndim == 4:
+                    array = np.ascontiguousarray(np.moveaxis(array, 0, -1))
                 if role == "residual":
                     makers[role] = partial(_scan_node, scan.with_array(array), source)
                 elif array.ndim == 4:

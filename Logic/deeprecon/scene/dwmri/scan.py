@@ -18,12 +18,12 @@ import slicer.util
 import vtk
 from vtk.util import numpy_support
 
+from deeprecon.data.diffusion.files import read_dwi
 from deeprecon.data.diffusion.gradients import GradientTable, gradient_table, image_rotation
 from deeprecon.data.diffusion.scan import DwiScan, check_scan
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume, check_affine
 from deeprecon.data.volume_io import NIFTI, NRRD
-from deeprecon.scene.dwmri.files import read_scan
 from deeprecon.scene.nodes.volumes import matrix_to_world, node_from_volume, volume_from_node
 
 WEIGHTED, SEQUENCE = "vtkMRMLDiffusionWeightedVolumeNode", "vtkMRMLSequenceNode"
@@ -96,9 +96,9 @@ def open_scan(path: Path) -> Any:
         path: NIfTI, DWI NRRD, or any file of a DICOM series.
 
     Raises:
-        InputError: as `read_scan`.
+        InputError: as `read_dwi`.
     """
-    scan = read_scan(path)
+    scan = read_dwi(path)
     name = scan.name.split(".")[0] if path.name.lower().endswith(NIFTI + NRRD) else scan.name
     return node_from_scan(scan, slicer.mrmlScene.GenerateUniqueName(name))
 
@@ -184,7 +184,7 @@ def _sequence_gradients(node: Any) -> GradientTable:
             f"The sequence {node.GetName()} has no gradients, and the file that it was loaded from is not there.",
             "Load the scan with Open below the scan's name: NIfTI with .bval and .bvec, or DWI NRRD.",
         )
-    table = read_scan(path).gradients
+    table = read_dwi(path).gradients
     if len(table) != node.GetNumberOfDataNodes():
         raise InputError(f"{path.name} has {len(table)} volumes, {node.GetName()} {node.GetNumberOfDataNodes()}.")
     return table

@@ -1,4 +1,4 @@
-"""Wrist recordings as table nodes. A recording is a signal over time; it has no place in the body."""
+"""Wrist recordings as table nodes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import atomic_path
-from deeprecon.seizure.config import SAMPLE_RATE
+from deeprecon.seizure.configuration import SAMPLE_RATE
+from deeprecon.seizure.observe.recordings import load_single_recording
 from deeprecon.seizure.parameters import Unit
-from deeprecon.seizure.read.recordings import read_recordings
 
 TIME = "time_s"
 
@@ -44,11 +44,7 @@ def load_recording(path: Path | str, unit: Unit = Unit.AUTO) -> Any:
     Raises:
         InputError: the file cannot be read, or holds several events.
     """
-    path = Path(path)
-    recordings = read_recordings(path, unit)
-    if len(recordings) != 1:
-        raise InputError(f"{path} holds {len(recordings)} events.", "Give a file with one event.")
-    (recording,) = recordings
+    recording = load_single_recording(Path(path), unit)
     magnitude = np.where(recording.valid, recording.magnitude, np.nan)
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", f"{recording.name} accelerometer")
     _set_columns(node, {TIME: np.arange(len(magnitude)) / SAMPLE_RATE, "magnitude_g": magnitude.astype(np.float64)})

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import slicer
 import slicer.util
 from vtkmodules.util.numpy_support import vtk_to_numpy
@@ -15,7 +14,9 @@ from deeprecon.data.errors import InputError
 from deeprecon.scene.common.results import discard, load_results
 from deeprecon.scene.nodes.tables import node_from_rows
 from deeprecon.scene.seizure.recording import TIME, column_numbers
-from deeprecon.seizure.fit.detection import MODEL, Detection
+from deeprecon.seizure.fit.detection import Detection
+from deeprecon.seizure.measure.alarms import alarm_rows
+from deeprecon.seizure.write.probability_table import detection_from_columns
 
 PROBABILITY, THRESHOLD = "probability", "threshold"
 RESEARCH_ONLY = "research only, no alarm device"
@@ -78,11 +79,11 @@ def rescore(nodes: SeizureResult, quantile: float, threshold: float, merge: floa
         vtk_to_numpy(table.GetColumnByName(THRESHOLD))[:] = threshold
         table.GetColumnByName(PROBABILITY).Modified()
     table.Modified()
-    node_from_rows(detection.events(quantile, threshold, merge), nodes.events.GetName(), nodes.events)
+    node_from_rows(alarm_rows(detection, quantile, threshold, merge), nodes.events.GetName(), nodes.events)
 
 
 def detection_from_node(node: Any) -> Detection:
-    """What the networks and the baseline said, out of a probability table.
+    """The results of the networks and of the baseline from a probability table.
 
     Raises:
         InputError: columns are missing.
@@ -92,15 +93,7 @@ def detection_from_node(node: Any) -> Detection:
         table.GetColumnName(index): column_numbers(node, table.GetColumn(index))
         for index in range(table.GetNumberOfColumns())
     }
-    models = sorted(name for name in columns if name.startswith(MODEL))
-    others = (TIME, "osd_state", "osd_roi_power", "osd_ratio", "movement_g")
-    if missing := [name for name in (*others, *([] if models else [f"{MODEL}00"])) if name not in columns]:
-        raise InputError(
-            f"The table {node.GetName()} lacks the columns {', '.join(missing)}.", "Load the result again."
-        )
-    return Detection(
-        columns[TIME], np.array([columns[name] for name in models]), *(columns[name] for name in others[1:])
-    )
+    return detection_from_columns(columns, f"The table {node.GetName()}", "Load the result again.")
 
 
 def _chart(table: Any, name: str) -> Any:

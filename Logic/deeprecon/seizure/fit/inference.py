@@ -1,33 +1,85 @@
-"""Probabilities over a whole recording, with each convolution done once instead of once a window.
+"""Both methods over a recording; the networks in one pass, each convolution computed once instead of once per window.
 
-Without padding a feature depends only on the samples below it, so that windows which overlap share their features.
-Where windows begin at different phases of the network's strides, the layers up to a stride are shared and those above
-it run once a phase.
+Without padding, a feature depends only on the samples in its receptive field, so overlapping windows share features.
+Where windows start at different phases of the network's strides, the layers up to a stride are shared and the layers
+after it run once per phase.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from deeprecon.data.errors import InputError
+from deeprecon.seizure.configuration import SAMPLE_RATE
+from deeprecon.seizure.fit.baseline import analyze_recording
+from deeprecon.seizure.fit.detection import Detection
 from deeprecon.seizure.networks.deepepi import DeepEpi
-from deeprecon.seizure.observe.windows import window_starts
+from deeprecon.seizure.observe.windows import window_ends, window_starts
+from deeprecon.seizure.read.recording import Recording
 
-CHUNK = {"cpu": 128, "cuda": 4096, "mps": 1024}
-"""Windows at a time: on a CPU the features of a chunk should stay in its cache."""
-
-
-def window_ends(samples: int, window: int, stride: int) -> npt.NDArray[np.int64]:
-    """(W,) first samples after each window of a recording, gaps or not."""
-    return np.arange(window, samples + 1, stride)
+WINDOWS_PER_CHUNK = {"cpu": 128, "cuda": 4096, "mps": 1024}
+"""By device; on a CPU the features of a chunk should fit into its cache."""
 
 
-def probabilities(
+def detect_in_recording(
+    networks: Sequence[DeepEpi],
+    window: int,
+    recording: Recording,
+    stride: float,
+    osd_threshold: float,
+    before_network: Callable[[int], None] = lambda number: None,
+) -> Detection:
+    """Run an ensemble and OpenSeizureDetector over a recording.
+
+    Args:
+        networks: in evaluation mode, on any device.
+        window: samples.
+        recording: of any length.
+        stride: s between the windows.
+        osd_threshold: see `baseline.analyze_rows`.
+        before_network: called with the number of each network before it runs; may raise to stop.
+
+    Returns:
+        Without windows (W = 0) where the recording is shorter than one.
+    """
+    step = round(stride * SAMPLE_RATE)
+    ends = window_ends(len(recording.magnitude), window, step)
+    if not len(ends):
+        empty = np.empty(0)
+        return Detection(empty, np.empty((len(networks), 0)), empty, empty, empty, empty)
+    models = []
+    for number, network in enumerate(networks):
+        before_network(number)
+        models.append(window_probabilities(network, recording.magnitude, recording.valid, window, step))
+    return Detection(ends / SAMPLE_RATE, np.array(models), *analyze_recording(recording, ends, osd_threshold))
+
+
+def check_windows(recording: Recording, detection: Detection, window: int) -> None:
+    """Refuse a recording without any usable window.
+
+    Raises:
+        InputError: it is shorter than a window, or has no window without a gap.
+    """
+    seconds = window / SAMPLE_RATE
+    if not len(detection.times):
+        raise InputError(
+            f"The recording {recording.name} lasts {recording.seconds:.1f} s, shorter than a window of {seconds:g} s.",
+            "Give a longer one.",
+        )
+    if np.isnan(detection.models[0]).all():
+        raise InputError(
+            f"The recording {recording.name} has no {seconds:g} s without a gap.",
+            "Look at its times: samples must come at a steady rate.",
+        )
+
+
+def window_probabilities(
     network: DeepEpi,
     magnitude: npt.NDArray[np.float32],
     valid: npt.NDArray[np.bool_],
@@ -49,29 +101,31 @@ def probabilities(
     result = np.full(count, np.nan)
     weights = next(network.parameters())
     device = weights.device
-    good = window_starts(valid, window, stride) // stride
+    usable = window_starts(valid, window, stride) // stride
     signal = torch.from_numpy(np.ascontiguousarray(magnitude)).to(weights.dtype)
-    chunk = CHUNK.get(device.type, 1024)
+    chunk = WINDOWS_PER_CHUNK.get(device.type, 1024)
     with torch.inference_mode():
         for first in range(0, count, chunk):
             last = min(first + chunk, count)
-            if not ((good >= first) & (good < last)).any():
+            if not ((usable >= first) & (usable < last)).any():
                 continue
             part = signal[first * stride : (last - 1) * stride + window].to(device)
             starts = [stride * index for index in range(last - first)]
-            logits = network.head(_means(network, part, starts, window))
+            logits = network.head(_mean_features(network, part, starts, window))
             result[first:last] = torch.softmax(logits, dim=1)[:, 1].double().cpu().numpy()
     keep = np.zeros(count, np.bool_)
-    keep[good] = True
+    keep[usable] = True
     result[~keep] = np.nan
     return result
 
 
-def _means(network: DeepEpi, signal: Tensor, starts: Sequence[int], window: int) -> Tensor:
+def _mean_features(network: DeepEpi, signal: Tensor, starts: Sequence[int], window: int) -> Tensor:
     """(W, 64) features averaged over each window of a signal (N,)."""
     step = math.prod(network.strides)
     length = (window - network.minimum) // step + 1
-    by_phase = _features(list(network.convolutions), network.strides, signal[None, None], {s % step for s in starts})
+    by_phase = _features_by_phase(
+        list(network.convolutions), network.strides, signal[None, None], {s % step for s in starts}
+    )
     rows: list[Tensor | None] = [None] * len(starts)
     sums = {
         phase: nn.functional.pad(features[0].double().cumsum(dim=1), (1, 0)) for phase, features in by_phase.items()
@@ -85,29 +139,16 @@ def _means(network: DeepEpi, signal: Tensor, starts: Sequence[int], window: int)
     return torch.stack([row for row in rows if row is not None])
 
 
-def _features(layers: Sequence[nn.Module], strides: Sequence[int], x: Tensor, phases: set[int]) -> dict[int, Tensor]:
-    """Features (1, C, L) of the signals that begin at each phase (in samples of `x`), layers shared where possible."""
+def _features_by_phase(
+    layers: Sequence[nn.Module], strides: Sequence[int], x: Tensor, phases: set[int]
+) -> dict[int, Tensor]:
+    """Features (1, C, L) of the signals that start at each phase (samples of `x`); layers are shared where possible."""
     if not layers:
         return {0: x}
     result: dict[int, Tensor] = {}
     for offset in sorted({phase % strides[0] for phase in phases}):
         below = layers[0](x[:, :, offset:])
         deeper = {(phase - offset) // strides[0] for phase in phases if phase % strides[0] == offset}
-        for phase, features in _features(layers[1:], strides[1:], below, deeper).items():
+        for phase, features in _features_by_phase(layers[1:], strides[1:], below, deeper).items():
             result[phase * strides[0] + offset] = features
     return result
-
-
-def by_window(
-    network: DeepEpi, magnitude: npt.NDArray[np.float32], window: int, stride: int, batch: int = 256
-) -> npt.NDArray[np.float64]:
-    """The same window by window, gaps ignored: what `probabilities` is held against."""
-    ends = window_ends(len(magnitude), window, stride)
-    weights = next(network.parameters())
-    found = []
-    with torch.inference_mode():
-        for first in range(0, len(ends), batch):
-            rows = np.stack([magnitude[end - window : end] for end in ends[first : first + batch]])
-            logits = network(torch.from_numpy(rows).to(weights))
-            found.append(torch.softmax(logits, dim=1)[:, 1].double().cpu().numpy())
-    return np.concatenate(found) if found else np.empty(0)

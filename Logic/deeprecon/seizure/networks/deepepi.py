@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from deeprecon.data.errors import InputError
 from deeprecon.seizure.networks.architecture import (
     CHANNELS,
-    CODE_STRIDES,
     DENSE,
     EPSILON,
     KERNEL,
     MOMENTUM,
+    PUBLISHED_STRIDES,
     receptive_field,
 )
 
@@ -30,7 +30,7 @@ class DeepEpi(nn.Module):
     """
 
     def __init__(
-        self, strides: Sequence[int] = CODE_STRIDES, conv_dropout: float = 0.0, dense_dropout: float = 0.025
+        self, strides: Sequence[int] = PUBLISHED_STRIDES, conv_dropout: float = 0.0, dense_dropout: float = 0.025
     ) -> None:
         super().__init__()
         self.strides = tuple(strides)
@@ -38,7 +38,7 @@ class DeepEpi(nn.Module):
         widths = (1, *CHANNELS)
         self.convolutions = nn.Sequential(
             *(
-                _layer(
+                _block(
                     nn.Conv1d(widths[index], widths[index + 1], KERNEL, stride),
                     nn.Dropout1d(conv_dropout) if conv_dropout else None,
                 )
@@ -48,7 +48,7 @@ class DeepEpi(nn.Module):
         sizes = (CHANNELS[-1], *DENSE)
         self.dense = nn.Sequential(
             *(
-                _layer(
+                _block(
                     nn.Linear(sizes[index], sizes[index + 1]),
                     nn.Dropout(dense_dropout) if index == 0 else None,
                 )
@@ -80,11 +80,11 @@ class DeepEpi(nn.Module):
 
 def new_network(
     seed: int,
-    strides: Sequence[int] = CODE_STRIDES,
+    strides: Sequence[int] = PUBLISHED_STRIDES,
     conv_dropout: float = 0.0,
     dense_dropout: float = 0.025,
 ) -> DeepEpi:
-    """An untrained network, Glorot-uniform weights and biases of 0 as in Keras; torch's generators are left alone."""
+    """An untrained network: Glorot-uniform weights, biases of 0 as in Keras. Keeps the state of torch's generators."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = DeepEpi(strides, conv_dropout, dense_dropout)
@@ -96,7 +96,7 @@ def new_network(
     return network
 
 
-def _layer(linear: nn.Conv1d | nn.Linear, dropout: nn.Module | None) -> nn.Sequential:
+def _block(linear: nn.Conv1d | nn.Linear, dropout: nn.Module | None) -> nn.Sequential:
     width = linear.out_channels if isinstance(linear, nn.Conv1d) else linear.out_features
     parts: dict[str, nn.Module] = {
         "linear": linear,

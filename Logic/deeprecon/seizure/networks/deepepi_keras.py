@@ -1,6 +1,6 @@
-"""DeepEpi as a Keras 3 model, and its weights to and from the names of the PyTorch network. Knows no torch.
+"""DeepEpi as a Keras 3 model, and conversion of its weights to and from the PyTorch network's. Does not import torch.
 
-Keras' backend is chosen by the environment variable KERAS_BACKEND before the first import and holds for the process.
+The environment variable KERAS_BACKEND selects the backend at the first import, for the life of the process.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.errors import InputError
-from deeprecon.seizure.networks.architecture import CHANNELS, CODE_STRIDES, DENSE, EPSILON, KERNEL, MOMENTUM
+from deeprecon.seizure.networks.architecture import CHANNELS, DENSE, EPSILON, KERNEL, MOMENTUM, PUBLISHED_STRIDES
 
 Weights = dict[str, npt.NDArray[np.float32]]
 
@@ -35,17 +35,20 @@ def import_keras() -> Any:
 
 
 def keras_model(
-    window: int | None, strides: Sequence[int] = CODE_STRIDES, conv_dropout: float = 0.0, dense_dropout: float = 0.025
+    window: int | None,
+    strides: Sequence[int] = PUBLISHED_STRIDES,
+    conv_dropout: float = 0.0,
+    dense_dropout: float = 0.025,
 ) -> Any:
     """An untrained keras.Model: (B, window, 1) magnitude in g to (B, 2) probability of no seizure and seizure.
 
     Args:
         window: samples; None takes any length.
-        strides, conv_dropout, dense_dropout: as in `network.DeepEpi`.
+        strides, conv_dropout, dense_dropout: as in `deepepi.DeepEpi`.
     """
     keras = import_keras()
     layers = keras.layers
-    norm = {"epsilon": EPSILON, "momentum": 1 - MOMENTUM}  # what Keras calls momentum is the rest
+    norm = {"epsilon": EPSILON, "momentum": 1 - MOMENTUM}  # Keras defines momentum as 1 minus PyTorch's
     signal = keras.Input((window, 1), name="magnitude")
     x = signal
     for index, (width, stride) in enumerate(zip(CHANNELS, strides, strict=True)):
@@ -65,40 +68,40 @@ def keras_model(
     return keras.Model(signal, probability, name="deepEpi")
 
 
-def weights_of(model: Any) -> Weights:
+def get_weights(model: Any) -> Weights:
     """The weights of a Keras model in the names and layouts of the PyTorch network's state_dict."""
     found: Weights = {}
-    for ours, theirs, kind in _pairs():
-        values = [np.asarray(value, np.float32) for value in model.get_layer(theirs).get_weights()]
+    for torch_name, keras_name, kind in _layer_names():
+        values = [np.asarray(value, np.float32) for value in model.get_layer(keras_name).get_weights()]
         if kind == "norm":
             names = ("weight", "bias", "running_mean", "running_var")
-            found |= {f"{ours}.{name}": value for name, value in zip(names, values, strict=True)}
-            found[f"{ours}.num_batches_tracked"] = np.array(0, np.int64)  # type: ignore[assignment]
+            found |= {f"{torch_name}.{name}": value for name, value in zip(names, values, strict=True)}
+            found[f"{torch_name}.num_batches_tracked"] = np.array(0, np.int64)  # type: ignore[assignment]
         else:
-            found[f"{ours}.weight"] = np.ascontiguousarray(values[0].T)  # (k, in, out) or (in, out), reversed
-            found[f"{ours}.bias"] = values[1]
+            found[f"{torch_name}.weight"] = np.ascontiguousarray(values[0].T)  # (k, in, out) or (in, out), reversed
+            found[f"{torch_name}.bias"] = values[1]
     return found
 
 
 def set_weights(model: Any, weights: Mapping[str, npt.NDArray[np.floating]]) -> None:
-    """Give a Keras model the weights of a PyTorch network.
+    """Copy the weights of a PyTorch network into a Keras model.
 
     Raises:
-        InputError: weights are missing, or of another network.
+        InputError: weights are missing, or have other shapes.
     """
-    for ours, theirs, kind in _pairs():
+    for torch_name, keras_name, kind in _layer_names():
         names = ("weight", "bias", "running_mean", "running_var") if kind == "norm" else ("weight", "bias")
-        layer = model.get_layer(theirs)
+        layer = model.get_layer(keras_name)
         try:
-            values = [np.asarray(weights[f"{ours}.{name}"], np.float32) for name in names]
+            values = [np.asarray(weights[f"{torch_name}.{name}"], np.float32) for name in names]
             if kind != "norm":
                 values[0] = values[0].T
             layer.set_weights(values)
         except (KeyError, ValueError) as error:
-            raise InputError(f"The weights do not fit {theirs} of the Keras model: {error}.") from error
+            raise InputError(f"The weights do not fit {keras_name} of the Keras model: {error}.") from error
 
 
-def _pairs() -> list[tuple[str, str, str]]:
+def _layer_names() -> list[tuple[str, str, str]]:
     """(name in the PyTorch network, name in the Keras model, kind) of each layer with weights."""
     pairs = []
     for index in range(len(CHANNELS)):

@@ -1,4 +1,4 @@
-"""Trained networks as ONNX files, each checked against the network that it was made of, or as Keras 3 files."""
+"""Trained networks as ONNX or Keras 3 files, each compared with the network that it was made from."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from deeprecon.data.errors import InputError
 if TYPE_CHECKING:
     from deeprecon.seizure.networks.deepepi import DeepEpi
 
-TOLERANCE = 1e-5
-"""Largest difference of a probability between an exported file and its network."""
+MAX_DIFFERENCE = 1e-5
+"""Of a probability between an exported file and its network."""
 
 
-class _Probability(nn.Module):
+class _SeizureProbability(nn.Module):
     """(B, N) magnitude in g to (B,) seizure probability."""
 
     def __init__(self, network: DeepEpi) -> None:
@@ -38,10 +38,10 @@ def export_onnx(network: DeepEpi, window: int, path: Path) -> float:
     """Write one network: input `magnitude` (batch, window) in g, output `probability` (batch,).
 
     Returns:
-        The largest difference between what onnxruntime and PyTorch compute.
+        The largest difference between the probabilities of onnxruntime and PyTorch.
 
     Raises:
-        InputError: onnx, onnxscript or onnxruntime are not installed, or the file computes something else.
+        InputError: onnx, onnxscript or onnxruntime are not installed, or the file's result differs.
     """
     try:
         import onnx
@@ -53,9 +53,9 @@ def export_onnx(network: DeepEpi, window: int, path: Path) -> float:
             "Install it: pip install './Logic[seizure]'.",
         ) from error
     del onnxscript  # needed by torch.onnx
-    module = _Probability(network).eval()
-    example = examples(window)
-    with _quiet():
+    module = _SeizureProbability(network).eval()
+    example = example_signals(window)
+    with _without_warnings():
         program: Any = torch.onnx.export(
             module,
             (example,),
@@ -70,49 +70,44 @@ def export_onnx(network: DeepEpi, window: int, path: Path) -> float:
     path.write_bytes(proto.SerializeToString())
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {"magnitude": example.numpy()})
-    return _difference(path, found, module(example).detach().numpy())
+    return _checked_difference(path, found, module(example).detach().numpy())
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what the exporter says to its own developers; the file is checked afterwards."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
+def _without_warnings() -> Iterator[None]:
+    """Suppress the exporter's warnings for its developers; the file is checked afterwards."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(action="ignore"):
             yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def export_keras(network: DeepEpi, window: int, path: Path) -> float:
     """Write one network as a .keras file; see `export_onnx`. Input is (batch, window, 1), output (batch, 2)."""
     from deeprecon.seizure.networks.deepepi_keras import import_keras, keras_model, set_weights
 
-    os.environ.setdefault("KERAS_BACKEND", "torch")  # which is loaded anyway; the file is the same for all backends
+    os.environ.setdefault("KERAS_BACKEND", "torch")  # torch is loaded anyway; the file is the same for all backends
     keras = import_keras()
     model = keras_model(window, network.strides)
     set_weights(model, {name: value.numpy() for name, value in network.state_dict().items()})
     model.save(path)
     loaded = keras.saving.load_model(path, compile=False, safe_mode=True)
-    example = examples(window)
+    example = example_signals(window)
     found = np.asarray(loaded.predict_on_batch(example.numpy()[..., None]))[:, 1]
-    return _difference(path, found, _Probability(network).eval()(example).detach().numpy())
+    return _checked_difference(path, found, _SeizureProbability(network).eval()(example).detach().numpy())
 
 
-def examples(window: int) -> Tensor:
-    """(4, window) signals to try a network on: rest, and movements of growing strength."""
+def example_signals(window: int) -> Tensor:
+    """(4, window) signals for the comparison: rest, and movements of increasing strength."""
     seconds = torch.arange(window) / 25
     strength = torch.tensor([0.0, 0.1, 0.4, 1.5])[:, None]
     return (1 + strength * torch.sin(2 * torch.pi * 4 * seconds)).abs()
 
 
-def _difference(path: Path, found: np.ndarray[Any, Any], expected: np.ndarray[Any, Any]) -> float:
+def _checked_difference(path: Path, found: np.ndarray[Any, Any], expected: np.ndarray[Any, Any]) -> float:
     difference = float(np.abs(found - expected).max())
-    if not difference <= TOLERANCE:
+    if not difference <= MAX_DIFFERENCE:
         raise InputError(f"{path.name} differs from its network by {difference:.2g}.", "Do not use it.")
     return difference
