@@ -15,7 +15,6 @@ Times depend on what else the computer does; processor time does not. The exit c
 
 from __future__ import annotations
 
-import argparse
 import json
 import multiprocessing
 import resource
@@ -24,24 +23,24 @@ import time
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import torch
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
+from benchmarks.common import argument_parser, write_result
+from benchmarks.ctpa_baselines import blend, training_pair
 
 from deeprecon.ctpa.autoencoder.network import AUTOENCODERS, Autoencoder
 from deeprecon.ctpa.autoencoder.tiling import decode_tiled
 from deeprecon.ctpa.diffusion.denoiser import DENOISERS, Denoiser, DenoiserShape, ray_weights
-from deeprecon.ctpa.diffusion.processes import PROCESSES, sample, training_pair
+from deeprecon.ctpa.diffusion.processes import PROCESSES, sample
 from deeprecon.ctpa.diffusion.sampling import DTYPES, SamplingPlan, denoise_latent, denoising_bytes
 from deeprecon.ctpa.grid import FULL, Grid, to_hu, to_network
 from deeprecon.ctpa.measure.metrics import mae, seam_ratio
 from deeprecon.ctpa.measure.projection_check import check_projection
 from deeprecon.ctpa.observe.body import body_mask
 from deeprecon.ctpa.observe.projection import Geometry, line_integrals
-from deeprecon.ctpa.patches import Blending, Windows, blend
+from deeprecon.ctpa.patches import Blending, Windows
 from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
-from deeprecon.data.files import write_json
 from deeprecon.jobs.run import Run
 from deeprecon.training.devices import resolve_precision
 
@@ -248,9 +247,8 @@ def sizes() -> list[dict[str, Any]]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argument_parser(__doc__, "ctpa_decoding")
     parser.add_argument("--minutes", type=float, default=3.0, help="processor time of the training")
-    parser.add_argument("--out", type=Path, default=Path("out"), help="folder of the JSON file")
     parser.add_argument("--skip-sizes", action="store_true", help="leave out part 3")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -266,9 +264,8 @@ def main() -> int:
     }
     for text, passed in gates.items():
         print(f"{'passed' if passed else 'FAILED'}: {text}")
-    arguments.out.mkdir(parents=True, exist_ok=True)
     result = {"tiled": tiled, "drawn": drawn, "sizes": measured, "gates": gates}
-    write_json(arguments.out / "ctpa_decoding.json", json.loads(json.dumps(result)))
+    write_result(arguments.json, json.loads(json.dumps(result)))
     return 0 if all(gates.values()) else 1
 
 

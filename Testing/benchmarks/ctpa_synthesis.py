@@ -32,6 +32,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from benchmarks.common import argument_parser, write_result
+from benchmarks.ctpa_baselines import fit_ridge
 from torch import Tensor
 
 from deeprecon.ctpa.autoencoder.network import AUTOENCODERS, Autoencoder
@@ -43,7 +44,6 @@ from deeprecon.ctpa.grid import HIGH, LOW, Grid, to_hu, to_network
 from deeprecon.ctpa.measure.anatomy import ORGAN_LIMITS, cardiothoracic_ratio, lung_litres, organ_medians, vessel_recall
 from deeprecon.ctpa.measure.metrics import HU_RANGE
 from deeprecon.ctpa.measure.projection_check import check_projection
-from deeprecon.ctpa.measure.ridge_baseline import fit_ridge
 from deeprecon.ctpa.observe.body import body_mask
 from deeprecon.ctpa.observe.film import standardize
 from deeprecon.ctpa.observe.projection import Geometry, expose, line_integrals

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from itertools import product
@@ -86,19 +86,6 @@ class Windows:
             where = tuple(slice(start, start + len(profile)) for start, profile in ((k0, k), (j0, j), (i0, i)))
             weights = k[:, None, None] * j[None, :, None] * i[None, None, :]
             yield (where[0], where[1], where[2]), weights.astype(np.float32)
-
-
-def blend(
-    windows: Windows,
-    predict: Callable[[Slices], npt.NDArray[np.float32]],
-    channels: int,
-    kind: Blending = Blending.HANN,
-) -> npt.NDArray[np.float32]:
-    """(channels, k, j, i) from `predict(where)` -> (channels, *patch), patch by patch."""
-    result = np.zeros((channels, *windows.shape), np.float32)
-    for where, weights in windows.weights(kind):
-        result[(slice(None), *where)] += predict(where) * weights
-    return result
 
 
 def seam_planes(windows: Windows, axis: int) -> list[int]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from benchmarks.ctpa_baselines import blend, fit_ridge
 
 from deeprecon.ctpa.grid import Grid
 from deeprecon.ctpa.measure import anatomy, metrics
 from deeprecon.ctpa.measure.projection_check import check_projection
-from deeprecon.ctpa.measure.ridge_baseline import fit_ridge
 from deeprecon.ctpa.observe.body import body_mask
 from deeprecon.ctpa.observe.projection import Beam, Geometry, View, detector_axes, expose, line_integrals
-from deeprecon.ctpa.patches import Blending, Windows, blend
+from deeprecon.ctpa.patches import Blending, Windows
 from deeprecon.ctpa.simulate.chests import TEXTURE, Anatomy, Capsule, Ellipsoid, Label, draw, draw_grid, make_anatomy
 
 GRID = Grid((76, 64, 64))

@@ -102,20 +102,6 @@ PROCESSES: dict[str, Process] = {
 """By `ProcessName`."""
 
 
-def training_pair(
-    process: Process, data: Tensor, generator: torch.Generator | None = None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """x_t, t (batch,), and the target, for one random time per sample; the times of a batch are spread evenly."""
-    count = len(data)
-    offset = torch.rand((), generator=generator, device=data.device)
-    t = process.start * (torch.arange(count, device=data.device) + offset) / count
-    t = t[torch.randperm(count, generator=generator, device=data.device)]
-    noise = torch.randn(data.shape, generator=generator, device=data.device, dtype=data.dtype)
-    wide = t.view(-1, *[1] * (data.ndim - 1))
-    a, s = process.scales(wide)
-    return a * data + s * noise, t, process.target(data, noise, wide)
-
-
 @torch.no_grad()
 def sample(
     process: Process,

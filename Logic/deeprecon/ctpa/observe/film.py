@@ -112,18 +112,8 @@ def film_on_detector(
         notes.append(f"It does not say whether it is a PA or an AP view; it is taken as {geometry.view.value}.")
     quarters = int(turn.value) // 90
     image = oriented(radiograph.image, turn, flip, invert)
-    if pixel_spacing:
-        spacing = (pixel_spacing, pixel_spacing)
-    elif radiograph.spacing is not None:
-        across, down = radiograph.spacing
-        spacing = (down, across) if quarters % 2 else (across, down)
-    else:
-        size = TYPICAL_SIDE / max(image.shape)
-        spacing = (size, size)
-        notes.append(
-            f"It does not say how large its pixels are; they are taken as {size:.3f} mm, as the longer side of a "
-            f"detector is usually {TYPICAL_SIDE:.0f} mm."
-        )
+    spacing, note = _pixel_spacing(radiograph, image, quarters, pixel_spacing)
+    notes += [note] if note else []
     rows, columns = image.shape
     v, u = detector_axes(grid, geometry)
     field = (float(u[-1] - u[0] + u[1] - u[0]), float(v[-1] - v[0] + v[1] - v[0]))
@@ -143,6 +133,22 @@ def film_on_detector(
         raise InputError(
             f"{radiograph.name} has no gray values between dark and bright.", "Give the original X-ray."
         ) from error
+
+
+def _pixel_spacing(
+    radiograph: Radiograph, image: Image, quarters: int, given: float
+) -> tuple[tuple[float, float], str | None]:
+    """Pixel spacing in mm along columns and rows of the turned image, and a note where it is assumed."""
+    if given:
+        return (given, given), None
+    if radiograph.spacing is not None:
+        across, down = radiograph.spacing
+        return ((down, across) if quarters % 2 else (across, down)), None
+    size = TYPICAL_SIDE / max(image.shape)
+    return (size, size), (
+        f"It does not say how large its pixels are; they are taken as {size:.3f} mm, as the longer side of a "
+        f"detector is usually {TYPICAL_SIDE:.0f} mm."
+    )
 
 
 def oriented(image: Image, turn: Turn = Turn.NONE, flip: bool = False, invert: bool = False) -> Image:

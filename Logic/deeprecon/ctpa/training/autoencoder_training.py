@@ -88,16 +88,12 @@ def train_autoencoder(inputs: TrainAutoencoderInputs, parameters: TrainAutoencod
     if not fabric.is_global_zero:
         return Outcome()
     presets = [name for name, coarser in (("preview", 1), ("full", 0)) if coarser >= finest]
-    found = errors(loss)
     figures: dict[str, Any] = {
         "autoencoder_parameters": parameter_count(loss.autoencoder),
         "held_out_loss": result.best,
         "best_epoch": result.best_epoch,
         **codebook_figures(),
-        **{
-            f"psnr_{name}": round(psnr_of_error(found[(0 if name == "full" else 1) - finest], 2.0), 2)
-            for name in presets
-        },
+        **_psnr(errors(loss), presets, finest),
         **estimate_figures(estimate, time.monotonic() - begun, run),
     }
     outputs = {"bundle": run.output / "bundle", "history": run.output / "history.csv"}
@@ -110,6 +106,12 @@ def train_autoencoder(inputs: TrainAutoencoderInputs, parameters: TrainAutoencod
     page = readme(about, "prepare --manifest manifest.csv --bundle THIS_FOLDER --output DIR")
     write_bundle(outputs["bundle"], about, AUTOENCODER_METHOD, name, card, weights, page)
     return Outcome(outputs, figures)
+
+
+def _psnr(errors: list[float], presets: list[str], finest: int) -> dict[str, float]:
+    """In dB by preset, from the mean squared errors, in -1 .. 1, of the resolutions from `finest` on."""
+    levels = {"full": 0, "preview": 1}
+    return {f"psnr_{name}": round(psnr_of_error(errors[levels[name] - finest], 2.0), 2) for name in presets}
 
 
 def _sources(
