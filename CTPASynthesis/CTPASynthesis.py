@@ -13,7 +13,7 @@ from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import ScriptedLoadableModule
 
 try:
-    import deeprecon  # noqa: F401  beside this file in a build and in an installed extension
+    import deeprecon  # noqa: F401  in a build and in an installed extension
 except ImportError:
     sys.path.append(str(Path(__file__).resolve().parents[1] / "Logic"))  # in the source tree
 
@@ -60,7 +60,7 @@ class CTPASynthesis(ScriptedLoadableModule):
 
 
 def onStartupCompleted():
-    """Label synthetic volumes also if the module is never opened, and offer the sample X-ray in Sample Data."""
+    """Label synthetic volumes also if the module is not opened, and offer the sample X-ray in Sample Data."""
     SyntheticLabel.start()
     registerSample(__file__, "Synthetic chest X-ray", "Sample chest X-ray", lambda: [load_sample_xray()])
 
@@ -183,7 +183,7 @@ class CTPASynthesisWidget(ImageMethodWidget):
     def modelText(self, node):
         """Description of the model that will be used."""
         if node.useModel:
-            return _("The model below is used; its card says what it is for.")
+            return _("The model below is used; see its card.")
         return self.demonstratorProblem or self.demonstrator.metadata["description"]
 
     def defaultModelProblem(self):
@@ -297,7 +297,7 @@ class CTPASynthesisLogic(MethodLogic):
             RunResult with the roles of `load_outputs`, or the JobRunner.
 
         Raises:
-            InputError: bad input. RuntimeError: the computation failed; the text says why and what to do.
+            InputError: bad input. RuntimeError: the computation failed; the text gives cause and remedy.
         """
         parameters = parameters or SynthesizeParameters()
         return self.process(

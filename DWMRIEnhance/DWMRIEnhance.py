@@ -22,7 +22,7 @@ from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import ScriptedLoadableModule
 
 try:
-    import deeprecon  # noqa: F401  beside this file in a build and in an installed extension
+    import deeprecon  # noqa: F401  in a build and in an installed extension
 except ImportError:
     sys.path.append(str(Path(__file__).resolve().parents[1] / "Logic"))  # in the source tree
 
@@ -50,7 +50,7 @@ from deeprecon.scene.nodes.parameters import parameter_pack, to_dataclass
 Settings = parameter_pack(EnhanceParameters)
 TrainingSettings = parameter_pack(TrainParameters)
 # Slicer writes the default None at once, and a union takes it only with None among its members; its links to node
-# selectors do not know the X | Y form.
+# selectors do not support X | Y.
 Scan = Union[vtkMRMLDiffusionWeightedVolumeNode, vtkMRMLSequenceNode, None]  # noqa: UP007
 Mask = Union[vtkMRMLLabelMapVolumeNode, vtkMRMLSegmentationNode, None]  # noqa: UP007
 Region = Union[vtkMRMLMarkupsROINode, vtkMRMLSegmentationNode, None]  # noqa: UP007
@@ -266,7 +266,7 @@ class DWMRIEnhanceLogic(MethodLogic):
             RunResult with the roles of `load_folder`, or the JobRunner.
 
         Raises:
-            InputError: bad input. RuntimeError: the computation failed; the text says why and what to do.
+            InputError: bad input. RuntimeError: the computation failed; the text gives cause and remedy.
         """
         parameters = parameters or EnhanceParameters()
         return self.process(

@@ -19,7 +19,7 @@ from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import ScriptedLoadableModule
 
 try:
-    import deeprecon  # noqa: F401  beside this file in a build and in an installed extension
+    import deeprecon  # noqa: F401  in a build and in an installed extension
 except ImportError:
     sys.path.append(str(Path(__file__).resolve().parents[1] / "Logic"))  # in the source tree
 
@@ -239,9 +239,9 @@ class ScarReconstructionWidget(MethodWidget):
             for name, role in OUTPUTS.items():
                 setattr(node, name, loaded.nodes.get(role))
         self.estimate.learn(settings.method.value, device, training_seconds(settings, nodes), self.runPanel.seconds)
-        for covered in (nodes.mesh, nodes.segmentation if "segmentation" in loaded.nodes else None):
-            if covered is not None:
-                covered.SetDisplayVisibility(False)  # the result lies exactly on it
+        for hidden in (nodes.mesh, nodes.segmentation if "segmentation" in loaded.nodes else None):
+            if hidden is not None:
+                hidden.SetDisplayVisibility(False)  # the result has the same surface
         self.showResult(self.resultPanel.shown)
         self.ui.resultsCollapsibleButton.collapsed = False
         return loaded.sentence
@@ -334,7 +334,7 @@ class ScarReconstructionLogic(MethodLogic):
             RunResult with the roles of `load_outputs`, or the JobRunner.
 
         Raises:
-            InputError: bad input. RuntimeError: the computation failed; the text says why and what to do.
+            InputError: bad input. RuntimeError: the computation failed; the text gives cause and remedy.
         """
         parameters = parameters or ReconstructParameters()
         return self.process(

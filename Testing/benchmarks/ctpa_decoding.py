@@ -1,6 +1,6 @@
 """Tiles and windows of X-ray to CT: tiled decoding against untiled, windowed denoising against the whole latent.
 
-    python Testing/benchmarks/ctpa_decoding.py [--minutes 3.0] [--out out] [--skip-sizes]
+    python Testing/benchmarks/ctpa_decoding.py [--minutes 3.0] [--json out/ctpa_decoding.json] [--skip-sizes]
 
 1. Decoding with random weights, tile by tile and at once, for several sizes of tiles (gate: equal to the bit).
 2. A small denoiser, trained here for `--minutes` of processor time on phantoms, draws held-out ones three ways: the

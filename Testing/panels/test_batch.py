@@ -50,14 +50,14 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_script_ends_with_the_workers_code_and_reports_why(case: Path, tmp_path: Path) -> None:
+def test_the_script_exits_with_the_code_of_the_worker_and_prints_the_error(case: Path, tmp_path: Path) -> None:
     missing = batch("--scar", str(case / "missing.nii.gz"), "--output", str(tmp_path / "a"))
     assert missing.returncode == 2
     assert "missing.nii.gz" in missing.stdout + missing.stderr
     assert not (tmp_path / "a" / "result.json").exists()
 
 
-def test_the_script_ends_when_its_time_is_over(case: Path, tmp_path: Path) -> None:
+def test_the_script_ends_at_its_time_limit(case: Path, tmp_path: Path) -> None:
     options = ["--scar", str(case / "scar.nii.gz"), "--myocardium", str(case / "wall.nii.gz"), "--budget", "3000"]
     late = batch(*options, "--device", "cpu", "--output", str(tmp_path), "--time-limit", "3")
     assert late.returncode == 1

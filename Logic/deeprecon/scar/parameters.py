@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from deeprecon.data.errors import InputError
-from deeprecon.jobs.parameters import Range, check_ranges
+from deeprecon.jobs.parameters import Parameters, Range
 from deeprecon.scar.observe.threshold import parse_threshold
 
 
@@ -125,7 +125,7 @@ class ReconstructInputs:
 
 
 @dataclass(frozen=True)
-class ReconstructParameters:
+class ReconstructParameters(Parameters):
     """Settings of `scar reconstruct`."""
 
     method: Annotated[Method, "how scar is carried between the slices"] = Method.FIELD
@@ -161,8 +161,7 @@ class ReconstructParameters:
     density: Annotated[float, Range(0.9, 1.2, "g/ml"), "density of myocardium, for the mass"] = 1.05
 
     def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        reasons = check_ranges(self)
+        reasons = super().validate()
         if self.core_cutoff < self.cutoff:
             reasons.append("the probability for scar core lies below that for scar: the core is a part of the scar")
         for text in (self.threshold, *filter(None, (self.core_threshold,))):
@@ -184,7 +183,7 @@ class PhantomInputs:
 
 
 @dataclass(frozen=True)
-class PhantomParameters:
+class PhantomParameters(Parameters):
     """Settings of `scar phantom`."""
 
     lesion: Annotated[Lesion, "scar of the analytic ventricle"] = Lesion.INFARCT
@@ -200,8 +199,7 @@ class PhantomParameters:
     dicom: Annotated[bool, "write the LGE images as a DICOM series too"] = False
 
     def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        reasons = check_ranges(self)
+        reasons = super().validate()
         if self.thickness > self.spacing:
             reasons.append("the thickness exceeds the spacing: the slabs of one stack must not overlap")
         return reasons
@@ -216,14 +214,10 @@ class EvaluateInputs:
 
 
 @dataclass(frozen=True)
-class EvaluateParameters:
+class EvaluateParameters(Parameters):
     """Settings of `scar evaluate`."""
 
     cutoff: Annotated[float, Range(0.01, 0.99), "probability above which a node counts as scar"] = 0.5
-
-    def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        return check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -234,7 +228,7 @@ class ExportInputs:
 
 
 @dataclass(frozen=True)
-class ExportParameters:
+class ExportParameters(Parameters):
     """Settings of `scar export`; the node order is kept in every format."""
 
     format: Annotated[MeshFormat, "openCARP gets .pts, .elem with tags, .lon and .dat"] = MeshFormat.OPENCARP
@@ -246,8 +240,7 @@ class ExportParameters:
     ] = 0.75
 
     def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        reasons = check_ranges(self)
+        reasons = super().validate()
         if self.core_cutoff < self.cutoff:
             reasons.append("the probability for scar core lies below that for scar: the core is a part of the scar")
         return reasons
@@ -261,17 +254,13 @@ class TrainInputs:
 
 
 @dataclass(frozen=True)
-class TrainParameters:
+class TrainParameters(Parameters):
     """Settings of `scar train`, each as in `scar reconstruct`."""
 
     network: Annotated[MlpSize, "layers and width"] = MlpSize.SMALL
     steps: Annotated[int, Range(0, 10_000_000), "training steps; 0 lets the budget decide"] = 0
     budget: Annotated[float, Range(1, 360_000, "s"), "training time at most, turned into steps"] = 60.0
     patience: Annotated[int, Range(1, 100_000, "epochs"), "end early after so long without progress"] = 500
-
-    def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        return check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -283,7 +272,7 @@ class ApplyInputs:
 
 
 @dataclass(frozen=True)
-class ApplyParameters:
+class ApplyParameters(Parameters):
     """Settings of `scar apply`, each as in `scar reconstruct`."""
 
     mesh_unit: Annotated[Unit, "length unit of the mesh file; auto: the only one that fits"] = Unit.AUTO
@@ -294,8 +283,7 @@ class ApplyParameters:
     density: Annotated[float, Range(0.9, 1.2, "g/ml"), "density of myocardium, for the mass"] = 1.05
 
     def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        reasons = check_ranges(self)
+        reasons = super().validate()
         if self.core_cutoff < self.cutoff:
             reasons.append("the probability for scar core lies below that for scar: the core is a part of the scar")
         return reasons
@@ -309,9 +297,5 @@ class ImportInputs:
 
 
 @dataclass(frozen=True)
-class ImportParameters:
+class ImportParameters(Parameters):
     """`scar import-checkpoint` has no settings."""
-
-    def validate(self) -> list[str]:
-        """Nothing can be wrong with them."""
-        return []

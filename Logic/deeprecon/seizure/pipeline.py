@@ -10,6 +10,7 @@ from typing import Any
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import sha256, write_json
 from deeprecon.data.tables import write_table
+from deeprecon.jobs.parameters import NoParameters
 from deeprecon.jobs.run import Outcome, Run, Stopped
 from deeprecon.seizure import parameters as settings
 from deeprecon.seizure.configuration import Config
@@ -82,7 +83,7 @@ def prepare(inputs: settings.PrepareInputs, parameters: settings.PrepareParamete
     return Outcome(outputs, figures)
 
 
-def configure(inputs: settings.ConfigureInputs, parameters: settings.ConfigureParameters, run: Run) -> Outcome:
+def configure(inputs: settings.ConfigureInputs, parameters: NoParameters, run: Run) -> Outcome:
     """A configuration with every key under its current name, and its JSON Schema.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The compare panel: before and after, faded, flickering or side by side, and which volume of a series is shown."""
+"""The compare panel: two images blended, flickering or side by side, and the shown volume of a series."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ FLICKER_MS = 600
 
 
 class ComparePanel:
-    """How two images are compared. It knows no nodes: the module shows them.
+    """Selects how two images are compared. It has no access to nodes: the module shows them.
 
     Args:
         layout: where the panel is put.
         fade: called with 0 (before) to 1 (after) when only that changed.
         volume: called with the number of the volume when only that changed.
-        rearrange: called when the views are to be set up anew.
-        describe: says in words what is shown: the volume of this number, or how to read an image that is no series.
+        layoutChanged: called when the layout of the views has to change.
+        describe: gives a description of the volume with this number, or of an image that is no series.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class ComparePanel:
         layout: Any,
         fade: Callable[[float], None],
         volume: Callable[[int], None],
-        rearrange: Callable[[], None],
+        layoutChanged: Callable[[], None],
         describe: Callable[[int], str],
     ) -> None:
         self.widget = slicer.util.loadUI(str(resource_path("UI", "ComparePanel.ui")))
@@ -42,7 +42,7 @@ class ComparePanel:
         self.ui.fadeSlider.connect("valueChanged(double)", self._onFade)
         self.ui.volumeSlider.connect("valueChanged(double)", self._onVolume)
         self.ui.flickerButton.connect("toggled(bool)", self._onFlicker)
-        self.ui.sideBySideCheckBox.connect("toggled(bool)", lambda _checked: rearrange())
+        self.ui.sideBySideCheckBox.connect("toggled(bool)", lambda _checked: layoutChanged())
 
     @property
     def fade(self) -> float:
@@ -50,21 +50,21 @@ class ComparePanel:
         return float(self.ui.fadeSlider.value)
 
     @property
-    def beside(self) -> bool:
+    def sideBySide(self) -> bool:
         """Whether the images are to be side by side."""
         return bool(self.ui.sideBySideCheckBox.checked)
 
     @property
     def volume(self) -> int:
-        """Number of the volume that is shown."""
+        """Number of the shown volume."""
         return round(float(self.ui.volumeSlider.value))
 
     def setImages(self, volumes: int, pair: bool) -> None:
-        """Offer what can be done with the images: `volumes` of a series (0 for none), and whether there are two."""
+        """Enable what is possible: `volumes` of a series (0 for no series), and whether there are two images."""
         ui = self.ui
         for widget in (ui.volumeSlider, ui.volumeSliderLabel):
             widget.visible = volumes > 1
-        if volumes > 1:  # else the chosen volume stays for when a series is shown again
+        if volumes > 1:  # else keep the chosen volume for the next series
             ui.volumeSlider.maximum = volumes - 1
         ui.volumeLabel.text = self._describe(self.volume)
         ui.volumeLabel.visible = bool(ui.volumeLabel.text)

@@ -31,7 +31,7 @@ class MethodLogic(ScriptedLoadableModuleLogic):  # type: ignore[misc]
 
     @staticmethod
     def newJobFolder() -> Path:
-        """A new folder for a job; it stays for diagnosis and resuming until temporary files are deleted."""
+        """A new folder for a job; it is kept for diagnosis and resuming until temporary files are deleted."""
         return Path(tempfile.mkdtemp(prefix="DeepRecon-", dir=slicer.app.temporaryPath))
 
     def process(

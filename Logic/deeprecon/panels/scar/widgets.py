@@ -1,4 +1,4 @@
-"""Words and widgets of the scar panel that no parameter link brings: choices, segments by name, the threshold."""
+"""Labels of the scar panel, and its widgets without a parameter link: segment and threshold selectors."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ RULES = {
     "max": ("% of the maximum", 60.0),
     "otsu": ("automatic (Otsu)", 0.0),
 }
-"""Rule of a threshold -> its label and its usual number."""
+"""Rule of a threshold -> its label and its default number."""
 RULES_WITH_NUMBER = ("nsd", "max")
 """Rules that need a number."""
 
@@ -102,7 +102,7 @@ class ThresholdSelector:
         spinBox.connect("valueChanged(double)", self._onNumber)
 
     def show(self, threshold: str) -> None:
-        """Show a threshold; a rule that a script made up is left to the run, which says what is wrong."""
+        """Show a threshold; an unknown rule, as a script may set, is left to the check of the run."""
         rule, _colon, number = threshold.partition(":")
         blocked = [(widget, widget.blockSignals(True)) for widget in (self._combo, self._spinBox)]
         if rule in RULES:
@@ -114,7 +114,7 @@ class ThresholdSelector:
             widget.blockSignals(wasBlocked)
 
     def _onRule(self, index: int) -> None:
-        """Another rule begins with its usual number."""
+        """Set a new rule with its default number."""
         rule = list(RULES)[index]
         self._changed(f"{rule}:{RULES[rule][1]:g}" if rule in RULES_WITH_NUMBER else rule)
 

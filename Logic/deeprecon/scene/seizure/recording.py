@@ -29,13 +29,13 @@ _COLUMNS = (
     ("t", "x", "y", "z"),
     ("time", "x", "y", "z"),
 )
-"""Columns of a table that is a recording, in small letters."""
+"""Columns of a recording, in lower case."""
 
 
 def load_recording(path: Path | str, unit: Unit = Unit.AUTO) -> Any:
     """A recording as a table node with columns `time_s` and `magnitude_g`, 25 rows a second, NaN in gaps.
 
-    What was done to the data, the unit that was found included, stands in the node's attribute "DeepRecon.Notes".
+    The node's attribute "DeepRecon.Notes" lists the conversions, such as the detected unit.
 
     Args:
         path: plain recording (.csv), or OSDB event file with one event.
@@ -53,7 +53,7 @@ def load_recording(path: Path | str, unit: Unit = Unit.AUTO) -> Any:
 
 
 def write_recording(node: Any, path: Path) -> None:
-    """Write a table node as a plain recording (.csv), rows without numbers left out: they are gaps.
+    """Write a table node as a plain recording (.csv), without rows of NaN, which are gaps.
 
     Args:
         node: vtkMRMLTableNode of `load_recording`, or one with columns t,x,y,z or t,magnitude.
@@ -86,7 +86,7 @@ def column_numbers(node: Any, array: Any) -> npt.NDArray[np.float64]:
     try:
         return np.array([float(text or "nan") for text in texts], np.float64)
     except ValueError:
-        raise InputError(f"The column {array.GetName()} of {node.GetName()} holds what is no number.") from None
+        raise InputError(f"The column {array.GetName()} of {node.GetName()} holds text that is no number.") from None
 
 
 def _set_columns(node: Any, columns: Mapping[str, npt.NDArray[np.float64]]) -> None:
