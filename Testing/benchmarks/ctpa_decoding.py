@@ -41,7 +41,12 @@ from deeprecon.ctpa.observe.body import body_mask
 from deeprecon.ctpa.observe.projection import Geometry, line_integrals
 from deeprecon.ctpa.patches import Blending, Windows
 from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
+<<<<<<< HEAD
 from deeprecon.jobs.run import Run
+=======
+from deeprecon.data.files import write_json
+from deeprecon.jobs.run import Run, SilentReporter
+>>>>>>> main
 from deeprecon.training.devices import resolve_precision
 
 TILES = ((4, 24, 24), (8, 8, 8), (8, 12, 24), (16, 16, 16))
@@ -50,6 +55,7 @@ WINDOW, STEPS, TRAINING, HELD_OUT = 16, 12, 60, 6
 SEAM, ERROR = 0.05, 1.05
 
 
+<<<<<<< HEAD
 class Silent:
     """Says nothing."""
 
@@ -60,6 +66,9 @@ class Silent:
 
 
 def randomized(model: torch.nn.Module) -> None:
+=======
+def awake(model: torch.nn.Module) -> None:
+>>>>>>> main
     """No layer is left at zero, as after training."""
     with torch.no_grad():
         for parameter in model.parameters():
@@ -157,7 +166,7 @@ def compare_windows(minutes: float) -> dict[str, Any]:
     chests = [chest(seed, geometry) for seed in range(TRAINING)]
     model, steps, mean, deviation = trained(chests, geometry, 60 * minutes)
     print(f"trained for {steps} steps on {TRAINING} phantoms of {GRID.shape}", flush=True)
-    run = Run(Path("."), Path("."), "cpu", 1, "fp32", 0, Silent())
+    run = Run(Path("."), Path("."), "cpu", 1, "fp32", 0, SilentReporter())
     seams = Windows.cubes(GRID.shape, WINDOW, WINDOW // 2)
     figures: dict[str, list[list[float]]] = {"truth": [], "whole": [], "windows": [], "cubes": []}
     for number in range(HELD_OUT):
@@ -200,7 +209,7 @@ def _step(window: int, precision: str, answer: Any) -> None:
     shape, grid = DENOISERS["small"], FULL.coarser(8)
     model = Denoiser(shape, 8).eval()
     xray = np.zeros((FULL.shape[0], FULL.shape[2]), np.float32)
-    run = Run(Path("."), Path("."), "cpu", 1, precision, 0, Silent())
+    run = Run(Path("."), Path("."), "cpu", 1, precision, 0, SilentReporter())
     before, wall, processor = _peak(), time.time(), time.process_time()
     denoise_latent(model, PROCESSES["rectified-flow"], xray, grid, Geometry(), SamplingPlan(1, window=window), 0, run)
     answer.put((time.time() - wall, time.process_time() - processor, _peak() - before))
