@@ -1,4 +1,4 @@
-"""Losses of the autoencoder beside the voxelwise one: what a trained network sees, and what discriminators see."""
+"""The perceptual and the adversarial loss of the autoencoder."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from torch.nn.utils.parametrizations import spectral_norm
 from deeprecon.ctpa.encoders.pretrained import ResNet50, load_trunk
 
 STAGES = 3
-"""Stages of the trunk that are compared; the last one knows objects, not tissue."""
+"""Stages of the trunk that are compared; the last one encodes objects, not tissue."""
 
 
-def slices(volume: Tensor, generator: torch.Generator | None = None) -> list[Tensor]:
-    """One slice across each axis, drawn at random: three of (batch, 1, rows, columns) from (batch, 1, k, j, i)."""
+def random_slices(volume: Tensor, generator: torch.Generator | None = None) -> list[Tensor]:
+    """One random slice across each axis: three of (batch, 1, rows, columns) from (batch, 1, k, j, i)."""
     found = []
     for axis in (2, 3, 4):
         index = int(torch.randint(volume.shape[axis], (), generator=generator))
@@ -30,20 +30,20 @@ def paired_slices(
     result: Tensor, truth: Tensor, generator: torch.Generator | None = None
 ) -> list[tuple[Tensor, Tensor]]:
     """The same random slices of two volumes."""
-    both = slices(torch.cat([result, truth]), generator)
+    both = random_slices(torch.cat([result, truth]), generator)
     return [(pair[: len(result)], pair[len(result) :]) for pair in both]
 
 
 class PerceptualLoss(nn.Module):
-    """Distance of slices as a frozen ResNet-50 sees them, normalized over its channels (Zhang 2018, LPIPS).
+    """Distance of slices in the features of a frozen ResNet-50, normalized over its channels (Zhang 2018, LPIPS).
 
-    The weights do not change, but gradients reach the result through all of the network.
+    The weights are frozen, but gradients reach the result through all of the network.
 
     Args:
-        weights: safetensors of a ResNet-50; see `encoders.CARDS`. None leaves it at random, for tests.
+        weights: safetensors of a ResNet-50; see `encoders.CARDS`. None for random weights, in tests.
 
     Raises:
-        InputError: a file that holds something else.
+        InputError: a file of other content.
     """
 
     mean: Tensor
@@ -61,7 +61,7 @@ class PerceptualLoss(nn.Module):
         self.eval().requires_grad_(False)
 
     def train(self, mode: bool = True) -> PerceptualLoss:
-        """The trunk stays in evaluation mode: its statistics are frozen too."""
+        """The trunk stays in evaluation mode, so that its statistics are frozen."""
         super().train(mode)
         self.trunk.eval()
         return self
@@ -71,20 +71,20 @@ class PerceptualLoss(nn.Module):
         losses = []
         for one, other in paired_slices(result, truth, generator):
             with torch.no_grad():
-                wanted = self._seen(other)
-            for a, b in zip(self._seen(one), wanted, strict=True):
+                wanted = self._features(other)
+            for a, b in zip(self._features(one), wanted, strict=True):
                 losses.append((a - b).square().sum(dim=1).mean())
         return torch.stack(losses).mean()
 
-    def _seen(self, images: Tensor) -> list[Tensor]:
+    def _features(self, images: Tensor) -> list[Tensor]:
         normalized = ((images + 1) / 2 - self.mean) / self.deviation
         return [functional.normalize(stage, dim=1) for stage in self.trunk.stages(normalized)[:STAGES]]
 
 
 class Discriminator(nn.Module):
-    """Says of each patch of an image or volume whether it is real (Isola 2017).
+    """A patch discriminator of images or volumes (Isola 2017).
 
-    Spectral normalization (Miyato 2018) keeps it stable; normalization over a batch would fail for batches of one.
+    With spectral normalization (Miyato 2018) for stability; batch normalization would fail for batches of one.
 
     Args:
         dimensions: 2 for images, 3 for volumes.
@@ -108,16 +108,15 @@ class Discriminator(nn.Module):
         return logits
 
 
-class Adversary(nn.Module):
+class AdversarialLoss(nn.Module):
     """A discriminator of slices and one of volumes, each with its weight; hinge losses (Lim and Ye 2017).
 
-    One optimizer moves them and the autoencoder, each number by its own gradient. `autoencoder_loss` has a gradient for
-    the autoencoder alone, and `loss` for the discriminators alone, so the two may be added; `fit` clips the gradients
-    of the two sides apart.
+    One optimizer updates them and the autoencoder. `autoencoder_loss` has a gradient for the autoencoder alone, and
+    `discriminator_loss` for the discriminators alone, so the two may be added; `fit` clips the two norms separately.
 
     Args:
-        slice_weight, volume_weight: of the two discriminators in the autoencoder's loss; there is none of weight 0.
-        start: training passes before they begin: an autoencoder that draws nothing yet is too easily told.
+        slice_weight, volume_weight: of the two discriminators in the autoencoder's loss; 0 for no such discriminator.
+        start: training passes before they begin: an untrained autoencoder is too easily discriminated.
         width: channels of a discriminator's first layer.
     """
 
@@ -131,19 +130,19 @@ class Adversary(nn.Module):
         self.register_buffer("passes", torch.zeros((), dtype=torch.int64))
 
     def forward(self, result: Tensor, truth: Tensor) -> Tensor:
-        """Both losses of a training pass; 0 before they begin, with gradients, as several processes wait for all."""
+        """The sum of both losses; 0 before the start, but with gradients, for which parallel processes wait."""
         begun = self.passes >= self._start
         self.passes += 1
-        return begun * (self.autoencoder_loss(result) + self.loss(result, truth))
+        return begun * (self.autoencoder_loss(result) + self.discriminator_loss(result, truth))
 
     def autoencoder_loss(self, result: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """What the autoencoder is to make small; its gradient does not reach the discriminators' weights."""
+        """The loss of the autoencoder; its gradient does not reach the discriminators' weights."""
         weights = self._slice_weight, self._volume_weight
         with frozen(self):
             return self._total(result, weights, lambda logits: -logits.mean(), generator)
 
-    def loss(self, result: Tensor, truth: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """What the discriminators are to make small; its gradient does not reach the autoencoder."""
+    def discriminator_loss(self, result: Tensor, truth: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """The loss of the discriminators; its gradient does not reach the autoencoder."""
         fake = self._total(result.detach(), (1, 1), lambda logits: functional.relu(1 + logits).mean(), generator)
         real = self._total(truth.detach(), (1, 1), lambda logits: functional.relu(1 - logits).mean(), generator)
         return 0.5 * (fake + real)
@@ -157,8 +156,8 @@ class Adversary(nn.Module):
     ) -> Tensor:
         total = volume.new_zeros(())
         if self.slices is not None:
-            seen = [measure(self.slices(image)) for image in slices(volume, generator)]
-            total = total + weights[0] * torch.stack(seen).mean()
+            losses = [measure(self.slices(image)) for image in random_slices(volume, generator)]
+            total = total + weights[0] * torch.stack(losses).mean()
         if self.volumes is not None:
             total = total + weights[1] * measure(self.volumes(volume))
         return total
@@ -166,12 +165,12 @@ class Adversary(nn.Module):
 
 @contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
-    """Within this context the module's weights get no gradient; gradients pass through it."""
-    learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    for parameter in learning:
+    """Within this context the module's weights get no gradient, but gradients pass through it."""
+    trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    for parameter in trainable:
         parameter.requires_grad_(False)
     try:
         yield
     finally:
-        for parameter in learning:
+        for parameter in trainable:
             parameter.requires_grad_(True)

@@ -1,4 +1,4 @@
-"""Training a denoiser: its samples, each of which is a function of its number alone, and its loss."""
+"""The training batches and the loss of a denoiser; each sample is a function of its number alone."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deeprecon.ctpa.diffusion.denoiser import Rays, rays
-from deeprecon.ctpa.diffusion.posterior_mean import Expectation
+from deeprecon.ctpa.diffusion.denoiser import RayWeights, ray_weights
+from deeprecon.ctpa.diffusion.posterior_mean import PosteriorMean
 from deeprecon.ctpa.diffusion.processes import Process
-from deeprecon.ctpa.diffusion.residual import ExpectingDenoiser
+from deeprecon.ctpa.diffusion.residual import ResidualDenoiser
 from deeprecon.ctpa.grid import Grid
 from deeprecon.ctpa.observe.projection import Geometry
 from deeprecon.ctpa.patches import Slices
 from deeprecon.training.batches import Indices
 
-GOLDEN = 0.5 * (5**0.5 - 1)
-"""Multiples of it, less their whole parts, fill 0 .. 1 evenly however many there are (Kronecker sequence)."""
-LEAST_LEFT = 0.02
-"""Least share of a channel's standard deviation that an expectation is taken to leave."""
+GOLDEN_RATIO = 0.5 * (5**0.5 - 1)
+"""The fractional parts of its multiples fill 0 .. 1 evenly for any count (Kronecker sequence)."""
+MIN_RESIDUAL_DEVIATION = 0.02
+"""Minimum standard deviation of a channel's residual, as a share of that of the channel."""
 Batch = dict[str, Any]
 
 
 class LatentCase(Protocol):
-    """What training needs of a case; `store.Case` is one."""
+    """The part of `store.Case` that training needs."""
 
     @property
     def geometry(self) -> Geometry: ...
@@ -35,13 +35,13 @@ class LatentCase(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class LatentSamples:
-    """Latents with noise, for `training.batches.Draws`.
+class NoisyLatents:
+    """Latents with noise, for `training.batches.RandomBatches`.
 
     Attributes:
         cases: see `LatentCase`.
         xrays: (cases, 1, rows, columns).
-        deviations: (cases, channels, *coarse) that are expected, see `expectation.cross_fitted`.
+        deviations: (cases, channels, *coarse), see `posterior_mean_fit.cross_fitted_deviations`.
         shift, scale: (channels, 1, 1, 1) of the latents.
         grid: of the latents.
         process: see there.
@@ -49,7 +49,7 @@ class LatentSamples:
         patch: latent voxels of a patch along each axis; 0 for whole latents.
         divisor: of the denoiser; patches begin at multiples of it.
         group: consecutive samples that share window and geometry: those of one step.
-        seed: of all that is drawn.
+        seed: of all random numbers.
     """
 
     cases: Sequence[LatentCase]
@@ -66,7 +66,7 @@ class LatentSamples:
     seed: int
 
     def __call__(self, numbers: Indices) -> Batch:
-        """The samples of these numbers, all of one group: x, t, target, xray, withheld, deviation, and the rays."""
+        """The samples of these numbers, all of one group: x, t, target, xray, withheld, deviation, and rays."""
         rng = np.random.default_rng([self.seed, 1, int(numbers[0]) // self.group])
         geometry = self.cases[int(rng.integers(len(self.cases)))].geometry
         alike = [number for number, case in enumerate(self.cases) if case.geometry == geometry]
@@ -76,27 +76,27 @@ class LatentSamples:
             chosen.append(alike[int(own.integers(len(alike)))])
             without.append(bool(own.random() < self.withheld))
             noise.append(torch.from_numpy(own.standard_normal((len(self.shift), *self.grid.shape), np.float32)))
-        where = self._window(rng)
-        t = torch.tensor([self.process.start * ((int(number) * GOLDEN) % 1.0) for number in numbers])
-        return self.batch(chosen, torch.stack(noise), t.float(), torch.tensor(without), where)
+        window = self._window(rng)
+        t = torch.tensor([self.process.start * ((int(number) * GOLDEN_RATIO) % 1.0) for number in numbers])
+        return self.batch(chosen, torch.stack(noise), t.float(), torch.tensor(without), window)
 
-    def batch(self, chosen: Sequence[int], noise: Tensor, t: Tensor, withheld: Tensor, where: Slices | None) -> Batch:
+    def batch(self, chosen: Sequence[int], noise: Tensor, t: Tensor, withheld: Tensor, window: Slices | None) -> Batch:
         """Samples of cases that have one geometry, with given noise and times.
 
         Args:
-            chosen: numbers of the cases.
+            chosen: indices of the cases.
             noise: (batch, channels, k, j, i) of the whole latent.
             t, withheld: (batch,).
-            where: window, None for all.
+            window: of the latents; None for the whole.
         """
         data = torch.stack([torch.from_numpy(self.cases[index].latent()) for index in chosen])
         data = (data.float() - self.shift) / self.scale
-        if where is not None:
-            data, noise = data[(..., *where)], noise[(..., *where)]
+        if window is not None:
+            data, noise = data[(..., *window)], noise[(..., *window)]
         scale, spread = self.process.scales(t.view(-1, 1, 1, 1, 1))
         deviation = self.deviations[list(chosen)].clone()
         deviation[withheld] = 0
-        part = rays(self.grid, self.cases[chosen[0]].geometry, where)
+        rays = ray_weights(self.grid, self.cases[chosen[0]].geometry, window)
         return {
             "x": scale * data + spread * noise,
             "t": t,
@@ -104,7 +104,7 @@ class LatentSamples:
             "xray": self.xrays[list(chosen)],
             "withheld": withheld,
             "deviation": deviation,
-            "rays": [part.rows, part.columns, part.place, *part.axes],
+            "rays": [rays.rows, rays.columns, rays.position, *rays.axes],
         }
 
     def held_out(self, count: int) -> list[Batch]:
@@ -131,23 +131,23 @@ class LatentSamples:
 
 
 class DenoisingLoss(nn.Module):
-    """Mean squared error of what a denoiser foretells of a `Batch`, over the mean square of what it should foretell.
+    """Mean squared error of a denoiser's prediction for a `Batch`, over the mean square of the target, per sample.
 
-    Each sample counts by its own mean square: without an X-ray there is far more to foretell.
+    Relative errors, as the target is far larger for samples without an X-ray.
     """
 
-    def __init__(self, denoiser: ExpectingDenoiser) -> None:
+    def __init__(self, denoiser: ResidualDenoiser) -> None:
         super().__init__()
         self.denoiser = denoiser
 
     def forward(self, batch: Batch) -> Tensor:
-        rows, columns, place, *axes = batch["rays"]
-        where = Rays(rows, columns, place, (axes[0], axes[1], axes[2]))
-        # of the denoiser's own features, since those of the expectation have to come from one that is cross-fitted
-        features = super(ExpectingDenoiser, self.denoiser).features(batch["xray"], batch["withheld"])
-        foretold = self.denoiser.denoise_beside(batch["x"], batch["t"], features, where, batch["deviation"])
+        rows, columns, position, *axes = batch["rays"]
+        rays = RayWeights(rows, columns, position, (axes[0], axes[1], axes[2]))
+        # the spatial features only: the components have to be those of the cross-fitted deviations
+        features = super(ResidualDenoiser, self.denoiser).features(batch["xray"], batch["withheld"])
+        predicted = self.denoiser.denoise_residual(batch["x"], batch["t"], features, rays, batch["deviation"])
         target = batch["target"]
-        error = (foretold.float() - target).square().flatten(1).mean(dim=1)
+        error = (predicted.float() - target).square().flatten(1).mean(dim=1)
         relative: Tensor = (error / target.square().flatten(1).mean(dim=1)).mean()
         return relative
 
@@ -164,25 +164,30 @@ def latent_statistics(cases: Sequence[LatentCase]) -> tuple[Tensor, Tensor]:
     return _channels(mean), _channels(np.sqrt(np.maximum(variance, 1e-12)))
 
 
-def left_over(
-    cases: Sequence[LatentCase], expectation: Expectation, deviations: Tensor, shift: Tensor, scale: Tensor, grid: Grid
+def residual_deviation(
+    cases: Sequence[LatentCase],
+    posterior_mean: PosteriorMean,
+    deviations: Tensor,
+    shift: Tensor,
+    scale: Tensor,
+    grid: Grid,
 ) -> Tensor:
-    """Standard deviation (channels, 1, 1, 1) of what an expectation leaves of standardized latents.
+    """Standard deviation (channels, 1, 1, 1) of the residual of standardized latents.
 
     Args:
         cases: see `LatentCase`.
-        expectation: whose mean it is.
-        deviations: (cases, channels, *coarse) expected by one that has not seen them.
+        posterior_mean: see there.
+        deviations: (cases, channels, *coarse), cross-fitted.
         shift, scale: of the latents.
         grid: of the latents.
     """
-    places = rays(grid, cases[0].geometry).axes
+    axes = ray_weights(grid, cases[0].geometry).axes
     squares = []
     for case, deviation in zip(cases, deviations, strict=True):
-        expected = expectation.volume(deviation[None], places)[0]
-        rest = (torch.from_numpy(case.latent()).float() - shift) / scale - expected
-        squares.append(rest.square().mean(dim=(1, 2, 3)))
-    return torch.stack(squares).mean(dim=0).sqrt().clamp_min(LEAST_LEFT).view(-1, 1, 1, 1)
+        mean = posterior_mean.volume(deviation[None], axes)[0]
+        residual = (torch.from_numpy(case.latent()).float() - shift) / scale - mean
+        squares.append(residual.square().mean(dim=(1, 2, 3)))
+    return torch.stack(squares).mean(dim=0).sqrt().clamp_min(MIN_RESIDUAL_DEVIATION).view(-1, 1, 1, 1)
 
 
 def _channels(values: Any) -> Tensor:

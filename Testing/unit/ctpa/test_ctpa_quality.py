@@ -1,4 +1,4 @@
-"""What is measured on a synthetic CT without a true one, held against chests whose truth is known."""
+"""What is measured on a synthetic CT without a true one, compared with chests whose truth is known."""
 
 from __future__ import annotations
 
@@ -7,27 +7,26 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from deeprecon.ctpa.diffusion.thresholds import Thresholds
 from deeprecon.ctpa.grid import FULL, Grid
+from deeprecon.ctpa.measure.anatomy import organ_medians
 from deeprecon.ctpa.measure.metrics import seam_ratio
+from deeprecon.ctpa.measure.projection_check import ProjectionCheck, check_projection
 from deeprecon.ctpa.measure.quality import (
     DEMONSTRATOR,
     NO_DEPTH,
     NO_EMBOLI,
     RESEARCH_ONLY,
     STATEMENTS,
-    Light,
-    ProjectionCheck,
-    Thresholds,
-    check_projection,
+    QualityLevel,
+    assess_quality,
     geometry_doubts,
-    judge,
-    limit_of,
-    organ_medians,
 )
-from deeprecon.ctpa.measure.survey import Survey
+from deeprecon.ctpa.measure.summary import VolumeSummary
 from deeprecon.ctpa.observe.projection import Beam, Geometry, View, expose, line_integrals
 from deeprecon.ctpa.patches import Windows
 from deeprecon.ctpa.simulate.chests import Label, draw_grid, make_anatomy
+from deeprecon.ctpa.training.validation import prediction_limit
 
 GRID = Grid((76, 64, 64))
 GOOD = {"lung": -830.0, "blood": 250.0, "bone": 350.0}
@@ -54,7 +53,7 @@ def test_the_true_ct_passes_whatever_gain_and_offset(chests, beam):
     assert np.abs(check.difference).max() < 1e-2
 
 
-def test_another_patient_and_a_mirrored_one_are_told(chests):
+def test_another_patient_and_a_mirrored_one_have_larger_errors(chests):
     geometry = Geometry()
     exposed = expose(line_integrals(chests[0][0], GRID, geometry), np.random.default_rng(0))
     own = check_projection(chests[0][0], exposed, GRID, geometry)
@@ -127,11 +126,11 @@ def test_organs_that_are_not_there_are_not_found():
 # ---- seams
 
 
-def test_a_survey_of_slabs_is_that_of_the_whole(chests):
+def test_a_summary_of_slabs_equals_that_of_the_volume(chests):
     hu = chests[2][0]
     surveys = []
     for planes in (4, 10, 76):
-        survey = Survey(GRID)
+        survey = VolumeSummary(GRID)
         for first in range(0, 76, planes):
             survey.add(hu[first : first + planes])
         surveys.append(survey)
@@ -146,7 +145,7 @@ def test_a_survey_of_slabs_is_that_of_the_whole(chests):
 
 
 def test_the_copy_of_a_full_volume_is_its_mean_over_cubes():
-    survey = Survey(FULL, 2)
+    survey = VolumeSummary(FULL, 2)
     slab = np.random.default_rng(0).integers(-1000, 1000, (2, 512, 512)).astype(np.int16)
     for _ in range(304):
         survey._sums = [total * 0 for total in survey._sums]
@@ -157,7 +156,7 @@ def test_the_copy_of_a_full_volume_is_its_mean_over_cubes():
     assert survey.coarse[1, 3, 5] == pytest.approx(slab[:, 6:8, 10:12].mean(), abs=0.5)
 
 
-def test_seams_are_told_from_smooth_volumes_and_from_a_decoders_own_pattern():
+def test_seams_differ_from_smooth_volumes_and_from_a_decoders_own_pattern():
     rng = np.random.default_rng(3)
     smooth = np.cumsum(rng.normal(0, 3, (64, 64, 64)), axis=0) + np.cumsum(rng.normal(0, 3, (64, 64, 64)), axis=1)
     smooth = np.clip(smooth, -900, 900)
@@ -165,7 +164,7 @@ def test_seams_are_told_from_smooth_volumes_and_from_a_decoders_own_pattern():
     windows = Windows((16, 16, 16), (6, 6, 6), (5, 5, 5))
 
     def ratio(volume):
-        survey = Survey(Grid((64, 64, 64)))
+        survey = VolumeSummary(Grid((64, 64, 64)))
         survey.add(np.rint(volume).astype(np.int16))
         return survey.seam_ratio(windows)
 
@@ -174,7 +173,7 @@ def test_seams_are_told_from_smooth_volumes_and_from_a_decoders_own_pattern():
     assert ratio(smooth) == pytest.approx(1, abs=0.1)
     assert ratio(torn) > ratio(smooth) + 0.1
     assert seam_ratio(smooth, Windows((64, 64, 64), (24, 24, 24), (20, 20, 20))) > 1.5  # the pattern taken for seams
-    assert Survey(Grid((64, 64, 64))).seam_ratio(Windows((16, 16, 16), (16, 16, 16), (16, 16, 16))) == 1
+    assert VolumeSummary(Grid((64, 64, 64))).seam_ratio(Windows((16, 16, 16), (16, 16, 16), (16, 16, 16))) == 1
 
 
 # ---- traffic light
@@ -185,47 +184,49 @@ def check_of(nrmse):
     return ProjectionCheck(image, image, image, nrmse, 0.9, 0.9)
 
 
-def light_of(
+def level_of(
     nrmse=0.1, organs=None, seams=1.0, distance=1.0, thresholds=LIMITS, notes=(), doubts=(), demonstrator=False
 ):
-    return judge(check_of(nrmse), GOOD | (organs or {}), seams, distance, thresholds, notes, doubts, demonstrator)
+    return assess_quality(
+        check_of(nrmse), GOOD | (organs or {}), seams, distance, thresholds, notes, doubts, demonstrator
+    )
 
 
 @pytest.mark.parametrize("count", [3, 9, 60])
-def test_a_limit_from_a_few_cases_is_passed_by_one_of_a_hundred_others(count):
+def test_a_prediction_limit_is_exceeded_by_one_of_a_hundred_others(count):
     """Trap: the largest of nine held-out cases, or their 99th percentile, is passed by every tenth."""
     rng = np.random.default_rng(count)
     figures = np.exp(rng.normal(-2, 0.2, (20_000, count + 1)))
-    passed = np.mean([row[-1] > limit_of(row[:-1]) for row in figures])
+    passed = np.mean([row[-1] > prediction_limit(row[:-1]) for row in figures])
     assert 0.006 < passed < 0.014
     assert np.mean(figures[:, -1] > np.quantile(figures[:, :-1], 0.99, axis=1)) > 0.015
 
 
-def test_two_cases_tell_no_limit():
-    assert limit_of([0.1, 0.2]) is None
+def test_two_cases_have_no_limit():
+    assert prediction_limit([0.1, 0.2]) is None
 
 
 def test_nothing_against_it_is_green():
-    assert light_of() == (Light.GREEN, [])
+    assert level_of() == (QualityLevel.GREEN, [])
 
 
 @pytest.mark.parametrize(
     ("given", "light", "words"),
     [
-        ({"distance": 1.6}, Light.RED, "unlike those that the model was trained on"),
-        ({"nrmse": 0.25}, Light.RED, "does not cast the X-ray"),
-        ({"organs": {"lung": None}}, Light.RED, "No lung"),
-        ({"organs": {"bone": None}}, Light.AMBER, "No bone"),
-        ({"organs": {"blood": 620.0}}, Light.AMBER, "measures 620 HU"),
-        ({"seams": 1.3}, Light.AMBER, "Seams"),
-        ({"thresholds": None}, Light.AMBER, "held-out"),
-        ({"notes": ("It is taken as a PA view.",)}, Light.AMBER, "Assumed: It is taken as a PA view."),
-        ({"doubts": ("The view is AP.",)}, Light.AMBER, "The view is AP."),
-        ({"demonstrator": True}, Light.AMBER, "not anatomy of a patient"),
+        ({"distance": 1.6}, QualityLevel.RED, "unlike those that the model was trained on"),
+        ({"nrmse": 0.25}, QualityLevel.RED, "differs from the X-ray"),
+        ({"organs": {"lung": None}}, QualityLevel.RED, "No lung"),
+        ({"organs": {"bone": None}}, QualityLevel.AMBER, "No bone"),
+        ({"organs": {"blood": 620.0}}, QualityLevel.AMBER, "measures 620 HU"),
+        ({"seams": 1.3}, QualityLevel.AMBER, "Seams"),
+        ({"thresholds": None}, QualityLevel.AMBER, "held-out"),
+        ({"notes": ("It is taken as a PA view.",)}, QualityLevel.AMBER, "Assumed: It is taken as a PA view."),
+        ({"doubts": ("The view is AP.",)}, QualityLevel.AMBER, "The view is AP."),
+        ({"demonstrator": True}, QualityLevel.AMBER, "not anatomy of a patient"),
     ],
 )
-def test_each_reason_is_said_in_words(given, light, words):
-    found, reasons = light_of(**given)
+def test_each_reason_is_a_sentence(given, light, words):
+    found, reasons = level_of(**given)
     assert found is light
     assert len(reasons) == 1
     assert words in reasons[0].text
@@ -242,20 +243,20 @@ def test_each_reason_is_said_in_words(given, light, words):
         ({"beam": Beam.PARALLEL}, "taken as parallel"),
     ],
 )
-def test_a_tube_elsewhere_than_in_training_is_doubted(changes, words):
+def test_a_geometry_unlike_the_training_is_doubted(changes, words):
     found, trained = replace(Geometry(), **changes), (Geometry(), Geometry(source_distance=1700.0))
     doubts = geometry_doubts(found, trained)
     assert [words in doubt for doubt in doubts] == ([] if words is None else [True])
     assert geometry_doubts(found, (*trained, found)) == []
 
 
-def test_the_gravest_reason_comes_first_and_sets_the_light():
-    light, reasons = light_of(demonstrator=True, notes=("It is taken as a PA view.",), distance=9.0)
-    assert light is Light.RED
-    assert [reason.light for reason in reasons] == [Light.RED, Light.AMBER, Light.AMBER]
+def test_the_red_reason_comes_first_and_sets_the_level():
+    light, reasons = level_of(demonstrator=True, notes=("It is taken as a PA view.",), distance=9.0)
+    assert light is QualityLevel.RED
+    assert [reason.level for reason in reasons] == [QualityLevel.RED, QualityLevel.AMBER, QualityLevel.AMBER]
 
 
-def test_what_is_true_of_every_result_is_said():
+def test_every_result_states_its_limitations():
     assert STATEMENTS == (RESEARCH_ONLY, NO_EMBOLI, NO_DEPTH)
     assert "SYNTHETIC" in RESEARCH_ONLY
     assert "cannot be recovered from a radiograph" in NO_EMBOLI
