@@ -41,12 +41,7 @@ from deeprecon.ctpa.observe.body import body_mask
 from deeprecon.ctpa.observe.projection import Geometry, line_integrals
 from deeprecon.ctpa.patches import Blending, Windows
 from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
-<<<<<<< HEAD
-from deeprecon.jobs.run import Run
-=======
-from deeprecon.data.files import write_json
 from deeprecon.jobs.run import Run, SilentReporter
->>>>>>> main
 from deeprecon.training.devices import resolve_precision
 
 TILES = ((4, 24, 24), (8, 8, 8), (8, 12, 24), (16, 16, 16))
@@ -55,20 +50,7 @@ WINDOW, STEPS, TRAINING, HELD_OUT = 16, 12, 60, 6
 SEAM, ERROR = 0.05, 1.05
 
 
-<<<<<<< HEAD
-class Silent:
-    """Says nothing."""
-
-    def status(self, text: str) -> None: ...
-    def progress(self, fraction: float, seconds_left: float | None = None) -> None: ...
-    def metric(self, step: int, **values: float) -> None: ...
-    def warning(self, message: str) -> None: ...
-
-
 def randomized(model: torch.nn.Module) -> None:
-=======
-def awake(model: torch.nn.Module) -> None:
->>>>>>> main
     """No layer is left at zero, as after training."""
     with torch.no_grad():
         for parameter in model.parameters():
