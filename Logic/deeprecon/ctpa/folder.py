@@ -1,4 +1,4 @@
-"""A folder of X-rays in, a folder with a synthetic CT for each out."""
+"""The verb `synthesize` for a folder of X-rays."""
 
 from __future__ import annotations
 
