@@ -1,8 +1,8 @@
-"""What a supervised network sees of a scan: each volume with its surroundings in the table, in units of the scan."""
+"""Inputs of the supervised networks: each volume with the means of its neighbors and its shell, normalized."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -10,19 +10,18 @@ import torch
 from torch import Tensor
 
 from deeprecon.data.diffusion.gradients import GradientTable, image_rotation
-from deeprecon.data.diffusion.scan import DwiScan
-from deeprecon.dwmri.fit.architectures import CHANNELS, encode
+from deeprecon.dwmri.networks.architectures import encode
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
-REACH = 0.35
-"""Angle in radians over which volumes of a shell count as neighbors."""
+NEIGHBOR_ANGLE = 0.35
+"""Standard deviation in radians of the weights of a shell's volumes as neighbors."""
 
 
 @dataclass(frozen=True, eq=False)
-class Context:
-    """A scan as networks see it, on the device.
+class NetworkInputs:
+    """A scan as input of the networks, on the device.
 
     Attributes:
         volumes, neighbors: (V, k, j, i) each volume, and the mean of its neighbors in direction.
@@ -41,20 +40,18 @@ class Context:
     codes: Tensor
     scale: float
 
-    def inputs(self, volume: int, window: tuple[slice, ...] = (slice(None),) * 3) -> Tensor:
+    def channels(self, volume: int, window: tuple[slice, ...] = (slice(None),) * 3) -> Tensor:
         """(CHANNELS, k, j, i) of a volume within a window."""
         parts = [self.volumes[volume], self.neighbors[volume], self.shells[self.shell_of[volume]], self.shells[0]]
-        stacked = torch.stack([part[window] for part in (*parts, self.sigma)])
-        assert len(stacked) == CHANNELS
-        return stacked
+        return torch.stack([part[window] for part in (*parts, self.sigma)])
 
 
-def make_context(
+def network_inputs(
     array: Floats, table: GradientTable, ijk_to_ras: npt.NDArray[np.float64], mask: Mask, sigma: Floats, device: str
-) -> Context:
-    """The context of a scan (k, j, i, V).
+) -> NetworkInputs:
+    """The inputs of a scan (k, j, i, V).
 
-    The unit is the mean of the b0 (else of all volumes) in the mask. Directions are taken along the image's axes, as
+    The unit is the mean of the b0 (else of all volumes) in the mask. Directions are relative to the image's axes, as
     the networks' kernels are.
     """
     groups = [np.flatnonzero(table.b0), *(volumes for _, volumes in table.shells)]
@@ -68,11 +65,11 @@ def make_context(
     shells = torch.stack([everything if mean is None else mean for mean in means])
     shell_of = [next(n for n, group in enumerate(groups) if volume in group) for volume in range(len(table))]
     codes = torch.from_numpy(encode(table.bvals, table.weighted_directions @ image_rotation(ijk_to_ras))).to(device)
-    return Context(values, neighbors, shells, shell_of, torch.from_numpy(sigma).to(device) / scale, codes, scale)
+    return NetworkInputs(values, neighbors, shells, shell_of, torch.from_numpy(sigma).to(device) / scale, codes, scale)
 
 
 def neighbor_weights(table: GradientTable) -> Floats:
-    """(V, V) column v has the weights of the other volumes in the mean of the neighbors of v; they add up to 1.
+    """(V, V) column v holds the weights of the other volumes in the mean of the neighbors of v; they add up to 1.
 
     A volume that is alone in its shell is its own neighbor.
     """
@@ -83,40 +80,7 @@ def neighbor_weights(table: GradientTable) -> Floats:
             continue
         directions = table.weighted_directions[group]
         cosine = np.abs(directions @ directions.T)  # 0 between b0, whose weights are then alike
-        near = np.exp(-0.5 * (np.arccos(np.clip(cosine, 0, 1)) / REACH) ** 2) + 1e-6
+        near = np.exp(-0.5 * (np.arccos(np.clip(cosine, 0, 1)) / NEIGHBOR_ANGLE) ** 2) + 1e-6
         np.fill_diagonal(near, 0.0)
         weights[np.ix_(group, group)] = near / near.sum(axis=0, keepdims=True)
     return weights.astype(np.float32)
-
-
-def finer_affine(ijk_to_ras: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The affine of a grid whose voxels are half as large along each axis and cover the same space."""
-    finer = ijk_to_ras.copy()
-    finer[:3, :3] = ijk_to_ras[:3, :3] / 2
-    finer[:3, 3] = ijk_to_ras[:3, 3] - ijk_to_ras[:3, :3].sum(axis=1) / 4
-    return finer
-
-
-def upsample(array: Floats) -> Floats:
-    """(2 k, 2 j, 2 i, ...) an array on the finer grid by linear interpolation, its rim repeated."""
-    for axis in range(3):
-        before = np.concatenate([array.take([0], axis), array.take(range(array.shape[axis] - 1), axis)], axis)
-        after = np.concatenate([array.take(range(1, array.shape[axis]), axis), array.take([-1], axis)], axis)
-        pair = np.stack([0.75 * array + 0.25 * before, 0.75 * array + 0.25 * after], axis + 1)
-        shape = list(array.shape)
-        shape[axis] *= 2
-        array = pair.reshape(shape).astype(np.float32)
-    return array
-
-
-def downsample(array: Floats) -> Floats:
-    """(k / 2, j / 2, i / 2, ...) mean of each 2^3 voxels; sizes must be even."""
-    k, j, i = (count // 2 for count in array.shape[:3])
-    mean: Floats = array.reshape(k, 2, j, 2, i, 2, *array.shape[3:]).mean(axis=(1, 3, 5), dtype=np.float32)
-    return mean
-
-
-def finer_scan(scan: DwiScan) -> DwiScan:
-    """A scan on the grid of half the voxel size by linear interpolation."""
-    array = upsample(scan.array.astype(np.float32))
-    return replace(scan, array=array, ijk_to_ras=finer_affine(scan.ijk_to_ras))

@@ -1,6 +1,6 @@
-"""dipy's denoisers by name: the yardsticks.
+"""Baseline denoisers: those of dipy, and Patch2Self.
 
-They run on one thread: the many small matrices inside are up to 17 times slower on more, which wait for each other.
+dipy runs on one thread: its many small matrices are up to 17 times slower on more, which wait for each other.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from deeprecon.data.errors import InputError
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 Denoiser = Callable[[Floats, GradientTable, Mask, Floats, Mask], Floats]
-"""(k, j, i, V) noisy, table, mask, noise map and (V,) volumes with noise of their own -> (k, j, i, V) denoised."""
+"""(k, j, i, V) noisy, table, mask, noise map and (V,) volumes with independent noise -> (k, j, i, V) denoised."""
 
 RADIUS = 2
 """Of dipy's windows in voxels, its own default."""
@@ -27,15 +27,17 @@ RADIUS = 2
 def mppca(array: Floats, table: GradientTable, mask: Mask, sigma: Floats, independent: Mask) -> Floats:
     """dipy's local PCA with the threshold of Marchenko and Pastur.
 
-    It measures the noise itself, on volumes that have some of their own; the others go through PCA with that level.
+    It estimates the noise itself, on volumes with independent noise; the others go through PCA with that level.
     """
-    local, own = _dipy("denoise.localpca"), independent
+    local, rest = _dipy("denoise.localpca"), ~independent
     found = np.empty_like(array)
     with _one_thread():
-        found[..., own], noise = local.mppca(array[..., own], mask=mask, patch_radius=RADIUS, return_sigma=True)
-        if not own.all():
-            found[..., ~own] = local.localpca(array, sigma=noise, mask=mask, patch_radius=RADIUS)[..., ~own]
-    return _kept(found, array, mask)
+        found[..., independent], noise = local.mppca(
+            array[..., independent], mask=mask, patch_radius=RADIUS, return_sigma=True
+        )
+        if rest.any():
+            found[..., rest] = local.localpca(array, sigma=noise, mask=mask, patch_radius=RADIUS)[..., rest]
+    return _in_mask(found, array, mask)
 
 
 def local_pca(array: Floats, table: GradientTable, mask: Mask, sigma: Floats, independent: Mask) -> Floats:
@@ -49,13 +51,13 @@ def local_pca(array: Floats, table: GradientTable, mask: Mask, sigma: Floats, in
             array[..., independent].astype(np.float64), gradients, correct_bias=True, smooth=3
         )
         found = _dipy("denoise.localpca").localpca(array, sigma=noise, mask=mask, patch_radius=RADIUS)
-    return _kept(found, array, mask)
+    return _in_mask(found, array, mask)
 
 
 def non_local_means(array: Floats, table: GradientTable, mask: Mask, sigma: Floats, independent: Mask) -> Floats:
     """dipy's non-local means, volume by volume, with the median of our noise map: its own is twice too high.
 
-    The bias of magnitudes is left to the step that all methods share.
+    The bias of magnitudes is corrected afterwards, as for all methods.
     """
     level = float(np.median(sigma[mask]))
     found = np.empty_like(array)
@@ -63,14 +65,14 @@ def non_local_means(array: Floats, table: GradientTable, mask: Mask, sigma: Floa
         found[..., volume] = _dipy("denoise.nlmeans").nlmeans(
             array[..., volume], sigma=level, mask=mask, patch_radius=1, block_radius=2, rician=False, num_threads=1
         )
-    return _kept(found, array, mask)
+    return _in_mask(found, array, mask)
 
 
 def patch2self(array: Floats, table: GradientTable, mask: Mask, sigma: Floats, independent: Mask) -> Floats:
     """Patch2Self with ordinary least squares on the voxels alone, as published (Fadnavis et al. 2020, NeurIPS).
 
-    Each volume is predicted from all others of its kind, b0 or weighted. dipy 1.12.1 repeats earlier volumes at the end
-    of the series, so that this is an own solution of the same equations, by way of the shared Gram matrix.
+    Each volume is predicted from all others, among b0 or weighted ones. dipy 1.12.1 repeats earlier volumes at the end
+    of the series; hence this solution of the same equations, by the Gram matrix that they share.
     """
     result = array.copy()
     flat = array.reshape(-1, array.shape[-1]).astype(np.float64)
@@ -88,7 +90,7 @@ def patch2self(array: Floats, table: GradientTable, mask: Mask, sigma: Floats, i
 
 
 def patch2self_version(version: int) -> Denoiser:
-    """dipy's own Patch2Self, faults included, for comparison: versions 1 and 3."""
+    """Patch2Self as in dipy, with its errors, for comparison: versions 1 and 3."""
 
     def denoise(array: Floats, table: GradientTable, mask: Mask, sigma: Floats, independent: Mask) -> Floats:
         if array.shape[-1] < 5:
@@ -102,8 +104,8 @@ def patch2self_version(version: int) -> Denoiser:
     return denoise
 
 
-def _kept(found: npt.NDArray[Any], array: Floats, mask: Mask) -> Floats:
-    """What was found in the mask, and the scan itself elsewhere and where dipy gives no number (near the rim)."""
+def _in_mask(found: npt.NDArray[Any], array: Floats, mask: Mask) -> Floats:
+    """The result in the mask, and the scan itself elsewhere and where dipy gives NaN (near the edge of the grid)."""
     return np.where(mask[..., None] & np.isfinite(found), found, array).astype(np.float32)
 
 

@@ -1,7 +1,7 @@
 """The supervised networks by name. Each takes a volume with its context and an encoding of its gradient.
 
-A network is a layout of one or two bodies: a body makes features, a layout makes the enhanced volume of them. Names
-with a + are combinations of two ideas, the layout of the first with the body of the second.
+A network is a layout of one or two bodies: a body computes features, a layout computes the enhanced volume from them.
+Names with a + combine the layout of the first with the body of the second.
 
 Inputs are (B, CHANNELS, k, j, i): the volume, the mean of its neighbors in direction, the mean of its shell, the mean
 b0, and the noise level; and (B, FEATURES) of `encode`. The first channel of the output (B, 1, k, j, i) is the enhanced
@@ -12,7 +12,6 @@ a scan does not matter.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +22,7 @@ from torch.nn.functional import avg_pool3d, conv3d, interpolate, pad, silu
 CHANNELS = 5
 FREQUENCIES = 3
 FEATURES = 2 * FREQUENCIES * 7
-LARGEST_B = 3000.0
+MAX_B = 3000.0
 """s/mm2 that the encoding maps to 1."""
 
 
@@ -35,7 +34,7 @@ def encode(bvals: npt.NDArray[np.float64], directions: npt.NDArray[np.float64]) 
         directions: (V, 3) along the axes of the image, zero for b0.
     """
     pairs = [(0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2)]
-    values = np.stack([bvals / LARGEST_B, *(directions[:, a] * directions[:, b] for a, b in pairs)], axis=1)
+    values = np.stack([bvals / MAX_B, *(directions[:, a] * directions[:, b] for a, b in pairs)], axis=1)
     angles = values[:, :, None] * np.pi * 2.0 ** np.arange(FREQUENCIES)
     return np.concatenate([np.sin(angles), np.cos(angles)], axis=2).reshape(len(bvals), -1).astype(np.float32)
 
@@ -55,9 +54,9 @@ class Modulated(nn.Module):
 
 
 class Blend(nn.Module):
-    """The last layer: how much of the neighbors, the shell and the smoothed volume goes into each voxel, and a rest.
+    """The last layer: weights of the neighbors, the shell and the smoothed volume in each voxel, and an additive term.
 
-    It returns the change of the volume, zero at first: an untrained network returns its input volume.
+    It returns the change of the volume, zero before training: an untrained network returns its input volume.
     """
 
     def __init__(self, width: int) -> None:
@@ -89,7 +88,7 @@ class Factorized(nn.Module):
 
 
 class Attention(nn.Module):
-    """Convolutional block attention: of channels, then of places (CBAM, Woo et al. 2018, ECCV)."""
+    """Convolutional block attention: of channels, then of voxels (CBAM, Woo et al. 2018, ECCV)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -99,15 +98,15 @@ class Attention(nn.Module):
         self.places = nn.Conv3d(2, 1, 7, padding=3)
 
     def forward(self, values: Tensor) -> Tensor:
-        mean, most = values.mean(dim=(2, 3, 4)), values.amax(dim=(2, 3, 4))
-        values = values * torch.sigmoid(self.channels(mean) + self.channels(most))[:, :, None, None, None]
+        mean, peak = values.mean(dim=(2, 3, 4)), values.amax(dim=(2, 3, 4))
+        values = values * torch.sigmoid(self.channels(mean) + self.channels(peak))[:, :, None, None, None]
         summary = torch.cat([values.mean(dim=1, keepdim=True), values.amax(dim=1, keepdim=True)], dim=1)
         attended: Tensor = values * torch.sigmoid(self.places(summary))
         return attended
 
 
-class Layers(nn.Module):
-    """Two layers, one after the other."""
+class TwoConvolutions(nn.Module):
+    """Two modulated convolutions, one after the other."""
 
     def __init__(self, before: int, width: int) -> None:
         super().__init__()
@@ -120,7 +119,7 @@ class Layers(nn.Module):
 
 
 class Baseline(nn.Module):
-    """Factorized convolutions, gated blocks that are gone through twice, attention, and the encoding."""
+    """Factorized convolutions, a gated block applied twice, attention, and the encoding."""
 
     def __init__(self, before: int, width: int) -> None:
         super().__init__()
@@ -143,11 +142,11 @@ class Baseline(nn.Module):
 
 
 class MultiScale(nn.Module):
-    """A path at full and one at half resolution; the half one is brought back by interpolation, whatever the size."""
+    """A path at full and one at half resolution, which is interpolated to the full one, whatever the size."""
 
     def __init__(self, before: int, width: int) -> None:
         super().__init__()
-        self.fine, self.coarse = Layers(before, width), Layers(before, width)
+        self.fine, self.coarse = TwoConvolutions(before, width), TwoConvolutions(before, width)
         self.join = Modulated(2 * width, width)
 
     def forward(self, values: Tensor, code: Tensor) -> Tensor:
@@ -158,7 +157,7 @@ class MultiScale(nn.Module):
 
 
 class VolumeSpecific(nn.Module):
-    """The kernels of the first layer are made from the encoding, so that each volume has its own."""
+    """The kernels of the first layer are computed from the encoding, so that each volume has its own."""
 
     def __init__(self, before: int, width: int) -> None:
         super().__init__()
@@ -179,7 +178,7 @@ class VolumeSpecific(nn.Module):
 
 
 class UNet(nn.Module):
-    """Two resolutions with a plain skip connection: what the others are held against."""
+    """Two resolutions with a plain skip connection: the baseline of the others."""
 
     def __init__(self, before: int, width: int, adaptive: bool = False) -> None:
         super().__init__()
@@ -198,18 +197,18 @@ class UNet(nn.Module):
 
 
 class AdaptiveSkip(UNet):
-    """A U-Net whose skip connection is weighted, channel by channel and place by place, by what both sides show."""
+    """A U-Net whose skip connection is weighted by a gate from both of its sides, for each channel and voxel."""
 
     def __init__(self, before: int, width: int) -> None:
         super().__init__(before, width, adaptive=True)
 
 
 Body = Callable[[int, int], nn.Module]
-"""Makes, from numbers of channels, a module that makes (B, width, k, j, i) of (B, before, k, j, i) and the encoding."""
+"""Numbers of channels -> a module from (B, before, k, j, i) and the encoding to (B, width, k, j, i)."""
 
 
 class Direct(nn.Module):
-    """One body sees everything, and one correction comes out."""
+    """One body with all inputs, and one correction."""
 
     def __init__(self, body: Body, width: int) -> None:
         super().__init__()
@@ -221,9 +220,9 @@ class Direct(nn.Module):
 
 
 class Progressive(nn.Module):
-    """A coarse stage that is held against the blurred truth, and a detail stage that refines it; each has a body.
+    """A coarse stage that is trained on the blurred truth, and a detail stage that refines it; each has a body.
 
-    The output has the coarse result as a second channel.
+    The second channel of the output is the coarse result.
     """
 
     def __init__(self, body: Body, width: int) -> None:
@@ -257,7 +256,7 @@ class FrequencyBands(nn.Module):
 
 
 def low_band(values: Tensor) -> Tensor:
-    """The volume after a binomial filter of 5 voxels along each axis, its rim repeated."""
+    """The volume after a binomial filter of 5 voxels along each axis, its edges repeated."""
     weights = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0], device=values.device, dtype=values.dtype) / 16
     channels = values.shape[1]
     for axis in range(3):
@@ -270,21 +269,22 @@ def low_band(values: Tensor) -> Tensor:
 
 
 def _halves(values: Tensor) -> tuple[int, ...]:
+    """Pooling factors along k, j and i."""
     return tuple(2 if count > 1 else 1 for count in values.shape[2:])
 
 
-NETWORKS: dict[str, tuple[Callable[[Body, int], nn.Module], Body]] = {
+ARCHITECTURES: dict[str, tuple[Callable[[Body, int], nn.Module], Body]] = {
     "baseline": (Direct, Baseline),
     "multi-scale": (Direct, MultiScale),
-    "progressive": (Progressive, Layers),
-    "frequency": (FrequencyBands, Layers),
+    "progressive": (Progressive, TwoConvolutions),
+    "frequency": (FrequencyBands, TwoConvolutions),
     "volume-specific": (Direct, VolumeSpecific),
     "adaptive-skip": (Direct, AdaptiveSkip),
     "progressive+multi-scale": (Progressive, MultiScale),
     "frequency+adaptive-skip": (FrequencyBands, AdaptiveSkip),
     "unet": (Direct, UNet),
 }
-"""Name -> the layout of a network, and the body that it is built of. Every layout goes with every body."""
+"""Name -> layout and body of a network. Every layout can be combined with every body."""
 
 
 def build(name: str, width: int) -> nn.Module:
@@ -293,11 +293,10 @@ def build(name: str, width: int) -> nn.Module:
     Raises:
         KeyError: no such name.
     """
-    layout, body = NETWORKS[name]
+    layout, body = ARCHITECTURES[name]
     return layout(body, width)
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Weights of a network."""
-    total: Any = sum(weights.numel() for weights in network.parameters())
-    return int(total)
+    """Number of weights of a network."""
+    return sum(weights.numel() for weights in network.parameters())

@@ -1,23 +1,19 @@
-"""The verbs of the diffusion method, run by the worker on a small scan."""
+"""The verb `enhance`, run by the worker on small scans."""
 
 from __future__ import annotations
 
 import json
-import os
-import pickle
-import shutil
-from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
 
 from deeprecon.data.diffusion.files import read_dwi, write_dwi
-from deeprecon.data.diffusion.gradients import GradientTable, gradient_table
+from deeprecon.data.diffusion.gradients import GradientTable
 from deeprecon.data.files import sha256
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import read_volume, write_volume
-from deeprecon.dwmri.measure.metrics import evaluate
+from deeprecon.dwmri.measure.accuracy import accuracy
 from deeprecon.dwmri.simulate.head import make_phantom
 
 from ..data.orientations import rotation
@@ -31,14 +27,14 @@ def inputs(files, kind="dwi"):
 
 
 def psnr(path, head):
-    return evaluate(read_dwi(path).array, head.clean, head.mask, head.labels)["psnr_dwi"]
+    return accuracy(read_dwi(path).array, head.clean, head.mask, head.labels)["psnr_dwi"]
 
 
 # enhance
 
 
 @pytest.mark.parametrize("settings", [FAST, NETWORK], ids=["pca", "network"])
-def test_enhance_leaves_everything_that_people_open(settings, files, head, done):
+def test_enhance_writes_all_its_outputs(settings, files, head, done):
     output = done("enhance", inputs=inputs(files), **settings)
     result = json.loads((output / "result.json").read_text(encoding="utf-8"))
     maps = {f"{name}_{when}" for name in ("fa", "md", "color_fa") for when in ("before", "after")}
@@ -68,12 +64,12 @@ def test_enhance_leaves_everything_that_people_open(settings, files, head, done)
 
 def test_uncertainty_is_as_large_as_the_error(files, head, done, quick):
     output = done("enhance", inputs=inputs(files), **FAST)
-    said = read_volume(output / "uncertainty.nii.gz").array[head.mask]
+    uncertainty = read_volume(output / "uncertainty.nii.gz").array[head.mask]
     error = np.sqrt(((read_dwi(output / "dwi.nii.gz").array - head.clean.array) ** 2).mean(axis=-1))[head.mask]
-    assert 0.6 < said.mean() / error.mean() < 1.5
+    assert 0.6 < uncertainty.mean() / error.mean() < 1.5
 
 
-def test_nrrd_comes_back_as_nrrd_with_the_same_numbers(files, done, quick):
+def test_nrrd_results_equal_nifti_results(files, done, quick):
     one = done("enhance", "one", inputs=inputs(files, "nrrd"), **FAST)
     other = done("enhance", "other", inputs=inputs(files), **FAST)
     assert not list(one.glob("dwi.b*"))
@@ -101,7 +97,7 @@ def test_scaling_the_scan_scales_the_result(files, head, done, quick, tmp_path):
 
 
 @pytest.mark.parametrize("bias_correction", [True, False])
-def test_the_bias_of_low_signals_is_taken_off_where_wanted(bias_correction, done, quick, tmp_path):
+def test_the_bias_of_low_signals_is_corrected_on_request(bias_correction, done, quick, tmp_path):
     dark = make_phantom((12, 24, 24), 3, [(2500.0, 12)], snr=12)
     path = write_dwi(tmp_path / "dark.nii.gz", dark.noisy)["dwi"]
     write_volume(tmp_path / "mask.nii.gz", dark.clean.volume(dark.mask))
@@ -113,7 +109,7 @@ def test_the_bias_of_low_signals_is_taken_off_where_wanted(bias_correction, done
     assert abs(bias) < 0.3 if bias_correction else bias > 0.4
 
 
-def test_integers_are_kept_where_wanted(files, head, done, quick, tmp_path):
+def test_integers_are_kept_on_request(files, head, done, quick, tmp_path):
     path = write_dwi(tmp_path / "whole.nii.gz", head.noisy.with_array(head.noisy.array.astype(np.uint16)))["dwi"]
     given = {"dwi": path, "mask": files["mask"]}
     output = done("enhance", inputs=given, stored="as-input", background="zero", **FAST)
@@ -124,7 +120,7 @@ def test_integers_are_kept_where_wanted(files, head, done, quick, tmp_path):
 
 
 @pytest.mark.parametrize("method", ["mppca", "local-pca", "nlmeans", "patch2self", "patch2self-dipy-v3"])
-def test_the_yardsticks_denoise(method, files, head, done, quick):
+def test_the_baselines_denoise(method, files, head, done, quick):
     pytest.importorskip("dipy")
     output = done("enhance", inputs=inputs(files), method=method)
     worst = {"patch2self": -1.0, "nlmeans": -2.0, "patch2self-dipy-v3": -20.0}.get(method, 1.0)
@@ -152,7 +148,7 @@ def test_scans_of_any_shape_are_enhanced(shape, b0, shells, done, quick, tmp_pat
     assert (output / "fa_after.nii.gz").exists() == (shells[0][1] >= 6)
 
 
-def test_nan_and_zero_backgrounds_are_told_and_give_numbers(files, head, done, quick, tmp_path, warnings_of):
+def test_nan_and_zero_backgrounds_give_a_warning_and_finite_results(files, head, done, quick, tmp_path, warnings_of):
     array = head.noisy.array.copy()
     array[~head.mask] = 0
     array[0, 0, 0] = np.nan
@@ -162,7 +158,7 @@ def test_nan_and_zero_backgrounds_are_told_and_give_numbers(files, head, done, q
     assert any("15 values were negative or not finite" in text for text in warnings_of(output))
 
 
-def test_an_oblique_scan_has_the_directions_of_the_patient(head, done, quick, tmp_path):
+def test_the_tensors_of_an_oblique_scan_are_in_the_frame_of_the_patient(head, done, quick, tmp_path):
     """The same head lies turned in the scanner: the principal directions turn with it."""
     affine = head.clean.ijk_to_ras.copy()
     turn = rotation((20.0, -30.0, 40.0))
@@ -181,7 +177,7 @@ def test_an_oblique_scan_has_the_directions_of_the_patient(head, done, quick, tm
     np.testing.assert_allclose(maps, nibabel.load(straight / "fa_after.nii.gz").get_fdata().T, atol=1e-3)
 
 
-def test_a_lost_slice_is_found_replaced_and_told(done, quick, tmp_path, warnings_of, figures_of):
+def test_a_lost_slice_is_found_replaced_and_reported(done, quick, tmp_path, warnings_of, figures_of):
     made = make_phantom((12, 24, 24), 2, [(1000.0, 16)], snr=30)
     volume = int(np.flatnonzero(~made.clean.gradients.b0)[4])
     array = made.noisy.array.copy()
@@ -204,7 +200,7 @@ def test_a_lost_slice_is_found_replaced_and_told(done, quick, tmp_path, warnings
     assert figures_of(table)["lost_slices"] == 1
 
 
-def test_a_volume_that_the_user_names_is_replaced_and_told(files, head, done, quick, warnings_of, figures_of):
+def test_a_selected_volume_is_replaced_and_reported(files, head, done, quick, warnings_of, figures_of):
     volume = int(np.flatnonzero(~head.clean.gradients.b0)[3])
     output = done("enhance", inputs=inputs(files), impute=f"{volume}", **FAST)
     assert figures_of(output)["repaired_slices"] == 12
@@ -223,15 +219,15 @@ def test_volumes_that_cannot_be_imputed_are_refused(impute, message, files, head
     assert message in error_of("enhance", inputs=inputs(files), impute=impute, **FAST)
 
 
-def test_volumes_that_nothing_compares_with_are_told_but_for_a_single_b0(done, quick, tmp_path, warnings_of):
+def test_volumes_without_others_to_compare_with_are_reported_except_a_single_b0(done, quick, tmp_path, warnings_of):
     made = make_phantom((8, 16, 16), 1, [(1000.0, 8), (2000.0, 2)], snr=20)
     path = write_dwi(tmp_path / "dwi.nii.gz", made.noisy)["dwi"]
     few = ", ".join(map(str, np.flatnonzero(made.clean.gradients.bvals > 1500)))
-    told = warnings_of(done("prepare", inputs={"dwi": path}))
-    assert any(f"Volumes {few} could not be searched" in text for text in told)
+    warnings = warnings_of(done("prepare", inputs={"dwi": path}))
+    assert any(f"Volumes {few} could not be searched" in text for text in warnings)
 
 
-def test_a_flipped_gradient_table_is_told(done, quick, tmp_path, warnings_of):
+def test_a_flipped_gradient_table_gives_a_warning(done, quick, tmp_path, warnings_of):
     made = make_phantom((16, 32, 32), snr=40)
     table = made.clean.gradients
     wrong = type(made.noisy)(
@@ -243,7 +239,7 @@ def test_a_flipped_gradient_table_is_told(done, quick, tmp_path, warnings_of):
     assert any("left-right axis flipped" in text for text in warnings_of(output))
 
 
-def test_a_run_that_was_stopped_goes_on_to_the_same_result(done, start, quick, tmp_path):
+def test_a_stopped_run_resumes_to_the_same_result(done, start, quick, tmp_path):
     from deeprecon.worker import run_job
 
     made = make_phantom((8, 14, 14), 1, [(1000.0, 6)], snr=20)
@@ -260,166 +256,3 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_result(done, start, quick, t
     resumed, expected = (read_dwi(folder / "dwi.nii.gz").array for folder in (output, whole))
     np.testing.assert_array_equal(resumed, expected)
     assert np.abs(early - expected).max() > 0
-
-
-# many scans
-
-
-def test_many_cases_in_one_call(files, head, tmp_path):
-    from deeprecon.cli import main
-
-    (tmp_path / "cases.csv").write_text(
-        f"case,dwi,mask\nfirst,{files['dwi']},{files['mask']}\nsecond,{files['truth']}x,\n", encoding="utf-8"
-    )
-    command = ["dwmri", "enhance", "--cases", str(tmp_path / "cases.csv"), "--method", "pca", "--device", "cpu",
-               "--threads", "1", "--output", str(tmp_path / "out")]  # fmt: skip
-    assert main(command) == 2
-    assert psnr(tmp_path / "out" / "first" / "dwi.nii.gz", head) > 29
-    rows = (tmp_path / "out" / "summary.csv").read_text(encoding="utf-8-sig").splitlines()
-    assert rows[1].startswith("first,done")
-    assert rows[2].startswith("second,input")
-
-
-# phantom, prepare, evaluate
-
-
-@pytest.mark.parametrize("kind", ["nifti", "nrrd"])
-def test_a_phantom_is_prepared_and_evaluated(kind, done, figures_of):
-    made = done("phantom", "phantom", columns=24, rows=24, slices=12, shells="1000:12,2500:12", format=kind)
-    ending = "nrrd" if kind == "nrrd" else "nii.gz"
-    scan = made / f"dwi.{ending}"
-    assert read_dwi(scan).array.shape == (12, 24, 24, 27)
-    prepared = done("prepare", "prepared", inputs={"dwi": scan})
-    assert figures_of(prepared)["shells"] == "12 x 1000, 12 x 2500"
-    assert len((prepared / "volumes.csv").read_text(encoding="utf-8").splitlines()) == 28
-    given = {
-        "dwi": scan,
-        "truth": made / f"truth.{ending}",
-        "mask": made / "mask.nii.gz",
-        "labels": made / "labels.nii.gz",
-    }
-    figures = figures_of(done("evaluate", "evaluated", inputs=given))
-    assert 20 < figures["psnr_dwi"] < 30
-    assert "direction_error" in figures
-
-
-def test_a_scan_is_exported_and_brought_back(files, done, warnings_of):
-    nrrd = done("export", "nrrd", inputs={"dwi": files["dwi"]})
-    back = done("export", "nifti", inputs={"dwi": nrrd / "dwi.nrrd"}, format="nifti")
-    one, other = read_dwi(files["dwi"]), read_dwi(back / "dwi.nii.gz")
-    np.testing.assert_array_equal(one.array, other.array)
-    np.testing.assert_allclose(one.gradients.directions, other.gradients.directions, atol=1e-6)
-    assert not warnings_of(nrrd)
-
-
-# what cannot be
-
-
-def change(files, folder, **tables):
-    """The scan's files with one of them replaced by a text."""
-    for kind, ending in (("dwi", "nii.gz"), ("bval", "bval"), ("bvec", "bvec")):
-        shutil.copyfile(files[kind], folder / f"dwi.{ending}")
-    for kind, text in tables.items():
-        (folder / f"dwi.{kind}").write_text(text, encoding="utf-8")
-    return {"dwi": folder / "dwi.nii.gz"}
-
-
-def test_nothing_and_too_much_are_refused(files, error_of, tmp_path):
-    assert "--dwi" in error_of("enhance", name="nothing")
-    assert "--bids" in error_of("enhance", name="both", inputs={"dwi": files["dwi"], "bids": tmp_path})
-    assert "no diffusion scan" in error_of("enhance", name="empty", inputs={"bids": files["dwi"].parent})
-
-
-def test_wrong_tables_are_refused(files, error_of, tmp_path):
-    good = files["bvec"].read_text(encoding="utf-8").splitlines()
-    short = "\n".join(" ".join(line.split()[:-1]) for line in good)
-    long = "\n".join(" ".join(str(2 * float(value)) for value in line.split()) for line in good)
-    assert "3 x 14 numbers, expected 3 x 15" in error_of("enhance", inputs=change(files, tmp_path, bvec=short))
-    assert "length 2.000, expected 1" in error_of("enhance", name="b", inputs=change(files, tmp_path, bvec=long))
-    zeros = " ".join(["0"] * 15)
-    assert "no diffusion-weighted" in error_of("enhance", name="c", inputs=change(files, tmp_path, bval=zeros))
-
-
-def test_transposed_vectors_are_understood(files, done, quick, tmp_path):
-    rows = [line.split() for line in files["bvec"].read_text(encoding="utf-8").splitlines()]
-    columns = "\n".join(" ".join(vector) for vector in zip(*rows, strict=True))
-    output = done("enhance", inputs=change(files, tmp_path, bvec=columns) | {"mask": files["mask"]}, **FAST)
-    expected = read_dwi(files["dwi"]).gradients.directions
-    np.testing.assert_allclose(read_dwi(output / "dwi.nii.gz").gradients.directions, expected, atol=1e-6)
-
-
-def test_a_scan_without_b0_is_denoised_without_a_tensor(head, done, quick, tmp_path, warnings_of):
-    weighted = ~head.noisy.gradients.b0
-    path = write_dwi(tmp_path / "dwi.nii.gz", head.noisy.volumes(weighted))["dwi"]
-    output = done("enhance", inputs={"dwi": path}, **FAST)
-    assert not (output / "fa_after.nii.gz").exists()
-    assert any("No volume has b = 0" in text for text in warnings_of(output))
-
-
-def test_a_pickle_in_a_model_is_refused_and_never_unpickled(files, bundle, error_of, tmp_path):
-    class Trap:
-        def __reduce__(self):
-            return Path.touch, (tmp_path / "sprung",)
-
-    model = shutil.copytree(bundle, tmp_path / "model")
-    (weights,) = (model / "models").iterdir()
-    weights.write_bytes(pickle.dumps(Trap()))
-    given = {"dwi": files["dwi"], "bundle": model}
-    assert "was changed or damaged" in error_of("enhance", name="swapped", inputs=given)
-    card = json.loads((model / "configs" / "metadata.json").read_text(encoding="utf-8"))
-    card["files"][f"models/{weights.name}"] = sha256(weights)
-    (model / "configs" / "metadata.json").write_text(json.dumps(card), encoding="utf-8")
-    assert "holds no readable weights" in error_of("enhance", name="vouched for", inputs=given)
-    assert not (tmp_path / "sprung").exists()
-    pickle.loads(weights.read_bytes())
-    assert (tmp_path / "sprung").exists()  # it would have
-
-
-@pytest.mark.skipif(os.name == "posix" and os.geteuid() == 0, reason="permissions do not bind root")
-def test_a_read_only_output_folder_is_told_in_words(files, tmp_path, capsys):
-    from deeprecon.cli import main
-
-    (tmp_path / "locked").mkdir(mode=0o500)
-    assert main(["dwmri", "enhance", "--dwi", str(files["dwi"]), "--output", str(tmp_path / "locked")]) == 2
-    assert "Cannot write to the folder" in capsys.readouterr().err
-
-
-def test_a_mask_of_another_grid_and_an_empty_one_are_refused(files, head, error_of, tmp_path):
-    moved = head.clean.ijk_to_ras.copy()
-    moved[0, 3] += 5
-    write_volume(tmp_path / "moved.nii.gz", Volume(head.mask, moved))
-    write_volume(tmp_path / "empty.nii.gz", head.clean.volume(np.zeros_like(head.mask)))
-    given = {"dwi": files["dwi"]}
-    assert "does not lie on the grid" in error_of(
-        "enhance", name="a", inputs=given | {"mask": tmp_path / "moved.nii.gz"}
-    )
-    assert "too few" in error_of("enhance", name="b", inputs=given | {"mask": tmp_path / "empty.nii.gz"})
-
-
-def test_a_volume_and_a_constant_are_refused(files, head, error_of, tmp_path):
-    write_volume(tmp_path / "a.nii.gz", head.clean.volume(head.clean.array[..., 0]))
-    tables = {"bval": files["bval"], "bvec": files["bvec"]}
-    assert "is 3D" in error_of("enhance", name="a", inputs={"dwi": tmp_path / "a.nii.gz"} | tables)
-    flat = write_dwi(tmp_path / "b.nii.gz", head.clean.with_array(np.full_like(head.clean.array, 9)))["dwi"]
-    assert "same value everywhere" in error_of("enhance", name="b", inputs={"dwi": flat})
-
-
-def test_scans_of_other_grids_cannot_be_evaluated(files, head, error_of, tmp_path):
-    other = write_dwi(tmp_path / "o.nii.gz", head.clean.volumes(np.arange(14)))["dwi"]
-    assert "same grid and volumes" in error_of("evaluate", inputs={"dwi": other, "truth": files["truth"]})
-
-
-def test_a_damaged_table_in_nrrd_is_refused(head, error_of, tmp_path):
-    path = write_dwi(tmp_path / "a.nrrd", head.noisy)["dwi"]
-    path.write_bytes(path.read_bytes().replace(b"DWMRI_gradient_0003:=", b"DWMRI_gradient_0103:="))
-    assert "DWMRI_gradient_0003 is missing" in error_of("enhance", inputs={"dwi": path})
-
-
-def test_repeated_directions_are_kept(head, done, quick, tmp_path, warnings_of):
-    table = head.noisy.gradients
-    chosen = np.concatenate([np.arange(15), [1, 2, 3]])
-    twice = head.noisy.volumes(chosen)
-    assert isinstance(gradient_table(table.bvals, table.directions), GradientTable)
-    output = done("enhance", inputs={"dwi": write_dwi(tmp_path / "dwi.nii.gz", twice)["dwi"]}, **FAST)
-    assert read_dwi(output / "dwi.nii.gz").array.shape[-1] == 18
-    assert any("repeat a direction" in text for text in warnings_of(output))
