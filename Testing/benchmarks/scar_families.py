@@ -42,8 +42,8 @@ from deeprecon.scar.measure.metrics import dice, expected_calibration_error, vol
 from deeprecon.scar.measure.sizes import node_sizes
 from deeprecon.scar.observe.alignment import align
 from deeprecon.scar.observe.stacks import Stack
+from deeprecon.scar.simulate.hearts import Phantom, sample_case
 from deeprecon.scar.simulate.lesions import Variation
-from deeprecon.scar.simulate.phantom import Phantom, sample_case
 from deeprecon.scar.simulate.ventricle import Ventricle
 from deeprecon.training.devices import resolve_device
 

@@ -22,7 +22,7 @@ from deeprecon.data.tables import read_table
 from deeprecon.jobs.run import Run, SilentReporter
 from deeprecon.scar.crossvalidation import cross_validate
 from deeprecon.scar.parameters import ReconstructInputs, ReconstructParameters
-from deeprecon.scar.simulate.phantom import write_case
+from deeprecon.scar.simulate.hearts import write_case
 from deeprecon.training.devices import resolve_device, set_up
 
 

@@ -34,8 +34,8 @@ from deeprecon.scar.observe.node_groups import group_nodes
 from deeprecon.scar.observe.observations import observe, quadrature
 from deeprecon.scar.observe.stacks import Stack
 from deeprecon.scar.parameters import Interpolation
+from deeprecon.scar.simulate.hearts import Phantom, sample_case
 from deeprecon.scar.simulate.lesions import LESIONS
-from deeprecon.scar.simulate.phantom import Phantom, sample_case
 from deeprecon.training.devices import resolve_device, set_up
 
 COLUMNS = ("dice", "hd95_mm", "volume_error_percent", "ece", "seconds")

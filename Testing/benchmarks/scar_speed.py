@@ -27,7 +27,7 @@ from deeprecon.scar.measure.metrics import dice
 from deeprecon.scar.measure.sizes import node_sizes
 from deeprecon.scar.observe.node_groups import group_nodes
 from deeprecon.scar.parameters import MlpSize
-from deeprecon.scar.simulate.phantom import sample_case
+from deeprecon.scar.simulate.hearts import sample_case
 from deeprecon.training.devices import set_up
 
 STEPS = (25, 50, 100, 200, 400, 800, 1500)

@@ -96,7 +96,7 @@ def isthmus(host: Any, widget: Any) -> tuple[float, ...]:
     """Reconstruct a case with a conduction channel; returns its middle, RAS mm."""
     import slicer
 
-    from deeprecon.scar.simulate.phantom import sample_case, write_case
+    from deeprecon.scar.simulate.hearts import sample_case, write_case
     from deeprecon.scene.common.results import nodes_of_run
 
     slicer.mrmlScene.Clear()

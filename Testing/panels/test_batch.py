@@ -113,7 +113,7 @@ def test_panel_and_shell_agree_on_oblique_images_segmentation_and_mesh(host: Any
 
     from deeprecon.data.mesh.files import read_mesh
     from deeprecon.panels.computer.device_panel import DEVICE_SETTING
-    from deeprecon.scar.simulate.phantom import sample_case, write_case
+    from deeprecon.scar.simulate.hearts import sample_case, write_case
 
     files = write_case(sample_case(spacing=14, thickness=12, pixel=3, node_spacing=4), tmp_path / "case")
     qt.QSettings().setValue(DEVICE_SETTING, "cpu")

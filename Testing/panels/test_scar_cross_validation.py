@@ -110,7 +110,7 @@ def test_channels_are_shown_as_lines_and_rows(host: Any, widget: Any, tmp_path: 
     """The isthmus of 4 mm between two scars of a small heart, on slices fine enough to show it."""
     import slicer
 
-    from deeprecon.scar.simulate.phantom import sample_case, write_case
+    from deeprecon.scar.simulate.hearts import sample_case, write_case
     from deeprecon.scar.simulate.ventricle import Ventricle
     from deeprecon.scene.common.results import nodes_of_run
 

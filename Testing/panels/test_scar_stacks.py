@@ -17,7 +17,7 @@ def views(host: Any, widget: Any, tmp_path: Path) -> Any:
     """The open panel with a small phantom in the scene: a short-axis stack, two long-axis slices, and its mesh."""
     import slicer
 
-    from deeprecon.scar.simulate.phantom import sample_case, write_case
+    from deeprecon.scar.simulate.hearts import sample_case, write_case
     from deeprecon.scene.nodes.volumes import node_from_volume
 
     case = sample_case(spacing=14, thickness=12, pixel=3, node_spacing=5, long_axis=2)

@@ -23,21 +23,21 @@ from deeprecon.ctpa.observe.alignment import find_shift
 from deeprecon.ctpa.observe.body import body_mask
 from deeprecon.ctpa.observe.film import XrayImage, standardized_xray
 from deeprecon.ctpa.observe.projection import Geometry, line_integrals
-from deeprecon.ctpa.parameters import EvaluateInputs, EvaluateParameters, SynthesizeParameters
+from deeprecon.ctpa.parameters import EvaluateInputs, SynthesizeParameters
 from deeprecon.ctpa.patches import Windows
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import sha256
 from deeprecon.data.radiograph import read_radiograph
 from deeprecon.data.tables import write_table
 from deeprecon.data.volume_io import read_volume
-from deeprecon.jobs.parameters import from_json
+from deeprecon.jobs.parameters import NoParameters, from_json
 from deeprecon.jobs.run import Outcome, Run
 
 PATCH, STRIDE = 128, 96
 """Of the published patch training; the planes where its patches meet are checked for seams."""
 
 
-def evaluate(inputs: EvaluateInputs, parameters: EvaluateParameters, run: Run) -> Outcome:
+def evaluate(inputs: EvaluateInputs, parameters: NoParameters, run: Run) -> Outcome:
     """Metrics of a synthetic CT on its own voxels, with a fixed range of HU, of the whole field and within the body.
 
     HU by organ and the recall of vessels need the true CT's labels, the projection error the X-ray, which is taken with

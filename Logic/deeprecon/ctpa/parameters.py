@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
-from deeprecon.jobs.parameters import Range, check_ranges
+from deeprecon.jobs.parameters import Parameters, Range
 
 
 class Preset(Enum):
@@ -98,16 +98,12 @@ class PhantomInputs:
 
 
 @dataclass(frozen=True)
-class PhantomParameters:
+class PhantomParameters(Parameters):
     """Settings of `ctpa phantom`."""
 
     count: Annotated[int, Range(1, 10_000), "chests to make"] = 1
     first: Annotated[int, Range(0, 1_000_000), "number of the first chest, added to the seed"] = 0
     preset: Annotated[Preset, "voxels of a CT"] = Preset.PREVIEW
-
-    def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, as sentences; empty when they can."""
-        return check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -119,7 +115,7 @@ class PrepareInputs:
 
 
 @dataclass(frozen=True)
-class PrepareParameters:
+class PrepareParameters(Parameters):
     """Settings of `ctpa prepare`."""
 
     preset: Annotated[Preset, "voxels of the stored volumes"] = Preset.PREVIEW
@@ -128,8 +124,7 @@ class PrepareParameters:
     test: Annotated[float, Range(0, 0.9), "share of the patients for the test"] = 0.1
 
     def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, as sentences; empty when they can."""
-        reasons = check_ranges(self)
+        reasons = super().validate()
         if self.validation + self.test >= 1:
             reasons.append("validation and test: together they leave no patient to train on")
         return reasons
@@ -147,7 +142,7 @@ class TrainAutoencoderInputs:
 
 
 @dataclass(frozen=True)
-class TrainAutoencoderParameters:
+class TrainAutoencoderParameters(Parameters):
     """Settings of `ctpa train-autoencoder`."""
 
     autoencoder: Annotated[AutoencoderName, "which autoencoder"] = AutoencoderName.SMALL_8X
@@ -164,8 +159,7 @@ class TrainAutoencoderParameters:
     checkpointing: Annotated[bool, "recompute activations in the backward pass, to save memory"] = False
 
     def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, as sentences; empty when they can."""
-        return check_ranges(self) + _indivisible(width=self.width, patch=self.patch)
+        return super().validate() + _indivisible(width=self.width, patch=self.patch)
 
 
 @dataclass(frozen=True)
@@ -178,7 +172,7 @@ class TrainDiffusionInputs:
 
 
 @dataclass(frozen=True)
-class TrainDiffusionParameters:
+class TrainDiffusionParameters(Parameters):
     """Settings of `ctpa train-diffusion`."""
 
     denoiser: Annotated[DenoiserName, "which denoiser"] = DenoiserName.SMALL
@@ -196,8 +190,7 @@ class TrainDiffusionParameters:
     checkpointing: Annotated[bool, "recompute activations in the backward pass, to save memory"] = False
 
     def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, as sentences; empty when they can."""
-        return check_ranges(self) + _indivisible(width=self.width, patch=self.patch)
+        return super().validate() + _indivisible(width=self.width, patch=self.patch)
 
 
 @dataclass(frozen=True)
@@ -211,7 +204,7 @@ class SynthesizeInputs:
 
 
 @dataclass(frozen=True)
-class SynthesizeParameters:
+class SynthesizeParameters(Parameters):
     """Settings of `ctpa synthesize`."""
 
     preset: Annotated[Preset, "voxels of the volume"] = Preset.PREVIEW
@@ -236,8 +229,7 @@ class SynthesizeParameters:
     invert: Annotated[bool, "swap bright and dark of the X-ray first"] = False
 
     def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, as sentences; empty when they can."""
-        reasons = check_ranges(self) + _indivisible(window=self.window, stride=self.stride)
+        reasons = super().validate() + _indivisible(window=self.window, stride=self.stride)
         if self.stride > self.window:
             what = f"windows of {self.window} leave gaps" if self.window else "it needs a window of a given size"
             reasons.append(f"stride is {self.stride}, but {what}")
@@ -257,15 +249,6 @@ class EvaluateInputs:
 
 
 @dataclass(frozen=True)
-class EvaluateParameters:
-    """`ctpa evaluate` has no settings."""
-
-    def validate(self) -> list[str]:
-        """Empty: there are no settings."""
-        return []
-
-
-@dataclass(frozen=True)
 class ExportInputs:
     """A result of `ctpa synthesize`."""
 
@@ -273,13 +256,12 @@ class ExportInputs:
 
 
 @dataclass(frozen=True)
-class ExportParameters:
+class ExportParameters(Parameters):
     """Settings of `ctpa export`."""
 
     patient_id: Annotated[str, "PatientID of the DICOM series"] = "SYNTHETIC"
 
     def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, as sentences; empty when they can."""
         text = self.patient_id.strip()
         if not text:
             return ["patient_id: it is empty"]

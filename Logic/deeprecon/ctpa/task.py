@@ -11,6 +11,7 @@ from deeprecon.ctpa.pipeline import synthesize
 from deeprecon.ctpa.simulate.files import phantom
 from deeprecon.ctpa.training.preparation import prepare
 from deeprecon.ctpa.write.dicom import export
+from deeprecon.jobs.parameters import NoParameters
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.jobs.verbs import Verb
 
@@ -82,7 +83,7 @@ VERBS = {
     "evaluate": Verb(
         "compare a synthetic CT with the true one",
         settings.EvaluateInputs,
-        settings.EvaluateParameters,
+        NoParameters,
         evaluate,
         needs_torch=_without_torch,
     ),

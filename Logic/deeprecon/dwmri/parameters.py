@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
-from deeprecon.jobs.parameters import Range, check_ranges
+from deeprecon.jobs.parameters import Parameters, Range
 
 
 class Method(Enum):
@@ -71,7 +71,7 @@ class EnhanceInputs:
 
 
 @dataclass(frozen=True)
-class EnhanceParameters:
+class EnhanceParameters(Parameters):
     """Settings of `dwmri enhance`."""
 
     method: Annotated[Method, "network: trained on the scan itself; pca: fast; the others are dipy's"] = Method.NETWORK
@@ -85,8 +85,7 @@ class EnhanceParameters:
     stored: Annotated[Stored, "number type of the result; as-input rounds integers"] = Stored.FLOAT
 
     def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used; empty when they can."""
-        reasons = check_ranges(self)
+        reasons = super().validate()
         try:
             parse_volumes(self.impute)
         except ValueError as error:
@@ -104,7 +103,7 @@ class TrainInputs:
 
 
 @dataclass(frozen=True)
-class TrainParameters:
+class TrainParameters(Parameters):
     """Settings of `dwmri train`."""
 
     network: Annotated[Architecture, "which; A+B has the stages or bands of A, each with the layers of B"] = (
@@ -120,8 +119,7 @@ class TrainParameters:
     compile: Annotated[bool, "compile the network on a GPU; pays off for long training"] = False
 
     def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used; empty when they can."""
-        reasons = check_ranges(self)
+        reasons = super().validate()
         if self.in_stages and self.network not in (Architecture.PROGRESSIVE, Architecture.PROGRESSIVE_MULTI_SCALE):
             reasons.append(f"in_stages: the network {self.network.value} has no stages, only progressive ones have")
         return reasons
@@ -138,21 +136,12 @@ class PrepareInputs:
 
 
 @dataclass(frozen=True)
-class PrepareParameters:
-    """`dwmri prepare` has no settings."""
-
-    def validate(self) -> list[str]:
-        """Always empty."""
-        return []
-
-
-@dataclass(frozen=True)
 class PhantomInputs:
     """A phantom needs no files."""
 
 
 @dataclass(frozen=True)
-class PhantomParameters:
+class PhantomParameters(Parameters):
     """Settings of `dwmri phantom`."""
 
     b0: Annotated[int, Range(1, 100), "volumes without diffusion weighting"] = 3
@@ -168,8 +157,7 @@ class PhantomParameters:
     format: Annotated[DwiFormat, "files to write"] = DwiFormat.NIFTI
 
     def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used; empty when they can."""
-        reasons = check_ranges(self)
+        reasons = super().validate()
         try:
             parse_shells(self.shells)
         except ValueError as error:
@@ -189,15 +177,6 @@ class EvaluateInputs:
 
 
 @dataclass(frozen=True)
-class EvaluateParameters:
-    """`dwmri evaluate` has no settings."""
-
-    def validate(self) -> list[str]:
-        """Always empty."""
-        return []
-
-
-@dataclass(frozen=True)
 class ExportInputs:
     """A scan, with its .bval and .bvec files where it is a NIfTI file."""
 
@@ -205,7 +184,7 @@ class ExportInputs:
 
 
 @dataclass(frozen=True)
-class ExportParameters:
+class ExportParameters(Parameters):
     """Settings of `dwmri export`."""
 
     format: Annotated[DwiFormat, "nrrd for Slicer; nifti with .bval and .bvec for FSL, MRtrix and dipy"] = (
@@ -213,7 +192,6 @@ class ExportParameters:
     )
 
     def validate(self) -> list[str]:
-        """Always empty."""
         return []
 
 

@@ -290,8 +290,3 @@ class ImportInputs:
     """A trained network from elsewhere."""
 
     checkpoint: Annotated[Path, "cardioscar's .pth file"]
-
-
-@dataclass(frozen=True)
-class ImportParameters(Parameters):
-    """`scar import-checkpoint` has no settings."""

@@ -12,6 +12,7 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.mesh.files import place, read_mesh, write_mesh
 from deeprecon.data.mesh.opencarp import TAG
 from deeprecon.data.tables import write_table
+from deeprecon.jobs.parameters import NoParameters
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.jobs.verbs import Verb
 from deeprecon.scar import parameters as settings
@@ -31,7 +32,7 @@ def phantom(inputs: settings.PhantomInputs, parameters: settings.PhantomParamete
     Raises:
         InputError: the surface cannot be used, or a lesion was chosen for it.
     """
-    from deeprecon.scar.simulate.phantom import from_surface, sample_case, write_case
+    from deeprecon.scar.simulate.hearts import from_surface, sample_case, write_case
 
     names = "spacing", "thickness", "pixel", "node_spacing", "shift", "noise", "long_axis"
     geometry = {name: getattr(parameters, name) for name in names}
@@ -188,7 +189,7 @@ VERBS = {
     "import-checkpoint": Verb(
         "make a model bundle of a network that cardioscar trained",
         settings.ImportInputs,
-        settings.ImportParameters,
+        NoParameters,
         mlp_verbs.import_checkpoint,
         needs_torch=_without_torch,
     ),

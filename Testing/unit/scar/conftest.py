@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from deeprecon.data.volume import Volume
-from deeprecon.scar.simulate.phantom import Phantom, sample_case, write_case
+from deeprecon.scar.simulate.hearts import Phantom, sample_case, write_case
 
 from .drawn_cases import SHAPE
 from .given_files import Given

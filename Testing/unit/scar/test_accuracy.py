@@ -10,7 +10,7 @@ from benchmarks.scar_methods import field, stacks_of
 from deeprecon.data.mesh.files import place, read_mesh
 from deeprecon.scar.fit.interpolation import SPATIAL, interpolate
 from deeprecon.scar.measure.metrics import evaluate
-from deeprecon.scar.simulate.phantom import Phantom, from_surface, sample_case
+from deeprecon.scar.simulate.hearts import Phantom, from_surface, sample_case
 
 STEPS = 1200
 TARGET = 0.96

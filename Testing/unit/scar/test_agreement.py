@@ -12,7 +12,7 @@ from deeprecon.scar.measure.slices import node_residuals, unmet_rows
 from deeprecon.scar.observe.node_groups import group_nodes
 from deeprecon.scar.observe.observations import observe
 from deeprecon.scar.read.training_data import NodeGroups
-from deeprecon.scar.simulate.phantom import Phantom, sample_case
+from deeprecon.scar.simulate.hearts import Phantom, sample_case
 
 
 def groups_of(members: list[list[int]], values: list[float]) -> NodeGroups:

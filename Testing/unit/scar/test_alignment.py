@@ -12,7 +12,7 @@ from deeprecon.scar.fit.interpolation import interpolate
 from deeprecon.scar.observe.alignment import MAX_SHIFT, align
 from deeprecon.scar.observe.observations import observe
 from deeprecon.scar.parameters import Interpolation
-from deeprecon.scar.simulate.phantom import Phantom, sample_case
+from deeprecon.scar.simulate.hearts import Phantom, sample_case
 
 SHIFT = 2.5
 

@@ -12,7 +12,7 @@ from deeprecon.scar.anatomy.wall_coordinates import WallCoordinates
 from deeprecon.scar.fit.interpolation import ANATOMICAL, interpolate
 from deeprecon.scar.observe.stacks import Stack
 from deeprecon.scar.parameters import Interpolation
-from deeprecon.scar.simulate.phantom import Phantom, sample_case
+from deeprecon.scar.simulate.hearts import Phantom, sample_case
 from deeprecon.scar.simulate.ventricle import Tissue, Ventricle
 
 STRAIGHT = {

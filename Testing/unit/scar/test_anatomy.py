@@ -13,7 +13,7 @@ from deeprecon.data.mesh.mesh import Inside
 from deeprecon.data.volume import Volume
 from deeprecon.scar.anatomy.axes import Axes, axes_from_cavities, axes_from_landmarks
 from deeprecon.scar.anatomy.wall_coordinates import WallCoordinates
-from deeprecon.scar.simulate.phantom import Phantom
+from deeprecon.scar.simulate.hearts import Phantom
 from deeprecon.scar.simulate.surface_heart import SurfaceHeart
 from deeprecon.scar.simulate.ventricle import Tissue, Ventricle
 

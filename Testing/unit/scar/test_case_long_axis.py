@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from deeprecon.scar.observe.observations import observe
-from deeprecon.scar.simulate.phantom import Phantom, sample_case, write_case
+from deeprecon.scar.simulate.hearts import Phantom, sample_case, write_case
 
 from .drawn_cases import read, saved
 

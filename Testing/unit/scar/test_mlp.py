@@ -19,7 +19,7 @@ from deeprecon.scar.fit.mlp_fit import MlpFit, MlpSettings, fit_mlp, mlp_steps_f
 from deeprecon.scar.observe.node_groups import group_nodes
 from deeprecon.scar.parameters import MlpSize
 from deeprecon.scar.read.training_data import NodeGroups
-from deeprecon.scar.simulate.phantom import Phantom
+from deeprecon.scar.simulate.hearts import Phantom
 
 UNIT = np.array([[0.0] * 3, [1.0] * 3])
 QUICK = MlpSettings(batch=500)

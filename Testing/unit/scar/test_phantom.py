@@ -7,9 +7,9 @@ import pytest
 
 from deeprecon.data.mesh.mesh import node_volumes
 from deeprecon.scar.measure.sizes import connected_pieces, mesh_edges
-from deeprecon.scar.simulate import phantom as phantoms
+from deeprecon.scar.simulate import hearts as phantoms
+from deeprecon.scar.simulate.hearts import Phantom, sample_case
 from deeprecon.scar.simulate.lesions import LESIONS
-from deeprecon.scar.simulate.phantom import Phantom, sample_case
 from deeprecon.scar.simulate.scan import scan, slices
 from deeprecon.scar.simulate.ventricle import Tissue, Ventricle
 

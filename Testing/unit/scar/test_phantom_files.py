@@ -18,9 +18,9 @@ from deeprecon.data.mesh.mesh import Mesh, node_volumes, surface
 from deeprecon.data.segmentation import read_segmentation
 from deeprecon.data.volume_io import read_volume
 from deeprecon.scar.measure.sizes import connected_pieces, mesh_edges
-from deeprecon.scar.simulate import phantom as phantoms
+from deeprecon.scar.simulate import hearts as phantoms
+from deeprecon.scar.simulate.hearts import Phantom, from_surface, sample_case, write_case
 from deeprecon.scar.simulate.lesions import LESIONS
-from deeprecon.scar.simulate.phantom import Phantom, from_surface, sample_case, write_case
 from deeprecon.scar.simulate.ventricle import Tissue, Ventricle
 
 LOGIC = Path(phantoms.__file__).parents[3]
@@ -177,7 +177,7 @@ def test_a_case_without_scar_has_no_empty_segment(tmp_path: Path) -> None:
 
 def test_the_phantom_loads_where_nothing_is_installed() -> None:
     code = (
-        f"import sys; sys.path.insert(0, {str(LOGIC)!r}); import deeprecon.scar.simulate.phantom; "
+        f"import sys; sys.path.insert(0, {str(LOGIC)!r}); import deeprecon.scar.simulate.hearts; "
         "print(sorted({'torch', 'nibabel', 'SimpleITK', 'scipy', 'slicer'} & {m.split('.')[0] for m in sys.modules}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -25,7 +25,7 @@ from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
 from deeprecon.jobs.job import Job
 from deeprecon.jobs.process import child_environment
-from deeprecon.scar.simulate.phantom import Phantom
+from deeprecon.scar.simulate.hearts import Phantom
 from deeprecon.scar.write import outputs
 
 from ..data.orientations import orders, rotation

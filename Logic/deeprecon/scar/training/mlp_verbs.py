@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from deeprecon.data.files import sha256
 from deeprecon.data.tables import write_table
+from deeprecon.jobs.parameters import NoParameters
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.scar.measure.burden import scar_burden
 from deeprecon.scar.measure.reconstruction import scar_figures
@@ -13,7 +14,6 @@ from deeprecon.scar.parameters import (
     ApplyInputs,
     ApplyParameters,
     ImportInputs,
-    ImportParameters,
     TrainInputs,
     TrainParameters,
 )
@@ -85,7 +85,7 @@ def apply(inputs: ApplyInputs, parameters: ApplyParameters, run: Run) -> Outcome
     return Outcome(outputs, {"nodes": mesh.n_points, **scar_figures(burden), **placement})
 
 
-def import_checkpoint(inputs: ImportInputs, parameters: ImportParameters, run: Run) -> Outcome:
+def import_checkpoint(inputs: ImportInputs, parameters: NoParameters, run: Run) -> Outcome:
     """Make a bundle of a checkpoint that cardioscar wrote; nothing that the file contains is run.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import Any
 
 import slicer
 
-from deeprecon.scar.simulate.phantom import sample_case, write_case
+from deeprecon.scar.simulate.hearts import sample_case, write_case
 
 NAMES = ("Sample LGE", "Sample segmentation", "Sample mesh", "Sample landmarks")
 
