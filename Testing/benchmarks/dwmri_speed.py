@@ -3,11 +3,11 @@
     python Testing/benchmarks/dwmri_speed.py [--threads 2] [--methods network pca mppca ...]
 
 Each method runs in a process of its own: noise map and denoising, without files and pictures. The last row is the
-complete job of the default method by `python -m deeprecon dwmri enhance`, from the NIfTI files to the report. The exit code is
-1 when a gate fails: at most 5 minutes and 4 GB for the complete job on two idle cores, and a fast method that is better
-than dipy's MP-PCA. Targets: at most 1 minute for the fast one, and 20 s for the default on an H200. For the latter the
-operations of the training are counted: an estimate, not a measurement, and only of a lower and an upper bound, since
-how fast a GPU is with the rest (decompositions of small matrices, and NumPy on its host) is not known.
+complete job of the default method by `python -m deeprecon dwmri enhance`, from the NIfTI files to the report. The exit
+code is 1 when a gate fails: at most 5 minutes and 4 GB for the complete job on two idle cores, and a fast method that
+is better than dipy's MP-PCA. Targets: at most 1 minute for the fast one, and 20 s for the default on an H200. For the
+latter the operations of the training are counted: an estimate, not a measurement, and only of a lower and an upper
+bound, as the speed of a GPU with the rest (decompositions of small matrices, and NumPy on its host) is not known.
 """
 
 from __future__ import annotations
