@@ -121,7 +121,11 @@ CASES: list[tuple[str, Callable[[Given], list[str]], str]] = [
         lambda g: g.good(myocardium=g.nifti("wall.nii.gz", sform_against_qform)),
         r"wall\.nii\.gz contradicts itself: its sform and qform differ.*Keep the right one",
     ),
-    ("text named NIfTI", lambda g: g.good(myocardium=text(g, "wall.nii.gz")), r"wall\.nii\.gz is cut off or damaged"),
+    (
+        "text named NIfTI",
+        lambda g: g.good(myocardium=text(g, "wall.nii.gz")),
+        r"wall\.nii\.gz is cut off, damaged or no NIfTI file",
+    ),
     ("text named NRRD", lambda g: g.good(scar=text(g, "scar.nrrd")), r"scar\.nrrd is not a NRRD file"),
     ("text named segmentation", lambda g: g.good(scar=text(g, "s.seg.nrrd")), r"s\.seg\.nrrd is not a NRRD file"),
     ("text named mesh", lambda g: g.good(mesh=text(g, "heart.vtu")), r"heart\.vtu is cut off or damaged"),
