@@ -65,7 +65,7 @@ def read_dwi_dicom(path: Path, opened: DicomFile | None = None) -> DwiScan:
     """Read a diffusion series: a folder that holds one, or one file of it.
 
     The images at one place, in the order of their instance numbers and frames, are the volumes. Phases, and what the
-    scanner computed (averages over the directions, maps of diffusion), are left out; the scan's notes state their number.
+    scanner computed (averages over the directions, maps of diffusion), are left out; the notes state their number.
 
     Args:
         path: of the folder or the file.

@@ -54,7 +54,7 @@ def read_dwi(path: Path, bval: Path | None = None, bvec: Path | None = None) -> 
 
 
 def fsl_files(path: Path, bval: Path | None = None, bvec: Path | None = None) -> tuple[Path, Path]:
-    """The .bval and .bvec file of a NIfTI file: those given, else those of the same name in its folder (.bvals and .bvecs too).
+    """The .bval and .bvec file of a NIfTI file: those given, else those of its name (.bvals and .bvecs too).
 
     Raises:
         InputError: there is none.
@@ -73,7 +73,7 @@ def fsl_files(path: Path, bval: Path | None = None, bvec: Path | None = None) ->
 
 
 def write_dwi(path: Path, scan: DwiScan) -> dict[str, Path]:
-    """Write a scan in the format of the path's ending, atomically; a NIfTI file gets .bval and .bvec files of the same name.
+    """Write a scan in the format of the path's ending, atomically; a NIfTI file gets .bval and .bvec of its name.
 
     Returns:
         The files by role: dwi, and bval and bvec for NIfTI.

@@ -50,7 +50,7 @@ class GradientTable:
 
     @property
     def weighted_directions(self) -> Array:
-        """(V, 3) the directions, zero for b0: there files often hold arbitrary directions, and the signal does not depend on them."""
+        """(V, 3) the directions, zero for b0, where those of files are often arbitrary."""
         return np.where(self.b0[:, None], 0.0, self.directions)
 
     @property

@@ -105,7 +105,9 @@ def _decode(path: Path, fields: dict[str, str], keys: dict[str, str], attached: 
     if "space" not in fields or "spacedirections" not in fields:
         raise InputError(f"{path} does not state where the image lies in the patient (no space directions).", _RESAVE)
     if fields["space"].lower() not in _TO_RAS:
-        raise InputError(f"{path} uses the axes {fields['space']!r}, which do not distinguish left from right.", _RESAVE)
+        raise InputError(
+            f"{path} uses the axes {fields['space']!r}, which do not distinguish left from right.", _RESAVE
+        )
     if any(unit.lower() not in ("mm", "") for unit in re.findall(r'"([^"]*)"', fields.get("spaceunits", ""))):
         raise InputError(f"{path} is in {fields['spaceunits']}, expected mm.", _RESAVE)
 
