@@ -17,7 +17,7 @@ try:
 except ImportError:
     sys.path.append(str(Path(__file__).resolve().parents[1] / "Logic"))  # in the source tree
 
-from deeprecon.ctpa.memory import in_words, need
+from deeprecon.ctpa.memory import describe_estimate, estimate_resources
 from deeprecon.ctpa.parameters import SynthesizeParameters, TrainAutoencoderParameters, TrainDiffusionParameters
 from deeprecon.data.errors import InputError
 from deeprecon.panels.common.bundle_panel import BundlePanel
@@ -153,7 +153,9 @@ class CTPASynthesisWidget(ImageMethodWidget):
         """Show time and memory that a run will need."""
         bundle = self.bundlePanel.bundle if node.useModel else self.demonstrator
         memory = (
-            "" if bundle is None else _("It takes {need}.").format(need=in_words(need(settings, bundle.parameters)))
+            ""
+            if bundle is None
+            else _("It takes {need}.").format(need=describe_estimate(estimate_resources(settings, bundle.parameters)))
         )
         time = self.estimate.sentence(*self.runKind(settings), self.workload(settings))
         self.runPanel.setEstimate(f"{time} {memory}".strip())

@@ -58,7 +58,7 @@ def test_panel_and_batch_give_the_same_bits(
     from deeprecon.scene.ctpa.sample import sample_radiograph
     from deeprecon.scene.ctpa.xray import node_from_radiograph, write_xray
 
-    monkeypatch.setattr("deeprecon.ctpa.demonstrator.demonstrator", lambda: tiny)
+    monkeypatch.setattr("deeprecon.ctpa.demonstrator.demonstrator_folder", lambda: tiny)
     qt.QSettings().setValue(DEVICE_SETTING, "cpu")
     widget = host.loadModule(MODULE)
     node = widget._parameterNode
@@ -108,7 +108,7 @@ def test_an_assumed_pixel_size_is_stated_in_the_result(
     qt.QSettings().setValue(DEVICE_SETTING, "cpu")
     picture = np.rint(60_000 * sample_radiograph().image).astype(np.uint16)
     sitk.WriteImage(sitk.GetImageFromArray(picture), str(tmp_path / "film.png"))
-    monkeypatch.setattr("deeprecon.ctpa.demonstrator.demonstrator", lambda: tiny)
+    monkeypatch.setattr("deeprecon.ctpa.demonstrator.demonstrator_folder", lambda: tiny)
     widget = host.loadModule(MODULE)
     widget.ui.fileEdit.currentPath = str(tmp_path / "film.png")
     widget.ui.openButton.click()

@@ -63,7 +63,7 @@ def widget(host: Any, probed: Any, model: Path, monkeypatch: pytest.MonkeyPatch)
 
     from deeprecon.panels.computer.device_panel import DEVICE_SETTING
 
-    monkeypatch.setattr("deeprecon.ctpa.demonstrator.demonstrator", lambda: model)
+    monkeypatch.setattr("deeprecon.ctpa.demonstrator.demonstrator_folder", lambda: model)
 
     qt.QSettings().setValue(DEVICE_SETTING, "cpu")
     return host.loadModule(MODULE)
@@ -248,7 +248,7 @@ def test_a_model_of_the_user_has_to_be_chosen_before_it_is_used(host: Any, ready
 def test_a_missing_demonstrator_disables_apply(
     host: Any, probed: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("deeprecon.ctpa.demonstrator.demonstrator", lambda: tmp_path / "missing")
+    monkeypatch.setattr("deeprecon.ctpa.demonstrator.demonstrator_folder", lambda: tmp_path / "missing")
     widget = host.loadModule(MODULE)
     widget.ui.sampleButton.click()
     assert not widget.runPanel.ui.applyButton.enabled

@@ -39,7 +39,7 @@ def test_a_scar_of_a_few_pixels_is_found() -> None:
     tiny = sample_case(lesion="tiny", node_spacing=2.0)
     scores = dice_of_all(tiny, "soft")
     assert scores.pop("field") > max(scores.values()) + 0.01, scores
-    assert dice_of_all(tiny, "binary")["field"] > 0.6  # twenty pixels of a mask do not say more
+    assert dice_of_all(tiny, "binary")["field"] > 0.6  # twenty pixels of a mask do not allow more
 
 
 @pytest.mark.parametrize("observation", ["soft", "binary"])

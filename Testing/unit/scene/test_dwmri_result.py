@@ -19,7 +19,7 @@ from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import read_volume, write_volume
 from deeprecon.dwmri.parameters import EnhanceParameters, Method, Stored
 from deeprecon.dwmri.simulate.head import make_phantom
-from deeprecon.dwmri.write.summary import figure_rows
+from deeprecon.dwmri.write.metric_table import metric_rows
 from deeprecon.jobs.job import Job
 from deeprecon.jobs.parameters import to_json
 from deeprecon.scene.common.provenance import provenance_of
@@ -193,7 +193,7 @@ def test_results_of_the_command_line_are_loaded_without_their_input(scene: Any, 
 
 def test_metrics_are_formatted_for_the_table() -> None:
     metrics = {"mean_md_after": 0.000812, "snr_dwi": 7.26, "odd_thing": 1, "shells": "12 x 1000", "lags": [1, 2]}
-    assert figure_rows(metrics) == [
+    assert metric_rows(metrics) == [
         {"figure": "Shells (volumes x b-value)", "value": "12 x 1000"},
         {"figure": "Signal over noise, weighted", "value": "7.3"},
         {"figure": "Mean MD after [1e-6 mm²/s]", "value": "812"},

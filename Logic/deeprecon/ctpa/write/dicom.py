@@ -33,8 +33,8 @@ _PROCESSING = {
 def export(inputs: ExportInputs, parameters: ExportParameters, run: Run) -> Outcome:
     """Write the CT of a result as dicom/slice_NNNN.dcm, with HU and geometry unchanged.
 
-    UIDs are new. Nothing of the X-ray's study is taken over: its AccessionNumber would file the synthetic CT under
-    the patient's examination.
+    UIDs are new. Nothing of the X-ray's study is copied: its AccessionNumber would file the synthetic CT under the
+    patient's examination.
 
     Raises:
         InputError: no result of `ctpa synthesize`, or its CT was changed since.
@@ -55,11 +55,11 @@ def synthetic_elements(result: Mapping[str, Any], patient_id: str) -> Elements:
 
     Args:
         result: the result.json of `ctpa synthesize`.
-        patient_id: of the patient the series is filed under.
+        patient_id: of the series.
     """
     provenance = result["provenance"]
-    made = datetime.fromisoformat(provenance["date"])
-    date, time = made.strftime("%Y%m%d"), made.strftime("%H%M%S")
+    created = datetime.fromisoformat(provenance["date"])
+    date, time = created.strftime("%Y%m%d"), created.strftime("%H%M%S")
     centers, widths, names = ([str(window[part]) for window in WINDOWS] for part in range(3))
     equipment: Elements = {
         "Manufacturer": "DeepRecon",
@@ -106,7 +106,7 @@ def synthetic_elements(result: Mapping[str, Any], patient_id: str) -> Elements:
 
 def _derivation(provenance: Mapping[str, Any], figures: Mapping[str, Any]) -> str:
     settings = provenance.get("parameters", {})
-    samples = figures.get("samples", settings.get("samples", 1))  # fewer than asked for after an early stop
+    samples = figures.get("samples", settings.get("samples", 1))  # fewer than set after an early stop
     parts = [
         NOTICE + ".",
         "Not a scan: drawn by a generative model from one chest X-ray.",
@@ -124,10 +124,10 @@ def _read_result(folder: Path) -> dict[str, Any]:
     path = folder / "result.json"
     try:
         result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        of = (result["provenance"]["method"], result["provenance"]["verb"])
-        whole = isinstance(result["outputs"]["ct"]["path"], str) if of == ("ctpa", "synthesize") else False
+        origin = (result["provenance"]["method"], result["provenance"]["verb"])
+        valid = origin == ("ctpa", "synthesize") and isinstance(result["outputs"]["ct"]["path"], str)
     except (OSError, ValueError, KeyError, TypeError):
-        whole = False
-    if not whole:
+        valid = False
+    if not valid:
         raise InputError(f"{folder} is no result of ctpa synthesize.", "Give the folder that holds its result.json.")
     return result

@@ -97,7 +97,7 @@ _RATINGS = {
 def readDemonstrator() -> tuple[Bundle | None, str]:
     """The shipped bundle, or None and why it cannot be read."""
     try:
-        return read_bundle(shipped.demonstrator(), "ctpa"), ""
+        return read_bundle(shipped.demonstrator_folder(), "ctpa"), ""
     except InputError as error:
         return None, str(error)
 

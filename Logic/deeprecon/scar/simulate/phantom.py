@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +21,9 @@ from deeprecon.data.mesh.mesh import Mesh
 from deeprecon.data.segmentation import Segment, Segmentation, write_segmentation
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
-from deeprecon.scar.read.stacks import Stack
+from deeprecon.scar.observe.stacks import Stack
 from deeprecon.scar.simulate.files import write_dicom
-from deeprecon.scar.simulate.lesions import AS_DRAWN, LESIONS, Lesion, Variation
+from deeprecon.scar.simulate.lesions import DEFAULT_VARIATION, LESIONS, Lesion, Variation
 from deeprecon.scar.simulate.scan import LONG_AXIS_ANGLES, Scan, long_axis_slice, scan, slices
 from deeprecon.scar.simulate.surface_heart import SurfaceHeart
 from deeprecon.scar.simulate.ventricle import Points, Tissue, Ventricle
@@ -35,12 +36,12 @@ class Phantom:
     Attributes:
         mesh: hexahedra and wedges of the wall, RAS mm.
         truth: (N,) bool, scar at the mesh nodes.
-        scans: what the slices hold, one for each stack: the short-axis stack, then the long-axis slices.
+        scans: tissue shares of the slices, one for each stack: the short-axis stack, then the long-axis slices.
         lge: late-enhancement images, one for each stack.
         landmarks: name to (3,) RAS mm.
         tissue: (M, 3) RAS mm to (M,) `Tissue`.
         lesion: (M, 3) RAS mm wall points to (M,) bool.
-        shifts: of each stack, (k, 2) mm along the image rows (i) and columns (j) by which the heart lay elsewhere.
+        shifts: of each stack, (k, 2) mm along the image rows (i) and columns (j) by which the heart was displaced.
     """
 
     mesh: Mesh
@@ -69,44 +70,52 @@ class Phantom:
         return result
 
 
+@dataclass(frozen=True)
+class Imaging:
+    """How a heart is imaged.
+
+    Attributes:
+        spacing: between slice centers in mm.
+        thickness: of each imaged slab in mm; the rest of the spacing is a gap that is not imaged.
+        pixel: size in the plane in mm.
+        shift: standard deviation of each slice's shift in the plane in mm, along both axes.
+        noise: of the late-enhancement image, where healthy wall has 60 and scar 330.
+        long_axis: number of long-axis slices in addition to the stack: of the 2-, the 4- and the 3-chamber view.
+    """
+
+    spacing: float = 10.0
+    thickness: float = 8.0
+    pixel: float = 1.4
+    shift: float = 0.0
+    noise: float = 18.0
+    long_axis: int = 0
+
+
 def sample_case(
     seed: int = 0,
     lesion: str = "infarct",
     ventricle: Ventricle | None = None,
     *,
-    variation: Variation = AS_DRAWN,
-    spacing: float = 10.0,
-    thickness: float = 8.0,
-    pixel: float = 1.4,
+    variation: Variation = DEFAULT_VARIATION,
     node_spacing: float = 1.4,
-    shift: float = 0.0,
-    noise: float = 18.0,
-    long_axis: int = 0,
+    **imaging: Any,
 ) -> Phantom:
     """A left ventricle in an oblique pose with an analytic scar, imaged in thick short-axis slices.
 
     Args:
         seed: of noise and shifts.
         lesion: a key of `lesions.LESIONS`.
-        ventricle: its shape and pose; a grown person's if left out.
+        ventricle: its shape and pose; an adult's by default.
         variation: of the lesion's place and size.
-        spacing: between slice centers in mm.
-        thickness: of each imaged slab in mm; the rest of the spacing is a gap that nobody sees.
-        pixel: size in the plane in mm.
         node_spacing: of the mesh in mm.
-        shift: standard deviation of each slice's shift in the plane in mm, along both axes.
-        noise: of the late-enhancement image, where healthy wall has 60 and scar 330.
-        long_axis: how many long-axis slices there are beside the stack: of the 2-, the 4- and the 3-chamber view.
+        imaging: fields of `Imaging`.
     """
     heart = ventricle or Ventricle()
     mesh = heart.mesh(node_spacing)
     landmarks = heart.landmarks()
     free_wall = 2 * landmarks["right ventricle"] - landmarks["left ventricle"]
-    cover = np.vstack([mesh.points, free_wall])
-    grids = _grids(cover, heart.axes, np.array(heart.center), spacing, thickness, pixel, long_axis)
-    return _phantom(
-        mesh, heart.tissue, LESIONS[lesion](heart, variation), landmarks, grids, thickness, shift, noise, seed
-    )
+    grids = _grids(np.vstack([mesh.points, free_wall]), heart.axes, np.array(heart.center), Imaging(**imaging))
+    return _phantom(mesh, heart.tissue, LESIONS[lesion](heart, variation), landmarks, grids, Imaging(**imaging), seed)
 
 
 def from_surface(
@@ -115,34 +124,23 @@ def from_surface(
     *,
     endocardium: Points | None = None,
     seed: int = 0,
-    spacing: float = 10.0,
-    thickness: float = 8.0,
-    pixel: float = 1.4,
     node_spacing: float = 1.2,
-    shift: float = 0.0,
-    noise: float = 18.0,
-    long_axis: int = 0,
+    **imaging: Any,
 ) -> Phantom:
-    """The same from a real heart: a closed surface around the wall, RAS mm.
+    """The same for a real heart: a closed surface around the wall, RAS mm.
 
     Args:
         mesh: the closed surface.
         lesion: scar as a function of points; by default `SurfaceHeart.side_wall_scar`.
         endocardium: see `SurfaceHeart`.
-        seed: see `sample_case` for this and all others. The mesh is cubes of `node_spacing` mm.
+        seed: of noise and shifts.
+        node_spacing: size of the mesh's cubes in mm.
+        imaging: fields of `Imaging`.
     """
     heart = SurfaceHeart(mesh, endocardium)
-    return _phantom(
-        heart.mesh(node_spacing),
-        heart.tissue,
-        lesion or heart.side_wall_scar(),
-        heart.landmarks(),
-        _grids(mesh.points, heart.axes, heart.center, spacing, thickness, pixel, long_axis),
-        thickness,
-        shift,
-        noise,
-        seed,
-    )
+    grids = _grids(mesh.points, heart.axes, heart.center, Imaging(**imaging))
+    scar = lesion or heart.side_wall_scar()
+    return _phantom(heart.mesh(node_spacing), heart.tissue, scar, heart.landmarks(), grids, Imaging(**imaging), seed)
 
 
 README = """\
@@ -161,11 +159,11 @@ _FILES = {
     "scar_fraction{}.nii.gz": "share of each pixel that is scar",
 }
 """Files of a stack; the braces in a name hold which long-axis slice it is."""
-_CHAMBERS = ("two", "four", "three")  # in words: files that differ in a number are read as one series by some
+_CHAMBERS = ("two", "four", "three")  # no digits: some programs read files that differ in a number as one series
 
 
 def write_case(phantom: Phantom, folder: Path | str, dicom: bool = False) -> dict[str, Path]:
-    """Write the phantom's stacks, mesh and truth in clinical formats; README.txt there says what is what.
+    """Write the phantom's stacks, mesh and truth in clinical formats; README.txt lists them.
 
     Args:
         phantom: see there.
@@ -212,7 +210,7 @@ def write_case(phantom: Phantom, folder: Path | str, dicom: bool = False) -> dic
 
 
 def _contours(found: Scan) -> Segmentation:
-    """What a careful reader would draw: pixels that are mostly wall, mostly scar, mostly blood, and surely healthy."""
+    """Contours as a careful reader would draw them: pixels that are mostly wall, scar or blood, and healthy ones."""
     stack = found.stack("stack")
     wall = stack.wall >= 0.5
     scar = wall & (stack.scar >= 0.5)
@@ -236,14 +234,12 @@ _Grid = tuple[npt.NDArray[np.float64], tuple[int, int, int]]
 """Pixel index to RAS mm (4, 4), and the shape (k, j, i)."""
 
 
-def _grids(
-    points: Points, axes: Points, center: Points, spacing: float, thickness: float, pixel: float, long_axis: int
-) -> list[_Grid]:
+def _grids(points: Points, axes: Points, center: Points, imaging: Imaging) -> list[_Grid]:
     """The short-axis stack over `points`, and long-axis slices. `axes`: rows to septum, to front, from apex to base."""
-    short = slices(points, axes[2], -axes[1], spacing=spacing, pixel=pixel)
+    short = slices(points, axes[2], -axes[1], spacing=imaging.spacing, pixel=imaging.pixel)
     return [short] + [
-        long_axis_slice(points, axes, center, angle, depth=thickness, pixel=pixel)
-        for angle in LONG_AXIS_ANGLES[:long_axis]
+        long_axis_slice(points, axes, center, angle, depth=imaging.thickness, pixel=imaging.pixel)
+        for angle in LONG_AXIS_ANGLES[: imaging.long_axis]
     ]
 
 
@@ -253,17 +249,15 @@ def _phantom(
     lesion: Lesion,
     landmarks: dict[str, npt.NDArray[np.float64]],
     grids: list[_Grid],
-    thickness: float,
-    shift: float,
-    noise: float,
+    imaging: Imaging,
     seed: int,
 ) -> Phantom:
     """Image a heart in its stacks."""
     rng = np.random.default_rng(seed)
     scans, images, shifts = [], [], []
     for matrix, shape in grids:
-        shifts.append(rng.normal(0, shift, size=(shape[0], 2)))
-        scans.append(scan(tissue, lesion, matrix, shape, thickness, shifts[-1]))
-        images.append(scans[-1].lge(rng, noise, "LGE"))
+        shifts.append(rng.normal(0, imaging.shift, size=(shape[0], 2)))
+        scans.append(scan(tissue, lesion, matrix, shape, imaging.thickness, shifts[-1]))
+        images.append(scans[-1].lge(rng, imaging.noise, "LGE"))
     truth = lesion(mesh.points)
     return Phantom(mesh, truth, tuple(scans), tuple(images), landmarks, tissue, lesion, tuple(shifts))

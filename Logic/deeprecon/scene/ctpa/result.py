@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from deeprecon.ctpa.measure.quality import ORGAN_LIMITS, SEAM_LIMITS
+from deeprecon.ctpa.measure.anatomy import ORGAN_LIMITS
+from deeprecon.ctpa.measure.quality import SEAM_LIMITS
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import read_volume

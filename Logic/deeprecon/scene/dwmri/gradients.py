@@ -9,7 +9,7 @@ import numpy as np
 
 from deeprecon.data.diffusion.gradients import NORM_TOLERANCE, GradientTable, table_warnings
 from deeprecon.data.errors import InputError
-from deeprecon.dwmri.measure.fiber_coherence import FLIPS, better_flip, coherence
+from deeprecon.dwmri.measure.fiber_coherence import FLIPS, better_flip, fiber_coherence
 from deeprecon.dwmri.measure.tensor import fit_tensor
 from deeprecon.dwmri.observe.mask import find_mask
 from deeprecon.scene.display.charts import Curve, draw_chart
@@ -96,7 +96,7 @@ def check_flips(node: Any) -> CheckResult:
     )
     slab = slice(max(middle - half, 0), middle + half)
     maps = fit_tensor(scan.array[slab].astype(np.float32), scan.gradients, mask[slab])
-    found = {} if maps is None else coherence(maps, mask[slab], scan.ijk_to_ras)
+    found = {} if maps is None else fiber_coherence(maps, mask[slab], scan.ijk_to_ras)
     if not found:
         return CheckResult("Flips", "too few voxels with a clear direction to judge by", FAIR)
     flip = better_flip(found)

@@ -13,7 +13,7 @@ from deeprecon.data.diffusion.files import read_dwi
 from deeprecon.data.errors import InputError
 from deeprecon.data.formats.nifti import read_nifti
 from deeprecon.data.volume import Volume
-from deeprecon.dwmri.write.summary import figure_rows
+from deeprecon.dwmri.write.metric_table import metric_rows
 from deeprecon.scene.common.job import OUTPUT
 from deeprecon.scene.common.results import NodeFactory, RunResult, load_results, nodes_of_run, read_result
 from deeprecon.scene.dwmri.inputs import store_inputs, stored_inputs
@@ -78,7 +78,7 @@ def load_folder(folder: Path, source: Any = None, reuse: Mapping[str, Any] | Non
             if {f"{name}_before", f"{name}_after"} <= maps.keys():
                 change = np.asarray(maps[f"{name}_after"], np.float32) - maps[f"{name}_before"]
                 made[f"{name}_change"] = partial(node_from_map, Volume(change, scan.ijk_to_ras, f"{name} change"))
-        made["figures"] = partial(node_from_rows, figure_rows(result.get("metrics", {})))
+        made["figures"] = partial(node_from_rows, metric_rows(result.get("metrics", {})))
         return made
 
     name = f"{source.GetName()} enhanced" if source is not None else ""

@@ -37,7 +37,7 @@ TITLES = {
     "dice": "Dice",
     "rms": "RMS error",
     "observed_scar_cm2": "observed cm²",
-    "foretold_scar_cm2": "foretold cm²",
+    "predicted_scar_cm2": "predicted cm²",
 }
 """Columns of the tables and their titles in the panel."""
 
