@@ -109,19 +109,23 @@ CASES: list[tuple[str, Callable[[Given], list[str]], str]] = [
     (
         "zooms against the affine",
         lambda g: g.good(myocardium=g.nifti("wall.nii.gz", wrong_zooms)),
-        r"wall\.nii\.gz contradicts itself: its affine says voxels of .* its pixdim says .*correct the header",
+        r"wall\.nii\.gz contradicts itself: its affine states voxels of .* its pixdim states .*correct the header",
     ),
     (
         "no place in the patient",
         lambda g: g.good(myocardium=without_codes(g)),
-        r"wall\.nii does not say where the image lies.*Set its orientation",
+        r"wall\.nii does not state where the image lies.*Set its orientation",
     ),
     (
         "sform against qform",
         lambda g: g.good(myocardium=g.nifti("wall.nii.gz", sform_against_qform)),
         r"wall\.nii\.gz contradicts itself: its sform and qform differ.*Keep the right one",
     ),
-    ("text named NIfTI", lambda g: g.good(myocardium=text(g, "wall.nii.gz")), r"wall\.nii\.gz is cut off or damaged"),
+    (
+        "text named NIfTI",
+        lambda g: g.good(myocardium=text(g, "wall.nii.gz")),
+        r"wall\.nii\.gz is cut off, damaged or no NIfTI file",
+    ),
     ("text named NRRD", lambda g: g.good(scar=text(g, "scar.nrrd")), r"scar\.nrrd is not a NRRD file"),
     ("text named segmentation", lambda g: g.good(scar=text(g, "s.seg.nrrd")), r"s\.seg\.nrrd is not a NRRD file"),
     ("text named mesh", lambda g: g.good(mesh=text(g, "heart.vtu")), r"heart\.vtu is cut off or damaged"),

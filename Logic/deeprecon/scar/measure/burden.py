@@ -71,7 +71,7 @@ def scar_burden(
         variants = [(sample, None) for sample in samples]
     else:
         if core_samples is None:
-            raise ValueError("samples of the core are needed beside samples of the scar")
+            raise ValueError("samples of the core are needed with samples of the scar")
         variants = list(zip(samples, core_samples, strict=True))
     others = [_regions(scar, inner, cutoff, core_cutoff) for scar, inner in variants]
     borders = _borders(mesh, probability, core, cutoff, core_cutoff) if mesh.is_volume else {}
