@@ -191,9 +191,6 @@ class ExportParameters(Parameters):
         DwiFormat.NRRD
     )
 
-    def validate(self) -> list[str]:
-        return []
-
 
 def parse_volumes(text: str) -> list[int]:
     """Volume numbers in rising order, each once; none for an empty text.

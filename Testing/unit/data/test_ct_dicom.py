@@ -81,7 +81,7 @@ def test_numbers_keep_what_sixteen_characters_can_hold():
 
 
 def test_what_has_no_room_is_refused(tmp_path):
-    with pytest.raises(InputError, match="PatientID has no room"):
+    with pytest.raises(InputError, match="too long for the DICOM entry PatientID"):
         write_ct_series(tmp_path, oblique(), {"PatientID": "x" * 65})
     with pytest.raises(ValueError, match="int16"):
         write_ct_series(tmp_path, Volume(np.zeros((2, 2, 2), np.float32), np.eye(4)), {})

@@ -109,12 +109,12 @@ CASES: list[tuple[str, Callable[[Given], list[str]], str]] = [
     (
         "zooms against the affine",
         lambda g: g.good(myocardium=g.nifti("wall.nii.gz", wrong_zooms)),
-        r"wall\.nii\.gz contradicts itself: its affine says voxels of .* its pixdim says .*correct the header",
+        r"wall\.nii\.gz contradicts itself: its affine states voxels of .* its pixdim states .*correct the header",
     ),
     (
         "no place in the patient",
         lambda g: g.good(myocardium=without_codes(g)),
-        r"wall\.nii does not say where the image lies.*Set its orientation",
+        r"wall\.nii does not state where the image lies.*Set its orientation",
     ),
     (
         "sform against qform",

@@ -92,7 +92,7 @@ def nifti(path: Path, affine: Array, qform: Array | None = None, zooms: tuple[fl
 def test_a_nifti_file_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
     moved = np.eye(4)
     moved[0, 3] = 30
-    with pytest.raises(InputError, match=r"affine says voxels of 1 x 1 x 1 mm, its pixdim says 1 x 1 x 13 mm"):
+    with pytest.raises(InputError, match=r"affine states voxels of 1 x 1 x 1 mm, its pixdim states 1 x 1 x 13 mm"):
         read_dwi(nifti(tmp_path / "zooms.nii.gz", np.eye(4), zooms=(1, 1, 13)))
     with pytest.raises(InputError, match=r"sform and qform differ by up to 30\.0 mm"):
         read_dwi(nifti(tmp_path / "forms.nii.gz", np.eye(4), moved))

@@ -35,7 +35,7 @@ def write_ct_series(folder: Path, volume: Volume, elements: Elements) -> list[Pa
         elements: of patient, study, series and equipment; not those of the image itself.
 
     Raises:
-        InputError: a text that DICOM has no room for.
+        InputError: a text that is too long for its element.
         ValueError: voxels that are not int16.
     """
     if volume.array.dtype != np.int16:
@@ -134,7 +134,7 @@ def _check_room(keyword: str, kind: str, value: Any) -> None:
     room = MAX_VALUE_LEN.get(kind)
     for text in value if isinstance(value, list) else [value]:
         if room is not None and isinstance(text, str) and len(text) > room:
-            raise InputError(f"The DICOM entry {keyword} has no room for {text!r}.", f"It may have {room} characters.")
+            raise InputError(f"{text!r} is too long for the DICOM entry {keyword}.", f"It may have {room} characters.")
 
 
 def _encoded(elements: Elements) -> bytes:
