@@ -22,7 +22,7 @@ PAIRS = [
     (PANELS / "common/image_widget.py", DWMRI.parent / "Resources" / "UI" / "DWMRIEnhance.ui"),
     (PANELS / "ctpa/ct_panel.py", SHARED_UI / "CtPanel.ui"),
     (DWMRI, DWMRI.parent / "Resources" / "UI" / "DWMRIEnhance.ui"),
-    (PANELS / "common/compare_panel.py", SHARED_UI / "ComparePanel.ui"),
+    (PANELS / "dwmri/compare_panel.py", SHARED_UI / "ComparePanel.ui"),
     (MODULE, MODULE.parent / "Resources" / "UI" / "ScarReconstruction.ui"),
     (PANELS / "common/training_panel.py", SHARED_UI / "TrainingPanel.ui"),
     (PANELS / "common/example_table.py", SHARED_UI / "ExampleTable.ui"),
