@@ -9,8 +9,8 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
-from deeprecon.panels.dwmri.compare_panel import ComparePanel
 from deeprecon.panels.common.result_panel import ResultPanel, overwriteProblem
+from deeprecon.panels.dwmri.compare_panel import ComparePanel
 from deeprecon.panels.dwmri.measurement_panel import MeasurementPanel
 from deeprecon.scene.common.results import nodes_of_run
 from deeprecon.scene.dwmri.inputs import is_result
