@@ -25,7 +25,7 @@ from deeprecon.panels.common.image_widget import ImageMethodWidget
 from deeprecon.panels.common.method_logic import MethodLogic
 from deeprecon.panels.common.module import MethodTest, describeModule, registerSample
 from deeprecon.panels.common.result_panel import ResultPanel, overwriteProblem
-from deeprecon.panels.common.run_panel import SecondaryRun
+from deeprecon.panels.common.run_callbacks import SecondaryRun
 from deeprecon.panels.common.training_panel import TrainingPanel
 from deeprecon.panels.ctpa.ct_panel import CtPanel
 from deeprecon.panels.ctpa.widgets import AUTOENCODER, DIFFUSION, LABELS, XrayPreview, readDemonstrator
@@ -282,30 +282,19 @@ class CTPASynthesisLogic(MethodLogic):
     parameterNodeClass = CTPASynthesisParameterNode
 
     def synthesize(self, nodes, parameters=None, *, device="auto", seed=0, outputs=None, wait=True, onEvent=None):
-        """Make a synthetic CT of an X-ray.
+        """Make a synthetic CT from an X-ray.
 
         Args:
-            nodes: CtpaNodes, the inputs.
+            nodes: CtpaNodes.
             parameters: SynthesizeParameters.
-            device: "auto", "cpu", "cuda:0", ...
-            seed: of every random number.
             outputs: role ("ct") -> node of an earlier run to write into.
-            wait: False returns the started JobRunner at once; poll it, then call `load_outputs` with its folder.
-            onEvent: called with each event of the job while waiting.
+            device, seed, wait, onEvent: see `process`, also for errors.
 
         Returns:
-            RunResult with the roles of `load_outputs`, or the JobRunner.
-
-        Raises:
-            InputError: bad input. RuntimeError: the computation failed; the text gives cause and remedy.
+            RunResult with the roles of `load_outputs`; without waiting, the started JobRunner.
         """
         parameters = parameters or SynthesizeParameters()
-        return self.process(
-            lambda folder: write_job(folder, nodes, parameters, device, seed),
-            lambda folder: load_outputs(folder, nodes, outputs),
-            wait,
-            onEvent,
-        )
+        return self.process(write_job, load_outputs, nodes, parameters, device, seed, outputs, wait, onEvent)
 
 
 class CTPASynthesisTest(MethodTest):

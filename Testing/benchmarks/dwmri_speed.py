@@ -2,12 +2,12 @@
 
     python Testing/benchmarks/dwmri_speed.py [--threads 2] [--methods network pca mppca ...]
 
-Each method runs in a process of its own: noise map and denoising, without files and pictures. The last row is the whole
-job of the default method by `python -m deeprecon dwmri enhance`, from the NIfTI files to the report. The exit code is 1
-when a gate fails: at most 5 minutes and 4 GB for the whole job on two idle cores, and a fast method that is better than
-dipy's MP-PCA. Targets: at most 1 minute for the fast one, and 20 s for the default on an H200. For the latter the
-operations of the training are counted: an estimate, not a measurement, and only of a lower and an upper bound, since
-how fast a GPU is with the rest (decompositions of small matrices, and NumPy on its host) is not known.
+Each method runs in a process of its own: noise map and denoising, without files and pictures. The last row is the
+complete job of the default method by `python -m deeprecon dwmri enhance`, from the NIfTI files to the report. The exit
+code is 1 when a gate fails: at most 5 minutes and 4 GB for the complete job on two idle cores, and a fast method that
+is better than dipy's MP-PCA. Targets: at most 1 minute for the fast one, and 20 s for the default on an H200. For the
+latter the operations of the training are counted: an estimate, not a measurement, and only of a lower and an upper
+bound, as the speed of a GPU with the rest (decompositions of small matrices, and NumPy on its host) is not known.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ MAX_SECONDS, MAX_BYTES, FAST_SECONDS, GPU_SECONDS = 300.0, 4e9, 60.0, 20.0
 GPU_RATE = 10e12
 """FLOP/s that training on crops this small is taken to reach on an H200: about 1 % of what large products reach."""
 METHODS = ("network", "pca", "mppca", "local-pca", "patch2self", "nlmeans")
-JOB = "whole job"
+JOB = "complete job"
 
 
 def run_one(folder: Path, method: str, device: str, threads: int) -> dict[str, Any]:
@@ -154,9 +154,9 @@ def main() -> int:
     if (own := found.get("network")) is not None:
         job = found[JOB]
         if job["seconds"] > MAX_SECONDS:
-            broken.append(f"whole job: {job['seconds']:.0f} s")
+            broken.append(f"complete job: {job['seconds']:.0f} s")
         if job["peak_gb"] * 1e9 > MAX_BYTES:
-            broken.append(f"whole job: {job['peak_gb']} GB")
+            broken.append(f"complete job: {job['peak_gb']} GB")
         rest, training = own["seconds"] - own["training_seconds"], own["training_tflop"] * 1e12 / GPU_RATE
         print(
             f"network: {own['training_tflop']:.1f} TFLOP of training in {own['training_seconds']:.0f} s, {rest:.0f} s "

@@ -4,8 +4,8 @@
 
 Each network is trained on two heads at SNR 20, a third one selects the weights, and a fourth one is the test.
 `--ablation` trains the multi-scale network without the edge loss, with accumulated gradients, in half precision and
-compiled, which on a CPU takes a C++ compiler. Steps per second are of the whole training, compiling included. The exit
-code is 1 when a network does not come out above the noisy scan.
+compiled, which on a CPU takes a C++ compiler. Steps per second are of the complete training, compiling included. The
+exit code is 1 when a network does not come out above the noisy scan.
 """
 
 from __future__ import annotations

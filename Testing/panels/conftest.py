@@ -73,7 +73,8 @@ def panel(host: Any, probed: Any, tmp_path: Path) -> Iterator[Any]:
     import slicer
 
     from deeprecon.jobs.job import Job
-    from deeprecon.panels.common.run_panel import RunCallbacks, RunPanel
+    from deeprecon.panels.common.run_callbacks import RunCallbacks
+    from deeprecon.panels.common.run_panel import RunPanel
     from deeprecon.panels.computer.device_panel import DevicePanel
 
     window = qt.QWidget()

@@ -138,9 +138,9 @@ def _settings(ct: Path, xray: Path, run: Run) -> SynthesizeParameters:
     if provenance is None:
         return SynthesizeParameters()
     if sha256(xray) not in [entry["sha256"] for entry in provenance["inputs"]]:
-        run.reporter.warning(f"{ct.name} was not made from {xray.name}: of its settings for the X-ray none is used.")
+        run.reporter.warning(f"{ct.name} was not made from {xray.name}: none of its settings for the X-ray is used.")
         return SynthesizeParameters()
-    run.reporter.warning(f"{xray.name} is taken as the result.json beside {ct.name} says.")
+    run.reporter.warning(f"{xray.name} is read with the settings in the result.json of {ct.name}.")
     return from_json(SynthesizeParameters, provenance["parameters"])
 
 

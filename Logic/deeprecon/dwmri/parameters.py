@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
-from deeprecon.jobs.parameters import Range, check_ranges
+from deeprecon.jobs.parameters import Parameters, Range
 
 
 class Method(Enum):
@@ -71,7 +71,7 @@ class EnhanceInputs:
 
 
 @dataclass(frozen=True)
-class EnhanceParameters:
+class EnhanceParameters(Parameters):
     """Settings of `dwmri enhance`."""
 
     method: Annotated[Method, "network: trained on the scan itself; pca: fast; the others are dipy's"] = Method.NETWORK
@@ -86,7 +86,7 @@ class EnhanceParameters:
 
     def validate(self) -> list[str]:
         """Reasons why these settings cannot be used; empty when they can."""
-        reasons = check_ranges(self)
+        reasons = super().validate()
         try:
             parse_volumes(self.impute)
         except ValueError as error:
@@ -104,7 +104,7 @@ class TrainInputs:
 
 
 @dataclass(frozen=True)
-class TrainParameters:
+class TrainParameters(Parameters):
     """Settings of `dwmri train`."""
 
     network: Annotated[Architecture, "which; A+B has the stages or bands of A, each with the layers of B"] = (
@@ -121,7 +121,7 @@ class TrainParameters:
 
     def validate(self) -> list[str]:
         """Reasons why these settings cannot be used; empty when they can."""
-        reasons = check_ranges(self)
+        reasons = super().validate()
         if self.in_stages and self.network not in (Architecture.PROGRESSIVE, Architecture.PROGRESSIVE_MULTI_SCALE):
             reasons.append(f"in_stages: the network {self.network.value} has no stages, only progressive ones have")
         return reasons
@@ -138,21 +138,12 @@ class PrepareInputs:
 
 
 @dataclass(frozen=True)
-class PrepareParameters:
-    """`dwmri prepare` has no settings."""
-
-    def validate(self) -> list[str]:
-        """Always empty."""
-        return []
-
-
-@dataclass(frozen=True)
 class PhantomInputs:
     """A phantom needs no files."""
 
 
 @dataclass(frozen=True)
-class PhantomParameters:
+class PhantomParameters(Parameters):
     """Settings of `dwmri phantom`."""
 
     b0: Annotated[int, Range(1, 100), "volumes without diffusion weighting"] = 3
@@ -169,7 +160,7 @@ class PhantomParameters:
 
     def validate(self) -> list[str]:
         """Reasons why these settings cannot be used; empty when they can."""
-        reasons = check_ranges(self)
+        reasons = super().validate()
         try:
             parse_shells(self.shells)
         except ValueError as error:
@@ -189,15 +180,6 @@ class EvaluateInputs:
 
 
 @dataclass(frozen=True)
-class EvaluateParameters:
-    """`dwmri evaluate` has no settings."""
-
-    def validate(self) -> list[str]:
-        """Always empty."""
-        return []
-
-
-@dataclass(frozen=True)
 class ExportInputs:
     """A scan, with its .bval and .bvec files where it is a NIfTI file."""
 
@@ -205,16 +187,12 @@ class ExportInputs:
 
 
 @dataclass(frozen=True)
-class ExportParameters:
+class ExportParameters(Parameters):
     """Settings of `dwmri export`."""
 
     format: Annotated[DwiFormat, "nrrd for Slicer; nifti with .bval and .bvec for FSL, MRtrix and dipy"] = (
         DwiFormat.NRRD
     )
-
-    def validate(self) -> list[str]:
-        """Always empty."""
-        return []
 
 
 def parse_volumes(text: str) -> list[int]:

@@ -24,7 +24,7 @@ from deeprecon.dwmri.observe.checks import (
 from deeprecon.dwmri.observe.mask import find_mask
 from deeprecon.dwmri.parameters import EnhanceInputs, EnhanceParameters, PrepareInputs, parse_volumes
 from deeprecon.dwmri.read.scans import read_mask, read_scan
-from deeprecon.jobs.parameters import to_json
+from deeprecon.jobs.parameters import NoParameters, to_json
 from deeprecon.jobs.run import Outcome, Run
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def enhance_scan(inputs: EnhanceInputs, parameters: EnhanceParameters, run: Run)
     return _write(inputs, parameters, found, before, after, dtype, run, findings)
 
 
-def prepare(inputs: PrepareInputs, parameters: Any, run: Run) -> Outcome:
+def prepare(inputs: PrepareInputs, parameters: NoParameters, run: Run) -> Outcome:
     """Read and check a scan without enhancing it: its mask, and a table of its volumes.
 
     Raises:

@@ -16,6 +16,7 @@ from deeprecon.dwmri.dataset import enhance_dataset
 from deeprecon.dwmri.observe.mask import find_mask
 from deeprecon.dwmri.pipeline import enhance_scan, prepare
 from deeprecon.dwmri.read.scans import read_mask
+from deeprecon.jobs.parameters import NoParameters
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.jobs.verbs import Verb
 from deeprecon.training.bundle import read_bundle
@@ -73,7 +74,7 @@ def phantom(inputs: settings.PhantomInputs, parameters: settings.PhantomParamete
     return Outcome(outputs, {"volumes": len(made.clean.gradients), "mask_voxels": int(made.mask.sum())})
 
 
-def evaluate(inputs: settings.EvaluateInputs, parameters: settings.EvaluateParameters, run: Run) -> Outcome:
+def evaluate(inputs: settings.EvaluateInputs, parameters: NoParameters, run: Run) -> Outcome:
     """Compare a result with the truth.
 
     Raises:
@@ -157,7 +158,7 @@ VERBS = {
     "prepare": Verb(
         "read and check a scan: its table of gradients, mask and lost slices",
         settings.PrepareInputs,
-        settings.PrepareParameters,
+        NoParameters,
         prepare,
         needs_torch=_without_torch,
     ),
@@ -178,7 +179,7 @@ VERBS = {
     "evaluate": Verb(
         "compare a result with the truth",
         settings.EvaluateInputs,
-        settings.EvaluateParameters,
+        NoParameters,
         evaluate,
         needs_torch=_without_torch,
     ),

@@ -138,7 +138,7 @@ def test_the_xray_is_taken_as_it_was_for_the_ct(done, figures_of, files, chest, 
     inputs = {"ct": tmp_path / "ct.nii.gz", "truth": files / "truth.nii.gz", "xray": tmp_path / "xray.nrrd"}
     output = done("evaluate", inputs=inputs)
     assert figures_of(output)["projection_nrmse"] < 0.03
-    assert any("as the result.json beside ct.nii.gz says" in text for text in warnings_of(output))
+    assert any("with the settings in the result.json of ct.nii.gz" in text for text in warnings_of(output))
     other = done("evaluate", "other", inputs=inputs | {"xray": files / "xray.nii.gz"})
     assert any("was not made from xray.nii.gz" in text for text in warnings_of(other))
     assert figures_of(other)["projection_nrmse"] < 0.03  # a PA film, and upright

@@ -333,7 +333,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(tmp_path, six, monkeypatch):
     job = tmp_path / "out" / ".job"
     Job("ctpa", "prepare", {"manifest": str(six)}, {}, "..", "cpu", 1, "fp32").save(job)
     command = [sys.executable, "-c", KILLED, str(job)]
-    assert subprocess.run(command, env=child_environment(), capture_output=True, timeout=60).returncode == 9
+    assert subprocess.run(command, env=child_environment(), capture_output=True).returncode == 9
     assert [path.name for path in (tmp_path / "out").iterdir()] == [".job"]
     again, wrote = [], prepare_module.write_case
     monkeypatch.setattr(prepare_module, "write_case", lambda folder, *rest: (again.append(1), wrote(folder, *rest)))

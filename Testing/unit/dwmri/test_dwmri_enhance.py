@@ -110,7 +110,7 @@ def test_the_bias_of_low_signals_is_corrected_on_request(bias_correction, done, 
 
 
 def test_integers_are_kept_on_request(files, head, done, quick, tmp_path):
-    path = write_dwi(tmp_path / "whole.nii.gz", head.noisy.with_array(head.noisy.array.astype(np.uint16)))["dwi"]
+    path = write_dwi(tmp_path / "integers.nii.gz", head.noisy.with_array(head.noisy.array.astype(np.uint16)))["dwi"]
     given = {"dwi": path, "mask": files["mask"]}
     output = done("enhance", inputs=given, stored="as-input", background="zero", **FAST)
     found = read_dwi(output / "dwi.nii.gz")
@@ -245,7 +245,7 @@ def test_a_stopped_run_resumes_to_the_same_result(done, start, quick, tmp_path):
     made = make_phantom((8, 14, 14), 1, [(1000.0, 6)], snr=20)
     given = {"dwi": write_dwi(tmp_path / "small.nii.gz", made.noisy)["dwi"]}
     settings = NETWORK | {"steps": 20}
-    whole = done("enhance", "whole", inputs=given, **settings)
+    complete = done("enhance", "complete", inputs=given, **settings)
     (tmp_path / "cut" / ".job").mkdir(parents=True)
     (tmp_path / "cut" / ".job" / "stop").touch()
     code, output = start("enhance", "cut", inputs=given, **settings)
@@ -253,6 +253,6 @@ def test_a_stopped_run_resumes_to_the_same_result(done, start, quick, tmp_path):
     early = read_dwi(output / "dwi.nii.gz").array
     (output / ".job" / "stop").unlink()
     assert run_job(output / ".job") == 0
-    resumed, expected = (read_dwi(folder / "dwi.nii.gz").array for folder in (output, whole))
+    resumed, expected = (read_dwi(folder / "dwi.nii.gz").array for folder in (output, complete))
     np.testing.assert_array_equal(resumed, expected)
     assert np.abs(early - expected).max() > 0

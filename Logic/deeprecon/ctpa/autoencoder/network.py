@@ -55,23 +55,6 @@ AUTOENCODERS = {
 """By `AutoencoderName`. The small ones suit CPUs; `vqgan` is that of Khader 2023."""
 
 
-@dataclass(frozen=True, eq=False)
-class Reconstruction:
-    """The output of an autoencoder in training.
-
-    Attributes:
-        volume: (batch, 1, k, j, i) after encoding and decoding.
-        latent: (batch, latent, k, j, i) before the codebook.
-        commitment: mean squared distance of the latent from its codes, a scalar; zero without a codebook.
-        chosen: (batch, k, j, i) indices of the codes; None without a codebook.
-    """
-
-    volume: Tensor
-    latent: Tensor
-    commitment: Tensor
-    chosen: Tensor | None
-
-
 class Residual(nn.Module):
     """x + f(x) with two convolutions; f is zero at first, in place of a normalization (Zhang 2019)."""
 
@@ -139,16 +122,9 @@ class Autoencoder(nn.Module):
         """The volume, not clipped, without its `coarser` finest levels."""
         return self.decode_fine(self.decode_coarse(latent, self.split(coarser)), coarser)
 
-    def forward(self, volume: Tensor, coarser: int = 0) -> Reconstruction:
+    def forward(self, volume: Tensor, coarser: int = 0) -> Tensor:
         """Encode and decode."""
-        latent = self.encode(volume, coarser)
-        if self.codebook is None:
-            return Reconstruction(self.decode(latent, coarser), latent, latent.new_zeros(()), None)
-        quantized, chosen, commitment = self.codebook(latent)
-        features = self.run(self.widen, quantized)
-        for level in reversed(range(coarser, self.levels)):
-            features = self.run(self.up[level], features)
-        return Reconstruction(self.heads[coarser](features), latent, commitment, chosen)
+        return self.decode(self.encode(volume, coarser), coarser)
 
     def encode_fine(self, volume: Tensor, coarser: int) -> Tensor:
         """Features after the finest levels, which are computed tile by tile."""

@@ -63,7 +63,7 @@ class AutoencoderLoss(nn.Module):
     def figures(self, patch: Tensor) -> list[Tensor]:
         """Mean squared errors, in -1 .. 1, of each resolution encoded and decoded by itself."""
         return [
-            functional.mse_loss(self.autoencoder(volume, self._finest + index).volume.float().clamp(-1, 1), volume)
+            functional.mse_loss(self.autoencoder(volume, self._finest + index).float().clamp(-1, 1), volume)
             for index, volume in enumerate(self._resolutions(patch))
         ]
 

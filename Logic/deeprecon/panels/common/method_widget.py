@@ -10,7 +10,8 @@ import vtk
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 
-from deeprecon.panels.common.run_panel import RunCallbacks, RunPanel, SecondaryRun
+from deeprecon.panels.common.run_callbacks import RunCallbacks, SecondaryRun
+from deeprecon.panels.common.run_panel import RunPanel
 from deeprecon.panels.common.training_panel import TrainingPanel
 from deeprecon.panels.computer.device_panel import DevicePanel
 

@@ -7,8 +7,7 @@ import html
 import re
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from deeprecon.jobs.job import Job
 from deeprecon.jobs.process import child_environment
 from deeprecon.jobs.runner import JobRunner
 from deeprecon.panels.common.plot_views import CurveView
+from deeprecon.panels.common.run_callbacks import RunCallbacks, SecondaryRun
 from deeprecon.panels.common.time_estimates import durationText
 from deeprecon.panels.computer.device_panel import DevicePanel, userCommand
 from deeprecon.panels.computer.diagnostics import diagnosticReport
@@ -39,44 +39,6 @@ class RunState(enum.Enum):
     CANCELLING = "cancelling"
     DONE = "done"
     FAILED = "failed"
-
-
-@dataclass(frozen=True)
-class SecondaryRun:
-    """A second kind of run on the same inputs, with a button next to Apply.
-
-    Attributes:
-        text, toolTip: of the button.
-        prepare, load: as those of `RunCallbacks`.
-        problem: gives why it cannot start, empty if it can; None if it can start whenever Apply can.
-    """
-
-    text: str
-    toolTip: str
-    prepare: Callable[[], Path]
-    load: Callable[[Path], str]
-    problem: Callable[[], str] | None = None
-
-
-@dataclass(frozen=True)
-class RunCallbacks:
-    """Functions and texts of the module for the panel.
-
-    Attributes:
-        prepare: writes the job folder and returns it; raises InputError for bad input.
-        load: loads the results of a finished job folder and returns a sentence about them.
-        repeat: restores inputs and settings of the selected result; None if there is none.
-        changed: called after each change of state.
-        secondary: a second kind of run, or None.
-        text: of the button that starts a run.
-    """
-
-    prepare: Callable[[], Path]
-    load: Callable[[Path], str]
-    repeat: Callable[[], None] | None
-    changed: Callable[[], None]
-    secondary: SecondaryRun | None = None
-    text: str = _("Apply")
 
 
 class RunPanel:

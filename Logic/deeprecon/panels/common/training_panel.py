@@ -14,7 +14,8 @@ from slicer.i18n import tr as _
 
 from deeprecon.jobs.parameters import Field, fields_of
 from deeprecon.panels.common.example_table import ExampleTable, pathEdit
-from deeprecon.panels.common.run_panel import RunCallbacks, RunPanel, SecondaryRun
+from deeprecon.panels.common.run_callbacks import RunCallbacks, SecondaryRun
+from deeprecon.panels.common.run_panel import RunPanel
 from deeprecon.panels.common.setting_widgets import settingWidget, showEnumValues
 from deeprecon.panels.computer.device_panel import DevicePanel
 from deeprecon.resources import resource_path

@@ -102,7 +102,7 @@ def check_flips(node: Any) -> CheckResult:
     flip = better_flip(found)
     figures = ", ".join(f"{name} {found[name]:.3f}" for name in FLIPS)
     verdict = f"the {flip} axis seems flipped" if flip else "none fits better"
-    return CheckResult("Flips", f"{verdict} (coherence of fibers: {figures})", FAIR if flip else GOOD)
+    return CheckResult("Flips", f"{verdict} (fiber coherence: {figures})", FAIR if flip else GOOD)
 
 
 def draw_directions(table: GradientTable, title: str) -> Any:
