@@ -3,9 +3,8 @@
     python Testing/benchmarks/data_reading.py [--other CHECKOUT] [--repeats 3] [--scale 1.0] [--out out]
 
 The files are made in a temporary folder. Each checkout reads them in a process of its own with its own `.venv`, turn by
-turn; the shortest time counts (files in the page cache). The comparison is of processor time, which depends less on what
-else the computer does. The limit is the time in which the bytes of all files can be
-read and copied once. Target: twice as fast as the other checkout, with equal arrays.
+turn; the shortest time counts (files in the page cache). The comparison is of processor time, which depends less on
+what else the computer does. The limit is the time in which the bytes of all files can be read and copied once. Target: twice as fast as the other checkout, with equal arrays.
 """
 
 from __future__ import annotations
