@@ -4,7 +4,8 @@
 
 The files are made in a temporary folder. Each checkout reads them in a process of its own with its own `.venv`, turn by
 turn; the shortest time counts (files in the page cache). The comparison is of processor time, which depends less on
-what else the computer does. The limit is the time in which the bytes of all files can be read and copied once. Target: twice as fast as the other checkout, with equal arrays.
+what else the computer does. The limit is the time in which the bytes of all files can be read and copied once. Target:
+twice as fast as the other checkout, with equal arrays.
 """
 
 from __future__ import annotations
