@@ -56,9 +56,10 @@ def summary_sentence(summary: Any) -> str:
     trained = TRAINED.get(settings["method"])
     own = scores.pop(settings["method"] if trained else settings["interpolation"])
     best = max(scores, key=lambda name: scores[name])
-    name = trained or f"interpolation ({INTERPOLATIONS[settings['interpolation']]})"
+    name = trained or f"interpolation ({INTERPOLATIONS.get(settings['interpolation'], settings['interpolation'])})"
     others = "interpolation" if trained else "other interpolation"
     return (
         f"Each of {metrics['slices']} slices was left out in turn: {name} predicts them with a mean Dice of {own:.2f}, "
-        f"the best {others} ({INTERPOLATIONS[best]}) with {scores[best]:.2f}. Slices at the ends do not count."
+        f"the best {others} ({INTERPOLATIONS.get(best, best)}) with {scores[best]:.2f}. "
+        "Slices at the ends do not count."
     )
