@@ -13,7 +13,16 @@ from typing import Any
 
 from deeprecon.data.errors import InputError
 
-CODES: dict[str, str] = {}
+CODES: dict[str, str] = {
+    "film-body-part": "The file of an X-ray names another part of the body than the chest.",
+    "film-laterality": "The file of an X-ray states a side, as for one hand; assumed: it shows the whole chest.",
+    "film-not-frontal": "The file of an X-ray states a lateral or oblique view.",
+    "film-orientation": "The file of an X-ray does not state clearly which way is up.",
+    "film-polarity": "The file of an X-ray contradicts itself about which end of its values is bright.",
+    "film-size": "The chest is larger or smaller on the film than chests are, by the size of its pixels.",
+    "film-turned": "The X-ray was stored turned or mirrored, as its file states; assumed: it was turned upright.",
+    "film-view": "The file of an X-ray contradicts itself about PA and AP, or names an unknown view.",
+}
 """Every code and what it means; the documentation lists them."""
 
 
