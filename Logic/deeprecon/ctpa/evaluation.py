@@ -21,6 +21,7 @@ from deeprecon.ctpa.measure.metrics import mae, psnr, seam_ratio, ssim
 from deeprecon.ctpa.measure.projection_check import check_projection
 from deeprecon.ctpa.observe.alignment import find_shift
 from deeprecon.ctpa.observe.body import body_mask
+from deeprecon.ctpa.observe.ct_checks import ct_doubts
 from deeprecon.ctpa.observe.film import XrayImage, standardized_xray
 from deeprecon.ctpa.observe.film_checks import film_doubts
 from deeprecon.ctpa.observe.projection import Geometry, line_integrals
@@ -57,6 +58,7 @@ def evaluate(inputs: EvaluateInputs, parameters: NoParameters, run: Run) -> Outc
     hu, _ = resample(synthetic, grid)
     true = read_volume(inputs.truth)
     truth, affine = resample(true, grid)
+    run.consider(ct_doubts(true))
     figures: dict[str, float] = {}
     if inputs.xray is not None:
         xray, geometry, offset = _registered_xray(inputs.ct, inputs.xray, truth, grid, run)

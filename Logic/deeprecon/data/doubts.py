@@ -14,6 +14,8 @@ from typing import Any
 from deeprecon.data.errors import InputError
 
 CODES: dict[str, str] = {
+    "ct-clipped": "The values of a CT were cut to a window: bone and contrast are missing.",
+    "ct-offset": "The values of a CT are no HU: air, lungs or tissue lie elsewhere.",
     "film-body-part": "The file of an X-ray names another part of the body than the chest.",
     "film-laterality": "The file of an X-ray states a side, as for one hand; assumed: it shows the whole chest.",
     "film-not-frontal": "The file of an X-ray states a lateral or oblique view.",

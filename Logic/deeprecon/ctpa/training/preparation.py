@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from deeprecon.ctpa.grid import HIGH, LOW, PRESETS, Grid, Hu, resample, resample_labels
 from deeprecon.ctpa.observe.alignment import find_shift
+from deeprecon.ctpa.observe.ct_checks import ct_doubts
 from deeprecon.ctpa.observe.film import XrayImage, acquisition_geometry, film_on_detector, standardize
 from deeprecon.ctpa.observe.film_checks import film_doubts
 from deeprecon.ctpa.observe.projection import Geometry, expose, line_integrals
@@ -151,7 +152,9 @@ def _prepare_pair(
         shutil.rmtree(old, ignore_errors=True)
     part.mkdir()
 
-    hu, affine = resample(read_volume(pair.ct), grid)
+    ct = read_volume(pair.ct)
+    hu, affine = resample(ct, grid)
+    run.consider(ct_doubts(ct))
     xray, geometry = _xray(pair, hu, grid, BeamName(settings["beam"]), run)
     labels = None if pair.labels is None else resample_labels(read_volume(pair.labels), grid, affine)
     write_case(part, hu, xray.image, labels, None if encode is None else encode(hu))
