@@ -69,6 +69,11 @@ def test_shells_are_found_in_spite_of_jitter_and_b0_anywhere():
     assert [(round(b), list(volumes)) for b, volumes in table.shells] == [(1000, [0, 2, 5]), (2495, [3, 6])]
 
 
+def test_b_values_in_small_steps_do_not_chain_into_one_shell():
+    table = gradient_table([1000, 1080, 1160, 1240, 1300], unit(5))
+    assert [(round(b), list(volumes)) for b, volumes in table.shells] == [(1040, [0, 1]), (1200, [2, 3]), (1300, [4])]
+
+
 def test_directions_of_b0_are_kept_but_count_for_nothing():
     vectors = [[np.nan] * 3, [0.577, 0.577, 0.577], [0, -1, 0], [0, 0, 1]]
     table = gradient_table([0, 0.004, 20, 1000], vectors)

@@ -62,6 +62,12 @@ def test_best_threshold_separates_seizures_from_false_alarms():
     assert (found.detected, found.false_alarms, found.f1) == (1, 0, 1.0)
 
 
+def test_best_threshold_is_the_middle_of_equally_good_ones():
+    good, bad = Score(seizures=2, detected=2), Score(seizures=2, detected=1)
+    points = [(0.1, bad), (0.2, good), (0.3, good), (0.4, good), (0.5, bad)]
+    assert best_threshold(points) == (0.3, good)
+
+
 def test_f1_of_missed_seizures_and_false_alarms():
     assert Score(seizures=4, detected=3, false_alarms=2).f1 == pytest.approx(2 * 0.75 * 0.6 / (0.75 + 0.6))
     assert math.isnan(Score(false_alarms=2).f1)
