@@ -13,7 +13,13 @@ from typing import Any
 
 from deeprecon.data.errors import InputError
 
-CODES: dict[str, str] = {}
+CODES: dict[str, str] = {
+    "calibration-doubtful": "A still arm does not measure 1 g within 5 %.",
+    "not-monitored": "A part of the recording has gaps or shows no wearer: no probability, no alarm.",
+    "row-rate": "The rows of an event do not follow each other every 5 s.",
+    "sum-of-axes": "The magnitude of an event is taken for a sum of three axes.",
+    "user-unknown": "A recording for training does not state who wore the watch.",
+}
 """Every code and what it means; the documentation lists them."""
 
 
