@@ -11,6 +11,7 @@ from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import sha256, write_json
 from deeprecon.data.tables import write_table
+from deeprecon.jobs.parameters import NoParameters
 from deeprecon.jobs.run import Outcome, Run, Stopped
 from deeprecon.seizure import parameters as settings
 from deeprecon.seizure.configuration import Config
@@ -106,7 +107,7 @@ def _user_doubts(recording: Recording) -> tuple[Doubt, ...]:
     return (Doubt("user-unknown", recording.name, text, way_out),)
 
 
-def configure(inputs: settings.ConfigureInputs, parameters: settings.ConfigureParameters, run: Run) -> Outcome:
+def configure(inputs: settings.ConfigureInputs, parameters: NoParameters, run: Run) -> Outcome:
     """A configuration with every key under its current name, and its JSON Schema.
 
     Raises:

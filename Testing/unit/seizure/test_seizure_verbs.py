@@ -261,7 +261,7 @@ def test_unusable_recordings_are_refused(refused, bundle, tmp_path, phantom):
     gaps = tmp_path / "gaps.csv"
     lines = [f"{n / 25 + 10 * (n // 250):.2f},{1 + n % 2 / 1000}" for n in range(3000)]
     gaps.write_text("t,magnitude\n" + "\n".join(lines) + "\n")
-    assert "has no 30 s without a part that is not monitored: 49" in error(gaps)
+    assert "has no 30 s without a part that is not monitored: 47.8 %" in error(gaps)
     (tmp_path / "a.txt").write_text("x")
     assert "neither .json nor .csv" in error(tmp_path / "a.txt")
 

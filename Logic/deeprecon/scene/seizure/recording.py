@@ -31,7 +31,7 @@ _COLUMNS = (
     ("t", "x", "y", "z"),
     ("time", "x", "y", "z"),
 )
-"""Columns of a table that is a recording, in small letters."""
+"""Columns of a recording, in lower case."""
 
 
 def load_recording(path: Path | str, unit: Unit = Unit.AUTO, accept: Iterable[str] = ()) -> Any:
@@ -61,7 +61,7 @@ def load_recording(path: Path | str, unit: Unit = Unit.AUTO, accept: Iterable[st
 
 
 def write_recording(node: Any, path: Path) -> None:
-    """Write a table node as a plain recording (.csv), rows without numbers left out: they are gaps.
+    """Write a table node as a plain recording (.csv), without rows of NaN, which are gaps.
 
     Args:
         node: vtkMRMLTableNode of `load_recording`, or one with columns t,x,y,z or t,magnitude.
@@ -94,7 +94,7 @@ def column_numbers(node: Any, array: Any) -> npt.NDArray[np.float64]:
     try:
         return np.array([float(text or "nan") for text in texts], np.float64)
     except ValueError:
-        raise InputError(f"The column {array.GetName()} of {node.GetName()} holds what is no number.") from None
+        raise InputError(f"The column {array.GetName()} of {node.GetName()} holds text that is no number.") from None
 
 
 def _set_columns(node: Any, columns: Mapping[str, npt.NDArray[np.float64]]) -> None:

@@ -44,7 +44,7 @@ def load_outputs(folder: Path | str, name: str = "") -> SeizureResult:
 
     Args:
         folder: with result.json.
-        name: of the run; the nodes are called after it.
+        name: of the run; prefix of the node names.
 
     Raises:
         InputError: see `load_results`; or it is another method's result.
@@ -58,7 +58,7 @@ def load_outputs(folder: Path | str, name: str = "") -> SeizureResult:
 
 
 def rescore(nodes: SeizureResult, quantile: float, threshold: float, merge: float = 150.0) -> None:
-    """Change quantile and threshold in place: probability column, threshold line and events. No network is run.
+    """Change quantile and threshold in place: probability column, threshold line and events; no network runs.
 
     Args:
         nodes: of `load_outputs`.
@@ -83,7 +83,7 @@ def rescore(nodes: SeizureResult, quantile: float, threshold: float, merge: floa
 
 
 def detection_from_node(node: Any) -> Detection:
-    """The results of the networks and of the baseline from a probability table.
+    """The outputs of networks and baseline, from a probability table.
 
     Raises:
         InputError: columns are missing.

@@ -42,7 +42,7 @@ def detect_seizures(
         on_event: called with each event of the run, for progress.
 
     Raises:
-        InputError: the run failed; the message says why. The scene is then as it was.
+        InputError: the run failed; the message says why; the scene is not changed.
     """
     output = Path(output).absolute()
     write_job(output / JOB_FOLDER, recording, bundle, parameters, device, accept)
