@@ -252,6 +252,7 @@ def evaluate(inputs: settings.EvaluateInputs, parameters: settings.EvaluateParam
     run.reporter.status("Reading the data and the model")
     ensemble = read_ensemble(inputs.bundle)
     recordings = _recordings_to_evaluate(inputs.data, ensemble, parameters.part, run)
+    run.consider(unmonitored_doubts(inputs.data.name, recordings))
     run.reporter.status("Evaluating every window")
     evaluated = evaluate_recordings(
         [network.to(run.device) for network in ensemble.networks],
@@ -263,7 +264,6 @@ def evaluate(inputs: settings.EvaluateInputs, parameters: settings.EvaluateParam
     )
     threshold = ensemble.threshold if parameters.threshold is None else parameters.threshold
     comparison = compare_methods(evaluated, parameters.quantile, threshold, parameters.merge)
-    run.consider(unmonitored_doubts(inputs.data.name, recordings))
     figures = {"not_monitored_share": unmonitored_share(recordings), "quantile": parameters.quantile}
     figures |= {"threshold": threshold, **comparison.figures()}
     if figures.get("uncovered"):

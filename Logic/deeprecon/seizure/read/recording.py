@@ -113,7 +113,7 @@ def add_seizures(recording: Recording, user: str, seizures: list[tuple[float, fl
     for (_, end), (start, _) in itertools.pairwise(ordered):
         if start < end:
             raise InputError(f"The recording {recording.name}: the seizures at {start:g} s and before overlap.")
-    return replace(recording, user=user, seizures=tuple(ordered), uncertain=False)
+    return replace(recording, user=user or recording.user, seizures=tuple(ordered), uncertain=False)
 
 
 def select_users(recordings: Iterable[Recording], users: Iterable[str]) -> list[Recording]:

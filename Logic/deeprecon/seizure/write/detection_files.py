@@ -70,10 +70,10 @@ def _plot(
         2, 1, figsize=(9.5, 4.6), layout="constrained", sharex=True, height_ratios=(2, 1)
     )
     blind = np.isnan(detection.models[0])
-    for axis in (upper, lower):
-        axis.fill_between(
-            times, 0, 1, where=blind, step="pre", transform=axis.get_xaxis_transform(), color="#bbbbbb", lw=0
-        )
+    edges = np.flatnonzero(np.diff(np.pad(blind, 1).astype(np.int8)))
+    for first, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        for axis in (upper, lower):
+            axis.axvspan(times[max(first - 1, 0)], times[end - 1], color="#bbbbbb", lw=0)
     for event in events:
         upper.axvspan(event["onset_s"] / scale, event["end_s"] / scale, color="#d55e00", alpha=0.25, lw=0)
     if len(detection.models) > 1:

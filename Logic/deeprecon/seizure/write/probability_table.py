@@ -22,7 +22,7 @@ _COLUMNS = ("time_s", "osd_state", "osd_roi_power", "osd_ratio", "movement_g")
 
 
 def write_probability_table(path: Path, detection: Detection, quantile: float, threshold: float) -> None:
-    """Write one row for each window; where it is not monitored, `monitored` is 0 and the other cells are empty.
+    """Write one row for each window; `monitored` is 0 and the probabilities are empty where it is not monitored.
 
     Args:
         path: of the file.
