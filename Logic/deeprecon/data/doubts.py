@@ -13,7 +13,12 @@ from typing import Any
 
 from deeprecon.data.errors import InputError
 
-CODES: dict[str, str] = {}
+CODES: dict[str, str] = {
+    "incidence-reversed": "scattering: far fields are reciprocal only with opposite incident directions.",
+    "network-misfit": "scattering: the images of a network explain the far fields worse than Tikhonov regularization.",
+    "roles-exchanged": "scattering: far fields and true images agree only with source and receiver exchanged.",
+    "wave-number-doubtful": "scattering: far fields conserve energy at another wave number or scale than the stated.",
+}
 """Every code and what it means; the documentation lists them."""
 
 
