@@ -13,11 +13,11 @@ from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import ScriptedLoadableModule
 
 try:
-    import deeprecon  # noqa: F401  beside this file in a build and in an installed extension
+    import deeprecon  # noqa: F401  in a build and in an installed extension
 except ImportError:
     sys.path.append(str(Path(__file__).resolve().parents[1] / "Logic"))  # in the source tree
 
-from deeprecon.ctpa.memory import in_words, need
+from deeprecon.ctpa.memory import describe_estimate, estimate_resources
 from deeprecon.ctpa.parameters import SynthesizeParameters, TrainAutoencoderParameters, TrainDiffusionParameters
 from deeprecon.data.errors import InputError
 from deeprecon.panels.common.bundle_panel import BundlePanel
@@ -25,7 +25,7 @@ from deeprecon.panels.common.image_widget import ImageMethodWidget
 from deeprecon.panels.common.method_logic import MethodLogic
 from deeprecon.panels.common.module import MethodTest, describeModule, registerSample
 from deeprecon.panels.common.result_panel import ResultPanel, overwriteProblem
-from deeprecon.panels.common.run_panel import SecondaryRun
+from deeprecon.panels.common.run_callbacks import SecondaryRun
 from deeprecon.panels.common.training_panel import TrainingPanel
 from deeprecon.panels.ctpa.ct_panel import CtPanel
 from deeprecon.panels.ctpa.widgets import AUTOENCODER, DIFFUSION, LABELS, XrayPreview, readDemonstrator
@@ -60,7 +60,7 @@ class CTPASynthesis(ScriptedLoadableModule):
 
 
 def onStartupCompleted():
-    """Label synthetic volumes also if the module is never opened, and offer the sample X-ray in Sample Data."""
+    """Label synthetic volumes also if the module is not opened, and offer the sample X-ray in Sample Data."""
     SyntheticLabel.start()
     registerSample(__file__, "Synthetic chest X-ray", "Sample chest X-ray", lambda: [load_sample_xray()])
 
@@ -153,7 +153,9 @@ class CTPASynthesisWidget(ImageMethodWidget):
         """Show time and memory that a run will need."""
         bundle = self.bundlePanel.bundle if node.useModel else self.demonstrator
         memory = (
-            "" if bundle is None else _("It takes {need}.").format(need=in_words(need(settings, bundle.parameters)))
+            ""
+            if bundle is None
+            else _("It takes {need}.").format(need=describe_estimate(estimate_resources(settings, bundle.parameters)))
         )
         time = self.estimate.sentence(*self.runKind(settings), self.workload(settings))
         self.runPanel.setEstimate(f"{time} {memory}".strip())
@@ -181,7 +183,7 @@ class CTPASynthesisWidget(ImageMethodWidget):
     def modelText(self, node):
         """Description of the model that will be used."""
         if node.useModel:
-            return _("The model below is used; its card says what it is for.")
+            return _("The model below is used; see its card.")
         return self.demonstratorProblem or self.demonstrator.metadata["description"]
 
     def defaultModelProblem(self):
@@ -280,30 +282,19 @@ class CTPASynthesisLogic(MethodLogic):
     parameterNodeClass = CTPASynthesisParameterNode
 
     def synthesize(self, nodes, parameters=None, *, device="auto", seed=0, outputs=None, wait=True, onEvent=None):
-        """Make a synthetic CT of an X-ray.
+        """Make a synthetic CT from an X-ray.
 
         Args:
-            nodes: CtpaNodes, the inputs.
+            nodes: CtpaNodes.
             parameters: SynthesizeParameters.
-            device: "auto", "cpu", "cuda:0", ...
-            seed: of every random number.
             outputs: role ("ct") -> node of an earlier run to write into.
-            wait: False returns the started JobRunner at once; poll it, then call `load_outputs` with its folder.
-            onEvent: called with each event of the job while waiting.
+            device, seed, wait, onEvent: see `process`, also for errors.
 
         Returns:
-            RunResult with the roles of `load_outputs`, or the JobRunner.
-
-        Raises:
-            InputError: bad input. RuntimeError: the computation failed; the text says why and what to do.
+            RunResult with the roles of `load_outputs`; without waiting, the started JobRunner.
         """
         parameters = parameters or SynthesizeParameters()
-        return self.process(
-            lambda folder: write_job(folder, nodes, parameters, device, seed),
-            lambda folder: load_outputs(folder, nodes, outputs),
-            wait,
-            onEvent,
-        )
+        return self.process(write_job, load_outputs, nodes, parameters, device, seed, outputs, wait, onEvent)
 
 
 class CTPASynthesisTest(MethodTest):

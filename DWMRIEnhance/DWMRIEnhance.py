@@ -22,7 +22,7 @@ from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import ScriptedLoadableModule
 
 try:
-    import deeprecon  # noqa: F401  beside this file in a build and in an installed extension
+    import deeprecon  # noqa: F401  in a build and in an installed extension
 except ImportError:
     sys.path.append(str(Path(__file__).resolve().parents[1] / "Logic"))  # in the source tree
 
@@ -32,7 +32,7 @@ from deeprecon.panels.common.bundle_panel import BundlePanel
 from deeprecon.panels.common.image_widget import ImageMethodWidget
 from deeprecon.panels.common.method_logic import MethodLogic
 from deeprecon.panels.common.module import MethodTest, describeModule, registerSample
-from deeprecon.panels.common.run_panel import SecondaryRun
+from deeprecon.panels.common.run_callbacks import SecondaryRun
 from deeprecon.panels.common.training_panel import TrainingPanel
 from deeprecon.panels.dwmri.result_panels import DwiResultPanels
 from deeprecon.panels.dwmri.widgets import LABELS, TRAINING, GradientCheck
@@ -50,7 +50,7 @@ from deeprecon.scene.nodes.parameters import parameter_pack, to_dataclass
 Settings = parameter_pack(EnhanceParameters)
 TrainingSettings = parameter_pack(TrainParameters)
 # Slicer writes the default None at once, and a union takes it only with None among its members; its links to node
-# selectors do not know the X | Y form.
+# selectors do not support X | Y.
 Scan = Union[vtkMRMLDiffusionWeightedVolumeNode, vtkMRMLSequenceNode, None]  # noqa: UP007
 Mask = Union[vtkMRMLLabelMapVolumeNode, vtkMRMLSegmentationNode, None]  # noqa: UP007
 Region = Union[vtkMRMLMarkupsROINode, vtkMRMLSegmentationNode, None]  # noqa: UP007
@@ -254,27 +254,16 @@ class DWMRIEnhanceLogic(MethodLogic):
         """Enhance a scan.
 
         Args:
-            nodes: DwiNodes, the inputs.
+            nodes: DwiNodes.
             parameters: EnhanceParameters.
-            device: "auto", "cpu", "cuda:0", ...
-            seed: of every random number.
             outputs: role ("dwi") -> node of an earlier run to write into.
-            wait: False returns the started JobRunner at once; poll it, then call `load_outputs` with its folder.
-            onEvent: called with each event of the job while waiting.
+            device, seed, wait, onEvent: see `process`, also for errors.
 
         Returns:
-            RunResult with the roles of `load_folder`, or the JobRunner.
-
-        Raises:
-            InputError: bad input. RuntimeError: the computation failed; the text says why and what to do.
+            RunResult with the roles of `load_outputs`; without waiting, the started JobRunner.
         """
         parameters = parameters or EnhanceParameters()
-        return self.process(
-            lambda folder: write_job(folder, nodes, parameters, device, seed),
-            lambda folder: load_outputs(folder, nodes, outputs),
-            wait,
-            onEvent,
-        )
+        return self.process(write_job, load_outputs, nodes, parameters, device, seed, outputs, wait, onEvent)
 
 
 class DWMRIEnhanceTest(MethodTest):

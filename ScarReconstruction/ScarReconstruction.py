@@ -3,6 +3,7 @@
 
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +20,7 @@ from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import ScriptedLoadableModule
 
 try:
-    import deeprecon  # noqa: F401  beside this file in a build and in an installed extension
+    import deeprecon  # noqa: F401  in a build and in an installed extension
 except ImportError:
     sys.path.append(str(Path(__file__).resolve().parents[1] / "Logic"))  # in the source tree
 
@@ -28,7 +29,7 @@ from deeprecon.panels.common.method_logic import MethodLogic
 from deeprecon.panels.common.method_widget import MethodWidget
 from deeprecon.panels.common.module import MethodTest, describeModule, registerSample
 from deeprecon.panels.common.result_panel import ResultPanel, overwriteProblem
-from deeprecon.panels.common.run_panel import SecondaryRun
+from deeprecon.panels.common.run_callbacks import SecondaryRun
 from deeprecon.panels.common.time_estimates import TrainingTimeEstimate
 from deeprecon.panels.scar.tables_panel import ScarTablesPanel
 from deeprecon.panels.scar.widgets import LABELS, SegmentSelector, ThresholdSelector
@@ -239,9 +240,9 @@ class ScarReconstructionWidget(MethodWidget):
             for name, role in OUTPUTS.items():
                 setattr(node, name, loaded.nodes.get(role))
         self.estimate.learn(settings.method.value, device, training_seconds(settings, nodes), self.runPanel.seconds)
-        for covered in (nodes.mesh, nodes.segmentation if "segmentation" in loaded.nodes else None):
-            if covered is not None:
-                covered.SetDisplayVisibility(False)  # the result lies exactly on it
+        for hidden in (nodes.mesh, nodes.segmentation if "segmentation" in loaded.nodes else None):
+            if hidden is not None:
+                hidden.SetDisplayVisibility(False)  # the result has the same surface
         self.showResult(self.resultPanel.shown)
         self.ui.resultsCollapsibleButton.collapsed = False
         return loaded.sentence
@@ -322,27 +323,16 @@ class ScarReconstructionLogic(MethodLogic):
         """Reconstruct scar.
 
         Args:
-            nodes: ScarNodes, the inputs.
+            nodes: ScarNodes.
             parameters: ReconstructParameters.
-            device: "auto", "cpu", "cuda:0", ...
-            seed: of every random number.
-            outputs: role ("mesh", "segmentation", "table", "slices") -> node to write into.
-            wait: False returns the started JobRunner at once; poll it, then call `load_outputs` with its folder.
-            onEvent: called with each event of the job while waiting.
+            outputs: role ("mesh", "segmentation", "table", "slices") -> node of an earlier run to write into.
+            device, seed, wait, onEvent: see `process`, also for errors.
 
         Returns:
-            RunResult with the roles of `load_outputs`, or the JobRunner.
-
-        Raises:
-            InputError: bad input. RuntimeError: the computation failed; the text says why and what to do.
+            RunResult with the roles of `load_outputs`; without waiting, the started JobRunner.
         """
         parameters = parameters or ReconstructParameters()
-        return self.process(
-            lambda folder: write_job(folder, nodes, parameters, device, seed),
-            lambda folder: load_outputs(folder, nodes, outputs),
-            wait,
-            onEvent,
-        )
+        return self.process(write_job, load_outputs, nodes, parameters, device, seed, outputs, wait, onEvent)
 
     def crossValidate(self, nodes, parameters=None, *, device="auto", seed=0, summary=None, wait=True, onEvent=None):
         """Predict each slice from the others, with the chosen method and with every interpolation.
@@ -351,12 +341,8 @@ class ScarReconstructionLogic(MethodLogic):
         an earlier cross-validation to write into.
         """
         parameters = parameters or ReconstructParameters()
-        return self.process(
-            lambda folder: write_job(folder, nodes, parameters, device, seed, CROSS_VALIDATE),
-            lambda folder: load_cross_validation(folder, nodes, summary),
-            wait,
-            onEvent,
-        )
+        write = partial(write_job, verb=CROSS_VALIDATE)
+        return self.process(write, load_cross_validation, nodes, parameters, device, seed, summary, wait, onEvent)
 
 
 class ScarReconstructionTest(MethodTest):

@@ -1,21 +1,20 @@
 """Tiles and windows of X-ray to CT: tiled decoding against untiled, windowed denoising against the whole latent.
 
-    python Testing/benchmarks/ctpa_decoding.py [--minutes 3.0] [--out out] [--skip-sizes]
+    python Testing/benchmarks/ctpa_decoding.py [--minutes 3.0] [--json out/ctpa_decoding.json] [--skip-sizes]
 
 1. Decoding with random weights, tile by tile and at once, for several sizes of tiles (gate: equal to the bit).
 2. A small denoiser, trained here for `--minutes` of processor time on phantoms, draws held-out ones three ways: the
    whole at once, windows fused at every step, and the published way (cubes drawn one by one, each without knowing its
-   place, put together with constant weights). The seam ratio is shown beside figures of the anatomy, for blending alone
+   place, put together with constant weights). The seam ratio is shown with figures of the anatomy, for blending alone
    hides seams (gate: the seam ratio of fused windows over that of the whole is 1.00 +- 0.05, at an error of at most
    1.05 times).
-3. Processor time, time and peak memory of decoding each resolution, and of denoising steps beside their estimate.
+3. Processor time, time and peak memory of decoding each resolution, and of denoising steps with their estimate.
 
 Times depend on what else the computer does; processor time does not. The exit code is 1 when a gate fails.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import multiprocessing
 import resource
@@ -24,22 +23,25 @@ import time
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import torch
+from benchmarks.common import argument_parser, write_result
+from benchmarks.ctpa_baselines import blend, training_pair
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
-
-from deeprecon.ctpa.autoencoder.network import AUTOENCODERS, Autoencoder, decode_tiled
-from deeprecon.ctpa.diffusion.denoiser import DENOISERS, Denoiser, DenoiserShape, rays
-from deeprecon.ctpa.diffusion.processes import PROCESSES, sample, training_pair
+from deeprecon.ctpa.autoencoder.network import AUTOENCODERS, Autoencoder
+from deeprecon.ctpa.autoencoder.tiling import decode_tiled
+from deeprecon.ctpa.diffusion.denoiser import DENOISERS, Denoiser, DenoiserShape, ray_weights
+from deeprecon.ctpa.diffusion.processes import PROCESSES, sample
 from deeprecon.ctpa.diffusion.sampling import DTYPES, SamplingPlan, denoise_latent, denoising_bytes
 from deeprecon.ctpa.grid import FULL, Grid, to_hu, to_network
-from deeprecon.ctpa.measure.metrics import body_mask, mae, projection_check, seam_ratio
+from deeprecon.ctpa.measure.metrics import mae, seam_ratio
+from deeprecon.ctpa.measure.projection_check import check_projection
+from deeprecon.ctpa.observe.body import body_mask
 from deeprecon.ctpa.observe.projection import Geometry, line_integrals
-from deeprecon.ctpa.patches import Blending, Windows, blend
+from deeprecon.ctpa.patches import Blending, Windows
 from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
-from deeprecon.data.files import write_json
-from deeprecon.jobs.run import Run
+from deeprecon.jobs.run import Run, SilentReporter
 from deeprecon.training.devices import resolve_precision
 
 TILES = ((4, 24, 24), (8, 8, 8), (8, 12, 24), (16, 16, 16))
@@ -48,16 +50,7 @@ WINDOW, STEPS, TRAINING, HELD_OUT = 16, 12, 60, 6
 SEAM, ERROR = 0.05, 1.05
 
 
-class Silent:
-    """Says nothing."""
-
-    def status(self, text: str) -> None: ...
-    def progress(self, fraction: float, seconds_left: float | None = None) -> None: ...
-    def metric(self, step: int, **values: float) -> None: ...
-    def warning(self, message: str) -> None: ...
-
-
-def awake(model: torch.nn.Module) -> None:
+def randomized(model: torch.nn.Module) -> None:
     """No layer is left at zero, as after training."""
     with torch.no_grad():
         for parameter in model.parameters():
@@ -69,7 +62,7 @@ def awake(model: torch.nn.Module) -> None:
 def decoder(dtype: torch.dtype) -> Autoencoder:
     torch.manual_seed(0)
     model = Autoencoder(AUTOENCODERS["small-8x"])
-    awake(model)
+    randomized(model)
     return model.to(dtype)
 
 
@@ -110,7 +103,7 @@ def trained(chests: list[Any], geometry: Geometry, seconds: float) -> tuple[Deno
     data = (volumes - mean) / deviation
     model = Denoiser(DenoiserShape(1, (24, 48), 1, 16), 1)
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
-    whole, process, start, steps = rays(GRID, geometry), PROCESSES["rectified-flow"], time.process_time(), 0
+    whole, process, start, steps = ray_weights(GRID, geometry), PROCESSES["rectified-flow"], time.process_time(), 0
     while time.process_time() - start < seconds:
         done = (time.process_time() - start) / seconds
         optimizer.param_groups[0]["lr"] = 2e-3 * min(1.0, 10 * done + 0.05) * (1 - 0.95 * done)
@@ -118,7 +111,7 @@ def trained(chests: list[Any], geometry: Geometry, seconds: float) -> tuple[Deno
         if steps % 2:
             first = (torch.randint((GRID.shape[0] - WINDOW) // 2 + 1, (3,)) * 2).tolist()
             where = tuple(slice(start, start + WINDOW) for start in first)
-            lifted = rays(GRID, geometry, where)
+            lifted = ray_weights(GRID, geometry, where)
         x, t, target = training_pair(process, data[(chosen, slice(None), *where)])
         loss = (model(x, t, xrays[chosen], lifted, torch.rand(2) < 0.1) - target).square().mean()
         optimizer.zero_grad()
@@ -139,7 +132,7 @@ def cubes(model: Denoiser, xray: torch.Tensor, geometry: Geometry, seed: int) ->
 
     def draw(_: Any) -> np.ndarray:
         spot = spots[int(torch.randint(len(spots), (), generator=generator))]
-        where = rays(GRID, geometry, spot)
+        where = ray_weights(GRID, geometry, spot)
 
         def predict(x: torch.Tensor, t: float) -> torch.Tensor:
             return model.denoise(x, torch.tensor([t]), features, where)
@@ -150,12 +143,12 @@ def cubes(model: Denoiser, xray: torch.Tensor, geometry: Geometry, seed: int) ->
     return blend(windows, draw, 1, Blending.CONSTANT)[0]
 
 
-def windows_against_whole(minutes: float) -> dict[str, Any]:
+def compare_windows(minutes: float) -> dict[str, Any]:
     geometry = Geometry()
     chests = [chest(seed, geometry) for seed in range(TRAINING)]
     model, steps, mean, deviation = trained(chests, geometry, 60 * minutes)
     print(f"trained for {steps} steps on {TRAINING} phantoms of {GRID.shape}", flush=True)
-    run = Run(Path("."), Path("."), "cpu", 1, "fp32", 0, Silent())
+    run = Run(Path("."), Path("."), "cpu", 1, "fp32", 0, SilentReporter())
     seams = Windows.cubes(GRID.shape, WINDOW, WINDOW // 2)
     figures: dict[str, list[list[float]]] = {"truth": [], "whole": [], "windows": [], "cubes": []}
     for number in range(HELD_OUT):
@@ -169,10 +162,10 @@ def windows_against_whole(minutes: float) -> dict[str, Any]:
         drawn["cubes"] = cubes(model, xray, geometry, number)
         for name, values in drawn.items():
             result = to_hu(values * deviation + mean)
-            check, _ = projection_check(result, image, GRID, geometry)
+            check = check_projection(result, image, GRID, geometry)
             own = Windows.cubes(GRID.shape, WINDOW, 12) if name == "cubes" else seams
             error = mae(result, hu, body_mask(hu))
-            figures[name].append([seam_ratio(result, own), error, check["projection_nrmse"]])
+            figures[name].append([seam_ratio(result, own), error, check.nrmse])
     rows = {
         name: dict(zip(("seam", "mae", "nrmse"), np.mean(rows, axis=0).tolist(), strict=True))
         for name, rows in figures.items()
@@ -198,7 +191,7 @@ def _step(window: int, precision: str, answer: Any) -> None:
     shape, grid = DENOISERS["small"], FULL.coarser(8)
     model = Denoiser(shape, 8).eval()
     xray = np.zeros((FULL.shape[0], FULL.shape[2]), np.float32)
-    run = Run(Path("."), Path("."), "cpu", 1, precision, 0, Silent())
+    run = Run(Path("."), Path("."), "cpu", 1, precision, 0, SilentReporter())
     before, wall, processor = _peak(), time.time(), time.process_time()
     denoise_latent(model, PROCESSES["rectified-flow"], xray, grid, Geometry(), SamplingPlan(1, window=window), 0, run)
     answer.put((time.time() - wall, time.process_time() - processor, _peak() - before))
@@ -245,14 +238,13 @@ def sizes() -> list[dict[str, Any]]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argument_parser(__doc__, "ctpa_decoding")
     parser.add_argument("--minutes", type=float, default=3.0, help="processor time of the training")
-    parser.add_argument("--out", type=Path, default=Path("out"), help="folder of the JSON file")
     parser.add_argument("--skip-sizes", action="store_true", help="leave out part 3")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     tiled = tiled_against_untiled()
-    drawn = windows_against_whole(arguments.minutes)
+    drawn = compare_windows(arguments.minutes)
     measured = [] if arguments.skip_sizes else sizes()
     seam = drawn["windows"]["seam"] / drawn["whole"]["seam"]
     error = drawn["windows"]["mae"] / drawn["whole"]["mae"]
@@ -263,9 +255,8 @@ def main() -> int:
     }
     for text, passed in gates.items():
         print(f"{'passed' if passed else 'FAILED'}: {text}")
-    arguments.out.mkdir(parents=True, exist_ok=True)
     result = {"tiled": tiled, "drawn": drawn, "sizes": measured, "gates": gates}
-    write_json(arguments.out / "ctpa_decoding.json", json.loads(json.dumps(result)))
+    write_result(arguments.json, json.loads(json.dumps(result)))
     return 0 if all(gates.values()) else 1
 
 

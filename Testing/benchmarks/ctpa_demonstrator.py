@@ -5,7 +5,7 @@
 
 Four verbs, one after the other: train-autoencoder on patches of phantoms, phantom, prepare, train-diffusion. A step
 that is done is not done again. Then phantoms that training has not seen are synthesized from their X-rays: PSNR and
-projection error of the mean of the samples, beside those of the mean CT. The exit code is 1 when a gate fails: 60
+projection error of the mean of the samples, with those of the mean CT. The exit code is 1 when a gate fails: 60
 minutes of processor time (where it was trained here), 15 MB, and a PSNR above that of the mean CT.
 """
 
@@ -27,14 +27,15 @@ from benchmarks.common import argument_parser, write_result
 
 from deeprecon.ctpa.demonstrator import NAME
 from deeprecon.ctpa.grid import PREVIEW
-from deeprecon.ctpa.measure.metrics import body_mask, mae, psnr
-from deeprecon.ctpa.measure.quality import check_projection
+from deeprecon.ctpa.measure.metrics import mae, psnr
+from deeprecon.ctpa.measure.projection_check import check_projection
+from deeprecon.ctpa.observe.body import body_mask
 from deeprecon.ctpa.observe.projection import Geometry
 from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
 from deeprecon.data.volume_io import read_volume
 
 ROOT = Path(__file__).resolve().parents[2]
-MOST_MINUTES, MOST_BYTES = 60.0, 15e6
+MAX_MINUTES, MAX_BYTES = 60.0, 15e6
 HELD_OUT = 1_000_000
 """Number of the first chest to measure on, far from those of the training."""
 FOR_MEAN = 12
@@ -140,9 +141,9 @@ def main() -> int:
     if minutes:
         print(f"  trained in {sum(minutes.values()):.0f} minutes of processor time: {minutes}")
     broken = []
-    if sum(minutes.values()) > MOST_MINUTES:
+    if sum(minutes.values()) > MAX_MINUTES:
         broken.append(f"{sum(minutes.values()):.0f} minutes to train")
-    if size > MOST_BYTES:
+    if size > MAX_BYTES:
         broken.append(f"{size / 1e6:.1f} MB")
     if means["psnr"] <= means["psnr_mean_ct"]:
         broken.append("no better than the mean CT")

@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from benchmarks.common import argument_parser, write_result
 
-from deeprecon.ctpa.grid import AIR, PRESETS, SEED
+from deeprecon.ctpa.grid import AIR, PRESETS, PUBLISHED
 from deeprecon.ctpa.observe.projection import Geometry
 from deeprecon.ctpa.patches import Slices, Windows, starts
 from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
@@ -89,7 +89,7 @@ def main() -> int:
         for way, result in results.items()
     ]
     print(format_table(rows))
-    print(f"\nPatches of 128^3 in {SEED.shape[2]} x {SEED.shape[1]} x {SEED.shape[0]}\n")
+    print(f"\nPatches of 128^3 in {PUBLISHED.shape[2]} x {PUBLISHED.shape[1]} x {PUBLISHED.shape[0]}\n")
     print(format_table([{"cubes": name, **row} for name, row in coverage.items()]))
     print(f"\nstore against whole: {ratio:.0f} times (gate {FASTER:.0f})")
     write_result(
@@ -188,19 +188,19 @@ def drop(path: Path) -> None:
 
 def cover() -> dict[str, dict[str, Any]]:
     """How often each voxel of the published grid lies in a patch."""
-    published = [range(0, count - 128 + 1, 128) for count in SEED.shape]
+    published = [range(0, count - 128 + 1, 128) for count in PUBLISHED.shape]
     ways: dict[str, list[Slices]] = {
         "published, stride 128": [_cube(first) for first in product(*published)],
         "stride 96 without tail": [
-            _cube(first) for first in product(*[range(0, count - 128 + 1, 96) for count in SEED.shape])
+            _cube(first) for first in product(*[range(0, count - 128 + 1, 96) for count in PUBLISHED.shape])
         ],
-        "stride 96 with tail": list(Windows.cubes(SEED.shape, 128, 96)),
-        "stride 64 with tail": list(Windows.cubes(SEED.shape, 128, 64)),
+        "stride 96 with tail": list(Windows.cubes(PUBLISHED.shape, 128, 96)),
+        "stride 64 with tail": list(Windows.cubes(PUBLISHED.shape, 128, 64)),
     }
     assert starts(604, 128, 96)[-1] == 476
     table = {}
     for name, places in ways.items():
-        counts = np.zeros(SEED.shape, np.uint8)
+        counts = np.zeros(PUBLISHED.shape, np.uint8)
         for where in places:
             counts[where] += 1
         table[name] = {

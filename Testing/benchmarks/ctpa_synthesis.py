@@ -3,15 +3,15 @@
     python Testing/benchmarks/ctpa_synthesis.py [--training 500] [--held-out 100] [--json FILE]
 
 Everything learns from the same phantoms, and their X-rays: a cone beam, with scatter, noise and a gain of its own,
-standardized as the verbs do it. Beside the model stand the mean CT, the CT of the nearest X-ray, and ridge regression,
+standardized as the verbs do it. Baselines are the mean CT, the CT of the nearest X-ray, and ridge regression,
 whose strength is chosen on a fifth of the training cases, on X-rays standardized and as they are. The model is what
-`ctpa train-autoencoder` and `ctpa train-diffusion` build, in small: an autoencoder of 4x, the expectation of a latent,
-and a denoiser of what that leaves. Its training takes up to two hours of one core; the time is told.
+`ctpa train-autoencoder` and `ctpa train-diffusion` build, in small: an autoencoder of 4x, the posterior mean,
+and a denoiser of what that leaves. Its training takes up to two hours of one core; the time is printed.
 
-The figures of the model are of the mean of 8 samples, of one sample, and of the best of the 8. "shuffled" holds every
-result against another patient's CT. Emboli are looked for by a linear classifier that was trained on true CTs: no X-ray
+The figures of the model are of the mean of 8 samples, of one sample, and of the best of the 8. "shuffled" compares each
+result with another patient's CT. Emboli are detected by a linear classifier that was trained on true CTs: no X-ray
 shows them, so an area of about 0.5 is the honest result. Lung, blood in the heart and bone of the spine are looked for
-in each CT by itself, as a user's results are checked; the recall of vessels says how many lie where they truly do.
+in each CT by itself, as a user's results are checked; the recall of vessels is the share at their true position.
 Exits with 1 if a gate does not hold: matched at least 5 dB above shuffled, and organs of plausible HU in 95 % of the
 samples. Targets: above ridge, and a smaller projection error. The projection error alone proves little: rows with
 "guided" are what projection guidance makes of the mean CT, of ridge and of the model.
@@ -32,30 +32,25 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from benchmarks.common import argument_parser, write_result
+from benchmarks.ctpa_baselines import fit_ridge
 from torch import Tensor
 
-from deeprecon.ctpa.autoencoder.fitting import AutoencoderLoss
 from deeprecon.ctpa.autoencoder.network import AUTOENCODERS, Autoencoder
-from deeprecon.ctpa.diffusion.denoiser import DenoiserShape, parameter_count, rays
-from deeprecon.ctpa.diffusion.fitting import DenoisingLoss, LatentSamples, latent_statistics, left_over
-from deeprecon.ctpa.diffusion.guidance import closer
-from deeprecon.ctpa.diffusion.posterior_mean import cross_fitted, fit_expectation
+from deeprecon.ctpa.diffusion.denoiser import DenoiserShape, parameter_count, ray_weights
+from deeprecon.ctpa.diffusion.guidance import sart_step
 from deeprecon.ctpa.diffusion.processes import PROCESSES, sample
-from deeprecon.ctpa.diffusion.residual import ExpectingDenoiser
-from deeprecon.ctpa.diffusion.ridge import fit_ridge
+from deeprecon.ctpa.diffusion.residual import ResidualDenoiser
 from deeprecon.ctpa.grid import HIGH, LOW, Grid, to_hu, to_network
-from deeprecon.ctpa.measure.metrics import (
-    RANGE,
-    body_mask,
-    cardiothoracic_ratio,
-    lung_litres,
-    projection_check,
-    vessel_recall,
-)
-from deeprecon.ctpa.measure.quality import ORGAN_LIMITS, organ_medians
+from deeprecon.ctpa.measure.anatomy import ORGAN_LIMITS, cardiothoracic_ratio, lung_litres, organ_medians, vessel_recall
+from deeprecon.ctpa.measure.metrics import HU_RANGE
+from deeprecon.ctpa.measure.projection_check import check_projection
+from deeprecon.ctpa.observe.body import body_mask
 from deeprecon.ctpa.observe.film import standardize
 from deeprecon.ctpa.observe.projection import Geometry, expose, line_integrals
 from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
+from deeprecon.ctpa.training.autoencoder_loss import AutoencoderLoss
+from deeprecon.ctpa.training.denoising import DenoisingLoss, NoisyLatents, latent_statistics, residual_deviation
+from deeprecon.ctpa.training.posterior_mean_fit import cross_fitted_deviations, fit_posterior_mean
 from deeprecon.jobs.run import Run
 from deeprecon.training.batches import Batches, RandomBatches
 from deeprecon.training.devices import resolve_precision
@@ -67,7 +62,7 @@ FACTOR = 4
 WIDTHS = (32, 64, 128)
 SAMPLES, STEPS = 8, 20
 STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
-LEAST_GAP, LEAST_PLAUSIBLE = 5.0, 0.95
+MIN_GAP, MIN_PLAUSIBLE = 5.0, 0.95
 Volumes = npt.NDArray[Any]
 
 
@@ -84,7 +79,7 @@ class Cases:
 
 @dataclass(frozen=True, eq=False)
 class Latent:
-    """A case of `LatentSamples`."""
+    """A case of `NoisyLatents`."""
 
     values: Volumes
     geometry: Geometry = GEOMETRY
@@ -94,7 +89,7 @@ class Latent:
 
 
 class Quiet:
-    """A reporter that says nothing but the held-out figures."""
+    """A reporter of the held-out figures alone."""
 
     def status(self, text: str) -> None: ...
     def progress(self, fraction: float, seconds_left: float | None = None) -> None: ...
@@ -127,7 +122,7 @@ def decibels(result: Volumes, truth: Volumes) -> Volumes:
     error = np.clip(result, LOW, HIGH).astype(np.float32) - truth
     squared = (error**2).reshape(len(truth), -1).mean(axis=1)
     with np.errstate(divide="ignore"):
-        decibel: Volumes = 10 * np.log10(RANGE**2 / squared)
+        decibel: Volumes = 10 * np.log10(HU_RANGE**2 / squared)
     return decibel
 
 
@@ -166,10 +161,7 @@ def plausible(organs: Mapping[str, float | None]) -> bool:
 def judged(result: Volumes, held_out: Cases, classify: Callable[[Volumes], Volumes]) -> dict[str, float]:
     """Figures of one CT for each held-out case."""
     shuffled = np.roll(result, 1, axis=0)
-    checks = [
-        projection_check(hu, x, GRID, GEOMETRY)[0]["projection_nrmse"]
-        for hu, x in zip(result, held_out.exposed, strict=True)
-    ]
+    checks = [check_projection(hu, x, GRID, GEOMETRY).nrmse for hu, x in zip(result, held_out.exposed, strict=True)]
     organs = [organ_medians(hu, GRID) for hu in result]
     pairs = list(zip(result, held_out.hu, strict=True))
     lungs = [abs(lung_litres(one, GRID) / lung_litres(other, GRID) - 1) for one, other in pairs]
@@ -190,9 +182,9 @@ def judged(result: Volumes, held_out: Cases, classify: Callable[[Volumes], Volum
 
 
 def guided(result: Volumes, held_out: Cases) -> Volumes:
-    """Each CT a step closer to its X-ray."""
+    """Each CT a step sart_step to its X-ray."""
     rounded, seen = np.rint(np.clip(result, LOW, HIGH)).astype(np.int16), np.ones(held_out.exposed.shape[1:], bool)
-    return np.stack([closer(hu, x, seen, GRID, GEOMETRY) for hu, x in zip(rounded, held_out.exposed, strict=True)])
+    return np.stack([sart_step(hu, x, seen, GRID, GEOMETRY) for hu, x in zip(rounded, held_out.exposed, strict=True)])
 
 
 # ---- baselines
@@ -254,10 +246,10 @@ def decoded(model: Autoencoder, latents: Tensor) -> Volumes:
 def samples(
     training: Cases, held_out: Cases, autoencoder: Autoencoder, process: str, steps: int, batch: int, run: Run
 ) -> tuple[dict[str, Volumes], Volumes]:
-    """Train expectation and denoiser.
+    """Train posterior mean and denoiser.
 
     Returns:
-        CTs by name: of the expectation alone, of latents of the true CTs; and (samples, cases, k, j, i) of the model.
+        CTs by name: of the posterior mean, of latents of the true CTs; and (samples, cases, k, j, i) of the model.
     """
     latents, truth = encoded(autoencoder, training.hu), encoded(autoencoder, held_out.hu)
     cases = [Latent(latent.numpy()) for latent in latents]
@@ -266,20 +258,20 @@ def samples(
     shift, scale = latent_statistics(cases)
     standardized = (latents - shift) / scale
     mean = standardized.mean(dim=0)
-    expectation = fit_expectation(xrays, standardized - mean, mean, run.seed)
-    crossed = cross_fitted(xrays, standardized - mean, run.seed)
-    left = left_over(cases, expectation, crossed, shift, scale, grid)
+    posterior_mean = fit_posterior_mean(xrays, standardized - mean, mean, run.seed)
+    crossed = cross_fitted_deviations(xrays, standardized - mean, run.seed)
+    left = residual_deviation(cases, posterior_mean, crossed, shift, scale, grid)
     scale, crossed = scale * left, crossed / left
-    expectation.divide(left)
+    posterior_mean.rescale(left)
 
     way = PROCESSES[process]
     torch.manual_seed(run.seed)
     shape = DenoiserShape(autoencoder.shape.latent, WIDTHS, 1, 32)
-    denoiser = ExpectingDenoiser(shape, FACTOR, expectation, way)
-    loader = LatentSamples(
+    denoiser = ResidualDenoiser(shape, FACTOR, posterior_mean, way)
+    loader = NoisyLatents(
         cases, xrays, crossed, shift, scale, grid, way, 0.1, 0, shape.divisor, batch, run.seed
     )  # fmt: skip
-    kept = LatentSamples(
+    kept = NoisyLatents(
         cases[:32], xrays[:32], crossed[:32], shift, scale, grid, way, 0.0, 0, shape.divisor, batch, run.seed
     ).held_out(32)
     fabric = make_fabric(run.device, run.precision)
@@ -293,7 +285,7 @@ def samples(
     fit(DenoisingLoss(denoiser), lambda model, one: model(one), draws, validate, settings, run, fabric, "denoiser")
     print(f"denoiser: {parameter_count(denoiser)} parameters", flush=True)
     denoiser.eval().to(run.device)
-    whole, drawn = rays(grid, GEOMETRY).to(torch.zeros((), device=run.device)), []
+    whole, drawn = ray_weights(grid, GEOMETRY).to(torch.zeros((), device=run.device)), []
     for number in range(SAMPLES):
         generator = torch.Generator().manual_seed(run.seed + number)
         found = []
@@ -308,11 +300,13 @@ def samples(
 
             found.append(sample(way, predict, noise, STEPS))
         drawn.append(decoded(autoencoder, torch.cat(found) * scale + shift))
-    expectation.cpu()
+    posterior_mean.cpu()
     with torch.no_grad():
-        deviations = expectation.deviation(expectation(unseen))
-        expected = expectation.volume(deviations, rays(grid, GEOMETRY).axes) * scale + shift
-    return {"expectation": decoded(autoencoder, expected), "autoencoder": decoded(autoencoder, truth)}, np.stack(drawn)
+        deviations = posterior_mean.deviation(posterior_mean(unseen))
+        expected = posterior_mean.volume(deviations, ray_weights(grid, GEOMETRY).axes) * scale + shift
+    return {"posterior mean": decoded(autoencoder, expected), "autoencoder": decoded(autoencoder, truth)}, np.stack(
+        drawn
+    )
 
 
 def main() -> int:
@@ -364,8 +358,8 @@ def main() -> int:
 
     ours, ridge = rows[f"mean of {SAMPLES}"], rows["ridge"]
     gates = {
-        "matched is 5 dB above shuffled": ours["psnr"] - ours["shuffled"] >= LEAST_GAP,
-        "organs have plausible HU": rows["one sample"]["plausible"] >= LEAST_PLAUSIBLE,
+        "matched is 5 dB above shuffled": ours["psnr"] - ours["shuffled"] >= MIN_GAP,
+        "organs have plausible HU": rows["one sample"]["plausible"] >= MIN_PLAUSIBLE,
     }
     targets = {
         "above ridge": ours["psnr"] > ridge["psnr"],

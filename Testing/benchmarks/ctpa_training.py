@@ -32,14 +32,15 @@ import torch
 from benchmarks.common import LIBRARY, argument_parser, write_result
 
 from deeprecon.ctpa.diffusion.denoiser import DENOISERS, DenoiserShape, parameter_count
-from deeprecon.ctpa.diffusion.fitting import DenoisingLoss, LatentSamples
-from deeprecon.ctpa.diffusion.posterior_mean import FINEST, FINEST_MEAN, coarsened, fit_expectation
+from deeprecon.ctpa.diffusion.posterior_mean import MAX_DEVIATION_VOXELS, MAX_MEAN_VOXELS, downsampled
 from deeprecon.ctpa.diffusion.processes import PROCESSES
-from deeprecon.ctpa.diffusion.residual import ExpectingDenoiser
+from deeprecon.ctpa.diffusion.residual import ResidualDenoiser
 from deeprecon.ctpa.grid import FULL, Grid
 from deeprecon.ctpa.observe.projection import Geometry
-from deeprecon.ctpa.training.diffusion import probe_of
-from deeprecon.ctpa.training.plan import estimate_need, extrapolated
+from deeprecon.ctpa.training.denoiser_training import probe_batch
+from deeprecon.ctpa.training.denoising import DenoisingLoss, NoisyLatents
+from deeprecon.ctpa.training.plan import estimate_training, extrapolate_linear
+from deeprecon.ctpa.training.posterior_mean_fit import fit_posterior_mean
 from deeprecon.jobs.run import Run, SilentReporter
 from deeprecon.training.batches import RandomBatches
 from deeprecon.training.devices import resolve_precision
@@ -72,14 +73,14 @@ def problem(shape: DenoiserShape, grid: Grid, patch: int, batch: int, checkpoint
         8, 1, factor * grid.shape[0], factor * grid.shape[2], generator=torch.Generator().manual_seed(0)
     )
     latents = torch.randn(8, shape.latent, *grid.shape, generator=torch.Generator().manual_seed(1))
-    mean = coarsened(latents.mean(dim=0), FINEST_MEAN)
-    deviations = coarsened(latents - latents.mean(dim=0), FINEST)
+    mean = downsampled(latents.mean(dim=0), MAX_MEAN_VOXELS)
+    deviations = downsampled(latents - latents.mean(dim=0), MAX_DEVIATION_VOXELS)
     process = PROCESSES["rectified-flow"]
     torch.manual_seed(0)
-    expectation = fit_expectation(xrays, deviations, mean, 0)
-    loss = DenoisingLoss(ExpectingDenoiser(shape, factor, expectation, process, checkpointing=checkpointing))
+    posterior_mean = fit_posterior_mean(xrays, deviations, mean, 0)
+    loss = DenoisingLoss(ResidualDenoiser(shape, factor, posterior_mean, process, checkpointing=checkpointing))
     one = torch.ones(shape.latent, 1, 1, 1)
-    samples = LatentSamples(cases, xrays, deviations, 0 * one, one, grid, process, 0.1, patch, shape.divisor, batch, 0)
+    samples = NoisyLatents(cases, xrays, deviations, 0 * one, one, grid, process, 0.1, patch, shape.divisor, batch, 0)
     return loss, samples
 
 
@@ -111,7 +112,7 @@ def memory_table(skip_large: bool, precision: str) -> list[dict[str, Any]]:
         cubes = float(sizes[0] ** 3), float(sizes[1] ** 3)
         for checkpointing in (False, True):
             taken = kept(shape, grid, sizes, checkpointing, precision)
-            whole, patch = (extrapolated(cubes, taken, count) for count in (float(np.prod(grid.shape)), PATCH**3))
+            whole, patch = (extrapolate_linear(cubes, taken, count) for count in (float(np.prod(grid.shape)), PATCH**3))
             rows.append(
                 {"denoiser": name, "checkpointing": checkpointing, "whole_gb": whole / 1e9, "patch_gb": patch / 1e9}
             )
@@ -135,8 +136,8 @@ def steps(patch: int, batch: int, count: int, precision: str) -> dict[str, float
         run = run_in(Path(folder), precision)
         fabric = make_fabric("cpu", precision)
         voxels = float(np.prod([min(patch or size, size) for size in grid.shape]))
-        probes = probe_of(loss, samples, 8, fabric), probe_of(loss, samples, 16, fabric)
-        need = estimate_need(loss, probes, voxels, batch, count, run, fabric)
+        probes = probe_batch(loss, samples, 8, fabric), probe_batch(loss, samples, 16, fabric)
+        need = estimate_training(loss, probes, voxels, batch, count, run, fabric)
         optimizer = torch.optim.AdamW(loss.parameters(), 1e-4)
         wrapped, stepper = fabric.setup(loss, optimizer)
         begun = time.perf_counter()

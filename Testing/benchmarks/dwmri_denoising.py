@@ -1,11 +1,10 @@
-"""The default method beside dipy's on phantoms whose clean signal is known.
+"""The default method and dipy's on phantoms whose clean signal is known.
 
     python Testing/benchmarks/dwmri_denoising.py [--seeds 5] [--settings NAME ...] [--methods NAME ...]
 
 33 volumes at SNR 10, 20 and 30, then one factor at a time at SNR 20: 15 and 70 volumes, noise that varies over the
-image, and noise that neighbors share. Every method gets the same mask, noise map and correction of the bias of
-magnitudes. Seconds are those of the CPU. A run that is cut off goes on where it was. The exit code is 1 when a gate
-fails.
+image, and correlated noise. Every method gets the same mask, noise map and bias correction. Seconds are those of the
+CPU. An interrupted run resumes. The exit code is 1 when a gate fails.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.common import argument_parser, write_result
 
 from deeprecon.dwmri.filters import smooth_in_mask
-from deeprecon.dwmri.fit.methods import denoise
-from deeprecon.dwmri.measure.metrics import evaluate
-from deeprecon.dwmri.observe.noise import estimate_noise
+from deeprecon.dwmri.fit.denoising import denoise
+from deeprecon.dwmri.measure.accuracy import accuracy
+from deeprecon.dwmri.observe.noise_level import estimate_noise
 from deeprecon.dwmri.parameters import EnhanceParameters, Method
 from deeprecon.dwmri.simulate.head import make_phantom
 from deeprecon.jobs.run import Run, SilentReporter
@@ -48,14 +47,14 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 OURS = ("network", "pca")
 DIPYS = ("mppca", "local-pca", "patch2self", "nlmeans")
-MEAN_GAIN, LEAST_GAIN = 1.0, 0.5
+MEAN_GAIN, MIN_GAIN = 1.0, 0.5
 """dB of the weighted volumes above the best of dipy's: on the mean over the settings, and in each."""
 EDGE_RATIO, STRUCTURE, LESIONS = (0.99, 1.01), 0.10, 0.55
 SMALLER_IS_BETTER = ("fa_error", "md_error", "direction_error")
 
 
 def measure(setting: str, seed: int, methods: list[str], device: str, threads: int) -> list[dict[str, Any]]:
-    """Figures of each method on one phantom, and of the noisy scan."""
+    """Metrics of each method on one phantom, and of the noisy scan."""
     made = make_phantom(**SETTINGS[setting], noise_seed=seed)
     noisy = np.asarray(made.noisy.array, np.float32)
     sigma = estimate_noise(noisy, made.mask, device, threads)
@@ -68,29 +67,29 @@ def measure(setting: str, seed: int, methods: list[str], device: str, threads: i
                     Path(folder), Path(folder), device, threads, resolve_precision(device), seed, SilentReporter()
                 )
                 steps = EnhanceParameters().steps
-                done = denoise(noisy, made.noisy.gradients, made.mask, sigma, Method(method), True, steps, run)
-                found = done.array
+                done = denoise(made.noisy, made.mask, sigma, Method(method), True, steps, run)
+                found = np.asarray(done.after.array)
         seconds = time.process_time() - start
-        figures = evaluate(found, made.clean, made.mask, made.labels, noisy, made.sigma)
+        metrics = accuracy(found, made.clean, made.mask, made.labels, noisy, made.sigma)
         if method in OURS:
-            figures |= judge_uncertainty(done.uncertainty, found - made.clean.array, made.mask)
-        rows.append({"setting": setting, "seed": seed, "method": method, "seconds": round(seconds, 2)} | figures)
+            metrics |= uncertainty_metrics(done.uncertainty, found - made.clean.array, made.mask)
+        rows.append({"setting": setting, "seed": seed, "method": method, "seconds": round(seconds, 2)} | metrics)
     return rows
 
 
-def judge_uncertainty(said: Floats, error: Floats, mask: Mask) -> dict[str, float]:
-    """How large it is beside the error, and whether it is larger where the error is, averaged over neighbors."""
+def uncertainty_metrics(uncertainty: Floats, error: Floats, mask: Mask) -> dict[str, float]:
+    """Ratio of the uncertainty to the error, and its correlation with the error averaged over neighbors."""
     square = np.mean(error.astype(np.float32) ** 2, axis=-1)
     around = np.sqrt(smooth_in_mask(square, mask, 1.0))
-    ratio = np.sqrt(np.mean(said[mask] ** 2) / np.mean(square[mask]))
+    ratio = np.sqrt(np.mean(uncertainty[mask] ** 2) / np.mean(square[mask]))
     return {
         "uncertainty_ratio": float(ratio),
-        "uncertainty_correlation": float(np.corrcoef(said[mask], around[mask])[0, 1]),
+        "uncertainty_correlation": float(np.corrcoef(uncertainty[mask], around[mask])[0, 1]),
     }
 
 
 def summary(rows: list[dict[str, Any]], setting: str) -> dict[str, dict[str, float]]:
-    """Mean figures over the seeds by method."""
+    """Mean metrics over the seeds by method."""
     found: dict[str, dict[str, float]] = {}
     for method in dict.fromkeys(row["method"] for row in rows):
         own = [row for row in rows if row["setting"] == setting and row["method"] == method]
@@ -101,7 +100,7 @@ def summary(rows: list[dict[str, Any]], setting: str) -> dict[str, dict[str, flo
 
 
 def gates(rows: list[dict[str, Any]], settings: list[str]) -> list[str]:
-    """What does not hold of the default method."""
+    """Gates of the default method that do not hold."""
     broken, gains = [], []
     for setting in settings:
         mean = summary(rows, setting)
@@ -110,7 +109,7 @@ def gates(rows: list[dict[str, Any]], settings: list[str]) -> list[str]:
         own, dipys = mean["network"], [mean[name] for name in DIPYS if name in mean]
         gain = own["psnr_dwi"] - max(other["psnr_dwi"] for other in dipys)
         gains.append(gain)
-        if gain < LEAST_GAIN:
+        if gain < MIN_GAIN:
             broken.append(f"{setting}: only {gain:+.2f} dB")
         if own["psnr_b0"] < max(other["psnr_b0"] for other in dipys):
             broken.append(f"{setting}: b0")
@@ -151,8 +150,8 @@ def main() -> int:
             found = measure(setting, seed, missing, arguments.device, arguments.threads)
             rows += [row for row in found if row["method"] not in there]
             write_result(arguments.json, {"machine": machine, "rows": rows})
-            told = ", ".join(f"{row['method']} {row['psnr_dwi']:.2f}" for row in found)
-            print(f"{setting}, seed {seed}: {told}", flush=True)
+            values = ", ".join(f"{row['method']} {row['psnr_dwi']:.2f}" for row in found)
+            print(f"{setting}, seed {seed}: {values}", flush=True)
     for setting in arguments.settings:
         print(f"\n{setting:<17} dB dwi  dB b0   FA     MD     deg  edge   r-edge lesion      s")
         for method, mean in summary(rows, setting).items():

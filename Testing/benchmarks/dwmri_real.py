@@ -1,19 +1,19 @@
-"""Real scans: does the residual look like noise, and do two halves of a scan agree better than with dipy's methods?
+"""Real scans: structure in the residual, and agreement of two halves of a scan, for the default method and dipy's.
 
     DEEPRECON_DATA=FOLDER python Testing/benchmarks/dwmri_real.py [--methods NAME ...]
 
 The folder has dwi/philips_ax_b1000 and dwi/siemens_sag_b2000 with dwi.nii.gz, dwi.bval and dwi.bvec. First the default
-method is given each scan as a whole: structure in the residual, mean FA, and the coherence of neighboring directions
-with the table as given and with its axes flipped. Then the weighted volumes are split into two halves with directions
-that are spread alike, each with all b0; each half is denoised by itself and a tensor fitted. Two measures: how well a
-half's tensor foretells the weighted volumes of the other half as they were scanned (in units of the noise; the other
-half's own noise makes it at least 1), and how well the tensors agree: mean difference of FA and mean angle between the
-principal directions where both raw halves have FA > 0.3.
+method is applied to each scan: structure in the residual, mean FA, and fiber coherence with the table as given and with
+its axes flipped. Then the weighted volumes are split into two halves with directions that are spread alike, each with
+all b0; each half is denoised by itself and a tensor fitted. Two measures: the error of the prediction of the weighted
+volumes of the other half, as they were scanned, by a half's tensor (in units of the noise; the noise of the other half
+makes it at least 1), and the agreement of the tensors: mean difference of FA and mean angle between the principal
+directions where both raw halves have FA > 0.3.
 
-Agreement alone rewards blur, which both halves share. The root mean square of the foretelling error is about the few
-voxels that moved between the volumes as much as about noise: at the rim and in fluid repeated b0 of the Philips scan
-differ by 2 to 5 times the noise, inside by 1.0. Hence its median absolute value, scaled to be that of Gaussian noise,
-is what counts for the exit code: 1 where one of dipy's methods foretells better, or where the residual has structure.
+Agreement alone rewards blur, which both halves share. The root mean square of the prediction error is due to the few
+voxels that moved between the volumes as much as to noise: at the edge of the head and in fluid repeated b0 of the
+Philips scan differ by 2 to 5 times the noise, inside by 1.0. Hence the exit code depends on its median absolute value,
+scaled to be that of Gaussian noise: 1 where one of dipy's methods predicts better, or where the residual has structure.
 """
 
 from __future__ import annotations
@@ -35,12 +35,13 @@ from benchmarks.common import argument_parser, write_result
 from deeprecon.data.diffusion.files import read_dwi
 from deeprecon.data.diffusion.gradients import GradientTable
 from deeprecon.data.diffusion.scan import DwiScan, with_finite_values
-from deeprecon.dwmri.fit.methods import denoise
-from deeprecon.dwmri.fit.rician import rician_mean
-from deeprecon.dwmri.measure.fiber_coherence import coherence
+from deeprecon.dwmri.fit.denoising import denoise
+from deeprecon.dwmri.measure.fiber_coherence import fiber_coherence
+from deeprecon.dwmri.measure.residual import residual_statistics
 from deeprecon.dwmri.measure.tensor import fit_tensor
+from deeprecon.dwmri.noise.rician import rician_mean
 from deeprecon.dwmri.observe.mask import find_mask
-from deeprecon.dwmri.observe.noise import estimate_noise, whiteness
+from deeprecon.dwmri.observe.noise_level import estimate_noise
 from deeprecon.dwmri.parameters import EnhanceParameters, Method
 from deeprecon.jobs.run import Run, SilentReporter
 from deeprecon.training.devices import resolve_precision
@@ -49,7 +50,7 @@ SCANS = ("philips_ax_b1000", "siemens_sag_b2000")
 METHODS = ("noisy", "network", "pca", "mppca", "local-pca", "patch2self", "nlmeans")
 OURS = ("noisy", "network", "pca")
 STRUCTURE = 0.10
-"""Most correlation of the residual with edges."""
+"""Largest correlation of the residual with edges."""
 
 
 def halves(table: GradientTable) -> list[np.ndarray]:
@@ -68,7 +69,7 @@ def halves(table: GradientTable) -> list[np.ndarray]:
 def run_method(
     scan: DwiScan, sigma: np.ndarray, mask: np.ndarray, method: str, steps: int
 ) -> tuple[np.ndarray, tuple[float, float]]:
-    """What a method makes of a scan; variance of its residual over that of the noise, correlation of it with edges."""
+    """A method's result, the variance of its residual over that of the noise, and its correlation with edges."""
     array = np.asarray(scan.array, np.float32)
     if method == "noisy":
         return array, (0.0, 0.0)
@@ -76,51 +77,51 @@ def run_method(
         run = Run(
             Path(folder), Path(folder), "cpu", torch.get_num_threads(), resolve_precision("cpu"), 0, SilentReporter()
         )
-        found = denoise(array, scan.gradients, mask, sigma, Method(method), True, steps, run).array
+        found = denoise(scan, mask, sigma, Method(method), True, steps, run).after.array
     weighted = ~scan.gradients.b0
     expected = (rician_mean(found / sigma[..., None]) * sigma[..., None]).astype(np.float32)
-    white = whiteness((array - expected)[..., weighted], found[..., weighted], sigma, mask)
-    return found, (white.variance_ratio, white.edge_correlation)
+    statistics = residual_statistics((array - expected)[..., weighted], found[..., weighted], sigma, mask)
+    return found, (statistics.variance_ratio, statistics.edge_correlation)
 
 
-def foretelling_error(
+def prediction_error(
     found: np.ndarray, table: GradientTable, magnitudes: bool, other: DwiScan, sigma: np.ndarray, mask: np.ndarray
 ) -> np.ndarray:
-    """(N, W) differences, over the noise, of the other half as scanned from what this half's tensor foretells.
+    """(N, W) differences, over the noise, of the other half as scanned from the prediction by this half's tensor.
 
     Args:
         found: (k, j, i, V) this half.
         table: of the V volumes.
         magnitudes: whether it still has the bias of magnitudes, which then needs not be added.
-        other: as scanned; its weighted volumes are looked at.
+        other: as scanned; its weighted volumes are predicted.
         sigma: (k, j, i) noise of the other half.
         mask: (k, j, i).
     """
     weighted = ~other.gradients.b0
-    wanted = other.gradients.subset(weighted)
+    predicted = other.gradients.subset(weighted)
     signal = np.nan_to_num(found[mask])  # dipy leaves holes
     model = TensorModel(dipy_table(table.bvals, bvecs=table.directions), return_S0_hat=True)
     fitted = model.fit(np.maximum(signal, 1e-3 * signal.mean()))
     level = sigma[mask][:, None]
-    expected = fitted.predict(dipy_table(wanted.bvals, bvecs=wanted.directions)) / level
+    expected = fitted.predict(dipy_table(predicted.bvals, bvecs=predicted.directions)) / level
     if not magnitudes:
         expected = rician_mean(expected)
     return np.asarray(expected - other.array[mask][:, weighted] / level)
 
 
-def look_at_whole(name: str, scan: DwiScan, mask: np.ndarray, steps: int) -> dict[str, Any]:
-    """The default method on all volumes: figures about the residual, FA and the conventions of the table."""
+def measure_all_volumes(name: str, scan: DwiScan, mask: np.ndarray, steps: int) -> dict[str, Any]:
+    """The default method on all volumes: metrics of the residual, FA and fiber coherence."""
     sigma = estimate_noise(np.asarray(scan.array, np.float32), mask, "cpu")
     found, (variance, edges) = run_method(scan, sigma, mask, "network", steps)
     before, after = (fit_tensor(array, scan.gradients, mask) for array in (scan.array.astype(np.float32), found))
     assert before is not None
     assert after is not None
-    fits = coherence(after, mask, scan.ijk_to_ras)
-    others = max(value for flip, value in fits.items() if flip != "as given")
+    coherence = fiber_coherence(after, mask, scan.ijk_to_ras)
+    others = max(value for flip, value in coherence.items() if flip != "as given")
     noisy_fa, fa = float(before.fa[mask].mean()), float(after.fa[mask].mean())
     print(f"{name}: residual's variance {variance:.3f} of the noise, correlation with edges {edges:.3f}; mean FA "
-          f"{noisy_fa:.3f} before, {fa:.3f} after; coherence {fits['as given']:.3f} as given, {others:.3f} at most "
-          "with an axis flipped", flush=True)  # fmt: skip
+          f"{noisy_fa:.3f} before, {fa:.3f} after; fiber coherence {coherence['as given']:.3f} as given, "
+          f"{others:.3f} at most with an axis flipped", flush=True)  # fmt: skip
     return {
         "scan": name,
         "method": "network, all volumes",
@@ -128,7 +129,7 @@ def look_at_whole(name: str, scan: DwiScan, mask: np.ndarray, steps: int) -> dic
         "residual_edges": edges,
         "mean_fa_before": noisy_fa,
         "mean_fa": fa,
-        "coherence": fits,
+        "fiber_coherence": coherence,
     }
 
 
@@ -147,9 +148,9 @@ def main() -> int:
     masks = {name: find_mask(scan) for name, scan in scans.items()}
     rows: list[dict[str, Any]] = []
     if "network" in arguments.methods:
-        rows += [look_at_whole(name, scans[name], masks[name], arguments.steps) for name in SCANS]
+        rows += [measure_all_volumes(name, scans[name], masks[name], arguments.steps) for name in SCANS]
     broken = [f"{row['scan']}: structure in the residual" for row in rows if row["residual_edges"] > STRUCTURE]
-    print("\nhalves             method       foretells: median, rms   FA difference  angle  coherence  FA     "
+    print("\nhalves             method      prediction: median, rms   FA difference  angle  coherence  FA     "
           "residual's variance, edges")  # fmt: skip
     for name in SCANS:
         scan, mask = scans[name], masks[name]
@@ -164,7 +165,7 @@ def main() -> int:
                 assert fitted is not None
                 maps.append(fitted)
                 residuals.append(residual)
-                errors.append(foretelling_error(found, part.gradients, method == "noisy", other, level, mask).ravel())
+                errors.append(prediction_error(found, part.gradients, method == "noisy", other, level, mask).ravel())
             if clear is None:
                 clear = mask & (maps[0].fa > 0.3) & (maps[1].fa > 0.3)
             cosine = np.abs((maps[0].direction[clear] * maps[1].direction[clear]).sum(axis=-1))
@@ -172,26 +173,29 @@ def main() -> int:
             row = {
                 "scan": name,
                 "method": method,
-                "foretelling_median": float(np.median(np.abs(error)) / 0.6745),
-                "foretelling_rms": float(np.sqrt(np.mean(error**2))),
+                "prediction_median": float(np.median(np.abs(error)) / 0.6745),
+                "prediction_rms": float(np.sqrt(np.mean(error**2))),
                 "fa_difference": float(np.abs(maps[0].fa - maps[1].fa)[mask].mean()),
                 "angle": float(np.degrees(np.arccos(np.clip(cosine, 0, 1))).mean()),
-                "coherence": float(np.mean([coherence(one, mask, scan.ijk_to_ras)["as given"] for one in maps])),
+                "fiber_coherence": float(
+                    np.mean([fiber_coherence(one, mask, scan.ijk_to_ras)["as given"] for one in maps])
+                ),
                 "mean_fa": float(np.mean([one.fa[mask].mean() for one in maps])),
                 "residual_variance": float(np.mean([variance for variance, _ in residuals])),
                 "residual_edges": float(np.mean([edges for _, edges in residuals])),
             }
             rows.append(row)
-            print(f"{name:<18} {method:<12} {row['foretelling_median']:9.4f} {row['foretelling_rms']:9.4f} "
-                  f"{row['fa_difference']:18.4f} {row['angle']:7.2f} {row['coherence']:8.3f}   {row['mean_fa']:.4f}  "
-                  f"{row['residual_variance']:.3f} {row['residual_edges']:.3f}", flush=True)  # fmt: skip
+            print(f"{name:<18} {method:<12} {row['prediction_median']:9.4f} {row['prediction_rms']:9.4f} "
+                  f"{row['fa_difference']:18.4f} {row['angle']:7.2f} {row['fiber_coherence']:8.3f}   "
+                  f"{row['mean_fa']:.4f}  {row['residual_variance']:.3f} {row['residual_edges']:.3f}",
+                  flush=True)  # fmt: skip
             write_result(arguments.json, {"rows": rows})
-        found_here = {row["method"]: row for row in rows if row["scan"] == name and "foretelling_median" in row}
-        dipys = [row["foretelling_median"] for method, row in found_here.items() if method not in OURS]
-        if "network" in found_here and dipys and found_here["network"]["foretelling_median"] > min(dipys):
-            broken.append(f"{name}: one of dipy's foretells better")
+        found_here = {row["method"]: row for row in rows if row["scan"] == name and "prediction_median" in row}
+        dipys = [row["prediction_median"] for method, row in found_here.items() if method not in OURS]
+        if "network" in found_here and dipys and found_here["network"]["prediction_median"] > min(dipys):
+            broken.append(f"{name}: one of dipy's predicts better")
     print(f"Written to {arguments.json}")
-    print(f"Does not hold: {'; '.join(broken)}." if broken else "No structure, and foretells better than dipy's best.")
+    print(f"Does not hold: {'; '.join(broken)}." if broken else "No structure, and predicts better than dipy's best.")
     return 1 if broken else 0
 
 

@@ -1,11 +1,11 @@
-"""The supervised networks on pairs of phantoms, beside a plain U-Net of about equal size.
+"""The supervised networks and a plain U-Net of about equal size, on pairs of phantoms.
 
     python Testing/benchmarks/dwmri_supervised.py [--steps 600] [--networks NAME ...] [--ablation]
 
-Each network is trained on two heads at SNR 20, a third one says which weights are best, and a fourth one is the test.
+Each network is trained on two heads at SNR 20, a third one selects the weights, and a fourth one is the test.
 `--ablation` trains the multi-scale network without the edge loss, with accumulated gradients, in half precision and
-compiled, which on a CPU takes a C++ compiler. Steps per second are of the whole training, compiling included. The exit
-code is 1 when a network does not come out above the noisy scan.
+compiled, which on a CPU takes a C++ compiler. Steps per second are of the complete training, compiling included. The
+exit code is 1 when a network does not come out above the noisy scan.
 """
 
 from __future__ import annotations
@@ -22,15 +22,17 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.common import argument_parser, write_result
 
-from deeprecon.dwmri.fit.architectures import NETWORKS, build, count_parameters
-from deeprecon.dwmri.fit.supervised import TrainSettings, apply, train
-from deeprecon.dwmri.measure.metrics import evaluate
+from deeprecon.dwmri.fit.supervised import apply_network
+from deeprecon.dwmri.measure.accuracy import accuracy
+from deeprecon.dwmri.networks.architectures import ARCHITECTURES, build, count_parameters
+from deeprecon.dwmri.parameters import Architecture, TrainParameters
 from deeprecon.dwmri.simulate.head import Phantom, make_phantom
-from deeprecon.dwmri.training.pairs import Pair, Split, hold_back, make_pair
+from deeprecon.dwmri.training.optimization import train_network
+from deeprecon.dwmri.training.pairs import Pair, Split, hold_out, make_pair
 from deeprecon.jobs.run import Run, SilentReporter
 
 SIZE = 45_000
-"""Weights that every network has about."""
+"""Approximate number of weights of every network."""
 ABLATION: dict[str, dict[str, Any]] = {
     "without the edge loss": {"edge_weight": 0.0},
     "accumulation of 2": {"accumulate": 2, "batch": 2},
@@ -51,51 +53,56 @@ def pair_of(seed: int, device: str) -> Pair:
 
 
 def measure(
-    label: str, settings: TrainSettings, split: Split, test: Phantom, device: str, precision: str
+    label: str, settings: TrainParameters, split: Split, test: Phantom, device: str, precision: str
 ) -> dict[str, Any]:
     """Train and test one network."""
     with tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder), Path(folder), device, torch.get_num_threads(), precision, 0, SilentReporter())
         start = time.perf_counter()
-        network, _ = train(split, settings, run)
+        network, _ = train_network(split, settings, run)
         seconds = time.perf_counter() - start
     noisy = np.asarray(test.noisy.array, np.float32)
-    found = apply(
+    found = apply_network(
         network, noisy, test.noisy.gradients, test.noisy.ijk_to_ras, test.mask, np.asarray(test.sigma), device
     )
-    figures = evaluate(found, test.clean, test.mask, test.labels, noisy)
+    metrics = accuracy(found, test.clean, test.mask, test.labels, noisy)
     return {
         "network": label,
         "width": settings.width,
         "parameters": count_parameters(network),
         "steps_per_second": round(settings.steps / seconds, 2),
-    } | figures
+    } | metrics
 
 
 def main() -> int:
     parser = argument_parser(__doc__, "dwmri_supervised")
     parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--networks", nargs="*", choices=list(NETWORKS), default=list(NETWORKS), metavar="NAME")
+    parser.add_argument(
+        "--networks", nargs="*", choices=list(ARCHITECTURES), default=list(ARCHITECTURES), metavar="NAME"
+    )
     parser.add_argument("--ablation", action="store_true")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     device, steps = arguments.device, arguments.steps
-    split = hold_back([pair_of(seed, device) for seed in (11, 12, 13)], 0)
+    split = hold_out([pair_of(seed, device) for seed in (11, 12, 13)], 0)
     test = make_phantom(seed=0, noise_seed=3)
     noisy = np.asarray(test.noisy.array, np.float32)
-    rows: list[dict[str, Any]] = [{"network": "noisy"} | evaluate(noisy, test.clean, test.mask, test.labels, noisy)]
+    rows: list[dict[str, Any]] = [{"network": "noisy"} | accuracy(noisy, test.clean, test.mask, test.labels, noisy)]
     print("network                   weights  steps/s  dB dwi   dB b0   HFEN    edge    FA")
     print(f"{'noisy':<41} {rows[0]['psnr_dwi']:7.2f} {rows[0]['psnr_b0']:7.2f} {rows[0]['hfen']:.4f}  "
           f"{rows[0]['edge_ratio']:.4f} {rows[0]['fa_error']:.4f}")  # fmt: skip
-    plan: list[tuple[str, dict[str, Any]]] = [(name, {"network": name}) for name in arguments.networks]
+    plan: list[tuple[str, dict[str, Any]]] = [(name, {"network": Architecture(name)}) for name in arguments.networks]
     if arguments.ablation:
-        plan += [(f"multi-scale, {label}", {"network": "multi-scale"} | change) for label, change in ABLATION.items()]
+        plan += [
+            (f"multi-scale, {label}", {"network": Architecture.MULTI_SCALE} | change)
+            for label, change in ABLATION.items()
+        ]
     for label, change in plan:
-        options = {"width": width_of(change["network"]), "steps": steps} | change
+        options = {"width": width_of(change["network"].value), "steps": steps} | change
         precision = options.pop("precision", "fp32")
-        row = measure(label, TrainSettings(**options), split, test, device, precision)
+        row = measure(label, TrainParameters(**options), split, test, device, precision)
         rows.append(row)
         print(f"{label:<24} {row['parameters']:8d} {row['steps_per_second']:8.2f} {row['psnr_dwi']:7.2f} "
               f"{row['psnr_b0']:7.2f} {row['hfen']:.4f}  {row['edge_ratio']:.4f} "

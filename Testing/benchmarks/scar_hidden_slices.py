@@ -2,8 +2,8 @@
 
     python Testing/benchmarks/scar_hidden_slices.py [--steps N] [--json FILE]
 
-Each slice of 8 mm is hidden in turn and foretold from the others, which are then 20 mm apart around it. Exits with 1
-if an interpolation foretells the slices of a heart better than the field.
+Each slice of 8 mm is hidden in turn and predicted from the others, which are then 20 mm apart around it. Exits with 1
+if an interpolation predicts the slices of a heart better than the field.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from deeprecon.data.tables import read_table
 from deeprecon.jobs.run import Run, SilentReporter
 from deeprecon.scar.crossvalidation import cross_validate
 from deeprecon.scar.parameters import ReconstructInputs, ReconstructParameters
-from deeprecon.scar.simulate.phantom import write_case
+from deeprecon.scar.simulate.hearts import write_case
 from deeprecon.training.devices import resolve_device, set_up
 
 
@@ -56,7 +56,7 @@ def main() -> int:
                 lost.append(f"{name}, {observation}")
     write_result(arguments.json, {"device": device, "rows": rows})
     print(f"{arguments.steps} steps on {device}; written to {arguments.json}")
-    print(f"An interpolation is better on: {'; '.join(lost)}" if lost else "The field foretells best.")
+    print(f"An interpolation is better on: {'; '.join(lost)}" if lost else "The field predicts best.")
     return 1 if lost else 0
 
 

@@ -1,8 +1,8 @@
-"""The field beside every interpolation, on hearts whose scar is known: prints a table and writes JSON.
+"""The field compared with every interpolation, on hearts whose scar is known: prints a table and writes JSON.
 
     python Testing/benchmarks/scar_methods.py [--budget SECONDS] [--lesions NAME ...] [--json FILE]
 
-Every method sees the same slices of 8 mm with gaps of 2 mm. They are read in four ways: the true share of scar in
+Every method sees the same slices of 8 mm with gaps of 2 mm. They are observed in four ways: the true share of scar in
 each pixel ("soft"), that share rounded ("binary"), and shares out of the noisy image ("lge", by 5 SD and by FWHM).
 """
 
@@ -24,18 +24,18 @@ from benchmarks.scar_shapes import real_shapes
 
 from deeprecon.data.mesh.mesh import Inside
 from deeprecon.jobs.run import Run, SilentReporter
-from deeprecon.scar.fit.agreement import Projected, project
+from deeprecon.scar.fit.agreement import Agreement, project
+from deeprecon.scar.fit.field import predict
 from deeprecon.scar.fit.field_fit import FieldFit, fit_field, steps_for_budget
-from deeprecon.scar.fit.field_inference import predict
 from deeprecon.scar.fit.interpolation import SPATIAL, interpolate
 from deeprecon.scar.measure.metrics import evaluate
+from deeprecon.scar.observe.intensities import scar_fraction
 from deeprecon.scar.observe.node_groups import group_nodes
 from deeprecon.scar.observe.observations import observe, quadrature
-from deeprecon.scar.observe.threshold import scar_fraction
+from deeprecon.scar.observe.stacks import Stack
 from deeprecon.scar.parameters import Interpolation
-from deeprecon.scar.read.stacks import Stack
+from deeprecon.scar.simulate.hearts import Phantom, sample_case
 from deeprecon.scar.simulate.lesions import LESIONS
-from deeprecon.scar.simulate.phantom import Phantom, sample_case
 from deeprecon.training.devices import resolve_device, set_up
 
 COLUMNS = ("dice", "hd95_mm", "volume_error_percent", "ece", "seconds")
@@ -50,7 +50,7 @@ def cases(lesions: list[str], data: Path) -> Iterator[tuple[str, Phantom]]:
 
 
 def stacks_of(phantom: Phantom, observation: str) -> tuple[Stack, ...]:
-    """What the slices say, read in one of the `OBSERVATIONS`."""
+    """The stacks of a phantom with one of the `OBSERVATIONS`."""
     if observation == "soft":
         return phantom.stacks
     if observation == "binary":
@@ -79,7 +79,7 @@ def field(phantom: Phantom, stacks: tuple[Stack, ...], steps: int, device: str, 
     return projected(phantom, stacks, probability).probability, uncertainty
 
 
-def projected(phantom: Phantom, stacks: tuple[Stack, ...], probability: Any) -> Projected:
+def projected(phantom: Phantom, stacks: tuple[Stack, ...], probability: Any) -> Agreement:
     """Probability after the default projection: masks count as rounded shares."""
     observations, groups = observe(stacks), group_nodes(phantom.mesh.points, stacks)
     assert groups.numbers is not None
@@ -90,7 +90,7 @@ def projected(phantom: Phantom, stacks: tuple[Stack, ...], probability: Any) -> 
 def main() -> int:
     parser = argument_parser(__doc__, "scar_methods")
     parser.add_argument("--budget", type=float, default=60, help="seconds of training, turned into steps once")
-    parser.add_argument("--steps", type=int, default=0, help="training steps; 0 lets the budget decide")
+    parser.add_argument("--steps", type=int, default=0, help="training steps; 0 uses the budget")
     parser.add_argument("--lesions", nargs="*", choices=sorted(LESIONS), default=["infarct"], metavar="NAME")
     parser.add_argument("--observations", nargs="*", choices=OBSERVATIONS, default=list(OBSERVATIONS), metavar="NAME")
     parser.add_argument("--device", default="auto")

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from deeprecon.data.mesh.files import place, read_mesh
 from deeprecon.data.mesh.mesh import Inside, Mesh, unstructured_grid
-from deeprecon.scar.simulate.phantom import Phantom, from_surface
+from deeprecon.scar.simulate.hearts import Phantom, from_surface
 
 TRIANGLE = 5  # VTK's number
 RABBIT_SCALE = 30.0  # mm a cm: three times its size, that of a human heart, so that clinical slices suit it

@@ -3,7 +3,7 @@
     python Testing/benchmarks/scar_speed.py [--minutes 30] [--json FILE]
 
 Both see the same slices (8 mm, gaps of 2 mm, pixels of 1.4 mm, true shares of scar) of a ventricle with about 20,000
-nodes, on one CPU thread each. The mlp trains for the minutes given, with the steps that a short timing says fit into
+nodes, on one CPU thread each. The mlp trains for the minutes given, with as many steps as fit by a short timing into
 them, and keeps its best weights. The field is trained anew with ever more steps until it reaches the mlp's Dice; its
 time counts from the stacks to the probabilities. Exits with 1 if it is less than 30 times faster.
 """
@@ -23,11 +23,11 @@ from deeprecon.jobs.run import Run, SilentReporter
 from deeprecon.scar.fit.interpolation import SPATIAL, interpolate
 from deeprecon.scar.fit.mlp import predict as predict_mlp
 from deeprecon.scar.fit.mlp_fit import fit_mlp, mlp_steps_for_budget
-from deeprecon.scar.measure.burden import node_sizes
 from deeprecon.scar.measure.metrics import dice
+from deeprecon.scar.measure.sizes import node_sizes
 from deeprecon.scar.observe.node_groups import group_nodes
 from deeprecon.scar.parameters import MlpSize
-from deeprecon.scar.simulate.phantom import sample_case
+from deeprecon.scar.simulate.hearts import sample_case
 from deeprecon.training.devices import set_up
 
 STEPS = (25, 50, 100, 200, 400, 800, 1500)

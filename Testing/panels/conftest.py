@@ -1,4 +1,4 @@
-"""What the tests of the panels share."""
+"""Fixtures of the tests of the panels."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PROBE = {
 
 @pytest.fixture(autouse=True)
 def torch_stays_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any import of torch into this process, which stands for the application, raises ImportError."""
+    """Any import of torch into this process, which represents the application, raises ImportError."""
     monkeypatch.setitem(sys.modules, "torch", None)
 
 
@@ -68,12 +68,13 @@ def fake_worker(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 @pytest.fixture
 def panel(host: Any, probed: Any, tmp_path: Path) -> Iterator[Any]:
-    """A run panel by itself, ready to start; what it was asked for is noted in `panel.calls`."""
+    """A run panel alone, ready to start; `panel.calls` lists the calls of its callbacks."""
     import qt
     import slicer
 
     from deeprecon.jobs.job import Job
-    from deeprecon.panels.common.run_panel import RunCallbacks, RunPanel
+    from deeprecon.panels.common.run_callbacks import RunCallbacks
+    from deeprecon.panels.common.run_panel import RunPanel
     from deeprecon.panels.computer.device_panel import DevicePanel
 
     window = qt.QWidget()
@@ -103,14 +104,14 @@ def panel(host: Any, probed: Any, tmp_path: Path) -> Iterator[Any]:
 
 
 @pytest.fixture
-def widget(host: Any, probed: Any) -> Any:
-    """The open panel, everything on the CPU."""
+def widget(host: Any, probed: Any, request: pytest.FixtureRequest) -> Any:
+    """The open panel of the test file's MODULE, or of ScarReconstruction, everything on the CPU."""
     import qt
 
     from deeprecon.panels.computer.device_panel import DEVICE_SETTING
 
     qt.QSettings().setValue(DEVICE_SETTING, "cpu")
-    return host.loadModule(MODULE)
+    return host.loadModule(getattr(request.module, "MODULE", MODULE))
 
 
 @pytest.fixture

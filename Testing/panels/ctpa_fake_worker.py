@@ -1,4 +1,4 @@
-"""Stands for the worker on `ctpa synthesize`: leaves a small result at once. Other verbs are run as they are."""
+"""Replaces the worker for `ctpa synthesize`: writes a small result at once. Other verbs run as usual."""
 
 import json
 import sys

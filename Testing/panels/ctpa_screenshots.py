@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from .make_screenshots import FOLDER, ROOT, finish, fold, report
+from .make_screenshots import FOLDER, ROOT, collapseSections, finish, report
 
 TRAINING_STEPS = 150
 
@@ -45,7 +45,7 @@ def main(xray: Path | None) -> None:
     finish(host, widget)
     host.screenshot(path("panel"))
     report(run.folder / "output", path("report"))
-    fold(widget, "inputs", "model", "settings", "run")
+    collapseSections(widget, "inputs", "model", "settings", "run")
     picture(host, "ctpa")
     widget.ctPanel.ui.lungButton.click()
     picture(host, "lung")
@@ -54,7 +54,7 @@ def main(xray: Path | None) -> None:
     combo.currentIndex = combo.findData("spread")
     picture(host, "spread")
 
-    fold(widget, "results")
+    collapseSections(widget, "results")
     with tempfile.TemporaryDirectory() as folder:
         train(host, widget, Path(folder) / "training")
     host.close()
@@ -86,10 +86,10 @@ def path(name: str) -> Path:
 
 
 def picture(host: Any, name: str) -> None:
-    """The whole window, its views fitted to the size that they have in the picture."""
+    """The window, its views fitted to their size in the picture."""
     import slicer
 
-    host.desktop(path(name))  # gives the views their size
+    host.desktop(path(name))  # sets the size of the views
     slicer.util.resetSliceViews()
     host.desktop(path(name))
 

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from .make_screenshots import FOLDER, ROOT, finish, fold, report
+from .make_screenshots import FOLDER, ROOT, collapseSections, finish, report
 
 
 def main(steps: int) -> None:
@@ -33,11 +33,11 @@ def main(steps: int) -> None:
     host.screenshot(path("inputs"))
     widget.ui.flipsButton.click()
     widget.ui.directionsCollapsibleButton.collapsed = False
-    fold(widget, "inputs", "settings", "device", "run", "results")
+    collapseSections(widget, "inputs", "settings", "device", "run", "results")
     host.process(0.3)
     host.screenshot(path("gradients"))
-    fold(widget, "directions")
-    unfold(widget, "inputs", "settings", "run", "results")
+    collapseSections(widget, "directions")
+    expandSections(widget, "inputs", "settings", "run", "results")
 
     run.ui.applyButton.click()
     host.waitFor(lambda: not run.busy or run.ui.progressBar.value > 400, 900)
@@ -48,11 +48,11 @@ def main(steps: int) -> None:
     host.screenshot(path("panel"))
     report(run.folder / "output", path("report"))
 
-    fold(widget, "inputs", "gradients", "settings", "run")
+    collapseSections(widget, "inputs", "gradients", "settings", "run")
     panel, compare = widget.results.resultPanel, widget.results.comparePanel
     compare.ui.volumeSlider.value = 8
     compare.ui.sideBySideCheckBox.checked = True
-    for name, file in (("scan", "beside"), ("fa", "fa"), ("color_fa", "color_fa")):
+    for name, file in (("scan", "side-by-side"), ("fa", "fa"), ("color_fa", "color_fa")):
         panel.ui.showCombo.currentIndex = panel.ui.showCombo.findData(name)
         picture(host, file)
     compare.ui.sideBySideCheckBox.checked = False
@@ -71,7 +71,7 @@ def main(steps: int) -> None:
         markup.SetDisplayVisibility(False)
 
     widget.ui.editMaskButton.click()
-    unfold(widget, "inputs")
+    expandSections(widget, "inputs")
     picture(host, "mask")
     train(host, widget)
     host.close()
@@ -82,7 +82,7 @@ def train(host: Any, widget: Any) -> None:
     from deeprecon.data.diffusion.files import write_dwi
     from deeprecon.dwmri.simulate.head import make_phantom
 
-    fold(widget, "inputs", "results")
+    collapseSections(widget, "inputs", "results")
     widget.ui.trainingCollapsibleButton.collapsed = False
     (panel,) = widget.trainingPanels
     with tempfile.TemporaryDirectory() as folder:
@@ -107,7 +107,7 @@ def train(host: Any, widget: Any) -> None:
         panel.runPanel.abort()
 
 
-def unfold(widget: Any, *sections: str) -> None:
+def expandSections(widget: Any, *sections: str) -> None:
     """Open sections of the panel."""
     for name in sections:
         getattr(widget.ui, f"{name}CollapsibleButton").collapsed = False
@@ -118,10 +118,10 @@ def path(name: str) -> Path:
 
 
 def picture(host: Any, name: str) -> None:
-    """The whole window, its views fitted to the size that they have in the picture."""
+    """The window, its views fitted to their size in the picture."""
     import slicer
 
-    host.desktop(path(name))  # gives the views their size
+    host.desktop(path(name))  # sets the size of the views
     slicer.util.resetSliceViews()
     host.desktop(path(name))
 

@@ -1,4 +1,4 @@
-"""Stands for the worker: `fake_worker.py MODE JOBDIR` says what the mode asks for, in a few tenths of a second."""
+"""Replaces the worker: `fake_worker.py MODE JOBDIR` writes the events of the mode, in a few tenths of a second."""
 
 import json
 import os

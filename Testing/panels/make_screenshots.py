@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "Logic"), str(ROOT / "Testing" / "host")]
 FOLDER = ROOT / "Resources" / "Screenshots"
 INFERIOR = 4
-"""The side from which the 3D view shows the wall that lies on the diaphragm."""
+"""Direction from which the 3D view shows the inferior wall."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PAGE_SIZE = 1100, 6000
 """Pixels across and down in which the report has room."""
@@ -53,7 +53,7 @@ def main(seconds: float) -> None:
     host.screenshot(FOLDER / "ScarReconstruction-panel.png")
     shutil.copy(run.folder / "output" / "bullseye.png", FOLDER / "ScarReconstruction-bullseye.png")
     report(run.folder / "output", FOLDER / "ScarReconstruction-report.png")
-    fold(widget, "inputs", "observation", "settings")
+    collapseSections(widget, "inputs", "observation", "settings")
     run.ui.curvesCollapsibleButton.collapsed = True
     node.landmarks.SetDisplayVisibility(False)
     picture(host, "result")
@@ -86,7 +86,7 @@ def show(widget: Any, array: str) -> None:
     combo.currentIndex = combo.findData(array)
 
 
-def fold(widget: Any, *sections: str) -> None:
+def collapseSections(widget: Any, *sections: str) -> None:
     """Fold sections of the panel away."""
     for name in sections:
         getattr(widget.ui, f"{name}CollapsibleButton").collapsed = True
@@ -96,7 +96,7 @@ def isthmus(host: Any, widget: Any) -> tuple[float, ...]:
     """Reconstruct a case with a conduction channel; returns its middle, RAS mm."""
     import slicer
 
-    from deeprecon.scar.simulate.phantom import sample_case, write_case
+    from deeprecon.scar.simulate.hearts import sample_case, write_case
     from deeprecon.scene.common.results import nodes_of_run
 
     slicer.mrmlScene.Clear()
@@ -117,7 +117,7 @@ def isthmus(host: Any, widget: Any) -> tuple[float, ...]:
     finish(host, widget)
     widget.tablesPanel.ui.segmentsCollapsibleButton.collapsed = True
     widget.tablesPanel.ui.channelsCollapsibleButton.collapsed = False
-    fold(widget, "inputs", "observation", "settings")
+    collapseSections(widget, "inputs", "observation", "settings")
     view = slicer.app.layoutManager().threeDWidget(0).threeDView()
     view.rotateToViewAxis(INFERIOR)
     view.resetFocalPoint()
@@ -146,11 +146,11 @@ def report(folder: Path, path: Path) -> None:
 
 
 def picture(host: Any, name: str, place: tuple[float, ...] = ()) -> None:
-    """The whole window, its views fitted to the size that they have in the picture, its slices through a place."""
+    """The window, its views fitted to their size in the picture, its slices through a point."""
     import slicer
 
     path = FOLDER / f"ScarReconstruction-{name}.png"
-    host.desktop(path)  # gives the views their size
+    host.desktop(path)  # sets the size of the views
     slicer.util.resetSliceViews()
     if place:
         slicer.vtkMRMLSliceNode.JumpAllSlices(slicer.mrmlScene, *place)

@@ -50,14 +50,14 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_script_ends_with_the_workers_code_and_reports_why(case: Path, tmp_path: Path) -> None:
+def test_the_script_exits_with_the_code_of_the_worker_and_prints_the_error(case: Path, tmp_path: Path) -> None:
     missing = batch("--scar", str(case / "missing.nii.gz"), "--output", str(tmp_path / "a"))
     assert missing.returncode == 2
     assert "missing.nii.gz" in missing.stdout + missing.stderr
     assert not (tmp_path / "a" / "result.json").exists()
 
 
-def test_the_script_ends_when_its_time_is_over(case: Path, tmp_path: Path) -> None:
+def test_the_script_ends_at_its_time_limit(case: Path, tmp_path: Path) -> None:
     options = ["--scar", str(case / "scar.nii.gz"), "--myocardium", str(case / "wall.nii.gz"), "--budget", "3000"]
     late = batch(*options, "--device", "cpu", "--output", str(tmp_path), "--time-limit", "3")
     assert late.returncode == 1
@@ -113,7 +113,7 @@ def test_panel_and_shell_agree_on_oblique_images_segmentation_and_mesh(host: Any
 
     from deeprecon.data.mesh.files import read_mesh
     from deeprecon.panels.computer.device_panel import DEVICE_SETTING
-    from deeprecon.scar.simulate.phantom import sample_case, write_case
+    from deeprecon.scar.simulate.hearts import sample_case, write_case
 
     files = write_case(sample_case(spacing=14, thickness=12, pixel=3, node_spacing=4), tmp_path / "case")
     qt.QSettings().setValue(DEVICE_SETTING, "cpu")

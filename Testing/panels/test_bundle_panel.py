@@ -21,7 +21,7 @@ def bundle(host: Any) -> Any:
     return made
 
 
-def test_a_folder_that_is_no_bundle_is_refused_in_words(bundle: Any, tmp_path: Path) -> None:
+def test_a_folder_that_is_no_bundle_is_refused(bundle: Any, tmp_path: Path) -> None:
     bundle.ui.folderEdit.currentPath = str(tmp_path)
     assert bundle.bundle is None
     assert bundle.ui.messageLabel.text
@@ -50,7 +50,7 @@ def test_the_card_of_a_bundle_is_shown_if_it_is_for_this_method(
     assert "for dwmri" in bundle.ui.messageLabel.text
 
 
-def test_a_model_goes_out_as_a_file_and_comes_in_checked(
+def test_a_model_is_exported_to_a_file_and_checked_when_imported(
     bundle: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import zipfile
@@ -82,7 +82,7 @@ def test_a_model_goes_out_as_a_file_and_comes_in_checked(
     assert bundle.bundle.sha256 == sha256(source / "configs" / "metadata.json")
     assert len(list((tmp_path / "models").iterdir())) == 1
 
-    # a changed or escaping file is refused, and nothing is left behind
+    # a changed file or one outside of the folder is refused, and no file is left
     for name, content, words in (
         ("models/model.safetensors", b"other", "changed or damaged"),
         ("../outside", b"x", "outside of the bundle"),

@@ -1,4 +1,4 @@
-"""X-rays to CT with the real worker and a tiny model: the panel loads what it leaves, batch gives the same bits."""
+"""X-rays to CT with the real worker and a tiny model: the panel loads its results, batch gives the same bits."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def batch(*options: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained model of a few thousand weights; made in another process, for torch stays out of this one."""
+    """An untrained model of a few thousand weights; made in another process, because this one must not import torch."""
     code = "import sys, pathlib; from test_ctpa_synthesize import make_bundle; make_bundle(pathlib.Path(sys.argv[1]))"
     folders = environment(ROOT / "Logic", ROOT / "Testing" / "unit" / "ctpa")
     folder = tmp_path_factory.mktemp("model") / "tiny"
@@ -41,7 +41,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_script_ends_with_the_workers_code_and_reports_why(tmp_path: Path) -> None:
+def test_the_script_exits_with_the_code_of_the_worker_and_prints_the_error(tmp_path: Path) -> None:
     missing = batch("--xray", str(tmp_path / "missing.dcm"), "--output", str(tmp_path / "a"))
     assert missing.returncode == 2
     assert "missing.dcm" in missing.stdout + missing.stderr
@@ -58,13 +58,13 @@ def test_panel_and_batch_give_the_same_bits(
     from deeprecon.scene.ctpa.sample import sample_radiograph
     from deeprecon.scene.ctpa.xray import node_from_radiograph, write_xray
 
-    monkeypatch.setattr("deeprecon.ctpa.demonstrator.demonstrator", lambda: tiny)
+    monkeypatch.setattr("deeprecon.ctpa.demonstrator.demonstrator_folder", lambda: tiny)
     qt.QSettings().setValue(DEVICE_SETTING, "cpu")
     widget = host.loadModule(MODULE)
     node = widget._parameterNode
     node.xray = node_from_radiograph(sample_radiograph(), "Patient film")
     node.settings.steps, node.seed = 2, 5
-    node.useModel = True  # of the panel itself only this process knows the tiny demonstrator
+    node.useModel = True  # the tiny demonstrator is known only in this process
     widget.bundlePanel.ui.folderEdit.currentPath = str(tiny)
     message = apply(host, widget)
     assert widget.runPanel.state.value == "done", message
@@ -96,7 +96,7 @@ def test_panel_and_batch_give_the_same_bits(
     assert hashes(tmp_path / "batch") == hashes(widget.runPanel.folder / "output")
 
 
-def test_an_x_ray_without_a_pixel_size_comes_with_what_was_assumed(
+def test_an_assumed_pixel_size_is_stated_in_the_result(
     host: Any, probed: Any, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import qt
@@ -108,7 +108,7 @@ def test_an_x_ray_without_a_pixel_size_comes_with_what_was_assumed(
     qt.QSettings().setValue(DEVICE_SETTING, "cpu")
     picture = np.rint(60_000 * sample_radiograph().image).astype(np.uint16)
     sitk.WriteImage(sitk.GetImageFromArray(picture), str(tmp_path / "film.png"))
-    monkeypatch.setattr("deeprecon.ctpa.demonstrator.demonstrator", lambda: tiny)
+    monkeypatch.setattr("deeprecon.ctpa.demonstrator.demonstrator_folder", lambda: tiny)
     widget = host.loadModule(MODULE)
     widget.ui.fileEdit.currentPath = str(tmp_path / "film.png")
     widget.ui.openButton.click()

@@ -1,4 +1,4 @@
-"""CTPASynthesis as a user meets it: the very module file of the extension, clicked through."""
+"""CTPASynthesis: the module file of the extension, operated through its widgets."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ CARD = {
     "denoiser": {"widths": [32, 64], "latent": 8},
     "latent_grid": {"shape": [38, 32, 32], "field": [358.0, 358.0, 365.0]},
 }
-"""What a model bundle says about its networks, as far as the panel asks."""
+"""The parameters of a model bundle that the panel reads."""
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """A bundle that can be chosen, but not be computed with."""
+    """A bundle that can be chosen, but holds no usable weights."""
     from deeprecon.data.files import sha256, write_json
     from deeprecon.training.bundle import FORMAT
 
@@ -63,7 +63,7 @@ def widget(host: Any, probed: Any, model: Path, monkeypatch: pytest.MonkeyPatch)
 
     from deeprecon.panels.computer.device_panel import DEVICE_SETTING
 
-    monkeypatch.setattr("deeprecon.ctpa.demonstrator.demonstrator", lambda: model)
+    monkeypatch.setattr("deeprecon.ctpa.demonstrator.demonstrator_folder", lambda: model)
 
     qt.QSettings().setValue(DEVICE_SETTING, "cpu")
     return host.loadModule(MODULE)
@@ -71,7 +71,7 @@ def widget(host: Any, probed: Any, model: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 def ready(widget: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The open panel with a small X-ray, and a worker that leaves a small result at once."""
+    """The open panel with a small X-ray, and a worker that writes a small result at once."""
     from deeprecon.data.radiograph import Radiograph
     from deeprecon.jobs.runner import JobRunner
     from deeprecon.scene.ctpa.xray import node_from_radiograph
@@ -94,7 +94,7 @@ def composites() -> list[Any]:
     return [manager.sliceWidget(name).mrmlSliceCompositeNode() for name in ("Red", "Yellow", "Green")]
 
 
-def test_clicked_through_from_the_x_ray_to_the_result(host: Any, ready: Any, tmp_path: Path) -> None:
+def test_x_ray_from_apply_to_discarded_result(host: Any, ready: Any, tmp_path: Path) -> None:
     import slicer
 
     from deeprecon.scene.common.results import nodes_of_run
@@ -111,13 +111,13 @@ def test_clicked_through_from_the_x_ray_to_the_result(host: Any, ready: Any, tmp
     message = apply(host, ready)
     assert run.state.value == "done", message
     assert "amber" in message
-    assert run.warnings == ["The X-ray is small."]  # what speaks against trust is under Results
+    assert run.warnings == ["The X-ray is small."]  # the reasons of the rating are under Results
     ct = node.outputCt
     assert ct.GetName() == "Patient film CT (SYNTHETIC)"
 
-    # what is known about it
+    # quality and projection check
     assert ready.ctPanel.widget.visible
-    assert "Take this result with care" in ctPanel.qualityLabel.text
+    assert "Use this result with caution" in ctPanel.qualityLabel.text
     assert "No bone can be found" in ctPanel.qualityLabel.text
     assert not ctPanel.projectionLabel.pixmap.isNull()
     assert "error 0.31" in ctPanel.captionLabel.text
@@ -128,7 +128,7 @@ def test_clicked_through_from_the_x_ray_to_the_result(host: Any, ready: Any, tmp
         "ct", "sample_01", "sample_02", "spread",
     ]  # fmt: skip
 
-    # how it is shown
+    # display
     assert {each.GetBackgroundVolumeID() for each in composites()} == {ct.GetID()}
     views = {
         node.GetID() for kind in ("vtkMRMLSliceNode", "vtkMRMLViewNode") for node in slicer.util.getNodesByClass(kind)
@@ -168,7 +168,7 @@ def test_clicked_through_from_the_x_ray_to_the_result(host: Any, ready: Any, tmp
     assert labeled_views() == set()
 
 
-def test_the_word_synthetic_is_in_the_pictures_of_all_views(host: Any, ready: Any, tmp_path: Path) -> None:
+def test_the_label_synthetic_is_drawn_in_all_views(host: Any, ready: Any, tmp_path: Path) -> None:
     import slicer
     import vtk
 
@@ -210,7 +210,7 @@ def test_the_sample_is_chosen_and_can_be_turned(host: Any, widget: Any) -> None:
     assert node.settings.invert
 
 
-def test_files_are_opened_and_what_is_no_x_ray_is_reported_before_a_run(host: Any, widget: Any, tmp_path: Path) -> None:
+def test_files_are_opened_and_other_images_disable_apply(host: Any, widget: Any, tmp_path: Path) -> None:
     from deeprecon.data.errors import InputError
     from deeprecon.data.volume import Volume
     from deeprecon.data.volume_io import write_volume
@@ -232,7 +232,7 @@ def test_files_are_opened_and_what_is_no_x_ray_is_reported_before_a_run(host: An
         widget.onOpenButton()
 
 
-def test_a_model_of_ones_own_has_to_be_chosen_before_it_is_used(host: Any, ready: Any, model: Path) -> None:
+def test_a_model_of_the_user_has_to_be_chosen_before_it_is_used(host: Any, ready: Any, model: Path) -> None:
     assert "phantoms alone" in ready.ui.modelLabel.text
     assert not ready.ui.modelFrame.visible
     ready.ui.useModelCheckBox.checked = True
@@ -245,10 +245,10 @@ def test_a_model_of_ones_own_has_to_be_chosen_before_it_is_used(host: Any, ready
     assert job["inputs"]["bundle"] == str(model)
 
 
-def test_without_the_demonstrator_the_panel_reports_it(
+def test_a_missing_demonstrator_disables_apply(
     host: Any, probed: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("deeprecon.ctpa.demonstrator.demonstrator", lambda: tmp_path / "missing")
+    monkeypatch.setattr("deeprecon.ctpa.demonstrator.demonstrator_folder", lambda: tmp_path / "missing")
     widget = host.loadModule(MODULE)
     widget.ui.sampleButton.click()
     assert not widget.runPanel.ui.applyButton.enabled
@@ -256,14 +256,14 @@ def test_without_the_demonstrator_the_panel_reports_it(
     assert "no model bundle" in widget.ui.modelLabel.text
 
 
-def test_the_input_is_never_overwritten(host: Any, ready: Any) -> None:
+def test_the_input_is_not_overwritten(host: Any, ready: Any) -> None:
     ready._parameterNode.outputCt = ready._parameterNode.xray
     assert "would be overwritten" in ready.runPanel.ui.applyButton.toolTip
     ready.runPanel.ui.repeatButton.click()
     assert "not a result" in ready.runPanel.ui.messageLabel.text
 
 
-def test_a_folder_of_x_rays_is_worked_through(host: Any, ready: Any, tmp_path: Path) -> None:
+def test_all_x_rays_of_a_folder_are_processed(host: Any, ready: Any, tmp_path: Path) -> None:
     run, node = ready.runPanel, ready._parameterNode
     (tmp_path / "in").mkdir()
     for name in ("a.png", "b.png"):
@@ -284,7 +284,7 @@ def test_a_folder_of_x_rays_is_worked_through(host: Any, ready: Any, tmp_path: P
     assert [table.GetValue(row, 1).ToString() for row in range(2)] == ["done", "input"]
 
 
-def test_the_result_goes_out_as_dicom(host: Any, ready: Any, tmp_path: Path) -> None:
+def test_the_result_is_exported_as_dicom(host: Any, ready: Any, tmp_path: Path) -> None:
     import SimpleITK as sitk
 
     run, ctPanel = ready.runPanel, ready.ctPanel.ui
@@ -332,7 +332,7 @@ def test_volume_rendering_is_offered_where_slicer_has_the_presets(host: Any, pro
     assert rendering(other._parameterNode.outputCt) == ""
 
 
-def test_trainings_start_from_the_panel_and_hand_their_models_on(host: Any, ready: Any, tmp_path: Path) -> None:
+def test_trained_models_are_used_by_the_next_step(host: Any, ready: Any, tmp_path: Path) -> None:
     autoencoder, diffusion = ready.trainingPanels
     assert (autoencoder.training.verb, diffusion.training.verb) == ("train-autoencoder", "train-diffusion")
     assert set(autoencoder.inputs) == {"store", "perceptual"}
@@ -346,7 +346,7 @@ def test_trainings_start_from_the_panel_and_hand_their_models_on(host: Any, read
     assert Path(ready.bundlePanel.ui.folderEdit.currentPath) == tmp_path
 
 
-def test_closing_the_scene_ends_the_run_and_the_panel_begins_anew(host: Any, ready: Any, fake_worker: Use) -> None:
+def test_closing_the_scene_ends_the_run_and_resets_the_panel(host: Any, ready: Any, fake_worker: Use) -> None:
     import slicer
 
     from deeprecon.scene.ctpa.synthetic_label import labeled_views
@@ -364,7 +364,7 @@ def test_closing_the_scene_ends_the_run_and_the_panel_begins_anew(host: Any, rea
     assert labeled_views() == set()
 
 
-def test_a_saved_scene_brings_the_choices_and_the_marks_back(host: Any, ready: Any, tmp_path: Path) -> None:
+def test_a_saved_scene_restores_inputs_and_synthetic_labels(host: Any, ready: Any, tmp_path: Path) -> None:
     import slicer
 
     from deeprecon.ctpa.parameters import Preset, SamplerName
@@ -383,7 +383,7 @@ def test_a_saved_scene_brings_the_choices_and_the_marks_back(host: Any, ready: A
     assert (node.settings.preset, node.settings.sampler, node.seed) == (Preset.FULL, SamplerName.DPM_SOLVER, 11)
     assert node.xray.GetName() == "Patient film"
     assert node.outputCt.GetName() == "Patient film CT (SYNTHETIC)"
-    assert "Take this result with care" in ready.ctPanel.ui.qualityLabel.text
+    assert "Use this result with caution" in ready.ctPanel.ui.qualityLabel.text
     assert not ready.ctPanel.ui.projectionLabel.pixmap.isNull()
     slicer.util.setSliceViewerLayers(background=node.outputCt)
     assert len(labeled_views()) > 0
@@ -397,7 +397,7 @@ def test_the_sample_is_offered_in_sample_data(host: Any, widget: Any) -> None:
     assert [node.GetName() for node in host.clickSample("Synthetic chest X-ray")] == ["Sample chest X-ray"]
 
 
-def test_the_module_has_what_slicer_shows(host: Any) -> None:
+def test_the_module_has_title_category_and_help(host: Any) -> None:
     parent = host.loadModule(MODULE, show=False).parent
     assert parent.title == "CTPA Synthesis"
     assert list(parent.categories) == ["Image Synthesis"]

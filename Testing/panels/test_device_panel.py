@@ -1,4 +1,4 @@
-"""The device panel: what computes in plain words, problems with their one action, packages."""
+"""The device panel: device, problems with their action, packages."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def device(host: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     window.close()
 
 
-def test_nothing_is_asked_before_the_user_asks(host: Any, device: Any) -> None:
+def test_the_computer_is_not_checked_before_the_user_asks(host: Any, device: Any) -> None:
     assert device.probe is None
     assert not device.working
     assert "has not been checked" in device.ui.statusLabel.text
 
 
-def test_the_check_runs_in_a_child_and_is_remembered(host: Any, device: Any) -> None:
+def test_the_check_runs_in_a_child_process_and_is_kept(host: Any, device: Any) -> None:
     device.ui.checkButton.click()
     assert device.working
     assert not device.ui.checkButton.enabled
@@ -49,7 +49,7 @@ def test_the_check_runs_in_a_child_and_is_remembered(host: Any, device: Any) -> 
     assert answers == [""]
 
 
-def test_a_card_that_is_not_used_is_named_with_its_one_action(host: Any, device: Any, monkeypatch: Any) -> None:
+def test_an_unused_graphics_card_is_named_with_its_action(host: Any, device: Any, monkeypatch: Any) -> None:
     import qt
 
     from deeprecon.panels.computer.device_panel import DevicePanel
@@ -88,7 +88,7 @@ def test_a_failed_check_is_reported(host: Any, device: Any, monkeypatch: pytest.
     assert device.ui.statusLabel.text == answers[0]
 
 
-def test_an_interpreter_that_is_not_there_is_reported(host: Any, device: Any) -> None:
+def test_a_missing_interpreter_is_reported(host: Any, device: Any) -> None:
     import qt
 
     from deeprecon.panels.computer.device_panel import INTERPRETER_SETTING
@@ -100,7 +100,7 @@ def test_an_interpreter_that_is_not_there_is_reported(host: Any, device: Any) ->
     assert not device.working
 
 
-def test_missing_packages_come_with_buttons(host: Any, device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_packages_are_listed_with_buttons(host: Any, device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import qt
 
     from deeprecon.data.errors import InputError
@@ -161,7 +161,7 @@ def test_packages_folder_and_python_are_chosen_in_the_panel(host: Any, device: A
 
     usual, command = device.overlay.folder, userCommand()
     device.ui.packagesFolderEdit.currentPath = str(tmp_path)
-    assert device.overlay.folder.parent == tmp_path / "DeepRecon"  # what is removed with the packages is ours alone
+    assert device.overlay.folder.parent == tmp_path / "DeepRecon"  # removing the packages deletes only our own folder
     assert userOverlay().folder == device.overlay.folder
     device.ui.packagesFolderEdit.currentPath = ""
     assert device.overlay.folder == usual

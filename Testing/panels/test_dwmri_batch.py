@@ -28,7 +28,7 @@ def batch(*options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_script_ends_with_the_workers_code_and_reports_why(tmp_path: Path) -> None:
+def test_the_script_exits_with_the_code_of_the_worker_and_prints_the_error(tmp_path: Path) -> None:
     missing = batch("--dwi", str(tmp_path / "missing.nii.gz"), "--output", str(tmp_path / "a"))
     assert missing.returncode == 2
     assert "missing.nii.gz" in missing.stdout + missing.stderr

@@ -1,20 +1,18 @@
-"""DWMRIEnhance as a user meets it: the very module file of the extension, clicked through."""
+"""DWMRIEnhance: the module file of the extension, operated through its widgets."""
 
 from __future__ import annotations
 
 import importlib
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from deeprecon.data.diffusion.gradients import GradientTable
-
 from .conftest import ROOT, apply, wait_until_gone
+from .dwmri_case import choose_small_scan
 
 MODULE = ROOT / "DWMRIEnhance" / "DWMRIEnhance.py"
 
@@ -22,30 +20,13 @@ Use = Callable[[str], None]
 
 
 @pytest.fixture
-def widget(host: Any, probed: Any) -> Any:
-    """The open panel, everything on the CPU."""
-    import qt
-
-    from deeprecon.panels.computer.device_panel import DEVICE_SETTING
-
-    qt.QSettings().setValue(DEVICE_SETTING, "cpu")
-    return host.loadModule(MODULE)
-
-
-@pytest.fixture
 def ready(widget: Any) -> Any:
     """The open panel with a small scan and the instant method."""
-    from deeprecon.dwmri.parameters import Method
-    from deeprecon.dwmri.simulate.head import make_phantom
-    from deeprecon.scene.dwmri.scan import node_from_scan
-
-    node = widget._parameterNode
-    node.inputScan = node_from_scan(make_phantom((8, 16, 18), 2, ((1000.0, 8),), 20.0).noisy, "Patient DWI")
-    node.settings.method = Method.PCA
+    choose_small_scan(widget._parameterNode)
     return widget
 
 
-def test_clicked_through_from_the_scan_to_the_result(host: Any, ready: Any, tmp_path: Path) -> None:
+def test_scan_from_apply_to_discarded_result(host: Any, ready: Any, tmp_path: Path) -> None:
     import slicer
 
     from deeprecon.scene.common.results import nodes_of_run
@@ -147,7 +128,7 @@ def test_clicked_through_from_the_scan_to_the_result(host: Any, ready: Any, tmp_
     assert "Mean FA after" in (tmp_path / "figures.csv").read_text(encoding="utf-8")
     assert json.loads((tmp_path / "figures.csv.json").read_text(encoding="utf-8"))["parameters"]["method"] == "pca"
 
-    # repeating gives the same bits in the same nodes
+    # repeating gives the same values in the same nodes
     first, key = found.array, made.GetID()
     node.settings.bias_correction, node.seed = False, 5
     run.ui.repeatButton.click()
@@ -162,120 +143,7 @@ def test_clicked_through_from_the_scan_to_the_result(host: Any, ready: Any, tmp_
     assert slicer.mrmlScene.GetNodeByID(key) is None
 
 
-def test_the_sample_is_chosen_and_its_gradients_are_checked(host: Any, widget: Any) -> None:
-    node = widget._parameterNode
-    assert "diffusion scan" in widget.runPanel.ui.applyButton.toolTip
-    widget.ui.sampleButton.click()
-    assert node.inputScan.GetName() == "Sample DWI"
-    assert "33" in widget.ui.gradientsLabel.text
-    assert widget.runPanel.ui.applyButton.enabled
-    assert widget.ui.methodCombo.currentText.startswith("Best")
-    widget.ui.advancedCollapsibleButton.collapsed = False
-    assert widget.ui.stepsSpinBox.visible
-    widget.ui.methodCombo.currentIndex = 1
-    assert not widget.ui.stepsSpinBox.visible
-
-
-def test_a_file_is_opened_with_the_tables_beside_it(host: Any, widget: Any, tmp_path: Path) -> None:
-    from deeprecon.data.diffusion.files import write_dwi
-    from deeprecon.dwmri.simulate.head import make_phantom
-    from deeprecon.scene.dwmri.scan import scan_from_node
-
-    scan = make_phantom((6, 10, 12), 1, ((1000.0, 7),), 20.0).noisy
-    write_dwi(tmp_path / "Größe.nii.gz", scan)
-    widget.ui.fileEdit.currentPath = str(tmp_path / "Größe.nii.gz")
-    widget.ui.openButton.click()
-    node = widget._parameterNode
-    assert node.inputScan.GetName() == "Größe"
-    np.testing.assert_allclose(
-        scan_from_node(node.inputScan).gradients.directions, scan.gradients.directions, atol=1e-5
-    )
-
-
-def test_a_dicom_series_is_opened_by_any_of_its_files(host: Any, widget: Any, tmp_path: Path) -> None:
-    from unit.data.test_dwi_dicom import write_dicom
-
-    from deeprecon.data.errors import InputError
-    from deeprecon.scene.dwmri.scan import scan_from_node
-
-    with pytest.raises(InputError, match="No file"):
-        widget.onOpenButton()
-    scan = write_dicom(tmp_path / "6.1 DTI axial")
-    widget.ui.fileEdit.currentPath = str(tmp_path / "6.1 DTI axial" / "IM12")
-    widget.ui.openButton.click()
-    node = widget._parameterNode
-    assert node.inputScan.GetName() == "6.1 DTI axial"
-    found = scan_from_node(node.inputScan)
-    np.testing.assert_array_equal(found.array, scan.array)
-    np.testing.assert_allclose(found.gradients.directions, scan.gradients.directions, atol=1e-5)
-
-
-def sheets_of_fibers(like: Any) -> Any:
-    """A scan with sheets of fibers that run aslant, sheets of upright ones between them.
-
-    With the table's left and right flipped, the fibers lead out of their sheets.
-    """
-    _, j, i = np.indices(like.shape)
-    aslant = np.sign(like.ijk_to_ras[0, 0] * like.ijk_to_ras[1, 1])
-    upright = ((i - j) // 2) % 2 == 1
-    fibers = np.where(upright[..., None], (0.0, 0.0, 1.0), (np.sqrt(0.5), aslant * np.sqrt(0.5), 0.0))
-    along = (fibers @ like.gradients.directions.T) ** 2
-    signal = 1000 * np.exp(-like.gradients.bvals * (3e-4 + 1.4e-3 * along))
-    signal[np.hypot(i - i.mean(), j - j.mean()) > 14] = 5.0  # air around
-    return like.with_array(signal.astype(np.float32))
-
-
-def test_the_directions_are_seen_and_a_flipped_axis_is_found(host: Any, widget: Any) -> None:
-    import slicer
-
-    from deeprecon.dwmri.simulate.head import make_phantom
-    from deeprecon.scene.dwmri.scan import node_from_scan
-
-    node, ui = widget._parameterNode, widget.ui
-    assert not ui.flipsButton.visible
-    scan = sheets_of_fibers(make_phantom((6, 32, 32), 2, ((1000.0, 20), (2000.0, 10)), 0.0).clean)
-    node.inputScan = node_from_scan(scan, "Patient DWI")
-    chart = slicer.util.getFirstNodeByClassByName("vtkMRMLPlotChartNode", "Gradient directions")
-    series = [chart.GetNthPlotSeriesNode(index).GetName() for index in range(chart.GetNumberOfPlotSeriesNodes())]
-    assert series == ["half spheres", "b = 1000", "b = 2000"]
-    ui.flipsButton.click()
-    assert "Flips" in ui.gradientsLabel.text
-    assert "none fits better" in ui.gradientsLabel.text
-    turned = replace(scan, gradients=GradientTable(scan.gradients.bvals, scan.gradients.directions * (-1, 1, 1)))
-    node.inputScan = node_from_scan(turned, "Flipped DWI")
-    assert "Flips" not in ui.gradientsLabel.text
-    ui.flipsButton.click()
-    assert "axis seems flipped" in ui.gradientsLabel.text
-    assert widget.runPanel.ui.applyButton.enabled
-
-
-def test_the_mask_is_handed_to_the_segment_editor_and_used(host: Any, ready: Any) -> None:
-    import slicer
-
-    node = ready._parameterNode
-    ready.ui.editMaskButton.click()
-    mask = node.mask
-    assert mask.GetClassName() == "vtkMRMLSegmentationNode"
-    editor = slicer.mrmlScene.GetSingletonNode("SegmentEditor", "vtkMRMLSegmentEditorNode")
-    assert editor.GetSegmentationNode() is mask
-    assert editor.GetSourceVolumeNode().GetName() == "Patient DWI mean b0"
-    key = mask.GetSegmentation().GetNthSegmentID(0)
-    assert editor.GetSelectedSegmentID() == key
-    inside = slicer.util.arrayFromSegmentBinaryLabelmap(mask, key, editor.GetSourceVolumeNode())
-    assert inside.sum() > 100
-    cut = inside.copy()
-    cut[:, :8] = 0
-    slicer.util.updateSegmentBinaryLabelmapFromArray(cut, mask, key, editor.GetSourceVolumeNode())
-    ready.ui.editMaskButton.click()  # again: the same one
-    assert node.mask is mask
-    apply(host, ready)
-    from deeprecon.scene.common.results import nodes_of_run
-
-    used = slicer.util.arrayFromVolume(nodes_of_run(node.outputScan)["mask"])
-    assert np.array_equal(used > 0, cut > 0)
-
-
-def test_a_region_and_a_line_are_measured_and_follow(host: Any, ready: Any, tmp_path: Path) -> None:
+def test_region_and_line_are_measured_again_when_they_change(host: Any, ready: Any, tmp_path: Path) -> None:
     import slicer
 
     from deeprecon.scene.common.results import nodes_of_run
@@ -333,32 +201,7 @@ def test_a_region_and_a_line_are_measured_and_follow(host: Any, ready: Any, tmp_
     assert ready._parameterNode.outputScan is None
 
 
-def test_a_table_that_cannot_be_used_is_reported_before_a_run(host: Any, ready: Any) -> None:
-    node, button = ready._parameterNode, ready.runPanel.ui.applyButton
-    assert button.enabled
-    node.inputScan.SetDiffusionGradient(3, [0.0, 0.0, 0.0])
-    ready.onChanged()
-    assert not button.enabled
-    assert "volume 3" in button.toolTip
-    assert "✗" in ready.ui.gradientsLabel.text
-
-
-def test_a_mask_of_another_grid_is_named_as_its_node(host: Any, ready: Any) -> None:
-    import slicer
-
-    from deeprecon.data.volume import Volume
-    from deeprecon.scene.dwmri.scan import node_from_map
-
-    before = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLVolumeNode")
-    ready._parameterNode.mask = node_from_map(Volume(np.ones((4, 5, 6), np.uint8), np.eye(4)), "Other mask")
-    message = apply(host, ready)
-    assert ready.runPanel.state.value == "failed"
-    assert "Other mask" in message
-    assert ready._parameterNode.outputScan is None
-    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLVolumeNode") == before + 1
-
-
-def test_the_input_is_never_overwritten(host: Any, ready: Any) -> None:
+def test_the_input_is_not_overwritten(host: Any, ready: Any) -> None:
     ready._parameterNode.outputScan = ready._parameterNode.inputScan
     assert "would be overwritten" in ready.runPanel.ui.applyButton.toolTip
     ready.runPanel.ui.repeatButton.click()
@@ -373,7 +216,7 @@ def test_a_model_has_to_be_chosen_before_it_is_used(host: Any, ready: Any) -> No
     assert ready.runPanel.ui.applyButton.enabled
 
 
-def test_a_dataset_is_enhanced_beside_itself(host: Any, widget: Any, tmp_path: Path) -> None:
+def test_a_dataset_is_enhanced_into_its_derivatives(host: Any, widget: Any, tmp_path: Path) -> None:
     from deeprecon.data.diffusion.files import write_dwi
     from deeprecon.dwmri.parameters import Method
     from deeprecon.dwmri.simulate.head import make_phantom
@@ -434,7 +277,7 @@ def test_a_dataset_is_enhanced_with_the_model_that_is_chosen(
     assert Path(job["output"]) == tmp_path / "data" / "derivatives" / "deeprecon"
 
 
-def test_closing_the_scene_ends_the_run_and_the_panel_begins_anew(host: Any, ready: Any, fake_worker: Use) -> None:
+def test_closing_the_scene_ends_the_run_and_resets_the_panel(host: Any, ready: Any, fake_worker: Use) -> None:
     import slicer
 
     fake_worker("long")
@@ -448,7 +291,7 @@ def test_closing_the_scene_ends_the_run_and_the_panel_begins_anew(host: Any, rea
     assert not ready.runPanel.ui.applyButton.enabled
 
 
-def test_a_saved_scene_brings_the_choices_back(host: Any, ready: Any, tmp_path: Path) -> None:
+def test_a_saved_scene_restores_the_inputs(host: Any, ready: Any, tmp_path: Path) -> None:
     import slicer
 
     from deeprecon.dwmri.parameters import Background, Method
@@ -476,11 +319,11 @@ def test_the_sample_is_offered_in_sample_data(host: Any, widget: Any) -> None:
     assert [node.GetName() for node in host.clickSample("Synthetic diffusion scan")] == ["Sample DWI"]
 
 
-def test_the_modules_own_test_passes(host: Any, widget: Any) -> None:
+def test_the_self_test_of_the_module_passes(host: Any, widget: Any) -> None:
     host.runTests("DWMRIEnhance")
 
 
-def test_the_module_has_what_slicer_shows(host: Any) -> None:
+def test_the_module_has_title_category_and_help(host: Any) -> None:
     parent = host.loadModule(MODULE, show=False).parent
     assert parent.title == "DWI Enhance"
     assert list(parent.categories) == ["Diffusion"]

@@ -45,14 +45,14 @@ class Failing:
         raise RuntimeError("no network")
 
 
-def test_old_and_new_versions_of_the_extension_are_called_as_they_accept() -> None:
+def test_old_and_new_versions_of_the_extension_are_called_with_the_arguments_they_accept() -> None:
     installation.installTorch(SimpleNamespace(PyTorchUtilsLogic=Old))
     installation.installTorch(SimpleNamespace(PyTorchUtilsLogic=New))
     assert Old.calls == [{"askConfirmation": False, "forceComputationBackend": None}]
     assert New.calls == [{"askConfirmation": False, "torchVersionRequirement": ">=2.4"}]
 
 
-def test_failures_are_explained() -> None:
+def test_failures_have_a_message_and_a_hint() -> None:
     with pytest.raises(InputError, match="no network"):
         installation.installTorch(SimpleNamespace(PyTorchUtilsLogic=Failing))
     with pytest.raises(InputError, match="PyTorch extension of Slicer is not installed"):

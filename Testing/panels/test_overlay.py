@@ -1,4 +1,4 @@
-"""The overlay folder: install from wheels, remove, export, import; nothing reaches the network."""
+"""The overlay folder: install from wheels, remove, export, import; without network access."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def install(overlay: Overlay, wheels: Path) -> list[str]:
     return lines
 
 
-def test_packages_are_installed_for_the_child_alone(overlay: Overlay, wheels: Path) -> None:
+def test_packages_are_installed_for_the_child_process_only(overlay: Overlay, wheels: Path) -> None:
     assert overlay.missing() == [NAME]
     lines = install(overlay, wheels)
     assert any("Successfully installed" in line for line in lines)
@@ -64,14 +64,14 @@ def test_packages_are_installed_for_the_child_alone(overlay: Overlay, wheels: Pa
         __import__(NAME)
 
 
-def test_uninstalling_leaves_nothing(overlay: Overlay, wheels: Path) -> None:
+def test_uninstalling_deletes_all_files(overlay: Overlay, wheels: Path) -> None:
     install(overlay, wheels)
     overlay.uninstall()
     assert not overlay.folder.exists()
     assert list(overlay.folder.parent.iterdir()) == []
 
 
-def test_a_wrong_hash_keeps_what_was_there(overlay: Overlay, wheels: Path) -> None:
+def test_a_wrong_hash_keeps_the_installed_packages(overlay: Overlay, wheels: Path) -> None:
     install(overlay, wheels)
     overlay.lock.write_text(f"{NAME}=={VERSION} --hash=sha256:{'0' * 64}\n", encoding="utf-8")
     with pytest.raises(InputError, match="could not be installed"):
@@ -80,7 +80,7 @@ def test_a_wrong_hash_keeps_what_was_there(overlay: Overlay, wheels: Path) -> No
     assert [path.name for path in overlay.folder.parent.iterdir()] == ["py"]
 
 
-def test_a_cancelled_installation_leaves_nothing(overlay: Overlay, wheels: Path) -> None:
+def test_a_cancelled_installation_leaves_no_files(overlay: Overlay, wheels: Path) -> None:
     runner = overlay.start_install(wheels)
     runner.kill()
     runner.wait(20)
@@ -98,7 +98,7 @@ def test_an_exported_file_installs_elsewhere(overlay: Overlay, wheels: Path, tmp
     assert (other.folder / f"{NAME}.py").read_bytes() == (overlay.folder / f"{NAME}.py").read_bytes()
 
 
-def test_nothing_to_export_is_reported(overlay: Overlay, tmp_path: Path) -> None:
+def test_exporting_without_packages_is_refused(overlay: Overlay, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no packages"):
         overlay.export(tmp_path / "packages.zip")
     assert not (tmp_path / "packages.zip").exists()
@@ -157,7 +157,7 @@ def test_a_foreign_file_is_refused(overlay: Overlay, tmp_path: Path) -> None:
         overlay.import_from(tmp_path / "missing.zip")
 
 
-def test_too_little_space_and_too_long_paths_are_reported_before_anything_is_written(
+def test_too_little_space_and_too_long_paths_are_refused_before_writing(
     overlay: Overlay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(InputError, match="too deep"):
@@ -168,8 +168,8 @@ def test_too_little_space_and_too_long_paths_are_reported_before_anything_is_wri
     assert not overlay.folder.parent.exists()
 
 
-def test_the_lock_of_the_library_is_understood() -> None:
-    wanted = Overlay(Path("nowhere")).wanted()
-    assert {"nibabel", "safetensors", "matplotlib", "jsonargparse"} <= set(wanted)
-    assert "torch" not in wanted
+def test_the_lock_file_of_the_library_is_parsed() -> None:
+    required = Overlay(Path("nowhere")).required()
+    assert {"nibabel", "safetensors", "matplotlib", "jsonargparse"} <= set(required)
+    assert "torch" not in required
     assert Overlay(Path("nowhere")).missing() == []

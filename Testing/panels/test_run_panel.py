@@ -1,4 +1,4 @@
-"""The run panel with a child process that is told what to do: progress, curves, cancel, failures in words."""
+"""The run panel with a scripted child process: progress, curves, cancel, failures."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_cancelling_ends_the_child_and_its_children_and_loads_nothing(host: Any,
     assert wait_until_gone(pids) == []
 
 
-def test_the_application_answers_while_a_job_runs_and_reports(
+def test_the_application_responds_while_a_job_writes_many_events(
     host: Any, panel: Any, fake_worker: Use, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import qt
@@ -101,9 +101,7 @@ def test_the_application_answers_while_a_job_runs_and_reports(
         ("killed", "was killed"),
     ],
 )
-def test_failures_are_shown_in_the_panel_in_words(
-    host: Any, panel: Any, fake_worker: Use, mode: str, words: str
-) -> None:
+def test_failures_are_shown_in_the_panel(host: Any, panel: Any, fake_worker: Use, mode: str, words: str) -> None:
     fake_worker(mode)
     panel.fileNames = {"lge.nrrd": "Sample LGE"}
     panel.ui.applyButton.click()
@@ -157,7 +155,7 @@ def test_the_end_of_the_application_ends_the_job(host: Any, panel: Any, fake_wor
     assert wait_until_gone(pids) == []
 
 
-def test_apply_shows_what_is_missing(host: Any, panel: Any) -> None:
+def test_the_tool_tip_of_apply_names_the_missing_input(host: Any, panel: Any) -> None:
     panel.setReady(False, "Choose a segmentation.")
     assert not panel.ui.applyButton.enabled
     assert panel.ui.applyButton.toolTip == "Choose a segmentation."
@@ -183,7 +181,7 @@ def test_the_report_names_no_patient_no_user_and_no_folder(host: Any, panel: Any
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(8.2, "8 s"), (100, "2 min"), (4800, "1 h 20 min")])
-def test_durations_are_formatted(host: Any, seconds: float, words: str) -> None:
+def test_durations_as_text(host: Any, seconds: float, words: str) -> None:
     from deeprecon.panels.common.time_estimates import durationText
 
     assert durationText(seconds) == words

@@ -14,7 +14,7 @@ from .conftest import apply, wait_until_gone
 
 
 def check(host: Any, widget: Any, timeout: float = 180.0) -> str:
-    """Press the button beside Apply, wait for the end, return the message."""
+    """Press the button next to Apply, wait for the end, return the message."""
     button = widget.runPanel.ui.secondaryButton
     assert button.enabled, button.toolTip
     button.click()
@@ -22,7 +22,7 @@ def check(host: Any, widget: Any, timeout: float = 180.0) -> str:
     return str(widget.runPanel.ui.messageLabel.text)
 
 
-def test_a_check_shows_its_table_and_its_figures_beside_the_interpolations(host: Any, ready: Any) -> None:
+def test_cross_validation_shows_its_tables_and_compares_the_interpolations(host: Any, ready: Any) -> None:
     import slicer
 
     node, ui = ready._parameterNode, ready.tablesPanel.ui
@@ -32,7 +32,7 @@ def test_a_check_shows_its_table_and_its_figures_beside_the_interpolations(host:
     assert ready.runPanel.ui.secondaryButton.text == "Cross-validate"
     assert not ui.crossValidationCollapsibleButton.visible
     message = check(host, ready)
-    assert "Each of 5 slices was hidden in turn: interpolation (signed distance) foretells them" in message, message
+    assert "Each of 5 slices was left out in turn: interpolation (signed distance) predicts them" in message, message
     job = json.loads((ready.runPanel.folder / "job.json").read_text(encoding="utf-8"))
     assert job["verb"] == "cross-validate"
     assert ui.crossValidationCollapsibleButton.visible
@@ -66,7 +66,7 @@ def test_a_check_shows_its_table_and_its_figures_beside_the_interpolations(host:
     assert not ui.crossValidationCollapsibleButton.visible
 
 
-def test_the_field_is_checked_against_the_interpolations_with_progress(host: Any, ready: Any) -> None:
+def test_cross_validation_of_the_field_reports_progress(host: Any, ready: Any) -> None:
     node, run = ready._parameterNode, ready.runPanel
     node.settings.node_spacing = 4.0
     node.settings.steps = 15
@@ -76,12 +76,12 @@ def test_the_field_is_checked_against_the_interpolations_with_progress(host: Any
     host.waitFor(lambda: not run.busy or 0 < run.ui.progressBar.value < 1000, 120)
     host.waitFor(lambda: not run.busy, 180)
     message = run.ui.messageLabel.text
-    assert "the neural field foretells them with a mean Dice of" in message, message
+    assert "the neural field predicts them with a mean Dice of" in message, message
     assert "the best interpolation (" in message
     assert ready.tablesPanel.ui.crossValidationTable.mrmlTableNode().GetTable().GetNumberOfRows() == 5
 
 
-def test_a_check_is_cancelled_as_a_run_is(host: Any, ready: Any, fake_worker: Callable[[str], None]) -> None:
+def test_cross_validation_is_cancelled_like_a_run(host: Any, ready: Any, fake_worker: Callable[[str], None]) -> None:
     fake_worker("long")
     ready.runPanel.ui.secondaryButton.click()
     path = ready.runPanel.folder / "pids"
@@ -93,7 +93,7 @@ def test_a_check_is_cancelled_as_a_run_is(host: Any, ready: Any, fake_worker: Ca
     assert wait_until_gone([int(word) for word in path.read_text(encoding="utf-8").split()]) == []
 
 
-def test_one_slice_alone_cannot_be_checked(host: Any, ready: Any) -> None:
+def test_cross_validation_of_a_single_slice_is_refused(host: Any, ready: Any) -> None:
     import slicer
 
     node = ready._parameterNode
@@ -106,11 +106,11 @@ def test_one_slice_alone_cannot_be_checked(host: Any, ready: Any) -> None:
     assert ready.runPanel.state.value == "failed"
 
 
-def test_channels_are_lines_and_rows_where_there_are_some(host: Any, widget: Any, tmp_path: Path) -> None:
+def test_channels_are_shown_as_lines_and_rows(host: Any, widget: Any, tmp_path: Path) -> None:
     """The isthmus of 4 mm between two scars of a small heart, on slices fine enough to show it."""
     import slicer
 
-    from deeprecon.scar.simulate.phantom import sample_case, write_case
+    from deeprecon.scar.simulate.hearts import sample_case, write_case
     from deeprecon.scar.simulate.ventricle import Ventricle
     from deeprecon.scene.common.results import nodes_of_run
 
@@ -139,7 +139,7 @@ def test_channels_are_lines_and_rows_where_there_are_some(host: Any, widget: Any
     assert node.outputMesh.GetDisplayNode().GetOpacity() < 1  # else the wall hides them
 
 
-def test_settings_of_the_network_are_there_for_it_alone(host: Any, ready: Any) -> None:
+def test_settings_of_the_network_are_shown_only_with_it(host: Any, ready: Any) -> None:
     from deeprecon.scar.parameters import MlpSize
 
     ui = ready.ui
@@ -154,9 +154,7 @@ def test_settings_of_the_network_are_there_for_it_alone(host: Any, ready: Any) -
     assert (settings.network, settings.samples) == (MlpSize.LARGE, 12)
 
 
-def test_each_table_of_a_run_opens_its_section_and_a_picture_that_is_gone_is_left_out(
-    host: Any, widget: Any, tmp_path: Path
-) -> None:
+def test_each_table_has_a_section_and_a_missing_bullseye_is_hidden(host: Any, widget: Any, tmp_path: Path) -> None:
     import slicer
 
     tablesPanel = widget.tablesPanel

@@ -17,7 +17,7 @@ def views(host: Any, widget: Any, tmp_path: Path) -> Any:
     """The open panel with a small phantom in the scene: a short-axis stack, two long-axis slices, and its mesh."""
     import slicer
 
-    from deeprecon.scar.simulate.phantom import sample_case, write_case
+    from deeprecon.scar.simulate.hearts import sample_case, write_case
     from deeprecon.scene.nodes.volumes import node_from_volume
 
     case = sample_case(spacing=14, thickness=12, pixel=3, node_spacing=5, long_axis=2)
@@ -40,7 +40,7 @@ def job_of(widget: Any) -> dict[str, Any]:
     return job
 
 
-def test_all_stacks_reach_the_job_and_the_result_and_come_back(host: Any, views: Any) -> None:
+def test_all_stacks_are_written_used_and_restored(host: Any, views: Any) -> None:
     import slicer
 
     from deeprecon.data.segmentation import read_segmentation
@@ -95,10 +95,10 @@ def test_intensities_are_read_from_the_images_of_all_stacks(host: Any, views: An
     views.onChanged()
     button = views.runPanel.ui.applyButton
     assert not button.enabled
-    assert "no segment whose name tells the myocardium" in button.toolTip
+    assert "no segment named as the myocardium" in button.toolTip
 
 
-def test_what_a_further_stack_lacks_is_reported_beside_apply(host: Any, views: Any) -> None:
+def test_missing_inputs_of_further_stacks_are_named_in_the_tool_tip_of_apply(host: Any, views: Any) -> None:
     node, button = views._parameterNode, views.runPanel.ui.applyButton
     assert button.enabled
     selector = views.ui.inputVolume3Selector

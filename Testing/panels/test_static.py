@@ -22,7 +22,7 @@ PAIRS = [
     (PANELS / "common/image_widget.py", DWMRI.parent / "Resources" / "UI" / "DWMRIEnhance.ui"),
     (PANELS / "ctpa/ct_panel.py", SHARED_UI / "CtPanel.ui"),
     (DWMRI, DWMRI.parent / "Resources" / "UI" / "DWMRIEnhance.ui"),
-    (PANELS / "common/compare_panel.py", SHARED_UI / "ComparePanel.ui"),
+    (PANELS / "dwmri/compare_panel.py", SHARED_UI / "ComparePanel.ui"),
     (MODULE, MODULE.parent / "Resources" / "UI" / "ScarReconstruction.ui"),
     (PANELS / "common/training_panel.py", SHARED_UI / "TrainingPanel.ui"),
     (PANELS / "common/example_table.py", SHARED_UI / "ExampleTable.ui"),
@@ -50,7 +50,7 @@ BY_VARIABLE = {
 }
 """Variables that hold widgets out of a .ui file, and their classes."""
 NO_DESIGNER_PLUGIN = {"qMRMLPlotView", "qMRMLThreeDWidget", "qMRMLTableWidget"}
-"""Classes that Slicer's loader of .ui files does not know: they have to be made in code."""
+"""Classes that Slicer's loader of .ui files cannot make: they have to be made in code."""
 NAMES: dict[str, list[str]] = json.loads(
     (ROOT / "Testing" / "host" / "slicer_api_names.json").read_text(encoding="utf-8")
 )
@@ -176,7 +176,7 @@ def test_nothing_heavy_is_imported_at_file_scope(path: Path) -> None:
         assert not {name.split(".")[0] for name in names} & heavy
 
 
-def test_the_module_has_what_slicer_shows(host: Any) -> None:
+def test_the_module_has_title_category_and_help(host: Any) -> None:
     instance = host.loadModule(MODULE, show=False)
     parent = instance.parent
     assert parent.title == "Scar Reconstruction"

@@ -1,4 +1,4 @@
-"""The training panel: examples are added, a training starts, stops, goes on, and its model is used."""
+"""The training panel: examples are added, a training starts, stops, is resumed, and its model is used."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def trainer(host: Any, probed: Any, tmp_path: Path) -> Iterator[Any]:
     window.setLayout(qt.QVBoxLayout())
     device = DevicePanel(window.layout(), lambda: None)
     used: list[Path] = []
-    what = Training("dwmri", "train", Inputs, Settings, "training", "Test training", words={"mask": "Brain mask"},
+    what = Training("dwmri", "train", Inputs, Settings, "training", "Test training", labels={"mask": "Brain mask"},
                     needed=("noisy",), folders=("store",), endings=(".nii.gz", ".nrrd"))  # fmt: skip
     made = TrainingPanel(window.layout(), what, device, used.append)
     made.setParameterNode(Node(logic.getParameterNode()))
@@ -88,7 +88,7 @@ def fill(trainer: Any, folder: Path) -> None:
     trainer.ui.folderEdit.currentPath = str(folder / "my training")
 
 
-def test_the_settings_are_those_of_the_dataclass_and_live_in_the_parameter_node(host: Any, trainer: Any) -> None:
+def test_the_settings_are_fields_of_the_dataclass_stored_in_the_parameter_node(host: Any, trainer: Any) -> None:
     combo = trainer.settings["size"]
     assert [combo.itemText(index) for index in range(combo.count)] == ["Small 8x", "Large 4x"]
     assert combo.currentText == "Large 4x"
@@ -101,7 +101,7 @@ def test_the_settings_are_those_of_the_dataclass_and_live_in_the_parameter_node(
     assert trainer.node.training.size is Size.SMALL
 
 
-def test_what_is_missing_is_reported_in_turn(host: Any, trainer: Any, tmp_path: Path) -> None:
+def test_missing_inputs_of_a_training_are_named_one_after_the_other(host: Any, trainer: Any, tmp_path: Path) -> None:
     button = trainer.runPanel.ui.applyButton
     assert button.text == "Start training"
     assert "store" in button.toolTip
@@ -141,7 +141,7 @@ def test_folders_are_paired_by_file_name(host: Any, trainer: Any, tmp_path: Path
     assert [row["noisy"].name for row in table.rows] == ["b.nii.gz"]
 
 
-def test_a_training_is_stopped_and_continues_with_its_own_settings(
+def test_a_stopped_training_is_resumed_with_its_own_settings(
     host: Any, trainer: Any, fake_worker: Use, tmp_path: Path
 ) -> None:
     fill(trainer, tmp_path)

@@ -280,7 +280,7 @@ def test_the_package_is_run_by_its_name() -> None:
     assert shown.stdout.strip() == VERSION
 
 
-HEAVY = ["torch", "SimpleITK", "nibabel", "matplotlib", "pydicom", "scipy", "lightning_fabric"]
+HEAVY = ["torch", "SimpleITK", "nibabel", "matplotlib", "pydicom", "lightning_fabric"]
 
 
 @pytest.mark.parametrize("arguments", [[], ["scar"], ["scar", "reconstruct"]])

@@ -1,4 +1,4 @@
-"""The small bundle that is shipped, trained on phantoms alone."""
+"""The shipped bundle, trained on phantoms alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from deeprecon.resources import resource_path
 NAME = "ctpa-demonstrator"
 
 
-def demonstrator() -> Path:
+def demonstrator_folder() -> Path:
     """Folder of the shipped bundle.
 
     Raises:

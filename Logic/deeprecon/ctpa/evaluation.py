@@ -1,4 +1,4 @@
-"""Holding a synthetic CT against the true one."""
+"""The verb `evaluate`: metrics of a synthetic CT against the true one."""
 
 from __future__ import annotations
 
@@ -9,53 +9,48 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deeprecon.ctpa.grid import PREVIEW, Grid, Hu, lies_on, resample, resample_labels
-from deeprecon.ctpa.measure.metrics import (
-    body_mask,
+from deeprecon.ctpa.grid import PREVIEW, Grid, Hu, is_on_grid, resample, resample_labels
+from deeprecon.ctpa.measure.anatomy import (
     cardiothoracic_ratio,
-    implausible,
+    implausible_organs,
     lung_litres,
-    mae,
     organ_hu,
-    projection_check,
-    psnr,
-    seam_ratio,
-    ssim,
     vessel_recall,
 )
+from deeprecon.ctpa.measure.metrics import mae, psnr, seam_ratio, ssim
+from deeprecon.ctpa.measure.projection_check import check_projection
 from deeprecon.ctpa.observe.alignment import find_shift
-from deeprecon.ctpa.observe.film import xray_of
-from deeprecon.ctpa.observe.projection import Geometry, Image, line_integrals
-from deeprecon.ctpa.parameters import EvaluateInputs, EvaluateParameters, SynthesizeParameters
+from deeprecon.ctpa.observe.body import body_mask
+from deeprecon.ctpa.observe.film import XrayImage, standardized_xray
+from deeprecon.ctpa.observe.projection import Geometry, line_integrals
+from deeprecon.ctpa.parameters import EvaluateInputs, SynthesizeParameters
 from deeprecon.ctpa.patches import Windows
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import sha256
 from deeprecon.data.radiograph import read_radiograph
 from deeprecon.data.tables import write_table
-from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import read_volume
-from deeprecon.jobs.parameters import from_json
+from deeprecon.jobs.parameters import NoParameters, from_json
 from deeprecon.jobs.run import Outcome, Run
 
 PATCH, STRIDE = 128, 96
-"""Of the published patch training; where its patches meet, seams are looked for."""
-
-Array = npt.NDArray[np.float64]
+"""Of the published patch training; the planes where its patches meet are checked for seams."""
 
 
-def evaluate(inputs: EvaluateInputs, parameters: EvaluateParameters, run: Run) -> Outcome:
-    """Figures of a synthetic CT, on its own voxels, with a fixed range of HU, whole and within the body alone.
+def evaluate(inputs: EvaluateInputs, parameters: NoParameters, run: Run) -> Outcome:
+    """Metrics of a synthetic CT on its own voxels, with a fixed range of HU, of the whole field and within the body.
 
-    Without the true CT's labels there is neither HU by organ nor recall of vessels, without the X-ray no projection
-    check. The X-ray is taken as it was for the CT, see `_settings`.
+    HU by organ and the recall of vessels need the true CT's labels, the projection error the X-ray, which is taken with
+    the settings of the synthesis, see `_settings`.
 
     Raises:
         InputError: a volume that is no CT of a chest, or labels that are not of the true CT.
     """
     run.reporter.status("Reading the volumes")
     synthetic = read_volume(inputs.ct)
-    grid = Grid(_shape(synthetic))
-    if not lies_on(synthetic, grid):
+    k, j, i = synthetic.array.shape
+    grid = Grid((k, j, i))
+    if not is_on_grid(synthetic, grid):
         grid = PREVIEW
         run.reporter.warning(f"{synthetic.name} does not have the voxels of a synthetic CT and is resampled.")
     hu, _ = resample(synthetic, grid)
@@ -63,79 +58,34 @@ def evaluate(inputs: EvaluateInputs, parameters: EvaluateParameters, run: Run) -
     truth, affine = resample(true, grid)
     figures: dict[str, float] = {}
     if inputs.xray is not None:
-        xray, geometry, offset = _xray(inputs.xray, _settings(inputs.ct, inputs.xray, run), truth, grid, run)
+        xray, geometry, offset = _registered_xray(inputs.ct, inputs.xray, truth, grid, run)
         if any(offset):
             truth, affine = resample(true, grid, offset)
         for name, volume in (("", hu), ("truth_", truth)):
-            found, _ = projection_check(volume, xray, grid, geometry)
-            figures |= {f"{name}{key}": value for key, value in found.items()}
+            check = check_projection(volume, xray.image, grid, geometry, xray.covered)
+            figures |= {f"{name}projection_nrmse": check.nrmse, f"{name}projection_ncc": check.ncc}
     run.reporter.status("Comparing")
-    body = body_mask(truth)
-    for name, mask in (("", None), ("_body", body)):
-        figures |= {f"psnr{name}": psnr(hu, truth, mask), f"mae{name}": mae(hu, truth, mask)}
-    figures["ssim"], figures["ssim_body"] = ssim(hu, truth, (None, body))
-    windows = Windows.cubes(grid.shape, PATCH, STRIDE)
-    figures |= {"seam_ratio": seam_ratio(hu, windows), "truth_seam_ratio": seam_ratio(truth, windows)}
-    figures |= {"lung_litres": lung_litres(hu, grid), "truth_lung_litres": lung_litres(truth, grid)}
-    ratios = {"cardiothoracic_ratio": hu, "truth_cardiothoracic_ratio": truth}
-    found_ratios = {name: cardiothoracic_ratio(volume, grid) for name, volume in ratios.items()}
-    figures |= {name: ratio for name, ratio in found_ratios.items() if ratio is not None}
+    figures |= _image_metrics(hu, truth) | _anatomy(hu, truth, grid)
     if inputs.labels is not None:
         labels = read_volume(inputs.labels)
         if labels.array.shape != true.array.shape or not np.allclose(labels.ijk_to_ras, true.ijk_to_ras, atol=1e-3):
             raise InputError(f"{labels.name} does not lie on the voxels of {true.name}.", "Give the labels of that CT.")
-        placed = resample_labels(labels, grid, affine)
-        organs = organ_hu(hu, placed)
-        for text in implausible(organs):
-            run.reporter.warning(f"In the synthetic CT {text}.")
-        figures |= {f"{name}_hu": value for name, value in organs.items()}
-        figures |= {f"truth_{name}_hu": value for name, value in organ_hu(truth, placed).items()}
-        recall = vessel_recall(hu, truth, placed)
-        figures |= {} if recall is None else {"vessel_recall": recall}
-    finite = {name: value for name, value in figures.items() if np.isfinite(value)}  # PSNR of a volume with itself
+        figures |= _organs(hu, truth, resample_labels(labels, grid, affine), run)
     outputs = {"table": run.output / "evaluation.csv"}
     write_table(outputs["table"], [{"figure": name, "value": value} for name, value in figures.items()])
-    return Outcome(outputs, dict(finite))
+    finite = {name: value for name, value in figures.items() if np.isfinite(value)}  # PSNR of a volume with itself
+    return Outcome(outputs, finite)
 
 
-def _settings(ct: Path, xray: Path, run: Run) -> SynthesizeParameters:
-    """View, beam, distance, spacing and turns that a CT was made with, of the result.json beside it.
+def _registered_xray(
+    ct: Path, path: Path, truth: Hu, grid: Grid, run: Run
+) -> tuple[XrayImage, Geometry, tuple[float, float, float]]:
+    """The standardized X-ray, its geometry, and the shift of the true CT in RAS mm that fits it best.
 
-    Where there is none, or it is of another CT or another X-ray, what the X-ray's file says counts, as if nothing had
-    been set.
-    """
-    made = _made(ct)
-    if made is None:
-        return SynthesizeParameters()
-    if sha256(xray) not in [entry["sha256"] for entry in made["inputs"]]:
-        run.reporter.warning(f"{ct.name} was not made from {xray.name}: of its settings for the X-ray none is used.")
-        return SynthesizeParameters()
-    run.reporter.warning(f"{xray.name} is taken as the result.json beside {ct.name} says.")
-    return from_json(SynthesizeParameters, made["parameters"])
-
-
-def _made(ct: Path) -> dict[str, Any] | None:
-    """The provenance of a CT, of the result.json beside it; None where that is not of this CT."""
-    try:
-        result = json.loads((ct.parent / "result.json").read_text(encoding="utf-8"))
-        made: dict[str, Any] = result["provenance"]
-        if (made["method"], made["verb"]) != ("ctpa", "synthesize"):
-            return None
-        checksums = [entry.get("sha256") for entry in result["outputs"].values()]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return made if sha256(ct) in checksums else None
-
-
-def _xray(
-    path: Path, settings: SynthesizeParameters, truth: Hu, grid: Grid, run: Run
-) -> tuple[Image, Geometry, tuple[float, float, float]]:
-    """The X-ray as a network takes it, its geometry, and how far the true CT lies beside it, RAS mm.
-
-    A synthetic CT lies where its X-ray does, so that it is the true one that must be moved.
+    A synthetic CT lies where its X-ray does, so it is the true one that is moved.
     """
     radiograph = read_radiograph(path)
-    xray, geometry = xray_of(radiograph, settings, grid)
+    xray, geometry = standardized_xray(radiograph, _settings(ct, path, run), grid)
     for note in xray.notes:
         run.reporter.warning(f"{radiograph.name}: {note}")
     (up, left), fit = find_shift(xray, line_integrals(truth, grid, geometry), grid, geometry)
@@ -145,9 +95,63 @@ def _xray(
             f"detector, where it fits the X-ray best (correlation {fit:.2f})."
         )
     scale = geometry.at_middle()
-    return xray.image, geometry, (-left / scale + 0.0, 0.0, up / scale)
+    return xray, geometry, (-left / scale + 0.0, 0.0, up / scale)
 
 
-def _shape(volume: Volume) -> tuple[int, int, int]:
-    k, j, i = volume.array.shape
-    return k, j, i
+def _image_metrics(hu: Hu, truth: Hu) -> dict[str, float]:
+    body = body_mask(truth)
+    figures: dict[str, float] = {}
+    for name, mask in (("", None), ("_body", body)):
+        figures |= {f"psnr{name}": psnr(hu, truth, mask), f"mae{name}": mae(hu, truth, mask)}
+    figures["ssim"], figures["ssim_body"] = ssim(hu, truth, (None, body))
+    k, j, i = hu.shape
+    windows = Windows.cubes((k, j, i), PATCH, STRIDE)
+    return figures | {"seam_ratio": seam_ratio(hu, windows), "truth_seam_ratio": seam_ratio(truth, windows)}
+
+
+def _anatomy(hu: Hu, truth: Hu, grid: Grid) -> dict[str, float]:
+    figures = {"lung_litres": lung_litres(hu, grid), "truth_lung_litres": lung_litres(truth, grid)}
+    ratios = {
+        name: cardiothoracic_ratio(volume, grid)
+        for name, volume in (("cardiothoracic_ratio", hu), ("truth_cardiothoracic_ratio", truth))
+    }
+    return figures | {name: ratio for name, ratio in ratios.items() if ratio is not None}
+
+
+def _organs(hu: Hu, truth: Hu, labels: npt.NDArray[np.uint8], run: Run) -> dict[str, float]:
+    """Median HU by organ in both CTs, with a warning for each implausible one, and the recall of vessels."""
+    organs = organ_hu(hu, labels)
+    for text in implausible_organs(organs):
+        run.reporter.warning(f"In the synthetic CT {text}.")
+    figures = {f"{name}_hu": value for name, value in organs.items()}
+    figures |= {f"truth_{name}_hu": value for name, value in organ_hu(truth, labels).items()}
+    recall = vessel_recall(hu, truth, labels)
+    return figures if recall is None else figures | {"vessel_recall": recall}
+
+
+def _settings(ct: Path, xray: Path, run: Run) -> SynthesizeParameters:
+    """The settings of the synthesis of a CT, from the result.json in its folder.
+
+    The defaults, by which the X-ray's file decides, where there is none, or it is of another CT or another X-ray.
+    """
+    provenance = _provenance(ct)
+    if provenance is None:
+        return SynthesizeParameters()
+    if sha256(xray) not in [entry["sha256"] for entry in provenance["inputs"]]:
+        run.reporter.warning(f"{ct.name} was not made from {xray.name}: none of its settings for the X-ray is used.")
+        return SynthesizeParameters()
+    run.reporter.warning(f"{xray.name} is read with the settings in the result.json of {ct.name}.")
+    return from_json(SynthesizeParameters, provenance["parameters"])
+
+
+def _provenance(ct: Path) -> dict[str, Any] | None:
+    """The provenance of a CT, from the result.json in its folder; None where that is not of this CT."""
+    try:
+        result = json.loads((ct.parent / "result.json").read_text(encoding="utf-8"))
+        provenance: dict[str, Any] = result["provenance"]
+        if (provenance["method"], provenance["verb"]) != ("ctpa", "synthesize"):
+            return None
+        checksums = [entry.get("sha256") for entry in result["outputs"].values()]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return provenance if sha256(ct) in checksums else None

@@ -1,4 +1,4 @@
-"""A folder of X-rays in, a folder with a synthetic CT for each out."""
+"""The verb `synthesize` for a folder of X-rays."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from deeprecon.data.dicom.file import has_dicom_mark
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import digest, sha256
 from deeprecon.data.radiograph import PICTURES
+from deeprecon.data.volume_io import VOLUME_ENDINGS
 from deeprecon.jobs.items import SUMMARY, Item, run_items
 from deeprecon.jobs.parameters import to_json
 from deeprecon.jobs.provenance import input_hashes, provenance
 from deeprecon.jobs.run import Outcome, Run
-
-VOLUMES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 
 
 def find_xrays(folder: Path) -> list[Path]:
@@ -30,7 +29,9 @@ def find_xrays(folder: Path) -> list[Path]:
     """
     files = (path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith("."))
     found = [
-        path for path in files if path.name.lower().endswith((*PICTURES, *VOLUMES)) or has_dicom_mark(digest(path).head)
+        path
+        for path in files
+        if path.name.lower().endswith((*PICTURES, *VOLUME_ENDINGS)) or has_dicom_mark(digest(path).head)
     ]
     if not found:
         raise InputError(f"{folder} holds no X-ray.", "It must have DICOM, PNG, JPEG, NIfTI or NRRD files.")

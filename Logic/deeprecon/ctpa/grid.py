@@ -1,8 +1,9 @@
-"""The one grid that every CT is brought onto: a fixed field of view in millimetres, a fixed range of HU."""
+"""The common grid of all CTs: a fixed field of view in mm and a fixed range of HU."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +19,9 @@ FIELD = (358.0, 358.0, 365.0)
 """Field of view in mm from right to left, front to back, and foot to head."""
 AIR = -1000
 LOW, HIGH = -1000, 1000
-"""HU that the networks see; beyond them values are clipped."""
-LEAST_COVER = 0.5
-"""Share of the field of view, along every axis, that a scan must fill; a smaller one is a crop."""
+"""Range of HU of the networks; values beyond are clipped."""
+MIN_COVERAGE = 0.5
+"""Minimum share of the field of view, along every axis, that a scan covers; a smaller one is a crop."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,10 @@ class Grid:
         return z, y, x
 
     def coarser(self, factor: int) -> Grid:
-        """The grid of a latent, with `factor` times fewer voxels along each axis.
+        """The grid with `factor` times fewer voxels along each axis, such as that of a latent.
 
         Raises:
-            ValueError: the voxels do not divide by the factor.
+            ValueError: a count of voxels is not divisible by the factor.
         """
         if any(count % factor for count in self.shape):
             raise ValueError(f"{self.shape} does not divide by {factor}")
@@ -71,12 +72,12 @@ FULL = Grid((608, 512, 512))
 PREVIEW = Grid((304, 256, 256))
 PRESETS = {"preview": PREVIEW, "full": FULL}
 """By the value of `parameters.Preset`."""
-SEED = Grid((604, 512, 512))
-"""The grid of the published patch training, for comparison only: 604 does not divide by 8."""
+PUBLISHED = Grid((604, 512, 512))
+"""The grid of the published patch training, for comparison only: 604 is not divisible by 8."""
 
 
 def to_network(hu: npt.ArrayLike) -> npt.NDArray[np.float32]:
-    """HU to -1 .. 1, the same for every scan: never by the extremes of a volume, which one metal clip changes."""
+    """HU to -1 .. 1, the same for every scan: the extremes of a volume change with a single metal clip."""
     scaled: npt.NDArray[np.float32] = (
         2 * (np.clip(np.asarray(hu, np.float32), LOW, HIGH) - LOW) / (HIGH - LOW) - 1
     ).astype(np.float32)
@@ -84,27 +85,38 @@ def to_network(hu: npt.ArrayLike) -> npt.NDArray[np.float32]:
 
 
 def to_hu(values: npt.ArrayLike) -> Hu:
-    """What `to_network` made, back to HU as int16."""
+    """The inverse of `to_network`: HU as int16."""
     hu = (np.clip(np.asarray(values, np.float32), -1, 1) + 1) * (0.5 * (HIGH - LOW)) + LOW
     rounded: Hu = np.rint(hu).astype(np.int16)
     return rounded
 
 
-def resample(volume: Volume, grid: Grid, offset: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> tuple[Hu, Array]:
-    """A CT on the grid, around the middle of its own field; trilinear, smoothed before where it gets coarser.
+def block_mean(values: npt.NDArray[Any], factor: int) -> npt.NDArray[Any]:
+    """Means over blocks of `factor` along each axis; what is left over at the end of an axis is cut off."""
+    if factor == 1:
+        return values
+    counts = [count // factor for count in values.shape]
+    blocks = values[tuple(slice(count * factor) for count in counts)]
+    blocks = blocks.reshape([size for count in counts for size in (count, factor)])
+    mean: npt.NDArray[np.float32] = blocks.mean(axis=tuple(range(1, blocks.ndim, 2)), dtype=np.float32)
+    return mean
 
-    What lies outside of the scan is air, as is what scanners mark with values below -1000.
+
+def resample(volume: Volume, grid: Grid, offset: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> tuple[Hu, Array]:
+    """A CT resampled on the grid around the middle of its own field: trilinear, after smoothing where it gets coarser.
+
+    Outside of the scan there is air, as for the values below -1000 by which scanners mark padding.
 
     Args:
         volume: in any orientation.
-        grid: to bring it to.
+        grid: to resample on.
         offset: of the grid's middle from that of the field, RAS mm.
 
     Returns:
-        HU (k, j, i), and the affine that places it in the patient.
+        HU (k, j, i), and the affine IJK to RAS in the patient.
 
     Raises:
-        InputError: values that are no HU, or a scan that fills too little of the field.
+        InputError: values that are no HU, or a scan that covers too little of the field.
     """
     import SimpleITK as sitk
 
@@ -116,47 +128,55 @@ def resample(volume: Volume, grid: Grid, offset: tuple[float, float, float] = (0
         )
     corners = volume.to_ras(np.array(np.meshgrid(*[(-0.5, count - 0.5) for count in volume.n])).reshape(3, -1).T)
     extent = np.ptp(corners, axis=0)
-    if (extent < LEAST_COVER * np.array(grid.field)).any():
+    if (extent < MIN_COVERAGE * np.array(grid.field)).any():
         size = " x ".join(f"{value:.0f}" for value in extent)
         raise InputError(
             f"{volume.name} covers {size} mm of the {grid.field[0]:.0f} x {grid.field[1]:.0f} x {grid.field[2]:.0f} mm "
             "of a chest: it is a crop.",
             "Give the whole scan.",
         )
-    if lies_on(volume, grid) and not any(offset):
+    if is_on_grid(volume, grid) and not any(offset):
         return np.rint(np.clip(volume.array, AIR, 32767)).astype(np.int16), np.array(volume.ijk_to_ras)
     affine = grid.affine(0.5 * (corners.min(axis=0) + corners.max(axis=0)) + np.array(offset))
     image = image_from_volume(Volume(np.clip(volume.array, AIR, 32767).astype(np.float32), volume.ijk_to_ras))
     ratio = np.array(_along(volume.ijk_to_ras, grid.spacing)) / volume.spacing
     image = sitk.SmoothingRecursiveGaussian(image, (volume.spacing * np.maximum(0.01, _blur(ratio))).tolist())
-    target = image_from_volume(Volume(np.empty(grid.shape, np.float32), affine))
-    result = sitk.GetArrayFromImage(sitk.Resample(image, target, sitk.Transform(), sitk.sitkLinear, float(AIR)))
+    result = _resampled(image, np.float32, grid, affine, sitk.sitkLinear, float(AIR))
     return np.rint(np.clip(result, max(AIR, low), high)).astype(np.int16), affine
 
 
-def lies_on(volume: Volume, grid: Grid) -> bool:
-    """Whether a volume has the grid's voxels, wherever its middle is; such a one is never resampled."""
+def is_on_grid(volume: Volume, grid: Grid) -> bool:
+    """Whether a volume has the grid's voxels, wherever its middle is; it is not resampled then."""
     axes = np.abs(volume.ijk_to_ras[:3, :3] - grid.affine()[:3, :3]).max()
     return volume.array.shape == grid.shape and float(axes) < 1e-4
 
 
 def resample_labels(volume: Volume, grid: Grid, affine: Array) -> npt.NDArray[np.uint8]:
-    """Labels on the grid as `affine` places it, from the nearest voxel; 0 outside of the volume."""
+    """Labels at the nearest voxel, on the grid with the given affine; 0 outside of the volume."""
     import SimpleITK as sitk
 
     image = image_from_volume(Volume(np.asarray(volume.array).astype(np.uint8), volume.ijk_to_ras))
-    target = image_from_volume(Volume(np.empty(grid.shape, np.uint8), affine))
-    labels: npt.NDArray[np.uint8] = sitk.GetArrayFromImage(
-        sitk.Resample(image, target, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
-    )
+    labels: npt.NDArray[np.uint8] = _resampled(image, np.uint8, grid, affine, sitk.sitkNearestNeighbor, 0)
     return labels
 
 
+def _resampled(
+    image: Any, dtype: npt.DTypeLike, grid: Grid, affine: Array, interpolator: int, outside: float
+) -> npt.NDArray[Any]:
+    import SimpleITK as sitk
+
+    target = image_from_volume(Volume(np.empty(grid.shape, dtype), affine))
+    values: npt.NDArray[Any] = sitk.GetArrayFromImage(
+        sitk.Resample(image, target, sitk.Transform(), interpolator, outside)
+    )
+    return values
+
+
 def _blur(ratio: Array) -> Array:
-    """Standard deviation in voxels that leaves little above the coarser grid's limit; 0 where it is not coarser."""
+    """Standard deviation in voxels of the filter against aliasing on a coarser grid; 0 where it is not coarser."""
     return np.asarray(0.35 * np.sqrt(np.maximum(ratio**2 - 1, 0)))
 
 
 def _along(ijk_to_ras: Array, spacing: tuple[float, float, float]) -> list[float]:
-    """The grid's spacing along the axis of the body that each axis of a volume is nearest to."""
+    """The grid's spacing along the body axis nearest to each axis of a volume."""
     return [spacing[int(np.abs(ijk_to_ras[:3, axis]).argmax())] for axis in range(3)]

@@ -1,6 +1,6 @@
-"""How much memory and disk a synthesis takes, told before it starts; without PyTorch, so that a panel can ask too.
+"""Estimated memory and disk space of a synthesis; without PyTorch, so that a panel can show them.
 
-The figures are bounds from above, measured on CPUs (Testing/benchmarks/ctpa_full_volume.py holds them against a run).
+The estimates are upper bounds, measured on CPUs (Testing/benchmarks/ctpa_full_volume.py compares them with a run).
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from deeprecon.ctpa.parameters import Preset, SynthesizeParameters
 from deeprecon.ctpa.patches import Shape
 
 BASE = 0.55e9
-"""Bytes of Python with PyTorch, of what it loads while it computes, and of the report."""
+"""Bytes of Python with PyTorch, of the libraries that it loads, and of the report."""
 COPIES = 4.5
-"""Tensors of a layer's size that are there at once while it is computed."""
-SMALLEST_WINDOW = 16
+"""Tensors of a layer's size that exist at once while it is computed."""
+MIN_WINDOW = 16
 """Latent voxels of the smallest window in which a latent is denoised."""
 TILES = (16, 8, 4, 2)
 """Latent voxels of a tile along each axis, tried from the largest."""
-RIM = 2
-"""Latent voxels, or more, that a tile is wider on each side."""
+TILE_MARGIN = 2
+"""Latent voxels of a tile's halo on each side, at most."""
 TILE_BYTES = 0.7e9
-"""Most memory of a tile: larger ones are hardly faster."""
-USABLE = 0.9
-"""Share of the free memory that is taken."""
+"""Maximum memory of a tile: larger ones are hardly faster."""
+MEMORY_SHARE = 0.9
+"""Share of the free memory that is used."""
 COMPRESSED = 0.6
-"""Size of a written volume, at most, over that of its int16 voxels."""
+"""Maximum size of a compressed volume over that of its int16 voxels."""
 
 
 @dataclass(frozen=True)
-class Need:
-    """What a run takes, in bytes.
+class ResourceEstimate:
+    """Resources of a run in bytes.
 
     Attributes:
-        memory: at its peak, as it is computed where memory is plenty.
-        least: at its peak where it saves memory at the cost of time.
-        disk: free space that it takes while it runs.
+        memory: peak with enough memory.
+        least: peak with the smallest windows and tiles.
+        disk: free space needed while it runs.
     """
 
     memory: float
@@ -64,8 +64,10 @@ def coarser(preset: Preset) -> int:
     return {Preset.FULL: 0, Preset.PREVIEW: 1}[preset]
 
 
-def need(parameters: SynthesizeParameters, card: Mapping[str, Any], itemsize: int = 4) -> Need:
-    """What a synthesis takes.
+def estimate_resources(
+    parameters: SynthesizeParameters, card: Mapping[str, Any], itemsize: int = 4
+) -> ResourceEstimate:
+    """Resources of a synthesis.
 
     Args:
         parameters: see there.
@@ -75,31 +77,31 @@ def need(parameters: SynthesizeParameters, card: Mapping[str, Any], itemsize: in
     latent = [int(count) for count in card["latent_grid"]["shape"]]
     batch = 1 if parameters.guidance == 1 else 2
     voxels, width = float(np.prod(latent)), card["denoiser"]["widths"][0]
-    drawn, windowed = (
+    sampled, windowed = (
         batch * COPIES * 2 * width * itemsize * float(np.prod([min(count, side or count) for count in latent]))
         + (8 * card["denoiser"]["latent"] * voxels if side else 0)
-        for side in (parameters.window, min(parameters.window or SMALLEST_WINDOW, SMALLEST_WINDOW))
+        for side in (parameters.window, min(parameters.window or MIN_WINDOW, MIN_WINDOW))
     )
     level = coarser(parameters.preset)
     large, small = (
         decoding_bytes(card, level, tile, itemsize) for tile in (best_tile(card, level, itemsize), TILES[-1])
     )
     size = float(np.prod(volume_shape(parameters, card))) * 2
-    shown = 6 * size / 8  # the copy that is checked, and what its check takes
+    checked = 6 * size / 8  # the coarse copy and its projection check
     files = COMPRESSED * size * (parameters.samples + (2 if parameters.samples > 1 else 1))
-    return Need(
-        memory=BASE + max(drawn, large, shown),
-        least=BASE + max(windowed, small, shown),
+    return ResourceEstimate(
+        memory=BASE + max(sampled, large, checked),
+        least=BASE + max(windowed, small, checked),
         disk=size * parameters.samples + files,
     )
 
 
 def decoding_bytes(card: Mapping[str, Any], level: int, tile: int, itemsize: int) -> float:
-    """Memory of decoding: the coarse levels at once, or the features behind them and a tile of the finest.
+    """Memory of decoding: the coarse levels at once, or their features and a tile of the finest levels.
 
     Args:
-        card: see `need`.
-        level: finest levels that are left out.
+        card: see `estimate_resources`.
+        level: finest levels of the autoencoder that are left out.
         tile: latent voxels of a tile along each axis.
         itemsize: bytes of a number.
     """
@@ -108,23 +110,23 @@ def decoding_bytes(card: Mapping[str, Any], level: int, tile: int, itemsize: int
     last = len(widths) - 1
     split = min(level + 2, last)
     features = widths[split] * itemsize * float(np.prod(latent)) * 8 ** (last - split)
-    inside = float(np.prod([min(count, tile + 2 * RIM) for count in latent])) * 8 ** (last - level)
+    inside = float(np.prod([min(count, tile + 2 * TILE_MARGIN) for count in latent])) * 8 ** (last - level)
     return float(max(COPIES * features, features + COPIES * widths[level] * itemsize * inside))
 
 
 def best_tile(card: Mapping[str, Any], level: int, itemsize: int, free: float = float("inf")) -> int:
-    """The largest of `TILES` that does not take more than `TILE_BYTES` and fits into `free` bytes."""
+    """The largest of `TILES` within `TILE_BYTES` and `free` bytes."""
     features = decoding_bytes(card, level, 0, itemsize)
     fitting = [
         tile
         for tile in TILES
-        if decoding_bytes(card, level, tile, itemsize) <= min(max(features, TILE_BYTES), USABLE * free)
+        if decoding_bytes(card, level, tile, itemsize) <= min(max(features, TILE_BYTES), MEMORY_SHARE * free)
     ]
     return fitting[0] if fitting else TILES[-1]
 
 
-def in_words(estimate: Need) -> str:
-    """Such as "about 2.1 GB of memory (1.4 GB at least), 0.8 GB of disk"."""
+def describe_estimate(estimate: ResourceEstimate) -> str:
+    """Text such as "about 2.1 GB of memory (1.4 GB at least), 0.8 GB of disk"."""
     return (
         f"about {estimate.memory / 1e9:.1f} GB of memory ({estimate.least / 1e9:.1f} GB at least), "
         f"{estimate.disk / 1e9:.1f} GB of disk"

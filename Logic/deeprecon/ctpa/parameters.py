@@ -1,4 +1,4 @@
-"""Inputs and settings of X-ray to CT, as the command line, the panel and the documentation see them."""
+"""Inputs and settings of X-ray to CT, for the command line, the panel and the documentation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
-from deeprecon.jobs.parameters import Range, check_ranges
+from deeprecon.jobs.parameters import Parameters, Range
 
 
 class Preset(Enum):
@@ -35,7 +35,7 @@ class DenoiserName(Enum):
 
 
 class ProcessName(Enum):
-    """Ways from noise to data; see `deeprecon.ctpa.diffusion.processes`."""
+    """Diffusion processes; see `deeprecon.ctpa.diffusion.processes`."""
 
     RECTIFIED_FLOW = "rectified-flow"
     V_PREDICTION = "v-prediction"
@@ -43,7 +43,7 @@ class ProcessName(Enum):
 
 
 class SamplerName(Enum):
-    """How a sample is drawn; see `deeprecon.ctpa.diffusion.processes`."""
+    """Samplers; see `deeprecon.ctpa.diffusion.processes`."""
 
     DDIM = "ddim"
     DPM_SOLVER = "dpm-solver++"
@@ -51,7 +51,7 @@ class SamplerName(Enum):
 
 
 class EncoderName(Enum):
-    """What sees the X-ray; all but `spatial` are frozen networks, loaded from a local file."""
+    """X-ray encoders; all but `spatial` are frozen networks, loaded from a local file."""
 
     SPATIAL = "spatial"
     BIOMEDCLIP = "biomedclip-vit-b16"
@@ -60,7 +60,7 @@ class EncoderName(Enum):
 
 
 class XrayView(Enum):
-    """Which side of the patient the X-ray tube stood at; auto takes what the file says, else PA."""
+    """Side of the patient that the X-ray tube was at; auto for that of the file, else PA."""
 
     AUTO = "auto"
     PA = "PA"
@@ -68,14 +68,14 @@ class XrayView(Enum):
 
 
 class BeamName(Enum):
-    """How the rays run."""
+    """Shape of the beam."""
 
     CONE = "cone"
     PARALLEL = "parallel"
 
 
 class BlendingName(Enum):
-    """How much the voxels of a window count where windows overlap; see `deeprecon.ctpa.patches`."""
+    """Weights of the voxels where windows overlap; see `deeprecon.ctpa.patches`."""
 
     HANN = "hann"
     GAUSSIAN = "gaussian"
@@ -92,22 +92,18 @@ class Turn(Enum):
 
 @dataclass(frozen=True)
 class PhantomInputs:
-    """A phantom needs no files; with a CT it is that one's X-ray that is made."""
+    """A phantom needs no files; with a CT, an X-ray of it is simulated."""
 
-    ct: Annotated[Path | None, "CT of a chest to make the X-ray of; chests made by code if left out"] = None
+    ct: Annotated[Path | None, "CT of a chest to simulate an X-ray of; simulated chests if left out"] = None
 
 
 @dataclass(frozen=True)
-class PhantomParameters:
+class PhantomParameters(Parameters):
     """Settings of `ctpa phantom`."""
 
     count: Annotated[int, Range(1, 10_000), "chests to make"] = 1
     first: Annotated[int, Range(0, 1_000_000), "number of the first chest, added to the seed"] = 0
     preset: Annotated[Preset, "voxels of a CT"] = Preset.PREVIEW
-
-    def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        return check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -115,21 +111,20 @@ class PrepareInputs:
     """Pairs of CT and X-ray."""
 
     manifest: Annotated[Path, "CSV or JSON with patient, ct and, where there is one, xray, view"]
-    bundle: Annotated[Path | None, "bundle of train-autoencoder, whose latents are kept with the volumes"] = None
+    bundle: Annotated[Path | None, "bundle of train-autoencoder, whose latents are stored with the volumes"] = None
 
 
 @dataclass(frozen=True)
-class PrepareParameters:
+class PrepareParameters(Parameters):
     """Settings of `ctpa prepare`."""
 
     preset: Annotated[Preset, "voxels of the stored volumes"] = Preset.PREVIEW
-    beam: Annotated[BeamName, "how the rays of the X-rays run"] = BeamName.CONE
-    validation: Annotated[float, Range(0, 0.9), "share of the patients to select weights by"] = 0.1
-    test: Annotated[float, Range(0, 0.9), "share of the patients to keep for evaluate"] = 0.1
+    beam: Annotated[BeamName, "shape of the X-rays' beam"] = BeamName.CONE
+    validation: Annotated[float, Range(0, 0.9), "share of the patients for validation"] = 0.1
+    test: Annotated[float, Range(0, 0.9), "share of the patients for the test"] = 0.1
 
     def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        reasons = check_ranges(self)
+        reasons = super().validate()
         if self.validation + self.test >= 1:
             reasons.append("validation and test: together they leave no patient to train on")
         return reasons
@@ -137,9 +132,9 @@ class PrepareParameters:
 
 @dataclass(frozen=True)
 class TrainAutoencoderInputs:
-    """A prepared store; without one, phantoms are drawn patch by patch.
+    """A prepared store; without one, phantoms are simulated patch by patch.
 
-    Given its store.json in place of its folder, a run does not first read the whole store for a checksum.
+    With its store.json instead of its folder, the whole store is not read first for a checksum.
     """
 
     store: Annotated[Path | None, "folder of ctpa prepare, or its store.json; phantoms if left out"] = None
@@ -147,7 +142,7 @@ class TrainAutoencoderInputs:
 
 
 @dataclass(frozen=True)
-class TrainAutoencoderParameters:
+class TrainAutoencoderParameters(Parameters):
     """Settings of `ctpa train-autoencoder`."""
 
     autoencoder: Annotated[AutoencoderName, "which autoencoder"] = AutoencoderName.SMALL_8X
@@ -156,16 +151,15 @@ class TrainAutoencoderParameters:
     steps: Annotated[int, Range(2, 10_000_000), "optimizer steps"] = 1500
     batch: Annotated[int, Range(1, 1024), "patches in a batch"] = 2
     accumulate: Annotated[int, Range(1, 1000), "batches whose gradients make one step"] = 1
-    learning_rate: Annotated[float, Range(1e-6, 0.1), "step size at the peak of the schedule"] = 2e-3
+    learning_rate: Annotated[float, Range(1e-6, 0.1), "learning rate at the peak of the schedule"] = 2e-3
     perceptual_weight: Annotated[float, Range(0, 100), "of the perceptual loss; needs its weights"] = 0.0
     slice_weight: Annotated[float, Range(0, 100), "of the discriminator of slices (2D); 0 for none"] = 0.0
     volume_weight: Annotated[float, Range(0, 100), "of the discriminator of volumes (3D); 0 for none"] = 0.0
-    adversarial_start: Annotated[float, Range(0, 1), "share of training before the discriminators begin"] = 0.25
-    checkpointing: Annotated[bool, "compute again what the backward pass needs, to save memory"] = False
+    adversarial_start: Annotated[float, Range(0, 1), "share of the training before the discriminators begin"] = 0.25
+    checkpointing: Annotated[bool, "recompute activations in the backward pass, to save memory"] = False
 
     def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        return check_ranges(self) + _indivisible(width=self.width, patch=self.patch)
+        return super().validate() + _indivisible(width=self.width, patch=self.patch)
 
 
 @dataclass(frozen=True)
@@ -178,24 +172,25 @@ class TrainDiffusionInputs:
 
 
 @dataclass(frozen=True)
-class TrainDiffusionParameters:
+class TrainDiffusionParameters(Parameters):
     """Settings of `ctpa train-diffusion`."""
 
     denoiser: Annotated[DenoiserName, "which denoiser"] = DenoiserName.SMALL
     width: Annotated[int, Range(0, 1024), "channels of its first level; 0 for its own"] = 0
-    process: Annotated[ProcessName, "way from noise to data"] = ProcessName.RECTIFIED_FLOW
-    xray_encoder: Annotated[EncoderName, "what sees the X-ray"] = EncoderName.SPATIAL
+    process: Annotated[ProcessName, "diffusion process"] = ProcessName.RECTIFIED_FLOW
+    xray_encoder: Annotated[EncoderName, "X-ray encoder"] = EncoderName.SPATIAL
     patch: Annotated[int, Range(0, 512), "latent voxels of a patch along each axis; 0 for whole latents"] = 0
     steps: Annotated[int, Range(2, 10_000_000), "optimizer steps"] = 2000
     batch: Annotated[int, Range(1, 1024), "latents in a batch"] = 2
     accumulate: Annotated[int, Range(1, 1000), "batches whose gradients make one step"] = 1
-    learning_rate: Annotated[float, Range(1e-6, 0.1), "step size at the peak of the schedule"] = 1e-3
-    withheld: Annotated[float, Range(0, 0.5), "share of samples whose X-ray is withheld, for guidance"] = 0.1
-    checkpointing: Annotated[bool, "compute again what the backward pass needs, to save memory"] = False
+    learning_rate: Annotated[float, Range(1e-6, 0.1), "learning rate at the peak of the schedule"] = 1e-3
+    withheld: Annotated[
+        float, Range(0, 0.5), "share of samples without their X-ray (condition dropout), for guidance"
+    ] = 0.1
+    checkpointing: Annotated[bool, "recompute activations in the backward pass, to save memory"] = False
 
     def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        return check_ranges(self) + _indivisible(width=self.width, patch=self.patch)
+        return super().validate() + _indivisible(width=self.width, patch=self.patch)
 
 
 @dataclass(frozen=True)
@@ -209,33 +204,32 @@ class SynthesizeInputs:
 
 
 @dataclass(frozen=True)
-class SynthesizeParameters:
+class SynthesizeParameters(Parameters):
     """Settings of `ctpa synthesize`."""
 
     preset: Annotated[Preset, "voxels of the volume"] = Preset.PREVIEW
-    samples: Annotated[int, Range(1, 16), "volumes to draw; from two on their spread is shown"] = 2
+    samples: Annotated[int, Range(1, 16), "volumes to sample; from two on with their spread"] = 2
     steps: Annotated[int, Range(1, 1000), "steps from noise to data"] = 20
-    sampler: Annotated[SamplerName, "how a sample is drawn"] = SamplerName.DDIM
-    guidance: Annotated[float, Range(0, 10), "how much more the X-ray counts than without; 1 for as trained"] = 1.0
-    projection_guidance: Annotated[bool, "draw each step towards what the X-ray shows"] = False
+    sampler: Annotated[SamplerName, "sampler"] = SamplerName.DDIM
+    guidance: Annotated[float, Range(0, 10), "scale of classifier-free guidance by the X-ray; 1 for none"] = 1.0
+    projection_guidance: Annotated[bool, "correct samples towards the X-ray by back-projection"] = False
     window: Annotated[
         int, Range(0, 512), "latent voxels of a window along each axis; 0 for as many as the memory allows"
     ] = 0
     stride: Annotated[int, Range(0, 512), "latent voxels from one window to the next; 0 for half a window"] = 0
-    blending: Annotated[BlendingName, "how much the voxels of overlapping windows count"] = BlendingName.HANN
+    blending: Annotated[BlendingName, "weights of the voxels of overlapping windows"] = BlendingName.HANN
     view: Annotated[XrayView, "side of the X-ray tube"] = XrayView.AUTO
-    beam: Annotated[BeamName, "how the rays run"] = BeamName.CONE
+    beam: Annotated[BeamName, "shape of the beam"] = BeamName.CONE
     source_distance: Annotated[
-        float, Range(0, 5000, "mm"), "from tube to detector; 0 for what is usual: 1800 for PA, 1000 for AP"
+        float, Range(0, 5000, "mm"), "from tube to detector; 0 for the typical one: 1800 for PA, 1000 for AP"
     ] = 0.0
-    pixel_spacing: Annotated[float, Range(0, 5, "mm"), "of the X-ray at the detector; 0 for what the file says"] = 0.0
+    pixel_spacing: Annotated[float, Range(0, 5, "mm"), "of the X-ray at the detector; 0 for that of the file"] = 0.0
     turn: Annotated[Turn, "turn the X-ray clockwise first"] = Turn.NONE
     flip: Annotated[bool, "swap left and right of the X-ray first"] = False
     invert: Annotated[bool, "swap bright and dark of the X-ray first"] = False
 
     def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        reasons = check_ranges(self) + _indivisible(window=self.window, stride=self.stride)
+        reasons = super().validate() + _indivisible(window=self.window, stride=self.stride)
         if self.stride > self.window:
             what = f"windows of {self.window} leave gaps" if self.window else "it needs a window of a given size"
             reasons.append(f"stride is {self.stride}, but {what}")
@@ -255,15 +249,6 @@ class EvaluateInputs:
 
 
 @dataclass(frozen=True)
-class EvaluateParameters:
-    """`ctpa evaluate` has no settings."""
-
-    def validate(self) -> list[str]:
-        """Nothing can be wrong with them."""
-        return []
-
-
-@dataclass(frozen=True)
 class ExportInputs:
     """A result of `ctpa synthesize`."""
 
@@ -271,13 +256,12 @@ class ExportInputs:
 
 
 @dataclass(frozen=True)
-class ExportParameters:
+class ExportParameters(Parameters):
     """Settings of `ctpa export`."""
 
     patient_id: Annotated[str, "PatientID of the DICOM series"] = "SYNTHETIC"
 
     def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
         text = self.patient_id.strip()
         if not text:
             return ["patient_id: it is empty"]
@@ -287,5 +271,5 @@ class ExportParameters:
 
 
 def _indivisible(**counts: int) -> list[str]:
-    """Counts that do not divide by 8, as every network pools and its attention splits them, in words."""
+    """A sentence for each count that is not divisible by 8, which pooling and attention heads need."""
     return [f"{name}: {count} does not divide by 8" for name, count in counts.items() if count % 8]

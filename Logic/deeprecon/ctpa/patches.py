@@ -1,8 +1,8 @@
-"""Overlapping patches of a volume: which there are, where they lie, and how they are put together again."""
+"""Overlapping patches of a volume: their positions, and their weights when they are blended."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from itertools import product
@@ -16,7 +16,7 @@ Slices = tuple[slice, slice, slice]
 
 
 class Blending(Enum):
-    """How much the voxels of a patch count where patches overlap."""
+    """Weights of the voxels of a patch where patches overlap."""
 
     HANN = "hann"
     GAUSSIAN = "gaussian"
@@ -24,9 +24,9 @@ class Blending(Enum):
 
 
 def starts(size: int, patch: int, stride: int, offset: int = 0) -> list[int]:
-    """First voxel of each patch along an axis. The last patch ends with the axis, so that none is left out.
+    """First voxel of each patch along an axis. The last patch ends with the axis, so that all voxels are covered.
 
-    With an offset, the patches after the first one lie so much further on.
+    With an offset, the patches after the first one are shifted by it.
 
     Raises:
         ValueError: a patch larger than the axis, a stride that leaves gaps, or an offset beyond it.
@@ -47,7 +47,7 @@ class Windows:
 
     Attributes:
         shape: (k, j, i) of the volume.
-        patch, stride: of a patch along each axis; a patch is never larger than the volume.
+        patch, stride: along each axis; a patch is not larger than the volume.
         offset: see `starts`.
     """
 
@@ -58,7 +58,7 @@ class Windows:
 
     @classmethod
     def cubes(cls, shape: Shape, patch: int, stride: int) -> Windows:
-        """Cubes of one size and stride, cut to the volume where it is smaller."""
+        """Cubes of one size and stride, cropped where the volume is smaller."""
         k, j, i = (min(patch, count) for count in shape)
         return cls(shape, (k, j, i), (min(stride, k), min(stride, j), min(stride, i)))
 
@@ -76,8 +76,7 @@ class Windows:
     def weights(self, kind: Blending = Blending.HANN) -> Iterator[tuple[Slices, npt.NDArray[np.float32]]]:
         """Each patch with the weights of its voxels; over all patches they sum to 1 at every voxel.
 
-        Patches lie on a product of three lists of starts, and a weight is a product of three profiles. Normalizing
-        the profiles along each axis alone is exact, and no volume of summed weights is needed.
+        Weights are products of profiles along the axes, so normalizing each axis is exact, without a volume of sums.
         """
         axes = [
             _normalized(size, patch, first, kind)
@@ -89,19 +88,6 @@ class Windows:
             yield (where[0], where[1], where[2]), weights.astype(np.float32)
 
 
-def blend(
-    windows: Windows,
-    predict: Callable[[Slices], npt.NDArray[np.float32]],
-    channels: int,
-    kind: Blending = Blending.HANN,
-) -> npt.NDArray[np.float32]:
-    """(channels, k, j, i) out of `predict(where)` -> (channels, *patch), patch by patch."""
-    result = np.zeros((channels, *windows.shape), np.float32)
-    for where, weights in windows.weights(kind):
-        result[(slice(None), *where)] += predict(where) * weights
-    return result
-
-
 def seam_planes(windows: Windows, axis: int) -> list[int]:
     """Indices n for which a patch begins or ends between voxel n and n + 1 along an axis."""
     size, patch = windows.shape[axis], windows.patch[axis]
@@ -110,7 +96,7 @@ def seam_planes(windows: Windows, axis: int) -> list[int]:
 
 
 def _normalized(size: int, patch: int, first: list[int], kind: Blending) -> list[tuple[int, Array]]:
-    """Starts with their profiles, which sum to 1 at every voxel of the axis."""
+    """Starts with their profiles, normalized to a sum of 1 at every voxel of the axis."""
     profile = _profile(patch, kind)
     total = np.zeros(size)
     for start in first:
@@ -119,11 +105,11 @@ def _normalized(size: int, patch: int, first: list[int], kind: Blending) -> list
 
 
 def _profile(patch: int, kind: Blending) -> Array:
-    """Positive everywhere: the first and the last voxel of a volume lie in one patch alone."""
+    """Positive everywhere, as the first and the last voxel of a volume are in a single patch."""
     if kind is Blending.HANN:
         return np.hanning(patch + 2)[1:-1]
     if kind is Blending.GAUSSIAN:
-        place = (np.arange(patch) - 0.5 * (patch - 1)) / (0.125 * patch)
-        gaussian: Array = np.exp(-0.5 * place**2)
+        x = (np.arange(patch) - 0.5 * (patch - 1)) / (0.125 * patch)
+        gaussian: Array = np.exp(-0.5 * x**2)
         return gaussian
     return np.ones(patch)

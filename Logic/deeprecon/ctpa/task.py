@@ -1,4 +1,4 @@
-"""The front door of the method: what `python -m deeprecon ctpa VERB` and the panel run."""
+"""The entry point of the method: its verbs, for `python -m deeprecon ctpa VERB` and the panel."""
 
 from __future__ import annotations
 
@@ -6,19 +6,28 @@ from typing import Any
 
 from deeprecon.ctpa import parameters as settings
 from deeprecon.ctpa.evaluation import evaluate
+from deeprecon.ctpa.folder import synthesize_folder
 from deeprecon.ctpa.pipeline import synthesize
 from deeprecon.ctpa.simulate.files import phantom
 from deeprecon.ctpa.training.preparation import prepare
 from deeprecon.ctpa.write.dicom import export
+from deeprecon.jobs.parameters import NoParameters
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.jobs.verbs import Verb
+
+
+def synthesize_any(inputs: settings.SynthesizeInputs, parameters: settings.SynthesizeParameters, run: Run) -> Outcome:
+    """Make synthetic CTs of an X-ray, or of each one in a folder."""
+    if inputs.xray.is_dir():
+        return synthesize_folder(inputs, parameters, run, synthesize)
+    return synthesize(inputs, parameters, run)
 
 
 def train_autoencoder(
     inputs: settings.TrainAutoencoderInputs, parameters: settings.TrainAutoencoderParameters, run: Run
 ) -> Outcome:
-    """Train an autoencoder, see `deeprecon.ctpa.training.autoencoder`."""
-    from deeprecon.ctpa.training.autoencoder import train_autoencoder as train
+    """Train an autoencoder, see `deeprecon.ctpa.training.autoencoder_training`; imports torch."""
+    from deeprecon.ctpa.training.autoencoder_training import train_autoencoder as train
 
     return train(inputs, parameters, run)
 
@@ -26,63 +35,63 @@ def train_autoencoder(
 def train_diffusion(
     inputs: settings.TrainDiffusionInputs, parameters: settings.TrainDiffusionParameters, run: Run
 ) -> Outcome:
-    """Train a denoiser, see `deeprecon.ctpa.training.diffusion`."""
-    from deeprecon.ctpa.training.diffusion import train_diffusion as train
+    """Train a denoiser, see `deeprecon.ctpa.training.denoiser_training`; imports torch."""
+    from deeprecon.ctpa.training.denoiser_training import train_diffusion as train
 
     return train(inputs, parameters, run)
 
 
-def _never(parameters: Any) -> bool:
+def _without_torch(parameters: Any) -> bool:
     return False
 
 
 VERBS = {
     "phantom": Verb(
-        "make chests whose CT is known, or take your CT, with an X-ray of each, and their manifest",
+        "simulate chests and their X-rays, or the X-ray of your CT, with a manifest",
         settings.PhantomInputs,
         settings.PhantomParameters,
         phantom,
-        needs_torch=_never,
+        needs_torch=_without_torch,
     ),
     "prepare": Verb(
-        "bring pairs of CT and X-ray onto one grid, into a store that training reads from",
+        "bring pairs of CT and X-ray onto one grid, into a store for training",
         settings.PrepareInputs,
         settings.PrepareParameters,
         prepare,
         precisions=lambda parameters: ("fp32", "bf16"),
     ),
     "train-autoencoder": Verb(
-        "train an autoencoder on a prepared store, or on phantoms, and keep it as a model bundle",
+        "train an autoencoder on a prepared store, or on phantoms, into a model bundle",
         settings.TrainAutoencoderInputs,
         settings.TrainAutoencoderParameters,
         train_autoencoder,
         precisions=lambda parameters: ("fp32", "bf16"),
     ),
     "train-diffusion": Verb(
-        "train a denoiser on a prepared store with its X-rays, and keep all as a model bundle",
+        "train a denoiser on a prepared store with its X-rays, into a model bundle",
         settings.TrainDiffusionInputs,
         settings.TrainDiffusionParameters,
         train_diffusion,
         precisions=lambda parameters: ("fp32", "bf16"),
     ),
     "synthesize": Verb(
-        "make synthetic CTs of a chest X-ray, and say how far to trust them",
+        "make synthetic CTs of a chest X-ray, and assess their quality",
         settings.SynthesizeInputs,
         settings.SynthesizeParameters,
-        synthesize,
+        synthesize_any,
     ),
     "evaluate": Verb(
-        "hold a synthetic CT against the true one",
+        "compare a synthetic CT with the true one",
         settings.EvaluateInputs,
-        settings.EvaluateParameters,
+        NoParameters,
         evaluate,
-        needs_torch=_never,
+        needs_torch=_without_torch,
     ),
     "export": Verb(
-        "write a synthetic CT as a DICOM series that says what it is",
+        "write a synthetic CT as a DICOM series that is marked as synthetic",
         settings.ExportInputs,
         settings.ExportParameters,
         export,
-        needs_torch=_never,
+        needs_torch=_without_torch,
     ),
 }

@@ -1,14 +1,14 @@
-"""Errors that a person can mend."""
+"""Errors that the user can correct."""
 
 from __future__ import annotations
 
 
 class InputError(ValueError):
-    """Bad input, said for the person who gave it.
+    """Bad input, described for the user.
 
     Args:
-        message: names the file or node and says what is wrong with it.
-        hint: what to do about it.
+        message: names the file or node and states the fault.
+        hint: the way out.
     """
 
     def __init__(self, message: str, hint: str = "") -> None:

@@ -17,7 +17,7 @@ HEAD = 1024
 
 @dataclass(frozen=True)
 class Digest:
-    """What one reading of an input file shows.
+    """Checksum and first bytes of a file, from one reading.
 
     Attributes:
         sha256: of the content, as hexadecimal text.
@@ -50,7 +50,7 @@ def sha256(path: Path | str) -> str:
 
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
-    """A temporary path beside `path`, renamed to it on success and removed on failure.
+    """A temporary path in the folder of `path`, renamed to it on success and removed on failure.
 
     The temporary name ends like `path`, since many writers choose the format by the ending.
     """

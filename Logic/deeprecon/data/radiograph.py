@@ -23,7 +23,7 @@ MIN_SIDE = 64
 
 @dataclass(frozen=True, eq=False)
 class Radiograph:
-    """One X-ray image, as it hangs on a light box.
+    """One X-ray image in the orientation in which it is viewed.
 
     Attributes:
         image: (rows, columns) float32, 0 to 1: the top row is nearest to the head, the first column to the patient's
@@ -31,7 +31,7 @@ class Radiograph:
         spacing: size of a pixel in mm along columns' and rows' growing index, at the detector; None where unknown.
         view: "PA", "AP", or "" where the file does not state it.
         name: of the file, for messages.
-        notes: what had to be assumed, in words.
+        notes: assumptions that had to be made, in words.
         source_distance: from tube to detector in mm; None where unknown.
     """
 
@@ -100,7 +100,7 @@ def radiograph_from_volume(volume: Volume, where: Path | str = "") -> Radiograph
 
 
 def _upright(volume: Volume, axis: int) -> tuple[Pixels, tuple[float, float]]:
-    """The single slice as it hangs, and its spacing along columns and rows.
+    """The single slice in viewing orientation, and its spacing along columns and rows.
 
     A slice whose normal is not front to back (a picture that was loaded into Slicer) is taken as it is stored.
     """

@@ -54,7 +54,7 @@ class Segmentation:
         segments: in the file's order.
         ijk_to_ras: (4, 4) float64, RAS mm.
         name: file or node it came from, for messages.
-        slice_thickness: of the imaged slab in mm where the file says so.
+        slice_thickness: of the imaged slab in mm where the file states it.
     """
 
     segments: tuple[Segment, ...]
@@ -98,7 +98,7 @@ def is_label(volume: Volume) -> bool:
 
 
 def is_segmentation_file(path: Path | str) -> bool:
-    """True for Slicer's segmentation files, whose regions have names; told by the ending, as Slicer does."""
+    """True for Slicer's segmentation files, whose regions have names; recognized by the ending, as Slicer does."""
     return str(path).lower().endswith((".seg.nrrd", ".seg.nhdr"))
 
 

@@ -21,9 +21,9 @@ class Volume:
 
     Attributes:
         array: (k, j, i) as Slicer orders it; i runs fastest.
-        ijk_to_ras: (4, 4) float64, voxel index (i, j, k, 1) to RAS millimetres; voxel centres at whole numbers.
+        ijk_to_ras: (4, 4) float64, voxel index (i, j, k, 1) to RAS millimetres; voxel centers at integers.
         name: file or node it came from, for messages.
-        slice_thickness: of the acquired slab in mm where the format says so (DICOM); not the slice spacing.
+        slice_thickness: of the acquired slab in mm where the format states it (DICOM); not the slice spacing.
     """
 
     array: npt.NDArray[np.generic]
@@ -44,7 +44,7 @@ class Volume:
         return i, j, k
 
     def to_ras(self, ijk: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """(..., 3) voxel indices (i, j, k), whole or between voxels, to (..., 3) RAS mm."""
+        """(..., 3) voxel indices (i, j, k), integers or between voxels, to (..., 3) RAS mm."""
         return np.asarray(ijk, float) @ self.ijk_to_ras[:3, :3].T + self.ijk_to_ras[:3, 3]
 
     def to_ijk(self, ras: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -117,7 +117,7 @@ def check_geometry(volume: Volume) -> None:
     """Raise InputError unless `volume` is a 3D array of numbers on a square, finite grid.
 
     Raises:
-        InputError: not 3D, empty, not numbers, or an affine with NaN, without volume, or sheared (says how much).
+        InputError: not 3D, empty, not numbers, or an affine with NaN, without volume, or sheared (with the angle).
     """
     array, name = volume.array, volume.name
     if array.ndim != 3:
@@ -131,7 +131,7 @@ def check_affine(ijk_to_ras: Array, name: str) -> None:
     """Raise InputError unless the affine is finite, invertible and free of shear.
 
     Raises:
-        InputError: says by how many degrees two axes miss the right angle.
+        InputError: with the angle by which two axes miss the right angle.
     """
     if ijk_to_ras.shape != (4, 4) or not np.isfinite(ijk_to_ras).all():
         raise InputError(f"{name}: the geometry holds values that are not finite numbers.", "Export the image again.")

@@ -1,8 +1,12 @@
-"""Reading and writing volumes: NIfTI, NRRD, MetaImage, DICOM series."""
+"""Reading and writing volumes: the file formats of `FORMATS`, and DICOM series.
+
+A new format is a reader and a writer in `deeprecon.data.formats` and one entry in `FORMATS`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +21,62 @@ from deeprecon.data.volume import Volume, check_geometry
 
 NIFTI = (".nii", ".nii.gz")
 NRRD = (".nrrd", ".nhdr")
-META = (".mha", ".mhd")
-_FORMATS = "NIfTI (.nii, .nii.gz), NRRD (.nrrd, .nhdr), MetaImage (.mha, .mhd) or a DICOM series (its folder)"
+
+
+def _read_nrrd(path: Path) -> Volume:
+    nrrd = read_nrrd(path)
+    array = nrrd.array[0] if nrrd.array.ndim == 4 and nrrd.array.shape[0] == 1 else nrrd.array
+    if array.ndim != 3:
+        raise InputError(f"{path} holds {array.shape[0]} volumes, expected one 3D image.", "Give a single volume.")
+    return Volume(array, nrrd.ijk_to_ras, path.name, nrrd.thickness)
+
+
+def _read_nifti(path: Path) -> Volume:
+    nifti = read_nifti(path)
+    array = nifti.array
+    while array.ndim > 3 and array.shape[0] == 1:
+        array = array[0]
+    if array.ndim != 3:
+        raise InputError(
+            f"{path} is {array.ndim}D (shape {' x '.join(map(str, array.shape[::-1]))}), expected 3D.",
+            "Give a single volume of it.",
+        )
+    return Volume(array, nifti.ijk_to_ras, path.name)
+
+
+def _write_nifti(path: Path, volume: Volume) -> None:
+    write_nifti(path, volume.array, volume.ijk_to_ras)
+
+
+def _write_nrrd(path: Path, volume: Volume) -> None:
+    write_nrrd(path, Nrrd(volume.array, volume.ijk_to_ras, thickness=volume.slice_thickness))
+
+
+@dataclass(frozen=True)
+class VolumeFormat:
+    """A file format of volumes.
+
+    Attributes:
+        name: for messages.
+        endings: of the file names that are read.
+        read: path -> volume, its geometry unchecked.
+        writes: endings that are written, the usual one first.
+        write: (path, volume) of numbers, not booleans.
+    """
+
+    name: str
+    endings: tuple[str, ...]
+    read: Callable[[Path], Volume]
+    writes: tuple[str, ...]
+    write: Callable[[Path, Volume], None]
+
+
+FORMATS = (
+    VolumeFormat("NIfTI", NIFTI, _read_nifti, (".nii.gz", ".nii"), _write_nifti),
+    VolumeFormat("NRRD", NRRD, _read_nrrd, (".nrrd", ".nhdr"), _write_nrrd),
+    VolumeFormat("MetaImage", (".mha", ".mhd"), read_metaimage, (".mha",), write_metaimage),
+)
+VOLUME_ENDINGS = tuple(ending for kind in FORMATS for ending in kind.endings)
 
 
 def read_volume(path: Path | str) -> Volume:
@@ -41,16 +99,13 @@ def read_volume(path: Path | str) -> Volume:
     try:
         if path.is_dir():
             volume = read_dicom(path)
-        elif name.endswith(NIFTI):
-            volume = _read_nifti(path)
-        elif name.endswith(NRRD):
-            volume = _read_nrrd(path)
-        elif name.endswith(META):
-            volume = read_metaimage(path)
+        elif kind := next((kind for kind in FORMATS if name.endswith(kind.endings)), None):
+            volume = kind.read(path)
         elif (file := open_dicom(path)) is not None:
             volume = read_dicom(path, file)
         else:
-            raise InputError(f"{path} is of an unknown kind.", f"Give {_FORMATS}.")
+            known = ", ".join(f"{kind.name} ({', '.join(kind.endings)})" for kind in FORMATS)
+            raise InputError(f"{path} is of an unknown kind.", f"Give {known} or a DICOM series (its folder).")
     except OSError as error:
         raise InputError(f"Cannot read {path}: {error.strerror or error}.", "Copy or export it again.") from error
     check_geometry(volume)
@@ -61,7 +116,7 @@ def write_volume(path: Path | str, volume: Volume) -> None:
     """Write a volume in the format of the path's ending, atomically. Booleans become 8-bit integers.
 
     Raises:
-        InputError: an ending that is not NIfTI, NRRD or MetaImage (.mha), or a broken geometry.
+        InputError: an ending that no format of `FORMATS` writes, or a broken geometry.
     """
     path = Path(path)
     check_geometry(volume)
@@ -69,32 +124,8 @@ def write_volume(path: Path | str, volume: Volume) -> None:
     array = volume.array.astype(np.uint8) if volume.array.dtype == bool else volume.array
     if array.dtype == np.float16:
         array = array.astype(np.float32)
-    if name.endswith(NIFTI):
-        write_nifti(path, array, volume.ijk_to_ras)
-    elif name.endswith(NRRD):
-        write_nrrd(path, Nrrd(array, volume.ijk_to_ras, thickness=volume.slice_thickness))
-    elif name.endswith(".mha"):
-        write_metaimage(path, replace(volume, array=array))
-    else:
-        raise InputError(f"Cannot write a volume as {path.name}.", "Use the ending .nii.gz, .nrrd or .mha.")
-
-
-def _read_nrrd(path: Path) -> Volume:
-    nrrd = read_nrrd(path)
-    array = nrrd.array[0] if nrrd.array.ndim == 4 and nrrd.array.shape[0] == 1 else nrrd.array
-    if array.ndim != 3:
-        raise InputError(f"{path} holds {array.shape[0]} volumes, expected one 3D image.", "Give a single volume.")
-    return Volume(array, nrrd.ijk_to_ras, path.name, nrrd.thickness)
-
-
-def _read_nifti(path: Path) -> Volume:
-    nifti = read_nifti(path)
-    array = nifti.array
-    while array.ndim > 3 and array.shape[0] == 1:
-        array = array[0]
-    if array.ndim != 3:
-        raise InputError(
-            f"{path} is {array.ndim}D (shape {' x '.join(map(str, array.shape[::-1]))}), expected 3D.",
-            "Give a single volume of it.",
-        )
-    return Volume(array, nifti.ijk_to_ras, path.name)
+    kind = next((kind for kind in FORMATS if name.endswith(kind.writes)), None)
+    if kind is None:
+        *others, last = (kind.writes[0] for kind in FORMATS)
+        raise InputError(f"Cannot write a volume as {path.name}.", f"Use the ending {', '.join(others)} or {last}.")
+    kind.write(path, replace(volume, array=array))

@@ -1,26 +1,22 @@
-"""Each scan of a BIDS dataset in, a dataset of derivatives out."""
+"""The verb `enhance` of a BIDS dataset: its scans one after the other, into a dataset of derivatives."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from deeprecon.dwmri.parameters import EnhanceInputs, EnhanceParameters
-from deeprecon.dwmri.read.bids import find_mask_file, find_scans, find_table, stem
+from deeprecon.dwmri.pipeline import enhance_scan
+from deeprecon.dwmri.read.bids import file_stem, find_gradient_file, find_mask_file, find_scans
 from deeprecon.dwmri.write.derivatives import write_derivatives, write_description
 from deeprecon.jobs.items import SUMMARY, Item, run_items
 from deeprecon.jobs.run import Outcome, Run
 
 
-def enhance_dataset(
-    inputs: EnhanceInputs,
-    parameters: EnhanceParameters,
-    run: Run,
-    enhance_scan: Callable[[EnhanceInputs, EnhanceParameters, Run], Outcome],
-) -> Outcome:
-    """Enhance each scan of a dataset with `enhance_scan`; see `run_items`.
+def enhance_dataset(inputs: EnhanceInputs, parameters: EnhanceParameters, run: Run) -> Outcome:
+    """Enhance each scan of a dataset, see `enhance_scan` and `run_items`.
 
     The output folder becomes a dataset of derivatives: it has its dataset_description.json and the folders of the
     subjects.
@@ -32,7 +28,7 @@ def enhance_dataset(
     root = inputs.bids
 
     def compute(item: Item, own: Run) -> dict[str, Any]:
-        bval, bvec = (find_table(item.path, root, kind) for kind in ("bval", "bvec"))
+        bval, bvec = (find_gradient_file(item.path, root, kind) for kind in ("bval", "bvec"))
         given = replace(inputs, bids=None, dwi=item.path, bval=bval, bvec=bvec, mask=find_mask_file(item.path))
         outcome = enhance_scan(given, parameters, own)
         return {"outputs": {role: file.name for role, file in outcome.outputs.items()}, "metrics": outcome.metrics}
@@ -40,7 +36,7 @@ def enhance_dataset(
     def publish(item: Item, folder: Path, content: Mapping[str, Any]) -> None:
         write_derivatives(folder, content, item.path, root, run.output, parameters)
 
-    items = [Item(stem(path), path.relative_to(root).as_posix(), path) for path in find_scans(root)]
+    items = [Item(file_stem(path), path.relative_to(root).as_posix(), path) for path in find_scans(root)]
     summary = run_items(items, run, "scan", compute, publish)
     outputs = {path.name: path for path in sorted(run.output.glob("sub-*"))}
     outputs |= {"description": run.output / "dataset_description.json", "table": run.output / SUMMARY}

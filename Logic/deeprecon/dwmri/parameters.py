@@ -1,4 +1,4 @@
-"""Inputs and settings of the diffusion methods, as the command line, the panel and the documentation see them."""
+"""Inputs and settings of the diffusion methods, for the command line, the panel and the documentation."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
-from deeprecon.jobs.parameters import Range, check_ranges
+from deeprecon.jobs.parameters import Parameters, Range
 
 
 class Method(Enum):
-    """How noise is taken off."""
+    """How noise is removed."""
 
     NETWORK = "network"
     PCA = "pca"
@@ -23,8 +23,8 @@ class Method(Enum):
     PATCH2SELF_DIPY_3 = "patch2self-dipy-v3"
 
 
-class Network(Enum):
-    """Supervised networks; see `deeprecon.dwmri.fit.architectures`."""
+class Architecture(Enum):
+    """Supervised networks; see `deeprecon.dwmri.networks.architectures`."""
 
     BASELINE = "baseline"
     MULTI_SCALE = "multi-scale"
@@ -38,7 +38,7 @@ class Network(Enum):
 
 
 class Background(Enum):
-    """What stands outside of the mask."""
+    """Values outside of the mask."""
 
     KEEP = "keep"
     ZERO = "zero"
@@ -52,7 +52,7 @@ class Stored(Enum):
 
 
 class DwiFormat(Enum):
-    """Files that a scan is written to."""
+    """File formats of a scan."""
 
     NIFTI = "nifti"
     NRRD = "nrrd"
@@ -63,28 +63,29 @@ class EnhanceInputs:
     """One diffusion scan, or a BIDS dataset."""
 
     dwi: Annotated[Path | None, "scan: NIfTI, DWI NRRD, or a DICOM folder"] = None
-    bval: Annotated[Path | None, "b-values of a NIfTI scan; the file beside it if left out"] = None
-    bvec: Annotated[Path | None, "directions of a NIfTI scan; the file beside it if left out"] = None
+    bval: Annotated[Path | None, "b-values of a NIfTI scan; the file of the same name if left out"] = None
+    bvec: Annotated[Path | None, "directions of a NIfTI scan; the file of the same name if left out"] = None
     mask: Annotated[Path | None, "brain mask on the grid of the scan; found if left out"] = None
     bundle: Annotated[Path | None, "model bundle of dwmri train, in place of --method"] = None
     bids: Annotated[Path | None, "BIDS dataset, all of whose *_dwi scans are enhanced, in place of a scan"] = None
 
 
 @dataclass(frozen=True)
-class EnhanceParameters:
+class EnhanceParameters(Parameters):
     """Settings of `dwmri enhance`."""
 
     method: Annotated[Method, "network: trained on the scan itself; pca: fast; the others are dipy's"] = Method.NETWORK
-    bias_correction: Annotated[bool, "take off the bias of magnitudes (Koay and Basser 2006)"] = True
+    bias_correction: Annotated[bool, "correct the bias of magnitudes (Koay and Basser 2006)"] = True
     steps: Annotated[int, Range(20, 100_000), "training steps of the network"] = 800
-    repair: Annotated[bool, "replace slices that are lost or corrupted by what the other volumes foretell"] = False
-    impute: Annotated[str, "volumes to replace in the same way, counted from 0, as 3,17"] = ""
-    background: Annotated[Background, "what stands outside of the mask"] = Background.KEEP
+    repair: Annotated[bool, "replace slices that are lost or corrupted by their prediction from the other volumes"] = (
+        False
+    )
+    impute: Annotated[str, "volumes to replace likewise, counted from 0, as 3,17"] = ""
+    background: Annotated[Background, "values outside of the mask"] = Background.KEEP
     stored: Annotated[Stored, "number type of the result; as-input rounds integers"] = Stored.FLOAT
 
     def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        reasons = check_ranges(self)
+        reasons = super().validate()
         try:
             parse_volumes(self.impute)
         except ValueError as error:
@@ -94,7 +95,7 @@ class EnhanceParameters:
 
 @dataclass(frozen=True)
 class TrainInputs:
-    """Pairs of scans with their .bval and .bvec beside them; one of each per pair, in the same order."""
+    """Pairs of scans with their .bval and .bvec files; one of each per pair, in the same order."""
 
     noisy: Annotated[tuple[Path, ...], "noisy or coarse scans"] = ()
     clean: Annotated[tuple[Path, ...], "the same scans, clean, or with voxels of half the size"] = ()
@@ -102,23 +103,24 @@ class TrainInputs:
 
 
 @dataclass(frozen=True)
-class TrainParameters:
+class TrainParameters(Parameters):
     """Settings of `dwmri train`."""
 
-    network: Annotated[Network, "which; A+B has the stages or bands of A, each made like B"] = Network.MULTI_SCALE
+    network: Annotated[Architecture, "which; A+B has the stages or bands of A, each with the layers of B"] = (
+        Architecture.MULTI_SCALE
+    )
     width: Annotated[int, Range(4, 256), "channels of its layers"] = 24
     steps: Annotated[int, Range(2, 10_000_000), "optimizer steps"] = 2000
     batch: Annotated[int, Range(1, 1024), "crops in a batch"] = 4
     accumulate: Annotated[int, Range(1, 1000), "batches whose gradients make one step"] = 1
     learning_rate: Annotated[float, Range(1e-6, 0.1), "step size at the peak of the one-cycle schedule"] = 3e-3
-    edge_weight: Annotated[float, Range(0, 100), "of the edges in the loss; 0 for none"] = 0.5
-    in_stages: Annotated[bool, "progressive networks only: the coarse part alone first"] = False
+    edge_weight: Annotated[float, Range(0, 100), "weight of the edges in the loss; 0 for none"] = 0.5
+    in_stages: Annotated[bool, "progressive networks only: train the coarse part alone first"] = False
     compile: Annotated[bool, "compile the network on a GPU; pays off for long training"] = False
 
     def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        reasons = check_ranges(self)
-        if self.in_stages and self.network not in (Network.PROGRESSIVE, Network.PROGRESSIVE_MULTI_SCALE):
+        reasons = super().validate()
+        if self.in_stages and self.network not in (Architecture.PROGRESSIVE, Architecture.PROGRESSIVE_MULTI_SCALE):
             reasons.append(f"in_stages: the network {self.network.value} has no stages, only progressive ones have")
         return reasons
 
@@ -128,18 +130,9 @@ class PrepareInputs:
     """One diffusion scan."""
 
     dwi: Annotated[Path, "scan: NIfTI, DWI NRRD, or a DICOM folder"]
-    bval: Annotated[Path | None, "b-values of a NIfTI scan; the file beside it if left out"] = None
-    bvec: Annotated[Path | None, "directions of a NIfTI scan; the file beside it if left out"] = None
+    bval: Annotated[Path | None, "b-values of a NIfTI scan; the file of the same name if left out"] = None
+    bvec: Annotated[Path | None, "directions of a NIfTI scan; the file of the same name if left out"] = None
     mask: Annotated[Path | None, "brain mask on the grid of the scan; found if left out"] = None
-
-
-@dataclass(frozen=True)
-class PrepareParameters:
-    """`dwmri prepare` has no settings."""
-
-    def validate(self) -> list[str]:
-        """Nothing can be wrong with them."""
-        return []
 
 
 @dataclass(frozen=True)
@@ -148,7 +141,7 @@ class PhantomInputs:
 
 
 @dataclass(frozen=True)
-class PhantomParameters:
+class PhantomParameters(Parameters):
     """Settings of `dwmri phantom`."""
 
     b0: Annotated[int, Range(1, 100), "volumes without diffusion weighting"] = 3
@@ -164,8 +157,7 @@ class PhantomParameters:
     format: Annotated[DwiFormat, "files to write"] = DwiFormat.NIFTI
 
     def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        reasons = check_ranges(self)
+        reasons = super().validate()
         try:
             parse_shells(self.shells)
         except ValueError as error:
@@ -179,45 +171,32 @@ class EvaluateInputs:
 
     dwi: Annotated[Path, "enhanced scan"]
     truth: Annotated[Path, "clean scan of the same volumes"]
-    noisy: Annotated[Path | None, "what was enhanced, for the figures about the residual"] = None
-    mask: Annotated[Path | None, "where figures are taken; found if left out"] = None
+    noisy: Annotated[Path | None, "what was enhanced, for the metrics of the residual"] = None
+    mask: Annotated[Path | None, "where metrics are computed; found if left out"] = None
     labels: Annotated[Path | None, "labels.nii.gz of dwmri phantom, for lesions and white matter"] = None
 
 
 @dataclass(frozen=True)
-class EvaluateParameters:
-    """`dwmri evaluate` has no settings."""
-
-    def validate(self) -> list[str]:
-        """Nothing can be wrong with them."""
-        return []
-
-
-@dataclass(frozen=True)
 class ExportInputs:
-    """A scan, with its .bval and .bvec beside it where it is a NIfTI file."""
+    """A scan, with its .bval and .bvec files where it is a NIfTI file."""
 
     dwi: Annotated[Path, "scan: NIfTI, DWI NRRD, or a DICOM folder"]
 
 
 @dataclass(frozen=True)
-class ExportParameters:
+class ExportParameters(Parameters):
     """Settings of `dwmri export`."""
 
     format: Annotated[DwiFormat, "nrrd for Slicer; nifti with .bval and .bvec for FSL, MRtrix and dipy"] = (
         DwiFormat.NRRD
     )
 
-    def validate(self) -> list[str]:
-        """Nothing can be wrong with them."""
-        return []
-
 
 def parse_volumes(text: str) -> list[int]:
-    """Volume numbers in rising order, each once; none of an empty text.
+    """Volume numbers in rising order, each once; none for an empty text.
 
     Raises:
-        ValueError: says what is wrong, in words.
+        ValueError: with the reason.
     """
     parts = [part.strip() for part in text.split(",")] if text.strip() else []
     if wrong := [part for part in parts if not (part.isascii() and part.isdecimal())]:
@@ -229,7 +208,7 @@ def parse_shells(text: str) -> list[tuple[float, int]]:
     """b-value and number of directions of each shell.
 
     Raises:
-        ValueError: says what is wrong, in words.
+        ValueError: with the reason.
     """
     shells = []
     for part in text.split(","):

@@ -1,4 +1,4 @@
-"""The front door of the method: what `python -m deeprecon dwmri VERB` and the panel run."""
+"""The verbs of the method: what `python -m deeprecon dwmri VERB` and the panel run."""
 
 from __future__ import annotations
 
@@ -12,14 +12,41 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.tables import write_table
 from deeprecon.data.volume_io import read_volume, write_volume
 from deeprecon.dwmri import parameters as settings
-from deeprecon.dwmri.observe.mask import find_mask, read_mask
-from deeprecon.dwmri.pipeline import enhance, prepare
+from deeprecon.dwmri.dataset import enhance_dataset
+from deeprecon.dwmri.observe.mask import find_mask
+from deeprecon.dwmri.pipeline import enhance_scan, prepare
+from deeprecon.dwmri.read.scans import read_mask
+from deeprecon.jobs.parameters import NoParameters
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.jobs.verbs import Verb
+from deeprecon.training.bundle import read_bundle
 
-FEWEST_IN_NRRD = 6
+MIN_NRRD_VOLUMES = 7
+"""Volumes from which Slicer can save a DWI NRRD."""
 LABELS = ("white", "gray", "fluid", "lesions", "crossings")
 """Of labels.nii.gz: bit n of a voxel's value is label n."""
+
+
+def enhance(inputs: settings.EnhanceInputs, parameters: settings.EnhanceParameters, run: Run) -> Outcome:
+    """Denoise one scan, or all of a BIDS dataset.
+
+    Raises:
+        InputError: the files are incomplete or contradict each other, or the bundle cannot be used.
+    """
+    if (inputs.dwi is None) == (inputs.bids is None):
+        raise InputError("Give one scan with --dwi, or a BIDS dataset with --bids.")
+    if inputs.bundle is not None:
+        read_bundle(inputs.bundle, "dwmri")  # refused before the first scan is read
+    if inputs.bids is None:
+        return enhance_scan(inputs, parameters, run)
+    single = [f"--{name}" for name in ("bval", "bvec", "mask") if getattr(inputs, name) is not None]
+    single += ["--impute"] if settings.parse_volumes(parameters.impute) else []
+    if single:
+        raise InputError(
+            f"{' and '.join(single)} cannot be given with --bids: they are of one scan.",
+            "Leave them out: each scan's own are found in the dataset.",
+        )
+    return enhance_dataset(inputs, parameters, run)
 
 
 def phantom(inputs: settings.PhantomInputs, parameters: settings.PhantomParameters, run: Run) -> Outcome:
@@ -47,13 +74,13 @@ def phantom(inputs: settings.PhantomInputs, parameters: settings.PhantomParamete
     return Outcome(outputs, {"volumes": len(made.clean.gradients), "mask_voxels": int(made.mask.sum())})
 
 
-def evaluate(inputs: settings.EvaluateInputs, parameters: settings.EvaluateParameters, run: Run) -> Outcome:
-    """Hold a result against the truth.
+def evaluate(inputs: settings.EvaluateInputs, parameters: NoParameters, run: Run) -> Outcome:
+    """Compare a result with the truth.
 
     Raises:
         InputError: the scans do not have the same grid and gradients.
     """
-    from deeprecon.dwmri.measure.metrics import evaluate as score
+    from deeprecon.dwmri.measure.accuracy import accuracy
 
     truth, _ = with_finite_values(read_dwi(inputs.truth))
     scans = {"dwi": inputs.dwi, "noisy": inputs.noisy}
@@ -76,10 +103,10 @@ def evaluate(inputs: settings.EvaluateInputs, parameters: settings.EvaluateParam
         if values.shape != truth.shape:
             raise InputError(f"{inputs.labels.name} does not lie on the grid of {inputs.truth.name}.")
         labels = {name: (values >> bit & 1).astype(bool) for bit, name in enumerate(LABELS)}
-    figures = score(arrays["dwi"], truth, mask, labels, arrays.get("noisy"))
+    metrics = accuracy(arrays["dwi"], truth, mask, labels, arrays.get("noisy"))
     outputs = {"table": run.output / "evaluation.csv"}
-    write_table(outputs["table"], [{"figure": name, "value": value} for name, value in figures.items()])
-    return Outcome(outputs, dict(figures))
+    write_table(outputs["table"], [{"figure": name, "value": value} for name, value in metrics.items()])
+    return Outcome(outputs, dict(metrics))
 
 
 def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters, run: Run) -> Outcome:
@@ -90,25 +117,27 @@ def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters,
     """
     scan = read_dwi(inputs.dwi)
     nrrd = parameters.format is settings.DwiFormat.NRRD
-    if nrrd and len(scan.gradients) <= FEWEST_IN_NRRD:
-        run.reporter.warning(f"Slicer reads a DWI NRRD of {FEWEST_IN_NRRD} or fewer volumes, but cannot save it again.")
+    if nrrd and len(scan.gradients) < MIN_NRRD_VOLUMES:
+        run.reporter.warning(
+            f"Slicer reads a DWI NRRD of fewer than {MIN_NRRD_VOLUMES} volumes, but cannot save it again."
+        )
     outputs = write_dwi(run.output / ("dwi.nrrd" if nrrd else "dwi.nii.gz"), scan)
     return Outcome(outputs, {"volumes": len(scan.gradients), "b0_volumes": int(scan.gradients.b0.sum())})
 
 
 def train(inputs: settings.TrainInputs, parameters: settings.TrainParameters, run: Run) -> Outcome:
-    """Train a supervised network, see `deeprecon.dwmri.training.supervised`."""
-    from deeprecon.dwmri.training.supervised import train as fit_pairs
+    """Train a supervised network, see `deeprecon.dwmri.training.pipeline`."""
+    from deeprecon.dwmri.training.pipeline import train_on_pairs
 
-    return fit_pairs(inputs, parameters, run)
+    return train_on_pairs(inputs, parameters, run)
 
 
 def _precisions(parameters: settings.EnhanceParameters) -> tuple[str, ...]:
-    """Only the network's training has a choice."""
+    """Only the training of the network can use half precision."""
     return ("fp32", "bf16") if parameters.method is settings.Method.NETWORK else ("fp32",)
 
 
-def _never(parameters: Any) -> bool:
+def _without_torch(parameters: Any) -> bool:
     return False
 
 
@@ -129,29 +158,29 @@ VERBS = {
     "prepare": Verb(
         "read and check a scan: its table of gradients, mask and lost slices",
         settings.PrepareInputs,
-        settings.PrepareParameters,
+        NoParameters,
         prepare,
-        needs_torch=_never,
+        needs_torch=_without_torch,
     ),
     "phantom": Verb(
         "make a scan whose clean signal is known",
         settings.PhantomInputs,
         settings.PhantomParameters,
         phantom,
-        needs_torch=_never,
+        needs_torch=_without_torch,
     ),
     "export": Verb(
         "write a scan as DWI NRRD for Slicer, or as NIfTI with .bval and .bvec",
         settings.ExportInputs,
         settings.ExportParameters,
         export,
-        needs_torch=_never,
+        needs_torch=_without_torch,
     ),
     "evaluate": Verb(
-        "hold a result against the truth",
+        "compare a result with the truth",
         settings.EvaluateInputs,
-        settings.EvaluateParameters,
+        NoParameters,
         evaluate,
-        needs_torch=_never,
+        needs_torch=_without_torch,
     ),
 }

@@ -86,6 +86,19 @@ def check_ranges(parameters: Any) -> list[str]:
     return reasons
 
 
+class Parameters:
+    """Base of the parameter dataclasses of the verbs."""
+
+    def validate(self) -> list[str]:
+        """Reasons why these settings cannot be used, as sentences; empty when they can."""
+        return check_ranges(self)
+
+
+@dataclass(frozen=True)
+class NoParameters(Parameters):
+    """The settings of a verb without any."""
+
+
 def to_json(parameters: Any) -> dict[str, Any]:
     """A parameter dataclass as plain JSON values: enums by value, paths as text."""
 

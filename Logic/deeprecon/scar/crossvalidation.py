@@ -1,76 +1,59 @@
-"""How good a method is on one's own slices: each is hidden in turn and foretold from the others."""
+"""Leave-one-slice-out cross-validation: how well a method predicts each slice of a patient from the others."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.errors import InputError
-from deeprecon.data.mesh.mesh import Inside, Mesh
+from deeprecon.data.mesh.mesh import Inside
 from deeprecon.data.tables import write_table
-from deeprecon.jobs.run import Outcome, Reporter, Run
-from deeprecon.scar.anatomy.wall_coordinates import WallCoordinates
+from deeprecon.jobs.run import Outcome, PartReporter, Run
+from deeprecon.scar.fit.fitted import FitData, prism_means
 from deeprecon.scar.fit.interpolation import SPATIAL
-from deeprecon.scar.fit.methods import fit, is_anatomical
-from deeprecon.scar.measure.findings import wall_coordinates
+from deeprecon.scar.fit.methods import fit
 from deeprecon.scar.measure.metrics import dice
 from deeprecon.scar.observe.observations import observe, quadrature
+from deeprecon.scar.observe.stacks import Stack
 from deeprecon.scar.parameters import Method, ReconstructInputs, ReconstructParameters
-from deeprecon.scar.pipeline import read_aligned
-from deeprecon.scar.read.stacks import Stack
-from deeprecon.scar.write.outputs import group_means
+from deeprecon.scar.pipeline import fit_data, read_and_observe
 
 
-@dataclass(frozen=True)
-class _Part:
-    """A reporter that speaks for one of several fits."""
+class _SliceReporter(PartReporter):
+    """Progress of one slice within the run; its status and its curves are dropped."""
 
-    whole: Reporter
-    number: int
-    count: int
+    def status(self, text: str) -> None: ...
 
-    def status(self, text: str) -> None:
-        """What is done within a slice is told by its number."""
-
-    def progress(self, fraction: float, seconds_left: float | None = None) -> None:
-        left = None if seconds_left is None or not fraction else seconds_left / (1 - fraction + 1e-9)
-        rest = self.count - self.number - fraction
-        self.whole.progress((self.number + fraction) / self.count, None if left is None else left * rest)
-
-    def metric(self, step: int, **values: float) -> None:
-        """The curves of one slice are no one's concern."""
-
-    def warning(self, message: str) -> None:
-        self.whole.warning(message)
+    def metric(self, step: int, **values: float) -> None: ...
 
 
 def cross_validate(inputs: ReconstructInputs, parameters: ReconstructParameters, run: Run) -> Outcome:
-    """Hide each slice in turn, reconstruct from the others, and compare with what it shows; interpolations beside it.
+    """Hide each slice in turn, predict it from the others by the chosen method and by every interpolation, and compare.
 
     The first and the last slice of a stack are extrapolated, which no method does well; they are marked as ends.
 
     Raises:
         InputError: as `reconstruct`, or there is only one slice.
     """
-    case, mesh, inside, warnings = read_aligned(inputs, parameters)
-    for warning in warnings:
-        run.reporter.warning(warning)
-    coordinates = wall_coordinates(case, mesh, inside) if is_anatomical(parameters) else None
-    hidden = list(_slices(case.stacks))
+    case, heart, slices = read_and_observe(inputs, parameters, run)
+    data = fit_data(case, heart, slices, parameters)
+    hidden = list(_slices_with_wall(slices.stacks))
     if len(hidden) < 2:
-        raise InputError("There is one slice only; nothing can be foretold from none.", "Give a stack of slices.")
-    others = [replace(parameters, method=Method.INTERPOLATION, interpolation=kind) for kind in SPATIAL]
-    methods = [*others] if parameters in others else [parameters, *others]
+        raise InputError("There is one slice only; no other can predict it.", "Give a stack of slices.")
+    interpolations = [replace(parameters, method=Method.INTERPOLATION, interpolation=kind) for kind in SPATIAL]
+    methods = interpolations if parameters in interpolations else [parameters, *interpolations]
     rows: list[dict[str, Any]] = []
+    begun = time.monotonic()
     for number, (stack, k) in enumerate(hidden):
         run.reporter.status(f"Hiding slice {number + 1} of {len(hidden)}")
-        part = replace(run, reporter=_Part(run.reporter, number, len(hidden)))
-        for settings in methods:
-            rows.append(_foretell(case.stacks, stack, k, mesh, inside, settings, part, coordinates))
+        start, end = number / len(hidden), (number + 1) / len(hidden)
+        part = replace(run, reporter=_SliceReporter(run.reporter, start, end, begun))
+        rows += [_predict_slice(data, stack, k, slices.inside, method, part) for method in methods]
         if run.should_stop():
             break
     outputs = {"slices": run.output / "cross_validation.csv", "summary": run.output / "summary.csv"}
@@ -80,66 +63,55 @@ def cross_validate(inputs: ReconstructInputs, parameters: ReconstructParameters,
     return Outcome(outputs, {"slices": number + 1, **{f"dice_{row['method']}": row["dice"] for row in summary}})
 
 
-def _slices(stacks: Sequence[Stack]) -> Iterator[tuple[int, int]]:
+def _slices_with_wall(stacks: Sequence[Stack]) -> Iterator[tuple[int, int]]:
     """Stack and slice of each slice that shows wall."""
     for number, stack in enumerate(stacks):
         for k in np.flatnonzero(stack.wall.any(axis=(1, 2))):
             yield number, int(k)
 
 
-def _only(stack: Stack, chosen: npt.NDArray[np.bool_]) -> Stack:
-    """A stack of which only some slices show wall."""
+def _keep_slices(stack: Stack, chosen: npt.NDArray[np.bool_]) -> Stack:
+    """A stack of which only the chosen slices show wall."""
     return replace(stack, wall=np.where(chosen[:, None, None], stack.wall, 0).astype(np.float32))
 
 
-def _foretell(
-    stacks: Sequence[Stack],
-    number: int,
-    k: int,
-    mesh: Mesh,
-    inside: Inside | None,
-    parameters: ReconstructParameters,
-    run: Run,
-    coordinates: WallCoordinates | None,
+def _predict_slice(
+    data: FitData, number: int, k: int, inside: Inside | None, parameters: ReconstructParameters, run: Run
 ) -> dict[str, Any]:
-    """One row: how well a method foretells one slice."""
-    chosen = np.arange(len(stacks[number].wall)) == k
-    shown = np.flatnonzero(stacks[number].wall.any(axis=(1, 2)))
-    rest = [_only(stack, ~chosen) if place == number else stack for place, stack in enumerate(stacks)]
+    """One row: how well a method predicts slice `k` of stack `number`."""
+    hidden = data.stacks[number]
+    chosen = np.arange(len(hidden.wall)) == k
+    rest = [_keep_slices(stack, ~chosen) if stack is hidden else stack for stack in data.stacks]
     rest = [stack for stack in rest if stack.wall.any()]
-    observations, target = observe(rest), observe([_only(stacks[number], chosen)])
-    name = f"without_{number + 1}_{k + 1}"
-    fitted = fit(rest, observations, quadrature(observations, inside), mesh, parameters, run, name, coordinates)
+    observations = observe(rest)
+    remaining = replace(data, stacks=rest, observations=observations, quadrature=quadrature(observations, inside))
+    fitted = fit(remaining, parameters, run, f"without_{number + 1}_{k + 1}")
+    target = observe([_keep_slices(hidden, chosen)])
     points = quadrature(target, inside)
-    means = group_means(fitted.predict, points)
     met = points.met
-    y, mean, share = target.y[met], means[met], target.wall[met].astype(np.float64)
+    y, mean = target.y[met], prism_means(fitted.predict, points)[met]
+    share = target.wall[met].astype(np.float64)
     area = share * np.linalg.norm(np.cross(target.planes[k].u, target.planes[k].v)) / 100
-    field = parameters.method is not Method.INTERPOLATION
+    shown = np.flatnonzero(hidden.wall.any(axis=(1, 2)))
+    trained = parameters.method is not Method.INTERPOLATION
     return {
         "stack": number + 1,
         "slice": k + 1,
         "end": "yes" if k in (shown[0], shown[-1]) else "no",
-        "method": parameters.method.value if field else parameters.interpolation.value,
+        "method": parameters.method.value if trained else parameters.interpolation.value,
         "dice": round(dice(mean > 0.5, y > 0.5, share), 4),
         "rms": round(float(np.sqrt(np.average((mean - y) ** 2, weights=share))), 4),
         "observed_scar_cm2": round(float(area @ y), 3),
-        "foretold_scar_cm2": round(float(area @ mean), 3),
+        "predicted_scar_cm2": round(float(area @ mean), 3),
     }
 
 
 def _summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Mean over the slices that are no ends (over all where there are no others), the best first."""
+    """Mean over the slices that are no ends (over all where there are no others), the best method first."""
     inner = [row for row in rows if row["end"] == "no"] or list(rows)
-    found = []
+    summary = []
     for method in dict.fromkeys(row["method"] for row in rows):
         own = [row for row in inner if row["method"] == method]
-        found.append(
-            {
-                "method": method,
-                "slices": len(own),
-                "dice": round(float(np.mean([row["dice"] for row in own])), 4),
-                "rms": round(float(np.mean([row["rms"] for row in own])), 4),
-            }
-        )
-    return sorted(found, key=lambda row: -row["dice"])
+        means = {name: round(float(np.mean([row[name] for row in own])), 4) for name in ("dice", "rms")}
+        summary.append({"method": method, "slices": len(own), **means})
+    return sorted(summary, key=lambda row: -row["dice"])

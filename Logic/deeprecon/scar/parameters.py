@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Annotated
 
 from deeprecon.data.errors import InputError
-from deeprecon.jobs.parameters import Range, check_ranges
-from deeprecon.scar.observe.threshold import parse_threshold
+from deeprecon.jobs.parameters import Parameters, Range
+from deeprecon.scar.thresholds import parse_threshold
 
 
 class Method(Enum):
-    """How scar is carried from the slices to the nodes."""
+    """How scar is reconstructed between the slices."""
 
     FIELD = "field"
     MLP = "mlp"
@@ -32,7 +32,7 @@ class Interpolation(Enum):
 
 
 class Alignment(Enum):
-    """Whether slices that lie beside the heart are brought back onto it."""
+    """Whether displaced slices are moved back onto the wall of the mesh."""
 
     WALL = "wall"
     OFF = "off"
@@ -41,9 +41,9 @@ class Alignment(Enum):
 class Projection(Enum):
     """Whether the nodes in each pixel are made to agree with it at the end.
 
-    AUTO keeps a mean within 0.01 of a share, and on the same side of one half as a mask, which is a share that was
-    rounded; interpolations stay what they are. EXACT keeps any mean within 0.01 of its pixel, a mask's too, as if those
-    were wholly scar or wholly not.
+    AUTO brings the mean of the nodes within 0.01 of a share, or to the same side of one half as a mask, which is a
+    rounded share; interpolations are left unchanged. EXACT brings any mean within 0.01 of its pixel, that of a mask
+    too, as if its pixels were entirely scar or entirely not.
     """
 
     AUTO = "auto"
@@ -59,7 +59,7 @@ class MlpSize(Enum):
 
 
 class Observation(Enum):
-    """What a pixel says: the share of its wall that is scar, or that share rounded to 0 or 1."""
+    """What is observed in a pixel: the share of its wall that is scar, or that share rounded to 0 or 1."""
 
     SOFT = "soft"
     BINARY = "binary"
@@ -107,6 +107,16 @@ class MeshFormat(Enum):
     PLY = "ply"
 
 
+class _CutoffParameters(Parameters):
+    """Settings with the fields cutoff and core_cutoff."""
+
+    def validate(self) -> list[str]:
+        reasons = super().validate()
+        if vars(self)["core_cutoff"] < vars(self)["cutoff"]:
+            reasons.append("the probability for scar core lies below that for scar: the core is a part of the scar")
+        return reasons
+
+
 @dataclass(frozen=True)
 class ReconstructInputs:
     """Files of one patient. `scar`, `lge`, `myocardium` and `remote` take one file per stack, in the same order."""
@@ -125,10 +135,10 @@ class ReconstructInputs:
 
 
 @dataclass(frozen=True)
-class ReconstructParameters:
+class ReconstructParameters(_CutoffParameters):
     """Settings of `scar reconstruct`."""
 
-    method: Annotated[Method, "how scar is carried between the slices"] = Method.FIELD
+    method: Annotated[Method, "how scar is reconstructed between the slices"] = Method.FIELD
     interpolation: Annotated[Interpolation, "which one, for --method interpolation"] = Interpolation.LINEAR
     network: Annotated[MlpSize, "layers and width of --method mlp"] = MlpSize.SMALL
     observation: Annotated[Observation, "keep partial pixels, or round them to 0 or 1"] = Observation.SOFT
@@ -161,10 +171,7 @@ class ReconstructParameters:
     density: Annotated[float, Range(0.9, 1.2, "g/ml"), "density of myocardium, for the mass"] = 1.05
 
     def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        reasons = check_ranges(self)
-        if self.core_cutoff < self.cutoff:
-            reasons.append("the probability for scar core lies below that for scar: the core is a part of the scar")
+        reasons = super().validate()
         for text in (self.threshold, *filter(None, (self.core_threshold,))):
             try:
                 parse_threshold(text)
@@ -184,7 +191,7 @@ class PhantomInputs:
 
 
 @dataclass(frozen=True)
-class PhantomParameters:
+class PhantomParameters(Parameters):
     """Settings of `scar phantom`."""
 
     lesion: Annotated[Lesion, "scar of the analytic ventricle"] = Lesion.INFARCT
@@ -195,13 +202,12 @@ class PhantomParameters:
     shift: Annotated[float, Range(0, 10, "mm"), "standard deviation of each slice's shift in its plane"] = 0.0
     noise: Annotated[float, Range(0, 200), "noise of the images; healthy wall has 60 and scar 330"] = 18.0
     long_axis: Annotated[
-        int, Range(0, 3), "long-axis slices beside the short-axis stack: the 2-, the 4- and the 3-chamber view"
+        int, Range(0, 3), "long-axis slices in addition to the short-axis stack: the 2-, the 4- and the 3-chamber view"
     ] = 0
     dicom: Annotated[bool, "write the LGE images as a DICOM series too"] = False
 
     def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        reasons = check_ranges(self)
+        reasons = super().validate()
         if self.thickness > self.spacing:
             reasons.append("the thickness exceeds the spacing: the slabs of one stack must not overlap")
         return reasons
@@ -216,14 +222,10 @@ class EvaluateInputs:
 
 
 @dataclass(frozen=True)
-class EvaluateParameters:
+class EvaluateParameters(Parameters):
     """Settings of `scar evaluate`."""
 
     cutoff: Annotated[float, Range(0.01, 0.99), "probability above which a node counts as scar"] = 0.5
-
-    def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        return check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -234,7 +236,7 @@ class ExportInputs:
 
 
 @dataclass(frozen=True)
-class ExportParameters:
+class ExportParameters(_CutoffParameters):
     """Settings of `scar export`; the node order is kept in every format."""
 
     format: Annotated[MeshFormat, "openCARP gets .pts, .elem with tags, .lon and .dat"] = MeshFormat.OPENCARP
@@ -245,13 +247,6 @@ class ExportParameters:
         float, Range(0.01, 1.0), "probability of scar above which an element is core, if the core has none of its own"
     ] = 0.75
 
-    def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        reasons = check_ranges(self)
-        if self.core_cutoff < self.cutoff:
-            reasons.append("the probability for scar core lies below that for scar: the core is a part of the scar")
-        return reasons
-
 
 @dataclass(frozen=True)
 class TrainInputs:
@@ -261,17 +256,13 @@ class TrainInputs:
 
 
 @dataclass(frozen=True)
-class TrainParameters:
+class TrainParameters(Parameters):
     """Settings of `scar train`, each as in `scar reconstruct`."""
 
     network: Annotated[MlpSize, "layers and width"] = MlpSize.SMALL
     steps: Annotated[int, Range(0, 10_000_000), "training steps; 0 lets the budget decide"] = 0
     budget: Annotated[float, Range(1, 360_000, "s"), "training time at most, turned into steps"] = 60.0
     patience: Annotated[int, Range(1, 100_000, "epochs"), "end early after so long without progress"] = 500
-
-    def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        return check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -283,7 +274,7 @@ class ApplyInputs:
 
 
 @dataclass(frozen=True)
-class ApplyParameters:
+class ApplyParameters(_CutoffParameters):
     """Settings of `scar apply`, each as in `scar reconstruct`."""
 
     mesh_unit: Annotated[Unit, "length unit of the mesh file; auto: the only one that fits"] = Unit.AUTO
@@ -293,25 +284,9 @@ class ApplyParameters:
     core_cutoff: Annotated[float, Range(0.01, 1.0), "probability above which scar is core, else border zone"] = 0.75
     density: Annotated[float, Range(0.9, 1.2, "g/ml"), "density of myocardium, for the mass"] = 1.05
 
-    def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        reasons = check_ranges(self)
-        if self.core_cutoff < self.cutoff:
-            reasons.append("the probability for scar core lies below that for scar: the core is a part of the scar")
-        return reasons
-
 
 @dataclass(frozen=True)
 class ImportInputs:
     """A trained network from elsewhere."""
 
     checkpoint: Annotated[Path, "cardioscar's .pth file"]
-
-
-@dataclass(frozen=True)
-class ImportParameters:
-    """`scar import-checkpoint` has no settings."""
-
-    def validate(self) -> list[str]:
-        """Nothing can be wrong with them."""
-        return []

@@ -1,36 +1,29 @@
-"""The front door of the method: what `python -m deeprecon scar VERB` and the panel run."""
+"""Entry point of the method: what `python -m deeprecon scar VERB` and the panel run."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from vtkmodules.util.numpy_support import vtk_to_numpy
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.mesh.files import place, read_mesh, write_mesh
-from deeprecon.data.mesh.mesh import Mesh
 from deeprecon.data.mesh.opencarp import TAG
 from deeprecon.data.tables import write_table
+from deeprecon.jobs.parameters import NoParameters
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.jobs.verbs import Verb
 from deeprecon.scar import parameters as settings
 from deeprecon.scar.crossvalidation import cross_validate
-from deeprecon.scar.measure.burden import element_tags
-from deeprecon.scar.measure.metrics import evaluate as score
+from deeprecon.scar.measure.metrics import evaluate as compare_with_truth
 from deeprecon.scar.parameters import Frame, MeshFormat, Method, ReconstructInputs, ReconstructParameters, Unit
-from deeprecon.scar.pipeline import beside, prepare, reconstruct
-from deeprecon.scar.training import mlp_models as mlp_task
-
-if TYPE_CHECKING:
-    pass
-
-HEART_SIZES = (10.0, 1000.0)
-"""Diagonal in mm of the box around a heart, from a mouse's to far above any human's."""
+from deeprecon.scar.pipeline import prepare, reconstruct
+from deeprecon.scar.read.mesh import check_heart_size
+from deeprecon.scar.read.result import read_result_mesh
+from deeprecon.scar.training import mlp_verbs
+from deeprecon.scar.write.mesh import SCAR_TAG, companion_files, element_tags
 
 
 def phantom(inputs: settings.PhantomInputs, parameters: settings.PhantomParameters, run: Run) -> Outcome:
@@ -39,10 +32,10 @@ def phantom(inputs: settings.PhantomInputs, parameters: settings.PhantomParamete
     Raises:
         InputError: the surface cannot be used, or a lesion was chosen for it.
     """
-    from deeprecon.scar.simulate.phantom import from_surface, sample_case, write_case
+    from deeprecon.scar.simulate.hearts import from_surface, sample_case, write_case
 
-    geometry = {name: getattr(parameters, name) for name in ("spacing", "thickness", "pixel", "node_spacing")}
-    geometry |= {"shift": parameters.shift, "noise": parameters.noise, "long_axis": parameters.long_axis}
+    names = "spacing", "thickness", "pixel", "node_spacing", "shift", "noise", "long_axis"
+    geometry = {name: getattr(parameters, name) for name in names}
     run.reporter.status("Imaging the phantom")
     if inputs.surface is None:
         made = sample_case(run.seed, parameters.lesion.value, **geometry)
@@ -57,29 +50,29 @@ def phantom(inputs: settings.PhantomInputs, parameters: settings.PhantomParamete
         if file.frame is None:
             run.reporter.warning(f"{inputs.surface.name} does not say in which patient axes it is; RAS are taken.")
         heart = place(file, file.unit or Unit.MM.value, file.frame or Frame.RAS.value)
-        _check_size(heart, "Scale it to mm.")
+        check_heart_size(heart, "Scale it to mm.")
         made = from_surface(heart, seed=run.seed, **geometry)
     outputs = write_case(made, run.output, parameters.dicom)
     return Outcome(outputs, {"nodes": made.mesh.n_points, "scar_nodes": int(made.truth.sum())})
 
 
 def evaluate(inputs: settings.EvaluateInputs, parameters: settings.EvaluateParameters, run: Run) -> Outcome:
-    """Hold a result against the truth.
+    """Compare a result with the truth.
 
     Raises:
         InputError: the two meshes do not have the same nodes, or an array is missing.
     """
-    mesh, truth = _result_mesh(inputs.mesh), _result_mesh(inputs.truth)
+    mesh, truth = read_result_mesh(inputs.mesh), read_result_mesh(inputs.truth)
     if mesh.n_points != truth.n_points or not np.allclose(mesh.points, truth.points, atol=1e-3):
         raise InputError(
             f"{inputs.mesh.name} and {inputs.truth.name} do not have the same nodes.",
             "Evaluate on the mesh of the truth.",
         )
-    probability = np.asarray(mesh.point_array("scar_probability"), np.float64)
-    uncertainty = np.asarray(mesh.point_array("scar_uncertainty"), np.float64)
-    figures = score(
-        mesh, probability, uncertainty, np.asarray(truth.point_array("scar_truth"), np.float64) > 0.5, parameters.cutoff
+    probability, uncertainty, scar = (
+        np.asarray(source.point_array(name), np.float64)
+        for source, name in ((mesh, "scar_probability"), (mesh, "scar_uncertainty"), (truth, "scar_truth"))
     )
+    figures = compare_with_truth(mesh, probability, uncertainty, scar > 0.5, parameters.cutoff)
     outputs = {"table": run.output / "evaluation.csv"}
     write_table(outputs["table"], [{"figure": name, "value": value} for name, value in figures.items()])
     return Outcome(outputs, dict(figures))
@@ -89,10 +82,10 @@ def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters,
     """Write a result for simulators and other programs, node order kept.
 
     Elements are tagged 1 (healthy), 100 (border zone) and 101 (core) by the mean probability of their nodes; tags that
-    the elements already have are kept where there is no scar. A result that tells the core by itself, in the array
+    the elements already have are kept where there is no scar. A result with a core of its own, in the array
     core_probability, is tagged by that, as in its table: scar is core where the mean of it exceeds the cutoff of scar.
     """
-    mesh = _result_mesh(inputs.mesh)
+    mesh = read_result_mesh(inputs.mesh)
     own_core = "core_probability" in mesh.array_names
     old = mesh.dataset.GetCellData().GetArray(TAG)
     opencarp = parameters.format is MeshFormat.OPENCARP
@@ -107,8 +100,8 @@ def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters,
     )
     path = run.output / ("mesh.pts" if opencarp else f"mesh.{parameters.format.value}")
     write_mesh(path, mesh, unit.value, frame.value, element_tags=tags)
-    outputs = {"mesh": path} | beside(path)
-    counts = {"border_elements": int((tags == 100).sum()), "core_elements": int((tags == 101).sum())}
+    outputs = {"mesh": path} | companion_files(path)
+    counts = {"border_elements": int((tags == SCAR_TAG).sum()), "core_elements": int((tags == SCAR_TAG + 1).sum())}
     return Outcome(outputs, {"nodes": mesh.n_points, "elements": len(tags)} | counts)
 
 
@@ -126,7 +119,7 @@ def resolve(parameters: ReconstructParameters, device: str, threads: int, precis
     return replace(parameters, steps=steps_for_budget(parameters.budget, device))
 
 
-def _never(parameters: Any) -> bool:
+def _without_torch(parameters: Any) -> bool:
     return False
 
 
@@ -150,7 +143,7 @@ VERBS = {
         precisions=_precisions,
     ),
     "cross-validate": Verb(
-        "hide each slice in turn and foretell it from the others, beside every interpolation",
+        "hide each slice in turn and predict it from the others, with every interpolation for comparison",
         ReconstructInputs,
         ReconstructParameters,
         cross_validate,
@@ -163,97 +156,48 @@ VERBS = {
         ReconstructInputs,
         ReconstructParameters,
         prepare,
-        needs_torch=_never,
+        needs_torch=_without_torch,
     ),
     "phantom": Verb(
         "make a case whose scar is known everywhere",
         settings.PhantomInputs,
         settings.PhantomParameters,
         phantom,
-        needs_torch=_never,
+        needs_torch=_without_torch,
     ),
     "evaluate": Verb(
-        "hold a result against the truth",
+        "compare a result with the truth",
         settings.EvaluateInputs,
         settings.EvaluateParameters,
         evaluate,
-        needs_torch=_never,
+        needs_torch=_without_torch,
     ),
     "train": Verb(
         "train the mlp on prepared data, and keep it as a model bundle",
         settings.TrainInputs,
         settings.TrainParameters,
-        mlp_task.train,
-        mlp_task.resolve,
+        mlp_verbs.train,
+        mlp_verbs.resolve,
     ),
     "apply": Verb(
         "scar probability at every mesh node, from a trained mlp",
         settings.ApplyInputs,
         settings.ApplyParameters,
-        mlp_task.apply,
+        mlp_verbs.apply,
         precisions=lambda parameters: ("fp32",),
     ),
     "import-checkpoint": Verb(
         "make a model bundle of a network that cardioscar trained",
         settings.ImportInputs,
-        settings.ImportParameters,
-        mlp_task.import_checkpoint,
-        needs_torch=_never,
+        NoParameters,
+        mlp_verbs.import_checkpoint,
+        needs_torch=_without_torch,
     ),
     "export": Verb(
         "write a result for simulators and other programs",
         settings.ExportInputs,
         settings.ExportParameters,
         export,
-        needs_torch=_never,
+        needs_torch=_without_torch,
     ),
 }
-
-
-def _result_mesh(path: Path) -> Mesh:
-    """A mesh that this software wrote. Its unit and axes stand in the result.json beside it; else it is in mm.
-
-    Raises:
-        InputError: its axes are not known, or it is no heart in mm.
-    """
-    file = read_mesh(path)
-    found = _written_result(path)
-    unit, frame = found.get("mesh_unit") or file.unit or Unit.MM.value, found.get("mesh_frame") or file.frame
-    hint = "Keep the mesh in the folder that scar reconstruct wrote, beside its result.json."
-    if frame is None:
-        raise InputError(f"{path.name} does not say in which patient axes it is.", hint)
-    mesh = place(file, unit, frame)
-    _check_size(mesh, hint, f", read in {unit},")
-    names = "scar_probability", "scar_uncertainty", "core_probability"
-    values = {name: path.with_suffix(f".{name}.dat") for name in names}
-    if file.path.suffix.lower() in (".pts", ".elem"):  # values at nodes lie beside the mesh
-        return mesh.with_point_arrays({name: _numbers(at, mesh.n_points) for name, at in values.items() if at.exists()})
-    return mesh
-
-
-def _check_size(mesh: Mesh, hint: str, how: str = "") -> None:
-    """Refuse a mesh that is no heart in mm."""
-    size = float(np.linalg.norm(np.ptp(mesh.points, axis=0)))
-    if not HEART_SIZES[0] <= size <= HEART_SIZES[1]:
-        raise InputError(f"{mesh.name}{how} is {size:.3g} mm large, which no heart is.", hint)
-
-
-def _numbers(path: Path, count: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """(count,) numbers of a text file with one a line."""
-    try:
-        values = np.array(path.read_text(encoding="utf-8").split(), np.float64)
-    except ValueError as error:  # UnicodeDecodeError is one too
-        raise InputError(f"{path} holds what is no number.", "Make the result again.") from error
-    if len(values) != count:
-        raise InputError(f"{path} has {len(values)} values for {count} nodes.", "Make the result again.")
-    return values
-
-
-def _written_result(path: Path) -> Mapping[str, Any]:
-    """The figures of the run that wrote a mesh, empty where there is no result.json of such a run beside it."""
-    try:
-        result = json.loads((path.parent / "result.json").read_text(encoding="utf-8"))
-        figures = result["metrics"] if result["outputs"]["mesh"]["path"] == path.name else {}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-    return figures if isinstance(figures, dict) else {}

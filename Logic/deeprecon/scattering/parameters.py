@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 from deeprecon.data.errors import InputError
-from deeprecon.jobs.parameters import Range, check_ranges
+from deeprecon.jobs.parameters import Parameters, Range
 
 K = Range(0.5, 200)
 CONTRAST = Range(-0.95, 5)
@@ -56,7 +56,7 @@ class PhantomInputs:
 
 
 @dataclass(frozen=True)
-class PhantomParameters:
+class PhantomParameters(Parameters):
     """Settings of `scattering phantom`. The measured region is the unit disc; k is the wave number times its radius."""
 
     family: Annotated[Family, "family of objects"] = Family.DISCS
@@ -73,8 +73,7 @@ class PhantomParameters:
     relative_noise: Annotated[float, Range(0, 200, "%"), "multiplicative noise, of each value"] = 0.0
 
     def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        reasons = check_ranges(self) + _even_angles(self.angles)
+        reasons = super().validate() + _even_angles(self.angles)
         if self.contrast_max < self.contrast_min:
             reasons.append("contrast_max lies below contrast_min")
         return reasons
@@ -91,7 +90,7 @@ class PrepareInputs:
 
 
 @dataclass(frozen=True)
-class PrepareParameters:
+class PrepareParameters(Parameters):
     """Settings of `scattering prepare`; all but angles are for --volume."""
 
     angles: Annotated[int, Range(0, 2048), "directions; 0 for as many as k needs"] = 0
@@ -111,8 +110,7 @@ class PrepareParameters:
     noise: Annotated[float, Range(0, 200, "%"), "additive noise, of each slice's root mean square"] = 0.0
 
     def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        reasons = check_ranges(self) + _even_angles(self.angles)
+        reasons = super().validate() + _even_angles(self.angles)
         try:
             parse_speeds(self.speeds)
         except InputError as error:
@@ -129,7 +127,7 @@ class TrainInputs:
 
 
 @dataclass(frozen=True)
-class TrainParameters:
+class TrainParameters(Parameters):
     """Settings of `scattering train`; names of the original program in brackets."""
 
     rank: Annotated[int, Range(1, 512), "channels on each scale (alpha)"] = 40
@@ -157,8 +155,7 @@ class TrainParameters:
     )
 
     def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        reasons = check_ranges(self)
+        reasons = super().validate()
         if self.angles % 2 ** max(self.levels, 1):
             reasons.append(f"angles must be divisible by {2 ** max(self.levels, 1)} with these levels")
         return reasons
@@ -173,7 +170,7 @@ class ReconstructInputs:
 
 
 @dataclass(frozen=True)
-class ReconstructParameters:
+class ReconstructParameters(Parameters):
     """Settings of `scattering reconstruct`."""
 
     method: Annotated[Method, "inversion method"] = Method.TIKHONOV
@@ -194,8 +191,7 @@ class ReconstructParameters:
     ] = 4
 
     def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        return check_ranges(self) + _even_angles(self.angles)
+        return super().validate() + _even_angles(self.angles)
 
 
 @dataclass(frozen=True)
@@ -207,15 +203,6 @@ class EvaluateInputs:
 
 
 @dataclass(frozen=True)
-class EvaluateParameters:
-    """`scattering evaluate` has no settings."""
-
-    def validate(self) -> list[str]:
-        """There are no reasons."""
-        return []
-
-
-@dataclass(frozen=True)
 class ExportInputs:
     """A reconstruction."""
 
@@ -223,7 +210,7 @@ class ExportInputs:
 
 
 @dataclass(frozen=True)
-class ExportParameters:
+class ExportParameters(Parameters):
     """Settings of `scattering export`."""
 
     quantity: Annotated[Quantity, "contrast n^2 - 1, or sound speed in m/s"] = Quantity.CONTRAST
@@ -232,10 +219,6 @@ class ExportParameters:
     background: Annotated[
         float | None, Range(100, 10_000, "m/s"), "sound speed around the object, where not stated"
     ] = None
-
-    def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        return check_ranges(self)
 
 
 def parse_speeds(texts: Sequence[str]) -> dict[str, float]:

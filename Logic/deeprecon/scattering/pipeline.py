@@ -11,7 +11,7 @@ import numpy.typing as npt
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import sha256
 from deeprecon.data.tables import write_table
-from deeprecon.jobs.parameters import to_json
+from deeprecon.jobs.parameters import NoParameters, to_json
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.scattering import parameters as settings
 from deeprecon.scattering.fit.linear import invert_linearly
@@ -162,7 +162,7 @@ def reconstruct(inputs: settings.ReconstructInputs, parameters: settings.Reconst
     return Outcome(outputs | {path.stem: path for path in pictures}, figures)
 
 
-def evaluate(inputs: settings.EvaluateInputs, parameters: settings.EvaluateParameters, run: Run) -> Outcome:
+def evaluate(inputs: settings.EvaluateInputs, parameters: NoParameters, run: Run) -> Outcome:
     """Compare a reconstruction with the truth.
 
     Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from deeprecon.jobs.parameters import NoParameters
 from deeprecon.jobs.verbs import Verb
 from deeprecon.scattering import parameters as settings
 from deeprecon.scattering import pipeline
@@ -48,7 +49,7 @@ VERBS = {
     "evaluate": Verb(
         "compare a reconstruction with the truth",
         settings.EvaluateInputs,
-        settings.EvaluateParameters,
+        NoParameters,
         pipeline.evaluate,
         needs_torch=lambda parameters: False,
     ),

@@ -7,7 +7,10 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
-from deeprecon.jobs.parameters import Range, check_ranges
+from deeprecon.jobs.parameters import Parameters, Range
+
+DEFAULT_MERGE = 150.0
+"""s between alarms below which they are one."""
 
 
 class Unit(Enum):
@@ -33,19 +36,13 @@ class ExportFormat(Enum):
     KERAS = "keras"
 
 
-class _Settings:
-    def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used; empty when they can."""
-        return check_ranges(self)
-
-
 @dataclass(frozen=True)
 class PhantomInputs:
     """A phantom needs no files."""
 
 
 @dataclass(frozen=True)
-class PhantomParameters(_Settings):
+class PhantomParameters(Parameters):
     """Settings of `seizure phantom`."""
 
     users: Annotated[int, Range(1, 10_000), "simulated users"] = 30
@@ -59,7 +56,8 @@ class PrepareInputs:
     """Recordings for training or evaluation."""
 
     recordings: Annotated[
-        tuple[Path, ...], "OSDB event files (.json, flattened .csv) and files of a watch (.csv: t,x,y,z or t,magnitude)"
+        tuple[Path, ...],
+        "OSDB event files (.json, flattened .csv) and files of a watch (.csv: t,x,y,z or t,magnitude, user)",
     ]
     seizures: Annotated[
         Path | None,
@@ -69,9 +67,10 @@ class PrepareInputs:
 
 
 @dataclass(frozen=True)
-class PrepareParameters(_Settings):
+class PrepareParameters(Parameters):
     """Settings of `seizure prepare`."""
 
+    user: Annotated[str, "who wore the watch, for files of a watch without a column user"] = ""
     unit: Annotated[Unit, "of the files of a watch; auto: the unit in which a resting arm weighs 1 g"] = Unit.AUTO
 
 
@@ -84,7 +83,7 @@ class TrainInputs:
 
 
 @dataclass(frozen=True)
-class TrainParameters(_Settings):
+class TrainParameters(Parameters):
     """Settings of `seizure train` and `seizure cross-validate`."""
 
     models: Annotated[int, Range(1, 100), "networks of the ensemble, each validated on a different part of users"] = 3
@@ -111,7 +110,7 @@ class DetectInputs:
 
 
 @dataclass(frozen=True)
-class ScoreParameters(_Settings):
+class ScoreParameters(Parameters):
     """How the networks' probabilities become alarms."""
 
     quantile: Annotated[
@@ -122,7 +121,7 @@ class ScoreParameters(_Settings):
         Range(0, 1),
         "probability above which there is an alarm; by default the bundle's, for rescore the table's",
     ] = None
-    merge: Annotated[float, Range(0, 3600, "s"), "alarms closer than this are one event"] = 150.0
+    merge: Annotated[float, Range(0, 3600, "s"), "alarms closer than this are one event"] = DEFAULT_MERGE
 
 
 @dataclass(frozen=True)
@@ -150,7 +149,7 @@ class EvaluateInputs:
 
 
 @dataclass(frozen=True)
-class EvaluateParameters(_Settings):
+class EvaluateParameters(Parameters):
     """Settings of `seizure evaluate`."""
 
     quantile: Annotated[float, Range(0, 1), "over the networks' probabilities"] = 0.6
@@ -158,6 +157,7 @@ class EvaluateParameters(_Settings):
         float | None, Range(0, 1), "probability above which there is an alarm; by default the bundle's"
     ] = None
     stride: Annotated[float, Range(0.2, 60, "s"), "time between the windows"] = 5.0
+    merge: Annotated[float, Range(0, 3600, "s"), "alarms closer than this are one"] = DEFAULT_MERGE
     part: Annotated[Part, "users without training, or all"] = Part.TEST
     osd_threshold: Annotated[float, Range(1, 1e6), "power above which OpenSeizureDetector counts movement"] = 100.0
 
@@ -170,7 +170,7 @@ class ExportInputs:
 
 
 @dataclass(frozen=True)
-class ExportParameters(_Settings):
+class ExportParameters(Parameters):
     """Settings of `seizure export`."""
 
     format: Annotated[ExportFormat, "ONNX files, checked with onnxruntime, or Keras 3 files"] = ExportFormat.ONNX
@@ -181,8 +181,3 @@ class ConfigureInputs:
     """A configuration, of this software or of OpenSeizureDetector's nnTraining2."""
 
     configuration: Annotated[Path | None, "configuration (JSON); by default all default settings"] = None
-
-
-@dataclass(frozen=True)
-class ConfigureParameters(_Settings):
-    """`seizure configure` has no settings."""

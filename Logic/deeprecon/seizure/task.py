@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from deeprecon.jobs.parameters import NoParameters
 from deeprecon.jobs.verbs import Verb
 from deeprecon.seizure import parameters as settings
 from deeprecon.seizure import pipeline
@@ -35,7 +36,7 @@ VERBS = {
     "configure": Verb(
         "check a training configuration, and write it with all keys and its JSON Schema",
         settings.ConfigureInputs,
-        settings.ConfigureParameters,
+        NoParameters,
         pipeline.configure,
         needs_torch=_without_torch,
     ),

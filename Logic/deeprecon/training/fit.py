@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from deeprecon.data.errors import InputError
-from deeprecon.jobs.parameters import Range, check_ranges, to_json
+from deeprecon.jobs.parameters import Parameters, Range, to_json
 from deeprecon.jobs.run import Run
 from deeprecon.training.batches import Epoch
 from deeprecon.training.best_files import BestFiles
@@ -42,7 +42,7 @@ class OptimizerName(Enum):
 
 
 @dataclass(frozen=True)
-class FitSettings:
+class FitSettings(Parameters):
     """Settings of `fit`."""
 
     epochs: Annotated[int, Range(1, 1_000_000), "times that the training data is gone through"] = 100
@@ -61,8 +61,7 @@ class FitSettings:
     keep: Annotated[int, Range(0, 1000), "best epochs whose weights are kept as files beside the checkpoint"] = 0
 
     def validate(self) -> list[str]:
-        """Reasons why these settings cannot be used, in words; empty when they can."""
-        reasons = check_ranges(self)
+        reasons = super().validate()
         if self.warmup and self.schedule is ScheduleName.ONE_CYCLE:
             reasons.append("warmup must be 0 with the one-cycle schedule, which has its own")
         return reasons

@@ -52,7 +52,7 @@ class qSlicerScriptedLoadableModule(QtCore.QObject):
         return qSlicerScriptedLoadableModuleWidget(self)
 
     def logic(self) -> None:
-        """A scripted module has no C++ logic; slicer.util.getModuleLogic gives its Python one."""
+        """A scripted module has no C++ logic; slicer.util.getModuleLogic returns its Python logic."""
 
 
 @cppClass()

@@ -229,7 +229,7 @@ class ctkDoubleSpinBox(QtWidgets.QWidget):
 
 
 def _filters(value: Any) -> int:
-    """Flags of ctkPathLineEdit as a number; a .ui file gives their names."""
+    """Flags of ctkPathLineEdit as a number, from their names in a .ui file."""
     return sum({getattr(ctkPathLineEdit, name) for name in value}) if isinstance(value, list) else int(value)
 
 
@@ -260,7 +260,7 @@ class ctkPathLineEdit(QtWidgets.QWidget):
 
     currentPath = property(lambda self: self._h_combo.currentText, setCurrentPath)
     filters = stored("filters", 3, _filters)
-    nameFilters = stored("nameFilters", (), tuple)  # PythonQt gives a QStringList as a tuple
+    nameFilters = stored("nameFilters", (), tuple)  # PythonQt converts a QStringList to a tuple
     settingKey = stored("settingKey", "", str)
     label = stored("label", "", str)
     showHistoryButton = stored("showHistoryButton", True, bool)

@@ -22,7 +22,7 @@ def _column(table: Any, name: str) -> list[float]:
 
 
 def _style(series: Any) -> dict[str, Any]:
-    """matplotlib's words for the series' line, marker and color; scatter plots without a marker get dots."""
+    """matplotlib's arguments for line, marker and color of the series; scatter plots without a marker get dots."""
     node = slicer.vtkMRMLPlotSeriesNode
     lines = {node.LineStyleNone: "", node.LineStyleDash: "--", node.LineStyleDot: ":", node.LineStyleDashDot: "-."}
     markers = {
@@ -158,7 +158,7 @@ class qMRMLTableView(QtWidgets.QTableView, Observing):
         return self._h_viewNode
 
     def setFirstRowLocked(self, locked: bool) -> None:
-        """Slicer keeps the first row in view while scrolling; nothing scrolls here."""
+        """Slicer keeps the first row visible while scrolling; this view does not scroll."""
 
     def setFirstColumnLocked(self, locked: bool) -> None:
         """As `setFirstRowLocked`."""

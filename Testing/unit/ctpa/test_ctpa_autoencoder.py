@@ -7,15 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from deeprecon.ctpa.autoencoder.network import (
-    AUTOENCODERS,
-    Autoencoder,
-    AutoencoderShape,
-    decode_tiled,
-    encode_tiled,
-    tiles,
-)
-from deeprecon.ctpa.grid import FULL, PREVIEW, SEED, Grid, to_hu, to_network
+from deeprecon.ctpa.autoencoder.network import AUTOENCODERS, Autoencoder, AutoencoderShape
+from deeprecon.ctpa.autoencoder.tiling import decode_tiled, encode_tiled, tiles
+from deeprecon.ctpa.grid import FULL, PREVIEW, PUBLISHED, Grid, to_hu, to_network
 from deeprecon.ctpa.parameters import AutoencoderName
 from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
 
@@ -28,7 +22,7 @@ def _seeded():
     torch.set_num_threads(1)
 
 
-def awake(shape, dtype=torch.float64):
+def randomized(shape, dtype=torch.float64):
     """An autoencoder with no layer left at zero, as after training."""
     model = Autoencoder(shape)
     with torch.no_grad():
@@ -58,14 +52,14 @@ def test_every_name_has_an_autoencoder():
 @pytest.mark.parametrize("size", [(1, 3, 2), (4, 3, 2), (2, 2, 1)])
 def test_tiled_decoding_equals_untiled_to_the_bit(size, coarser):
     """With 8-byte numbers, whose rounding no kernel can bring to a whole HU; the benchmark shows it with 4 and 2."""
-    model = awake(EXACT)
+    model = randomized(EXACT)
     latent = uneven(model, 9, 3, 2)
     np.testing.assert_array_equal(decode_tiled(model, latent, size, coarser=coarser), decoded(model, latent, coarser))
 
 
 @pytest.mark.parametrize("name", AUTOENCODERS)
 def test_tiles_of_every_autoencoder_differ_from_the_whole_by_rounding_only(name):
-    model = awake(AUTOENCODERS[name], torch.float32)
+    model = randomized(AUTOENCODERS[name], torch.float32)
     if model.codebook is not None:  # whole numbers of codes, so that none lies between two
         model.codebook.codes.copy_(10 * torch.randn_like(model.codebook.codes).round())
     latent = uneven(model, 14, 2, 2)
@@ -76,7 +70,7 @@ def test_tiles_of_every_autoencoder_differ_from_the_whole_by_rounding_only(name)
 
 @pytest.mark.parametrize("coarser", [0, 1])
 def test_tiled_encoding_equals_untiled(coarser):
-    model = awake(EXACT)
+    model = randomized(EXACT)
     hu = np.random.default_rng(1).integers(-1000, 1000, np.array([72, 16, 16]) >> coarser).astype(np.int16)
     with torch.no_grad():
         whole = model.encode(torch.from_numpy(to_network(hu)).double()[None, None], coarser)[0]
@@ -84,10 +78,10 @@ def test_tiled_encoding_equals_untiled(coarser):
 
 
 @pytest.mark.parametrize("coarser", [0, 1])
-def test_the_rim_of_a_tile_is_as_wide_as_a_voxel_sees_and_no_wider(coarser):
+def test_the_halo_of_a_tile_is_as_wide_as_the_receptive_field(coarser):
     for shape in (EXACT, AUTOENCODERS["small-4x"]):
-        model = awake(shape)
-        split, halo = model.split(coarser), model.halo(coarser)
+        model = randomized(shape)
+        split, halo = model.split(coarser), model.decoder_halo(coarser)
         features = torch.randn(1, shape.widths[split], 2 * halo + 3, 2, 2, dtype=torch.float64)
         other = features.clone()
         other[:, :, halo + 1] += 1
@@ -114,7 +108,7 @@ def test_all_tiles_of_a_volume_have_one_shape_and_each_voxel_lies_in_one():
 
 
 def test_a_normalization_over_the_volume_would_make_each_tile_its_own():
-    model = awake(EXACT)
+    model = randomized(EXACT)
     model.up[0].insert(1, nn.GroupNorm(1, EXACT.widths[0]).double())
     latent = uneven(model, 12, 2, 2)
     latent[:, 6:] *= 0.1
@@ -123,7 +117,7 @@ def test_a_normalization_over_the_volume_would_make_each_tile_its_own():
 
 
 def test_tiles_are_written_to_a_memory_map(tmp_path):
-    model = awake(AutoencoderShape((4, 8), 2))
+    model = randomized(AutoencoderShape((4, 8), 2))
     out = np.lib.format.open_memmap(tmp_path / "ct.npy", "w+", np.int16, (20, 8, 8))
     latent = uneven(model, 10, 4, 4)
     assert decode_tiled(model, latent, (4, 4, 4), out) is out
@@ -139,9 +133,9 @@ def test_both_presets_share_one_latent_grid():
         for coarser in range(model.levels):
             volume = torch.zeros(1, 1, *[16 >> coarser] * 3)
             with torch.no_grad():
-                found = model(volume, coarser)
-            assert found.volume.shape == volume.shape
-            assert found.latent.shape[1:] == (shape.latent, *[16 // shape.factor] * 3)
+                latent_found = model.encode(volume, coarser)
+                assert model(volume, coarser).shape == volume.shape
+            assert latent_found.shape[1:] == (shape.latent, *[16 // shape.factor] * 3)
 
 
 def test_the_latent_is_smaller_than_the_volume():
@@ -150,7 +144,7 @@ def test_the_latent_is_smaller_than_the_volume():
         latent = FULL.coarser(shape.factor)
         assert shape.latent * np.prod(latent.shape) <= np.prod(FULL.shape) / 8
     with pytest.raises(ValueError, match="does not divide"):
-        SEED.coarser(8)
+        PUBLISHED.coarser(8)
 
 
 def test_an_autoencoder_learns_both_resolutions_at_once():
@@ -161,9 +155,9 @@ def test_an_autoencoder_learns_both_resolutions_at_once():
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     losses = []
     for _ in range(50):
-        fine, coarse = model(full), model(preview, coarser=1)
-        alike = (fine.latent - coarse.latent).square().mean()
-        loss = (fine.volume - full).square().mean() + (coarse.volume - preview).square().mean() + alike
+        fine, coarse = model.encode(full), model.encode(preview, coarser=1)
+        errors = model.decode(fine) - full, model.decode(coarse, coarser=1) - preview, fine - coarse
+        loss = sum(error.square().mean() for error in errors)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -189,7 +183,7 @@ def test_checkpointing_is_on_and_changes_nothing_but_memory():
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            loss = model(volume).volume.square().mean()
+            loss = model(volume).square().mean()
         loss.backward()
         gradients.append(torch.cat([value.grad.flatten() for value in model.parameters() if value.grad is not None]))
         kept.append(saved[0])
@@ -200,14 +194,13 @@ def test_checkpointing_is_on_and_changes_nothing_but_memory():
 
 
 def test_the_vqgan_decodes_codes_and_gives_the_diffusion_what_comes_before_them():
-    model = awake(AutoencoderShape((4, 8), 2, codes=16), torch.float32)
+    model = randomized(AutoencoderShape((4, 8), 2, codes=16), torch.float32)
     volume = torch.randn(1, 1, 8, 8, 8)
     with torch.no_grad():
         latent = model.encode(volume)
-        quantized, chosen, _ = model.codebook(latent)
+        quantized, chosen, commitment = model.codebook(latent)
         torch.testing.assert_close(model.decode(latent), model.decode(quantized))
-        found = model(volume)
+        torch.testing.assert_close(model(volume), model.decode(latent))
     assert not torch.equal(latent, quantized)
-    torch.testing.assert_close(found.latent, latent)
-    torch.testing.assert_close(found.chosen, chosen)
-    assert found.commitment > 0
+    assert chosen.shape == latent.shape[:1] + latent.shape[2:]
+    assert commitment > 0

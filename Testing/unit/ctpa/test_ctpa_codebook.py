@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from deeprecon.ctpa.autoencoder.codebook import Codebook, usage
+from deeprecon.ctpa.autoencoder.codebook import Codebook, codebook_usage
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def test_a_codebook_finds_the_clusters_and_revives_dead_codes():
     assert distance.max() < 0.3
     codebook.eval()
     _, chosen, _ = codebook(centers.T.reshape(1, 2, 4, 1, 1))
-    assert usage(chosen, 4) == (1.0, pytest.approx(4.0))
+    assert codebook_usage(chosen, 4) == (1.0, pytest.approx(4.0))
 
 
 def test_without_revival_dead_codes_stay_dead():
@@ -35,7 +35,7 @@ def test_without_revival_dead_codes_stay_dead():
     codebook.sums.copy_(codebook.codes)
     for _ in range(20):
         _, chosen, _ = codebook(torch.randn(1, 2, 8, 8, 1))
-    assert usage(chosen, 4)[0] == 0.25
+    assert codebook_usage(chosen, 4)[0] == 0.25
 
 
 def test_codes_move_to_the_mean_of_the_vectors_that_chose_them():
@@ -72,4 +72,4 @@ def test_the_commitment_draws_the_latent_to_its_code():
 
 
 def test_usage_counts_codes():
-    assert usage(torch.tensor([0, 0, 1, 1]), 4) == (0.5, pytest.approx(2.0))
+    assert codebook_usage(torch.tensor([0, 0, 1, 1]), 4) == (0.5, pytest.approx(2.0))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from benchmarks.ctpa_baselines import blend
 
-from deeprecon.ctpa.grid import FULL, PREVIEW, SEED, Grid, resample, to_hu, to_network
-from deeprecon.ctpa.patches import Blending, Windows, blend, seam_planes, starts
+from deeprecon.ctpa.grid import FULL, PREVIEW, PUBLISHED, Grid, resample, to_hu, to_network
+from deeprecon.ctpa.patches import Blending, Windows, seam_planes, starts
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
 
@@ -32,7 +33,7 @@ def ball(shape=(80, 90, 90), spacing=(4.0, 4.0, 4.0), center=(12.0, -7.0, 5.0), 
 
 
 def test_the_grids_fill_one_field_of_view():
-    for grid in (FULL, PREVIEW, SEED):
+    for grid in (FULL, PREVIEW, PUBLISHED):
         assert np.multiply(grid.spacing, grid.shape[::-1]) == pytest.approx((358, 358, 365))
     assert FULL.spacing == pytest.approx((0.699, 0.699, 0.600), abs=1e-3)
     assert PREVIEW.shape == (304, 256, 256)
@@ -83,10 +84,10 @@ def test_scaled_values_and_crops_are_refused():
 
 
 def test_the_seeds_patches_are_150_not_42():
-    windows = Windows(SEED.shape, (128,) * 3, (96,) * 3)
+    windows = Windows(PUBLISHED.shape, (128,) * 3, (96,) * 3)
     assert len(windows) == len(list(windows)) == 150
     assert starts(604, 128, 96) == [0, 96, 192, 288, 384, 476]
-    assert len(Windows(SEED.shape, (128,) * 3, (64,) * 3)) == 441
+    assert len(Windows(PUBLISHED.shape, (128,) * 3, (64,) * 3)) == 441
 
 
 @pytest.mark.parametrize(("patch", "stride"), [(128, 96), (96, 96), (96, 72), (128, 128)])

@@ -6,8 +6,9 @@ import math
 
 import pytest
 import torch
+from benchmarks.ctpa_baselines import training_pair
 
-from deeprecon.ctpa.diffusion.processes import PROCESSES, SAMPLERS, Epsilon, sample, training_pair
+from deeprecon.ctpa.diffusion.processes import PROCESSES, SAMPLERS, Epsilon, sample
 from deeprecon.ctpa.parameters import ProcessName, SamplerName
 
 
@@ -55,7 +56,7 @@ def test_a_process_splits_what_it_mixed(name):
     process = PROCESSES[name]
     data, noise, t = torch.randn(5), torch.randn(5), torch.tensor(0.3)
     a, s = process.scales(t)
-    found = process.split(a * data + s * noise, process.target(data, noise, t), t)
+    found = process.data_and_noise(a * data + s * noise, process.target(data, noise, t), t)
     torch.testing.assert_close(torch.stack(found), torch.stack([data, noise]), atol=1e-6, rtol=1e-5)
 
 
@@ -131,7 +132,7 @@ def test_training_pairs_have_evenly_spread_times_and_unit_variance(name):
     x, t, target = training_pair(process, data, torch.Generator().manual_seed(5))
     assert sorted((t / process.start * 64).int().tolist()) == list(range(64))
     wide = t.view(-1, 1, 1, 1, 1)
-    found, noise = process.split(x, target, wide)
+    found, noise = process.data_and_noise(x, target, wide)
     torch.testing.assert_close(found[t < 0.9], data[t < 0.9], atol=1e-4, rtol=1e-3)
     assert float(noise.std()) == pytest.approx(1, abs=0.02)
     if name != "rectified-flow":

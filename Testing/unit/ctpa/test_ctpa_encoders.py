@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from deeprecon.ctpa.diffusion.denoiser import XrayEncoder, parameter_count
+from deeprecon.ctpa.diffusion.denoiser import parameter_count
 from deeprecon.ctpa.encoders.pretrained import (
     CARDS,
     CLIP_DEVIATION,
@@ -19,6 +19,7 @@ from deeprecon.ctpa.encoders.pretrained import (
     make_encoder,
 )
 from deeprecon.ctpa.encoders.pretrained import _VitBlock as VitBlock
+from deeprecon.ctpa.encoders.spatial import XrayEncoder
 from deeprecon.ctpa.encoders.swin import Swin, SwinBlock
 from deeprecon.ctpa.parameters import EncoderName
 from deeprecon.data.errors import InputError
@@ -233,7 +234,7 @@ def test_swin_windows_do_not_mix_and_shifted_ones_mix_neighbors_only():
 
 @pytest.mark.parametrize("trunk", [ResNet50, Vit, Swin])
 def test_trunks_keep_a_map(trunk):
-    """One vector for the image could not tell where things are."""
+    """One vector for the image holds no positions."""
     model = trunk().eval()
     x = torch.zeros(1, 3, 224, 224)
     with torch.no_grad():

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from deeprecon.ctpa.grid import Grid
-from deeprecon.ctpa.measure.metrics import body_mask, psnr, ssim
+from deeprecon.ctpa.measure.metrics import psnr, ssim
+from deeprecon.ctpa.observe.body import body_mask
 from deeprecon.ctpa.observe.projection import Geometry, View, line_integrals
 from deeprecon.ctpa.parameters import SynthesizeParameters, Turn, XrayView
 from deeprecon.ctpa.simulate.chests import Label, draw_grid, make_anatomy
@@ -109,15 +110,15 @@ def test_a_film_that_was_not_centered_moves_the_truth(done, figures_of, files, c
     write_volume(tmp_path / "synthetic.nii.gz", Volume(lower, GRID.affine()))
     write_xray(tmp_path / "xray.nii.gz", line_integrals(lower, GRID, Geometry()), GRID, Geometry())
     inputs = {"ct": tmp_path / "synthetic.nii.gz", "truth": files / "truth.nii.gz"}
-    beside = figures_of(done("evaluate", "a", inputs=inputs))["mae_body"]
+    unshifted = figures_of(done("evaluate", "a", inputs=inputs))["mae_body"]
     output = done("evaluate", "b", inputs=inputs | {"xray": tmp_path / "xray.nii.gz"})
-    assert beside > 50
+    assert unshifted > 50
     assert figures_of(output)["mae_body"] < 5
     assert any("-11 mm towards the head and 0 mm" in text for text in warnings_of(output))
 
 
 def test_the_xray_is_taken_as_it_was_for_the_ct(done, figures_of, files, chest, tmp_path, warnings_of):
-    """An AP film on its side, of which the file says nothing."""
+    """An AP film on its side, without entries in the file."""
     geometry = Geometry(view=View.AP, source_distance=1000.0)
     write_xray(tmp_path / "upright.nii.gz", line_integrals(chest[0], GRID, geometry), GRID, geometry)
     upright = read_radiograph(tmp_path / "upright.nii.gz")
@@ -137,7 +138,7 @@ def test_the_xray_is_taken_as_it_was_for_the_ct(done, figures_of, files, chest, 
     inputs = {"ct": tmp_path / "ct.nii.gz", "truth": files / "truth.nii.gz", "xray": tmp_path / "xray.nrrd"}
     output = done("evaluate", inputs=inputs)
     assert figures_of(output)["projection_nrmse"] < 0.03
-    assert any("as the result.json beside ct.nii.gz says" in text for text in warnings_of(output))
+    assert any("with the settings in the result.json of ct.nii.gz" in text for text in warnings_of(output))
     other = done("evaluate", "other", inputs=inputs | {"xray": files / "xray.nii.gz"})
     assert any("was not made from xray.nii.gz" in text for text in warnings_of(other))
     assert figures_of(other)["projection_nrmse"] < 0.03  # a PA film, and upright

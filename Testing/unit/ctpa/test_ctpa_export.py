@@ -45,7 +45,7 @@ def test_hu_and_geometry_are_exact(done, result):
     assert len(list((output / "dicom").iterdir())) == 38
 
 
-def test_every_file_says_that_it_is_synthetic(done, result):
+def test_every_file_is_marked_as_synthetic(done, result):
     output = done("export", inputs={"result": result}, patient_id="study-7")
     for path in (output / "dicom").iterdir():
         file = pydicom.dcmread(path)
@@ -67,7 +67,7 @@ def test_every_file_says_that_it_is_synthetic(done, result):
         assert (list(file.WindowCenter), list(file.WindowWidth)) == ([100, -500, 50], [700, 1500, 350])
 
 
-def test_a_result_that_was_stopped_early_says_how_many_samples_it_has(done, result):
+def test_a_result_that_was_stopped_early_states_its_number_of_samples(done, result):
     content = json.loads((result / "result.json").read_text())
     model = {"name": "chests", "sha256": "cd" * 32}
     content |= {"metrics": {"samples": 1}, "provenance": content["provenance"] | {"model": model}}

@@ -58,7 +58,7 @@ def test_latents_are_those_of_the_autoencoder_and_on_one_grid(preset, coarser, d
 
 
 def test_another_autoencoder_makes_the_latents_anew(manifest, tmp_path, monkeypatch):
-    """Resuming never mixes latents of two autoencoders."""
+    """Resuming does not mix latents of two autoencoders."""
     first, second = bundle(tmp_path / "first"), bundle(tmp_path / "second", seed=1)
     job = tmp_path / "out" / ".job"
     parameters = {"validation": 0.0, "test": 0.0}

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from deeprecon.ctpa.autoencoder.loss import Adversary, Discriminator, PerceptualLoss, frozen, paired_slices
+from deeprecon.ctpa.training.auxiliary_losses import (
+    AdversarialLoss,
+    Discriminator,
+    PerceptualLoss,
+    frozen,
+    paired_slices,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +63,7 @@ def test_slices_of_both_volumes_are_the_same_ones():
 
 def test_the_adversary_moves_the_autoencoder_and_not_itself():
     """Published code detached both images: the network got no adversarial gradient."""
-    adversary = Adversary(width=8)
+    adversary = AdversarialLoss(width=8)
     result = torch.randn(1, 1, 16, 16, 16, requires_grad=True)
     adversary.autoencoder_loss(result).backward()
     assert result.grad is not None
@@ -66,24 +72,24 @@ def test_the_adversary_moves_the_autoencoder_and_not_itself():
 
 
 def test_the_discriminators_learn_and_the_autoencoder_does_not_with_them():
-    adversary = Adversary(width=8)
+    adversary = AdversarialLoss(width=8)
     result = torch.randn(1, 1, 16, 16, 16, requires_grad=True)
-    adversary.loss(result, torch.randn(1, 1, 16, 16, 16)).backward()
+    adversary.discriminator_loss(result, torch.randn(1, 1, 16, 16, 16)).backward()
     assert result.grad is None
     assert len(gradients(adversary)) == len(list(adversary.parameters()))
 
 
 @pytest.mark.parametrize(("slice_weight", "volume_weight"), [(1.0, 0.0), (0.0, 1.0)])
 def test_each_discriminator_has_its_weight(slice_weight, volume_weight):
-    adversary = Adversary(slice_weight, volume_weight, width=8)
+    adversary = AdversarialLoss(slice_weight, volume_weight, width=8)
     assert (adversary.slices is not None, adversary.volumes is not None) == (bool(slice_weight), bool(volume_weight))
-    adversary.loss(torch.randn(1, 1, 16, 16, 16), torch.randn(1, 1, 16, 16, 16)).backward()
+    adversary.discriminator_loss(torch.randn(1, 1, 16, 16, 16), torch.randn(1, 1, 16, 16, 16)).backward()
     assert len(gradients(adversary)) == len(list(adversary.parameters()))
 
 
 def test_the_discriminators_begin_when_the_autoencoder_has_learned_something():
     """Until then their loss is 0, with gradients of 0: several processes wait for the gradient of every weight."""
-    adversary = Adversary(start=2, width=8)
+    adversary = AdversarialLoss(start=2, width=8)
     result, truth = torch.randn(1, 1, 16, 16, 16, requires_grad=True), torch.randn(1, 1, 16, 16, 16)
     values = []
     for _ in range(3):
@@ -99,19 +105,19 @@ def test_the_discriminators_begin_when_the_autoencoder_has_learned_something():
 
 def test_weights_scale_the_loss():
     volume = torch.randn(1, 1, 16, 16, 16)
-    once, thrice = Adversary(1.0, 1.0, width=8).eval(), Adversary(3.0, 3.0, width=8).eval()
+    once, thrice = AdversarialLoss(1.0, 1.0, width=8).eval(), AdversarialLoss(3.0, 3.0, width=8).eval()
     thrice.load_state_dict(once.state_dict())
     losses = [float(each.autoencoder_loss(volume, torch.Generator().manual_seed(1))) for each in (once, thrice)]
     assert losses[1] == pytest.approx(3 * losses[0], rel=1e-5)
 
 
 def test_discriminators_tell_smooth_from_rough_with_batches_of_one():
-    adversary = Adversary(width=8)
+    adversary = AdversarialLoss(width=8)
     optimizer = torch.optim.Adam(adversary.parameters(), 2e-3)
     for _ in range(25):
         rough = torch.randn(1, 1, 16, 16, 16)
         smooth = torch.nn.functional.avg_pool3d(rough, 5, 1, 2)
-        loss = adversary.loss(smooth, rough)
+        loss = adversary.discriminator_loss(smooth, rough)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

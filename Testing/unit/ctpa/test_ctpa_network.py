@@ -8,13 +8,13 @@ import torch
 
 from deeprecon.ctpa.diffusion.denoiser import (
     DENOISERS,
-    ChannelNorm,
     Denoiser,
     DenoiserShape,
     Pointwise,
     parameter_count,
-    rays,
+    ray_weights,
 )
+from deeprecon.ctpa.encoders.spatial import ChannelNorm
 from deeprecon.ctpa.grid import Grid
 from deeprecon.ctpa.observe.projection import Beam, Geometry, line_integrals
 from deeprecon.ctpa.parameters import DenoiserName
@@ -31,7 +31,7 @@ def _seeded():
     torch.set_num_threads(1)
 
 
-def awake(model):
+def randomized(model):
     """The model with no layer left at zero, as after training."""
     with torch.no_grad():
         for parameter in model.parameters():
@@ -43,7 +43,7 @@ def awake(model):
 def denoised(model, xray, withheld=None):
     grid = Grid((12, 12, 8))
     x = torch.randn(1, 2, 12, 12, 8, generator=torch.Generator().manual_seed(1))
-    return model(x, torch.tensor([0.5]), xray, rays(grid, Geometry()), withheld)
+    return model(x, torch.tensor([0.5]), xray, ray_weights(grid, Geometry()), withheld)
 
 
 @pytest.mark.parametrize("beam", list(Beam))
@@ -52,7 +52,7 @@ def test_the_xray_is_lifted_to_where_its_rays_pass(beam):
     grid, geometry = Grid((30, 28, 26)), Geometry(beam, source_distance=1000)
     hu, _ = draw_grid(Anatomy((Ellipsoid(3000, Label.BONE, (90, 60, -80), (14, 14, 14)),), np.zeros((1, 4))), grid)
     image = torch.from_numpy(line_integrals(hu, grid, geometry))
-    lifted = rays(grid, geometry).lift(image[None, None])[0, 0].numpy()
+    lifted = ray_weights(grid, geometry).lift(image[None, None])[0, 0].numpy()
     z, y, x = grid.axes()
     scale = geometry.magnification(60.0) / geometry.magnification(y)
     for j in range(grid.shape[1]):
@@ -61,20 +61,22 @@ def test_the_xray_is_lifted_to_where_its_rays_pass(beam):
         assert x[i] == pytest.approx(90 * scale[j], abs=14)
 
 
-def test_a_patch_knows_its_place_and_its_part_of_the_xray():
+def test_a_patch_has_its_position_and_its_part_of_the_xray():
     geometry = Geometry()
-    whole = rays(LATENT, geometry)
+    whole = ray_weights(LATENT, geometry)
     features = torch.randn(1, 3, 12, 8)
     for where in Windows(LATENT.shape, (6, 6, 6), (4, 4, 2), (2, 1, 0)):
-        part = rays(LATENT, geometry, where)
-        torch.testing.assert_close(part.place, whole.place[(slice(None), *where)])
+        part = ray_weights(LATENT, geometry, where)
+        torch.testing.assert_close(part.position, whole.position[(slice(None), *where)])
         torch.testing.assert_close(part.lift(features), whole.lift(features)[(..., *where)])
-    assert not torch.equal(rays(LATENT, geometry, (slice(0, 6),) * 3).place[:, :2], whole.place[:, 6:8, :6, :6])
+    assert not torch.equal(
+        ray_weights(LATENT, geometry, (slice(0, 6),) * 3).position[:, :2], whole.position[:, 6:8, :6, :6]
+    )
 
 
-def test_the_xray_reaches_what_is_foretold():
+def test_the_prediction_depends_on_the_xray():
     """Published code turned the embedding to whole numbers, that is to zeros, as soon as guidance was on."""
-    model = awake(Denoiser(TINY, 4))
+    model = randomized(Denoiser(TINY, 4))
     first, second = torch.randn(2, 1, 1, 48, 32)
     assert not torch.allclose(denoised(model, first), denoised(model, second))
     kept = torch.tensor([False])
@@ -83,7 +85,7 @@ def test_the_xray_reaches_what_is_foretold():
 
 def test_the_null_features_of_guidance_are_trained():
     """Guidance compares with an X-ray that was withheld in training; features left at random would mean nothing."""
-    model = awake(Denoiser(TINY, 4))
+    model = randomized(Denoiser(TINY, 4))
     first, second = torch.randn(2, 1, 1, 48, 32)
     withheld = torch.tensor([True])
     torch.testing.assert_close(denoised(model, first, withheld), denoised(model, second, withheld))
@@ -93,22 +95,22 @@ def test_the_null_features_of_guidance_are_trained():
 
 
 def test_where_the_xray_changes_the_volume_changes():
-    model = awake(Denoiser(TINY, 4))
+    model = randomized(Denoiser(TINY, 4))
     grid = Grid((16, 16, 16))
     xray = torch.zeros(1, 1, 64, 64)
     marked = xray.clone()
     marked[:, :, 4:12, 4:12] = 4.0
     with torch.no_grad():
         change = (model.features(marked) - model.features(xray)).abs().sum(dim=1)[0]
-        lifted = rays(grid, Geometry(Beam.PARALLEL)).lift(change[None, None])[0, 0]
+        lifted = ray_weights(grid, Geometry(Beam.PARALLEL)).lift(change[None, None])[0, 0]
     assert float(lifted[:8, :, :8].sum()) > 3 * float(lifted[8:, :, 8:].sum())
 
 
 def test_every_parameter_gets_a_gradient():
     """So that distributed training needs no search for unused parameters."""
-    model = awake(Denoiser(DenoiserShape(2, (8, 16), 1, 4, heads=2), 4)).train()
+    model = randomized(Denoiser(DenoiserShape(2, (8, 16), 1, 4, heads=2), 4)).train()
     x, xray = torch.randn(2, 2, 12, 12, 8), torch.randn(2, 1, 48, 32)
-    where = rays(Grid((12, 12, 8)), Geometry())
+    where = ray_weights(Grid((12, 12, 8)), Geometry())
     model(x, torch.tensor([0.2, 0.7]), xray, where, torch.tensor([True, False])).square().mean().backward()
     assert [name for name, value in model.named_parameters() if value.grad is None] == []
 
@@ -118,7 +120,7 @@ def test_gradient_checkpointing_is_really_on():
     gradients, kept, calls = [], [], []
     for checkpointing in (False, True):
         torch.manual_seed(0)
-        model = awake(Denoiser(TINY, 4, checkpointing=checkpointing)).train()
+        model = randomized(Denoiser(TINY, 4, checkpointing=checkpointing)).train()
         count, saved = [0], [0]
         model.down[0][0].register_forward_pre_hook(lambda *_, count=count: count.__setitem__(0, count[0] + 1))
 
@@ -138,15 +140,15 @@ def test_gradient_checkpointing_is_really_on():
     assert kept[1] < 0.6 * kept[0]
 
 
-def test_windows_of_a_latent_are_treated_as_within_the_whole():
+def test_windows_of_a_latent_equal_parts_of_the_whole_latent():
     """No normalization over the volume: the middle of a window comes out as the whole does."""
     grid = Grid((40, 8, 8))
-    model = awake(Denoiser(TINY, 4))
+    model = randomized(Denoiser(TINY, 4))
     x, xray, t = torch.randn(1, 2, 40, 8, 8), torch.randn(1, 1, 160, 32), torch.tensor([0.4])
     where = (slice(0, 32), slice(0, 8), slice(0, 8))
     with torch.no_grad():
-        whole = model(x, t, xray, rays(grid, Geometry()))
-        part = model(x[(..., *where)], t, xray, rays(grid, Geometry(), where))
+        whole = model(x, t, xray, ray_weights(grid, Geometry()))
+        part = model(x[(..., *where)], t, xray, ray_weights(grid, Geometry(), where))
     torch.testing.assert_close(part[:, :, :12], whole[:, :, :12], atol=1e-5, rtol=1e-4)
 
 
@@ -154,17 +156,17 @@ def test_the_width_does_not_depend_on_the_size_of_patches():
     model = Denoiser(TINY, 4)
     for shape in ((8, 8, 8), (12, 8, 10), (7, 5, 9)):  # odd sizes too
         xray = torch.randn(1, 1, 4 * shape[0], 4 * shape[2])
-        found = model(torch.randn(1, 2, *shape), torch.tensor([0.1]), xray, rays(Grid(shape), Geometry()))
+        found = model(torch.randn(1, 2, *shape), torch.tensor([0.1]), xray, ray_weights(Grid(shape), Geometry()))
         assert found.shape[2:] == shape
 
 
 def test_attention_mixes_far_voxels_and_convolutions_alone_do_not():
     for heads, mixed in ((0, False), (2, True)):
-        model = awake(Denoiser(DenoiserShape(2, (8, 16), 1, 4, heads), 4))
+        model = randomized(Denoiser(DenoiserShape(2, (8, 16), 1, 4, heads), 4))
         x = torch.randn(1, 2, 48, 4, 4)
         other = x.clone()
         other[:, :, 0] += 5
-        where = rays(Grid((48, 4, 4)), Geometry())
+        where = ray_weights(Grid((48, 4, 4)), Geometry())
         xray, t = torch.randn(1, 1, 192, 16), torch.tensor([0.5])
         with torch.no_grad():
             far = (model(x, t, xray, where) - model(other, t, xray, where))[:, :, -4:]
@@ -181,7 +183,7 @@ def test_the_norm_is_over_channels_and_a_pointwise_layer_is_a_convolution():
     torch.testing.assert_close(layer(x), wanted)
 
 
-def test_registered_denoisers_have_the_size_they_are_said_to_have():
+def test_registered_denoisers_have_their_documented_size():
     assert set(DENOISERS) == {name.value for name in DenoiserName}
     with torch.device("meta"):
         counts = {name: parameter_count(Denoiser(shape, 8)) for name, shape in DENOISERS.items()}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from benchmarks.ctpa_baselines import blend, fit_ridge
 
-from deeprecon.ctpa.diffusion.ridge import fit_ridge
 from deeprecon.ctpa.grid import Grid
-from deeprecon.ctpa.measure import metrics
+from deeprecon.ctpa.measure import anatomy, metrics
+from deeprecon.ctpa.measure.projection_check import check_projection
+from deeprecon.ctpa.observe.body import body_mask
 from deeprecon.ctpa.observe.projection import Beam, Geometry, View, detector_axes, expose, line_integrals
-from deeprecon.ctpa.patches import Blending, Windows, blend
+from deeprecon.ctpa.patches import Blending, Windows
 from deeprecon.ctpa.simulate.chests import TEXTURE, Anatomy, Capsule, Ellipsoid, Label, draw, draw_grid, make_anatomy
 
 GRID = Grid((76, 64, 64))
@@ -36,7 +38,7 @@ def test_solids_have_their_volume_at_every_grid():
         assert volume == pytest.approx(expected, rel=0.02)
 
 
-def test_a_patch_is_the_same_as_that_part_of_the_whole():
+def test_a_patch_equals_that_part_of_the_volume():
     anatomy = make_anatomy(3)
     whole, labels = draw_grid(anatomy, GRID)
     z, y, x = GRID.axes()
@@ -48,9 +50,9 @@ def test_a_patch_is_the_same_as_that_part_of_the_whole():
 def test_chests_are_anatomically_right_and_repeat():
     for seed in range(2):
         hu, labels = draw_grid(make_anatomy(seed), GRID)
-        organs = metrics.organ_hu(hu, labels)
+        organs = anatomy.organ_hu(hu, labels)
         assert {"lung", "heart", "vessel", "bone", "muscle"} <= set(organs)
-        assert metrics.implausible(organs) == []
+        assert anatomy.implausible_organs(organs) == []
         _, y, x = GRID.axes()
         place = np.argwhere(labels == Label.HEART).mean(axis=0)
         assert x[int(place[2])] > 0 > y[int(place[1])]  # to the left and front
@@ -69,7 +71,7 @@ def test_vessels_branch_down_to_a_millimeter_and_half_of_the_chests_have_emboli(
     assert 5 <= sum(anatomy.has_embolus for anatomy in anatomies) <= 15
 
 
-def test_texture_varies_by_what_it_says():
+def test_texture_has_its_documented_deviation():
     anatomy = Anatomy((Ellipsoid(0, Label.MUSCLE, (0, 0, 0), (1e4, 1e4, 1e4)),), make_anatomy(0).waves)
     z = np.linspace(-20, 20, 81)
     assert draw(anatomy, (z, z, z))[0].std() == pytest.approx(TEXTURE, rel=0.15)
@@ -138,7 +140,7 @@ def test_psnr_has_a_fixed_range_and_a_mask():
 
 def test_air_around_the_patient_does_not_count_in_the_body_mask():
     hu, labels = draw_grid(make_anatomy(2), GRID)
-    mask = metrics.body_mask(hu)
+    mask = body_mask(hu)
     assert mask[labels == Label.LUNG].mean() > 0.99
     assert mask[labels == Label.AIR].mean() < 0.08
     wrong = np.where(mask, hu + 100, hu)
@@ -159,18 +161,18 @@ def test_ssim_is_that_of_its_formula():
     assert metrics.ssim(shifted, shifted + 800)[0] < 0.5  # a Pearson correlation would not see it
 
 
-def test_the_projection_check_knows_the_right_ct_despite_gain_and_offset():
+def test_the_projection_error_of_the_true_ct_is_zero_despite_gain_and_offset():
     geometry = Geometry()
     first, second = (draw_grid(make_anatomy(seed), GRID)[0] for seed in (0, 1))
     xray = 1.3 * line_integrals(first, GRID, geometry) + 0.4
-    right, difference = metrics.projection_check(first, xray, GRID, geometry)
-    wrong, _ = metrics.projection_check(second, xray, GRID, geometry)
-    assert right["projection_nrmse"] < 1e-4
-    assert right["projection_ncc"] == pytest.approx(1, abs=1e-5)
-    assert np.abs(difference).max() < 1e-3
-    assert wrong["projection_nrmse"] > 0.1
-    nothing, _ = metrics.projection_check(np.full(GRID.shape, -1000), xray, GRID, geometry)
-    assert (nothing["projection_nrmse"], nothing["projection_ncc"]) == (pytest.approx(1), 0)
+    right = check_projection(first, xray, GRID, geometry)
+    wrong = check_projection(second, xray, GRID, geometry)
+    assert right.nrmse < 1e-4
+    assert right.ncc == pytest.approx(1, abs=1e-5)
+    assert np.abs(right.difference).max() < 1e-3
+    assert wrong.nrmse > 0.1
+    nothing = check_projection(np.full(GRID.shape, -1000), xray, GRID, geometry)
+    assert (nothing.nrmse, nothing.ncc) == (pytest.approx(1), 0)
 
 
 def test_seams_show_and_hann_hides_them_even_where_the_anatomy_is_wrong():
@@ -190,7 +192,9 @@ def test_seams_show_and_hann_hides_them_even_where_the_anatomy_is_wrong():
 
 
 def test_organs_of_wrong_hu_are_named():
-    assert metrics.implausible({"lung": -850.0, "bone": 30.0}) == ["bone has a median of 30 HU, expected 150 to 1000"]
+    assert anatomy.implausible_organs({"lung": -850.0, "bone": 30.0}) == [
+        "bone has a median of 30 HU, expected 150 to 1000"
+    ]
 
 
 # ---- ridge regression
@@ -219,13 +223,13 @@ def test_the_cardiothoracic_ratio_is_that_of_the_labels():
     for seed in range(3):
         hu, labels = draw_grid(make_anatomy(seed), GRID)
         widths = [np.ptp(np.flatnonzero((labels == label).any(axis=(0, 1)))) + 1 for label in (Label.HEART, Label.LUNG)]
-        assert metrics.cardiothoracic_ratio(hu, GRID) == pytest.approx(widths[0] / widths[1], abs=0.07)
-    assert metrics.cardiothoracic_ratio(np.full_like(hu, -1000), GRID) is None
+        assert anatomy.cardiothoracic_ratio(hu, GRID) == pytest.approx(widths[0] / widths[1], abs=0.07)
+    assert anatomy.cardiothoracic_ratio(np.full_like(hu, -1000), GRID) is None
 
 
 def test_vessels_that_are_gone_or_elsewhere_are_not_recalled():
     hu, labels = draw_grid(make_anatomy(0), GRID)
-    assert metrics.vessel_recall(hu, hu, labels) > 0.9
-    assert metrics.vessel_recall(np.where(labels == Label.VESSEL, -850, hu), hu, labels) == 0
-    assert metrics.vessel_recall(hu[:, :, ::-1], hu, labels) < 0.6
-    assert metrics.vessel_recall(hu, hu, np.zeros_like(labels)) is None
+    assert anatomy.vessel_recall(hu, hu, labels) > 0.9
+    assert anatomy.vessel_recall(np.where(labels == Label.VESSEL, -850, hu), hu, labels) == 0
+    assert anatomy.vessel_recall(hu[:, :, ::-1], hu, labels) < 0.6
+    assert anatomy.vessel_recall(hu, hu, np.zeros_like(labels)) is None

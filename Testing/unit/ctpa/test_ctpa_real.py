@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from deeprecon.ctpa.grid import PRESETS, PREVIEW, Grid
-from deeprecon.ctpa.measure.metrics import body_mask
-from deeprecon.ctpa.observe.film import condition_image, geometry_of
+from deeprecon.ctpa.observe.body import body_mask
+from deeprecon.ctpa.observe.film import acquisition_geometry, film_on_detector
 from deeprecon.ctpa.training.store import Store
 from deeprecon.data.radiograph import read_radiograph
 from deeprecon.data.tables import read_table, write_table
@@ -38,7 +38,7 @@ def needs(*paths):
 def test_a_monochrome1_jpeg2000_film_without_pixel_spacing_goes_in():
     radiograph = read_radiograph(FILM)
     assert (radiograph.image.shape, radiograph.view, radiograph.spacing) == ((1955, 1841), "PA", None)
-    found = condition_image(radiograph, geometry_of(radiograph.view), PREVIEW)
+    found = film_on_detector(radiograph, acquisition_geometry(radiograph.view), PREVIEW)
     assert "taken as 0.220 mm" in " ".join(found.notes)
     assert found.image.shape == (304, 256)
     upper, lower = found.image[180:230], found.image[20:60]  # rows grow towards the head
@@ -76,7 +76,7 @@ def test_a_thorax_is_prepared_with_its_own_projection_and_a_crop_is_refused(done
 
 @needs(THORAX, LUNGS)
 @pytest.mark.usefixtures("small_preview")
-def test_an_own_projection_fits_the_real_ct_and_the_film_of_somebody_else_does_not(done, tmp_path):
+def test_an_own_projection_fits_the_real_ct_and_the_film_of_another_patient_does_not(done, tmp_path):
     rows = [{"patient": "a", "ct": THORAX, "labels": LUNGS}]
     rows += [{"patient": "b", "ct": tmp_path / "same.nrrd", "xray": FILM, "labels": ""}] if FILM.exists() else []
     content = THORAX.read_bytes()
@@ -105,7 +105,7 @@ def test_a_real_ct_is_evaluated_against_itself_on_other_voxels(done, figures_of,
 
 
 @needs(THORAX)
-def test_the_own_projection_of_a_real_thorax_is_reconstructed_and_the_demonstrator_is_not_to_be_trusted(
+def test_the_own_projection_of_a_real_thorax_is_reconstructed_and_the_demonstrator_is_not_green(
     done, figures_of, warnings_of, tmp_path
 ):
     xray = done("phantom", "made", inputs={"ct": THORAX}) / "case_0000" / "xray.nii.gz"

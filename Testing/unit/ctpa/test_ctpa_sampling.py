@@ -10,7 +10,7 @@ from torch import nn
 from deeprecon.ctpa.diffusion import sampling
 from deeprecon.ctpa.diffusion.denoiser import Denoiser, DenoiserShape
 from deeprecon.ctpa.diffusion.processes import PROCESSES
-from deeprecon.ctpa.diffusion.sampling import SamplingPlan, denoise_latent, denoising_bytes, places
+from deeprecon.ctpa.diffusion.sampling import SamplingPlan, compute_setups, denoise_latent, denoising_bytes
 from deeprecon.ctpa.grid import Grid
 from deeprecon.ctpa.observe.projection import Geometry
 from deeprecon.ctpa.patches import Blending
@@ -22,7 +22,7 @@ FLOW = PROCESSES["rectified-flow"]
 KINDS = (Blending.HANN, Blending.GAUSSIAN)
 
 
-class Words:
+class RecordingReporter:
     def __init__(self):
         self.warnings, self.statuses = [], []
 
@@ -34,7 +34,7 @@ class Words:
 
 
 class StandIn(nn.Module):
-    """Foretells voxel by voxel, of the voxel and the X-ray there; fails as told."""
+    """Predicts each voxel from itself and the X-ray there; fails as configured."""
 
     def __init__(self, error=None, limit=10**9, needs=None):
         super().__init__()
@@ -49,11 +49,11 @@ class StandIn(nn.Module):
     def null_features(self, features):
         return torch.zeros_like(features)
 
-    def denoise(self, x, t, features, where):
-        self.seen.append((tuple(x.shape), float(where.place[0, 0, 0, 0])))
+    def denoise(self, x, t, features, rays):
+        self.seen.append((tuple(x.shape), float(rays.position[0, 0, 0, 0])))
         if self.error is not None and (x.numel() > self.limit or (self.needs and x.dtype != self.needs)):
             raise self.error
-        return self.weight * x + where.lift(features)
+        return self.weight * x + rays.lift(features)
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +64,7 @@ def _seeded():
 
 @pytest.fixture
 def run(tmp_path):
-    return Run(tmp_path, tmp_path / "out", "cpu", 1, "fp32", 0, Words())
+    return Run(tmp_path, tmp_path / "out", "cpu", 1, "fp32", 0, RecordingReporter())
 
 
 def drawn(model, run, plan, seed=5, **more):
@@ -72,13 +72,13 @@ def drawn(model, run, plan, seed=5, **more):
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "dpm-solver++", "ddpm"])
-def test_fused_windows_of_a_local_network_are_the_whole(run, sampler):
+def test_fused_windows_of_a_local_network_equal_the_whole_latent(run, sampler):
     """One shared noise, weights that sum to 1 at each step: only what a window does not see may differ."""
     whole = drawn(StandIn(), run, SamplingPlan(4, sampler, window=0))
     fused = drawn(StandIn(), run, SamplingPlan(4, sampler, window=16))
     torch.testing.assert_close(fused.latent, whole.latent, atol=1e-5, rtol=1e-5)
-    assert "whole" in whole.how
-    assert "windows of 16" in fused.how
+    assert "whole" in whole.setup
+    assert "windows of 16" in fused.setup
     assert any("windows of 16" in text for text in run.reporter.statuses)
 
 
@@ -107,7 +107,7 @@ def test_blending_counts_where_windows_differ(run):
 def test_a_stride_of_large_windows_leaves_no_gaps_between_smaller_ones(run):
     model = StandIn(MemoryError(), limit=16**3)
     found = drawn(model, run, SamplingPlan(2, window=32, stride=24))
-    assert "windows of 16" in found.how
+    assert "windows of 16" in found.setup
     torch.testing.assert_close(found.latent, drawn(StandIn(), run, SamplingPlan(2)).latent, atol=1e-5, rtol=1e-5)
 
 
@@ -144,11 +144,11 @@ def test_guidance_leads_away_from_what_comes_without_the_xray(run):
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
     ],
 )
-def test_windows_become_smaller_when_memory_runs_out_and_it_is_said(run, error):
+def test_windows_become_smaller_when_memory_runs_out_with_a_warning(run, error):
     model = StandIn(error, limit=16**3)
     found = drawn(model, run, SamplingPlan(3))
     torch.testing.assert_close(found.latent, drawn(StandIn(), run, SamplingPlan(3)).latent, atol=1e-5, rtol=1e-5)
-    assert "windows of 16" in found.how
+    assert "windows of 16" in found.setup
     assert run.reporter.warnings
     assert all("Memory ran out" in text for text in run.reporter.warnings)
 
@@ -157,7 +157,7 @@ def test_shorter_numbers_come_after_the_smallest_windows(run):
     model = StandIn(MemoryError(), limit=0, needs=torch.bfloat16)
     model.limit = 10**9
     found = drawn(model, run, SamplingPlan(2))
-    assert "bf16" in found.how
+    assert "bf16" in found.setup
     assert model.weight.dtype == torch.float32  # the caller's model is left as it was
     assert "bf16" in run.reporter.warnings[-1]
 
@@ -165,7 +165,7 @@ def test_shorter_numbers_come_after_the_smallest_windows(run):
 def test_the_cpu_comes_last(run, monkeypatch):
     monkeypatch.setattr(sampling, "free_memory", lambda device: None)
     gpu = Run(run.folder, run.output, "cuda:0", 1, "fp32", 0, run.reporter)
-    found = [str(place) for place in places(StandIn().shape, GRID, SamplingPlan(2), gpu)]
+    found = [str(place) for place in compute_setups(StandIn().shape, GRID, SamplingPlan(2), gpu)]
     assert found[0] == "the whole latent at once, fp32, on cuda:0"
     assert found[-1].endswith("on cpu")
     kinds = [("bf16" in text, "cpu" in text) for text in found]
@@ -189,10 +189,10 @@ def test_what_does_not_fit_the_free_memory_is_not_tried(run, monkeypatch):
     need = [denoising_bytes(shape, grid, window, 1, "fp32") for window in (0, 48, 16)]
     assert need == sorted(need, reverse=True)
     assert denoising_bytes(shape, grid, 0, 2, "bf16") == need[0]
-    monkeypatch.setattr(sampling, "free_memory", lambda device: need[1] / sampling.USABLE * 1.01)
-    assert next(places(shape, grid, SamplingPlan(2), run)).window == 48
+    monkeypatch.setattr(sampling, "free_memory", lambda device: need[1] / sampling.MEMORY_SHARE * 1.01)
+    assert next(compute_setups(shape, grid, SamplingPlan(2), run)).window == 48
     monkeypatch.setattr(sampling, "free_memory", lambda device: 10 * need[0])
-    assert next(places(shape, grid, SamplingPlan(2), run)).window == 0
+    assert next(compute_setups(shape, grid, SamplingPlan(2), run)).window == 0
 
 
 def test_a_run_that_is_asked_to_stop_stops_at_the_next_step(run):

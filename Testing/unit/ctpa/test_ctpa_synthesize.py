@@ -12,23 +12,19 @@ import numpy as np
 import pytest
 import torch
 
-from deeprecon.ctpa import memory as needs
 from deeprecon.ctpa import pipeline as synthesize
 from deeprecon.ctpa.autoencoder.network import Autoencoder, AutoencoderShape
 from deeprecon.ctpa.diffusion import ensemble as samples
 from deeprecon.ctpa.diffusion.denoiser import DenoiserShape
 from deeprecon.ctpa.diffusion.model import METHOD, autoencoder_card, denoiser_card
-from deeprecon.ctpa.diffusion.posterior_mean import Expectation, ExpectationShape
+from deeprecon.ctpa.diffusion.posterior_mean import PosteriorMean, PosteriorMeanShape
 from deeprecon.ctpa.diffusion.processes import PROCESSES
-from deeprecon.ctpa.diffusion.residual import ExpectingDenoiser
+from deeprecon.ctpa.diffusion.residual import ResidualDenoiser
 from deeprecon.ctpa.grid import FIELD, Grid
 from deeprecon.ctpa.measure.quality import DEMONSTRATOR
-from deeprecon.ctpa.memory import need
 from deeprecon.ctpa.observe.projection import Geometry, expose, line_integrals
-from deeprecon.ctpa.parameters import Preset, SynthesizeParameters
 from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
 from deeprecon.ctpa.simulate.files import write_xray
-from deeprecon.ctpa.training.store import geometry_to_json
 from deeprecon.data.files import sha256
 from deeprecon.data.volume_io import read_volume
 from deeprecon.jobs.run import Run
@@ -40,22 +36,22 @@ FINE = Grid((56, 48, 48))
 
 
 def make_bundle(folder: Path, method: str = METHOD, **changes: object) -> Path:
-    """An untrained model whose layers are all awake."""
+    """An untrained model without layers of zeros."""
     torch.manual_seed(1)
     autoencoder = Autoencoder(AutoencoderShape((2, 4, 4, 8), 3))
-    expected = ExpectationShape((28, 24), 5, 3, (14, 12, 12), (7, 6, 6), 4, 8)
+    expected = PosteriorMeanShape((28, 24), 5, 3, (14, 12, 12), (7, 6, 6), 4, 8)
     process = "rectified-flow"
-    denoiser = ExpectingDenoiser(DenoiserShape(3, (4, 8), 1, 4), 4, Expectation(expected), PROCESSES[process])
+    denoiser = ResidualDenoiser(DenoiserShape(3, (4, 8), 1, 4), 4, PosteriorMean(expected), PROCESSES[process])
     with torch.no_grad():
         for model in (autoencoder, denoiser):
             for values in (*model.parameters(), *model.buffers()):
                 if not values.any():
                     values.normal_(0, 0.1)
-    usual = denoiser.expectation.embedding(torch.randn(1, 1, 56, 48))[0]
+    usual = denoiser.posterior_mean.embedding(torch.randn(1, 1, 56, 48))[0]
     parameters = {
         "autoencoder": autoencoder_card(autoencoder),
         "denoiser": denoiser_card(denoiser, "spatial"),
-        "expectation": asdict(expected),
+        "posterior_mean": asdict(expected),
         "process": process,
         "latent_mean": [0.0, 0.1, -0.1],
         "latent_std": [1.0, 2.0, 0.5],
@@ -94,7 +90,6 @@ def given(bundle: Path, xray: Path) -> dict[str, Path]:
 
 
 QUICK = {"steps": 2, "samples": 2}
-WIDE = {"widths": [128], "latent": 8}
 
 
 # ---- results
@@ -124,7 +119,7 @@ def test_everything_is_there_with_its_geometry_and_figures(done, given, figures_
     assert figures["trust"] in ("amber", "red")
     assert set(figures["trust_reasons"]) <= set(warnings_of(output))
     assert result["provenance"]["model"]["name"] == "Tiny"
-    assert result["provenance"]["geometry"] == geometry_to_json(Geometry())
+    assert result["provenance"]["geometry"] == Geometry().to_json()
     assert result["provenance"]["drawn"] == ["the whole latent at once, fp32, on cpu"]
     assert not (output / ".job" / "scratch").exists()
 
@@ -138,7 +133,7 @@ def test_the_mean_and_the_spread_are_those_of_the_samples(done, given):
 
 
 def test_a_sample_is_that_of_its_seed_to_the_bit(done, given):
-    """Whichever others are drawn beside it, again, and with another preset's file beside it."""
+    """Whichever others are drawn in the same run, and again."""
     first = done("synthesize", "first", inputs=given, seed=5, **QUICK)
     again = done("synthesize", "again", inputs=given, seed=5, **QUICK)
     alone = done("synthesize", "alone", inputs=given, seed=6, steps=2, samples=1)
@@ -157,7 +152,7 @@ def test_the_full_preset_has_twice_the_voxels_of_the_same_latent(done, given):
     np.testing.assert_allclose(ct.ijk_to_ras, Grid((112, 96, 96)).affine(), atol=1e-3)
 
 
-def test_the_header_says_what_it_is(done, given):
+def test_the_header_marks_it_as_synthetic(done, given):
     import nibabel
 
     output = done("synthesize", inputs=given, steps=2, samples=1)
@@ -210,7 +205,7 @@ def test_an_xray_that_was_taken_unlike_those_of_the_training_is_doubted(done, gi
     reason = "The view is AP; the model was trained on PA views alone."
     assert reason in figures_of(output)["trust_reasons"]
     assert reason in warnings_of(output)
-    assert not any("PA or an AP" in text for text in warnings_of(output))  # the user has said it
+    assert not any("PA or an AP" in text for text in warnings_of(output))  # the user has set it
 
 
 def test_a_result_out_of_a_folder_is_like_one_alone_and_is_exported(done, given, tmp_path):
@@ -428,36 +423,3 @@ def test_a_disk_that_fills_up_leaves_nothing(start, given, monkeypatch):
     assert not (output / ".job" / "scratch").exists()
     events = [json.loads(line) for line in (output / ".job" / "events.jsonl").read_text("utf-8").splitlines()]
     assert [event["kind"] for event in events if event["type"] == "error"] == ["disk"]
-
-
-# ---- estimates
-
-
-def card_of(bundle: Path) -> dict[str, object]:
-    return json.loads((bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))["parameters"]
-
-
-def test_estimates_grow_with_what_is_asked_for(bundle):
-    card = card_of(bundle) | {"latent_grid": {"shape": [76, 64, 64], "field": list(FIELD)}}
-    card["autoencoder"] = {"widths": [8, 16, 32, 64], "latent": 8, "blocks": 1, "codes": 0}
-    preview, full = (need(SynthesizeParameters(preset=preset, samples=1), card) for preset in Preset)
-    assert needs.volume_shape(SynthesizeParameters(preset=Preset.FULL), card) == (608, 512, 512)
-    assert full.memory > preview.memory
-    assert full.least <= full.memory
-    assert full.memory < 4e9  # the gate on a computer with two cores
-    assert full.disk == pytest.approx(8 * preview.disk)
-    assert need(SynthesizeParameters(samples=4), card).disk > 2 * preview.disk
-    assert need(SynthesizeParameters(samples=1), card, 2).memory < preview.memory
-    card["autoencoder"]["widths"] = [1, 1, 1, 1]  # then drawing takes the most
-    drawn = [need(SynthesizeParameters(samples=1, window=window), card | {"denoiser": WIDE}) for window in (0, 32, 8)]
-    assert [each.memory for each in drawn] == sorted((each.memory for each in drawn), reverse=True)
-    assert all(each.least <= each.memory for each in drawn)
-    assert "GB of memory" in needs.in_words(full)
-
-
-def test_tiles_become_smaller_with_the_memory(bundle):
-    card = card_of(bundle) | {"latent_grid": {"shape": [76, 64, 64], "field": list(FIELD)}}
-    card["autoencoder"] = {"widths": [8, 16, 32, 64], "latent": 8, "blocks": 1, "codes": 0}
-    chosen = [needs.best_tile(card, 0, 4, free) for free in (1e12, 1.3e9, 0.8e9, 1e8)]
-    assert chosen == sorted(chosen, reverse=True)
-    assert chosen[-1] == 2

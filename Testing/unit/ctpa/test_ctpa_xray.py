@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from deeprecon.ctpa.grid import PREVIEW, Grid
-from deeprecon.ctpa.observe.film import condition_image, geometry_of, standardize, xray_of
+from deeprecon.ctpa.observe.film import acquisition_geometry, film_on_detector, standardize, standardized_xray
 from deeprecon.ctpa.observe.projection import Beam, Geometry, View, detector_axes, expose, line_integrals
 from deeprecon.ctpa.parameters import BeamName, SynthesizeParameters, Turn, XrayView
 from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
@@ -35,26 +35,26 @@ def brightest(image):
 
 
 def test_a_place_in_the_image_keeps_its_millimeters():
-    v, u = brightest(condition_image(spot(), GEOMETRY, GRID).image)
+    v, u = brightest(film_on_detector(spot(), GEOMETRY, GRID).image)
     assert u == pytest.approx((290 - 199.5) * 1.0, abs=3.5)  # half a pixel; to the patient's left
     assert v == pytest.approx(-(130 - 249.5) * 0.8, abs=3.5)  # towards the head
 
 
 def test_turn_and_flip_undo_what_was_done_to_the_image():
     original = spot()
-    right = condition_image(original, GEOMETRY, GRID).image
+    right = film_on_detector(original, GEOMETRY, GRID).image
     turned = Radiograph(np.rot90(original.image), (0.8, 1.0), "PA", "turned")  # counter-clockwise
-    np.testing.assert_allclose(condition_image(turned, GEOMETRY, GRID, turn=Turn.QUARTER).image, right, atol=1e-5)
+    np.testing.assert_allclose(film_on_detector(turned, GEOMETRY, GRID, turn=Turn.QUARTER).image, right, atol=1e-5)
     upside_down = Radiograph(original.image[::-1, ::-1], (1.0, 0.8), "PA", "upside down")
-    np.testing.assert_allclose(condition_image(upside_down, GEOMETRY, GRID, turn=Turn.HALF).image, right, atol=1e-5)
+    np.testing.assert_allclose(film_on_detector(upside_down, GEOMETRY, GRID, turn=Turn.HALF).image, right, atol=1e-5)
     mirrored = Radiograph(original.image[:, ::-1], (1.0, 0.8), "PA", "mirrored")
-    np.testing.assert_allclose(condition_image(mirrored, GEOMETRY, GRID, flip=True).image, right, atol=1e-5)
+    np.testing.assert_allclose(film_on_detector(mirrored, GEOMETRY, GRID, flip=True).image, right, atol=1e-5)
     negative = Radiograph(1 - original.image, (1.0, 0.8), "PA", "negative")
-    np.testing.assert_allclose(condition_image(negative, GEOMETRY, GRID, invert=True).image, right, atol=1e-5)
+    np.testing.assert_allclose(film_on_detector(negative, GEOMETRY, GRID, invert=True).image, right, atol=1e-5)
 
 
 def test_nothing_is_flipped_unless_asked():
-    image = condition_image(spot(row=60), GEOMETRY, GRID).image
+    image = film_on_detector(spot(row=60), GEOMETRY, GRID).image
     assert brightest(image)[0] > 100  # what is at the top of the image is at the head
 
 
@@ -63,12 +63,12 @@ def test_an_xray_of_a_phantom_comes_back_from_its_file(tmp_path):
     exposed = expose(line_integrals(hu, GRID, GEOMETRY), np.random.default_rng(0))
     write_xray(tmp_path / "xray.nii.gz", exposed, GRID, GEOMETRY)
     found = read_radiograph(tmp_path / "xray.nii.gz")
-    np.testing.assert_allclose(condition_image(found, GEOMETRY, GRID).image, standardize(exposed), atol=1e-4)
+    np.testing.assert_allclose(film_on_detector(found, GEOMETRY, GRID).image, standardize(exposed), atol=1e-4)
 
 
 def test_fine_and_coarse_grids_see_the_same_image():
-    fine = condition_image(spot(), GEOMETRY, PREVIEW).image
-    coarse = condition_image(spot(), GEOMETRY, GRID).image
+    fine = film_on_detector(spot(), GEOMETRY, PREVIEW).image
+    coarse = film_on_detector(spot(), GEOMETRY, GRID).image
     mean = fine.reshape(76, 4, 64, 4).mean(axis=(1, 3))
     assert np.abs(mean - coarse).max() < 0.15  # of an interquartile range
 
@@ -77,12 +77,12 @@ def test_small_details_are_averaged_not_skipped():
     """Lines finer than the detector's pixels must give their mean: no pixel may be picked out of many."""
     lines = spot(2000, 1600, spacing=(0.25, 0.2))
     image = lines.image + 0.2 * (np.arange(2000)[:, None] % 2)
-    striped = condition_image(Radiograph(image.astype(np.float32), (0.25, 0.2), "PA", "x"), GEOMETRY, GRID).image
-    smooth = condition_image(lines, GEOMETRY, GRID).image
+    striped = film_on_detector(Radiograph(image.astype(np.float32), (0.25, 0.2), "PA", "x"), GEOMETRY, GRID).image
+    smooth = film_on_detector(lines, GEOMETRY, GRID).image
     assert np.abs(striped - smooth).max() < 0.05
 
 
-def test_gain_offset_and_air_beside_the_patient_make_no_difference():
+def test_gain_offset_and_air_around_the_patient_make_no_difference():
     hu, _ = draw_grid(make_anatomy(5), GRID)
     image = line_integrals(hu, GRID, GEOMETRY)
     standardized = standardize(image)
@@ -96,48 +96,48 @@ def test_gain_offset_and_air_beside_the_patient_make_no_difference():
 
 def test_more_gray_values_are_kept_than_eight_bits_hold():
     ramp = np.linspace(0, 1, 4096 * 64).reshape(512, 512).astype(np.float32)
-    image = condition_image(Radiograph(ramp, (0.8, 0.8), "PA", "x"), GEOMETRY, PREVIEW).image
+    image = film_on_detector(Radiograph(ramp, (0.8, 0.8), "PA", "x"), GEOMETRY, PREVIEW).image
     assert len(np.unique(image)) > 5000
 
 
 def test_one_marker_does_not_rescale_the_image():
     image = spot().image.copy()
-    clean = condition_image(Radiograph(image, (1.0, 0.8), "PA", "x"), GEOMETRY, GRID).image
+    clean = film_on_detector(Radiograph(image, (1.0, 0.8), "PA", "x"), GEOMETRY, GRID).image
     image[20:30, 20:50] = 5
-    marked = condition_image(Radiograph(image, (1.0, 0.8), "PA", "x"), GEOMETRY, GRID).image
+    marked = film_on_detector(Radiograph(image, (1.0, 0.8), "PA", "x"), GEOMETRY, GRID).image
     assert np.abs(marked - clean)[:60, 12:].max() < 0.05
     assert marked.max() <= 4
 
 
-def test_what_was_assumed_is_said():
-    assert condition_image(spot(), GEOMETRY, GRID).notes == ()
-    unknown = condition_image(Radiograph(spot().image, None, "", "x"), GEOMETRY, GRID)
+def test_assumptions_are_noted():
+    assert film_on_detector(spot(), GEOMETRY, GRID).notes == ()
+    unknown = film_on_detector(Radiograph(spot().image, None, "", "x"), GEOMETRY, GRID)
     assert "it is taken as PA" in unknown.notes[0]
     assert "taken as 0.860 mm" in unknown.notes[1]  # 430 mm over 500 rows
-    given = condition_image(Radiograph(spot().image, None, "PA", "x"), GEOMETRY, GRID, pixel_spacing=0.86)
+    given = film_on_detector(Radiograph(spot().image, None, "PA", "x"), GEOMETRY, GRID, pixel_spacing=0.86)
     np.testing.assert_array_equal(given.image, unknown.image)
-    small = condition_image(Radiograph(spot().image, (0.5, 0.5), "PA", "x"), GEOMETRY, GRID)
+    small = film_on_detector(Radiograph(spot().image, (0.5, 0.5), "PA", "x"), GEOMETRY, GRID)
     assert "200 x 250 mm of the" in small.notes[0]
     assert np.isfinite(small.image).all()
     assert small.covered.mean() == pytest.approx(200 * 250 / (403 * 411), rel=0.1)
-    assert condition_image(spot(), GEOMETRY, GRID).covered.mean() > 0.94
+    assert film_on_detector(spot(), GEOMETRY, GRID).covered.mean() > 0.94
 
 
 def test_the_view_is_the_users_then_the_files_then_pa():
-    assert geometry_of("AP") == Geometry(Beam.CONE, View.AP, 1000.0)
-    assert geometry_of("") == Geometry(Beam.CONE, View.PA, 1800.0)
-    assert geometry_of("", source_distance=1500).source_distance == 1500
+    assert acquisition_geometry("AP") == Geometry(Beam.CONE, View.AP, 1000.0)
+    assert acquisition_geometry("") == Geometry(Beam.CONE, View.PA, 1800.0)
+    assert acquisition_geometry("", source_distance=1500).source_distance == 1500
     chosen = SynthesizeParameters(view=XrayView.AP, beam=BeamName.PARALLEL)
-    assert xray_of(spot(), chosen, GRID)[1] == Geometry(Beam.PARALLEL, View.AP, 1000.0)
+    assert standardized_xray(spot(), chosen, GRID)[1] == Geometry(Beam.PARALLEL, View.AP, 1000.0)
     film = replace(spot(), view="AP", source_distance=1500.0)
-    assert xray_of(film, SynthesizeParameters(), GRID)[1] == Geometry(Beam.CONE, View.AP, 1500.0)
-    assert xray_of(film, SynthesizeParameters(source_distance=900.0), GRID)[1].source_distance == 900
+    assert standardized_xray(film, SynthesizeParameters(), GRID)[1] == Geometry(Beam.CONE, View.AP, 1500.0)
+    assert standardized_xray(film, SynthesizeParameters(source_distance=900.0), GRID)[1].source_distance == 900
 
 
 def test_a_view_that_the_user_gave_was_not_assumed():
     silent = replace(spot(), view="")
-    assert len(xray_of(silent, SynthesizeParameters(), GRID)[0].notes) == 1
-    assert xray_of(silent, SynthesizeParameters(view=XrayView.PA), GRID)[0].notes == ()
+    assert len(standardized_xray(silent, SynthesizeParameters(), GRID)[0].notes) == 1
+    assert standardized_xray(silent, SynthesizeParameters(view=XrayView.PA), GRID)[0].notes == ()
 
 
 def test_a_tube_inside_of_the_patient_is_refused():
@@ -155,4 +155,4 @@ def test_an_image_of_black_and_white_alone_is_refused():
     image = np.zeros((200, 200), np.float32)
     image[50:150, 50:150] = 1
     with pytest.raises(InputError, match="no gray values"):
-        condition_image(Radiograph(image, (2.0, 2.0), "PA", "stamp.png"), GEOMETRY, GRID)
+        film_on_detector(Radiograph(image, (2.0, 2.0), "PA", "stamp.png"), GEOMETRY, GRID)

@@ -11,7 +11,7 @@ from deeprecon.data.dicom.series import read_dicom
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
 
-NAME = {(0x0010, 0x0010): ("PN", "Ω^Test"), (0x0010, 0x0020): ("LO", "7")}
+NAME = {"PatientName": "Ω^Test", "PatientID": "7"}
 
 
 def oblique(shape=(5, 7, 9), seed=0):
@@ -69,7 +69,7 @@ def test_uids_are_those_of_the_content(tmp_path):
     moved = oblique()
     moved.ijk_to_ras[0, 3] += 1
     assert series("d", moved, NAME) != first
-    assert series("e", oblique(), NAME | {(0x0010, 0x0020): ("LO", "8")}) != first
+    assert series("e", oblique(), NAME | {"PatientID": "8"}) != first
 
 
 def test_numbers_keep_what_sixteen_characters_can_hold():
@@ -81,8 +81,8 @@ def test_numbers_keep_what_sixteen_characters_can_hold():
 
 
 def test_what_has_no_room_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"\(0010,0020\) has no room"):
-        write_ct_series(tmp_path, oblique(), {(0x0010, 0x0020): ("LO", "x" * 65)})
+    with pytest.raises(InputError, match="too long for the DICOM entry PatientID"):
+        write_ct_series(tmp_path, oblique(), {"PatientID": "x" * 65})
     with pytest.raises(ValueError, match="int16"):
         write_ct_series(tmp_path, Volume(np.zeros((2, 2, 2), np.float32), np.eye(4)), {})
     assert not list(tmp_path.glob("*.dcm"))

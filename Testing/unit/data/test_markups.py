@@ -9,7 +9,7 @@ import pytest
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.markups import read_markups
-from deeprecon.scar.simulate.phantom import sample_case, write_case
+from deeprecon.scar.simulate.hearts import sample_case, write_case
 
 COLUMNS = "# columns = id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID\n"
 

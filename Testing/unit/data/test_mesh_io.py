@@ -60,7 +60,7 @@ def test_results_keep_their_nodes(tmp_path, suffix):
 
 def test_stl_has_no_room_for_results(tmp_path):
     mesh = sphere_shell().with_point_arrays({"scar": np.zeros(sphere_shell().n_points)})
-    with pytest.raises(InputError, match="STL has no room") as error:
+    with pytest.raises(InputError, match="STL cannot hold values") as error:
         write_mesh(tmp_path / "m.stl", mesh)
     assert ".vtp" in error.value.hint
     assert not list(tmp_path.iterdir())

@@ -252,7 +252,7 @@ def test_shear_is_measured(tmp_path, ending, header):
     ("line", "words"),
     [
         ("space: left-posterior-superior\n", "where the image lies"),
-        ("space: 3D-right-handed\nspace directions: (1,0,0) (0,1,0) (0,0,8)\n", "tell left from right"),
+        ("space: 3D-right-handed\nspace directions: (1,0,0) (0,1,0) (0,0,8)\n", "distinguish left from right"),
         ("space: LPS\nspace directions: (1,0,0) (0,1,0) (0,0,nan)\n", "not finite"),
         ("space: LPS\nspace directions: (1,0,0) (0,1,0) (0,x,8)\n", "damaged NRRD header"),
         ('space: LPS\nspace directions: (1,0,0) (0,1,0) (0,0,8)\nspace units: "m" "m" "m"\n', "expected mm"),

@@ -8,7 +8,7 @@ import pytest
 
 from deeprecon.data.diffusion.files import write_dwi
 from deeprecon.data.volume_io import write_volume
-from deeprecon.dwmri.fit.architectures import build
+from deeprecon.dwmri.networks.architectures import build
 from deeprecon.dwmri.simulate.head import Phantom, make_phantom
 from deeprecon.training.bundle import Card, write_bundle
 
@@ -21,7 +21,7 @@ def head() -> Phantom:
 
 @pytest.fixture(scope="session")
 def files(head: Phantom, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The same in files, as NIfTI and as NRRD, with its truth and mask; nobody writes there."""
+    """The same in files, as NIfTI and as NRRD, with its truth and mask; read only."""
     folder = tmp_path_factory.mktemp("head")
     found = write_dwi(folder / "dwi.nii.gz", head.noisy)
     found["nrrd"] = write_dwi(folder / "dwi.nrrd", head.noisy)["dwi"]
@@ -33,7 +33,7 @@ def files(head: Phantom, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model bundle with an untrained network, which returns its input; nobody writes there."""
+    """A model bundle with an untrained network, which returns its input; read only."""
     folder = tmp_path_factory.mktemp("model") / "bundle"
     card = Card("Tiny", "1.0.0", "Does nothing.", "Tests.", "Nothing.", "Apache-2.0", "DeepRecon contributors", "Test",
                 {}, {})  # fmt: skip
@@ -44,7 +44,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No pictures: drawing them takes longer than all the rest."""
+    """No pictures: drawing them takes most of the time."""
     from deeprecon.dwmri.write import report
 
     monkeypatch.setattr(report, "write_report", lambda path, *rest: path.write_text("none", encoding="utf-8") and [])

@@ -1,4 +1,4 @@
-"""A BIDS dataset in, its derivatives out: by the worker, on small scans."""
+"""The derivatives of BIDS datasets, by the worker, on small scans."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 from deeprecon.data.diffusion.files import read_dwi, write_dwi
 from deeprecon.data.errors import InputError
-from deeprecon.dwmri import pipeline
-from deeprecon.dwmri.read.bids import find_table
+from deeprecon.dwmri import dataset as dataset_module
+from deeprecon.dwmri.read.bids import find_gradient_file
 from deeprecon.dwmri.simulate.head import make_phantom
 
 FAST = {"method": "pca"}
@@ -42,45 +42,45 @@ def test_a_dataset_gets_derivatives_and_a_broken_scan_does_not_stop_the_others(
         assert f"sub-01_{end}" in names
     card = json.loads((output / "dataset_description.json").read_text(encoding="utf-8"))
     assert card["DatasetType"] == "derivative"
-    side = json.loads((folder / "sub-01_desc-denoised_dwi.json").read_text(encoding="utf-8"))
-    assert side["Sources"] == ["bids:raw:sub-01/dwi/sub-01_dwi.nii.gz"]
+    sidecar = json.loads((folder / "sub-01_desc-denoised_dwi.json").read_text(encoding="utf-8"))
+    assert sidecar["Sources"] == ["bids:raw:sub-01/dwi/sub-01_dwi.nii.gz"]
     assert any("2 b-values" in text for text in warnings_of(output))
 
 
-def test_a_dataset_that_is_stopped_amid_a_scan_goes_on(done, start, quick, tmp_path, figures_of, monkeypatch):
+def test_a_dataset_that_was_stopped_within_a_scan_resumes(done, start, quick, tmp_path, figures_of, monkeypatch):
     made = make_phantom((8, 14, 14), 1, [(1000.0, 6)], snr=20)
     root = dataset(tmp_path / "data", write_dwi(tmp_path / "small.nii.gz", made.noisy), ("01",))
     settings = NETWORK | {"steps": 20}
-    whole = done("enhance", "whole", inputs={"bids": root}, **settings)
-    honest = pipeline.enhance_scan
+    complete = done("enhance", "complete", inputs={"bids": root}, **settings)
+    original = dataset_module.enhance_scan
 
     def stopping(given, parameters, run):
         (run.parent.folder / "stop").touch()
-        return honest(given, parameters, run)
+        return original(given, parameters, run)
 
-    monkeypatch.setattr(pipeline, "enhance_scan", stopping)
+    monkeypatch.setattr(dataset_module, "enhance_scan", stopping)
     code, output = start("enhance", "cut", inputs={"bids": root}, **settings)
     assert code == 3
     assert [path.name for path in output.iterdir()] == [".job"]
-    monkeypatch.setattr(pipeline, "enhance_scan", honest)
+    monkeypatch.setattr(dataset_module, "enhance_scan", original)
     (output / ".job" / "stop").unlink()
     done("enhance", "cut", inputs={"bids": root}, **settings)
     name = "sub-01/dwi/sub-01_desc-denoised_dwi.nii.gz"
-    np.testing.assert_array_equal(read_dwi(whole / name).array, read_dwi(output / name).array)
+    np.testing.assert_array_equal(read_dwi(complete / name).array, read_dwi(output / name).array)
 
 
 def test_finished_scans_of_a_dataset_are_not_computed_again(files, start, done, quick, tmp_path, monkeypatch):
     root = dataset(tmp_path / "data", files)
     computed = []
-    honest = pipeline.enhance_scan
+    original = dataset_module.enhance_scan
 
     def broken(given, parameters, run):
         computed.append(given.dwi.name)
         if len(computed) == 2:
             raise KeyboardInterrupt
-        return honest(given, parameters, run)
+        return original(given, parameters, run)
 
-    monkeypatch.setattr(pipeline, "enhance_scan", broken)
+    monkeypatch.setattr(dataset_module, "enhance_scan", broken)
     assert start("enhance", inputs={"bids": root}, **FAST)[0] == 3
     done("enhance", inputs={"bids": root}, **FAST)
     assert computed == ["sub-01_dwi.nii.gz", "sub-02_dwi.nii.gz", "sub-02_dwi.nii.gz"]
@@ -97,7 +97,7 @@ def test_the_model_is_used_for_every_scan_of_a_dataset(files, bundle, done, quic
         assert json.loads(path.read_text(encoding="utf-8"))["Figures"]["network"] == "baseline"
 
 
-def test_the_shell_hands_the_model_to_datasets_among_many_cases(files, bundle, tmp_path):
+def test_the_shell_passes_the_model_to_datasets_among_many_cases(files, bundle, tmp_path):
     from deeprecon.cli import main
 
     root = dataset(tmp_path / "data", files, ("01",))
@@ -111,34 +111,34 @@ def test_the_shell_hands_the_model_to_datasets_among_many_cases(files, bundle, t
 
 def test_a_model_that_cannot_be_used_ends_the_run_before_any_scan(files, error_of, tmp_path, monkeypatch):
     root = dataset(tmp_path / "data", files)
-    monkeypatch.setattr(pipeline, "enhance_scan", lambda *rest: pytest.fail("a scan was begun"))
+    monkeypatch.setattr(dataset_module, "enhance_scan", lambda *rest: pytest.fail("a scan was begun"))
     assert "is no model bundle" in error_of("enhance", inputs={"bids": root, "bundle": root})
 
 
 def test_files_of_one_scan_are_refused_for_a_dataset(files, error_of, tmp_path):
     root = dataset(tmp_path / "data", files)
-    said = error_of("enhance", name="tables", inputs={"bids": root, "bval": files["bval"], "bvec": files["bvec"]})
-    assert "--bval and --bvec cannot be given with --bids" in said
+    message = error_of("enhance", name="tables", inputs={"bids": root, "bval": files["bval"], "bvec": files["bvec"]})
+    assert "--bval and --bvec cannot be given with --bids" in message
     assert "--mask cannot" in error_of("enhance", name="mask", inputs={"bids": root, "mask": files["mask"]})
 
 
 # where results go, and where tables are found
 
 
-def test_the_output_is_a_dataset_of_derivatives_that_knows_its_source(files, done, quick, tmp_path):
+def test_the_output_is_a_dataset_of_derivatives_with_its_source(files, done, quick, tmp_path):
     root = dataset(tmp_path / "data", files, ("01",))
     output = done("enhance", "data/derivatives/deeprecon", inputs={"bids": root}, background="zero", **FAST)
     card = json.loads((output / "dataset_description.json").read_text(encoding="utf-8"))
     assert card["DatasetLinks"] == {"raw": root.as_uri()}
-    side = json.loads((output / "sub-01" / "dwi" / "sub-01_desc-denoised_dwi.json").read_text(encoding="utf-8"))
-    assert side["SkullStripped"] is True
+    sidecar = json.loads((output / "sub-01" / "dwi" / "sub-01_desc-denoised_dwi.json").read_text(encoding="utf-8"))
+    assert sidecar["SkullStripped"] is True
     again = done("enhance", "again", inputs={"bids": root}, **FAST)  # derivatives are no scans of the dataset
     assert sorted(path.name for path in again.iterdir()) == [
         ".job", "dataset_description.json", "result.json", "sub-01", "summary.csv",
     ]  # fmt: skip
 
 
-def test_results_never_go_among_the_scans_of_the_dataset(files, tmp_path, capsys):
+def test_the_dataset_is_refused_as_output_folder(files, tmp_path, capsys):
     from deeprecon.cli import main
 
     root = dataset(tmp_path / "data", files, ("01",))
@@ -166,14 +166,14 @@ def test_tables_are_inherited_from_the_root_of_the_dataset(files, done, quick, t
          "sub-01/ses-1/dwi/sub-01_ses-1_acq-b_dwi.bval"),
         (["dwi.bval", "sub-01/sub-01_otherdwi.bval"], "dwi.bval"),
     ],
-    ids=["nearest", "says most", "of others", "own", "another suffix"],
+    ids=["nearest", "most entities", "of others", "own", "another suffix"],
 )  # fmt: skip
 def test_the_nearest_table_that_fits_the_name_is_taken(tables, expected, tmp_path):
     for name in tables:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     scan = tmp_path / "sub-01" / "ses-1" / "dwi" / "sub-01_ses-1_acq-b_dwi.nii.gz"
-    assert find_table(scan, tmp_path, "bval") == tmp_path / expected
+    assert find_gradient_file(scan, tmp_path, "bval") == tmp_path / expected
 
 
 def test_no_table_and_two_that_fit_alike_are_refused(tmp_path):
@@ -182,8 +182,8 @@ def test_no_table_and_two_that_fit_alike_are_refused(tmp_path):
     scan = root / "sub-01" / "dwi" / "sub-01_acq-b_dir-AP_dwi.nii"
     scan.parent.mkdir(parents=True)
     with pytest.raises(InputError, match=r"no bval file for .*sub-01_acq-b_dir-AP_dwi\.nii"):
-        find_table(scan, root, "bval")
+        find_gradient_file(scan, root, "bval")
     for name in ("acq-b_dwi.bval", "dir-AP_dwi.bval"):
         (root / name).touch()
     with pytest.raises(InputError, match=r"are both the bval file of sub-01_acq-b_dir-AP_dwi\.nii"):
-        find_table(scan, root, "bval")
+        find_gradient_file(scan, root, "bval")

@@ -1,4 +1,4 @@
-"""Volumes that the others explain: repeats, averages and repairs do not switch denoising off."""
+"""Volumes without independent noise: repeats, averages and repairs do not switch denoising off."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import pytest
 from deeprecon.data.diffusion.files import read_dwi, write_dwi
 from deeprecon.data.diffusion.scan import DwiScan
 from deeprecon.data.volume_io import write_volume
-from deeprecon.dwmri.fit.repair import fill_slices
+from deeprecon.dwmri.fit.imputation import impute_slices
 from deeprecon.dwmri.observe.independent import independent_volumes
 from deeprecon.dwmri.observe.mask import find_mask
-from deeprecon.dwmri.observe.noise import estimate_noise
+from deeprecon.dwmri.observe.noise_level import estimate_noise
 from deeprecon.dwmri.simulate.head import make_phantom
 
 
@@ -22,11 +22,11 @@ def appended(array, *others):
 def repaired(array, table, volumes, slices):
     lost = np.zeros((array.shape[0], array.shape[-1]), bool)
     lost[np.ix_(slices, volumes)] = True
-    return fill_slices(array, table, lost)[0]
+    return impute_slices(array, table, lost)[0]
 
 
 def variants(head):
-    """Name -> scan, whose noise is 16, and its volumes without noise of their own."""
+    """Name -> scan, whose noise is 16, and its volumes without independent noise."""
     table = head.clean.gradients
     array = head.noisy.array
     b0, weighted = np.flatnonzero(table.b0), np.flatnonzero(~table.b0)
@@ -55,7 +55,7 @@ NAMES = ["lost", "repeated", "repeated twice", "mean of b0", "combination", "ave
 
 @pytest.mark.parametrize("rounded", [False, True], ids=["float", "int16"])
 @pytest.mark.parametrize("name", NAMES)
-def test_noise_is_measured_on_the_volumes_that_have_some(name, rounded, head):
+def test_noise_is_measured_on_volumes_with_independent_noise(name, rounded, head):
     array, dependent = variants(head)[name]
     array = np.round(array).astype(np.float32) if rounded else array.astype(np.float32)
     np.testing.assert_array_equal(np.flatnonzero(~independent_volumes(array, head.mask)), dependent)
@@ -68,19 +68,19 @@ def test_noise_is_measured_on_the_volumes_that_have_some(name, rounded, head):
     [{"snr": 5}, {"snr": 100}, {"snr": 20, "varying": True}, {"snr": 20, "correlated": True},
      {"snr": 40, "shells": [(1000.0, 10), (3000.0, 20)]}, {"b0": 1, "shells": [(1000.0, 6)]}, {"snr": 0}],
 )  # fmt: skip
-def test_volumes_with_noise_of_their_own_are_all_looked_at(settings):
+def test_all_volumes_with_independent_noise_are_used(settings):
     made = make_phantom((12, 24, 24), **settings)
     independent = independent_volumes(made.noisy.array, made.mask)
     assert independent.all() if settings.get("snr") != 0 else independent.sum() >= independent.size / 2
 
 
 @pytest.mark.parametrize("name", ["siemens_sag_b2000", "philips_ax_b1000"])
-def test_so_are_those_of_real_scans(name, shared_data):
+def test_all_volumes_of_real_scans_are_used(name, shared_data):
     real = read_dwi(shared_data / "dwi" / name / "dwi.nii.gz")
     assert independent_volumes(real.array.astype(np.float32), find_mask(real)).all()
 
 
-def test_without_voxels_to_tell_all_volumes_are_looked_at():
+def test_all_volumes_are_used_where_voxels_are_too_few():
     assert independent_volumes(np.ones((2, 3, 3, 12), np.float32), np.ones((2, 3, 3), bool)).all()
 
 
@@ -100,9 +100,9 @@ def test_a_repeated_volume_does_not_switch_denoising_off(
     given = {"dwi": write_dwi(tmp_path / "dwi.nii.gz", scan)["dwi"], "mask": tmp_path / "mask.nii.gz"}
     output = done("enhance", inputs=given, **settings)
     figures = figures_of(output)
-    assert figures["volumes_without_own_noise"] == 1
-    assert figures["without_own_noise"] == "15"
-    assert any(text.startswith("Volumes 15 have hardly any noise of their own") for text in warnings_of(output))
+    assert figures["n_dependent_volumes"] == 1
+    assert figures["dependent_volumes"] == "15"
+    assert any(text.startswith("Volumes 15 have no independent noise") for text in warnings_of(output))
     np.testing.assert_allclose(figures["noise_level"], np.median(head.sigma[head.mask]), rtol=0.06)
     found = read_dwi(output / "dwi.nii.gz").array
     before, after = (array[..., :15] - head.clean.array for array in (head.noisy.array, found[..., :15]))

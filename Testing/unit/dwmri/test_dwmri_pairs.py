@@ -1,4 +1,4 @@
-"""What says which weights are best is never trained on: whole pairs, or slices of a single one."""
+"""Held-out pairs, or slices of a single one, are not trained on."""
 
 from __future__ import annotations
 
@@ -10,20 +10,12 @@ import torch
 
 from deeprecon.data.diffusion.files import write_dwi
 from deeprecon.data.errors import InputError
-from deeprecon.dwmri.fit.supervised import TrainSettings, train
-from deeprecon.dwmri.training.pairs import MARGIN, hold_back, make_pair
-from deeprecon.jobs.run import Run
+from deeprecon.dwmri.parameters import Architecture, TrainParameters
+from deeprecon.dwmri.training.optimization import train_network
+from deeprecon.dwmri.training.pairs import MARGIN, hold_out, make_pair
+from deeprecon.jobs.run import Run, SilentReporter
 
-SETTINGS = TrainSettings("unet", 4, steps=2, batch=2)
-
-
-class Silent:
-    """Says nothing."""
-
-    def status(self, text): ...
-    def progress(self, fraction, seconds_left=None): ...
-    def metric(self, step, **values): ...
-    def warning(self, message): ...
+SETTINGS = TrainParameters(Architecture.UNET, 4, steps=2, batch=2)
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +36,15 @@ def seen(pairs, crops=20):
 
 
 def result_of(pairs, folder, seed=0):
-    (result,) = train(hold_back(pairs, seed), SETTINGS, Run(folder, folder, "cpu", 1, "fp32", seed, Silent()))[1]
+    (result,) = train_network(
+        hold_out(pairs, seed), SETTINGS, Run(folder, folder, "cpu", 1, "fp32", seed, SilentReporter())
+    )[1]
     return result
 
 
-@pytest.mark.parametrize("seed", [0, 2])  # of which one holds the upper, one the lower end back
+@pytest.mark.parametrize("seed", [0, 2])  # of which one holds out the upper, one the lower end
 def test_no_voxel_that_is_held_out_is_in_a_training_crop(pair, seed):
-    split = hold_back([numbered(pair)], seed)
+    split = hold_out([numbered(pair)], seed)
     trained, held = seen(split.training), seen(split.held_out)
     assert trained
     assert held
@@ -63,36 +57,36 @@ def test_no_voxel_that_is_held_out_is_in_a_training_crop(pair, seed):
 
 
 def test_either_end_of_a_single_pair_may_be_held_out(pair):
-    assert {hold_back([pair], seed).held_out[0].region[1].start == 0 for seed in range(8)} == {True, False}
+    assert {hold_out([pair], seed).held_out[0].region[1].start == 0 for seed in range(8)} == {True, False}
 
 
 @pytest.mark.parametrize(("count", "held_out"), [(2, 1), (5, 1), (7, 1), (10, 2)])
-def test_of_several_pairs_whole_ones_are_held_out(pair, count, held_out):
+def test_complete_pairs_are_held_out_where_there_are_several(pair, count, held_out):
     names = [f"scan{number + 1}" for number in range(count)]
     pairs = [replace(numbered(pair, 10_000 * n), name=name, head=name) for n, name in enumerate(names)]
-    split = hold_back(pairs, 0)
+    split = hold_out(pairs, 0)
     assert len(split.held_out) == held_out
     assert len(split.training) == count - held_out
     assert not seen(split.training, 5) & seen(split.held_out, 5)
     assert all(f"({each.name})" in split.description for each in split.held_out)
-    assert hold_back(pairs, 0).description == split.description
-    assert len({hold_back(pairs, seed).description for seed in range(20)}) > 1
+    assert hold_out(pairs, 0).description == split.description
+    assert len({hold_out(pairs, seed).description for seed in range(20)}) > 1
 
 
 def test_several_scans_of_one_head_are_held_out_together(pair):
     pairs = [replace(pair, name=f"scan{number}", head=f"head{number % 3}") for number in range(6)]
     for seed in range(8):
-        split = hold_back(pairs, seed)
+        split = hold_out(pairs, seed)
         assert (len(split.training), len(split.held_out)) == (4, 2)
         assert not {each.head for each in split.training} & {each.head for each in split.held_out}
-    alone = hold_back([numbered(pair), numbered(pair)], 0)
+    alone = hold_out([numbered(pair), numbered(pair)], 0)
     assert (len(alone.training), len(alone.held_out)) == (2, 2)
     assert not seen(alone.training) & seen(alone.held_out)
 
 
-def test_what_is_held_out_changes_the_held_out_loss_and_nothing_that_is_learned(pair, tmp_path):
-    """The truth is made wrong where slices are held out; the training goes on as if nothing had happened."""
-    region = hold_back([pair], 0).held_out[0].region
+def test_held_out_truth_changes_the_held_out_loss_and_not_the_training(pair, tmp_path):
+    """The truth is made wrong where slices are held out; the training goes on unchanged."""
+    region = hold_out([pair], 0).held_out[0].region
     there = torch.zeros(pair.inside.shape, dtype=torch.bool)
     there[tuple(slice(each.start, each.stop) for each in region)] = True
     plain, other = (
@@ -104,16 +98,16 @@ def test_what_is_held_out_changes_the_held_out_loss_and_nothing_that_is_learned(
         assert abs(before["validation"] - after["validation"]) > 0.1
 
 
-def test_a_mask_too_thin_to_hold_slices_back_is_refused(head):
+def test_a_mask_too_thin_to_hold_out_slices_is_refused(head):
     thin = np.zeros_like(head.mask)
     thin[:, 10 : 11 + MARGIN] = head.mask[:, 10 : 11 + MARGIN]
     pair = make_pair(head.noisy, np.asarray(head.clean.array, np.float32), thin, head.sigma, "head", "cpu")
     for seed in range(4):
         with pytest.raises(InputError, match="too thin"):
-            hold_back([pair], seed)
+            hold_out([pair], seed)
 
 
-def test_a_training_that_was_stopped_goes_on_with_the_same_pairs_held_out(head, tmp_path):
+def test_a_stopped_training_resumes_with_the_same_pairs_held_out(head, tmp_path):
     from deeprecon.jobs.job import Job
     from deeprecon.training.bundle import load_weights, read_bundle
     from deeprecon.worker import run_job
@@ -123,7 +117,7 @@ def test_a_training_that_was_stopped_goes_on_with_the_same_pairs_held_out(head, 
         for name, scan in (("noisy", head.noisy), ("clean", head.clean))
     }
     settings = {"network": "unet", "width": 4, "steps": 2, "batch": 1}
-    for name in ("whole", "cut"):
+    for name in ("complete", "cut"):
         job = tmp_path / name / ".job"
         Job("dwmri", "train", files, settings, "..", "cpu", 1, "fp32", 0).save(job)
         if name == "cut":
@@ -131,8 +125,8 @@ def test_a_training_that_was_stopped_goes_on_with_the_same_pairs_held_out(head, 
             assert run_job(job) == 0  # the best by then
             (job / "stop").unlink()
         assert run_job(job) == 0
-    whole, cut = (read_bundle(tmp_path / name / "bundle") for name in ("whole", "cut"))
-    for name, weights in load_weights(whole)[0].items():
+    complete, cut = (read_bundle(tmp_path / name / "bundle") for name in ("complete", "cut"))
+    for name, weights in load_weights(complete)[0].items():
         torch.testing.assert_close(load_weights(cut)[0][name], weights, rtol=0, atol=0)
-    assert "of 2 pairs" in whole.metadata["training_data"]
-    assert cut.metadata["training_data"] == whole.metadata["training_data"]
+    assert "of 2 pairs" in complete.metadata["training_data"]
+    assert cut.metadata["training_data"] == complete.metadata["training_data"]

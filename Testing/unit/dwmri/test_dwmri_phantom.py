@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deeprecon.dwmri.measure.metrics import lag1
 from deeprecon.dwmri.measure.tensor import fit_tensor
+from deeprecon.dwmri.noise.correlation import lag1
 from deeprecon.dwmri.parameters import PhantomParameters
 from deeprecon.dwmri.simulate.head import FREE, SCALE, acquisition, make_phantom
 
@@ -25,7 +25,7 @@ def test_tissues_have_their_diffusivity(clean):
     assert np.median(maps.fa[single]) > np.median(maps.fa[clean.labels["crossings"]])
 
 
-def test_white_matter_has_the_scale_that_is_said(clean):
+def test_white_matter_has_the_documented_scale(clean):
     b0 = clean.clean.gradients.b0
     np.testing.assert_allclose(np.median(clean.clean.array[clean.labels["white"]][:, b0]), SCALE, rtol=0.1)
 
@@ -48,7 +48,7 @@ def test_the_background_is_rayleigh_noise():
     np.testing.assert_allclose(noisy.noisy.array[outside].mean(), sigma * np.sqrt(np.pi / 2), rtol=0.02)
 
 
-def test_seeds_of_anatomy_and_noise_are_apart():
+def test_seeds_of_anatomy_and_noise_are_independent():
     one, other = (make_phantom((8, 16, 16), seed=3, noise_seed=seed) for seed in (1, 2))
     np.testing.assert_array_equal(one.clean.array, other.clean.array)
     assert np.abs(one.noisy.array - other.noisy.array).max() > 0
@@ -57,7 +57,7 @@ def test_seeds_of_anatomy_and_noise_are_apart():
     assert np.abs(make_phantom((8, 16, 16), seed=4).clean.array - one.clean.array).max() > 1
 
 
-def test_varying_and_correlated_noise_are_what_they_say():
+def test_varying_noise_varies_and_correlated_noise_is_correlated():
     varying = make_phantom((12, 24, 24), varying=True)
     assert varying.sigma[6, 12, 12] > 2 * varying.sigma[0, 0, 0]
     correlated = make_phantom((12, 24, 24), correlated=True)
@@ -78,5 +78,5 @@ def test_tables_have_their_shells_with_b0_in_between():
 
 
 @pytest.mark.parametrize("shells", ["", "1000", "x:3", "10:30", "1000:0"])
-def test_shells_that_cannot_be_are_refused(shells):
+def test_wrong_shells_are_refused(shells):
     assert any("shells" in reason for reason in PhantomParameters(shells=shells).validate())

@@ -7,7 +7,7 @@ import pytest
 
 from deeprecon.data.diffusion.files import read_dwi
 from deeprecon.data.diffusion.gradients import GradientTable, gradient_table
-from deeprecon.dwmri.measure.fiber_coherence import better_flip, coherence
+from deeprecon.dwmri.measure.fiber_coherence import better_flip, fiber_coherence
 from deeprecon.dwmri.measure.tensor import fit_tensor, tensor_volumes
 from deeprecon.dwmri.observe.mask import find_mask
 from deeprecon.dwmri.simulate.head import acquisition, make_phantom
@@ -38,7 +38,7 @@ def test_maps_of_a_known_tensor_are_exact():
     np.testing.assert_allclose(maps.color[0, 0, 1], fa * np.array([0, 0.6, 0.8]), atol=1e-3)
 
 
-def test_the_little_weighting_of_b0_counts_in_the_fit():
+def test_the_fit_uses_the_small_b_values_of_b0():
     directions = TABLE.directions.copy()
     directions[TABLE.b0] = [1, 0, 0], [0, 0.6, 0.8]
     table = gradient_table(np.where(TABLE.b0, [20.0 + 30 * (n > 0) for n in range(14)], TABLE.bvals), directions)
@@ -79,28 +79,28 @@ def test_zeros_and_an_empty_mask_give_finite_maps():
 
 
 @pytest.mark.parametrize(("axis", "name"), [(0, "left-right"), (1, "front-back"), (2, "up-down")])
-def test_a_flipped_table_is_noticed(axis, name):
+def test_a_flipped_table_is_found(axis, name):
     made = make_phantom((16, 32, 32), snr=0)
     maps = fit_tensor(made.clean.array, made.clean.gradients, made.mask)
-    right = coherence(maps, made.mask, made.clean.ijk_to_ras)
+    right = fiber_coherence(maps, made.mask, made.clean.ijk_to_ras)
     assert better_flip(right) == ""
     flipped = made.clean.gradients.directions * np.where(np.arange(3) == axis, -1, 1)
     maps = fit_tensor(made.clean.array, GradientTable(made.clean.gradients.bvals, flipped), made.mask)
-    wrong = coherence(maps, made.mask, made.clean.ijk_to_ras)
+    wrong = fiber_coherence(maps, made.mask, made.clean.ijk_to_ras)
     assert wrong["as given"] < right["as given"]
     np.testing.assert_allclose(wrong[name], right["as given"], rtol=1e-2)
 
 
 @pytest.mark.parametrize("name", ["siemens_sag_b2000", "philips_ax_b1000"])
-def test_the_tables_of_real_scans_lead_from_voxel_to_voxel_as_they_are(shared_data, name):
+def test_the_tables_of_real_scans_have_the_highest_fiber_coherence(shared_data, name):
     scan = read_dwi(shared_data / "dwi" / name / "dwi.nii.gz")
     middle = slice(len(scan.array) // 2 - 4, len(scan.array) // 2 + 4)
     mask = find_mask(scan)[middle]
-    found = coherence(fit_tensor(scan.array[middle], scan.gradients, mask), mask, scan.ijk_to_ras)
+    found = fiber_coherence(fit_tensor(scan.array[middle], scan.gradients, mask), mask, scan.ijk_to_ras)
     assert max(found, key=found.get) == "as given"
 
 
-def test_few_clear_voxels_give_no_verdict(head):
+def test_few_clear_voxels_give_no_fiber_coherence(head):
     maps = fit_tensor(head.clean.array, head.clean.gradients, head.mask)
-    assert coherence(maps, np.zeros_like(head.mask), head.clean.ijk_to_ras) == {}
+    assert fiber_coherence(maps, np.zeros_like(head.mask), head.clean.ijk_to_ras) == {}
     assert better_flip({}) == ""

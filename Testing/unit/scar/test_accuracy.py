@@ -10,7 +10,7 @@ from benchmarks.scar_methods import field, stacks_of
 from deeprecon.data.mesh.files import place, read_mesh
 from deeprecon.scar.fit.interpolation import SPATIAL, interpolate
 from deeprecon.scar.measure.metrics import evaluate
-from deeprecon.scar.simulate.phantom import Phantom, from_surface, sample_case
+from deeprecon.scar.simulate.hearts import Phantom, from_surface, sample_case
 
 STEPS = 1200
 TARGET = 0.96
@@ -39,7 +39,7 @@ def test_a_scar_of_a_few_pixels_is_found() -> None:
     tiny = sample_case(lesion="tiny", node_spacing=2.0)
     scores = dice_of_all(tiny, "soft")
     assert scores.pop("field") > max(scores.values()) + 0.01, scores
-    assert dice_of_all(tiny, "binary")["field"] > 0.6  # twenty pixels of a mask do not say more
+    assert dice_of_all(tiny, "binary")["field"] > 0.6  # twenty pixels of a mask do not allow more
 
 
 @pytest.mark.parametrize("observation", ["soft", "binary"])

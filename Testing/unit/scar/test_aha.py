@@ -8,7 +8,7 @@ import pytest
 from deeprecon.scar.anatomy.axes import Axes, axes_from_landmarks
 from deeprecon.scar.anatomy.wall_coordinates import WallCoordinates, WallPlace
 from deeprecon.scar.measure.aha import SEGMENTS, Columns, aha_rows, aha_segments, transmurality_rows, wall_columns
-from deeprecon.scar.measure.burden import node_sizes
+from deeprecon.scar.measure.sizes import node_sizes
 from deeprecon.scar.simulate.ventricle import Ventricle
 
 HEART = Ventricle()
@@ -85,7 +85,7 @@ def test_half_a_probability_through_the_wall_is_half_of_it():
 
 
 def test_columns_do_not_see_their_neighbors():
-    """A transmural scar with an edge: beside it there is none, within it all, in a rim of a column's width a part."""
+    """A transmural scar with an edge: outside it there is none, within it all, in a rim of a column's width a part."""
     along = HEART.to_local(MESH.points)
     columns = wall_columns(PLACE, SIZES, (along[:, 1] > 0).astype(float))
     assert columns.transmurality[along[:, 1] > 4].min() == 1
@@ -113,7 +113,7 @@ def test_the_right_ventricle_does_not_count():
 # ---- tables
 
 
-def test_rows_say_how_much_scar_each_segment_holds():
+def test_rows_give_the_scar_of_each_segment():
     segments = np.array([1, 1, 1, 1, 8, 8, 0])
     sizes = np.array([100.0, 100, 200, 100, 300, 100, 999])
     probability = np.array([0.9, 0.55, 0.1, 0.45, 0.2, 0.3, 1.0])

@@ -1,4 +1,4 @@
-"""Slices that lie beside the heart are brought back onto it by the wall."""
+"""Alignment of displaced slices by the wall."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import pytest
 
 from deeprecon.data.mesh.mesh import Inside
 from deeprecon.scar.fit.interpolation import interpolate
-from deeprecon.scar.observe.alignment import REACH, align
+from deeprecon.scar.observe.alignment import MAX_SHIFT, align
 from deeprecon.scar.observe.observations import observe
 from deeprecon.scar.parameters import Interpolation
-from deeprecon.scar.simulate.phantom import Phantom, sample_case
+from deeprecon.scar.simulate.hearts import Phantom, sample_case
 
 SHIFT = 2.5
 
@@ -43,7 +43,7 @@ def test_slices_that_lie_right_stay(moved):
     np.testing.assert_allclose(stack.shifts, 0, atol=0.1)
 
 
-def test_scar_has_no_say_in_where_a_slice_lies(moved):
+def test_scar_does_not_influence_the_alignment(moved):
     inside = Inside(moved.mesh)
     without = tuple(replace(stack, scar=np.zeros_like(stack.scar)) for stack in moved.stacks)
     np.testing.assert_array_equal(align(without, inside)[0].shifts, align(moved.stacks, inside)[0].shifts)
@@ -59,7 +59,7 @@ def test_a_slice_without_wall_or_far_from_the_mesh_stays(moved):
         (found,) = align([other], Inside(moved.mesh))
         assert not found.shifts[2].any()
     assert not found.shifts.any()
-    assert np.abs(align(moved.stacks, Inside(moved.mesh))[0].shifts).max() <= REACH
+    assert np.abs(align(moved.stacks, Inside(moved.mesh))[0].shifts).max() <= MAX_SHIFT
 
 
 def test_groups_and_interpolations_follow_the_shift(moved):

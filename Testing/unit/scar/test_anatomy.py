@@ -13,7 +13,7 @@ from deeprecon.data.mesh.mesh import Inside
 from deeprecon.data.volume import Volume
 from deeprecon.scar.anatomy.axes import Axes, axes_from_cavities, axes_from_landmarks
 from deeprecon.scar.anatomy.wall_coordinates import WallCoordinates
-from deeprecon.scar.simulate.phantom import Phantom
+from deeprecon.scar.simulate.hearts import Phantom
 from deeprecon.scar.simulate.surface_heart import SurfaceHeart
 from deeprecon.scar.simulate.ventricle import Tissue, Ventricle
 
@@ -91,7 +91,7 @@ def test_without_an_insertion_the_rotation_is_unknown():
     [
         ({"apex": None}, "where the apex is"),
         ({"apex": None, "base": None}, "where the apex and the base is"),
-        ({"LV base": LANDMARKS["base"]}, "Several landmarks say where the base is"),
+        ({"LV base": LANDMARKS["base"]}, "Several landmarks are named base"),
         ({"apex": LANDMARKS["base"]}, "same place"),
         ({"apex": [0, np.nan, 0]}, "'apex' has no place"),
         ({"anterior insertion": LANDMARKS["left ventricle"]}, "anterior insertion lies on the line"),
@@ -179,8 +179,8 @@ def test_places_in_the_wall_are_those_of_the_formulas(scale):
     np.testing.assert_allclose(found.height, (z + scale * 70) / (scale * 88), atol=0.01)
     assert found.length == pytest.approx(scale * 88, abs=scale)
     assert found.left.all()
-    beside = np.abs(z) < scale * 5
-    assert found.thickness[beside].mean() == pytest.approx(scale * 8.5, abs=scale * 0.4)
+    widest = np.abs(z) < scale * 5
+    assert found.thickness[widest].mean() == pytest.approx(scale * 8.5, abs=scale * 0.4)
 
 
 def test_blood_has_depth_0_and_the_outside_depth_1():
@@ -207,7 +207,7 @@ def test_a_slanted_base_is_neither_inside_nor_outside():
     assert np.abs(wall(points[high]).depth - depth[high]).mean() < 0.04
 
 
-def test_the_right_ventricles_wall_is_told_apart():
+def test_the_right_ventricles_wall_is_separated():
     def inside(points: np.ndarray) -> np.ndarray:
         return np.isin(HEART.tissue(points), [Tissue.WALL, Tissue.RIGHT_WALL])
 
@@ -221,7 +221,7 @@ def test_the_right_ventricles_wall_is_told_apart():
     assert np.abs(left.depth - depth).mean() < 0.03
 
 
-def test_an_axis_beside_the_cavity_is_told():
+def test_an_axis_outside_the_cavity_is_refused():
     for way in ([60.0, 0, 0], [300.0, 0, 0], [0, 0, 300]):
         aside = Axes(AXES.apex + way, AXES.base + way)
         with pytest.raises(InputError, match="encloses no cavity"):

@@ -8,15 +8,10 @@ from vtkmodules.vtkFiltersSources import vtkLineSource, vtkPlaneSource
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.mesh.mesh import Mesh
-from deeprecon.scar.measure.burden import (
-    components,
-    element_probability,
-    element_tags,
-    node_sizes,
-    scar_burden,
-    student_t,
-)
+from deeprecon.scar.measure.burden import scar_burden
+from deeprecon.scar.measure.sizes import connected_pieces, mesh_edges, node_sizes
 from deeprecon.scar.simulate.ventricle import grid_mesh
+from deeprecon.scar.write.mesh import element_tags
 
 
 def box(counts: tuple[int, int, int], spacing: float) -> Mesh:
@@ -104,32 +99,26 @@ def test_pieces_join_along_edges_only() -> None:
     mesh = box((30, 30, 1), 1.0)
     x, y, _ = mesh.points.T
     apart = (x < 10) | (x > 12)
-    pieces = components(mesh, apart)
+    pieces = connected_pieces(mesh_edges(mesh), apart)
     assert set(pieces[x < 10]) == {0}
     assert set(pieces[x > 12]) == {1}
     assert set(pieces[~apart]) == {-1}
     corner_to_corner = ((x <= 5) & (y <= 5)) | ((x >= 6) & (y >= 6))
-    assert components(mesh, corner_to_corner).max() == 1
-    assert components(mesh, np.zeros(mesh.n_points, dtype=bool)).max() == -1
+    assert connected_pieces(mesh_edges(mesh), corner_to_corner).max() == 1
+    assert connected_pieces(mesh_edges(mesh), np.zeros(mesh.n_points, dtype=bool)).max() == -1
 
 
 def test_a_long_winding_piece_is_one() -> None:
     mesh = box((40, 40, 1), 1.0)
     x, y, z = mesh.points.astype(int).T
     snake = (z == 0) & ((y % 4 == 0) | ((y % 4 != 0) & (x == np.where((y // 4) % 2 == 0, 40, 0))))
-    assert components(mesh, snake).max() == 0
+    assert connected_pieces(mesh_edges(mesh), snake).max() == 0
 
 
 def test_pieces_are_found_on_surfaces_too() -> None:
     mesh = plane()
     x = mesh.points[:, 0]
-    assert components(mesh, (x < 10) | (x > 20)).max() == 1
-
-
-def test_element_probability_is_the_mean_over_the_nodes() -> None:
-    mesh = box((2, 1, 1), 1.0)
-    probability = (mesh.points[:, 0] == 2).astype(float)
-    assert element_probability(mesh, probability) == pytest.approx([0.0, 0.5])
+    assert connected_pieces(mesh_edges(mesh), (x < 10) | (x > 20)).max() == 1
 
 
 def test_element_tags_keep_healthy_tags_and_mark_border_and_core() -> None:
@@ -151,8 +140,9 @@ def test_curved_cells_and_stray_lines_do_not_disturb() -> None:
     pairs = [(0, 1), (1, 2), (0, 2), (0, 3), (1, 3), (2, 3)]
     nodes = np.vstack([corners, [(corners[a] + corners[b]) / 2 for a, b in pairs]])
     curved = grid_mesh(nodes, [(VTK_QUADRATIC_TETRA, np.arange(10)[None])], "curved")
-    assert components(curved, np.ones(10, dtype=bool)).max() == 0
-    assert components(curved, np.arange(10) < 4).max() == 3  # corners meet through the nodes between them only
+    assert connected_pieces(mesh_edges(curved), np.ones(10, dtype=bool)).max() == 0
+    # corners meet through the nodes between them only
+    assert connected_pieces(mesh_edges(curved), np.arange(10) < 4).max() == 3
 
     append = vtkAppendPolyData()
     for source in (vtkLineSource(), plane_source()):
@@ -190,11 +180,6 @@ def test_interval_from_samples_stays_within_the_wall_and_holds_the_volume() -> N
     assert scar["high_ml"] == scar["volume_ml"]
 
 
-def test_student_t_has_the_values_of_the_tables() -> None:
-    known = {1: 12.706, 4: 2.776, 10: 2.228, 11: 2.201, 19: 2.093, 30: 2.042, 60: 2.000, 120: 1.980}
-    assert {freedom: student_t(freedom) for freedom in known} == pytest.approx(known, abs=6e-4)
-
-
 def test_a_core_of_its_own_splits_the_scar() -> None:
     mesh = box((40, 10, 10), 2.0)
     x = mesh.points[:, 0]
@@ -213,7 +198,7 @@ def test_a_core_of_its_own_splits_the_scar() -> None:
         scar_burden(mesh, probability, still, core=core, samples=np.stack([probability] * 2))
 
 
-def test_the_border_with_the_living_wall_has_an_area() -> None:
+def test_the_border_with_the_healthy_wall_has_an_area() -> None:
     mesh = box((40, 10, 10), 2.0)
     x = mesh.points[:, 0]
     rows = scar_burden(mesh, np.abs(x - 40) / 40, np.zeros(mesh.n_points))  # scar at both ends of the bar

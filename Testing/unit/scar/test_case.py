@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -10,62 +9,14 @@ import numpy as np
 import pytest
 
 from deeprecon.data.errors import InputError
-from deeprecon.data.segmentation import Segment, Segmentation, write_segmentation
-from deeprecon.data.volume import Volume
-from deeprecon.data.volume_io import write_volume
+from deeprecon.scar.observe.heart_axes import find_blood_pools
 from deeprecon.scar.observe.observations import observe
 from deeprecon.scar.parameters import Observation, ReconstructInputs, ReconstructParameters
 from deeprecon.scar.read import regions
-from deeprecon.scar.read.case import Case, read_case
-from deeprecon.scar.read.regions import parse_labels
-from deeprecon.scar.simulate.phantom import Phantom, sample_case, write_case
+from deeprecon.scar.read.case import read_case
+from deeprecon.scar.read.roles import parse_labels
 
-SHAPE = (4, 20, 24)
-AFFINE = np.array([[1.5, 0, 0, -20], [0, 1.5, 0, -14], [0, 0, 9, 5], [0, 0, 0, 1.0]])
-
-
-@pytest.fixture
-def wall() -> np.ndarray:
-    """A ring in every slice."""
-    j, i = np.indices(SHAPE[1:])
-    radius = np.hypot(j - 10, i - 12)
-    return np.broadcast_to((radius > 4) & (radius < 8), SHAPE).copy()
-
-
-@pytest.fixture
-def scar(wall: np.ndarray) -> np.ndarray:
-    """The right half of the ring in the two middle slices."""
-    result = wall.copy()
-    result[[0, 3]] = False
-    result[:, :, :12] = False
-    return result
-
-
-@pytest.fixture
-def labels(wall: np.ndarray, scar: np.ndarray) -> np.ndarray:
-    """1 cavity, 2 healthy wall, 3 scar, 4 no-reflow within the scar."""
-    j, i = np.indices(SHAPE[1:])
-    result = np.where(np.broadcast_to(np.hypot(j - 10, i - 12) <= 4, SHAPE), 1, 0)
-    result[wall] = 2
-    result[scar] = 3
-    result[1, 10, 18] = 4
-    return result.astype(np.uint8)
-
-
-def saved(path: Path, array: np.ndarray, affine: np.ndarray = AFFINE, thickness: float | None = None) -> Path:
-    write_volume(path, Volume(array, affine, slice_thickness=thickness))
-    return path
-
-
-def segmentation(path: Path, thickness: float | None = None, affine: np.ndarray = AFFINE, **masks: np.ndarray) -> Path:
-    segments = tuple(Segment(name.replace("_", " "), mask) for name, mask in masks.items())
-    write_segmentation(path, Segmentation(segments, affine, slice_thickness=thickness))
-    return path
-
-
-def read(inputs: dict[str, Any], **parameters: Any) -> Case:
-    given = {name: paths if isinstance(paths, tuple) else (paths,) for name, paths in inputs.items()}
-    return read_case(ReconstructInputs(**given), ReconstructParameters(**parameters))
+from .drawn_cases import AFFINE, SHAPE, read, saved, segmentation
 
 
 def test_a_label_map_is_read_by_its_labels_and_no_reflow_is_scar(tmp_path, labels, wall, scar):
@@ -123,7 +74,7 @@ def test_the_observation_is_scar_over_wall_or_that_rounded(tmp_path, wall):
     assert np.unique(binary.scar[wall]).tolist() == [1]
 
 
-def test_scar_a_little_outside_the_wall_is_told_and_mostly_outside_is_refused(tmp_path, wall, scar):
+def test_scar_partly_outside_the_wall_is_reported_and_mostly_outside_is_refused(tmp_path, wall, scar):
     path = saved(tmp_path / "wall.nii.gz", wall.astype(np.uint8))
     spilled = scar.copy()
     spilled[1, 0, :] = True
@@ -143,8 +94,8 @@ def test_lge_gives_scar_by_threshold_and_the_segment_of_remote_wall_is_used(tmp_
     for threshold in ("nsd:5", "fwhm", "max:60", "otsu"):
         case = read({"myocardium": path, "lge": lge}, threshold=threshold)
         np.testing.assert_array_equal(case.stacks[0].scar > 0.5, scar)
-        assert case.lge[0] is not None
-    # a remote region that lies in the scar says that scar is healthy
+        assert case.case.stacks[0].lge is not None
+    # a remote region within the scar makes scar healthy
     misled = segmentation(tmp_path / "r.seg.nrrd", myocardium=wall, remote=scar)
     assert read({"myocardium": misled, "lge": lge}).stacks[0].scar.max() < 0.5
     assert read({"myocardium": path, "lge": lge, "remote": misled}).stacks[0].scar.max() < 0.5
@@ -180,9 +131,9 @@ def test_the_slice_thickness_comes_from_where_it_is_known(kind, tmp_path, files,
         parameters = {"slice_thickness": 5.0} if kind == "parameter" else {}
     case = read(inputs, **parameters)
     assert case.stacks[0].thickness == expected
-    told = [warning for warning in case.warnings if "slice thickness" in warning]
-    assert len(told) == (kind == "default")
-    assert kind != "default" or "9 mm is taken" in told[0]
+    found = [warning for warning in case.warnings if "slice thickness" in warning]
+    assert len(found) == (kind == "default")
+    assert kind != "default" or "9 mm is taken" in found[0]
 
 
 def test_a_segment_on_a_part_of_the_images_is_laid_onto_them(tmp_path, wall, scar):
@@ -198,14 +149,14 @@ def test_a_segment_on_a_part_of_the_images_is_laid_onto_them(tmp_path, wall, sca
     assert not stack.wall[0].any()
 
 
-def test_an_empty_slice_between_others_is_told_and_says_nothing(tmp_path, wall, scar):
+def test_an_empty_slice_between_others_is_reported_and_not_observed(tmp_path, wall, scar):
     wall[1] = scar[1] = False
     case = read({"myocardium": segmentation(tmp_path / "s.seg.nrrd", myocardium=wall, scar=scar)})
     assert any("no myocardium is drawn in slice 2" in warning for warning in case.warnings)
     assert not (observe(case.stacks).slice_id == 1).any()
 
 
-def test_slices_without_scar_still_say_that_there_is_none(tmp_path, wall, scar):
+def test_slices_without_scar_are_observations_of_no_scar(tmp_path, wall, scar):
     case = read({"myocardium": segmentation(tmp_path / "s.seg.nrrd", myocardium=wall, scar=scar)})
     found = observe(case.stacks)
     assert len(found) == wall.sum()
@@ -232,95 +183,6 @@ def test_an_empty_myocardium_is_refused_even_where_scar_is_drawn(tmp_path, wall,
         read({"myocardium": path})
 
 
-# Core and border zone
-
-
-@pytest.fixture
-def inner(scar: np.ndarray) -> np.ndarray:
-    """The part of the scar that is core: its upper half."""
-    result = scar.copy()
-    result[:, :10] = False
-    return result
-
-
-def test_scar_is_core_and_border_zone_and_the_wall_is_all_of_it(tmp_path, wall, scar, inner):
-    path = segmentation(
-        tmp_path / "result.seg.nrrd", Healthy_myocardium=wall & ~scar, Scar_border_zone=scar & ~inner, Scar_core=inner
-    )
-    (stack,) = read({"myocardium": path}).stacks
-    np.testing.assert_array_equal(stack.wall > 0, wall)
-    np.testing.assert_array_equal(stack.scar > 0, scar)
-    np.testing.assert_array_equal(stack.core > 0, inner)
-
-
-def test_core_is_what_is_named_or_the_scar_without_its_border_zone(tmp_path, wall, scar, inner, labels):
-    dark = labels == 4  # within the border zone or not, it is core
-    drawn = {
-        "core": {"scar": scar, "infarct_core": inner & ~dark, "no-reflow": dark},
-        "border": {"scar": scar, "gray_zone": scar & ~inner, "no-reflow": dark},
-        "both": {"BZ": scar & ~inner, "dense_scar": inner, "MVO": dark},
-    }
-    for name, masks in drawn.items():
-        (stack,) = read({"scar": segmentation(tmp_path / f"{name}.seg.nrrd", myocardium=wall, **masks)}).stacks
-        np.testing.assert_array_equal(stack.scar > 0, scar)
-        np.testing.assert_array_equal(stack.core > 0, inner | dark, name)
-    plain = segmentation(tmp_path / "plain.seg.nrrd", myocardium=wall, scar=scar, MVO=dark)
-    assert read({"scar": plain}).stacks[0].core is None
-
-
-def test_a_label_map_tells_core_from_border_zone_by_its_labels(tmp_path, wall, scar, inner, labels):
-    path = saved(tmp_path / "labels.nii.gz", np.where(inner, 5, labels).astype(np.uint8))
-    for names in (
-        ("myocardium=2", "core=4,5", "border-zone=3"),
-        ("myocardium=2", "scar=3,4,5", "core=4,5"),
-        ("myocardium=2", "scar=5", "no-reflow=4", "border-zone=3"),
-    ):
-        (stack,) = read({"scar": path}, labels=names).stacks
-        np.testing.assert_array_equal(stack.wall > 0, wall)
-        np.testing.assert_array_equal(stack.scar > 0, scar)
-        np.testing.assert_array_equal(stack.core > 0, inner | (labels == 4))
-    without = saved(tmp_path / "without.nii.gz", np.where(labels == 4, 3, labels).astype(np.uint8))
-    (stack,) = read({"scar": without}, labels=("myocardium=2", "core=5", "border-zone=3")).stacks
-    assert stack.core is not None
-    assert not stack.core.any()
-
-
-def test_core_is_never_more_than_the_scar_of_its_pixel(tmp_path, wall, scar, inner):
-    share = np.where(wall, np.float32(0.8), np.float32(0))
-    path = segmentation(tmp_path / "s.seg.nrrd", scar=scar & inner, core=inner)
-    (stack,) = read({"myocardium": saved(tmp_path / "w.nii.gz", share), "scar": path}).stacks
-    assert (stack.core <= stack.scar).all()
-    (stack,) = read({"myocardium": saved(tmp_path / "w.nii.gz", share), "scar": path}, observation="binary").stacks
-    assert set(np.unique(stack.core)) == {0, 1}
-
-
-def test_core_must_be_told_by_every_stack_that_shows_scar(tmp_path, wall, scar, inner):
-    told = segmentation(tmp_path / "told.seg.nrrd", myocardium=wall, border_zone=scar & ~inner, core=inner)
-    silent = segmentation(tmp_path / "silent.seg.nrrd", myocardium=wall, scar=scar)
-    healthy = segmentation(tmp_path / "healthy.seg.nrrd", myocardium=wall, scar=np.zeros_like(scar))
-    case = read({"myocardium": (told, silent)})
-    assert [stack.core for stack in case.stacks] == [None, None]
-    assert any("silent.seg.nrrd shows scar without telling core" in warning for warning in case.warnings)
-    case = read({"myocardium": (told, healthy)})
-    np.testing.assert_array_equal(case.stacks[0].core > 0, inner)
-    assert not case.stacks[1].core.any()
-    assert not any("core" in warning for warning in case.warnings)
-    assert observe(case.stacks).core is not None
-
-
-def test_a_second_threshold_gives_the_core(tmp_path, wall, scar, inner):
-    rng = np.random.default_rng(0)
-    image = np.where(inner, 400.0, np.where(scar, 200.0, 60.0)) + rng.normal(0, 5, SHAPE)
-    path = segmentation(tmp_path / "s.seg.nrrd", myocardium=wall)
-    inputs = {"myocardium": path, "lge": saved(tmp_path / "lge.nrrd", image.astype(np.float32), thickness=8.0)}
-    for observation in Observation:
-        (stack,) = read(inputs, threshold="nsd:6", core_threshold="max:70", observation=observation).stacks
-        np.testing.assert_array_equal(stack.scar > 0.5, scar)
-        np.testing.assert_array_equal(stack.core > 0.5, inner)
-        assert (stack.core <= stack.scar).all()
-    assert read(inputs).stacks[0].core is None
-
-
 # What else the files tell
 
 
@@ -334,18 +196,21 @@ def test_cavities_lie_on_the_grid_of_the_first_stack_that_shows_them(tmp_path, w
     )
     drawn = {"myocardium": wall, "scar": scar, "LV_blood_pool": left, "RV_blood_pool": right}
     full = segmentation(tmp_path / "full.seg.nrrd", **drawn)
-    case = read({"myocardium": (bare, single, full)})
-    for cavity, mask in zip(case.cavities, (left, right), strict=True):
+    observed = read({"myocardium": (bare, single, full)})
+    number, *cavities = find_blood_pools(observed.case)
+    assert number == 2
+    for cavity, mask in zip(cavities, (left, right), strict=True):
         np.testing.assert_array_equal(cavity.array > 0, mask)
-        np.testing.assert_array_equal(cavity.ijk_to_ras, case.stacks[2].ijk_to_ras)
-    case = read({"myocardium": single})
-    np.testing.assert_array_equal(case.cavities[0].array.any(), True)
-    assert case.cavities[1] is None
-    assert read({"myocardium": bare}).cavities == (None, None)
+        np.testing.assert_array_equal(cavity.ijk_to_ras, observed.stacks[2].ijk_to_ras)
+    _, only, none = find_blood_pools(read({"myocardium": single}).case)
+    np.testing.assert_array_equal(only.array.any(), True)
+    assert none is None
+    assert find_blood_pools(read({"myocardium": bare}).case) is None
     path = saved(tmp_path / "labels.nii.gz", np.where(right & (labels == 0), 7, labels).astype(np.uint8))
-    case = read({"scar": path}, labels=("myocardium=2", "scar=3,4", "blood-pool=1", "right-blood-pool=7"))
-    np.testing.assert_array_equal(case.cavities[0].array > 0, left)
-    np.testing.assert_array_equal(case.cavities[1].array > 0, right & (labels == 0))
+    observed = read({"scar": path}, labels=("myocardium=2", "scar=3,4", "blood-pool=1", "right-blood-pool=7"))
+    _, *cavities = find_blood_pools(observed.case)
+    np.testing.assert_array_equal(cavities[0].array > 0, left)
+    np.testing.assert_array_equal(cavities[1].array > 0, right & (labels == 0))
 
 
 def test_landmarks_are_read_in_ras(files, patient):
@@ -355,7 +220,7 @@ def test_landmarks_are_read_in_ras(files, patient):
     assert set(case.landmarks) == set(patient.landmarks)
     for name, place in patient.landmarks.items():
         np.testing.assert_allclose(case.landmarks[name], place, atol=1e-6)
-    assert read({"myocardium": files["segmentation"]}).landmarks == {}
+    assert read({"myocardium": files["segmentation"]}).case.landmarks == {}
 
 
 def test_each_file_is_read_once(tmp_path, monkeypatch, labels, wall, scar):
@@ -374,7 +239,7 @@ def test_each_file_is_read_once(tmp_path, monkeypatch, labels, wall, scar):
     assert opened == [path]
 
 
-def test_a_stack_that_shows_no_scar_beside_others_that_do_is_free_of_it(tmp_path, wall, scar, labels):
+def test_a_stack_without_scar_among_others_with_scar_is_free_of_it(tmp_path, wall, scar, labels):
     drawn = segmentation(tmp_path / "s.seg.nrrd", myocardium=wall, scar=scar)
     bare = segmentation(tmp_path / "bare.seg.nrrd", myocardium=wall)
     maps = [
@@ -393,79 +258,9 @@ def test_a_stack_that_shows_no_scar_beside_others_that_do_is_free_of_it(tmp_path
         read({"scar": maps[1]}, labels=names)
 
 
-def test_the_same_stack_twice_is_told(tmp_path, wall, scar):
+def test_the_same_stack_twice_is_reported(tmp_path, wall, scar):
     path = segmentation(tmp_path / "s.seg.nrrd", myocardium=wall, scar=scar)
     case = read({"myocardium": (path, path)})
     assert "Stack 2 (s.seg.nrrd) is the same as stack 1: its slices count twice." in case.warnings
     other = segmentation(tmp_path / "other.seg.nrrd", myocardium=wall, scar=wall)
     assert not any("the same" in warning for warning in read({"myocardium": (path, other)}).warnings)
-
-
-# Long-axis slices
-
-
-@pytest.fixture(scope="module")
-def views() -> Phantom:
-    """A stack and the three long-axis slices."""
-    return sample_case(spacing=20, thickness=8, pixel=2, node_spacing=5, long_axis=3)
-
-
-@pytest.mark.parametrize("kind", ["nifti", "nrrd", "dicom"])
-def test_stack_and_long_axis_slices_agree_with_the_analytic_heart(kind, tmp_path, views):
-    paths = write_case(views, tmp_path, dicom=kind == "dicom")
-    marks = ("", "_two_chamber", "_four_chamber", "_three_chamber")
-
-    def several(name: str) -> tuple[Path, ...]:
-        return tuple(paths[name + mark] for mark in marks)
-
-    if kind == "nrrd":
-        for mark, stack, found in zip(marks, views.stacks, views.scans, strict=True):
-            for name, share in (("myocardium", stack.wall), ("scar", found.scar)):
-                paths[name + mark] = saved(tmp_path / f"{name}{mark}.nrrd", share, stack.ijk_to_ras, stack.thickness)
-    if kind == "dicom":
-        case = read({"myocardium": several("segmentation"), "lge": several("dicom"), "scar": several("segmentation")})
-        assert [image.array.shape for image in case.lge] == [stack.wall.shape for stack in case.stacks]
-    else:
-        case = read(
-            {"myocardium": several("myocardium"), "scar": several("scar")},
-            slice_thickness=8.0 if kind == "nifti" else None,
-        )
-    assert [len(stack.wall) for stack in case.stacks] == [len(stack.wall) for stack in views.stacks]
-    assert {stack.thickness for stack in case.stacks} == {8}
-    found = observe(case.stacks)
-    assert len(found.planes) == sum(len(stack.wall) for stack in views.stacks)
-    steps = np.array([[plane.u, plane.v, plane.normal * plane.thickness] for plane in found.planes])[found.slice_id]
-    inside = np.random.default_rng(1).uniform(-0.5, 0.5, (len(found), 100, 3)) @ steps
-    points = (found.centers[:, None] + inside).reshape(-1, 3)
-    wall = views.wall(points).reshape(len(found), -1).mean(axis=1)
-    scar = views.scar(points).reshape(len(found), -1).mean(axis=1)
-    for index in range(len(found.planes)):
-        of = found.slice_id == index
-        if of.sum() < 30:
-            continue
-        exact = kind != "dicom"  # contours are whole pixels
-        assert np.abs(found.wall - wall)[of].mean() < (0.04 if exact else 0.35)
-        assert (found.wall * found.y)[of].sum() == pytest.approx(
-            scar[of].sum(), rel=0.05 if exact else 0.3, abs=1 if exact else 5
-        )
-        sure = of & (wall > 0.99)
-        assert np.abs(found.y - scar)[sure].mean() < (0.02 if exact else 0.1)
-
-
-@pytest.mark.parametrize("order", list(permutations(range(3))))
-def test_a_single_slice_is_one_slice_in_every_order_of_its_axes(order, tmp_path, wall, scar):
-    # a voxel deeper than the slice is thick, or thinner than a pixel, changes nothing
-    for depth in (0.5, 9.0):
-        affine = np.eye(4)
-        affine[:3, :3] = (np.array([[0.6, 0.0, 0.8], [0, 1, 0], [-0.8, 0, 0.6]]) * [1.5, 1.5, depth])[:, list(order)]
-        axes = tuple(2 - order[2 - axis] for axis in range(3))
-        given = {
-            name: saved(tmp_path / f"{name}.nii.gz", np.transpose(mask[1:2], axes).astype(np.uint8), affine)
-            for name, mask in (("myocardium", wall), ("scar", scar))
-        }
-        (stack,) = read(given, slice_thickness=8.0).stacks
-        assert len(stack.wall) == 1
-        assert abs(stack.normal @ [0.8, 0, 0.6]) == pytest.approx(1, abs=1e-4)
-        centers = observe([stack]).centers
-        expected = np.argwhere(wall[1:2])[:, ::-1][:, list(order)] @ affine[:3, :3].T
-        np.testing.assert_allclose(sorted(map(tuple, centers)), sorted(map(tuple, expected)), atol=1e-3)

@@ -115,7 +115,7 @@ def test_a_dead_end_is_no_channel() -> None:
     assert in_slab(lambda x, y, z: disk(x, y) & ~((np.abs(y) < 2) & (x > -5))) == []
 
 
-def test_living_tissue_over_a_scar_of_half_the_wall_is_no_channel() -> None:
+def test_viable_tissue_over_a_scar_of_half_the_wall_is_no_channel() -> None:
     assert in_slab(lambda x, y, z: disk(x, y) & (z < 5)) == []
     assert in_slab(lambda x, y, z: (np.abs(x) < 12) & (z < 6)) == []
 
@@ -131,7 +131,7 @@ def test_border_zone_is_passable_and_makes_the_channel_less_sure() -> None:
     assert channel.scar == pytest.approx(0.3, abs=0.03)
 
 
-def test_samples_tell_how_often_the_channel_is_open() -> None:
+def test_samples_give_the_probability_that_the_channel_is_open() -> None:
     def samples(points: Points) -> Points:
         blocked = np.abs(points[:, 0]) < 3
         return np.stack([0.6 * blocked, 0.4 * blocked, np.zeros(len(points)), np.ones(len(points))])
@@ -151,7 +151,7 @@ def test_speckled_scar_is_searched_without_failing() -> None:
             assert channel.length_mm >= 10
 
 
-def test_rows_and_lines_tell_the_same() -> None:
+def test_rows_and_lines_agree() -> None:
     channels = [
         Channel(np.array([[0.0, 0, 0], [10, 0, 0], [20, 1, 0]]), 20.05, 3.97, 0.25, 0.8125),
         Channel(np.array([[0.0, 5, 0], [12, 5, 0]]), 12.0, 2.0, 0.5, 0.5),

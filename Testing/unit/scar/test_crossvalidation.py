@@ -1,4 +1,4 @@
-"""Each slice hidden in turn and foretold from the others, as users run it on their own stack."""
+"""Cross-validation: each slice is hidden in turn and predicted from the others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def given(files):
     return {"scar": [files["scar"]], "myocardium": [files["myocardium"]], "mesh": files["mesh"]}
 
 
-def test_every_slice_is_foretold_by_the_field_and_by_every_interpolation(given, patient, done, result_of):
+def test_every_slice_is_predicted_by_the_field_and_by_every_interpolation(given, patient, done, result_of):
     output = done("cross-validate", inputs=given, slice_thickness=12.0, steps=150)
     rows = rows_of(output / "cross_validation.csv")
     shown = int(patient.stacks[0].wall.any(axis=(1, 2)).sum())
@@ -35,7 +35,7 @@ def test_every_slice_is_foretold_by_the_field_and_by_every_interpolation(given, 
 
 
 def test_the_hidden_slice_is_really_hidden(given, files, patient, done):
-    """Another scar in one slice changes what is observed there, not what is foretold for it."""
+    """Another scar in one slice changes what is observed there, not what is predicted for it."""
     stack = patient.stacks[0]
     other = stack.scar * stack.wall
     other[3] = stack.wall[3] - other[3]
@@ -47,7 +47,7 @@ def test_the_hidden_slice_is_really_hidden(given, files, patient, done):
     path.unlink()
     for one, two in zip(*(rows_of(each / "cross_validation.csv") for each in (first, second)), strict=True):
         if one["slice"] == "4":
-            assert one["foretold_scar_cm2"] == two["foretold_scar_cm2"]
+            assert one["predicted_scar_cm2"] == two["predicted_scar_cm2"]
             assert one["observed_scar_cm2"] != two["observed_scar_cm2"]
 
 

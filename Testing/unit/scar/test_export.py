@@ -53,7 +53,7 @@ def test_a_core_of_its_own_goes_into_the_tags(ending, drawn, done, result_of, pa
     np.testing.assert_allclose(np.loadtxt(exported / "mesh.core_probability.dat"), core, atol=1e-6)
 
 
-def test_without_a_core_of_its_own_the_probability_of_scar_tells_it(drawn, done):
+def test_without_a_core_of_its_own_the_probability_of_scar_separates_it(drawn, done):
     path, _, _ = drawn("vtu", own_core=False)
     tags = tags_of(done("export", "exported", inputs={"mesh": path}) / "mesh.pts")
     assert (tags == 101).sum() > (tags == 100).sum()  # all of the scar is sure, but for the edge of the step

@@ -11,14 +11,12 @@ import torch
 
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.run import Run
-from deeprecon.scar.fit.field import Field
-from deeprecon.scar.fit.field_fit import ENOUGH_STEPS, FieldSettings, fit_field, steps_for_budget
-from deeprecon.scar.fit.field_inference import members, predict
-from deeprecon.scar.fit.field_loss import group_loss, group_means, rounded
+from deeprecon.scar.fit.field import Field, group_loss, group_means, members, predict, soft_round
+from deeprecon.scar.fit.field_fit import MAX_STEPS, FieldSettings, fit_field, steps_for_budget
 from deeprecon.scar.fit.interpolation import SPATIAL, interpolate
 from deeprecon.scar.observe.observations import Observations, Quadrature, observe, quadrature
+from deeprecon.scar.observe.stacks import Stack
 from deeprecon.scar.parameters import Interpolation
-from deeprecon.scar.read.stacks import Stack
 
 SMALL = FieldSettings(members=2, features=16, width=32, batch=64, checks=10)
 
@@ -127,7 +125,7 @@ def test_a_confident_error_still_pulls():
 
 def test_a_rounded_observation_asks_only_for_the_side():
     means = torch.tensor([[0.85]], requires_grad=True)
-    group_loss(rounded(means), torch.ones(1), torch.ones(1)).backward()
+    group_loss(soft_round(means), torch.ones(1), torch.ones(1)).backward()
     free = torch.tensor([[0.85]], requires_grad=True)
     group_loss(free, torch.ones(1), torch.ones(1)).backward()
     assert abs(means.grad.item()) < 0.3 * abs(free.grad.item())
@@ -279,8 +277,8 @@ def test_a_mesh_elsewhere_is_refused(tmp_path):
 def test_a_budget_becomes_steps():
     torch.set_num_threads(1)
     few, many = (steps_for_budget(seconds, "cpu", settings=SMALL) for seconds in (0.5, 3.0))
-    assert 100 <= few < many <= ENOUGH_STEPS
-    assert steps_for_budget(3600.0, "cpu", settings=SMALL) == ENOUGH_STEPS
+    assert 100 <= few < many <= MAX_STEPS
+    assert steps_for_budget(3600.0, "cpu", settings=SMALL) == MAX_STEPS
 
 
 @pytest.mark.gpu

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from deeprecon.data.errors import InputError
-from deeprecon.scar.fit.interpolation import SPATIAL, interpolate
-from deeprecon.scar.parameters import Interpolation
-from deeprecon.scar.read.stacks import Stack
+from deeprecon.scar.fit.interpolation import INTERPOLATIONS, SPATIAL, interpolate
+from deeprecon.scar.fit.methods import METHODS
+from deeprecon.scar.observe.stacks import Stack
+from deeprecon.scar.parameters import Interpolation, Method
 
 LINEAR, NEAREST = Interpolation.LINEAR, Interpolation.NEAREST
 SHAPES = (Interpolation.SIGNED_DISTANCE, Interpolation.LOG_ODDS)
@@ -139,14 +140,14 @@ def test_a_second_stack_counts_most_where_it_passes():
     assert uncertainty[0] > alone[0]  # the stacks contradict each other
 
 
-def test_uncertainty_lives_between_slices_that_differ():
+def test_uncertainty_is_largest_between_slices_that_differ():
     stack = disks([4, 12])
     nodes = ras(stack.ijk_to_ras, [[27, 19.5, k] for k in (0.0, 0.5, 1.0, 1.4)] + [[39, 19.5, 0.5]])
     uncertainty = interpolate([stack], nodes, LINEAR)[1]
     np.testing.assert_allclose(uncertainty, [0, 0.5, 0, 0, 0], atol=1e-3)
 
 
-def test_kinds_along_the_wall_are_not_answered_here():
+def test_kinds_along_the_wall_need_its_coordinates():
     with pytest.raises(ValueError, match="anatomical-linear needs the coordinates of the wall"):
         interpolate([disks([6])], np.zeros((1, 3)), Interpolation.ANATOMICAL_LINEAR)
 
@@ -154,3 +155,8 @@ def test_kinds_along_the_wall_are_not_answered_here():
 def test_bad_stacks_are_refused():
     with pytest.raises(InputError, match="no slices"):
         interpolate([], np.zeros((1, 3)), LINEAR)
+
+
+def test_every_choice_of_the_parameters_is_implemented():
+    assert set(INTERPOLATIONS) == set(Interpolation)
+    assert set(METHODS) == set(Method)

@@ -68,7 +68,7 @@ def test_brier_is_the_weighted_mean_square() -> None:
     assert value == pytest.approx((0.04 + 3 * 0.01) / 4)
 
 
-def test_calibration_error_tells_honest_from_overconfident() -> None:
+def test_calibration_error_separates_calibrated_from_overconfident() -> None:
     rng = np.random.default_rng(1)
     probability = rng.uniform(0, 1, 40_000)
     truth = rng.uniform(0, 1, 40_000) < probability
@@ -79,14 +79,16 @@ def test_calibration_error_tells_honest_from_overconfident() -> None:
 
 
 def test_reliability_bins_hold_equal_weight_and_keep_ties_together() -> None:
-    said, found, share = metrics.reliability_curve(np.linspace(0, 1, 1000), np.ones(1000, dtype=bool), np.ones(1000))
+    predicted, observed, share = metrics.reliability_curve(
+        np.linspace(0, 1, 1000), np.ones(1000, dtype=bool), np.ones(1000)
+    )
     assert share == pytest.approx(np.full(10, 0.1), abs=0.002)
-    assert said == pytest.approx(np.arange(0.05, 1, 0.1), abs=0.01)
-    assert (found == 1).all()
+    assert predicted == pytest.approx(np.arange(0.05, 1, 0.1), abs=0.01)
+    assert (observed == 1).all()
     tied = np.repeat([0.0, 1.0], [900, 100])
-    said, found, share = metrics.reliability_curve(tied, tied > 0.5, np.ones(1000))
+    predicted, observed, share = metrics.reliability_curve(tied, tied > 0.5, np.ones(1000))
     assert share == pytest.approx([0.9, 0.1])
-    assert found == pytest.approx([0, 1])
+    assert observed == pytest.approx([0, 1])
 
 
 def test_auroc_equals_the_pairwise_definition() -> None:

@@ -13,12 +13,13 @@ from torch import nn
 
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.run import Run
-from deeprecon.scar.fit import mlp_fit as mlp_train
+from deeprecon.scar.fit import mlp_fit
 from deeprecon.scar.fit.mlp import Mlp, _index_mean, _segment_csr, group_error, predict, samples, segment_mean
-from deeprecon.scar.fit.mlp_fit import MlpFit, MlpSettings, fit_mlp, mlp_steps_for_budget, new_mlp, split
-from deeprecon.scar.observe.node_groups import NodeGroups, group_nodes
+from deeprecon.scar.fit.mlp_fit import MlpFit, MlpSettings, fit_mlp, mlp_steps_for_budget, new_mlp, split_groups
+from deeprecon.scar.observe.node_groups import group_nodes
 from deeprecon.scar.parameters import MlpSize
-from deeprecon.scar.simulate.phantom import Phantom
+from deeprecon.scar.read.training_data import NodeGroups
+from deeprecon.scar.simulate.hearts import Phantom
 
 UNIT = np.array([[0.0] * 3, [1.0] * 3])
 QUICK = MlpSettings(batch=500)
@@ -85,7 +86,7 @@ def ragged(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 
 def looped_error(probability: torch.Tensor, offsets: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """The loss as its formula says it, one group after the other."""
+    """The loss by its formula, one group after the other."""
     mean = probability.mean(dim=0)
     errors = [(values[g] - mean[offsets[g] : offsets[g + 1]].mean()) ** 2 for g in range(len(values))]
     return torch.stack(errors).mean()
@@ -115,13 +116,13 @@ def test_without_dropout_it_is_a_plain_chain_of_layers_under_known_names():
 @pytest.mark.parametrize("layers", [1, 2])
 def test_a_network_without_any_dropout_is_refused(layers):
     """Fault 12: two hidden layers have no dropout, and an uncertainty of 0 everywhere without a word."""
-    with pytest.raises(InputError, match="could not tell how sure it is"):
+    with pytest.raises(InputError, match="gives no uncertainty"):
         Mlp(128, layers, 0.1, UNIT)
 
 
 @pytest.mark.parametrize("size", MlpSize)
 @pytest.mark.parametrize("mean", [0.004, 0.2])
-def test_it_starts_at_the_mean_and_tells_places_apart(size, mean):
+def test_it_starts_at_the_mean_and_separates_places(size, mean):
     """Fault 17: rare scar, an even start and a large network end at 0."""
     groups = replace(few_groups(), values=np.full(200, mean, np.float32))
     made = new_mlp(size, groups, QUICK, 0).eval()
@@ -184,7 +185,7 @@ def test_a_small_group_counts_as_much_as_a_large_one():
 def test_numbers_of_groups_need_not_follow_on_each_other_in_a_batch():
     """Fault 13: means of groups that a batch lacks, and targets picked from several."""
     groups = few_groups()
-    data = mlp_train._Data(groups, network())
+    data = mlp_fit._DeviceData(groups, network())
     chosen = np.array([150, 3, 77])
     coordinates, offsets, values = data.load(chosen)
     np.testing.assert_array_equal(values, groups.values[chosen])
@@ -198,7 +199,7 @@ def test_numbers_of_groups_need_not_follow_on_each_other_in_a_batch():
     assert torch.equal(first, again)
 
 
-def test_the_loss_never_looks_at_the_numbers():
+def test_the_loss_does_not_depend_on_group_numbers():
     """Fault 14: a sort and a wait for the GPU in each step. Tensors without content refuse whatever would need it."""
     probability, offsets, values = (tensor.detach().to("meta") for tensor in ragged())
     if _segment_csr() is None:
@@ -252,11 +253,13 @@ def test_neither_the_order_nor_the_number_of_points_changes_an_answer(monkeypatc
 # ---- training
 
 
-def test_batches_are_shuffled_whole_groups_of_about_the_size_asked_for(tmp_path, monkeypatch):
+def test_batches_are_shuffled_complete_groups_of_about_the_requested_size(tmp_path, monkeypatch):
     """Fault 4: steps that see one slab of one slice each, the same ones in the same order."""
     loaded: list[np.ndarray] = []
-    load = mlp_train._Data.load
-    monkeypatch.setattr(mlp_train._Data, "load", lambda data, chosen: (loaded.append(chosen), load(data, chosen))[1])
+    load = mlp_fit._DeviceData.load
+    monkeypatch.setattr(
+        mlp_fit._DeviceData, "load", lambda data, chosen: (loaded.append(chosen), load(data, chosen))[1]
+    )
     groups = few_groups()
     train(tmp_path / "job", steps=8, groups=groups, batch=250)
     held_out, first, second = loaded[0], loaded[1:5], loaded[5:9]
@@ -278,7 +281,7 @@ def test_the_best_weights_are_kept_not_the_last(tmp_path):
     assert done.best_epoch == int(np.argmin(held_out)) < len(held_out) - 1
     assert done.held_out_error == pytest.approx(math.sqrt(min(held_out)))
     groups = few_groups()
-    _, apart = split(groups, 0.05, run.seed)
+    _, apart = split_groups(groups, 0.05, run.seed)
     means = np.add.reduceat(
         predict(done.network, done.network.draw_masks(3, run.seed), groups.points)[0], groups.offsets[:-1]
     )
@@ -321,7 +324,7 @@ def test_lower_precision_trains_as_well(tmp_path, precision):
 def test_scar_is_held_out_in_proportion():
     groups = replace(few_groups(), values=np.r_[np.ones(80), np.zeros(120)].astype(np.float32))
     for seed in range(20):
-        training, apart = split(groups, 0.05, seed)
+        training, apart = split_groups(groups, 0.05, seed)
         assert len(apart) == 10
         assert sorted([*training, *apart]) == list(range(200))
         assert groups.values[apart].sum() == 4
@@ -330,9 +333,9 @@ def test_scar_is_held_out_in_proportion():
 @pytest.mark.parametrize("count", [5, 200])
 def test_groups_too_few_or_scar_too_rare_to_be_held_out_serve_for_both(count):
     groups = replace(few_groups(count), values=np.r_[1.0, np.zeros(count - 1)].astype(np.float32))
-    assert all(sorted(part) == list(range(count)) for part in split(groups, 0.05, 0))
+    assert all(sorted(part) == list(range(count)) for part in split_groups(groups, 0.05, 0))
     healthy = replace(few_groups(), values=np.zeros(200, np.float32))
-    assert len(split(healthy, 0.05, 0)[1]) == 10
+    assert len(split_groups(healthy, 0.05, 0)[1]) == 10
 
 
 def test_one_group_is_enough(tmp_path):
@@ -364,7 +367,7 @@ def test_a_small_scar_is_not_lost(tmp_path):
     assert probability[~scar].mean() < 0.03
 
 
-def test_scar_that_was_not_found_is_told(tmp_path):
+def test_scar_that_was_not_found_is_reported(tmp_path):
     rare = replace(few_groups(), values=np.r_[np.ones(4), np.zeros(196)].astype(np.float32))
     for groups, words in ((rare, "found none of the scar"), (replace(rare, values=np.zeros(200, np.float32)), "")):
         run = make_run(tmp_path / f"job{len(words)}")

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 from deeprecon.data.errors import InputError
-from deeprecon.scar.observe.node_groups import NodeGroups, group_nodes, read_npz, training_groups, write_npz
+from deeprecon.scar.observe.node_groups import group_nodes, training_groups
 from deeprecon.scar.observe.observations import observe
-from deeprecon.scar.read.stacks import Stack
+from deeprecon.scar.observe.stacks import Stack
+from deeprecon.scar.read.training_data import NodeGroups, read_training_data
+from deeprecon.scar.write.training_data import write_training_data
 
 from ..data.orientations import rotation
 
@@ -70,7 +72,7 @@ def test_a_pixel_reaches_half_a_pixel_and_half_the_slab_to_either_side_of_its_ce
 
 @pytest.mark.parametrize("matrix", [None, oblique()], ids=["straight", "oblique"])
 def test_every_node_is_in_the_pixel_whose_prism_holds_it(matrix):
-    """Faults 1, 2 and 3: told from the continuous index that each point was made from; oblique slices too."""
+    """Faults 1, 2 and 3: checked by the continuous index that each point was made from; oblique slices too."""
     stack = make_stack(matrix=matrix)
     points, ijk = cloud(stack)
     groups = group_nodes(points, [stack])
@@ -84,7 +86,7 @@ def test_every_node_is_in_the_pixel_whose_prism_holds_it(matrix):
     np.testing.assert_array_equal(groups.points, points[groups.nodes])
 
 
-def test_pixels_whose_sides_are_not_at_right_angles_are_told_right_too():
+def test_oblique_pixels_are_assigned_correctly():
     matrix = oblique()
     matrix[:3, 1] += 0.5 * matrix[:3, 0]
     stack = make_stack(matrix=matrix)
@@ -130,7 +132,7 @@ def test_slices_of_several_stacks_come_in_the_order_of_the_observations():
     assert np.linalg.norm(means - observed.centers[groups.numbers], axis=1).max() < 4
 
 
-def test_no_scar_is_data_and_only_pixels_without_wall_say_nothing():
+def test_no_scar_is_data_and_only_pixels_without_wall_are_left_out():
     stack = make_stack()
     stack.wall[1] = 0
     groups = group_nodes(cloud(stack)[0], [stack])
@@ -184,13 +186,13 @@ def test_a_mesh_elsewhere_is_refused():
 def test_a_file_comes_back_as_it_was_written(tmp_path):
     groups = few()
     first, second = tmp_path / "a.npz", tmp_path / "b.npz"
-    write_npz(first, groups)
-    back = read_npz(first)
+    write_training_data(first, groups)
+    back = read_training_data(first)
     np.testing.assert_array_equal(back.values, groups.values)
     np.testing.assert_array_equal(back.offsets, groups.offsets)
     np.testing.assert_array_equal(back.box, groups.box)
     np.testing.assert_allclose(back.points, groups.points, atol=1e-5)
-    write_npz(second, back)
+    write_training_data(second, back)
     with np.load(first) as one, np.load(second) as other:
         assert set(one) == set(other)
         for name in one:
@@ -200,7 +202,7 @@ def test_a_file_comes_back_as_it_was_written(tmp_path):
 
 def test_the_file_keeps_the_contract(tmp_path):
     groups = few()
-    write_npz(tmp_path / "data.npz", groups)
+    write_training_data(tmp_path / "data.npz", groups)
     n, m = len(groups.points), len(groups)
     with np.load(tmp_path / "data.npz", allow_pickle=False) as file:
         kinds = {name: (array.shape, array.dtype.name) for name, array in file.items()}
@@ -234,7 +236,7 @@ def written(path: Path, **changes: Any) -> Path:
 
 
 def test_rows_in_any_order_are_read(tmp_path):
-    groups = read_npz(written(tmp_path / "data.npz"))
+    groups = read_training_data(written(tmp_path / "data.npz"))
     np.testing.assert_array_equal(groups.values, [0.0, 0.5, 1.0])
     np.testing.assert_array_equal(groups.offsets, [0, 2, 5, 6])
     coordinates = np.linspace(0, 1, 18).reshape(6, 3)[[1, 5, 0, 3, 4, 2]]
@@ -271,10 +273,10 @@ def test_rows_in_any_order_are_read(tmp_path):
         ),
     ],
 )
-def test_a_file_that_contradicts_itself_is_refused_by_name(changes, words, tmp_path):
+def test_inconsistent_files_are_refused_by_name(changes, words, tmp_path):
     path = written(tmp_path / "bad data.npz", **changes)
     with pytest.raises(InputError, match=words) as caught:
-        read_npz(path)
+        read_training_data(path)
     assert "bad data.npz" in caught.value.message
 
 
@@ -282,7 +284,7 @@ def test_several_values_in_one_group_are_refused_not_drawn_from(tmp_path):
     """Fault 13: the target is whichever value is written last."""
     values = np.array([[0.5], [0.0], [1.0], [0.25], [0.5], [0.0]], np.float32)
     with pytest.raises(InputError, match="group 1 has several values"):
-        read_npz(written(tmp_path / "data.npz", intensities=values))
+        read_training_data(written(tmp_path / "data.npz", intensities=values))
 
 
 class Trap:
@@ -300,7 +302,7 @@ def test_a_pickle_in_a_file_is_not_run(tmp_path):
     trap = np.array([Trap(tmp_path / "sprung")] * 6, object)
     path = written(tmp_path / "data.npz", intensities=trap)
     with pytest.raises(InputError, match="damaged, or holds more than numbers"):
-        read_npz(path)
+        read_training_data(path)
     assert not (tmp_path / "sprung").exists()
 
 
@@ -316,4 +318,4 @@ def test_files_that_are_no_npz_are_refused(tmp_path):
         ("gone.npz", "no file"),
     ):
         with pytest.raises(InputError, match=words):
-            read_npz(tmp_path / name)
+            read_training_data(tmp_path / name)

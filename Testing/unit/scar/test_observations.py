@@ -10,7 +10,7 @@ import pytest
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume, canonical
 from deeprecon.scar.observe.observations import observe, overlap_warnings, planes_of, quadrature
-from deeprecon.scar.read.stacks import Stack
+from deeprecon.scar.observe.stacks import Stack
 
 
 def rotation(seed: int = 3) -> np.ndarray:
@@ -100,7 +100,7 @@ def test_points_stand_for_the_wall_of_the_mesh_alone():
     np.testing.assert_allclose(found.overlap, expected, rtol=1e-5)
 
 
-def test_slices_that_miss_the_mesh_are_told():
+def test_slices_that_miss_the_mesh_are_reported():
     stack = make_stack()
     stack.wall[0] = 0
     observed = observe([stack])
@@ -168,7 +168,7 @@ def test_the_order_of_a_files_axes_does_not_matter():
         ({"thickness": float("nan")}, "slice thickness"),
     ],
 )
-def test_bad_stacks_are_refused_in_words(change, words):
+def test_bad_stacks_are_refused_with_a_reason(change, words):
     with pytest.raises(InputError, match=words):
         observe([replace(make_stack(), **change)])
 

@@ -25,8 +25,8 @@ from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
 from deeprecon.jobs.job import Job
 from deeprecon.jobs.process import child_environment
-from deeprecon.scar import pipeline as reconstruct
-from deeprecon.scar.simulate.phantom import Phantom
+from deeprecon.scar.simulate.hearts import Phantom
+from deeprecon.scar.write import outputs
 
 from ..data.orientations import orders, rotation
 
@@ -67,7 +67,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         path.write_text("no pictures", encoding="utf-8")
         return []
 
-    monkeypatch.setattr(reconstruct, "write_report", write_report)
+    monkeypatch.setattr(outputs, "write_report", write_report)
 
 
 # reconstruct
@@ -215,7 +215,7 @@ def test_without_a_mesh_one_is_made_from_the_myocardium(files, patient, done, re
     assert 2 * (truth & found).sum() / (truth.sum() + found.sum()) > 0.7
 
 
-def test_no_scar_at_all_is_an_answer_and_is_told(tmp_path, files, patient, done, result_of, quick):
+def test_a_case_without_scar_is_reconstructed_and_reported(tmp_path, files, patient, done, result_of, quick):
     stack = patient.stacks[0]
     for name, array in (("wall", stack.wall), ("scar", np.zeros_like(stack.wall))):
         write_volume(tmp_path / f"{name}.nrrd", Volume(array, stack.ijk_to_ras))

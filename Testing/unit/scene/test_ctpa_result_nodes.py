@@ -1,4 +1,4 @@
-"""A synthetic CT in the scene: its nodes say what they are, can be shown, repeated and discarded."""
+"""A synthetic CT in the scene: its nodes are labeled, can be shown, repeated and discarded."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def xray(scene: Any) -> Any:
     return node_from_radiograph(Radiograph(image, (0.4, 0.4), "PA", "x"), "Patient film")
 
 
-def test_every_node_says_that_it_is_synthetic(xray: Any, tmp_path: Path) -> None:
+def test_every_synthetic_node_is_named_so(xray: Any, tmp_path: Path) -> None:
     write_result(tmp_path / OUTPUT)
     result = load_outputs(tmp_path, CtpaNodes(xray))
     names = {role: node.GetName() for role, node in result.nodes.items()}
@@ -62,15 +62,15 @@ def test_every_node_says_that_it_is_synthetic(xray: Any, tmp_path: Path) -> None
     assert result.report.is_file()
     assert "amber" in result.sentence
 
-    # provenance, what it was made from, and the verdict
+    # provenance, inputs and quality
     assert provenance_of(ct)["parameters"]["steps"] == 12
     assert is_result(ct)
     assert not is_result(result.nodes["sample_01"])
     assert stored_inputs(ct) == CtpaNodes(xray)
-    assert quality_of(ct).light == "amber"
+    assert quality_of(ct).level == "amber"
     assert len(quality_of(ct).reasons) == 2
 
-    # the same nodes are used again, and discarding leaves nothing
+    # the nodes are reused, and discarding removes all
     write_result(tmp_path / "again" / OUTPUT, samples=1)
     again = load_outputs(tmp_path / "again", CtpaNodes(xray), {"ct": ct})
     assert again.nodes["ct"] is ct
@@ -79,7 +79,7 @@ def test_every_node_says_that_it_is_synthetic(xray: Any, tmp_path: Path) -> None
     assert [node.GetName() for node in slicer.util.getNodesByClass("vtkMRMLVolumeNode")] == ["Patient film"]
 
 
-def test_the_results_lie_beside_the_x_ray_in_its_study(xray: Any, tmp_path: Path) -> None:
+def test_the_results_are_in_the_study_of_the_x_ray(xray: Any, tmp_path: Path) -> None:
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "Study")
     hierarchy.SetItemParent(hierarchy.GetItemByDataNode(xray), study)
@@ -144,7 +144,7 @@ def test_volume_rendering_uses_slicers_presets_where_they_are(xray: Any, tmp_pat
     assert rendering(made["ct"]) == ""
 
 
-def test_samples_that_are_too_large_stay_in_the_job_folder(xray: Any, tmp_path: Path, monkeypatch: Any) -> None:
+def test_samples_that_are_too_large_are_not_loaded(xray: Any, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(ctpa_result, "MAX_SAMPLE_BYTES", 100)
     write_result(tmp_path / OUTPUT, samples=3)
     result = load_outputs(tmp_path, CtpaNodes(xray))
@@ -162,7 +162,7 @@ def test_a_damaged_result_changes_nothing(xray: Any, tmp_path: Path) -> None:
     assert slicer.mrmlScene.GetNumberOfNodes() == count
 
 
-def test_figures_are_put_into_words() -> None:
+def test_metrics_are_formatted_for_the_table() -> None:
     rows = {row["figure"]: row for row in metric_rows(METRICS)}
     assert rows["Lung (median)"] == {
         "figure": "Lung (median)",

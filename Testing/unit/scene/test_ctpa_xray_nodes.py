@@ -1,4 +1,4 @@
-"""X-rays in the scene: what is opened, previewed and handed to a job is what the computation reads."""
+"""X-rays in the scene: loaded, previewed and written to a job as the computation reads them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SETTINGS = SynthesizeParameters()
 
 
 def image(rows: int = 90, columns: int = 70) -> np.ndarray:
-    """Bright at the patient's head and left: where the image is in which orientation can be told."""
+    """Bright at the patient's head and left, to identify the orientation of the image."""
     return (np.linspace(1, 0, rows)[:, None] + 0.5 * np.linspace(0, 1, columns)[None, :]).astype(np.float32) / 1.5
 
 
@@ -53,7 +53,7 @@ def test_an_opened_x_ray_stands_upright_in_the_coronal_view(scene: Any) -> None:
     assert (found.spacing, found.view) == ((0.4, 0.5), "AP")
 
 
-def test_the_original_file_goes_into_the_job(scene: Any, picture: Path, tmp_path: Path) -> None:
+def test_the_original_file_is_copied_into_the_job(scene: Any, picture: Path, tmp_path: Path) -> None:
     node = open_xray(picture)
     assert node.GetName() == "Größe"
     assert source_file(node) == picture
@@ -64,7 +64,7 @@ def test_the_original_file_goes_into_the_job(scene: Any, picture: Path, tmp_path
     assert sha256(tmp_path / "job" / "inputs" / "xray.png") == sha256(picture)
 
 
-def test_what_the_file_did_not_say_stays_unknown_when_it_is_gone(scene: Any, picture: Path, tmp_path: Path) -> None:
+def test_unstated_values_stay_unknown_without_the_file(scene: Any, picture: Path, tmp_path: Path) -> None:
     node = open_xray(picture)
     before = radiograph_of(node)
     picture.unlink()
@@ -75,7 +75,7 @@ def test_what_the_file_did_not_say_stays_unknown_when_it_is_gone(scene: Any, pic
     np.testing.assert_allclose(after.image, before.image, atol=2e-5)
 
 
-def test_a_known_view_and_pixel_size_go_with_the_voxels(scene: Any, tmp_path: Path) -> None:
+def test_view_and_pixel_size_are_written_with_the_voxels(scene: Any, tmp_path: Path) -> None:
     film = Radiograph(image(), (0.4, 0.5), "AP", "x", source_distance=1500.0)
     node = node_from_radiograph(film, "Patient X-ray")
     write_job(tmp_path / "job", CtpaNodes(node, tmp_path), SETTINGS)
@@ -91,7 +91,7 @@ def test_a_known_view_and_pixel_size_go_with_the_voxels(scene: Any, tmp_path: Pa
     assert (job["parameters"]["view"], job["parameters"]["source_distance"]) == ("PA", 1700.0)
 
 
-def test_an_x_ray_that_was_changed_is_not_taken_from_its_file(scene: Any, picture: Path) -> None:
+def test_a_changed_x_ray_is_not_read_from_its_file(scene: Any, picture: Path) -> None:
     node = open_xray(picture)
     slicer.util.arrayFromVolume(node)[:] = image(90, 70)[::-1, None, ::-1]
     slicer.util.arrayFromVolumeModified(node)
@@ -128,7 +128,7 @@ def test_a_dicom_image_is_read_from_the_database(scene: Any, shared_data: Path, 
     assert "1955" in description(radiograph_of(node)) or "1841" in description(radiograph_of(node))
 
 
-def test_what_is_no_x_ray_is_refused_and_nothing_is_written(scene: Any, tmp_path: Path) -> None:
+def test_other_volumes_are_refused_and_no_file_is_written(scene: Any, tmp_path: Path) -> None:
     ct = node_from_volume(Volume(np.zeros((4, 5, 6), np.int16), np.eye(4)), "Patient CT")
     for nodes, words in ((CtpaNodes(None), "Choose a chest X-ray"), (CtpaNodes(ct), "Patient CT is a volume of 6 x 5")):
         with pytest.raises(InputError, match=words):

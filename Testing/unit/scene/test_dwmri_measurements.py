@@ -127,7 +127,7 @@ def test_a_profile_is_empty_outside_of_the_image(measures: ResultImages) -> None
     assert values[-1] == 1
 
 
-def test_a_chart_is_drawn_anew_in_its_own_nodes(scene: Any) -> None:
+def test_a_chart_is_drawn_again_in_its_nodes(scene: Any) -> None:
     x = np.arange(4.0)
     first = draw_chart("Profile", [Curve("before", x, x), Curve("after", x[:2], x[:2])], "mm", "FA")
     series = [first.GetNthPlotSeriesNodeID(index) for index in range(2)]
@@ -142,7 +142,7 @@ def test_a_chart_is_drawn_anew_in_its_own_nodes(scene: Any) -> None:
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLPlotSeriesNode") == 1
 
 
-def test_directions_lie_on_discs_of_equal_area(scene: Any) -> None:
+def test_directions_are_on_discs_of_equal_area(scene: Any) -> None:
     b = [0, 1000, 1000, 1000, 1000]
     chart = draw_directions(
         gradient_table(b, [[0, 0, 0], [0, 0, 1], [1, 0, 0], [0, 0.6, -0.8], [0, -0.6, 0.8]]), "Ball"

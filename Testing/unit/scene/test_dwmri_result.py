@@ -19,7 +19,7 @@ from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import read_volume, write_volume
 from deeprecon.dwmri.parameters import EnhanceParameters, Method, Stored
 from deeprecon.dwmri.simulate.head import make_phantom
-from deeprecon.dwmri.write.summary import figure_rows
+from deeprecon.dwmri.write.metric_table import metric_rows
 from deeprecon.jobs.job import Job
 from deeprecon.jobs.parameters import to_json
 from deeprecon.scene.common.provenance import provenance_of
@@ -62,7 +62,7 @@ def labelmap(phantom: Any, inside: Any) -> Any:
     return node_from_map(Volume(inside.astype(np.uint8), phantom.noisy.ijk_to_ras), "Patient mask")
 
 
-def test_a_job_says_what_was_chosen(scene: Any, phantom: Any, tmp_path: Path) -> None:
+def test_a_job_holds_inputs_and_settings(scene: Any, phantom: Any, tmp_path: Path) -> None:
     node, mask = node_from_scan(phantom.noisy, "Patient DWI"), labelmap(phantom, phantom.mask)
     names = write_job(tmp_path, DwiNodes(node, mask, tmp_path), FAST, "cpu", 4)
     assert names == {"dwi.nrrd": "Patient DWI", "mask.nrrd": "Patient mask"}
@@ -86,7 +86,7 @@ def test_a_drawn_mask_is_put_on_the_grid_of_the_scan(scene: Any, phantom: Any, t
     np.testing.assert_array_equal(read_volume(tmp_path / "inputs" / "mask.nrrd").array > 0, phantom.mask)
 
 
-def test_what_cannot_start_writes_nothing(scene: Any, phantom: Any, tmp_path: Path) -> None:
+def test_an_invalid_job_writes_no_file(scene: Any, phantom: Any, tmp_path: Path) -> None:
     node = node_from_scan(phantom.noisy, "Patient DWI")
     with pytest.raises(InputError, match="Choose a diffusion scan"):
         write_job(tmp_path, DwiNodes(None), FAST)
@@ -126,7 +126,7 @@ def test_from_a_diffusion_volume_to_the_enhanced_one(scene: Any, phantom: Any, f
     assert "14 volumes" in result.sentence
     assert result.report.exists()
 
-    # provenance and what it was made from
+    # provenance and inputs
     assert provenance_of(made)["parameters"]["method"] == "pca"
     assert is_result(made)
     assert not is_result(node)
@@ -134,7 +134,7 @@ def test_from_a_diffusion_volume_to_the_enhanced_one(scene: Any, phantom: Any, f
     assert set(nodes_of_run(made)) == set(result.nodes)
     assert available_comparisons(made) == ["scan", "residual", "fa", "color_fa", "md", "noise", "uncertainty"]
 
-    # without views nothing is laid out, and the windows are the same before and after
+    # without views there is no layout; the windows are the same before and after
     show_comparison(made, "scan", volume=3)
     windows = [each.GetDisplayNode().GetWindow() for each in (node, made)]
     assert windows[0] == windows[1] > 0
@@ -142,7 +142,7 @@ def test_from_a_diffusion_volume_to_the_enhanced_one(scene: Any, phantom: Any, f
     select_volume(made, 1000)
     assert made.GetDisplayNode().GetDiffusionComponent() == 13
 
-    # the same nodes are used again, and discarding leaves nothing
+    # the nodes are reused, and discarding removes all
     again = load_outputs(finished, given, {"dwi": made})
     assert {role: each.GetID() for role, each in again.nodes.items()} == {
         role: each.GetID() for role, each in result.nodes.items()
@@ -191,9 +191,9 @@ def test_results_of_the_command_line_are_loaded_without_their_input(scene: Any, 
         load_folder(tmp_path / "out")
 
 
-def test_figures_are_put_into_words() -> None:
+def test_metrics_are_formatted_for_the_table() -> None:
     metrics = {"mean_md_after": 0.000812, "snr_dwi": 7.26, "odd_thing": 1, "shells": "12 x 1000", "lags": [1, 2]}
-    assert figure_rows(metrics) == [
+    assert metric_rows(metrics) == [
         {"figure": "Shells (volumes x b-value)", "value": "12 x 1000"},
         {"figure": "Signal over noise, weighted", "value": "7.3"},
         {"figure": "Mean MD after [1e-6 mm²/s]", "value": "812"},

@@ -1,4 +1,4 @@
-"""Diffusion scans as nodes: geometry and gradients in the world stay what they are, in every frame and format."""
+"""Diffusion scans as nodes: world geometry and gradients are kept in every frame and format."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_nifti_to_node_to_nrrd_to_nifti_keeps_gradients_in_the_world(scene: Any,
 
 
 def nifti(path: Path, affine: Array, qform: Array | None = None, zooms: tuple[float, ...] | None = None) -> Path:
-    """A scan whose sform is `affine`, with tables beside it."""
+    """A scan whose sform is `affine`, with its tables."""
     import nibabel
 
     write_dwi(path, scan(np.eye(4)))
@@ -92,7 +92,7 @@ def nifti(path: Path, affine: Array, qform: Array | None = None, zooms: tuple[fl
 def test_a_nifti_file_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
     moved = np.eye(4)
     moved[0, 3] = 30
-    with pytest.raises(InputError, match=r"affine says voxels of 1 x 1 x 1 mm, its pixdim says 1 x 1 x 13 mm"):
+    with pytest.raises(InputError, match=r"affine states voxels of 1 x 1 x 1 mm, its pixdim states 1 x 1 x 13 mm"):
         read_dwi(nifti(tmp_path / "zooms.nii.gz", np.eye(4), zooms=(1, 1, 13)))
     with pytest.raises(InputError, match=r"sform and qform differ by up to 30\.0 mm"):
         read_dwi(nifti(tmp_path / "forms.nii.gz", np.eye(4), moved))
@@ -113,7 +113,7 @@ def test_what_is_no_nifti_file_is_refused(kind: str, tmp_path: Path) -> None:
         read_dwi(path)
 
 
-def test_slicers_own_nrrd_files_and_ours_say_the_same(scene: Any, tmp_path: Path) -> None:
+def test_nrrd_files_of_slicer_and_ours_have_the_same_gradients(scene: Any, tmp_path: Path) -> None:
     given = scan(orientations()[-1])
     write_dwi(tmp_path / "ours.nrrd", given)
     node = slicer.mrmlScene.AddNewNodeByClass(WEIGHTED, "read by Slicer")
@@ -203,7 +203,7 @@ def refuse(change: Callable[[Any], None]) -> str:
     return caught.value.message
 
 
-def test_what_cannot_be_used_is_said_in_words(scene: Any) -> None:
+def test_unusable_scans_are_refused(scene: Any) -> None:
     def shorten(node: Any) -> None:
         node.SetNumberOfGradients(4)
 
@@ -219,11 +219,11 @@ def test_what_cannot_be_used_is_said_in_words(scene: Any) -> None:
     assert "holds no image" in refuse(lambda node: node.SetAndObserveImageData(None))
 
 
-def test_the_gradient_table_is_looked_at_in_words(scene: Any) -> None:
+def test_the_gradient_table_is_checked(scene: Any) -> None:
     given = scan(np.eye(4))
     given.gradients.directions[2] = -given.gradients.directions[1]
     node = node_from_scan(given, "scan")
-    found = {check.what: (check.found, check.level) for check in check_gradients(node)}
+    found = {check.subject: (check.finding, check.level) for check in check_gradients(node)}
     assert found["Volumes"] == ("9", "good")
     assert found["b0 volumes"] == ("2", "good")
     assert found["Shell b = 1001"] == ("5 volumes, b from 1000 to 1005", "good")
@@ -232,7 +232,7 @@ def test_the_gradient_table_is_looked_at_in_words(scene: Any) -> None:
     assert found["Lengths"] == ("1.000 to 1.000, expected 1", "good")
     node.SetDiffusionGradient(3, [0.0, 0.0, 0.0])
     assert check_gradients(node)[0].level == "bad"
-    assert "volume 3" in check_gradients(node)[0].found
+    assert "volume 3" in check_gradients(node)[0].finding
 
 
 def test_gradients_are_read_without_the_image(scene: Any) -> None:

@@ -111,7 +111,7 @@ def test_vectors_turn_with_their_points(scene: Any) -> None:
     np.testing.assert_array_equal(vtk_to_numpy(node.GetMesh().GetCellData().GetArray("fiber")), np.tile(axis, (2, 1)))
 
 
-def test_taking_a_mesh_leaves_the_node_as_it_is(scene: Any) -> None:
+def test_reading_a_mesh_does_not_change_the_node(scene: Any) -> None:
     node = node_from_mesh(tetrahedra(), "heart")
     mesh_from_node(node).dataset.GetPoints().SetPoint(0, 99, 99, 99)
     np.testing.assert_allclose(mesh_from_node(node).points, tetrahedra().points)

@@ -52,7 +52,7 @@ def test_a_new_pack_holds_the_defaults(host: Any) -> None:
     assert to_dataclass(wrapped(Everything).settings) == Everything()
 
 
-def test_values_go_through_the_parameter_node(host: Any) -> None:
+def test_values_are_stored_in_the_parameter_node(host: Any) -> None:
     node = wrapped(Everything)
     from_dataclass(node.settings, CHANGED)
     assert to_dataclass(wrapped(Everything).settings) == CHANGED

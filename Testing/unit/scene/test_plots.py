@@ -61,7 +61,7 @@ def test_values_that_are_no_numbers_leave_no_point(scene: Any) -> None:
     assert plot.chart.GetNumberOfPlotSeriesNodes() == 1
 
 
-def test_each_point_tells_the_views(scene: Any) -> None:
+def test_each_point_updates_the_views(scene: Any) -> None:
     plot = CurvePlot("Training")
     plot.add(1, loss=1.0)
     heard: list[str] = []

@@ -1,4 +1,4 @@
-"""What a result node says about its origin, also after the scene was saved."""
+"""Provenance of result nodes, also after the scene was saved."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def result_node() -> Any:
     return node
 
 
-def test_provenance_comes_back_whole(scene: Any) -> None:
+def test_provenance_is_read_back_completely(scene: Any) -> None:
     assert provenance_of(result_node()) == {**RESULT["provenance"], "metrics": RESULT["metrics"]}
 
 
-def test_parameters_come_back_for_a_repeat(scene: Any) -> None:
+def test_parameters_are_read_back_for_a_repeat(scene: Any) -> None:
     assert provenance_of(result_node())["parameters"] == RESULT["provenance"]["parameters"]
 
 
@@ -81,14 +81,14 @@ def test_a_node_that_is_no_result_is_named(scene: Any) -> None:
         provenance_of(node_from_mesh(tetrahedra(), "heart"))
 
 
-def test_a_damaged_note_is_told(scene: Any) -> None:
+def test_damaged_provenance_is_reported(scene: Any) -> None:
     node = result_node()
     node.SetAttribute("DeepRecon.Provenance", "{")
     with pytest.raises(InputError, match="provenance of result is damaged"):
         provenance_of(node)
 
 
-def test_the_side_car_lies_beside_the_file(scene: Any, tmp_path: Path) -> None:
+def test_the_side_car_is_next_to_the_file(scene: Any, tmp_path: Path) -> None:
     node = result_node()
     path = write_sidecar(tmp_path / "Herz ä.vtu", node)
     assert path.name == "Herz ä.vtu.json"

@@ -56,7 +56,7 @@ def test_every_output_becomes_a_node_of_its_kind(scene: Any, make_results: Make)
     assert provenance_of(nodes["table"])["seed"] == 7
 
 
-def test_channels_become_lines_at_their_place_also_of_a_mesh_in_other_units(scene: Any, make_results: Make) -> None:
+def test_channels_become_lines_in_position_also_for_a_mesh_in_other_units(scene: Any, make_results: Make) -> None:
     folder = make_results()
     points, lines = vtk.vtkPoints(), vtk.vtkCellArray()
     lines.InsertNextCell(3)
@@ -167,7 +167,7 @@ def test_results_that_the_next_run_does_not_have_go(scene: Any, make_results: Ma
     assert scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
 
 
-def test_a_failed_rerun_leaves_the_earlier_result(scene: Any, make_results: Make) -> None:
+def test_a_failed_rerun_keeps_the_earlier_result(scene: Any, make_results: Make) -> None:
     first = load_results(make_results("one"), "One")
     folder = make_results("two", offset=9.0)
     (folder / "table.csv").write_text("broken")
@@ -177,7 +177,7 @@ def test_a_failed_rerun_leaves_the_earlier_result(scene: Any, make_results: Make
     np.testing.assert_allclose(mesh_from_node(first["mesh"]).points, tetrahedra().points, atol=1e-5)
 
 
-def test_results_lie_in_a_folder_under_the_study_of_the_input(scene: Any, make_results: Make) -> None:
+def test_results_are_in_a_folder_under_the_study_of_the_input(scene: Any, make_results: Make) -> None:
     image = node_from_volume(Volume(np.zeros((2, 2, 2)), np.eye(4)), "LGE")
     tree = hierarchy()
     subject = tree.CreateSubjectItem(tree.GetSceneItemID(), "Patient")
@@ -190,8 +190,8 @@ def test_results_lie_in_a_folder_under_the_study_of_the_input(scene: Any, make_r
     assert (tree.GetItemName(folder), tree.GetItemParent(folder)) == ("Run", study)
 
 
-def test_discarding_leaves_nothing_behind(scene: Any, make_results: Make) -> None:
-    color_table("scar")  # shared by all results, so it stays
+def test_discarding_removes_all_nodes(scene: Any, make_results: Make) -> None:
+    color_table("scar")  # shared by all results, so it is kept
     before = counts(scene), hierarchy().GetNumberOfItems()
     nodes = load_results(make_results())
     show_scalars(nodes["mesh"], "scar_probability")

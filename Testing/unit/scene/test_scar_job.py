@@ -1,4 +1,4 @@
-"""Nodes to job folders and back: several stacks, roles by name, what is missing, and what a result remembers."""
+"""Jobs written from nodes: several stacks, roles by name, missing inputs, and the inputs stored on a result."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def stack(number: int, ijk_to_ras: Any, names: dict[str, str], shape: tuple[int,
 
 @pytest.fixture
 def nodes(scene: Any) -> ScarNodes:
-    """A short-axis stack whose chosen segments have names that tell nothing, and one long-axis slice."""
+    """A short-axis stack whose chosen segments have names without meaning, and one long-axis slice."""
     first = stack(1, SHORT, {"scar": "Bright", "myocardium": "Muscle"}, (3, 8, 6))
     second = stack(2, LONG, {"scar": "Bright", "other": "Scar", "myocardium": "LV wall"}, (1, 7, 6))
     chosen = {"scar": "1Bright", "myocardium": "1Muscle"}
@@ -79,9 +79,7 @@ def test_every_stack_is_written_with_its_own_grid_and_thickness(nodes: ScarNodes
         assert (image.slice_thickness, drawn.slice_thickness) == (6.0 + number, 6.0 + number)
 
 
-def test_segments_of_another_stack_are_those_of_the_same_name_then_those_whose_names_tell(
-    nodes: ScarNodes, tmp_path: Path
-) -> None:
+def test_segments_of_another_stack_are_matched_by_name_then_by_role(nodes: ScarNodes, tmp_path: Path) -> None:
     write_job(tmp_path, nodes, ReconstructParameters())
     drawn = read_segmentation(tmp_path / "inputs" / "segmentation2.seg.nrrd")
     masks = {segment.name: segment.mask for segment in drawn.segments}
@@ -90,7 +88,7 @@ def test_segments_of_another_stack_are_those_of_the_same_name_then_those_whose_n
     assert masks["myocardium"][0, 0].tolist() == [0, 1, 1, 1, 0, 0]
 
 
-def test_what_a_stack_lacks_is_said(nodes: ScarNodes, tmp_path: Path) -> None:
+def test_missing_inputs_of_a_stack_are_named(nodes: ScarNodes, tmp_path: Path) -> None:
     (second,) = nodes.stacks
 
     def missing(**changes: Any) -> str:
@@ -102,7 +100,7 @@ def test_what_a_stack_lacks_is_said(nodes: ScarNodes, tmp_path: Path) -> None:
     assert "LGE volume of the first stack too" in missing(volume=None, stacks=(second,))
     assert missing(volume=None, stacks=(ScarStack(second.segmentation),)) == ""
     second.segmentation.GetSegmentation().GetSegment("2LV wall").SetName("A")
-    assert "Drawn 2 has no segment whose name tells the myocardium" in missing(stacks=(second,))
+    assert "Drawn 2 has no segment named as the myocardium" in missing(stacks=(second,))
     second.segmentation.GetSegmentation().GetSegment("2LV wall").SetName("Muscle")
     assert missing(stacks=(second,)) == ""
     second.segmentation.GetSegmentation().RemoveSegment("2LV wall")
@@ -112,7 +110,7 @@ def test_what_a_stack_lacks_is_said(nodes: ScarNodes, tmp_path: Path) -> None:
     assert not (tmp_path / "job.json").exists()
 
 
-def test_a_result_remembers_its_stacks_and_forgets_those_of_an_earlier_run(nodes: ScarNodes) -> None:
+def test_a_result_stores_its_stacks_and_not_those_of_an_earlier_run(nodes: ScarNodes) -> None:
     result = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode")
     store_inputs(result, nodes)
     assert stored_inputs(result) == nodes
@@ -129,16 +127,16 @@ def test_a_result_remembers_its_stacks_and_forgets_those_of_an_earlier_run(nodes
     [
         (
             {"method": "field", "interpolation": "linear"},
-            "the neural field foretells them with a mean Dice of 0.91, the best interpolation (log-odds) with 0.88",
+            "the neural field predicts them with a mean Dice of 0.91, the best interpolation (log-odds) with 0.88",
         ),
         (
             {"method": "interpolation", "interpolation": "linear"},
-            "interpolation (linear) foretells them with a mean Dice of 0.70, the best other interpolation (log-odds) "
+            "interpolation (linear) predicts them with a mean Dice of 0.70, the best other interpolation (log-odds) "
             "with 0.88",
         ),
     ],
 )
-def test_a_check_is_put_into_a_sentence(scene: Any, settings: dict[str, str], words: str) -> None:
+def test_summary_sentence_of_a_cross_validation(scene: Any, settings: dict[str, str], words: str) -> None:
     figures = {"slices": 8, "dice_linear": 0.7, "dice_log-odds": 0.881, "dice_nearest": 0.6}
     if settings["method"] == "field":
         figures["dice_field"] = 0.912

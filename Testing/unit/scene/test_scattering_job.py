@@ -1,4 +1,4 @@
-"""From nodes to images of the wave's contrast in the scene, at the right place, with the truth beside them."""
+"""From nodes to images of the wave's contrast in the scene, at the right place, with the ground truth."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ AFFINE = np.array([[0.0, 1.0, 0.0, -20.0], [-1.0, 0.0, 0.0, 40.0], [0.0, 0.0, 4.
 
 
 def labels() -> np.ndarray:
-    """A cylinder of 15 mm with a rod beside its axis, in 2 of 4 slices."""
+    """A cylinder of 15 mm with a rod off its axis, in 2 of 4 slices."""
     array = np.zeros((4, 48, 40), np.uint8)
     j, i = np.meshgrid(np.arange(48) - 24, np.arange(40) - 20, indexing="ij")
     array[1:3, np.hypot(i, j) < 15] = 1
@@ -81,7 +81,7 @@ def test_labels_are_simulated_and_reconstructed_at_their_place(scene: Any, tmp_p
     assert windows["difference"].GetLevel() == pytest.approx(0), "no difference is gray"
 
 
-def test_a_segmentation_under_a_transform_is_taken_where_it_is(scene: Any, tmp_path: Path) -> None:
+def test_a_segmentation_under_a_transform_is_in_world_coordinates(scene: Any, tmp_path: Path) -> None:
     segments = tuple(Segment(name, labels() == value) for name, value in (("Fat", 1), ("Muscle", 2)))
     node = node_from_segmentation(Segmentation(segments, AFFINE), "Tissue")
     transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
@@ -115,7 +115,7 @@ def test_one_slice_can_be_chosen_by_a_point(scene: Any, tmp_path: Path) -> None:
         (SIMULATION, ReconstructParameters(Method.BCRNET), "needs a trained network"),
     ],
 )
-def test_a_failure_is_told_in_words_and_the_scene_stays_as_it_was(
+def test_a_failure_is_reported_and_does_not_change_the_scene(
     simulation: PrepareParameters, reconstruction: ReconstructParameters, words: str, scene: Any, tmp_path: Path
 ) -> None:
     node = node_from_volume(Volume(labels(), AFFINE), "Arm")
@@ -180,7 +180,7 @@ def test_a_volume_without_image_is_refused(scene: Any, tmp_path: Path) -> None:
         write_simulation(tmp_path, node, SIMULATION)
 
 
-def test_the_batch_script_goes_from_file_to_nodes(scene: Any, tmp_path: Path, capsys: Any) -> None:
+def test_the_batch_script_loads_runs_and_makes_nodes(scene: Any, tmp_path: Path, capsys: Any) -> None:
     segments = tuple(Segment(name, labels() == value) for name, value in (("Fat", 1), ("Muscle", 2)))
     write_segmentation(tmp_path / "case.seg.nrrd", Segmentation(segments, AFFINE))
     options = ["--k", "3", "--slices", "2", "--device", "cpu", "--regularization", "0.3", "--grid", "32"]
@@ -191,7 +191,7 @@ def test_the_batch_script_goes_from_file_to_nodes(scene: Any, tmp_path: Path, ca
     assert found.GetNumberOfItems() == 1
 
 
-def test_the_batch_script_says_what_is_wrong(scene: Any, tmp_path: Path, capsys: Any) -> None:
+def test_the_batch_script_prints_errors(scene: Any, tmp_path: Path, capsys: Any) -> None:
     write_volume(tmp_path / "labels.nrrd", Volume(labels(), AFFINE))
     names = ["--volume", str(tmp_path / "labels.nrrd"), "--output", str(tmp_path / "out")]
     assert exit_code([*names, "--speeds", "9=1450", "--device", "cpu"]) == 2

@@ -55,7 +55,7 @@ def assert_same(back: Segmentation, given: Segmentation) -> None:
         assert got.terminology == wanted.terminology or not wanted.terminology  # the scene fills in "Tissue"
 
 
-def test_a_segmentation_comes_back_whole(scene: Any) -> None:
+def test_a_segmentation_is_read_back_completely(scene: Any) -> None:
     assert_same(segmentation_from_node(node_from_segmentation(segmentation(), "heart")), segmentation())
 
 
@@ -138,10 +138,10 @@ def test_linear_transforms_move_segmentation_and_reference(scene: Any) -> None:
     assert not np.array_equal(segmentation_from_node(node, image).segments[0].mask, segmentation().segments[0].mask)
 
 
-def test_a_non_linear_transform_is_refused_in_words(scene: Any) -> None:
+def test_a_non_linear_transform_is_refused(scene: Any) -> None:
     node = node_from_segmentation(segmentation(), "Heart")
     node.SetAndObserveTransformNodeID(scene.AddNewNodeByClass("vtkMRMLBSplineTransformNode", "Bend").GetID())
-    with pytest.raises(InputError, match="Heart lies under the non-linear transform Bend"):
+    with pytest.raises(InputError, match="Heart has the non-linear parent transform Bend"):
         segment_volume(node, find_segments(node)["scar"])
 
 
@@ -184,7 +184,7 @@ def test_an_empty_segmentation_is_refused(scene: Any) -> None:
         segmentation_from_node(scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Nothing"))
 
 
-def test_a_segment_that_is_gone_is_named(scene: Any) -> None:
+def test_a_missing_segment_is_named(scene: Any) -> None:
     node = node_from_segmentation(segmentation(), "heart")
     with pytest.raises(InputError, match="no segment nonsense"):
         segment_volume(node, "nonsense")
@@ -199,7 +199,7 @@ def test_a_rerun_replaces_the_segments_of_the_node(scene: Any) -> None:
     assert scene.GetNumberOfNodesByClass("vtkMRMLSegmentationDisplayNode") == 1
 
 
-def test_segments_know_the_slice_thickness_of_the_images_they_were_drawn_on(scene: Any) -> None:
+def test_segments_have_the_slice_thickness_of_their_source_volume(scene: Any) -> None:
     image = node_from_volume(Volume(np.zeros((4, 6, 7), np.int16), AFFINE, "LGE", 6.5), "LGE")
     node = node_from_segmentation(segmentation(), "heart", image)
     assert segment_volume(node, find_segments(node)["scar"]).slice_thickness == 6.5
@@ -257,7 +257,7 @@ def test_the_reference_volume_is_noted_on_the_node(scene: Any) -> None:
         ("wallpaper", None),
     ],
 )
-def test_names_tell_roles(name: str, role: str | None) -> None:
+def test_names_denote_roles(name: str, role: str | None) -> None:
     assert role_of(name) == role
 
 

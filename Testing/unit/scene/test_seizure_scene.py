@@ -13,6 +13,7 @@ import pytest
 import slicer
 from vtkmodules.util.numpy_support import vtk_to_numpy
 
+from deeprecon.data.doubts import DoubtError
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.job import Job
 from deeprecon.scene.common.provenance import provenance_of
@@ -62,10 +63,10 @@ def series_of(chart: Any) -> dict[str, Any]:
     return {node.GetYColumnName(): node for node in nodes}
 
 
-def test_a_recording_becomes_a_table_in_g_that_says_its_unit(scene: Any, tmp_path: Path) -> None:
+def test_a_recording_becomes_a_table_in_g_with_a_note_of_its_unit(scene: Any, tmp_path: Path) -> None:
     times = np.arange(1000) / 25
     keep = (times < 10) | (times > 20)
-    rows = np.column_stack([times, np.zeros(1000), np.zeros(1000), np.full(1000, 1000.0)])[keep]
+    rows = np.column_stack([times, np.zeros(1000), np.zeros(1000), 1000.0 + np.arange(1000) % 2])[keep]
     np.savetxt(tmp_path / "wrist.csv", rows, "%.2f", delimiter=",", header="t,x,y,z", comments="")
     node = load_recording(tmp_path / "wrist.csv")
     assert node.GetName() == "wrist accelerometer"
@@ -73,10 +74,27 @@ def test_a_recording_becomes_a_table_in_g_that_says_its_unit(scene: Any, tmp_pat
     np.testing.assert_allclose(column(node, "time_s"), times, atol=1e-9)
     magnitude = column(node, "magnitude_g")
     np.testing.assert_array_equal(np.isnan(magnitude), ~keep)
-    np.testing.assert_allclose(magnitude[keep], 1, atol=1e-6)
+    np.testing.assert_allclose(magnitude[keep], rows[:, 3] / 1000, atol=1e-6)
 
 
-def test_a_table_goes_to_a_file_and_comes_back(scene: Any, recording: Path, tmp_path: Path) -> None:
+def test_a_recording_states_first_what_is_not_monitored_and_what_is_assumed(scene: Any, tmp_path: Path) -> None:
+    rows = np.column_stack([np.arange(2000) / 25, np.random.default_rng(0).normal(0, 0.003, (2000, 2)), np.ones(2000)])
+    rows[500:1000, 1:] = 0
+    np.savetxt(tmp_path / "wrist.csv", rows, "%.4f", delimiter=",", header="t,x,y,z", comments="")
+    node = load_recording(tmp_path / "wrist.csv")
+    assert node.GetAttribute("DeepRecon.Notes") == "not monitored: 25.0 % of 0.02 h (zeros 0.3 min); read as g"
+    np.testing.assert_array_equal(np.isnan(column(node, "magnitude_g")), (rows[:, 3] == 0))
+    rows[:, 3] *= 0.8
+    np.savetxt(tmp_path / "wrist.csv", rows, "%.4f", delimiter=",", header="t,x,y,z", comments="")
+    with pytest.raises(DoubtError, match=r"a still arm measures 0\.80 g"):
+        load_recording(tmp_path / "wrist.csv")
+    accepted = load_recording(tmp_path / "wrist.csv", accept=["calibration-doubtful"])
+    assert "a still arm measures 0.80 g instead of 1 g" in accepted.GetAttribute("DeepRecon.Notes")
+    write_job(tmp_path / "job", "a.csv", "bundle", accept=["calibration-doubtful"])
+    assert Job.load(tmp_path / "job").accept == ["calibration-doubtful"]
+
+
+def test_a_table_is_written_to_a_file_and_read_back(scene: Any, recording: Path, tmp_path: Path) -> None:
     node = load_recording(recording)
     write_recording(node, tmp_path / "again.csv")
     again = load_recording(tmp_path / "again.csv")
@@ -91,7 +109,7 @@ def test_a_table_that_slicer_read_can_be_used(scene: Any, tmp_path: Path) -> Non
     np.testing.assert_allclose(column(load_recording(tmp_path / "a.csv"), "magnitude_g"), 1, atol=1e-6)
     with pytest.raises(InputError, match="the columns a, b"):
         write_recording(node_from_rows([{"a": 1, "b": 2}], "other"), tmp_path / "b.csv")
-    with pytest.raises(InputError, match="holds what is no number"):
+    with pytest.raises(InputError, match="holds text that is no number"):
         write_recording(node_from_rows([{"t": 1, "magnitude": "loud"}], "text"), tmp_path / "b.csv")
 
 
@@ -147,7 +165,7 @@ def test_the_nodes_survive_saving_the_scene(scene: Any, result: Path, tmp_path: 
     assert not math.isnan(column(table, "probability")[0])
 
 
-def test_another_result_is_refused_and_leaves_nothing(scene: Any, make_results: Any) -> None:
+def test_another_result_is_refused_and_adds_nothing(scene: Any, make_results: Any) -> None:
     kinds = ("vtkMRMLModelNode", "vtkMRMLTableNode", "vtkMRMLSegmentationNode")
     before = [scene.GetNumberOfNodesByClass(kind) for kind in kinds]
     with pytest.raises(InputError, match="no result of seizure detect"):
@@ -168,7 +186,7 @@ def test_a_batch_script_detects_in_a_child_process(scene: Any, recording: Path, 
     assert json.loads((tmp_path / "out" / "result.json").read_text())["provenance"]["verb"] == "detect"
 
 
-def test_a_failed_run_says_why_and_leaves_the_scene(scene: Any, bundle: Path, tmp_path: Path) -> None:
+def test_a_failed_run_raises_and_does_not_change_the_scene(scene: Any, bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "short.csv").write_text("t,magnitude\n" + "".join(f"{n / 25},1\n" for n in range(500)))
     command = [sys.executable, "-X", "utf8", "-u", "-m", "deeprecon.worker"]
     with pytest.raises(InputError, match="shorter than a window"):

@@ -34,7 +34,7 @@ def test_without_an_application_only_the_outline_is_set(scene: Any) -> None:
     assert segmentation.GetDisplayNode().GetVisibility2DOutline()
 
 
-def test_without_a_main_window_nothing_fails(host: Any, monkeypatch: Any) -> None:
+def test_views_without_a_main_window(host: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(type(slicer.app), "layoutManager", lambda self: None)
     show_in_views(*nodes())
     show_in_views()

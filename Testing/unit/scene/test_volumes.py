@@ -57,7 +57,7 @@ def test_values_survive_every_number_type(scene: Any, kind: Any) -> None:
     np.testing.assert_array_equal(volume_from_node(node).array, array)
 
 
-def test_whole_numbers_beyond_32_bits_are_kept_as_floating_numbers(scene: Any) -> None:
+def test_integers_beyond_32_bits_become_floating_point_numbers(scene: Any) -> None:
     array = np.full((1, 2, 2), 2**40, np.int64)
     assert (volume_from_node(node_from_volume(Volume(array, np.eye(4)), "image")).array == 2**40).all()
 
@@ -117,11 +117,11 @@ def test_a_result_leaves_the_transform_of_the_node_that_it_replaces(scene: Any) 
     np.testing.assert_allclose(volume_from_node(node).ijk_to_ras, volume().ijk_to_ras, atol=1e-9)
 
 
-def test_a_non_linear_transform_is_refused_in_words(scene: Any) -> None:
+def test_a_non_linear_transform_is_refused(scene: Any) -> None:
     node = node_from_volume(volume(), "Patient LGE")
     bend = scene.AddNewNodeByClass("vtkMRMLBSplineTransformNode", "Bend")
     node.SetAndObserveTransformNodeID(bend.GetID())
-    with pytest.raises(InputError, match=r"Patient LGE lies under the non-linear transform Bend.*Harden"):
+    with pytest.raises(InputError, match=r"Patient LGE has the non-linear parent transform Bend.*Harden"):
         volume_from_node(node)
 
 
@@ -153,7 +153,7 @@ def test_a_sheared_volume_adds_nothing_to_the_scene(scene: Any) -> None:
     assert scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 0
 
 
-def test_the_slice_thickness_stays_with_the_node(scene: Any) -> None:
+def test_the_slice_thickness_is_kept_on_the_node(scene: Any) -> None:
     given = volume()
     thick = Volume(given.array, given.ijk_to_ras, "given", 6.5)
     node = node_from_volume(thick, "image")

@@ -1,4 +1,4 @@
-"""A codebook for latents, learned as a moving average (van den Oord 2017, appendix A.1), that revives dead codes."""
+"""A codebook for latents, learned as a moving average (van den Oord 2017, appendix A.1), with code restarts."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import torch
 from torch import Tensor, distributed, nn
 
 CHUNK = 65536
-"""Vectors that are compared with all codes at once."""
+"""Vectors that are compared with the codes at a time."""
 
 
 class Codebook(nn.Module):
-    """Replaces each latent vector by the nearest of `codes` vectors; gradients pass straight through.
+    """Vector quantization with a straight-through gradient: each latent vector is replaced by the nearest code.
 
-    In training, each code moves to the mean of the vectors that chose it, over all processes. One that is chosen less
-    than `dead` times a batch, on a moving average, is put on a vector of the batch (Williams 2020).
+    In training, each code moves to the mean of the vectors assigned to it, over all processes. A code assigned fewer
+    than `dead` times a batch, on a moving average, is reset to a vector of the batch (Williams 2020).
     """
 
     codes: Tensor
@@ -29,7 +29,7 @@ class Codebook(nn.Module):
         self.register_buffer("sums", start.clone())
 
     def forward(self, latent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(batch, channels, k, j, i) to the quantized latent, the numbers of its codes, and the commitment loss."""
+        """(batch, channels, k, j, i) to the quantized latent, the indices of its codes, and the commitment loss."""
         vectors = latent.movedim(1, -1).reshape(-1, latent.shape[1])
         flat, codes = vectors.detach().float(), self.codes.float()
         squared = codes.square().sum(1)
@@ -46,27 +46,27 @@ class Codebook(nn.Module):
     def _update(self, vectors: Tensor, chosen: Tensor) -> None:
         counts = torch.bincount(chosen, minlength=len(self.codes)).float()
         sums = torch.zeros_like(self.sums).index_add_(0, chosen, vectors)
-        together = distributed.is_available() and distributed.is_initialized()
-        if together:
+        parallel = distributed.is_available() and distributed.is_initialized()
+        if parallel:
             distributed.all_reduce(counts)
             distributed.all_reduce(sums)
         self.counts.lerp_(counts, 1 - self._decay)
         self.sums.lerp_(sums, 1 - self._decay)
         self.codes.copy_(self.sums / self.counts.clamp_min(1e-5)[:, None])
         dead = self.counts < self._dead
-        revived = int(dead.sum())
-        if not revived:
+        restarted = int(dead.sum())
+        if not restarted:
             return
-        picked = vectors[torch.randint(len(vectors), (revived,), device=vectors.device)]
-        if together:
+        picked = vectors[torch.randint(len(vectors), (restarted,), device=vectors.device)]
+        if parallel:
             distributed.broadcast(picked, 0)
         self.codes[dead] = picked
         self.sums[dead] = picked
         self.counts[dead] = 1.0
 
 
-def usage(chosen: Tensor, codes: int) -> tuple[float, float]:
-    """Share of the codes that are used, and their perplexity: how many equally frequent ones would say as much."""
+def codebook_usage(chosen: Tensor, codes: int) -> tuple[float, float]:
+    """Share of the codes that are used, and their perplexity."""
     share = torch.bincount(chosen.reshape(-1), minlength=codes).double()
     share = share / share.sum()
     entropy = -(share * share.clamp_min(1e-12).log()).sum()

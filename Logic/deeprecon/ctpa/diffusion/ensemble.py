@@ -1,23 +1,22 @@
-"""Samples of a CT: drawn as latents, decoded into files on disk, and summed up without all of them in memory."""
+"""Samples of a CT: latents are sampled, and decoded into files."""
 
 from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from deeprecon.ctpa.autoencoder.network import decode_tiled
+from deeprecon.ctpa.autoencoder.tiling import decode_tiled
 from deeprecon.ctpa.diffusion.model import Model
 from deeprecon.ctpa.diffusion.processes import Correct
-from deeprecon.ctpa.diffusion.sampling import DTYPES, SamplingPlan, denoise_latent, free_memory, ways
-from deeprecon.ctpa.grid import Grid, Hu
+from deeprecon.ctpa.diffusion.sampling import DTYPES, SamplingPlan, denoise_latent, device_precisions, free_memory
+from deeprecon.ctpa.grid import Grid
 from deeprecon.ctpa.memory import TILES, best_tile
 from deeprecon.ctpa.observe.projection import Geometry, Image
 from deeprecon.ctpa.patches import Windows
@@ -25,25 +24,22 @@ from deeprecon.data.files import atomic_path
 from deeprecon.jobs.failures import explain_exception
 from deeprecon.jobs.run import PartReporter, Run, Stopped
 
-SLAB = 16
-"""Planes that are read and written at once."""
-
 
 @dataclass(frozen=True)
-class Decoded:
-    """A sample as a file of int16 HU (`numpy.load` maps it), and how it came about.
+class DecodedSample:
+    """A sample as a file of int16 HU (`numpy.load` maps it).
 
     Attributes:
         path: of the file.
         seed: of its noise.
-        how: where and in what the latent was drawn, in words; "" for one that an earlier run had drawn.
-        windows: of the latent, whose borders may show: those that it was drawn in, else those that it was decoded in.
+        setup: how the latent was computed, as text; "" for one that an earlier run had sampled.
+        windows: of the latent, at whose borders seams may show: those of the sampling, else those of the decoding.
         seconds_denoise, seconds_decode: wall time.
     """
 
     path: Path
     seed: int
-    how: str
+    setup: str
     windows: Windows
     seconds_denoise: float
     seconds_decode: float
@@ -62,71 +58,49 @@ def draw_sample(
     part: PartReporter,
     share: float,
     correct: Correct | None = None,
-) -> Decoded:
-    """Draw one sample. It depends on its own seed alone, not on the samples drawn before.
+) -> DecodedSample:
+    """Draw one sample. It depends on its own seed alone, not on samples drawn before.
 
-    The latent is kept in `run.checkpoint`: a run that goes on does not draw it again.
+    The latent is saved in `run.checkpoint`, so that a resumed run does not sample it again.
 
     Args:
         model: see there.
         xray: on the detector of the denoiser's features.
         latent_grid, geometry: see there.
-        plan: how the latent is drawn.
+        plan: of the sampling.
         level: finest levels of the autoencoder that are left out.
         seed: of the noise.
-        folder: gets the file.
+        folder: of the file.
         run: see there.
-        part: gets the progress.
-        share: of the time that drawing takes, the rest being decoding.
-        correct: see `diffusion.sample`.
+        part: reports the progress.
+        share: of the time for sampling; the rest is decoding.
+        correct: see `processes.sample`.
 
     Raises:
         Stopped: the run was asked to stop.
     """
-    begun, how, windows = time.perf_counter(), "", None
-    kept = run.checkpoint / f"latent_{seed}.npy"
-    data = _kept(kept)
+    begun, setup, windows = time.perf_counter(), "", None
+    saved = run.checkpoint / f"latent_{seed}.npy"
+    data = _load(saved)
     if data is None:
         drawn = denoise_latent(
             model.denoiser, model.process, xray, latent_grid, geometry, plan, seed, run, correct,
             lambda done: part.progress(share * done / plan.steps),
         )  # fmt: skip
-        data, how, windows = drawn.latent, drawn.how, drawn.windows
+        data, setup, windows = drawn.latent, drawn.setup, drawn.windows
         run.checkpoint.mkdir(parents=True, exist_ok=True)
-        with atomic_path(kept) as path:
+        with atomic_path(saved) as path:
             np.save(path, data.numpy())
-    between = time.perf_counter()
+    sampled = time.perf_counter()
     latent = model.to_latent(data[None].to(model.latent_scale))[0]
     path = folder / f"sample_{seed}.npy"
     tile = _decode(model, latent, level, path, run, part, share)
     k, j, i = latent_grid.shape
     windows = windows or Windows.cubes((k, j, i), tile, tile)
-    return Decoded(path, seed, how, windows, between - begun, time.perf_counter() - between)
+    return DecodedSample(path, seed, setup, windows, sampled - begun, time.perf_counter() - sampled)
 
 
-def slabs(path: Path, count: int) -> Iterator[Hu]:
-    """The planes of a file of `Decoded`, `SLAB` by `SLAB`; each time only these are mapped."""
-    for first in range(0, count, SLAB):
-        yield np.array(np.load(path, mmap_mode="r")[first : first + SLAB])
-
-
-def mean_slabs(paths: Sequence[Path], count: int) -> Iterator[Hu]:
-    """The mean of samples, slab by slab."""
-    for parts in zip(*(slabs(path, count) for path in paths), strict=True):
-        total = parts[0].astype(np.float32)
-        for other in parts[1:]:
-            total += other
-        yield np.rint(total / len(parts)).astype(np.int16)
-
-
-def spread_slabs(paths: Sequence[Path], count: int) -> Iterator[Hu]:
-    """The standard deviation of two samples or more (n - 1 in the denominator), slab by slab."""
-    for parts in zip(*(slabs(path, count) for path in paths), strict=True):
-        stack = np.stack(parts).astype(np.float32)
-        yield np.rint(stack.std(axis=0, ddof=1)).astype(np.int16)
-
-
-def _kept(path: Path) -> torch.Tensor | None:
+def _load(path: Path) -> torch.Tensor | None:
     with suppress(OSError, ValueError):
         return torch.from_numpy(np.load(path))
     return None
@@ -149,9 +123,9 @@ def _decode(
     factor = model.autoencoder.shape.factor >> level
     shape = tuple(int(count) * factor for count in latent.shape[1:])
     out = np.lib.format.open_memmap(path, "w+", np.int16, shape)
-    places = list(_places(model, level, run))
-    for place, following in zip(places, [*places[1:], None], strict=True):
-        device, precision, tile = place
+    setups = list(_setups(model, level, run))
+    for setup, following in zip(setups, [*setups[1:], None], strict=True):
+        device, precision, tile = setup
         try:
             autoencoder = model.autoencoder
             weight = next(autoencoder.parameters())
@@ -167,24 +141,16 @@ def _decode(
         run.reporter.warning(
             f"Memory ran out while decoding; it goes on in {precision} with tiles of {tile} latent voxels on {device}."
         )
-    raise AssertionError("there is always a place")
+    raise AssertionError("there is always a setup")
 
 
-def _places(model: Model, level: int, run: Run) -> Iterator[tuple[str, str, int]]:
-    """Device, precision and tile, best first."""
-    for number, (device, precision) in enumerate(ways(run)):
+def _setups(model: Model, level: int, run: Run) -> Iterator[tuple[str, str, int]]:
+    """Device, precision and tile, in the order in which they are tried."""
+    for number, (device, precision) in enumerate(device_precisions(run)):
         if device == "cpu" and precision == "fp16":
             precision = "fp32"  # CPUs have no convolutions in fp16
         itemsize = DTYPES[precision].itemsize
         first = best_tile(model.bundle.parameters, level, itemsize, free_memory(device) or float("inf"))
         if precision == "bf16" and number == 1:
-            first = TILES[-1]  # what no tile of 4 bytes fits may still fit with 2
+            first = TILES[-1]  # half the memory of the smallest tile in fp32
         yield from ((device, precision, tile) for tile in TILES if tile <= first)
-
-
-def latent_grid(card: Mapping[str, Any]) -> Grid:
-    """Of a bundle's card."""
-    entry = card["latent_grid"]
-    k, j, i = (int(count) for count in entry["shape"])
-    x, y, z = (float(size) for size in entry["field"])
-    return Grid((k, j, i), (x, y, z))

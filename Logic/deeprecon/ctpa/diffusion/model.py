@@ -1,7 +1,6 @@
-"""Trained models of X-ray to CT: what a bundle holds, and how it is loaded.
+"""Trained models and their bundles.
 
-A bundle of `ctpa-autoencoder` holds an autoencoder; one of `ctpa` holds it again, to be complete, with a denoiser.
-Weights in the bundle are the autoencoder's own; latents become data of unit variance by `Model.to_data`.
+A bundle of `ctpa-autoencoder` holds an autoencoder; one of `ctpa` holds a copy of it and a denoiser.
 """
 
 from __future__ import annotations
@@ -16,69 +15,69 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from deeprecon.ctpa.autoencoder.network import Autoencoder, AutoencoderShape, encode_tiled
+from deeprecon.ctpa.autoencoder.network import Autoencoder, AutoencoderShape
+from deeprecon.ctpa.autoencoder.tiling import encode_tiled
 from deeprecon.ctpa.diffusion.denoiser import DenoiserShape
-from deeprecon.ctpa.diffusion.posterior_mean import Expectation, ExpectationShape
+from deeprecon.ctpa.diffusion.posterior_mean import PosteriorMean, PosteriorMeanShape
 from deeprecon.ctpa.diffusion.processes import PROCESSES, Process
-from deeprecon.ctpa.diffusion.residual import ExpectingDenoiser
+from deeprecon.ctpa.diffusion.residual import ResidualDenoiser
 from deeprecon.ctpa.diffusion.sampling import DTYPES
+from deeprecon.ctpa.diffusion.thresholds import Thresholds
 from deeprecon.ctpa.encoders.pretrained import make_encoder
-from deeprecon.ctpa.grid import Hu
-from deeprecon.ctpa.measure.quality import Thresholds
+from deeprecon.ctpa.grid import Grid, Hu
 from deeprecon.ctpa.observe.projection import Geometry
-from deeprecon.ctpa.training.store import geometry_from_json
 from deeprecon.data.errors import InputError
 from deeprecon.training.bundle import Bundle, load_weights, read_bundle
 
 METHOD, AUTOENCODER_METHOD = "ctpa", "ctpa-autoencoder"
+OLD_NAME = "expectation"
+"""Of the posterior mean in the cards and weights of earlier bundles."""
 TILE = 16
 """Latent voxels of a tile along each axis, when a volume is encoded."""
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """What a CT is synthesized with, in evaluation mode.
+    """A trained model, in evaluation mode.
 
     Attributes:
         autoencoder, denoiser: on the device.
-        process: that the denoiser was trained with.
+        process: of the denoiser.
         latent_shift, latent_scale: (channels, 1, 1, 1); latent = scale * data + shift.
-        geometries: of the X-rays that it was trained on, each once.
-        thresholds: what 99 of 100 held-out cases stay below; None where there were none.
-        usual_mean, usual_deviation: of the embeddings of the X-rays that it was trained on.
-        phantoms: every case was a phantom.
-        bundle: where it came from.
+        geometries: of the training X-rays, each once.
+        thresholds: see `Thresholds`; None where there were too few held-out cases.
+        embedding_mean, embedding_std: of the training X-rays.
+        phantoms: all training cases were phantoms.
+        bundle: that it was loaded from.
     """
 
     autoencoder: Autoencoder
-    denoiser: ExpectingDenoiser
+    denoiser: ResidualDenoiser
     process: Process
     latent_shift: Tensor
     latent_scale: Tensor
     geometries: tuple[Geometry, ...]
     thresholds: Thresholds | None
-    usual_mean: Tensor
-    usual_deviation: Tensor
+    embedding_mean: Tensor
+    embedding_std: Tensor
     phantoms: bool
     bundle: Bundle
 
     def to_latent(self, data: Tensor) -> Tensor:
-        """What the denoiser draws, as the autoencoder's latent (batch, channels, k, j, i)."""
+        """The autoencoder's latent (batch, channels, k, j, i) of standardized data."""
         return data * self.latent_scale + self.latent_shift
 
     def to_data(self, latent: Tensor) -> Tensor:
-        """The autoencoder's latent with unit variance."""
+        """Standardized data, of unit variance, of the autoencoder's latent."""
         return (latent - self.latent_shift) / self.latent_scale
 
     def distance(self, xray: Tensor) -> float:
-        """How far an X-ray (1, 1, rows, columns) is from the usual ones: about 1 for one of them."""
-        found = self.denoiser.expectation.embedding(xray)[0]
-        return embedding_distance(found, self.usual_mean, self.usual_deviation)
+        """Distance of an X-ray (1, 1, rows, columns) from those of the training, which are at about 1.
 
-
-def embedding_distance(found: Tensor, mean: Tensor, deviation: Tensor) -> float:
-    """Root mean square of the deviations from the mean, each in units of the standard deviation."""
-    return float(((found - mean) / deviation).square().mean().sqrt())
+        The root mean square of its embedding's deviations from their mean, in units of their standard deviation.
+        """
+        embedding = self.denoiser.posterior_mean.embedding(xray)[0]
+        return float(((embedding - self.embedding_mean) / self.embedding_std).square().mean().sqrt())
 
 
 def load_autoencoder(bundle: Bundle, device: str) -> Autoencoder:
@@ -92,7 +91,7 @@ def load_autoencoder(bundle: Bundle, device: str) -> Autoencoder:
 
 
 def load_model(bundle: Bundle, device: str) -> Model:
-    """All of a bundle of `train-diffusion`.
+    """The model of a bundle of `train-diffusion`.
 
     Raises:
         InputError: card and weights do not fit.
@@ -111,10 +110,10 @@ def load_model(bundle: Bundle, device: str) -> Model:
             process=PROCESSES[card["process"]],
             latent_shift=statistics["latent_mean"].view(-1, 1, 1, 1),
             latent_scale=statistics["latent_std"].view(-1, 1, 1, 1),
-            geometries=tuple(map(geometry_from_json, card["geometries"])),
+            geometries=tuple(map(Geometry.from_json, card["geometries"])),
             thresholds=None if limits is None else Thresholds(float(limits["nrmse"]), float(limits["distance"])),
-            usual_mean=statistics["usual_mean"],
-            usual_deviation=statistics["usual_deviation"],
+            embedding_mean=statistics["usual_mean"],
+            embedding_std=statistics["usual_deviation"],
             phantoms=bool(card["phantoms"]),
             bundle=bundle,
         )
@@ -122,14 +121,22 @@ def load_model(bundle: Bundle, device: str) -> Model:
         raise _unfit(bundle, error) from error
 
 
+def latent_grid(card: Mapping[str, Any]) -> Grid:
+    """The grid of the latents, from `Bundle.parameters`."""
+    entry = card["latent_grid"]
+    k, j, i = (int(count) for count in entry["shape"])
+    x, y, z = (float(size) for size in entry["field"])
+    return Grid((k, j, i), (x, y, z))
+
+
 def load_encoder(
     folder: Path, device: str, precision: str, coarser: int
 ) -> tuple[Callable[[Hu], npt.NDArray[np.float32]], str]:
-    """What makes a latent of HU, for preparing a store; and the checksum of its bundle.
+    """A function from HU to latents, for preparing a store; and the checksum of its bundle.
 
     Args:
         folder: bundle of `train-autoencoder`.
-        device, precision: to encode on and in.
+        device, precision: of the encoding.
         coarser: 0 for volumes of the full preset, 1 for those of the preview.
 
     Raises:
@@ -153,24 +160,24 @@ def load_encoder(
 
 @torch.no_grad()
 def round_to_half(module: nn.Module) -> None:
-    """Round the numbers of a module to half precision, in which `half_state` keeps them, and leave them in single."""
+    """Round the weights to fp16, in which `half_state` saves them, and keep them in fp32."""
     for values in (*module.parameters(), *module.buffers()):
         if values.is_floating_point():
             values.copy_(values.half())
 
 
 def half_state(module: nn.Module) -> dict[str, Tensor]:
-    """The state of a module in half precision: half as large, and as good for networks that draw in bf16."""
+    """The state of a module in fp16."""
     return {name: value.half() if value.is_floating_point() else value for name, value in module.state_dict().items()}
 
 
 def autoencoder_card(model: Autoencoder) -> dict[str, Any]:
-    """What `load_autoencoder` builds it with, as JSON values."""
+    """Its hyperparameters for the bundle's card, as JSON values."""
     return asdict(model.shape)
 
 
-def denoiser_card(model: ExpectingDenoiser, xray_encoder: str) -> dict[str, Any]:
-    """What `load_model` builds it with, as JSON values.
+def denoiser_card(model: ResidualDenoiser, xray_encoder: str) -> dict[str, Any]:
+    """Its hyperparameters for the bundle's card, as JSON values.
 
     Args:
         model: see there.
@@ -183,13 +190,13 @@ def _make_autoencoder(card: Mapping[str, Any]) -> Autoencoder:
     return Autoencoder(AutoencoderShape(**_tuples(card["autoencoder"])))
 
 
-def _make_denoiser(card: Mapping[str, Any]) -> ExpectingDenoiser:
+def _make_denoiser(card: Mapping[str, Any]) -> ResidualDenoiser:
     values = _tuples(card["denoiser"])
     factor, name = int(values.pop("factor")), str(values.pop("xray_encoder"))
     shape = DenoiserShape(**values)
-    expectation = Expectation(ExpectationShape(**_tuples(card["expectation"])))
+    posterior_mean = PosteriorMean(PosteriorMeanShape(**_tuples(card.get("posterior_mean", card.get(OLD_NAME)))))
     encoder = make_encoder(name, shape.features, factor)
-    return ExpectingDenoiser(shape, factor, expectation, PROCESSES[card["process"]], encoder)
+    return ResidualDenoiser(shape, factor, posterior_mean, PROCESSES[card["process"]], encoder)
 
 
 def _loaded(bundle: Bundle, device: str, makers: Mapping[str, Callable[[Mapping[str, Any]], Any]]) -> dict[str, Any]:
@@ -198,11 +205,16 @@ def _loaded(bundle: Bundle, device: str, makers: Mapping[str, Callable[[Mapping[
     try:
         for name, make in makers.items():
             part = make(bundle.parameters)
-            part.load_state_dict(states[name])
+            part.load_state_dict({_current(key): value for key, value in states[name].items()})
             parts[name] = part.to(device).eval().requires_grad_(False)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise _unfit(bundle, error) from error
     return parts
+
+
+def _current(key: str) -> str:
+    """A key of a state under its current name."""
+    return key.replace(f"{OLD_NAME}.", "posterior_mean.", 1) if key.startswith(f"{OLD_NAME}.") else key
 
 
 def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:

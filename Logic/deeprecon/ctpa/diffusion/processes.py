@@ -1,13 +1,14 @@
-"""From noise to data: processes of one kind, and samplers that all of them share.
+"""Diffusion processes, and the samplers that all of them share.
 
-x_t = a(t) x_0 + s(t) noise, with t from 0 (data) to 1 (noise). What the network foretells is a mixture of both:
+x_t = a(t) x_0 + s(t) noise, with t from 0 (data) to 1 (noise). The network predicts a mixture of both, the target:
 
     rectified flow (Liu 2022)               a = 1 - t            s = t              noise - x_0
     v-prediction (Salimans and Ho 2022)     a = cos(pi t / 2)    s = sin(pi t / 2)  a noise - s x_0
     epsilon (Ho 2020)                       a = cos(pi t / 2)    s = sin(pi t / 2)  noise
 
-The first two end at pure noise (a = 0, s = 1), so few steps do not shift the mean HU. Noise alone says nothing about
-the data there, so `epsilon` starts a little before. Latents must have unit variance, and are never clamped.
+The first two end at pure noise (a = 0, s = 1), so few steps do not shift the mean HU. At pure noise the target of
+`epsilon` holds nothing about the data, so its sampling starts a little before. Latents must have unit variance, and are
+not clamped.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ Correct = Callable[[Tensor, float], Tensor]
 
 
 class Process(Protocol):
-    """A way from data to noise, and what a network foretells on it."""
+    """A path from data to noise, and the target that a network predicts along it."""
 
     @property
     def start(self) -> float:
@@ -36,15 +37,15 @@ class Process(Protocol):
         """a and s."""
 
     def target(self, data: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-        """What the network is to foretell."""
+        """What the network predicts."""
 
-    def split(self, x: Tensor, foretold: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        """Data and noise that x_t is made of, after what was foretold."""
+    def data_and_noise(self, x: Tensor, predicted: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """The data and the noise in x_t, from the prediction."""
 
 
 @dataclass(frozen=True)
 class RectifiedFlow:
-    """Straight lines from data to noise."""
+    """Straight lines from data to noise; the target is their direction."""
 
     start: ClassVar[float] = 1.0
 
@@ -54,13 +55,13 @@ class RectifiedFlow:
     def target(self, data: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         return noise - data
 
-    def split(self, x: Tensor, foretold: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        return x - t * foretold, x + (1 - t) * foretold
+    def data_and_noise(self, x: Tensor, predicted: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        return x - t * predicted, x + (1 - t) * predicted
 
 
 @dataclass(frozen=True)
 class VPrediction:
-    """A quarter of a circle from data to noise, and the direction along it."""
+    """A quarter circle from data to noise; the target is the direction along it."""
 
     start: ClassVar[float] = 1.0
 
@@ -71,14 +72,14 @@ class VPrediction:
         a, s = self.scales(t)
         return a * noise - s * data
 
-    def split(self, x: Tensor, foretold: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    def data_and_noise(self, x: Tensor, predicted: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         a, s = self.scales(t)
-        return a * x - s * foretold, s * x + a * foretold
+        return a * x - s * predicted, s * x + a * predicted
 
 
 @dataclass(frozen=True)
 class Epsilon:
-    """A quarter of a circle from data to noise, and the noise; for comparison with what was published."""
+    """A quarter circle from data to noise; the target is the noise. For comparison with published models."""
 
     start: ClassVar[float] = 0.995
 
@@ -88,9 +89,9 @@ class Epsilon:
     def target(self, data: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         return noise
 
-    def split(self, x: Tensor, foretold: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    def data_and_noise(self, x: Tensor, predicted: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         a, s = self.scales(t)
-        return (x - s * foretold) / a, foretold
+        return (x - s * predicted) / a, predicted
 
 
 PROCESSES: dict[str, Process] = {
@@ -99,20 +100,6 @@ PROCESSES: dict[str, Process] = {
     "epsilon": Epsilon(),
 }
 """By `ProcessName`."""
-
-
-def training_pair(
-    process: Process, data: Tensor, generator: torch.Generator | None = None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """x_t, t (batch,), and the target, for one random time per sample; the times of a batch are spread evenly."""
-    count = len(data)
-    offset = torch.rand((), generator=generator, device=data.device)
-    t = process.start * (torch.arange(count, device=data.device) + offset) / count
-    t = t[torch.randperm(count, generator=generator, device=data.device)]
-    noise = torch.randn(data.shape, generator=generator, device=data.device, dtype=data.dtype)
-    wide = t.view(-1, *[1] * (data.ndim - 1))
-    a, s = process.scales(wide)
-    return a * data + s * noise, t, process.target(data, noise, wide)
 
 
 @torch.no_grad()
@@ -125,16 +112,16 @@ def sample(
     correct: Correct | None = None,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Go from noise to data.
+    """Sample data from noise.
 
     Args:
         process: that the network was trained with.
-        predict: (x_t, t) -> what the network foretells.
-        noise: what sampling begins with, of unit variance.
+        predict: (x_t, t) -> the network's prediction.
+        noise: the start, of unit variance.
         steps: calls of `predict`.
         sampler: a name of `SamplerName`: "ddim" (Song 2020; for rectified flow the same as Euler's method),
             "dpm-solver++" (second order, multistep: Lu 2022), "ddpm" (fresh noise at each step: Ho 2020).
-        correct: (data foretold at t, t) -> data, such as towards the X-ray.
+        correct: (data predicted at t, t) -> data, such as towards the X-ray.
         generator: of the noise of "ddpm", on the device of the noise.
 
     Returns:
@@ -150,7 +137,7 @@ def sample(
     scales = [tuple(float(scale) for scale in process.scales(t)) for t in times]
     x = noise
     for now, (before, after) in zip(times.tolist(), pairwise(scales), strict=False):
-        data, rest = process.split(x, predict(x, now), torch.tensor(now, device=x.device, dtype=x.dtype))
+        data, rest = process.data_and_noise(x, predict(x, now), torch.tensor(now, device=x.device, dtype=x.dtype))
         if correct is not None:
             data = correct(data, now)
         x = step(x, data, rest, (before[0], before[1]), (after[0], after[1]))
@@ -169,7 +156,7 @@ class _Ddim:
 
 
 class _Ddpm:
-    """The noise of the step is replaced by as much fresh noise as the process itself would add."""
+    """Part of the noise is replaced by fresh noise, as much as the process itself would add."""
 
     def __init__(self, generator: torch.Generator | None) -> None:
         self._generator = generator
@@ -182,7 +169,7 @@ class _Ddpm:
 
 
 class _DpmSolver:
-    """In the logarithm of a / s, a line through the data foretold at this step and the last one."""
+    """Linear extrapolation, in log(a / s), of the data predicted at this step and the last one."""
 
     def __init__(self, generator: torch.Generator | None) -> None:
         self._last: tuple[Tensor, float] | None = None
@@ -191,11 +178,11 @@ class _DpmSolver:
         (a, s), (next_a, next_s) = before, after
         shrink = a * next_s / (next_a * s)  # exp(-h), h the step in log(a / s)
         h = -math.log(shrink) if shrink > 0 else math.inf
-        foretold = data
+        extrapolated = data
         if self._last is not None and math.isfinite(h) and math.isfinite(self._last[1]):
-            foretold = data + 0.5 * h / self._last[1] * (data - self._last[0])
+            extrapolated = data + 0.5 * h / self._last[1] * (data - self._last[0])
         self._last = data, h
-        return next_s / s * x + next_a * (1 - shrink) * foretold
+        return next_s / s * x + next_a * (1 - shrink) * extrapolated
 
 
 SAMPLERS: dict[str, Callable[[torch.Generator | None], Callable[..., Tensor]]] = {

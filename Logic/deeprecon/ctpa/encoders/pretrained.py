@@ -1,7 +1,7 @@
-"""X-ray encoders that were trained elsewhere and stay as they are, read from a local file, checked key by key.
+"""Pretrained, frozen X-ray encoders from local files, whose keys are checked.
 
-What such a network sees is a coarse map, 14 x 14 or 7 x 7; it is added to the features of our own spatial encoder. None
-of these weights is shipped, and their licenses are not ours: see `CARDS`.
+Their features are a coarse map of 14 x 14 or 7 x 7 pixels, which is added to the features of the spatial encoder. None
+of these weights is shipped, and they have licenses of their own: see `CARDS`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from deeprecon.ctpa.diffusion.denoiser import XrayEncoder
+from deeprecon.ctpa.encoders.spatial import XrayEncoder
 from deeprecon.ctpa.encoders.swin import Swin
 from deeprecon.data.errors import InputError
 
 SIDE = 224
-"""Pixels along each side that all of these networks were trained on."""
+"""Pixels along each side of the networks' input."""
 SPAN = 3.0
-"""Standardized brightness -SPAN .. SPAN becomes 0 .. 1."""
+"""Standardized gray values -SPAN .. SPAN become 0 .. 1."""
 RGB_MEAN, RGB_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CLIP_MEAN, CLIP_DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
@@ -83,8 +83,8 @@ class _Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         query, key, value = self.qkv(x).unflatten(2, (3, self._heads, -1)).permute(2, 0, 3, 1, 4)
-        seen = functional.scaled_dot_product_attention(query, key, value)
-        result: Tensor = self.proj(seen.transpose(1, 2).flatten(2))
+        attended = functional.scaled_dot_product_attention(query, key, value)
+        result: Tensor = self.proj(attended.transpose(1, 2).flatten(2))
         return result
 
 
@@ -138,13 +138,13 @@ Trunk = ResNet50 | Vit | Swin
 
 @dataclass(frozen=True)
 class Layout:
-    """How a file names the weights of a trunk.
+    """The keys of a trunk's weights in a file.
 
     Attributes:
-        prefix: of the trunk's keys; it is cut off.
-        others: pattern of keys that belong to other parts, such as a text encoder; they are left out.
-        renames: patterns and what takes their place, in the trunk's keys.
-        mean, deviation: of red, green and blue that the weights expect their input to be normalized by.
+        prefix: of the trunk's keys; it is removed.
+        others: pattern of keys of other parts, such as a text encoder; they are ignored.
+        renames: patterns and replacements, in the trunk's keys.
+        mean, deviation: of red, green and blue, for normalizing the input.
     """
 
     prefix: str
@@ -156,13 +156,13 @@ class Layout:
 
 @dataclass(frozen=True)
 class Card:
-    """A network that can be loaded.
+    """A pretrained network.
 
     Attributes:
         trunk: its class.
-        layouts: ways in which files name its weights; the first whose prefix is found counts.
-        source: who published weights, for people.
-        license: of the published weights, for people.
+        layouts: of its files; the first whose prefix is found is used.
+        source: of the published weights, as text.
+        license: of the published weights, as text.
     """
 
     trunk: type[ResNet50] | type[Vit] | type[Swin]
@@ -204,12 +204,12 @@ CARDS = {
 
 
 class FrozenEncoder(nn.Module):
-    """Our own spatial features plus what a frozen trunk sees, projected to as many channels.
+    """Spatial features plus those of a frozen trunk, projected to as many channels.
 
     Args:
         name: a key of `CARDS`.
         features: channels of the result.
-        factor: pixels of the X-ray along an axis that one feature stands for.
+        factor: pixels of the X-ray along an axis for each pixel of the features.
     """
 
     mean: Tensor
@@ -226,7 +226,7 @@ class FrozenEncoder(nn.Module):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> FrozenEncoder:
-        """The trunk stays in evaluation mode: its statistics are frozen too."""
+        """The trunk stays in evaluation mode, so that its statistics are frozen."""
         super().train(mode)
         self.trunk.eval()
         return self
@@ -235,8 +235,8 @@ class FrozenEncoder(nn.Module):
         """(batch, 1, rows, columns) standardized to (batch, features, rows / factor, columns / factor)."""
         own: Tensor = self.own(xray)
         with torch.no_grad():
-            seen = self.trunk(self.normalized(xray))
-        return own + functional.interpolate(self.project(seen), own.shape[2:], mode="bilinear")
+            features = self.trunk(self.normalized(xray))
+        return own + functional.interpolate(self.project(features), own.shape[2:], mode="bilinear")
 
     def normalized(self, xray: Tensor) -> Tensor:
         """(batch, 3, SIDE, SIDE) as the trunk expects it."""
@@ -251,7 +251,7 @@ def make_encoder(name: str, features: int, factor: int, weights: Path | None = N
     Args:
         name: see there.
         features, factor: see `FrozenEncoder`.
-        weights: safetensors of a frozen one; without them it is to be filled from a model bundle.
+        weights: safetensors of a frozen one; without them it is to be loaded from a model bundle.
 
     Raises:
         InputError: the file is unreadable, or holds other weights than this network's.
@@ -267,10 +267,10 @@ def make_encoder(name: str, features: int, factor: int, weights: Path | None = N
 
 
 def load_trunk(trunk: nn.Module, name: str, path: Path) -> Layout:
-    """Fill a trunk from a safetensors file.
+    """Load a trunk from a safetensors file.
 
     Returns:
-        How the file names its weights, and what input they expect.
+        The layout of the file.
 
     Raises:
         InputError: the file is unreadable, or its keys or shapes are not those of the network.
@@ -287,7 +287,9 @@ def load_trunk(trunk: nn.Module, name: str, path: Path) -> Layout:
     layout = next((entry for entry in layouts if any(key.startswith(entry.prefix) for key in state)), layouts[-1])
     own = trunk.state_dict()
     found = {_renamed(key, layout): value for key, value in state.items() if not re.match(layout.others, key)}
-    optional = {key for key in own if key.endswith(("num_batches_tracked", ".index"))}  # some files lack what is fixed
+    optional = {
+        key for key in own if key.endswith(("num_batches_tracked", ".index"))
+    }  # constants, which some files lack
     problems = [
         *(f"{key} is missing" for key in sorted(own.keys() - found.keys() - optional)),
         *(f"{key} is not known" for key in sorted(found.keys() - own.keys())),

@@ -42,8 +42,10 @@ class SwinBlock(nn.Module):
             part(windows).unflatten(3, (self._heads, -1)).transpose(2, 3) for part in (self.query, self.key, self.value)
         )
         bias = self.bias[self.index.flatten()].view(WINDOW**2, WINDOW**2, -1).permute(2, 0, 1)
-        seen = functional.scaled_dot_product_attention(query, key, value, bias[None, None] + self.mask[None, :, None])
-        joined = _joined(self.proj(seen.transpose(2, 3).flatten(3)), x.shape[1])
+        attended = functional.scaled_dot_product_attention(
+            query, key, value, bias[None, None] + self.mask[None, :, None]
+        )
+        joined = _joined(self.proj(attended.transpose(2, 3).flatten(3)), x.shape[1])
         x = x + torch.roll(joined, (self._shift, self._shift), dims=(1, 2))
         result: Tensor = x + self.fc2(functional.gelu(self.fc1(self.norm2(x))))
         return result
@@ -81,7 +83,7 @@ class Swin(nn.Module):
         (r"\.output\.dense\.", ".fc2."),
         (r"^layernorm\.", "norm."),
     )
-    """From the names that published files use."""
+    """From the keys of published files."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -120,14 +122,14 @@ def _joined(windows: Tensor, side: int) -> Tensor:
 
 
 def _relative_index() -> Tensor:
-    """(49, 49) row of the table of biases for each pair of tokens."""
-    place = torch.stack(torch.meshgrid(torch.arange(WINDOW), torch.arange(WINDOW), indexing="ij")).flatten(1)
-    difference = place[:, :, None] - place[:, None, :] + WINDOW - 1
+    """(49, 49) row of the bias table for each pair of tokens."""
+    position = torch.stack(torch.meshgrid(torch.arange(WINDOW), torch.arange(WINDOW), indexing="ij")).flatten(1)
+    difference = position[:, :, None] - position[:, None, :] + WINDOW - 1
     return difference[0] * (2 * WINDOW - 1) + difference[1]
 
 
 def _mask(side: int, shift: int) -> Tensor:
-    """(windows, 49, 49): -100 between tokens that only the roll has brought into one window."""
+    """(windows, 49, 49): -100 between tokens that share a window only because of the cyclic shift."""
     part = torch.zeros(side)
     if shift:
         part[-WINDOW:-shift], part[-shift:] = 1, 2

@@ -1,54 +1,26 @@
-"""How near a synthetic CT is to the truth, to its X-ray, and to what tissue measures."""
+"""Image metrics of a synthetic CT against the true one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from deeprecon.ctpa.grid import HIGH, LOW, Grid
-from deeprecon.ctpa.observe.projection import Geometry, Image, line_integrals
+from deeprecon.ctpa.grid import HIGH, LOW
 from deeprecon.ctpa.patches import Windows, seam_planes
-from deeprecon.ctpa.simulate.chests import Label
 from deeprecon.numerics import similarity
 
-Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Values = npt.NDArray[np.float32]
 
-RANGE = float(HIGH - LOW)
+HU_RANGE = float(HIGH - LOW)
 """Data range in HU of PSNR and SSIM: fixed, since one taken from the images grows with their outliers."""
-LIMITS = {
-    Label.LUNG: (-950.0, -550.0),
-    Label.HEART: (30.0, 500.0),
-    Label.VESSEL: (30.0, 600.0),
-    Label.BONE: (150.0, 1000.0),
-    Label.MUSCLE: (-50.0, 100.0),
-}
-"""Median HU that an organ may have, with or without contrast in the blood."""
-LUNG = (-980, -500)
-"""HU of a voxel of lung, within the body."""
-BLOOD = (100, 450)
-"""HU of a voxel of contrasted blood."""
-WALL, DEPTH = 20.0, 15.0
-"""In mm: the outermost part of a chest where no heart is looked for, and the least depth of one."""
-
-
-def body_mask(hu: npt.ArrayLike) -> Mask:
-    """The patient without the air around, lungs included: row by row, what lies between the outermost tissue."""
-    tissue = np.asarray(hu) > -500
-    right = np.maximum.accumulate(tissue, axis=2)
-    left = np.maximum.accumulate(tissue[:, :, ::-1], axis=2)[:, :, ::-1]
-    front = np.maximum.accumulate(tissue, axis=1)
-    back = np.maximum.accumulate(tissue[:, ::-1], axis=1)[:, ::-1]
-    mask: Mask = right & left & front & back
-    return mask
 
 
 def psnr(result: npt.ArrayLike, truth: npt.ArrayLike, mask: Mask | None = None) -> float:
-    """Peak signal-to-noise ratio in dB over `RANGE`, after both were clipped to what the networks see."""
-    return similarity.psnr(_clipped(result), _clipped(truth), RANGE, mask)
+    """Peak signal-to-noise ratio in dB over `HU_RANGE`, of values clipped to the range of the networks."""
+    return similarity.psnr(_clipped(result), _clipped(truth), HU_RANGE, mask)
 
 
 def mae(result: npt.ArrayLike, truth: npt.ArrayLike, mask: Mask | None = None) -> float:
@@ -58,40 +30,14 @@ def mae(result: npt.ArrayLike, truth: npt.ArrayLike, mask: Mask | None = None) -
 
 
 def ssim(result: npt.ArrayLike, truth: npt.ArrayLike, masks: Sequence[Mask | None] = (None,)) -> list[float]:
-    """Structural similarity over `RANGE` in each of several masks, clipped as in `psnr`; see `similarity.ssim`."""
-    return similarity.ssim_in_masks(_clipped(result), _clipped(truth), RANGE, masks)
-
-
-def projection_check(hu: npt.ArrayLike, xray: Image, grid: Grid, geometry: Geometry) -> tuple[dict[str, float], Image]:
-    """Hold a CT against the X-ray that it was made from.
-
-    The CT is projected with the X-ray's geometry; gain and offset, which an X-ray does not tell, are fitted.
-
-    Args:
-        hu: (k, j, i) on the grid.
-        xray: (rows towards the head, columns to the left) on the detector of `projection.detector_axes`.
-        grid, geometry: see there.
-
-    Returns:
-        nrmse (over the X-ray's standard deviation; 1 is no better than a flat image) and ncc; and the difference
-        image, projection less X-ray, in the X-ray's units.
-    """
-    projected = line_integrals(hu, grid, geometry).astype(np.float64)
-    wanted = xray.astype(np.float64)
-    columns = np.stack([projected.ravel(), np.ones(projected.size)], axis=1)
-    gain, offset = np.linalg.lstsq(columns, wanted.ravel(), rcond=None)[0]
-    difference = gain * projected + offset - wanted
-    spread = float(wanted.std())
-    nrmse = float(np.sqrt(np.mean(difference**2))) / spread if spread else float("inf")
-    return {"projection_nrmse": nrmse, "projection_ncc": similarity.correlation(projected, wanted)}, difference.astype(
-        np.float32
-    )
+    """Structural similarity over `HU_RANGE` in each of several masks, clipped as in `psnr`; see `similarity.ssim`."""
+    return similarity.ssim_in_masks(_clipped(result), _clipped(truth), HU_RANGE, masks)
 
 
 def seam_ratio(hu: npt.ArrayLike, windows: Windows) -> float:
-    """Mean gradient across the planes where patches meet, over that elsewhere; 1 where no seam shows.
+    """Mean gradient across the planes where patches meet, over that elsewhere; 1 without seams.
 
-    Blending hides seams also where the anatomy is wrong: never show it without a figure about the anatomy.
+    Blending hides seams even where the anatomy is wrong: report it only together with a metric of the anatomy.
     """
     volume = np.asarray(hu, np.float32)
     ratios = []
@@ -102,74 +48,6 @@ def seam_ratio(hu: npt.ArrayLike, windows: Windows) -> float:
         if planes and len(rest) and step[rest].mean() > 0:
             ratios.append(float(step[planes].mean() / step[rest].mean()))
     return float(np.mean(ratios)) if ratios else 1.0
-
-
-def organ_hu(hu: npt.ArrayLike, labels: npt.NDArray[np.uint8]) -> dict[str, float]:
-    """Median HU in each labelled organ of at least 20 voxels."""
-    volume = np.asarray(hu)
-    inside = {label: volume[labels == label] for label in LIMITS}
-    return {label.name.lower(): float(np.median(values)) for label, values in inside.items() if len(values) >= 20}
-
-
-def implausible(organs: Mapping[str, float]) -> list[str]:
-    """What is wrong with organs' HU, in words."""
-    limits = {label.name.lower(): bounds for label, bounds in LIMITS.items()}
-    return [
-        f"{name} has a median of {value:.0f} HU, expected {limits[name][0]:.0f} to {limits[name][1]:.0f}"
-        for name, value in organs.items()
-        if not limits[name][0] <= value <= limits[name][1]
-    ]
-
-
-def vessel_recall(hu: npt.ArrayLike, truth: npt.ArrayLike, labels: npt.NDArray[np.uint8]) -> float | None:
-    """Share of the true vessels' voxels that are nearer to vessel than to lung; None without labels of both.
-
-    Nearer: above the middle of what the true vessels and the true lung measure (medians).
-    """
-    wanted, volume = np.asarray(truth), np.asarray(hu)
-    vessels, lung = labels == Label.VESSEL, labels == Label.LUNG
-    if not vessels.any() or not lung.any():
-        return None
-    middle = 0.5 * (np.median(wanted[vessels]) + np.median(wanted[lung]))
-    return float((volume[vessels] > middle).mean())
-
-
-def lung_litres(hu: npt.ArrayLike, grid: Grid) -> float:
-    """Volume of what has the HU of lung within the body, in litres."""
-    return float(_lungs(hu).sum()) * float(np.prod(grid.spacing)) / 1e6
-
-
-def cardiothoracic_ratio(hu: npt.ArrayLike, grid: Grid) -> float | None:
-    """Widest heart over widest lungs, without labels; None where there are no lungs, or no contrasted blood.
-
-    The heart is taken for the contrasted blood in front of the spine, in the lower half of the lungs.
-    """
-    volume = np.asarray(hu)
-    lungs = _lungs(volume)
-    extents = [np.flatnonzero(lungs.any(axis=other)) for other in ((1, 2), (0, 2), (0, 1))]
-    if not len(extents[0]):
-        return None
-    k, j, i = extents
-    x, y, _ = grid.spacing
-    aside = int(np.ceil(WALL / x))
-    part = volume[
-        k[0] : (k[0] + k[-1]) // 2 + 1, j[0] : j[0] + int(0.65 * (j[-1] - j[0])) + 1, i[0] + aside : i[-1] + 1 - aside
-    ]
-    deep = ((part > BLOOD[0]) & (part < BLOOD[1])).sum(axis=1) >= DEPTH / y
-    width = max((_longest_run(plane) for plane in deep), default=0)
-    return width / float(i[-1] - i[0] + 1) if width else None
-
-
-def _longest_run(row: Mask) -> int:
-    """Of consecutive entries that are set."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], row.astype(np.int8), [0]])))
-    return int((edges[1::2] - edges[::2]).max(initial=0))
-
-
-def _lungs(hu: npt.ArrayLike) -> Mask:
-    volume = np.asarray(hu)
-    found: Mask = body_mask(volume) & (volume > LUNG[0]) & (volume < LUNG[1])
-    return found
 
 
 def _clipped(hu: npt.ArrayLike) -> Values:

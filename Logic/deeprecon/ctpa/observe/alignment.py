@@ -1,4 +1,4 @@
-"""Where an X-ray lies on the detector of its CT: the two were never taken with the patient in one place."""
+"""Registration of an X-ray with the projection of its CT by a shift, as the patient lay differently in both."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from deeprecon.ctpa.grid import Grid
+from deeprecon.ctpa.grid import Grid, block_mean
 from deeprecon.ctpa.observe.film import XrayImage, standardize
 from deeprecon.ctpa.observe.projection import Geometry, Image, detector_axes, gaussian_blur
 from deeprecon.numerics.similarity import correlation
 
 Mask = npt.NDArray[np.bool_]
 
-MOST_SHIFT = 60.0
-"""mm by which an X-ray may lie beside the projection of its CT."""
-SURROUNDINGS = 25.0
-"""Standard deviation in mm of what is subtracted before two images are compared."""
-RIM = 40.0
-"""mm along the rim of a projection that are not compared: rays there leave the CT through its ends."""
+MAX_SHIFT = 60.0
+"""Maximum shift of an X-ray from the projection of its CT in mm."""
+BACKGROUND_SIGMA = 25.0
+"""Standard deviation in mm of the Gaussian of the high-pass filter."""
+MARGIN = 40.0
+"""Margin of a projection in mm that is not compared: rays there leave the CT through its ends."""
 SEARCH_PIXEL = 6.0
-"""Size in mm of the pixels on which the whole range is searched."""
+"""Size in mm of the pixels of the coarse search."""
 
 
 def find_shift(xray: XrayImage, projection: Image, grid: Grid, geometry: Geometry) -> tuple[tuple[float, float], float]:
-    """How far an X-ray must be moved to fit a CT's projection.
+    """The shift of an X-ray with the highest correlation with a CT's projection.
 
     Args:
         xray: on the detector of `projection.detector_axes`.
@@ -33,21 +33,21 @@ def find_shift(xray: XrayImage, projection: Image, grid: Grid, geometry: Geometr
         grid, geometry: see there.
 
     Returns:
-        The shift in mm, towards the head and to the left, with the highest correlation, and that correlation.
+        The shift in mm, towards the head and to the left, and the correlation.
     """
     v, u = detector_axes(grid, geometry)
     pixel = (float(v[1] - v[0]), float(u[1] - u[0]))
     factor = max(1, round(SEARCH_PIXEL / pixel[0]))
-    structure = [_structure(image, pixel[0]) for image in (xray.image, standardize(projection))]
-    rim = [round(RIM / size) for size in pixel]
+    filtered = [_high_pass(image, pixel[0]) for image in (xray.image, standardize(projection))]
+    margin = [round(MARGIN / size) for size in pixel]
     inner = np.zeros_like(xray.covered)
-    inner[rim[0] : -rim[0], rim[1] : -rim[1]] = True
+    inner[margin[0] : -margin[0], margin[1] : -margin[1]] = True
     best, shift = -np.inf, (0, 0)
-    for step in dict.fromkeys((factor, 1)):  # all of the range on coarse pixels, then close by on the fine ones
+    for step in dict.fromkeys((factor, 1)):  # the whole range on coarse pixels, then refined on fine ones
         moved, fixed, known, used = (
-            _coarser(np.asarray(image, np.float32), step) for image in (*structure, xray.covered, inner)
+            block_mean(np.asarray(image, np.float32), step) for image in (*filtered, xray.covered, inner)
         )
-        reach = [round(MOST_SHIFT / size / step) for size in pixel] if step == factor else [factor, factor]
+        reach = [round(MAX_SHIFT / size / step) for size in pixel] if step == factor else [factor, factor]
         middle = [value // step for value in shift]
         candidates = product(*[range(at - by, at + by + 1) for at, by in zip(middle, reach, strict=True)])
         found = [
@@ -59,18 +59,10 @@ def find_shift(xray: XrayImage, projection: Image, grid: Grid, geometry: Geometr
     return (shift[0] * pixel[0], shift[1] * pixel[1]), float(best)
 
 
-def _coarser(image: Image, factor: int) -> Image:
-    """Means over squares of pixels; what is left over at the end is cut off."""
-    rows, columns = (count // factor for count in image.shape)
-    squares = image[: rows * factor, : columns * factor].reshape(rows, factor, columns, factor)
-    mean: Image = squares.mean(axis=(1, 3), dtype=np.float32)
-    return mean
-
-
-def _structure(image: Image, pixel: float) -> Image:
-    """An image less its surroundings: ribs, diaphragm and the heart's border, which tell where something lies."""
+def _high_pass(image: Image, pixel: float) -> Image:
+    """An image without its low frequencies: ribs, diaphragm and the border of the heart remain."""
     values = image.astype(np.float64)
-    result: Image = (values - gaussian_blur(values, SURROUNDINGS / pixel)).astype(np.float32)
+    result: Image = (values - gaussian_blur(values, BACKGROUND_SIGMA / pixel)).astype(np.float32)
     return result
 
 
@@ -82,7 +74,7 @@ def _correlation(
     rows: int,
     columns: int,
 ) -> float:
-    """Of two images where they overlap, the first one moved by whole pixels; `known` and `used` are of each of them."""
+    """Of two images where they overlap, the first one shifted by pixels; `known` and `used` are their masks."""
     (to_rows, from_rows), (to_columns, from_columns) = (
         (slice(max(step, 0), count + min(step, 0)), slice(max(-step, 0), count + min(-step, 0)))
         for step, count in zip((rows, columns), fixed.shape, strict=True)

@@ -1,4 +1,4 @@
-"""What the networks see of an X-ray: on the detector's pixels, and on one scale whatever the exposure."""
+"""Standardized films: an X-ray on the detector's pixels, on one scale whatever the exposure."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from deeprecon.data.radiograph import Radiograph
 
 Array = npt.NDArray[np.float64]
 
-USUAL_SIDE = 430.0
-"""Longer side in mm of a picture that does not tell its pixels' size: detectors are 35 x 43 or 43 x 43 cm."""
-UPRIGHT, AT_THE_BED = 1800.0, 1000.0
-"""Usual distance in mm from source to detector of PA and of AP views."""
-BODY = 0.2
-"""Share of the range of brightness above which a pixel counts as body."""
-LEAST_CONTRAST = 1e-3
-"""Least interquartile range of the body, as a share of the range of brightness."""
-LIMIT = 4.0
-"""Largest value of a standardized image; markers and implants beyond it are clipped."""
-COVERED = 0.95
-"""Share of the field, along rows and columns, that an X-ray must cover to go without a note."""
+TYPICAL_SIDE = 430.0
+"""Assumed longer side in mm of an image without pixel spacing: detectors are 35 x 43 or 43 x 43 cm."""
+TYPICAL_DISTANCE_PA, TYPICAL_DISTANCE_AP = 1800.0, 1000.0
+"""Typical distance in mm from source to detector of PA and AP views."""
+BODY_SHARE = 0.2
+"""Share of the range of gray values above which a pixel is body."""
+MIN_CONTRAST = 1e-3
+"""Minimum interquartile range of the body, as a share of the range of gray values."""
+MAX_VALUE = 4.0
+"""Maximum of a standardized image; markers and implants beyond are clipped."""
+MIN_COVERAGE = 0.95
+"""Minimum share of the field, along rows and columns, that an X-ray covers; a smaller one is noted."""
 
 
 @dataclass(frozen=True, eq=False)
 class XrayImage:
-    """An X-ray as the networks take it.
+    """A standardized X-ray, the input of the networks.
 
     Attributes:
         image: (rows towards the head, columns to the left) float32 on `projection.detector_axes`; see `standardize`.
-        covered: (rows, columns) where the X-ray shows the detector; elsewhere its rim goes on.
-        notes: what had to be assumed, in words.
+        covered: (rows, columns) pixels within the film; elsewhere its border is continued.
+        notes: assumptions, as sentences.
     """
 
     image: Image
@@ -44,41 +44,43 @@ class XrayImage:
     notes: tuple[str, ...]
 
 
-def xray_of(radiograph: Radiograph, parameters: SynthesizeParameters, grid: Grid) -> tuple[XrayImage, Geometry]:
-    """A radiograph on the detector, and its geometry: as the settings say, and where they leave it open, its file.
+def standardized_xray(
+    radiograph: Radiograph, parameters: SynthesizeParameters, grid: Grid
+) -> tuple[XrayImage, Geometry]:
+    """A standardized radiograph and its geometry, from the settings or, where they are at their defaults, its file.
 
     Args:
-        radiograph, grid: see `condition_image`.
-        parameters: of a synthesis.
+        radiograph, grid: see `film_on_detector`.
+        parameters: of the synthesis.
 
     Raises:
-        InputError: see `condition_image`.
+        InputError: see `film_on_detector`.
     """
     if parameters.view is not XrayView.AUTO:
         radiograph = replace(radiograph, view=parameters.view.value)
     distance = parameters.source_distance or radiograph.source_distance
-    geometry = geometry_of(radiograph.view, parameters.beam, distance)
-    image = condition_image(
+    geometry = acquisition_geometry(radiograph.view, parameters.beam, distance)
+    image = film_on_detector(
         radiograph, geometry, grid, turn=parameters.turn, flip=parameters.flip, invert=parameters.invert,
         pixel_spacing=parameters.pixel_spacing,
     )  # fmt: skip
     return image, geometry
 
 
-def geometry_of(view: str, beam: BeamName = BeamName.CONE, source_distance: float | None = None) -> Geometry:
-    """Where source, patient and detector stood.
+def acquisition_geometry(view: str, beam: BeamName = BeamName.CONE, source_distance: float | None = None) -> Geometry:
+    """The geometry of an acquisition.
 
     Args:
-        view: "PA" or "AP"; "" where nobody said it, which is taken as PA.
+        view: "PA" or "AP"; "" where it is unknown, for PA.
         beam: see there.
-        source_distance: from source to detector in mm; None for what is usual for the view.
+        source_distance: from source to detector in mm; None for the typical one of the view.
     """
     side = View(view or "PA")
-    usual = UPRIGHT if side is View.PA else AT_THE_BED
-    return Geometry(Beam(beam.value), side, usual if source_distance is None else source_distance)
+    typical = TYPICAL_DISTANCE_PA if side is View.PA else TYPICAL_DISTANCE_AP
+    return Geometry(Beam(beam.value), side, typical if source_distance is None else source_distance)
 
 
-def condition_image(
+def film_on_detector(
     radiograph: Radiograph,
     geometry: Geometry,
     grid: Grid,
@@ -89,16 +91,16 @@ def condition_image(
     pixel_spacing: float = 0.0,
     shift: tuple[float, float] = (0.0, 0.0),
 ) -> XrayImage:
-    """Bring a radiograph onto the detector's pixels, its middle on the detector's middle.
+    """Resample a radiograph on the detector's pixels, its middle on the detector's middle, and standardize it.
 
     Args:
-        radiograph: as `read_radiograph` returns it, top row nearest to the head; its view "" where nobody said it.
-        geometry: see `geometry_of`.
+        radiograph: as `read_radiograph` returns it, top row nearest to the head; its view "" where it is unknown.
+        geometry: see `acquisition_geometry`.
         grid: of the CT; see `projection.detector_axes`.
-        turn: clockwise, before anything else.
+        turn: clockwise, before the flip.
         flip: swap left and right, after the turn.
         invert: swap bright and dark.
-        pixel_spacing: in mm at the detector; 0 for what the file says, or else `USUAL_SIDE` over the pixels.
+        pixel_spacing: in mm at the detector; 0 for that of the file, or else `TYPICAL_SIDE` over the pixels.
         shift: of the image on the detector in mm, towards the head and to the left; see
             `deeprecon.ctpa.observe.alignment`.
 
@@ -110,55 +112,61 @@ def condition_image(
         notes.append(f"It does not say whether it is a PA or an AP view; it is taken as {geometry.view.value}.")
     quarters = int(turn.value) // 90
     image = oriented(radiograph.image, turn, flip, invert)
-    if pixel_spacing:
-        spacing = (pixel_spacing, pixel_spacing)
-    elif radiograph.spacing is not None:
-        across, down = radiograph.spacing
-        spacing = (down, across) if quarters % 2 else (across, down)
-    else:
-        size = USUAL_SIDE / max(image.shape)
-        spacing = (size, size)
-        notes.append(
-            f"It does not say how large its pixels are; they are taken as {size:.3f} mm, as the longer side of a "
-            f"detector is usually {USUAL_SIDE:.0f} mm."
-        )
+    spacing, note = _pixel_spacing(radiograph, image, quarters, pixel_spacing)
+    notes += [note] if note else []
     rows, columns = image.shape
     v, u = detector_axes(grid, geometry)
     field = (float(u[-1] - u[0] + u[1] - u[0]), float(v[-1] - v[0] + v[1] - v[0]))
     size_mm = (columns * spacing[0], rows * spacing[1])
-    if min(side / wanted for side, wanted in zip(size_mm, field, strict=True)) < COVERED:
+    if min(side / wanted for side, wanted in zip(size_mm, field, strict=True)) < MIN_COVERAGE:
         notes.append(
             f"It shows {size_mm[0]:.0f} x {size_mm[1]:.0f} mm of the {field[0]:.0f} x {field[1]:.0f} mm at the "
             "detector; beyond, its rim is continued."
         )
     upwards = image[::-1].astype(np.float64)
     v, u = v - shift[0], u - shift[1]
-    placed = _weights(v, rows, spacing[1]) @ upwards @ _weights(u, columns, spacing[0]).T
+    resampled = _weights(v, rows, spacing[1]) @ upwards @ _weights(u, columns, spacing[0]).T
     covered = (np.abs(v) < 0.5 * size_mm[1])[:, None] & (np.abs(u) < 0.5 * size_mm[0])[None, :]
     try:
-        return XrayImage(standardize(placed, covered), covered, tuple(notes))
+        return XrayImage(standardize(resampled, covered), covered, tuple(notes))
     except ValueError as error:
         raise InputError(
             f"{radiograph.name} has no gray values between dark and bright.", "Give the original X-ray."
         ) from error
 
 
+def _pixel_spacing(
+    radiograph: Radiograph, image: Image, quarters: int, given: float
+) -> tuple[tuple[float, float], str | None]:
+    """Pixel spacing in mm along columns and rows of the turned image, and a note where it is assumed."""
+    if given:
+        return (given, given), None
+    if radiograph.spacing is not None:
+        across, down = radiograph.spacing
+        return ((down, across) if quarters % 2 else (across, down)), None
+    size = TYPICAL_SIDE / max(image.shape)
+    return (size, size), (
+        f"It does not say how large its pixels are; they are taken as {size:.3f} mm, as the longer side of a "
+        f"detector is usually {TYPICAL_SIDE:.0f} mm."
+    )
+
+
 def oriented(image: Image, turn: Turn = Turn.NONE, flip: bool = False, invert: bool = False) -> Image:
-    """A radiograph of 0 to 1, turned clockwise, then left and right swapped, then bright and dark."""
+    """A radiograph in 0 .. 1, turned clockwise, then flipped left to right, then inverted."""
     turned = np.rot90(image, -int(turn.value) // 90)
     turned = turned[:, ::-1] if flip else turned
     return 1 - turned if invert else turned
 
 
 def standardize(image: npt.ArrayLike, covered: npt.NDArray[np.bool_] | None = None) -> Image:
-    """An X-ray less its median, over its interquartile range, both of the body alone.
+    """An X-ray minus its median, over its interquartile range, both of the body alone.
 
-    Gain and offset of an exposure are unknown; afterwards no gain and no offset makes a difference, and neither does
-    how much air there is beside the patient.
+    The result does not depend on gain and offset of the exposure, which are unknown, nor on the area of air around the
+    patient.
 
     Args:
         image: (rows, columns), what absorbs more is larger.
-        covered: pixels that count; all if left out.
+        covered: pixels within the film; all if left out.
 
     Raises:
         ValueError: the body has no contrast.
@@ -166,19 +174,21 @@ def standardize(image: npt.ArrayLike, covered: npt.NDArray[np.bool_] | None = No
     values = np.asarray(image, np.float64)
     known = values.ravel() if covered is None else values[covered]
     low, high = np.percentile(known, (1, 99))
-    body = known[known > low + BODY * (high - low)]
+    body = known[known > low + BODY_SHARE * (high - low)]
     if high == low or not len(body):
         raise ValueError("the image is flat")
     quarter, median, three_quarters = np.percentile(body, (25, 50, 75))
-    if three_quarters - quarter < LEAST_CONTRAST * (high - low):
+    if three_quarters - quarter < MIN_CONTRAST * (high - low):
         raise ValueError("the body has no contrast")
-    standardized: Image = np.clip((values - median) / (three_quarters - quarter), -LIMIT, LIMIT).astype(np.float32)
+    standardized: Image = np.clip((values - median) / (three_quarters - quarter), -MAX_VALUE, MAX_VALUE).astype(
+        np.float32
+    )
     return standardized
 
 
 def _weights(points: Array, count: int, spacing: float) -> Array:
-    """(points, count) weights of pixels around 0: linear where the points are closer than the pixels, else their mean
-    under a tent as wide as two points are apart. Beyond the image its rim goes on."""
+    """(points, count) weights of pixels around 0: linear interpolation where points are denser than pixels, else
+    averages under a triangle of twice the points' spacing. Beyond the image its border is continued."""
     centers = (np.arange(count) - 0.5 * (count - 1)) * spacing
     reach = max(spacing, float(points[1] - points[0]))
     inside = np.clip(points, centers[0], centers[-1])

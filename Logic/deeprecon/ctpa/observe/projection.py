@@ -1,14 +1,16 @@
-"""From CT to X-ray and back along the rays: line integrals through a volume, and an image spread over a volume.
+"""The projection geometry of a frontal X-ray: line integrals through a CT, and what a detector measures.
 
 A point source magnifies every coronal plane by SID / (SID - d), d being the plane's distance from the detector. So a
-cone beam is one separable interpolation a plane, and needs no ray marching. Attenuation: mu = 0.02 / mm
+cone beam is one separable interpolation per plane, without ray marching. Attenuation: mu = 0.02 / mm
 (1 + HU / 1000), that of water at about 70 keV.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,14 +25,14 @@ WATER = 0.02
 
 
 class Beam(Enum):
-    """How the rays run."""
+    """Shape of the beam."""
 
     PARALLEL = "parallel"
     CONE = "cone"
 
 
 class View(Enum):
-    """Which side of the patient the source is at: PA behind, AP in front."""
+    """Side of the patient that the source is at: PA behind, AP in front."""
 
     PA = "PA"
     AP = "AP"
@@ -38,12 +40,12 @@ class View(Enum):
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where source, patient and detector stand.
+    """Positions of source, patient and detector.
 
     Attributes:
         beam: parallel rays, or a cone.
         view: see `View`.
-        source_distance: from source to detector in mm (SID): 1800 upright, 1000 at the bed.
+        source_distance: from source to detector in mm (SID): usually 1800 upright, 1000 at the bedside.
         middle_distance: from the middle of the field of view to the detector in mm.
     """
 
@@ -65,12 +67,31 @@ class Geometry:
         """Magnification of the middle of the field; the detector image covers the field times this."""
         return float(self.magnification(0.0))
 
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return {
+            "beam": self.beam.value,
+            "view": self.view.value,
+            "source_distance": self.source_distance,
+            "middle_distance": self.middle_distance,
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Geometry:
+        """From the values of `to_json`.
+
+        Raises:
+            KeyError, ValueError: other values.
+        """
+        source, middle = float(values["source_distance"]), float(values["middle_distance"])
+        return cls(Beam(values["beam"]), View(values["view"]), source, middle)
+
 
 def interpolation(points: Array, centers: Array) -> npt.NDArray[np.float32]:
     """(points, centers) weights of linear interpolation between evenly spaced centers; rows outside are zero."""
     step = centers[1] - centers[0]
-    place = (points - centers[0]) / step
-    weights = 1 - np.abs(place[:, None] - np.arange(len(centers))[None, :])
+    index = (points - centers[0]) / step
+    weights = 1 - np.abs(index[:, None] - np.arange(len(centers))[None, :])
     positive: Image = np.maximum(weights, 0).astype(np.float32)
     return positive
 
@@ -85,7 +106,7 @@ def detector_axes(grid: Grid, geometry: Geometry) -> tuple[Array, Array]:
 
 
 def line_integrals(hu: npt.ArrayLike, grid: Grid, geometry: Geometry) -> Image:
-    """The integral of attenuation along the ray to each detector pixel, without unit.
+    """The dimensionless integral of attenuation along the ray to each detector pixel.
 
     Args:
         hu: (k, j, i) on the grid.
@@ -105,7 +126,7 @@ def line_integrals(hu: npt.ArrayLike, grid: Grid, geometry: Geometry) -> Image:
         else:
             total += interpolation(v / magnification, z) @ plane @ interpolation(u / magnification, x).T
     step = grid.spacing[1]
-    if geometry.beam is Beam.CONE:  # a slanted ray runs a longer way through each plane
+    if geometry.beam is Beam.CONE:  # an oblique ray has a longer path through each plane
         slant = np.hypot(v[:, None], u[None, :]) / geometry.source_distance
         return (total * (WATER / 1000 * step * np.sqrt(1 + slant**2))).astype(np.float32)
     return total * np.float32(WATER / 1000 * step)
@@ -119,7 +140,7 @@ def expose(
     gain: float = 0.15,
     blur: float = 0.6,
 ) -> Image:
-    """What a detector makes of line integrals: scatter, photon noise, blur, the logarithm, and a gain of its own.
+    """The image that a detector measures: with scatter, photon noise, blur, logarithm, and unknown gain and offset.
 
     Args:
         integrals: (rows, columns).
@@ -142,13 +163,18 @@ def expose(
     return image
 
 
+def fit_gain_offset(projected: npt.ArrayLike, measured: npt.ArrayLike) -> tuple[float, float]:
+    """Least squares gain and offset from projected to measured values: those of an exposure are unknown."""
+    x, y = np.asarray(projected, np.float64).ravel(), np.asarray(measured, np.float64).ravel()
+    gain, offset = np.linalg.lstsq(np.stack([x, np.ones_like(x)], axis=1), y, rcond=None)[0]
+    return float(gain), float(offset)
+
+
 def gaussian_blur(image: Array, sigma: float) -> Array:
-    """(rows, columns) after a Gaussian of `sigma` pixels, mirrored at the rim."""
-    if sigma <= 0:
-        return image
+    """(rows, columns) filtered by a Gaussian of `sigma` pixels in the frequency domain, mirrored at the border."""
+    from scipy.ndimage import fourier_gaussian
+
     width = [min(int(4 * sigma) + 1, count - 1) for count in image.shape]
     padded = np.pad(image, [(w, w) for w in width], mode="reflect")
-    rows, columns = (np.fft.fftfreq(count) for count in padded.shape)
-    response = np.exp(-2 * np.pi**2 * sigma**2 * (rows[:, None] ** 2 + columns[None, :] ** 2))
-    blurred: Array = np.fft.ifft2(np.fft.fft2(padded) * response).real
+    blurred: Array = np.fft.ifft2(fourier_gaussian(np.fft.fft2(padded), sigma)).real
     return blurred[width[0] : width[0] + image.shape[0], width[1] : width[1] + image.shape[1]]

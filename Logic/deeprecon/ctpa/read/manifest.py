@@ -1,4 +1,4 @@
-"""Which CT belongs to which X-ray and patient: the table that `ctpa prepare` takes, and its split by patient."""
+"""The manifest of `ctpa prepare`, a table of CTs with their X-rays and patients, and the split by patient."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ REQUIRED = ("patient", "ct")
 OPTIONAL = ("xray", "view", "labels")
 VIEWS = ("", "PA", "AP")
 TRAIN, VALIDATION, TEST = SPLITS = ("train", "validation", "test")
-FEWEST_TO_SPLIT = 3
-"""Patients from which on each split that has a share gets one at least."""
+MIN_PATIENTS_TO_SPLIT = 3
+"""Minimum patients for each split with a share to get at least one."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class Pair:
     """One row of a manifest.
 
     Attributes:
-        row: its number, from 1; the header does not count.
+        row: its number from 1, without the header.
         patient: an identifier; all rows of a patient go to one split.
         ct: a file, a DICOM folder, or one file of a DICOM series.
         xray: a file; None where there is none, and one is projected from the CT.
-        view: "PA", "AP", or "" for what the X-ray's file says.
+        view: "PA", "AP", or "" for that of the X-ray's file.
         labels: a label map on the CT's grid, where there is one.
     """
 
@@ -54,14 +54,13 @@ class Pair:
 
 
 def read_manifest(path: Path) -> list[Pair]:
-    """Read a manifest: CSV with a header line, or JSON, a list of objects; other columns are left alone.
+    """Read a manifest: CSV with a header line, or JSON, a list of objects; other columns are ignored.
 
-    Paths are relative to the manifest's folder. Whether the files are there and can be used is found out when they
-    are prepared, so that one bad pair does not keep the others from it.
+    Paths are relative to the manifest's folder. The files are checked when they are prepared, so that one bad pair does
+    not stop the others.
 
     Raises:
-        InputError: no such file, broken, without rows, without a column that is needed, or a row without a patient or
-            a CT.
+        InputError: no such file, invalid, without rows, without a required column, or a row without a patient or a CT.
     """
     rows = _read_json(path) if path.suffix.lower() == ".json" else read_table(path)
     if not rows:
@@ -102,12 +101,12 @@ def _pair(path: Path, number: int, row: Mapping[str, Any]) -> Pair:
 def split_patients(patients: Iterable[str], validation: float, test: float, seed: int) -> dict[str, str]:
     """Each patient's split.
 
-    Patients are put in an order that depends on their names and the seed alone; the first are tested on, the next
-    validated on. So neither the order of the rows nor how often a patient appears makes a difference.
+    Patients are ordered by a hash of name and seed; the first are for the test, the next for validation. So the split
+    depends neither on the order of the rows nor on the number of rows of a patient.
     """
     ordered = sorted(set(patients), key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())
-    least = 1 if len(ordered) >= FEWEST_TO_SPLIT else 0
-    counts = [max(least, round(share * len(ordered))) if share else 0 for share in (test, validation)]
+    minimum = 1 if len(ordered) >= MIN_PATIENTS_TO_SPLIT else 0
+    counts = [max(minimum, round(share * len(ordered))) if share else 0 for share in (test, validation)]
     names = [TEST] * counts[0] + [VALIDATION] * counts[1]
     return {patient: names[index] if index < len(names) else TRAIN for index, patient in enumerate(ordered)}
 

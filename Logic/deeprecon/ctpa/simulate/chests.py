@@ -1,8 +1,8 @@
-"""Chests whose CT is known exactly, drawn at any grid or patch of one; and X-rays of them.
+"""Simulated chests, rendered on any grid or patch of one.
 
-An anatomy is a list of solids that are painted one over the other: body, lungs, heart, vessels that branch down to a
-millimetre, ribs, spine, emboli. A voxel takes as much of a solid as it is covered, so that coarse and fine grids agree
-on the mean.
+An anatomy is a list of solids, each of which covers the earlier ones: body, lungs, heart, vessels that branch down to
+a millimetre, ribs, spine, emboli. A voxel is the mean over its parts (partial volume), so that coarse and fine grids
+agree on the mean.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ Array = npt.NDArray[np.float64]
 Field = npt.NDArray[np.float32]
 Axes = tuple[Array, Array, Array]
 
-FINEST = 1.0
+MIN_VESSEL_RADIUS = 1.0
 """Radius in mm at which vessels end."""
 TEXTURE = 18.0
 """Standard deviation in HU of the smooth variation within tissue."""
 SLAB = 32
-"""Planes that are drawn at once."""
+"""Planes that are rendered at a time."""
 
 
 class Label(IntEnum):
-    """What a voxel mostly is."""
+    """The solid that fills most of a voxel."""
 
     AIR = 0
     FAT = 1
@@ -114,7 +114,7 @@ Solid = Ellipsoid | Capsule
 
 @dataclass(frozen=True)
 class Anatomy:
-    """A chest: its solids in the order in which they are painted, and its texture.
+    """A chest: its solids in the order in which they are rendered, and its texture.
 
     Attributes:
         solids: later ones cover earlier ones.
@@ -134,7 +134,7 @@ def make_anatomy(seed: int) -> Anatomy:
     rng = np.random.default_rng([seed, 61])
     a, b = rng.uniform(145, 172), rng.uniform(95, 125)  # half width and half depth of the body
     middle, lung_hu, contrast = rng.uniform(5, 25), rng.uniform(-880, -780), rng.uniform(150, 350)
-    far = 1e4  # body and muscle go on beyond the field
+    far = 1e4  # body and muscle extend beyond the field
     solids: list[Solid] = [
         Ellipsoid(-90, Label.FAT, (0, 0, 0), (a, b, far)),
         Ellipsoid(45, Label.MUSCLE, (0, 0, 0), (a - 16, b - 13, far)),
@@ -168,7 +168,7 @@ def make_anatomy(seed: int) -> Anatomy:
 
 
 def draw(anatomy: Anatomy, axes: Axes) -> tuple[Hu, npt.NDArray[np.uint8]]:
-    """A part of a chest.
+    """Render a part of a chest.
 
     Args:
         anatomy: see there.
@@ -197,7 +197,7 @@ def draw(anatomy: Anatomy, axes: Axes) -> tuple[Hu, npt.NDArray[np.uint8]]:
 
 
 def draw_grid(anatomy: Anatomy, grid: Grid) -> tuple[Hu, npt.NDArray[np.uint8]]:
-    """A whole chest on a grid, slab by slab; see `draw`."""
+    """Render a chest on a grid, slab by slab; see `draw`."""
     z, y, x = grid.axes()
     hu, labels = np.empty(grid.shape, np.int16), np.empty(grid.shape, np.uint8)
     for part in _slabs(len(z)):
@@ -212,7 +212,7 @@ def _slabs(count: int) -> Iterator[slice]:
 
 
 def _inside(solid: Solid, axes: Axes, steps: list[float]) -> tuple[slice, slice, slice] | None:
-    """The voxels that a solid may touch; None where there are none."""
+    """The voxels that a solid may cover; None where there are none."""
     low, high = solid.bounds()
     parts = []
     for axis, step, first, last in zip(axes, steps, low[::-1], high[::-1], strict=True):
@@ -224,7 +224,7 @@ def _inside(solid: Solid, axes: Axes, steps: list[float]) -> tuple[slice, slice,
 
 
 def _texture(waves: Array, axes: Axes, step: float) -> Field:
-    """Plane waves, as a function of the place alone: the same in every patch. Those too short for the grid fade."""
+    """Plane waves, a function of the position alone, so the same in every patch; damped if too short for the grid."""
     z, y, x = axes
     total = np.zeros([len(axis) for axis in axes], np.float32)
     amplitude = TEXTURE * np.sqrt(2 / len(waves))
@@ -259,7 +259,7 @@ def _bones(rng: np.random.Generator, a: float, b: float, middle: float) -> Itera
 
 
 def _vessels(rng: np.random.Generator, middle: float, lungs: dict[int, Ellipsoid], hu: float) -> list[Capsule]:
-    """The pulmonary arteries: a trunk, a branch to each lung, and trees that end at `FINEST` or at the pleura."""
+    """The pulmonary arteries: a trunk, a branch to each lung, and trees down to `MIN_VESSEL_RADIUS` or the pleura."""
     trunk = (8.0, -18.0, middle)
     found = [Capsule(hu, Label.VESSEL, (12, -22, middle - 40), trunk, float(rng.uniform(11, 14)))]
     for side, lung in lungs.items():
@@ -279,7 +279,7 @@ def _branches(
     length = radius * rng.uniform(4.0, 6.0)
     while length > 2 and np.linalg.norm((start + length * direction - lung.center) / np.array(lung.radii)) > 0.95:
         length *= 0.7  # shorter near the pleura
-    if radius < FINEST or length <= 2:
+    if radius < MIN_VESSEL_RADIUS or length <= 2:
         return []
     end = start + length * direction
     found = [Capsule(hu, Label.VESSEL, tuple(start.tolist()), tuple(end.tolist()), float(radius))]

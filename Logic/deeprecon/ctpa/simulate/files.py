@@ -1,4 +1,4 @@
-"""Files of chests whose CT is known: CT, labels and X-ray of each, and the manifest that `ctpa prepare` takes."""
+"""Files of simulated chests: CT, labels and X-ray of each, and the manifest for `ctpa prepare`."""
 
 from __future__ import annotations
 
@@ -21,13 +21,12 @@ Array = npt.NDArray[np.float64]
 
 
 def phantom(inputs: PhantomInputs, parameters: PhantomParameters, run: Run) -> Outcome:
-    """Make chests whose CT is known, with an X-ray of each: case_NNNN/{ct,labels,xray}.nii.gz and manifest.csv.
+    """Simulate chests with an X-ray of each: case_NNNN/{ct,labels,xray}.nii.gz and manifest.csv.
 
-    The chest of a number is the same whichever others are made beside it. Given a CT, its own X-ray is made; there are
-    no labels then.
+    The chest of a number does not depend on the others. Given a CT, an X-ray is simulated from it, without labels.
 
     Raises:
-        InputError: the CT cannot be used, or more than one chest was asked of it.
+        InputError: the CT cannot be used, or more than one chest was requested of it.
     """
     if inputs.ct is not None and parameters.count > 1:
         raise InputError(f"{parameters.count} chests were asked of one CT.", "Leave out --count, or the CT.")
@@ -65,7 +64,7 @@ def phantom(inputs: PhantomInputs, parameters: PhantomParameters, run: Run) -> O
 
 
 def _write_pair(folder: Path, hu: Hu, affine: Array, grid: Grid, rng: np.random.Generator) -> dict[str, object]:
-    """Write a CT and its X-ray, and return what the manifest says of them."""
+    """Write a CT and its X-ray, and return their entries of the manifest."""
     geometry = Geometry()
     write_volume(folder / "ct.nii.gz", Volume(hu, affine))
     write_xray(folder / "xray.nii.gz", expose(line_integrals(hu, grid, geometry), rng), grid, geometry)

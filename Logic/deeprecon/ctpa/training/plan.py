@@ -1,4 +1,4 @@
-"""How long and how large a training will be, told before it starts, and how it is divided into epochs."""
+"""Estimated memory and time of a training, and its settings."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from deeprecon.training.estimate import activation_bytes, free_bytes, peak_bytes
 from deeprecon.training.fabric import Fabric
 from deeprecon.training.fit import FitResult, FitSettings
 
-CHECKS = 20
-"""Held-out figures during a training."""
-KEPT = 3
+VALIDATIONS = 20
+"""Validations during a training."""
+CHECKPOINTS_KEPT = 3
 BASE = 0.6e9
 """Bytes of Python with PyTorch."""
 TRANSIENT = 1.5
-"""Memory over what autograd keeps: buffers of the layer that is computed, and gradients on their way."""
+"""Memory over the activations that autograd keeps: temporary buffers and gradients."""
 
 
 @dataclass(frozen=True)
-class Need:
-    """What a training takes.
+class TrainingEstimate:
+    """Resources of a training.
 
     Attributes:
         memory: bytes at its peak.
@@ -40,7 +40,7 @@ Probe = tuple[float, Callable[[], Tensor]]
 """Voxels of a sample, and its loss."""
 
 
-def estimate_need(
+def estimate_training(
     model: nn.Module,
     probes: tuple[Probe, Probe],
     voxels: float,
@@ -48,39 +48,41 @@ def estimate_need(
     batches: int,
     run: Run,
     fabric: Fabric,
-) -> Need:
+) -> TrainingEstimate:
     """Memory and time of a training, from two small samples on the same device in the same precision.
 
     Args:
         model: to be trained.
-        probes: of two sizes, since a part of what a sample takes, such as its X-ray, does not grow with its voxels.
+        probes: of two sizes, since a part of a sample's cost, such as its X-ray, does not grow with its voxels.
         voxels: of a sample.
         batch: samples in a batch.
         batches: of the whole training, in one process.
-        run: its reporter is told.
-        fabric: its precision counts.
+        run: reports the estimate.
+        fabric: for its precision.
     """
-    taken = [_taken(probe, fabric) for _, probe in probes]
+    costs = [_measure_probe(probe, fabric) for _, probe in probes]
     sizes = probes[0][0], probes[1][0]
     kept, seconds = (
-        batch * extrapolated(sizes, (smaller, larger), voxels) for smaller, larger in zip(*taken, strict=True)
+        batch * extrapolate_linear(sizes, (smaller, larger), voxels) for smaller, larger in zip(*costs, strict=True)
     )
     model.zero_grad(set_to_none=True)
     own = BASE if run.device == "cpu" else 0.0
-    need = Need(own + weight_bytes(model) + TRANSIENT * kept, seconds * batches)
-    run.reporter.status(f"Training will take about {need.memory / 1e9:.1f} GB of memory and {in_words(need.seconds)}")
-    return need
+    estimate = TrainingEstimate(own + weight_bytes(model) + TRANSIENT * kept, seconds * batches)
+    run.reporter.status(
+        f"Training will take about {estimate.memory / 1e9:.1f} GB of memory and {describe_duration(estimate.seconds)}"
+    )
+    return estimate
 
 
-def extrapolated(sizes: tuple[float, float], taken: tuple[float, float], size: float) -> float:
-    """What a size takes, after the line through what two take; in proportion where the two are the same."""
+def extrapolate_linear(sizes: tuple[float, float], costs: tuple[float, float], size: float) -> float:
+    """The cost of a size, on the line through the costs of two sizes; in proportion where the two are the same."""
     if sizes[0] == sizes[1]:
-        return taken[1] * size / sizes[1]
-    slope = max(0.0, (taken[1] - taken[0]) / (sizes[1] - sizes[0]))
-    return max(0.0, taken[1] - slope * sizes[1]) + slope * size
+        return costs[1] * size / sizes[1]
+    slope = max(0.0, (costs[1] - costs[0]) / (sizes[1] - sizes[0]))
+    return max(0.0, costs[1] - slope * sizes[1]) + slope * size
 
 
-def _taken(probe: Callable[[], Tensor], fabric: Fabric) -> tuple[float, float]:
+def _measure_probe(probe: Callable[[], Tensor], fabric: Fabric) -> tuple[float, float]:
     """Bytes that autograd keeps, and seconds of a forward and backward pass."""
 
     def step() -> Tensor:
@@ -88,38 +90,38 @@ def _taken(probe: Callable[[], Tensor], fabric: Fabric) -> tuple[float, float]:
             return probe()
 
     kept = activation_bytes(step)
-    step().backward()  # type: ignore[no-untyped-call]  # the first pass takes longer than those to come
+    step().backward()  # type: ignore[no-untyped-call]  # the first pass takes longer than later ones
     begun = time.perf_counter()
     step().backward()  # type: ignore[no-untyped-call]
     return float(kept), time.perf_counter() - begun
 
 
-def refuse_too_large(need: Need, run: Run) -> None:
-    """Raise InputError where the device has less free memory than needed."""
+def check_memory(estimate: TrainingEstimate, run: Run) -> None:
+    """Raise InputError where the device has less free memory than estimated."""
     free = free_bytes(run.device)
-    if free is not None and need.memory > free:
+    if free is not None and estimate.memory > free:
         raise InputError(
-            f"Training would take about {need.memory / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free.",
+            f"Training would take about {estimate.memory / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free.",
             "Set a smaller patch or batch (and accumulate more), or turn checkpointing on.",
         )
 
 
-def measured(need: Need, seconds: float, run: Run) -> dict[str, float]:
-    """Figures of a result: what was estimated, and what it was."""
-    figures = {"estimated_gb": round(need.memory / 1e9, 3), "estimated_seconds": round(need.seconds, 1)}
+def estimate_figures(estimate: TrainingEstimate, seconds: float, run: Run) -> dict[str, float]:
+    """Metrics of a result: estimated and measured resources."""
+    figures = {"estimated_gb": round(estimate.memory / 1e9, 3), "estimated_seconds": round(estimate.seconds, 1)}
     peak = peak_bytes(run.device)
     if peak is not None:
         figures["peak_gb"] = round(peak / 1e9, 3)
     return figures | {"training_seconds": round(seconds, 1)}
 
 
-def divided(steps: int, accumulate: int, learning_rate: float) -> tuple[FitSettings, int]:
-    """Settings of a fit over about so many steps, with a held-out figure every `CHECKS`-th part of them.
+def fit_settings(steps: int, accumulate: int, learning_rate: float) -> tuple[FitSettings, int]:
+    """Settings of a fit over about `steps` steps, with `VALIDATIONS` validations.
 
     Returns:
         The settings, and batches in an epoch.
     """
-    epochs = min(CHECKS, steps)
+    epochs = min(VALIDATIONS, steps)
     settings = FitSettings(
         epochs=epochs,
         learning_rate=learning_rate,
@@ -128,27 +130,27 @@ def divided(steps: int, accumulate: int, learning_rate: float) -> tuple[FitSetti
         clip_norm=1.0,
         ema=0.999,
         patience=0,
-        keep=KEPT,
+        keep=CHECKPOINTS_KEPT,
     )
     return settings, steps // epochs * accumulate
 
 
-def steps_in_words(steps: int, settings: FitSettings, result: FitResult) -> str:
-    """How long a training went on, for the card of its bundle."""
+def describe_steps(steps: int, settings: FitSettings, result: FitResult) -> str:
+    """The steps of a training as text, for the card of its bundle."""
     if not result.interrupted:
         return f"{steps} steps"
     return f"stopped after {result.epochs / settings.epochs:.0%} of {steps} steps"
 
 
-def widened(widths: tuple[int, ...], width: int) -> tuple[int, ...]:
-    """Channels of a network's levels in the same proportions, but beginning with `width`; as they are where it is 0.
+def scaled_widths(widths: tuple[int, ...], width: int) -> tuple[int, ...]:
+    """Channels of a network's levels in the same proportions, but beginning with `width`; unchanged where it is 0.
 
-    Multiples of 8, so that the heads of attention share them evenly.
+    Multiples of 8, so that they are divisible among the heads of attention.
     """
     return tuple(max(8, round(width * count / widths[0] / 8) * 8) for count in widths) if width else widths
 
 
-def in_words(seconds: float) -> str:
+def describe_duration(seconds: float) -> str:
     """A duration such as "3 minutes"."""
     for size, name in ((3600.0, "hours"), (60.0, "minutes")):
         if seconds >= 2 * size:

@@ -1,4 +1,4 @@
-"""Preparing pairs of CT and X-ray: everything that training needs is computed once and kept in a store."""
+"""The verb `prepare`: pairs of CT and X-ray are brought onto one grid, into a store for training."""
 
 from __future__ import annotations
 
@@ -16,11 +16,21 @@ import numpy.typing as npt
 
 from deeprecon.ctpa.grid import HIGH, LOW, PRESETS, Grid, Hu, resample, resample_labels
 from deeprecon.ctpa.observe.alignment import find_shift
-from deeprecon.ctpa.observe.film import XrayImage, condition_image, geometry_of, standardize
+from deeprecon.ctpa.observe.film import XrayImage, acquisition_geometry, film_on_detector, standardize
 from deeprecon.ctpa.observe.projection import Geometry, expose, line_integrals
 from deeprecon.ctpa.parameters import BeamName, PrepareInputs, PrepareParameters, Preset
-from deeprecon.ctpa.read.manifest import SPLITS, TRAIN, VIEWS, Pair, read_manifest, source_sha256, split_patients
-from deeprecon.ctpa.training.store import CUBE, FORMAT, STORE, geometry_to_json, write_case
+from deeprecon.ctpa.read.manifest import (
+    SPLITS,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    VIEWS,
+    Pair,
+    read_manifest,
+    source_sha256,
+    split_patients,
+)
+from deeprecon.ctpa.training.store import CUBE, FORMAT, STORE, write_case
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import write_json
 from deeprecon.data.radiograph import read_radiograph
@@ -30,16 +40,16 @@ from deeprecon.jobs.run import Outcome, Run, Stopped
 
 Encode = Callable[[Hu], npt.NDArray[np.float32]]
 
-LEAST_FIT = 0.5
-"""Correlation of an X-ray with the projection of its CT below which the pair is doubted."""
+MIN_CORRELATION = 0.5
+"""Minimum correlation of an X-ray with the projection of its CT, for the pair to go without a note."""
 RECORD = "case.json"
 
 
 def prepare(inputs: PrepareInputs, parameters: PrepareParameters, run: Run) -> Outcome:
     """Make a store of the pairs of a manifest; see `deeprecon.ctpa.training.store`.
 
-    A pair that cannot be used is left out, and refused.csv says why. Finished cases wait in the checkpoint, so that a
-    run that was ended goes on where it was.
+    A pair that cannot be used is left out and listed in refused.csv with the reason. Finished cases are in the
+    checkpoint, so that an interrupted run resumes.
 
     Raises:
         InputError: the manifest or the bundle cannot be used, or no pair could.
@@ -69,7 +79,7 @@ def prepare(inputs: PrepareInputs, parameters: PrepareParameters, run: Run) -> O
             first = rows.setdefault(sources["ct"], pair.row)
             if first != pair.row:
                 raise InputError(f"{pair.ct} is the same CT as that of row {first}.", "List each CT once.")
-            records.append(_finished(pair, sources, grid, settings, encode, waiting))
+            records.append(_prepare_pair(pair, sources, grid, settings, encode, waiting))
         except InputError as error:
             shutil.rmtree(waiting / pair.name, ignore_errors=True)
             refused.append({"row": pair.row, "patient": pair.patient, "ct": str(pair.ct), "reason": str(error)})
@@ -85,7 +95,7 @@ def prepare(inputs: PrepareInputs, parameters: PrepareParameters, run: Run) -> O
 
 
 def _encoder(bundle: Path | None, preset: Preset, run: Run) -> tuple[Encode | None, str | None]:
-    """What makes latents, and the checksum of its bundle; None without a bundle."""
+    """The encoder, and the checksum of its bundle; None without a bundle."""
     if bundle is None:
         return None, None
     from deeprecon.ctpa.diffusion.model import load_encoder
@@ -94,7 +104,11 @@ def _encoder(bundle: Path | None, preset: Preset, run: Run) -> tuple[Encode | No
 
 
 def _sources(pair: Pair) -> dict[str, str]:
-    """Checksums of a pair's files by role."""
+    """Checksums of a pair's files by role.
+
+    Raises:
+        InputError: a file is missing, or the view is not a frontal one.
+    """
     for role, path in pair.files().items():
         if not path.exists():
             raise InputError(f"There is no {role} {path}.", "Check the manifest; paths are relative to its folder.")
@@ -103,10 +117,10 @@ def _sources(pair: Pair) -> dict[str, str]:
     return {role: source_sha256(path) for role, path in pair.files().items()}
 
 
-def _finished(
+def _prepare_pair(
     pair: Pair, sources: dict[str, str], grid: Grid, settings: dict[str, Any], encode: Encode | None, waiting: Path
 ) -> dict[str, Any]:
-    """The record of a pair, whose files lie in `waiting` whole or not at all."""
+    """The record of a pair, whose files are in `waiting` completely or not at all."""
     key = {"settings": settings, "patient": pair.patient, "view": pair.view, "sources": sources}
     folder = waiting / pair.name
     try:
@@ -114,7 +128,7 @@ def _finished(
         if record["key"] == key:
             return record
     except (OSError, ValueError, KeyError):
-        pass  # not done yet, or with other settings
+        pass  # not prepared yet, or with other settings
     part = waiting / f".part-{pair.name}"
     for old in (part, folder):
         shutil.rmtree(old, ignore_errors=True)
@@ -127,7 +141,7 @@ def _finished(
     record = {
         "name": pair.name,
         "patient": pair.patient,
-        "geometry": geometry_to_json(geometry),
+        "geometry": geometry.to_json(),
         "affine": affine.tolist(),
         "projected": pair.xray is None,
         "notes": list(xray.notes),
@@ -140,31 +154,31 @@ def _finished(
 
 
 def _xray(pair: Pair, hu: Hu, grid: Grid, beam: BeamName, seed: int) -> tuple[XrayImage, Geometry]:
-    """The pair's X-ray, moved to where it fits the CT's projection, or that projection where the pair has none."""
+    """The pair's X-ray, registered with the CT's projection, or that projection where the pair has none."""
     if pair.xray is None:
-        geometry = geometry_of(pair.view, beam=beam)
+        geometry = acquisition_geometry(pair.view, beam=beam)
         exposed = expose(line_integrals(hu, grid, geometry), np.random.default_rng([seed, pair.row, 62]))
         note = "The X-ray is a projection of the CT, with scatter, noise and a gain of its own."
         return XrayImage(standardize(exposed), np.ones_like(exposed, bool), (note,)), geometry
     radiograph = read_radiograph(pair.xray)
     radiograph = replace(radiograph, view=pair.view or radiograph.view)
-    geometry = geometry_of(radiograph.view, beam=beam, source_distance=radiograph.source_distance)
-    centered = condition_image(radiograph, geometry, grid)
+    geometry = acquisition_geometry(radiograph.view, beam=beam, source_distance=radiograph.source_distance)
+    centered = film_on_detector(radiograph, geometry, grid)
     shift, fit = find_shift(centered, line_integrals(hu, grid, geometry), grid, geometry)
-    xray = condition_image(radiograph, geometry, grid, shift=shift)
+    xray = film_on_detector(radiograph, geometry, grid, shift=shift)
     notes = [*xray.notes]
     if any(shift):
         notes.append(
             f"It was moved {shift[0]:.0f} mm towards the head and {shift[1]:.0f} mm to the left, where it fits the CT "
             f"best (correlation {fit:.2f})."
         )
-    if fit < LEAST_FIT:
+    if fit < MIN_CORRELATION:
         notes.append(f"It fits the CT badly (correlation {fit:.2f}): are they of one patient, the right way round?")
     return XrayImage(xray.image, xray.covered, tuple(notes)), geometry
 
 
 def _link(source: Path, target: Path) -> None:
-    """Give a folder's files a second name, so that the checkpoint stays whole; a copy where the disk has no links."""
+    """Hard-link a folder's files, so that the checkpoint stays complete; copy them where links are not supported."""
 
     def link(old: str, new: str) -> None:
         try:
@@ -189,7 +203,7 @@ def _write_store(
         for record in records
     ]
     counts = Counter(entry["split"] for entry in entries)
-    for split, share in ((TRAIN, 1.0), (SPLITS[1], parameters.validation), (SPLITS[2], parameters.test)):
+    for split, share in ((TRAIN, 1.0), (VALIDATION, parameters.validation), (TEST, parameters.test)):
         if share and not counts[split]:
             run.reporter.warning(f"No patient is left for the split {split}: there are {len(splits)} in all.")
     projected = sum(entry["projected"] for entry in entries)

@@ -1,8 +1,8 @@
-"""A prepared store: volumes as cubes on disk, so that a training patch is a few reads and not a whole scan's gunzip.
+"""A prepared store: volumes as cubes on disk, so that a training patch takes a few reads instead of a whole scan.
 
-store.json            format, grid, HU, split, and for each case its patient, geometry, place, sources and notes
-cases/NAME/ct.npy     int16 HU as cubes: (k, j, i, 64, 64, 64), the last ones filled up with air
-cases/NAME/xray.npy   float32 (rows, columns) as `xray.standardize` leaves it
+store.json            format, grid, HU, split, and for each case its patient, geometry, affine, sources and notes
+cases/NAME/ct.npy     int16 HU as cubes: (k, j, i, 64, 64, 64), the last ones padded with air
+cases/NAME/xray.npy   float32 (rows, columns), see `film.standardize`
 cases/NAME/latent.npy float16 (channels, k, j, i), where the store was prepared with an autoencoder
 cases/NAME/labels.npy uint8 as cubes, where the pair had labels
 """
@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.ctpa.grid import AIR, HIGH, LOW, Grid, Hu
-from deeprecon.ctpa.observe.projection import Beam, Geometry, Image, View
+from deeprecon.ctpa.observe.projection import Geometry, Image
 from deeprecon.ctpa.patches import Shape, Slices
 from deeprecon.ctpa.read.manifest import SPLITS
 from deeprecon.data.errors import InputError
@@ -32,7 +32,7 @@ FORMAT = 1
 STORE = "store.json"
 CUBE = 64
 """Voxels of a cube along each axis: 512 KiB of int16."""
-_AGAIN = "Prepare the store again."
+_HINT = "Prepare the store again."
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class Case:
         geometry: of the X-ray.
         affine: (4, 4) IJK to RAS of the volume in the patient.
         projected: whether the X-ray is a projection of the CT.
-        notes: what had to be assumed, in words.
+        notes: assumptions, as sentences.
     """
 
     folder: Path
@@ -65,11 +65,11 @@ class Case:
         return _read_cubes(self.folder / "ct.npy", where, self.grid.shape)
 
     def volume(self) -> Hu:
-        """(k, j, i) HU, all of it."""
-        return self.patch(_whole(self.grid.shape))
+        """(k, j, i) HU of the whole volume."""
+        return self.patch(_all_voxels(self.grid.shape))
 
     def xray(self) -> Image:
-        """(rows towards the head, columns to the left) float32; see `xray.condition_image`."""
+        """(rows towards the head, columns to the left) float32; see `film.film_on_detector`."""
         image: Image = np.load(self.folder / "xray.npy")
         return image
 
@@ -88,19 +88,19 @@ class Case:
         return values
 
     def labels(self) -> npt.NDArray[np.uint8] | None:
-        """(k, j, i) of `phantom.Label`; None where the pair had none."""
+        """(k, j, i) of `chests.Label`; None where the pair had none."""
         path = self.folder / "labels.npy"
-        return _read_cubes(path, _whole(self.grid.shape), self.grid.shape) if path.exists() else None
+        return _read_cubes(path, _all_voxels(self.grid.shape), self.grid.shape) if path.exists() else None
 
 
 @dataclass(frozen=True, eq=False)
 class Store:
-    """A checked store; see the module's text.
+    """A checked store; see the module's docstring.
 
     Attributes:
-        folder: where it lies.
-        grid: of all its volumes.
-        latents: sha256 of the autoencoder's bundle; None where it holds no latents.
+        folder: of store.json.
+        grid: of all volumes.
+        latents: sha256 of the autoencoder's bundle; None for a store without latents.
         card: the content of store.json.
     """
 
@@ -125,10 +125,10 @@ class Store:
                 f"{folder} is no prepared store: {STORE} cannot be read.", "Give the folder that ctpa prepare wrote."
             ) from error
         except ValueError as error:
-            raise InputError(f"{path} is damaged: {error}.", _AGAIN) from error
+            raise InputError(f"{path} is damaged: {error}.", _HINT) from error
         if not isinstance(card, dict) or card.get("format") != FORMAT:
             found = card.get("format") if isinstance(card, dict) else None
-            raise InputError(f"{path} is of format {found}, expected {FORMAT}.", _AGAIN)
+            raise InputError(f"{path} is of format {found}, expected {FORMAT}.", _HINT)
         try:
             if card["hu_range"] != [LOW, HIGH] or card["cube"] != CUBE:
                 raise ValueError("another range of HU or size of cubes")
@@ -136,7 +136,7 @@ class Store:
             cases = tuple(_case(path.parent, grid, entry) for entry in card["cases"])
             latents = card["latents"]
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{path} is damaged ({error!r}).", _AGAIN) from error
+            raise InputError(f"{path} is damaged ({error!r}).", _HINT) from error
         for case in cases:
             _check_files(case, latents is not None)
         return cls(path.parent, grid, latents, card, cases)
@@ -147,7 +147,7 @@ class Store:
 
 
 def write_cubes(path: Path, volume: npt.NDArray[Any], fill: int) -> None:
-    """Write a volume (k, j, i) as cubes; what the last ones lack is `fill`."""
+    """Write a volume (k, j, i) as cubes, the last ones padded with `fill`."""
     counts = _counts(_shape(volume.shape))
     cubes = np.lib.format.open_memmap(path, mode="w+", dtype=volume.dtype, shape=(*counts, CUBE, CUBE, CUBE))
     for index in product(*map(range, counts)):
@@ -166,33 +166,13 @@ def write_case(
     labels: npt.NDArray[np.uint8] | None,
     latent: npt.NDArray[np.float32] | None,
 ) -> None:
-    """Write the files of a case into a folder that is there; see the module's text."""
+    """Write the files of a case into an existing folder; see the module's docstring."""
     write_cubes(folder / "ct.npy", hu, AIR)
     np.save(folder / "xray.npy", image.astype(np.float32))
     if labels is not None:
         write_cubes(folder / "labels.npy", labels, 0)
     if latent is not None:
         np.save(folder / "latent.npy", latent.astype(np.float16))
-
-
-def geometry_to_json(geometry: Geometry) -> dict[str, Any]:
-    """A geometry as plain values."""
-    return {
-        "beam": geometry.beam.value,
-        "view": geometry.view.value,
-        "source_distance": geometry.source_distance,
-        "middle_distance": geometry.middle_distance,
-    }
-
-
-def geometry_from_json(values: Mapping[str, Any]) -> Geometry:
-    """What `geometry_to_json` made, back.
-
-    Raises:
-        KeyError, ValueError: other values.
-    """
-    source, middle = float(values["source_distance"]), float(values["middle_distance"])
-    return Geometry(Beam(values["beam"]), View(values["view"]), source, middle)
 
 
 def _read_cubes(path: Path, where: Slices, shape: Shape) -> npt.NDArray[Any]:
@@ -224,7 +204,7 @@ def _case(folder: Path, grid: Grid, entry: Mapping[str, Any]) -> Case:
         str(entry["patient"]),
         str(entry["split"]),
         grid,
-        geometry_from_json(entry["geometry"]),
+        Geometry.from_json(entry["geometry"]),
         affine,
         bool(entry["projected"]),
         tuple(map(str, entry["notes"])),
@@ -232,13 +212,13 @@ def _case(folder: Path, grid: Grid, entry: Mapping[str, Any]) -> Case:
 
 
 def _check_files(case: Case, latents: bool) -> None:
-    """Sizes alone: a store of hundreds of volumes must open at once."""
+    """Checks sizes only: a store of hundreds of volumes must open fast."""
     needed = ["ct.npy", "xray.npy", *(["latent.npy"] if latents else [])]
     for path in (case.folder / name for name in needed):
         if not path.is_file():
             raise InputError(f"The store lacks {path}.", "Copy the whole folder, or prepare the store again.")
-    least = int(np.prod(_counts(case.grid.shape))) * CUBE**3 * 2
-    if (case.folder / "ct.npy").stat().st_size < least:
+    minimum = int(np.prod(_counts(case.grid.shape))) * CUBE**3 * 2
+    if (case.folder / "ct.npy").stat().st_size < minimum:
         raise InputError(f"{case.folder / 'ct.npy'} is cut off.", "Copy it again, or prepare the store again.")
 
 
@@ -247,7 +227,7 @@ def _counts(shape: Shape) -> Shape:
     return k, j, i
 
 
-def _whole(shape: Shape) -> Slices:
+def _all_voxels(shape: Shape) -> Slices:
     k, j, i = (slice(0, count) for count in shape)
     return k, j, i
 

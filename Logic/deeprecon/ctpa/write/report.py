@@ -1,4 +1,4 @@
-"""The page that a synthesis leaves behind, and its pictures."""
+"""The report of a synthesis as an HTML page, and its pictures."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.ctpa.grid import Grid
-from deeprecon.ctpa.measure.quality import Light, ProjectionCheck, Reason
-from deeprecon.ctpa.measure.survey import Survey
+from deeprecon.ctpa.measure.projection_check import ProjectionCheck
+from deeprecon.ctpa.measure.quality import QualityLevel, Reason
+from deeprecon.ctpa.measure.summary import VolumeSummary
 from deeprecon.reporting.figures import png, pyplot
 from deeprecon.reporting.html import Report
 
 Pixels = npt.NDArray[np.floating[Any]] | npt.NDArray[np.int16]
 
-NIGHT, INK, FAINT = "#0d1117", "#e6edf3", "#8b98a8"
-LIGHTS = {Light.GREEN: "#3fb950", Light.AMBER: "#e3a008", Light.RED: "#f85149"}
+BACKGROUND, INK, FAINT = "#0d1117", "#e6edf3", "#8b98a8"
+COLORS = {QualityLevel.GREEN: "#3fb950", QualityLevel.AMBER: "#e3a008", QualityLevel.RED: "#f85149"}
 WORDS = {
-    Light.GREEN: "nothing speaks against it",
-    Light.AMBER: "look at the reasons before you use it",
-    Light.RED: "do not use it",
+    QualityLevel.GREEN: "nothing speaks against it",
+    QualityLevel.AMBER: "look at the reasons before you use it",
+    QualityLevel.RED: "do not use it",
 }
 WINDOWS = {"mediastinum and vessels": (100.0, 700.0), "lung": (-600.0, 1500.0)}
 """Center and width in HU of the windows that slices are shown in."""
@@ -33,22 +34,22 @@ MARK = "SYNTHETIC – research only, not for diagnosis"
 
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """What a synthesis found.
+    """The content of a report.
 
     Attributes:
         mean: slices of the mean of the samples.
         spread: slices of their standard deviation; None for one sample.
         check: the projection check.
-        light, reasons: see `trust.judge`.
-        statements: what is true of every result.
+        level, reasons: see `quality.assess_quality`.
+        statements: limitations of every result.
         figures: rows of the table of figures.
-        settings: everything needed to run it again.
+        settings: all that is needed to repeat the run.
     """
 
-    mean: Survey
-    spread: Survey | None
+    mean: VolumeSummary
+    spread: VolumeSummary | None
     check: ProjectionCheck
-    light: Light
+    level: QualityLevel
     reasons: Sequence[Reason]
     statements: Sequence[str]
     figures: Sequence[Mapping[str, Any]]
@@ -56,24 +57,24 @@ class Findings:
 
 
 def write_report(path: Path, found: Findings, lead: str) -> dict[str, Path]:
-    """Write the page and, beside it, its pictures as PNG files; returns the pictures' paths by role."""
+    """Write the page and its pictures as PNG files in the same folder; returns the pictures' paths by role."""
     report = Report("Synthetic CT from a chest X-ray", lead)
     for statement in found.statements:
         report.warning(statement)
-    report.heading(f"How far to trust it: {found.light.value} – {WORDS[found.light]}")
-    report.table([{"light": reason.light.value, "reason": reason.text} for reason in found.reasons])
-    report.heading("Held against the X-ray")
-    pictures = {"projection": projection_picture(found.check, found.mean.coarse_grid, found.light)}
+    report.heading(f"How far to trust it: {found.level.value} – {WORDS[found.level]}")
+    report.table([{"light": reason.level.value, "reason": reason.text} for reason in found.reasons])
+    report.heading("Comparison with the X-ray")
+    pictures = {"projection": projection_picture(found.check, found.mean.coarse_grid, found.level)}
     report.picture(
         pictures["projection"],
-        "The X-ray as the model saw it, the synthetic CT projected the same way, and the difference. What the X-ray "
-        "shows must be in the projection; what the CT shows beyond that is made up.",
+        "The X-ray as the model saw it, the synthetic CT projected with its geometry, and the difference. What the "
+        "X-ray shows must be in the projection; what the CT shows beyond that is made up.",
     )
     report.heading("Slices")
     pictures["slices"] = slices_picture(found.mean, found.spread)
     caption = "Axial, coronal and sagittal slice near the middle."
     if found.spread is not None:
-        caption += " The spread says where the samples disagree; where they agree they may still all be wrong."
+        caption += " The spread shows where the samples disagree; where they agree they may still all be wrong."
     report.picture(pictures["slices"], caption)
     report.heading("Figures")
     report.table(found.figures)
@@ -85,15 +86,15 @@ def write_report(path: Path, found: Findings, lead: str) -> dict[str, Path]:
     return files
 
 
-def projection_picture(check: ProjectionCheck, grid: Grid, light: Light) -> bytes:
+def projection_picture(check: ProjectionCheck, grid: Grid, level: QualityLevel) -> bytes:
     """PNG of X-ray, projected CT and their difference, with the figures."""
     plt = pyplot()
     rows, columns = check.xray.shape
     height = 4.3 * rows * grid.spacing[2] / (columns * grid.spacing[0])
-    figure, axes = plt.subplots(1, 3, figsize=(13.6, height + 0.85), facecolor=NIGHT, layout="constrained")
+    figure, axes = plt.subplots(1, 3, figsize=(13.6, height + 0.85), facecolor=BACKGROUND, layout="constrained")
     low, high = np.percentile(check.xray, (1, 99.5))
     gray = {"cmap": "gray", "vmin": low, "vmax": max(high, low + 1e-6)}
-    reach = max(0.5 * float(high - low), 1e-6)
+    limit = max(0.5 * float(high - low), 1e-6)
     panels = (
         ("Input X-ray", "as the model saw it", check.xray, gray),
         ("Synthetic CT, projected", f"correlation {check.ncc:.3f} · SSIM {check.ssim:.2f}", check.projected, gray),
@@ -101,7 +102,7 @@ def projection_picture(check: ProjectionCheck, grid: Grid, light: Light) -> byte
             "Difference",
             f"error {check.nrmse:.2f} of the X-ray's contrast",
             check.difference,
-            {"cmap": "RdBu_r", "vmin": -reach, "vmax": reach},
+            {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit},
         ),
     )
     for axis, (title, line, image, look) in zip(axes, panels, strict=True):
@@ -110,15 +111,15 @@ def projection_picture(check: ProjectionCheck, grid: Grid, light: Light) -> byte
         axis.text(0, 1.012, line, color=FAINT, fontsize=10.5, transform=axis.transAxes, va="bottom")
         _bare(axis)
         _sides(axis, "R", "L")
-    bar = figure.colorbar(shown, ax=axes[2], shrink=0.62, pad=0.015, ticks=[-reach, 0, reach])
+    bar = figure.colorbar(shown, ax=axes[2], shrink=0.62, pad=0.015, ticks=[-limit, 0, limit])
     bar.ax.set_yticklabels(["CT absorbs less", "equal", "CT absorbs more"], color=FAINT, fontsize=9)
     bar.outline.set_visible(False)
     bar.ax.tick_params(color=FAINT, length=0)
     figure.supxlabel(
-        f"● {light.value} – {WORDS[light]}    ",
+        f"● {level.value} – {WORDS[level]}    ",
         x=0.008,
         ha="left",
-        color=LIGHTS[light],
+        color=COLORS[level],
         fontsize=11.5,
         fontweight="bold",
     )
@@ -126,7 +127,7 @@ def projection_picture(check: ProjectionCheck, grid: Grid, light: Light) -> byte
     return png(figure)
 
 
-def slices_picture(mean: Survey, spread: Survey | None) -> bytes:
+def slices_picture(mean: VolumeSummary, spread: VolumeSummary | None) -> bytes:
     """PNG of three slices in each window, and of the spread."""
     plt = pyplot()
     rows = [(name, mean, center - width / 2, center + width / 2, "gray") for name, (center, width) in WINDOWS.items()]
@@ -137,21 +138,21 @@ def slices_picture(mean: Survey, spread: Survey | None) -> bytes:
     extents = [(mean.grid.field[0], mean.grid.field[1]), (mean.grid.field[0], mean.grid.field[2])]
     widths = [extents[0][0], extents[1][0], mean.grid.field[1]]
     figure, axes = plt.subplots(
-        len(rows), 3, figsize=(12.6, 4.35 * len(rows) + 0.3), facecolor=NIGHT, layout="constrained", squeeze=False,
+        len(rows), 3, figsize=(12.6, 4.35 * len(rows) + 0.3), facecolor=BACKGROUND, layout="constrained", squeeze=False,
         gridspec_kw={"width_ratios": widths},
     )  # fmt: skip
-    for line, (name, survey, low, high, colors) in zip(axes, rows, strict=True):
+    for line, (name, summary, low, high, colors) in zip(axes, rows, strict=True):
         views: tuple[tuple[str, Pixels, float, str, tuple[str, str]], ...] = (
-            ("axial", survey.axial, j / i, "upper", ("R", "L")),
-            ("coronal", survey.coronal, k / i, "lower", ("R", "L")),
-            ("sagittal", survey.sagittal, k / j, "lower", ("A", "P")),
+            ("axial", summary.axial, j / i, "upper", ("R", "L")),
+            ("coronal", summary.coronal, k / i, "lower", ("R", "L")),
+            ("sagittal", summary.sagittal, k / j, "lower", ("A", "P")),
         )
         for axis, (view, image, aspect, origin, sides) in zip(line, views, strict=True):
             shown = axis.imshow(image, cmap=colors, vmin=low, vmax=high, aspect=aspect, origin=origin)
             axis.set_title(f"{view}, {name}", color=INK, fontsize=11, loc="left")
             _bare(axis)
             _sides(axis, *sides)
-            if survey is mean:
+            if summary is mean:
                 axis.text(0.5, 0.015, "SYNTHETIC", color="#ffd23f", fontsize=8.5, ha="center", transform=axis.transAxes)
         bar = figure.colorbar(shown, ax=line, shrink=0.8, pad=0.01)
         bar.set_label("HU", color=FAINT)
@@ -167,7 +168,7 @@ def _bare(axis: Any) -> None:
 
 
 def _sides(axis: Any, first: str, last: str) -> None:
-    """Letters of the patient's sides at the left and right rim of a picture."""
+    """Letters of the patient's sides at the left and right edge of a picture."""
     for letter, x in ((first, 0.025), (last, 0.975)):
         axis.text(
             x, 0.5, letter, color=INK, fontsize=10, ha="center", va="center", alpha=0.85, transform=axis.transAxes

@@ -27,7 +27,7 @@ from deeprecon.data.errors import InputError
 _SIEMENS, _SIEMENS_B_VALUE, _SIEMENS_DIRECTION = 0x00190010, 0x0019100C, 0x0019100E
 _LEFT_OUT = {"P", "PHASE", "PHASE MAP", "R", "REAL", "I", "IMAGINARY", "ADC", "EADC", "FA", "TRACEW", "TRACE"}
 _AVERAGE = "ISOTROPIC"
-"""Words of image types, complex components and directionalities: what is no magnitude that was measured."""
+"""Words of image types, complex components and directionalities: of images that are no measured magnitudes."""
 _SAME_PLACE = 0.01
 """mm along the normal within which slices of different volumes lie at one place."""
 _CONVERT = "Convert it with dcm2niix, and give the NIfTI file with its .bval and .bvec."
@@ -65,7 +65,7 @@ def read_dwi_dicom(path: Path, opened: DicomFile | None = None) -> DwiScan:
     """Read a diffusion series: a folder that holds one, or one file of it.
 
     The images at one place, in the order of their instance numbers and frames, are the volumes. Phases, and what the
-    scanner computed (averages over the directions, maps of diffusion), are left out; the scan's notes say so.
+    scanner computed (averages over the directions, maps of diffusion), are left out; the notes state their number.
 
     Args:
         path: of the folder or the file.

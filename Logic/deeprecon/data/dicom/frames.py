@@ -1,4 +1,4 @@
-"""Frames of enhanced multi-frame DICOM files and what each says of itself (PS3.3, C.7.6.16)."""
+"""Frames of enhanced multi-frame DICOM files and their descriptions (PS3.3, C.7.6.16)."""
 
 from __future__ import annotations
 

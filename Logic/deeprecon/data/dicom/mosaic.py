@@ -54,7 +54,7 @@ def read_mosaic(entry: DicomSlice) -> Mosaic:
         entry: the image as a single slice, whose position and size are those of the mosaic.
 
     Raises:
-        InputError: no CSA header, or one without what is needed.
+        InputError: no CSA header, or one that lacks an element.
     """
     header = entry.file.dataset
     rows, columns = entry.rows_columns

@@ -142,12 +142,10 @@ def _decode_with_gdcm(dataset: Any) -> Integers:
 
 def _stored_bits(values: Integers, bits: int) -> Integers:
     """Values without the bits above those that are stored, and with their sign."""
-    unused = 8 * values.dtype.itemsize - bits
-    if not unused:
+    unused, signed = 8 * values.dtype.itemsize - bits, values.dtype.kind == "i"
+    if not unused or (values.max() < 2 ** (bits - signed) and values.min() >= (-(2 ** (bits - 1)) if signed else 0)):
         return values
     cleaned: Integers = (
-        np.bitwise_and(values, 2**bits - 1)
-        if values.dtype.kind == "u"
-        else np.right_shift(np.left_shift(values, unused), unused)
+        np.bitwise_and(values, 2**bits - 1) if not signed else np.right_shift(np.left_shift(values, unused), unused)
     )
     return cleaned

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,11 +111,12 @@ def read_slices(path: Path, opened: DicomFile | None = None) -> list[DicomSlice]
                 f"{path} is not a DICOM image with a place in the patient.", "Give a file of the image series."
             )
         series = file.series
-    for other in sorted(folder.iterdir()):
-        if other not in found and other.is_file() and other.name != "DICOMDIR":
-            file = open_dicom(other, series)
-            if file is not None and file.is_image and series in (None, file.series):
-                found[other] = _slices(file)
+    with _paused_garbage_collection():
+        for other in sorted(folder.iterdir()):
+            if other not in found and other.is_file() and other.name != "DICOMDIR":
+                file = open_dicom(other, series)
+                if file is not None and file.is_image and series in (None, file.series):
+                    found[other] = _slices(file)
     slices = [entry for file in sorted(found) for entry in found[file]]
     if not slices:
         raise InputError(
@@ -122,6 +125,18 @@ def read_slices(path: Path, opened: DicomFile | None = None) -> list[DicomSlice]
         )
     _check_one_series(folder, slices)
     return slices
+
+
+@contextmanager
+def _paused_garbage_collection() -> Iterator[None]:
+    """Headers are many objects, all of which stay: searching them for garbage takes a fifth of the time of reading."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def assemble(folder: Path, slices: Sequence[DicomSlice]) -> Volume:
@@ -257,7 +272,7 @@ def _check_alike(folder: Path, slices: Sequence[DicomSlice]) -> None:
                 f"The series in {folder} mixes orientations: {first.name} and {entry.name} are not parallel.",
                 "Move each orientation into a folder of its own (scouts too).",
             )
-        if entry.rows_columns != first.rows_columns or not np.allclose(entry.spacing, first.spacing, rtol=1e-3):
+        if entry.rows_columns != first.rows_columns or not _alike(entry.spacing, first.spacing):
             raise InputError(
                 f"The series in {folder} mixes sizes: {first.name} and {entry.name} differ in matrix or pixel spacing.",
                 "Move each into a folder of its own.",
@@ -269,6 +284,10 @@ def _check_alike(folder: Path, slices: Sequence[DicomSlice]) -> None:
                 f"{first.thickness} mm, {entry.name} {entry.thickness} mm.",
                 "Move each into a folder of its own.",
             )
+
+
+def _alike(one: Sequence[float], other: Sequence[float]) -> bool:
+    return all(abs(a - b) <= 1e-3 * b + 1e-8 for a, b in zip(one, other, strict=True))
 
 
 def _step(folder: Path, slices: Sequence[DicomSlice]) -> Array:

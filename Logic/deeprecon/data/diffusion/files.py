@@ -28,7 +28,7 @@ def read_dwi(path: Path, bval: Path | None = None, bvec: Path | None = None) -> 
 
     Args:
         path: a file of the formats above, a DICOM folder, or one file of a DICOM series.
-        bval, bvec: of a NIfTI file; those beside it, of the same name, if left out.
+        bval, bvec: of a NIfTI file; those of the same name in its folder if left out.
 
     Raises:
         InputError: missing, unknown or damaged files, no 4D image, a table that does not fit, or a broken geometry.
@@ -54,26 +54,26 @@ def read_dwi(path: Path, bval: Path | None = None, bvec: Path | None = None) -> 
 
 
 def fsl_files(path: Path, bval: Path | None = None, bvec: Path | None = None) -> tuple[Path, Path]:
-    """The .bval and .bvec file of a NIfTI file: those given, else those beside it (.bvals and .bvecs too).
+    """The .bval and .bvec file of a NIfTI file: those given, else those of its name (.bvals and .bvecs too).
 
     Raises:
         InputError: there is none.
     """
     stem = path.name.removesuffix(".gz").removesuffix(".nii")
 
-    def beside(given: Path | None, kind: str) -> Path:
+    def located(given: Path | None, kind: str) -> Path:
         if given is not None:
             return given
         for name in (f"{stem}.{kind}", f"{stem}.{kind}s", f"{kind}s", kind):
             if (path.parent / name).is_file():
                 return path.parent / name
-        raise InputError(f"There is no {kind} file beside {path}.", f"Give it with --{kind}.")
+        raise InputError(f"There is no {kind} file in the folder of {path}.", f"Give it with --{kind}.")
 
-    return beside(bval, "bval"), beside(bvec, "bvec")
+    return located(bval, "bval"), located(bvec, "bvec")
 
 
 def write_dwi(path: Path, scan: DwiScan) -> dict[str, Path]:
-    """Write a scan in the format of the path's ending, atomically; a NIfTI file gets .bval and .bvec beside it.
+    """Write a scan in the format of the path's ending, atomically; a NIfTI file gets .bval and .bvec of its name.
 
     Returns:
         The files by role: dwi, and bval and bvec for NIfTI.

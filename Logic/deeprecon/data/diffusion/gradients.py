@@ -1,6 +1,6 @@
-"""Gradient tables of diffusion scans: b-values and directions in the patient, and how the file formats say them.
+"""Gradient tables of diffusion scans: b-values and directions in the patient, and their forms in files.
 
-Directions are unit vectors in RAS inside this library. NIfTI files keep them beside the image, in FSL's convention:
+Directions are unit vectors in RAS inside this library. NIfTI images have them in separate files, in FSL's convention:
 along the image axes, the first component negated where det(affine) > 0 (BIDS specification, section on bvec files;
 https://fsl.fmrib.ox.ac.uk/fsl/fslwiki/FDT/FAQ). NRRD files keep them in a measurement frame, with b-values as lengths.
 """
@@ -30,7 +30,7 @@ SAME_DIRECTION = 0.9998
 
 @dataclass(frozen=True, eq=False)
 class GradientTable:
-    """What each volume of a diffusion scan was weighted with.
+    """The diffusion weighting of each volume of a scan.
 
     Attributes:
         bvals: (V,) float64, s/mm2.
@@ -50,7 +50,7 @@ class GradientTable:
 
     @property
     def weighted_directions(self) -> Array:
-        """(V, 3) the directions, zero for b0: there they are often filled in, and the image hardly knows them."""
+        """(V, 3) the directions, zero for b0, where those of files are often arbitrary."""
         return np.where(self.b0[:, None], 0.0, self.directions)
 
     @property
@@ -147,7 +147,7 @@ def from_fsl(bvals: Array, bvecs: Array, ijk_to_ras: Array, name: str = "the gra
 
 
 def to_fsl(table: GradientTable, ijk_to_ras: Array) -> Array:
-    """(V, 3) the directions as FSL wants them beside an image with this affine."""
+    """(V, 3) the directions in FSL's convention for an image with this affine."""
     vectors: Array = table.directions @ fsl_to_ras(ijk_to_ras) + 0.0
     return vectors
 
@@ -183,7 +183,7 @@ def write_fsl(bval: Path, bvec: Path, table: GradientTable, ijk_to_ras: Array) -
 
 
 def table_warnings(table: GradientTable) -> list[str]:
-    """What may hamper work with a table, in words; empty when nothing does."""
+    """Warnings about properties of a table that limit its use, in words."""
     warnings = []
     if not table.b0.any():
         warnings.append("No volume has b = 0: neither FA nor MD can be computed from a single shell.")

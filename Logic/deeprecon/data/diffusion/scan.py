@@ -21,8 +21,8 @@ class DwiScan:
         ijk_to_ras: (4, 4) float64, voxel index (i, j, k, 1) to RAS mm.
         gradients: of the V volumes.
         name: file or node it came from, for messages.
-        keys: what else its NRRD file says as `key:=value`, for the NRRD file that it is written to.
-        notes: what the user should know of how it was read.
+        keys: further content of its NRRD file, as `key:=value`, for the NRRD file that it is written to.
+        notes: for the user, about how it was read.
     """
 
     array: npt.NDArray[np.generic]

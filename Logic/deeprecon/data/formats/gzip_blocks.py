@@ -42,6 +42,6 @@ def _blocks(parts: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]
 
 
 def _deflate(block: bytes | memoryview) -> bytes:
-    """Each block ends with a flush that leaves the stream open at a whole byte."""
+    """Each block ends with a flush that leaves the stream open at a byte boundary."""
     stream = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
     return stream.compress(block) + stream.flush(zlib.Z_FULL_FLUSH)

@@ -1,6 +1,6 @@
 """NIfTI files (.nii, .nii.gz), read and written with numpy alone, so that they work where nibabel is not installed.
 
-NIfTI-1: https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h, NIfTI-2: nifti2.h beside it.
+NIfTI-1: https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h, NIfTI-2: nifti2.h in the same folder.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ def _checked_affine(path: Path, header: Any) -> Floats:
     affine = qform if sform is None else sform
     if affine is None:
         raise InputError(
-            f"{path} does not say where the image lies in the patient (sform and qform codes are 0).",
+            f"{path} does not state where the image lies in the patient (sform and qform codes are 0).",
             "Set its orientation, or convert the DICOM files again.",
         )
     unit = _UNITS.get(int(header["xyzt_units"]) & 7, "an unknown unit")
@@ -189,7 +189,7 @@ def _checked_affine(path: Path, header: Any) -> Floats:
     zooms, sizes = _zooms(header), np.linalg.norm(affine[:3, :3], axis=0)
     if (np.abs(zooms - sizes) > 0.01 * zooms).any():
         raise InputError(
-            f"{path} contradicts itself: its affine says voxels of {_size(sizes)} mm, its pixdim says "
+            f"{path} contradicts itself: its affine states voxels of {_size(sizes)} mm, its pixdim states "
             f"{_size(zooms)} mm.",
             "Find out which is right (often pixdim) and correct the header, or convert the DICOM files again.",
         )

@@ -46,15 +46,15 @@ _RESAVE = "Save it again from Slicer as NRRD."
 
 @dataclass(frozen=True, eq=False)
 class Nrrd:
-    """What a NRRD file holds.
+    """Content of a NRRD file.
 
     Attributes:
         array: (k, j, i), or (list, k, j, i) where the file has a non-spatial axis.
         ijk_to_ras: (4, 4) float64, RAS mm.
         keys: the `key:=value` lines.
-        thickness: of the slab along k in mm, where the file says it.
+        thickness: of the slab along k in mm, where the file states it.
         measurement_frame: (3, 3) from the frame of the file's vectors to RAS; the file's own patient axes where
-            it does not say so. None writes none.
+            it does not state it. None writes none.
     """
 
     array: npt.NDArray[np.generic]
@@ -103,9 +103,11 @@ def _parse_header(text: str) -> tuple[dict[str, str], dict[str, str]]:
 def _decode(path: Path, fields: dict[str, str], keys: dict[str, str], attached: bytes) -> Nrrd:
     sizes = [int(size) for size in fields["sizes"].split()]
     if "space" not in fields or "spacedirections" not in fields:
-        raise InputError(f"{path} does not say where the image lies in the patient (no space directions).", _RESAVE)
+        raise InputError(f"{path} does not state where the image lies in the patient (no space directions).", _RESAVE)
     if fields["space"].lower() not in _TO_RAS:
-        raise InputError(f"{path} uses the axes {fields['space']!r}, which do not tell left from right.", _RESAVE)
+        raise InputError(
+            f"{path} uses the axes {fields['space']!r}, which do not distinguish left from right.", _RESAVE
+        )
     if any(unit.lower() not in ("mm", "") for unit in re.findall(r'"([^"]*)"', fields.get("spaceunits", ""))):
         raise InputError(f"{path} is in {fields['spaceunits']}, expected mm.", _RESAVE)
 
@@ -180,7 +182,7 @@ def _values(path: Path, fields: dict[str, str], attached: bytes, count: int) -> 
 
 
 def write_nrrd(path: Path, nrrd: Nrrd) -> None:
-    """Write a .nrrd file, or a .nhdr file with its data in `NAME.raw.gz` beside it; LPS, gzip."""
+    """Write a .nrrd file, or a .nhdr file with its data in `NAME.raw.gz` in the same folder; LPS, gzip."""
     array = nrrd.array.astype(np.uint8) if nrrd.array.dtype == bool else nrrd.array
     if array.dtype.name not in _TYPES:
         array = array.astype(np.float32)

@@ -157,7 +157,7 @@ def _read_vtk(path: Path, suffix: str) -> vtkPointSet:
 
 @contextmanager
 def _errors(path: Path) -> Iterator[None]:
-    """Turn what VTK's readers only print into an InputError; warnings too, where they speak of an error."""
+    """Raise what VTK's readers only print as InputError; warnings too, where they report an error."""
     before = vtkOutputWindow.GetInstance()
     loud = vtkLogger.GetCurrentVerbosityCutoff()
     window = vtkStringOutputWindow()
@@ -171,8 +171,8 @@ def _errors(path: Path) -> Iterator[None]:
     printed = window.GetOutput()
     text = printed.decode("utf-8", "replace") if isinstance(printed, bytes) else str(printed)
     if "error" in text.lower():
-        said = re.search(r"\(0x[0-9a-f]+\):? *(.*)", text)
-        reason = f" ({said.group(1).strip()[:160].rstrip('. ')})" if said and said.group(1).isprintable() else ""
+        found = re.search(r"\(0x[0-9a-f]+\):? *(.*)", text)
+        reason = f" ({found.group(1).strip()[:160].rstrip('. ')})" if found and found.group(1).isprintable() else ""
         raise InputError(f"{path} is cut off or damaged{reason}.", _AGAIN)
 
 
@@ -205,7 +205,7 @@ def _declared_frame(path: Path, dataset: vtkPointSet) -> str | None:
 def place(file: MeshFile, unit: str, frame: str) -> Mesh:
     """The mesh in RAS mm; vectors and tensors of the file are in its axes and turn with the points.
 
-    Which arrays those are says `vector_arrays` (floats of 3 or 9 components at nodes or cells, such as "fiber" and
+    See `vector_arrays` for these arrays (floats of 3 or 9 components at nodes or cells, such as "fiber" and
     "sheet"). They are directions, so the unit leaves them alone. Slicer's own files in LPS have only the active vectors
     and the normals turned; other vectors in such a file must be made the active ones before saving.
 
@@ -319,7 +319,7 @@ def write_mesh(
     nodes and cells (see `vector_arrays`) turn into the file's axes; being directions, they do not take its unit.
 
     Args:
-        path: .vtk, .vtu, .vtp, .ply, .stl or openCARP's .pts (which see for the files beside it).
+        path: .vtk, .vtu, .vtp, .ply, .stl or openCARP's .pts (see `read_opencarp` for its other files).
         mesh: in RAS mm, left as it is.
         unit, frame: of the file; openCARP itself expects "um".
         element_tags: (C,) region tags, openCARP only.
@@ -345,7 +345,7 @@ def write_mesh(
             f"Cannot write {mesh.name} as {path.name}.", f"Use the ending {'.vtp' if is_surface else '.vtu'}."
         )
     if suffix == ".stl" and mesh.array_names:
-        raise InputError(f"Cannot write {path.name}: STL has no room for values at the nodes.", "Use the ending .vtp.")
+        raise InputError(f"Cannot write {path.name}: STL cannot hold values at the nodes.", "Use the ending .vtp.")
     if suffix == ".ply":
         write_ply(path, Mesh(dataset, mesh.name), points, comment)
         return

@@ -89,7 +89,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _counted(path: Path) -> list[str]:
-    """The lines after the first, which says how many there must be."""
+    """The lines after the first, which states their number."""
     lines = _lines(path)
     try:
         count = int(lines[0].split()[0])
@@ -115,7 +115,7 @@ def _table(path: Path, lines: list[str], width: int) -> npt.NDArray[np.float64]:
 def _parse(lines: list[str], dtype: type) -> npt.NDArray[Any]:
     """All numbers of some lines; ValueError where there is anything else."""
     with warnings.catch_warnings():
-        warnings.simplefilter("error", DeprecationWarning)  # so numpy says that it stopped before the end
+        warnings.simplefilter("error", DeprecationWarning)  # numpy warns where it stops before the end
         try:
             return np.fromstring(" ".join(lines), dtype, sep=" ")
         except DeprecationWarning as error:

@@ -39,7 +39,7 @@ _TYPES = {
     "float64": "f8",
 }
 _COMPONENTS = {3: ("x", "y", "z"), 9: tuple(f"{row}{column}" for row in "xyz" for column in "xyz")}
-"""Names of the components of vectors and tensors: NAME_x and so on, by which they are told from single values."""
+"""Names of the components of vectors and tensors: NAME_x and so on, which distinguish them from single values."""
 _NORMALS = ("nx", "ny", "nz")
 _ENDIAN = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": ""}
 

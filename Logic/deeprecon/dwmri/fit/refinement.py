@@ -1,49 +1,118 @@
-"""The network that refines what local PCA leaves: it looks at the noisy scan and at several PCA results at once."""
+"""The default method: a network that is trained on simulated repeats of the scan itself.
+
+It is a parametric bootstrap (Efron and Tibshirani 1993). The local PCA result serves as the truth: it gets new noise,
+as strong and as correlated as that of the scan, and goes through the same PCAs again. From the noisy repeat and its PCA
+results a small network learns to predict the truth; then it is applied to the real scan and its PCA results. The truth
+of the second round is the result of the first one. No other scan and no second measurement is needed, and the errors on
+the repeats estimate the uncertainty. Lesions are inserted into each repeat, see `simulate.inserted_lesions`.
+"""
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import silu
+
+from deeprecon.dwmri.filters import smooth_in_mask
+from deeprecon.dwmri.fit.local_pca import local_pcas, mean_of_results, principal_axes
+from deeprecon.dwmri.fit.refiner_training import (
+    EPOCHS,
+    NoiseModel,
+    Repeat,
+    project_components,
+    simulate_repeats,
+    train_refiner,
+)
+from deeprecon.dwmri.networks.architectures import count_parameters
+from deeprecon.dwmri.networks.refiner import Refiner
+from deeprecon.dwmri.noise.correlation import lag1_of_tap, noise_taps
+from deeprecon.jobs.run import PartReporter, Run
+from deeprecon.training.devices import seed_generators
+
+Floats = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+
+COMPONENTS = 14
+"""Leading components that the network refines; the others stay as in the mean of the PCA results."""
+ROUNDS = 2
 
 
-class Refiner(nn.Module):
-    """Three layers of 3^3 convolutions over the leading components of a scan, with a gate for each component.
+@dataclass(frozen=True, eq=False)
+class Refined:
+    """The network's result for a scan, in units of the noise.
 
-    The result is a blend of the noisy and the PCA-denoised components plus a correction: before training it is nearly
-    the PCA result. What it sees reaches three voxels far.
-
-    Args:
-        components: C of the scan.
-        guides: G PCA results.
-        scale: (C,) spread of each component, by which inputs are divided.
-        width: channels of the layers.
+    Attributes:
+        array: (k, j, i, V) without bias, where its correction was asked for.
+        error: (k, j, i) root mean square error over the volumes, from the repeats.
+        history: curve name -> values, with the steps under "step".
+        metrics: of the training.
     """
 
-    def __init__(self, components: int, guides: int, scale: Tensor, width: int = 32) -> None:
-        super().__init__()
-        self.components = components
-        self.scale: Tensor
-        self.register_buffer("scale", scale.view(1, components, 1, 1, 1))
-        self.first = nn.Conv3d((3 + guides) * components, width, 3, padding=1)
-        self.layers = nn.ModuleList(nn.Conv3d(width, width, 3, padding=1) for _ in range(2))
-        self.correction = nn.Conv3d(width, components, 1)
-        self.gate = nn.Conv3d(width, components, 1)
-        nn.init.zeros_(self.correction.weight)
-        for layer, value in ((self.correction, 0.0), (self.gate, 2.0)):
-            assert layer.bias is not None
-            nn.init.constant_(layer.bias, value)
-        nn.init.zeros_(self.gate.weight)
+    array: Floats
+    error: Floats
+    history: dict[str, list[float]]
+    metrics: dict[str, Any]
 
-    def forward(self, noisy: Tensor, guides: Tensor) -> Tensor:
-        """(B, C, k, j, i) noisy components and (B, G C, k, j, i) those of the PCA results, to (B, C, k, j, i)."""
-        parts = torch.split(guides, self.components, dim=1)
-        mean = torch.stack(parts).mean(dim=0)
-        inputs = [noisy / self.scale, torch.tanh(noisy / 4), mean / self.scale, torch.tanh((noisy - mean) / 4)]
-        inputs += [torch.tanh(part - mean) for part in parts[1:]]
-        features = silu(self.first(torch.cat(inputs, dim=1).contiguous(memory_format=torch.channels_last_3d)))
-        for layer in self.layers:
-            features = features + silu(layer(features))
-        share = torch.sigmoid(self.gate(features))
-        result: Tensor = noisy + share * (mean - noisy) + self.correction(features)
-        return result
+
+def refine(array: Floats, mask: Mask, rician: bool, steps: int, run: Run) -> Refined:
+    """Train on repeats of a scan and apply the network to it.
+
+    Args:
+        array: (k, j, i, V) in units of the noise.
+        mask: (k, j, i).
+        rician: whether the scan holds magnitudes whose bias is to be corrected.
+        steps: training steps in all.
+        run: device, threads, seed, checkpoint folder and reporter.
+    """
+    begun = time.monotonic()
+    seed_generators(run.seed)
+    guides = local_pcas(array, mask, rician, run.device, run.threads)
+    truth = first = mean_of_results(guides)
+    noise = NoiseModel(rician, noise_taps(array, first, mask, rician))
+    axes = principal_axes(truth, mask, COMPONENTS)
+    own = project_components(array, axes, run.device)
+    own_guides = torch.cat([project_components(guide, axes, run.device) for guide in guides])
+    del guides
+    own_truth = project_components(truth, axes, run.device)
+    std = own_truth[:, torch.from_numpy(mask).to(run.device)].std(dim=1)
+    model = Refiner(axes.shape[1], len(own_guides) // axes.shape[1], std.clamp_min(1.0))
+    history: dict[str, list[float]] = {"step": [], "loss": [], "validation": []}
+    for number in range(ROUNDS):
+        run.reporter.status(f"Simulating repeats of the scan, round {number + 1} of {ROUNDS}")
+        repeats = simulate_repeats(truth, mask, axes, noise, number, run)
+        run.reporter.status(f"Training the network, round {number + 1} of {ROUNDS}")
+        reporter = PartReporter(run.reporter, number / ROUNDS, (number + 1) / ROUNDS, begun)
+        for entry in train_refiner(model, repeats, steps // ROUNDS, replace(run, reporter=reporter), number):
+            history["step"].append((number * EPOCHS + entry["epoch"] + 1) * steps / (ROUNDS * EPOCHS))
+            history["loss"].append(entry["loss"])
+            history["validation"].append(entry["validation"])
+        with torch.no_grad():
+            change = (model(own[None], own_guides[None])[0] - own_truth).cpu().numpy()
+        truth = first + np.moveaxis(change, 0, -1) @ axes.T
+        if rician:
+            truth = np.maximum(truth, 0)
+        if run.should_stop():
+            break
+    metrics = {
+        "network_parameters": count_parameters(model),
+        "training_steps": int(history["step"][-1]) if history["step"] else 0,
+        "noise_lag1": [round(lag1_of_tap(tap), 3) for tap in noise.taps],
+    }
+    return Refined(truth, _error(model, repeats, mask.shape, axes.shape[0]), history, metrics)
+
+
+def _error(model: Refiner, repeats: list[Repeat], shape: tuple[int, ...], volumes: int) -> Floats:
+    """(k, j, i) root mean square error on the repeats outside of inserted lesions, smoothed over a voxel."""
+    total, count = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    with torch.no_grad():
+        for repeat in repeats:
+            found = model(repeat.noisy[None], repeat.guides[None])[0]
+            error = ((found - repeat.truth) ** 2).sum(dim=0).cpu().numpy() / volumes + repeat.rest
+            unchanged = (repeat.inside & (repeat.weight <= 1)).cpu().numpy()
+            total[repeat.slices] += error * unchanged
+            count[repeat.slices] += unchanged
+    return np.sqrt(smooth_in_mask(total / np.maximum(count, 1), count > 0, 1.0)).astype(np.float32)

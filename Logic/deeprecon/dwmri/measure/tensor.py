@@ -1,4 +1,4 @@
-"""The diffusion tensor by weighted least squares, and what is read off it."""
+"""The diffusion tensor by weighted least squares, and its scalar maps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deeprecon.data.diffusion.gradients import GradientTable
 Floats = npt.NDArray[np.floating[Any]]
 Mask = npt.NDArray[np.bool_]
 
-LARGEST_B = 1600.0
+MAX_B = 1600.0
 """s/mm2 up to which volumes are used where they suffice: beyond, the signal of tissue is no longer a tensor's."""
 _CHUNK = 20_000
 _UPPER = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
@@ -21,7 +21,7 @@ _UPPER = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
 
 @dataclass(frozen=True, eq=False)
 class TensorMaps:
-    """Maps (k, j, i), 0 off the mask.
+    """Maps (k, j, i), 0 outside of the mask.
 
     Attributes:
         fa: fractional anisotropy, 0 to 1.
@@ -40,8 +40,8 @@ class TensorMaps:
 
 
 def tensor_volumes(table: GradientTable) -> Mask | None:
-    """(V,) the volumes that a tensor is fitted to; None where none can be: its seven unknowns need that many facts."""
-    low = table.bvals <= LARGEST_B
+    """(V,) the volumes that a tensor is fitted to; None where they do not determine its seven unknowns."""
+    low = table.bvals <= MAX_B
     for chosen in (low, np.ones(len(table), bool)):
         design = _design(table.subset(chosen))
         if len(design) >= 7 and np.linalg.matrix_rank(design / np.abs(design).max(axis=0, initial=1e-12)) == 7:
@@ -65,9 +65,31 @@ def fit_tensor(array: Floats, table: GradientTable, mask: Mask) -> TensorMaps | 
     chosen = tensor_volumes(table)
     if chosen is None:
         return None
-    design = _design(table.subset(chosen))
     signal = array[mask][:, chosen].astype(np.float64)
     logs = np.log(np.maximum(signal, max(1e-3 * float(signal.mean()) if signal.size else 0.0, 1e-12)))
+    eigenvalues, direction = _eigensystems(logs, _design(table.subset(chosen)))
+    mean = eigenvalues.mean(axis=1)
+    size = np.sqrt((eigenvalues**2).sum(axis=1))
+    deviation = np.sqrt(1.5 * ((eigenvalues - mean[:, None]) ** 2).sum(axis=1))
+    fa = np.divide(deviation, size, out=np.zeros_like(mean), where=size > 0)
+
+    def image(values: Floats) -> npt.NDArray[np.float32]:
+        result = np.zeros((*mask.shape, *values.shape[1:]), np.float32)
+        result[mask] = values
+        return result
+
+    return TensorMaps(image(fa), image(mean), image(direction))
+
+
+def _design(table: GradientTable) -> npt.NDArray[np.float64]:
+    """(V, 7) of log signal = log S0 - b g.D.g, with b in ms/um2 so that all columns are of like size."""
+    g = table.directions
+    columns = [-(1.0 if row == column else 2.0) * g[:, row] * g[:, column] for row, column in _UPPER]
+    return np.stack([np.ones(len(table)), *(table.bvals / 1000 * column for column in columns)], axis=1)
+
+
+def _eigensystems(logs: npt.NDArray[np.float64], design: npt.NDArray[np.float64]) -> tuple[Floats, Floats]:
+    """(N, 3) eigenvalues in mm2/s, ascending, at least 0, and (N, 3) principal directions, of log signals (N, V)."""
     eigenvalues, direction = np.zeros((len(logs), 3)), np.zeros((len(logs), 3))
     inverse = np.linalg.pinv(design)
     outer = (design[:, :, None] * design[:, None, :]).reshape(len(design), -1)
@@ -83,21 +105,4 @@ def fit_tensor(array: Floats, table: GradientTable, mask: Mask) -> TensorMaps | 
             tensor[:, row, column] = tensor[:, column, row] = solved[:, 1 + number]
         values, vectors = np.linalg.eigh(tensor)
         eigenvalues[part], direction[part] = np.maximum(values, 0) / 1000, vectors[:, :, 2]
-    mean = eigenvalues.mean(axis=1)
-    size = np.sqrt((eigenvalues**2).sum(axis=1))
-    spread = np.sqrt(1.5 * ((eigenvalues - mean[:, None]) ** 2).sum(axis=1))
-    fa = np.divide(spread, size, out=np.zeros_like(mean), where=size > 0)
-
-    def placed(values: Floats) -> npt.NDArray[np.float32]:
-        result = np.zeros((*mask.shape, *values.shape[1:]), np.float32)
-        result[mask] = values
-        return result
-
-    return TensorMaps(placed(fa), placed(mean), placed(direction))
-
-
-def _design(table: GradientTable) -> npt.NDArray[np.float64]:
-    """(V, 7) of log signal = log S0 - b g.D.g, with b in ms/um2 so that all columns are of like size."""
-    g = table.directions
-    columns = [-(1.0 if row == column else 2.0) * g[:, row] * g[:, column] for row, column in _UPPER]
-    return np.stack([np.ones(len(table)), *(table.bvals / 1000 * column for column in columns)], axis=1)
+    return eigenvalues, direction

@@ -1,4 +1,4 @@
-"""The scans of a BIDS dataset, their gradient tables and masks."""
+"""The diffusion scans of a BIDS dataset, their gradient files and masks."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def find_scans(root: Path) -> list[Path]:
     return sorted(found)
 
 
-def find_table(scan: Path, root: Path, kind: str) -> Path:
+def find_gradient_file(scan: Path, root: Path, kind: str) -> Path:
     """The bval or bvec file of a scan by the inheritance principle of BIDS.
 
-    It is the nearest *dwi.bval or *dwi.bvec on the way from the scan's folder up to the dataset's whose name has no
-    entity that the scan's has not; of several in a folder, the one whose name says most.
+    It is the nearest *dwi.bval or *dwi.bvec on the way from the scan's folder up to the dataset's whose name has only
+    entities of the scan's; of several in a folder, the one with the most entities.
 
     Args:
         scan: a *_dwi file below `root`.
@@ -40,9 +40,9 @@ def find_table(scan: Path, root: Path, kind: str) -> Path:
         kind: "bval" or "bvec".
 
     Raises:
-        InputError: there is none, or two in one folder say as much.
+        InputError: there is none, or two in one folder have as many entities.
     """
-    entities = set(stem(scan).split("_")[:-1])
+    entities = set(file_stem(scan).split("_")[:-1])
     for folder in scan.parents:
         applicable: dict[int, list[Path]] = {}
         for path in sorted(folder.glob(f"*dwi.{kind}")):
@@ -54,26 +54,26 @@ def find_table(scan: Path, root: Path, kind: str) -> Path:
             if others:
                 raise InputError(
                     f"{found} and {others[0].name} are both the {kind} file of {scan.name}.",
-                    f"Keep one of them, or name it {stem(scan)}.{kind}.",
+                    f"Keep one of them, or name it {file_stem(scan)}.{kind}.",
                 )
             return found
         if folder == root:
             break
     raise InputError(
         f"There is no {kind} file for {scan}.",
-        f"Put {stem(scan)}.{kind} beside it, or a dwi.{kind} for all scans into {root}.",
+        f"Put {file_stem(scan)}.{kind} into its folder, or a dwi.{kind} for all scans into {root}.",
     )
 
 
-def stem(path: Path) -> str:
+def file_stem(path: Path) -> str:
     """Name of a file without .nii or .nii.gz."""
     return path.name.removesuffix(".gz").removesuffix(".nii")
 
 
 def find_mask_file(path: Path) -> Path | None:
-    """A brain mask that lies beside the scan under its name."""
+    """The brain mask in the folder of a scan, with its name."""
     for ending in (".nii.gz", ".nii"):
-        mask = path.with_name(f"{stem(path).removesuffix('_dwi')}_desc-brain_mask{ending}")
+        mask = path.with_name(f"{file_stem(path).removesuffix('_dwi')}_desc-brain_mask{ending}")
         if mask.is_file():
             return mask
     return None

@@ -30,7 +30,7 @@ _KEPT = (0.8, 0.7)
 
 @dataclass(frozen=True, eq=False)
 class Phantom:
-    """A scan and the truth about it.
+    """A scan and its truth.
 
     Attributes:
         clean: without noise, float32.
@@ -67,7 +67,7 @@ def make_phantom(
         snr: mean of white matter at b = 0 over sigma; 0 for no noise.
         seed: of the anatomy's texture and lesions.
         noise_seed: of the noise; `seed` if left out.
-        varying: sigma is 2.4 times as large in the middle as at the rim, as with parallel imaging.
+        varying: sigma is 2.4 times as large in the middle as at the edges, as with parallel imaging.
         correlated: neighbors share noise, as where k-space was filled with zeros.
         spacing: voxel size in mm along i, j, k.
     """
@@ -119,14 +119,12 @@ def add_noise(
 
 
 def smooth(array: Array, sigma: float) -> Array:
-    """An array (k, j, i) after a Gaussian of `sigma` voxels, mirrored at its rim, by Fourier transform."""
+    """An array (k, j, i) after a Gaussian of `sigma` voxels, mirrored at its edges, by Fourier transform."""
+    from scipy.ndimage import fourier_gaussian  # Slicer loads this module at its start
+
     width = [min(int(4 * sigma) + 1, count - 1) for count in array.shape]
     padded = np.pad(array, [(w, w) for w in width], mode="reflect")
-    squared = sum(
-        (np.fft.fftfreq(count).reshape([-1 if axis == place else 1 for axis in range(3)])) ** 2
-        for place, count in enumerate(padded.shape)
-    )
-    filtered = np.fft.ifftn(np.fft.fftn(padded) * np.exp(-2 * np.pi**2 * sigma**2 * squared)).real
+    filtered = np.fft.ifftn(fourier_gaussian(np.fft.fftn(padded), sigma)).real
     result: Array = filtered[tuple(slice(w, w + count) for w, count in zip(width, array.shape, strict=True))]
     return result
 
@@ -152,33 +150,11 @@ def _signal(
     """Signal (k, j, i, V) with 1 for white matter at b = 0, the head, and the labels."""
     fine = tuple(FINER * count for count in shape)
     z, y, x = np.meshgrid(*[np.linspace(-1, 1, count) for count in fine], indexing="ij")
-    radius = np.sqrt((x / 0.92) ** 2 + (y / 0.92) ** 2 + (z / 0.95) ** 2)
-    angle = np.arctan2(y, x)
-    head = radius < 1
-    fold = 0.045 * np.sin(9 * angle + 3 * z) + 0.03 * np.sin(14 * angle - 5 * z)
-    gray = head & (radius > 0.80 + fold)
-    ventricles = ((np.abs(x) - 0.17) / 0.09) ** 2 + (y / 0.38) ** 2 + (z / 0.5) ** 2 < 1
-    fluid = (head & (radius > 0.955)) | ventricles
-    gray &= ~fluid
+    head, gray, fluid = _tissues(x, y, z)
     white = head & ~gray & ~fluid
-
-    # Callosal arc in the coronal plane, corticospinal tract upwards, longitudinal fasciculus from front to back.
-    def bend() -> Array:
-        return 0.06 * _texture(rng, fine, 6)
-
-    turn = np.arctan2(z + 0.35, x)
-    arc = _unit(-np.sin(turn), bend(), np.cos(turn))
-    tract = _unit(0.25 * x + bend(), 0.1 * y, np.ones(fine))
-    fascicle = _unit(0.2 * x * np.sign(y) + bend(), np.ones(fine), 0.15 * z + bend())
-    radial = _unit(x + 0.15, y + 0.1, 0.6 * z + 0.2)
-    inside = np.stack(
-        [
-            (np.abs(np.sqrt(x**2 + (z + 0.35) ** 2) - 0.55) < 0.14) & (np.abs(y) < 0.5),
-            (np.abs(np.abs(x) - 0.42) < 0.13) & (np.abs(y) < 0.3),
-            (np.abs(np.abs(x) - 0.52) < 0.14) & (np.abs(z - 0.1) < 0.35),
-        ]
-    )
+    inside, axes = _bundles(x, y, z, rng)
     weights = inside / np.maximum(inside.sum(axis=0), 1)
+    radial = _unit(x + 0.15, y + 0.1, 0.6 * z + 0.2)
     elsewhere = white & ~inside.any(axis=0)
     sheet = (np.abs(np.abs(y) - 0.62) < 0.02) & white  # about one voxel thick
     lesions = np.zeros(fine, bool)
@@ -200,23 +176,53 @@ def _signal(
         def through(axis: Array, b: float = b, vector: Array = vector) -> Array:
             return -b * (across + (along - across) * (axis @ vector) ** 2)
 
-        decay = sum(w * np.exp(through(axis)) for w, axis in zip(weights, (arc, tract, fascicle), strict=True))
+        decay = sum(w * np.exp(through(axis)) for w, axis in zip(weights, axes, strict=True))
         decay = np.where(elsewhere, np.exp(0.6 * through(radial) - 0.4 * b * gray_diffusivity), decay)
         decay = np.where(gray, np.exp(-b * gray_diffusivity), decay)
-        decay = np.where(sheet, np.exp(through(fascicle)), decay)
+        decay = np.where(sheet, np.exp(through(axes[2])), decay)
         decay = np.where(lesions, np.exp(-b * LESION), decay)
         decay = np.where(fluid, np.exp(-b * FREE), decay)
         signal[..., volume] = _averaged(proton * decay)
 
-    crossing = inside.sum(axis=0) >= 2
     pure = {
         "white": _averaged(white & ~lesions) > 0.9,
         "gray": _averaged(gray) > 0.8,
         "fluid": _averaged(fluid) > 0.8,
         "lesions": _averaged(lesions) > 0.5,
     }
-    pure["crossings"] = pure["white"] & (_averaged(crossing) > 0.9)
+    pure["crossings"] = pure["white"] & (_averaged(inside.sum(axis=0) >= 2) > 0.9)
     return signal, _averaged(head) > 0.5, pure
+
+
+def _tissues(x: Array, y: Array, z: Array) -> tuple[Mask, Mask, Mask]:
+    """Head, folded gray matter, and fluid around the brain and in the ventricles."""
+    radius = np.sqrt((x / 0.92) ** 2 + (y / 0.92) ** 2 + (z / 0.95) ** 2)
+    angle = np.arctan2(y, x)
+    head = radius < 1
+    fold = 0.045 * np.sin(9 * angle + 3 * z) + 0.03 * np.sin(14 * angle - 5 * z)
+    ventricles = ((np.abs(x) - 0.17) / 0.09) ** 2 + (y / 0.38) ** 2 + (z / 0.5) ** 2 < 1
+    fluid = (head & (radius > 0.955)) | ventricles
+    return head, head & (radius > 0.80 + fold) & ~fluid, fluid
+
+
+def _bundles(x: Array, y: Array, z: Array, rng: np.random.Generator) -> tuple[Mask, tuple[Array, Array, Array]]:
+    """(3, k, j, i) places and the directions of callosal arc, corticospinal tract and longitudinal fasciculus."""
+
+    def bend() -> Array:
+        return 0.06 * _texture(rng, x.shape, 6)
+
+    turn = np.arctan2(z + 0.35, x)
+    arc = _unit(-np.sin(turn), bend(), np.cos(turn))
+    tract = _unit(0.25 * x + bend(), 0.1 * y, np.ones(x.shape))
+    fascicle = _unit(0.2 * x * np.sign(y) + bend(), np.ones(x.shape), 0.15 * z + bend())
+    inside = np.stack(
+        [
+            (np.abs(np.sqrt(x**2 + (z + 0.35) ** 2) - 0.55) < 0.14) & (np.abs(y) < 0.5),
+            (np.abs(np.abs(x) - 0.42) < 0.13) & (np.abs(y) < 0.3),
+            (np.abs(np.abs(x) - 0.52) < 0.14) & (np.abs(z - 0.1) < 0.35),
+        ]
+    )
+    return inside, (arc, tract, fascicle)
 
 
 def _unit(x: Array, y: Array, z: Array) -> Array:

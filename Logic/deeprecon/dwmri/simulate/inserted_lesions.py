@@ -1,7 +1,7 @@
-"""Small structures that are planted into a scan before noise is added to it: copies of other places of the scan.
+"""Small lesions that are inserted into a scan before noise is added to it: copies of other places of the scan.
 
-What denoises first blurs small lesions, and a network that is trained on its result hardly ever sees one. With balls
-of the signal of voxels from elsewhere ("copy-paste", Ghiasi 2021) it learns what noise and local PCA do to such
+Local PCA blurs small lesions, and a network that is trained on its result hardly ever sees one. From balls with the
+signal of voxels from elsewhere ("copy-paste", Ghiasi et al. 2021, CVPR) it learns what noise and local PCA do to such
 structures.
 """
 
@@ -13,14 +13,14 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
-SHARE = 0.1
-"""Of the mask's voxels that planted structures cover."""
+VOLUME_FRACTION = 0.1
+"""Of the mask's voxels that inserted lesions cover."""
 RADII = (0.5, 2.0)
-"""Least and largest radius in voxels: larger structures survive local PCA."""
+"""Smallest and largest radius in voxels: larger structures survive local PCA."""
 
 
-def plant(clean: Floats, mask: Mask, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """A scan with balls in it, each with the signal of a voxel from elsewhere; at their rims volumes are partial.
+def insert_lesions(clean: Floats, mask: Mask, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """A scan with balls in it, each with the signal of a voxel from elsewhere, and partial volumes at their surface.
 
     Args:
         clean: (k, j, i, V) without noise.
@@ -28,21 +28,21 @@ def plant(clean: Floats, mask: Mask, rng: np.random.Generator) -> tuple[Floats, 
         rng: of places, radii and signals.
 
     Returns:
-        The scan, and (k, j, i) how much of each voxel is planted, 0 to 1.
+        The scan, and (k, j, i) the inserted fraction of each voxel, 0 to 1.
     """
-    planted, shares = clean.copy(), np.zeros(mask.shape, np.float32)
+    inserted, fractions = clean.copy(), np.zeros(mask.shape, np.float32)
     voxels = np.argwhere(mask)
-    wanted, covered = SHARE * len(voxels), 0.0
+    needed, covered = VOLUME_FRACTION * len(voxels), 0.0
     reach = int(np.ceil(RADII[1])) + 1
-    while covered < wanted:
+    while covered < needed:
         place = voxels[rng.integers(len(voxels))]
         center, radius = place + rng.uniform(-0.5, 0.5, 3), rng.uniform(*RADII)
         starts = np.maximum(place - reach, 0)
         window = tuple(slice(start, middle + reach + 1) for start, middle in zip(starts, place, strict=True))
         offsets = np.moveaxis(np.indices(mask[window].shape), 0, -1) + starts - center
-        share = np.clip(radius + 0.5 - np.linalg.norm(offsets, axis=-1), 0, 1).astype(np.float32) * mask[window]
+        part = np.clip(radius + 0.5 - np.linalg.norm(offsets, axis=-1), 0, 1).astype(np.float32) * mask[window]
         signal = clean[tuple(voxels[rng.integers(len(voxels))])]
-        planted[window] += share[..., None] * (signal - planted[window])
-        shares[window] = np.maximum(shares[window], share)
-        covered += float(share.sum())
-    return planted, shares
+        inserted[window] += part[..., None] * (signal - inserted[window])
+        fractions[window] = np.maximum(fractions[window], part)
+        covered += float(part.sum())
+    return inserted, fractions

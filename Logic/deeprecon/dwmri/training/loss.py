@@ -1,4 +1,4 @@
-"""What supervised networks are trained for: the values, and the edges."""
+"""Loss of the supervised networks: squared errors of the values and of the edges."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ class EdgeAwareLoss(nn.Module):
 
     Args:
         weight: of the edges; 0 for none.
-        smallest: gradient, in units of the volume, below which its length is a parabola.
+        epsilon: gradient, in units of the volume, below which its length is a parabola.
     """
 
-    def __init__(self, weight: float = 0.5, smallest: float = 1e-2) -> None:
+    def __init__(self, weight: float = 0.5, epsilon: float = 1e-2) -> None:
         super().__init__()
-        self.weight, self.smallest = weight, smallest
+        self.weight, self.epsilon = weight, epsilon
         self.kernels: Tensor
         self.register_buffer("kernels", sobel(), persistent=False)
 
-    def forward(self, found: Tensor, truth: Tensor, within: Tensor) -> Tensor:
-        """Loss of (B, 1, k, j, i) volumes, over the voxels where `within` is 1."""
-        count = within.sum().clamp_min(1)
-        error = ((found - truth) ** 2 * within).sum() / count
+    def forward(self, found: Tensor, truth: Tensor, inside: Tensor) -> Tensor:
+        """Loss of (B, 1, k, j, i) volumes, over the voxels where `inside` is 1."""
+        count = inside.sum().clamp_min(1)
+        error = ((found - truth) ** 2 * inside).sum() / count
         if not self.weight:
             return error
         edges = (self.edges(found) - self.edges(truth)) ** 2
-        return error + self.weight * (edges * within).sum() / count
+        return error + self.weight * (edges * inside).sum() / count
 
     def edges(self, values: Tensor) -> Tensor:
-        """(B, 1, k, j, i) length of the gradient, per voxel; the rim is repeated, so that it is no edge."""
+        """(B, 1, k, j, i) length of the gradient, per voxel; the border is repeated, so that it is no edge."""
         gradient = conv3d(pad(values, (1,) * 6, mode="replicate"), self.kernels.to(values.dtype))
-        return torch.sqrt((gradient**2).sum(dim=1, keepdim=True) + self.smallest**2) - self.smallest
+        return torch.sqrt((gradient**2).sum(dim=1, keepdim=True) + self.epsilon**2) - self.epsilon
 
 
 def sobel() -> Tensor:

@@ -1,4 +1,4 @@
-"""Pairs of scans that supervised networks are trained on: what is held back of them, and crops of them."""
+"""Pairs of scans that supervised networks are trained on: crops of them, and which of them are held out."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from torch import Tensor
 
 from deeprecon.data.diffusion.scan import DwiScan
 from deeprecon.data.errors import InputError
-from deeprecon.dwmri.fit.context import Context, make_context
+from deeprecon.dwmri.networks.inputs import NetworkInputs, network_inputs
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
 CROP = 24
 """Edge of a crop in voxels."""
-HELD_BACK = 0.2
+HELD_OUT_SHARE = 0.2
 """Share of the heads, or of the mask's voxels where there is only one head."""
 MARGIN = 3
-"""Slices between those held back and those trained on: over so many, interpolation mixes voxels."""
+"""Slices between those held out and those trained on: over so many, interpolation mixes voxels."""
 
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """A scan as networks see it, and its truth in the same unit, on the device.
+    """A scan as input of the networks, and its truth in the same unit, on the device.
 
     Attributes:
         name: of the scan, for messages.
-        head: whose it is; several noisy scans may share one truth.
-        context: of the scan.
+        head: identifies the head; several noisy scans may share one truth.
+        inputs: of the scan.
         truth: (V, k, j, i).
         inside: (k, j, i) the mask.
         region: slices along k, j and i that crops are taken from.
@@ -40,7 +40,7 @@ class Pair:
 
     name: str
     head: str
-    context: Context
+    inputs: NetworkInputs
     truth: Tensor
     inside: Tensor
     region: tuple[range, ...]
@@ -49,15 +49,15 @@ class Pair:
     def crop(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Inputs, code, truth and mask of a crop of a volume, around a voxel of the mask and within the region."""
         volume = int(rng.integers(len(self.truth)))
-        middle = self.voxels[rng.integers(len(self.voxels))]
+        center = self.voxels[rng.integers(len(self.voxels))]
         window = []
-        for place, slices in zip(middle, self.region, strict=True):
+        for place, slices in zip(center, self.region, strict=True):
             length = min(CROP, len(slices))
             first = int(np.clip(place - length // 2, slices.start, slices.stop - length))
             window.append(slice(first, first + length))
         cut = tuple(window)
-        inputs = self.context.inputs(volume, cut)
-        return inputs, self.context.codes[volume], self.truth[volume][cut][None], self.inside[cut][None].float()
+        channels = self.inputs.channels(volume, cut)
+        return channels, self.inputs.codes[volume], self.truth[volume][cut][None], self.inside[cut][None].float()
 
     def within(self, axis: int, slices: range) -> Pair:
         """The same pair with crops from some slices along an axis."""
@@ -68,7 +68,7 @@ class Pair:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Pairs to train on, those that say which weights are best, and the latter in words."""
+    """Pairs to train on, those whose loss decides which weights are kept, and a description of the latter."""
 
     training: list[Pair]
     held_out: list[Pair]
@@ -83,19 +83,19 @@ def make_pair(noisy: DwiScan, clean: Floats, mask: Mask, sigma: Floats, head: st
         clean: (k, j, i, V) on the same grid.
         mask: (k, j, i), not empty.
         sigma: (k, j, i) noise of the noisy one.
-        head: what tells it from others, such as the file of the truth.
+        head: identifies the head, such as the file of the truth.
         device: to train on.
     """
     array = noisy.array.astype(np.float32)
-    context = make_context(array, noisy.gradients, noisy.ijk_to_ras, mask, sigma, device)
-    truth = torch.from_numpy(np.ascontiguousarray(np.moveaxis(clean, -1, 0))).to(device) / context.scale
+    inputs = network_inputs(array, noisy.gradients, noisy.ijk_to_ras, mask, sigma, device)
+    truth = torch.from_numpy(np.ascontiguousarray(np.moveaxis(clean, -1, 0))).to(device) / inputs.scale
     region = tuple(range(count) for count in mask.shape)
     inside = torch.from_numpy(mask).to(device)
-    return Pair(noisy.name, head, context, truth, inside, region, np.argwhere(mask))
+    return Pair(noisy.name, head, inputs, truth, inside, region, np.argwhere(mask))
 
 
-def hold_back(pairs: list[Pair], seed: int) -> Split:
-    """Hold a part back that is never trained on: whole heads, or of a single head the slices at one end of the mask.
+def hold_out(pairs: list[Pair], seed: int) -> Split:
+    """Hold out a part that is not trained on: all pairs of some heads, or of a single head the slices at one end.
 
     The slices lie along the axis that has most of them, so that thin scans keep theirs.
 
@@ -105,26 +105,26 @@ def hold_back(pairs: list[Pair], seed: int) -> Split:
     rng = np.random.default_rng(seed)
     heads = list(dict.fromkeys(pair.head for pair in pairs))
     if len(heads) > 1:
-        count = max(1, round(HELD_BACK * len(heads)))
+        count = max(1, round(HELD_OUT_SHARE * len(heads)))
         chosen = {heads[number] for number in rng.permutation(len(heads))[:count]}
-        held = [(number, pair) for number, pair in enumerate(pairs, 1) if pair.head in chosen]
-        names = ", ".join(f"pair {number} ({pair.name})" for number, pair in held)
+        chosen_pairs = [(number, pair) for number, pair in enumerate(pairs, 1) if pair.head in chosen]
+        names = ", ".join(f"pair {number} ({pair.name})" for number, pair in chosen_pairs)
         rest = [pair for pair in pairs if pair.head not in chosen]
-        return Split(rest, [pair for _, pair in held], f"{names} of {len(pairs)} pairs")
+        return Split(rest, [pair for _, pair in chosen_pairs], f"{names} of {len(pairs)} pairs")
     first = pairs[0]
     axis = int(np.argmax(first.inside.shape))
     count, places = first.inside.shape[axis], first.voxels[:, axis]
     if rng.random() < 0.5:
-        end = int(np.quantile(places, HELD_BACK))
-        back, kept = range(end + 1), range(end + 1 + MARGIN, count)
+        end = int(np.quantile(places, HELD_OUT_SHARE))
+        held, kept = range(end + 1), range(end + 1 + MARGIN, count)
     else:
-        end = int(np.quantile(places, 1 - HELD_BACK))
-        back, kept = range(end, count), range(max(0, end - MARGIN))
-    training, held_out = ([pair.within(axis, part) for pair in pairs] for part in (kept, back))
+        end = int(np.quantile(places, 1 - HELD_OUT_SHARE))
+        held, kept = range(end, count), range(max(0, end - MARGIN))
+    training, held_out = ([pair.within(axis, part) for pair in pairs] for part in (kept, held))
     if not all(len(pair.voxels) for pair in (*training, *held_out)):
         raise InputError(
-            f"{first.name} is of the only head, and its mask is too thin to hold slices back that are not trained on.",
+            f"{first.name} is of the only head, and its mask is too thin to hold out slices that are not trained on.",
             "Give a pair of a second head, or a larger scan.",
         )
-    description = f"slices {back.start} to {back.stop - 1} of {count} along {'kji'[axis]} of {first.name}"
+    description = f"slices {held.start} to {held.stop - 1} of {count} along {'kji'[axis]} of {first.name}"
     return Split(training, held_out, description)

@@ -12,11 +12,11 @@ from typing import Any
 
 from deeprecon.data.files import write_json
 from deeprecon.dwmri.parameters import Background, EnhanceParameters
-from deeprecon.dwmri.read.bids import stem
+from deeprecon.dwmri.read.bids import file_stem
 from deeprecon.jobs.job import VERSION
 from deeprecon.jobs.parameters import to_json
 
-NAMES = {
+SUFFIXES = {
     "dwi": "desc-denoised_dwi",
     "bval": "desc-denoised_dwi",
     "bvec": "desc-denoised_dwi",
@@ -32,13 +32,13 @@ NAMES = {
     "color_fa_after": "model-tensor_param-fa_desc-aftercolor_dwimap",
     "report": "desc-denoised_report",
 }
-"""Outputs of a scan and the end of their names."""
+"""Role of an output -> end of its name."""
 
 
 def write_derivatives(
     folder: Path, content: Mapping[str, Any], scan: Path, root: Path, output: Path, parameters: EnhanceParameters
 ) -> None:
-    """Copy a scan's outputs to their names in the dataset of derivatives, with a side-car file.
+    """Copy a scan's outputs to their names in the dataset of derivatives, with a sidecar file.
 
     Args:
         folder: of the outputs.
@@ -49,18 +49,18 @@ def write_derivatives(
     """
     target = output / scan.parent.relative_to(root)
     target.mkdir(parents=True, exist_ok=True)
-    prefix = stem(scan).removesuffix("_dwi")
+    prefix = file_stem(scan).removesuffix("_dwi")
     for role, name in content["outputs"].items():
-        if role in NAMES:
+        if role in SUFFIXES:
             ending = name[name.index(".") :]
-            shutil.copyfile(folder / name, target / f"{prefix}_{NAMES[role]}{ending}")
-    side = {
+            shutil.copyfile(folder / name, target / f"{prefix}_{SUFFIXES[role]}{ending}")
+    sidecar = {
         "Sources": [f"bids:raw:{scan.relative_to(root).as_posix()}"],
         "SkullStripped": parameters.background is Background.ZERO,
         "Parameters": to_json(parameters),
         "Figures": content["metrics"],
     }
-    write_json(target / f"{prefix}_{NAMES['dwi']}.json", side)
+    write_json(target / f"{prefix}_{SUFFIXES['dwi']}.json", sidecar)
 
 
 def write_description(path: Path, root: Path) -> None:

@@ -1,4 +1,4 @@
-"""A verb without a window, for the batch scripts of the modules: it always ends with an exit code."""
+"""Running a verb without a window, for the batch scripts of the modules."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ INTERNAL, BAD_INPUT = 1, 2
 
 
 def runBatch(method: str, verb: str, load: Callable[[Path], object], arguments: list[str]) -> int:
-    """Run a verb as the command line does; returns the exit code, whatever happens: Slicer must not stay open.
+    """Run a verb as on the command line; returns the exit code after any error, because Slicer must not stay open.
 
     Args:
         method, verb: see `jobs/verbs.py`.

@@ -1,4 +1,4 @@
-"""The bundle panel: choose a model bundle and read its card before using it."""
+"""The bundle panel: selection of a model bundle, and its card."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from deeprecon.training.bundle_file import export_bundle, import_bundle
 
 
 def models_folder() -> Path:
-    """Where imported models go, beside the overlay's packages."""
+    """Folder of imported models, next to the overlay's packages."""
     return default_folder().parent / "models"
 
 
@@ -40,7 +40,7 @@ class BundlePanel:
         self.ui.folderEdit.connect("currentPathChanged(QString)", self._onFolder)
         self.ui.importButton.connect("clicked(bool)", self._onImport)
         self.ui.exportButton.connect("clicked(bool)", self._onExport)
-        self._read(self.ui.folderEdit.currentPath)  # the field remembers the last session's folder
+        self._read(self.ui.folderEdit.currentPath)  # the field is initialized with the folder of the last session
 
     def _onFolder(self, path: str) -> None:
         self._read(path)
@@ -76,7 +76,7 @@ class BundlePanel:
     def _file(self) -> Path:
         path = self.ui.fileEdit.currentPath
         if not path:
-            raise InputError("No model file is chosen.", "Choose one beside the button.")
+            raise InputError("No model file is chosen.", "Choose one next to the button.")
         return Path(path)
 
     def _show(self, message: str, card: str) -> None:

@@ -79,7 +79,9 @@ class ExampleTable:
             raise InputError(f"{missing[0]}: " + _("no file is chosen."))
         added = find_examples(paths, self._endings)
         if self.rows and self.rows[0].keys() != added[0].keys():
-            raise InputError(_("The other examples have other kinds of files: give the same of each, or remove them."))
+            raise InputError(
+                _("The other examples have other kinds of files: give the same kinds for each example, or remove them.")
+            )
         return added
 
     def _onRemove(self) -> None:
@@ -108,7 +110,7 @@ def pathEdit(tip: str, kind: int, endings: Sequence[str] = ()) -> Any:
 
     Args:
         tip: its tool tip.
-        kind: ctkPathLineEdit.Files or .Dirs: what the button beside it lets choose.
+        kind: ctkPathLineEdit.Files or .Dirs: what its button lets the user choose.
         endings: of the files that are offered.
     """
     edit = ctk.ctkPathLineEdit()

@@ -1,4 +1,4 @@
-"""What the panels of methods for single images share: files, samples, a model of the user's, and folders of images."""
+"""Base of the panels of methods for single images: files, samples, a model of the user, and folders of images."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ImageMethodWidget(MethodWidget):
     `folderCollapsibleButton`. A module adds the methods that raise NotImplementedError here.
 
     Attributes:
-        caseKind: what the images of a folder are.
+        caseKind: kind of the images in a folder.
         chooseModelText: asks for a model.
         bundlePanel: made by the module in `connectWidgets`.
         job: nodes, kind of run and amount of work of the last run; the user may choose others while it runs.
@@ -48,7 +48,7 @@ class ImageMethodWidget(MethodWidget):
         ui.openButton.connect("clicked(bool)", self.onOpenButton)
         ui.folderEdit.connect("currentPathChanged(QString)", self.onChanged)
 
-    # -- what a module adds
+    # -- defined by the module
 
     def loadSample(self) -> Any:
         """Generate the sample and load it; returns its node."""
@@ -113,7 +113,7 @@ class ImageMethodWidget(MethodWidget):
     # -- folders
 
     def updateFolder(self, node: Any, ready: str) -> None:
-        """Show the summary of the last run over a folder, and what is missing for the next one, else `ready`."""
+        """Show the summary of the last run over a folder, and why the next one cannot start, else `ready`."""
         self.ui.folderTable.setMRMLTableNode(node.outputSummary)
         self.ui.folderTable.visible = node.outputSummary is not None
         self.ui.folderLabel.text = self.folderProblem() or ready

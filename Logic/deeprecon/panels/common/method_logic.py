@@ -31,30 +31,42 @@ class MethodLogic(ScriptedLoadableModuleLogic):  # type: ignore[misc]
 
     @staticmethod
     def newJobFolder() -> Path:
-        """A new folder for a job; it stays for diagnosis and resuming until temporary files are deleted."""
+        """A new folder for a job; it is kept for diagnosis and resuming until temporary files are deleted."""
         return Path(tempfile.mkdtemp(prefix="DeepRecon-", dir=slicer.app.temporaryPath))
 
     def process(
         self,
-        write: Callable[[Path], Any],
-        load: Callable[[Path], Any],
+        write: Callable[..., Any],
+        load: Callable[..., Any],
+        nodes: Any,
+        parameters: Any,
+        device: str = "auto",
+        seed: int = 0,
+        outputs: Any = None,
         wait: bool = True,
         onEvent: Callable[[dict[str, Any]], Any] | None = None,
     ) -> Any:
-        """Write a job, run it, and load its results; without waiting, return the started JobRunner.
+        """Write a job, run it, and load its results.
 
         Args:
-            write: writes the job into the given folder.
-            load: loads the results from the job folder.
-            wait, onEvent: as for `run`.
+            write: writes a job; called with its folder, `nodes`, `parameters`, `device` and `seed`.
+            load: loads the results; called with the folder, `nodes` and `outputs`.
+            nodes: the inputs.
+            parameters: the settings.
+            device: "auto", "cpu", "cuda:0", ...
+            seed: of every random number.
+            outputs: nodes of an earlier run to write into.
+            wait: False returns the started JobRunner at once; poll it, then call `load` with its folder.
+            onEvent: called with each event of the job while waiting.
 
         Raises:
-            InputError, RuntimeError: as `run`.
+            InputError: bad input.
+            RuntimeError: the computation failed; the text gives cause and remedy.
         """
         folder = self.newJobFolder()
-        write(folder)
+        write(folder, nodes, parameters, device, seed)
         runner = self.run(folder, wait, onEvent)
-        return load(folder) if wait else runner
+        return load(folder, nodes, outputs) if wait else runner
 
     @staticmethod
     def run(folder: Path, wait: bool = True, onEvent: Callable[[dict[str, Any]], Any] | None = None) -> JobRunner:

@@ -1,4 +1,4 @@
-"""What the panels of all methods have in common: their life with the scene, the device panel and the run panel."""
+"""Base of the panels of all methods: scene events, parameter node, device panel and run panel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import vtk
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 
-from deeprecon.panels.common.run_panel import RunCallbacks, RunPanel, SecondaryRun
+from deeprecon.panels.common.run_callbacks import RunCallbacks, SecondaryRun
+from deeprecon.panels.common.run_panel import RunPanel
 from deeprecon.panels.common.training_panel import TrainingPanel
 from deeprecon.panels.computer.device_panel import DevicePanel
 
@@ -18,15 +19,15 @@ from deeprecon.panels.computer.device_panel import DevicePanel
 class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: ignore[misc]
     """Base of a module's Widget, in the manner of Slicer's template.
 
-    A module says how its panel follows the parameter node (`update`), writes a job (`prepare`), loads its results
-    (`load`) and restores the settings of a result (`repeat`). Its .ui file has a `deviceCollapsibleButton` and a
-    `runCollapsibleButton`, whose layouts take the shared panels.
+    A module defines how its panel is updated from the parameter node (`update`), writes a job (`prepare`), loads its
+    results (`load`) and restores the settings of a result (`repeat`). Its .ui file has a `deviceCollapsibleButton` and
+    a `runCollapsibleButton`, whose layouts take the shared panels.
 
     Attributes:
         title: of the training curves.
         labels: combo box -> name of its enum's member -> text.
         logicClass: the module's Logic.
-        trainingPanels: those that the module made in `connectWidgets`; they live and follow the parameter node with it.
+        trainingPanels: made by the module in `connectWidgets`; connected with the same parameter node.
     """
 
     title: ClassVar[str]
@@ -46,7 +47,7 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
         ScriptedLoadableModuleWidget.__init__(self, parent)  # last: without a parent it calls setup
 
     def setup(self) -> None:
-        """Build the panel. Nothing heavy happens here, and no main window is needed."""
+        """Build the panel. It is fast and needs no main window."""
         ScriptedLoadableModuleWidget.setup(self)
         widget = slicer.util.loadUI(self.resourcePath(f"UI/{self.moduleName}.ui"))
         self.layout.addWidget(widget)
@@ -62,13 +63,13 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
         self.connectWidgets()
         self.initializeParameterNode()
 
-    # -- what a module adds
+    # -- defined by the module
 
     def connectWidgets(self) -> None:
-        """Connect buttons and what no parameter link covers."""
+        """Connect buttons and other widgets without a parameter link."""
 
     def update(self, parameterNode: Any) -> str:
-        """Bring the panel up to date and return why a run cannot start, empty if it can."""
+        """Update the panel and return why a run cannot start; empty if it can."""
         raise NotImplementedError
 
     def prepare(self) -> Path:
@@ -84,10 +85,10 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
         raise NotImplementedError
 
     def secondaryRun(self) -> SecondaryRun | None:
-        """A second kind of run, where a module has one."""
+        """A second kind of run; None if the module has none."""
         return None
 
-    # -- life with the scene
+    # -- scene and parameter node
 
     def cleanup(self) -> None:
         """The module is closed or reloaded: no child process survives."""
@@ -103,7 +104,7 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
         self.initializeParameterNode()
 
     def exit(self) -> None:
-        """The user left the module; a run goes on."""
+        """The user left the module; a run continues."""
         self._disconnect()
 
     def onSceneStartClose(self, caller: Any, event: Any) -> None:
@@ -115,7 +116,7 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
         self.setParameterNode(None)
 
     def onSceneEndClose(self, caller: Any, event: Any) -> None:
-        """The scene was closed; begin anew if the panel is shown."""
+        """The scene was closed; use a new parameter node if the panel is open."""
         if self.parent.isEntered:
             self.initializeParameterNode()
 
@@ -129,7 +130,7 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
         self._parameterNode = node
         if node:
             self._guiTag = node.connectGui(self.ui)
-            for name, texts in self.labels.items():  # the connection fills in the names of the enums
+            for name, texts in self.labels.items():  # the connection shows the names of the enum members
                 combo = getattr(self.ui, name)
                 for index in range(combo.count):
                     combo.setItemText(index, texts.get(combo.itemText(index), combo.itemText(index)))
@@ -147,7 +148,7 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
             self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onChanged)
 
     def onChanged(self, caller: Any = None, event: Any = None) -> None:
-        """After any change: bring the panel up to date, once."""
+        """Update the panel after any change; not recursively."""
         if self._parameterNode is None or self.runPanel is None or self._updating:
             return
         self._updating = True

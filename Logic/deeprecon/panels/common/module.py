@@ -1,4 +1,4 @@
-"""What the modules of all methods share besides widget and logic: description, sample data, self-test."""
+"""Shared parts of the modules besides widget and logic: description, sample data, self-test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plot views of the panels: a chart as it is, and the live curves of a run, drawn where they can be told apart."""
+"""Plot views of the panels: a chart, and the live curves of a run."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import slicer
 from deeprecon.scene.display.plots import CurvePlot
 
 NOT_DRAWN = {"type", "time", "step", "learning_rate"}
-"""Entries of a metric event that are no losses; beside them a learning rate would lie flat on the axis."""
-_WORDS = {
+"""Entries of a metric event that are no losses; a learning rate is too small for their axis."""
+_LABELS = {
     "loss": "training loss",
     "training_loss": "training loss",
     "validation": "held-out loss",
@@ -20,7 +20,7 @@ _WORDS = {
 
 
 class ChartView:
-    """A plot view by itself, not one of the layout's.
+    """A plot view in a panel, not in the layout.
 
     Args:
         layout: where the view is put.
@@ -51,7 +51,7 @@ class ChartView:
 
 
 class CurveView(ChartView):
-    """The curves of a run, filled while it goes on; arguments as those of `ChartView`, charts of one title share nodes.
+    """The curves of a run, extended by its events; arguments as for `ChartView`. Charts of the same title share nodes.
 
     Attributes:
         plot: the chart and its table; None before the first point.
@@ -63,14 +63,14 @@ class CurveView(ChartView):
         self._before = self._last = 0
 
     def clear(self) -> None:
-        """Forget the curves; the next point begins new ones. To be called when a run starts and when a scene closes."""
+        """Start new curves with the next point. To be called when a run starts and when a scene closes."""
         self.plot = None
         self._before = self._last = 0
 
     def add(self, event: Mapping[str, Any]) -> bool:
-        """Draw one metric event; False where there was nothing to draw."""
+        """Draw one metric event; returns whether it had anything to draw."""
         values = {
-            _WORDS.get(name, name.replace("_", " ")): float(value)
+            _LABELS.get(name, name.replace("_", " ")): float(value)
             for name, value in event.items()
             if name not in NOT_DRAWN and isinstance(value, int | float)
         }
@@ -80,7 +80,7 @@ class CurveView(ChartView):
             self.plot = CurvePlot(self._title)
             self.show(self.plot.chart)
         step = int(event.get("step") or 0)
-        if step < self._last:  # the run's next network counts anew
+        if step < self._last:  # the next network of the run counts from 0
             self._before += self._last
         self._last = step
         self.plot.add(self._before + step, **values)

@@ -1,4 +1,4 @@
-"""The result panel: what is shown, the table, the report, and taking a result away again."""
+"""The result panel: selection of the shown array, table, report, and removal of a result."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class ResultPanel:
         self.setResult([], None)
 
     def setShowTexts(self, label: str, toolTip: str) -> None:
-        """Say what can be chosen to be shown, and what showing it does."""
+        """Set label and tool tip of the selection."""
         self.ui.showComboLabel.text = label
         for widget in (self.ui.showComboLabel, self.ui.showCombo, self.ui.showButton):
             widget.toolTip = toolTip
@@ -57,12 +57,12 @@ class ResultPanel:
         self.widget.setMRMLScene(scene)
 
     def setResult(self, nodes: list[Any], table: Any, report: Path | None = None, others: Sequence[Any] = ()) -> None:
-        """Show these nodes; an empty list where there is no result.
+        """Show these nodes; an empty list for no result.
 
         Args:
             nodes: of one run.
             table: one of them or None.
-            report: the page of that run, where it is still known.
+            report: HTML page of that run; None if unknown.
             others: tables that can be saved too.
         """
         self._nodes, self._report = nodes, report
@@ -83,7 +83,7 @@ class ResultPanel:
         ui.reportButton.enabled = report is not None and report.exists()
 
     def setChoices(self, names: Iterable[str]) -> None:
-        """Let these arrays be chosen, for not every result has all; the chosen one stays so where it can."""
+        """Set the arrays to choose from, and keep the chosen one if possible."""
         combo, shown = self.ui.showCombo, self.ui.showCombo.currentData
         wasBlocked = combo.blockSignals(True)
         combo.clear()
@@ -112,7 +112,7 @@ class ResultPanel:
         with slicer.util.tryWithErrorDisplay("The table could not be saved."):
             path = self.ui.tablePathEdit.currentPath
             if not path:
-                raise InputError("No file is chosen.", "Choose one beside the button.")
+                raise InputError("No file is chosen.", "Choose one next to the button.")
             table = self._tables[self.ui.tableCombo.currentIndex]
             if not slicer.util.exportNode(table, path, {}):
                 raise InputError(f"{path} cannot be written.", "Choose another folder.")

@@ -1,4 +1,4 @@
-"""The run panel: start, progress, time left, curves, log, cancel, and what went wrong in words."""
+"""The run panel: start, progress, time left, curves, log, cancel, and error messages."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import html
 import re
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from deeprecon.jobs.job import Job
 from deeprecon.jobs.process import child_environment
 from deeprecon.jobs.runner import JobRunner
 from deeprecon.panels.common.plot_views import CurveView
+from deeprecon.panels.common.run_callbacks import RunCallbacks, SecondaryRun
 from deeprecon.panels.common.time_estimates import durationText
 from deeprecon.panels.computer.device_panel import DevicePanel, userCommand
 from deeprecon.panels.computer.diagnostics import diagnosticReport
@@ -32,7 +32,7 @@ LOG_LINES = 5000
 
 
 class RunState(enum.Enum):
-    """What the panel is doing. It lives here and never in the scene: a saved scene must not restore a run."""
+    """State of the panel. It is not saved in the scene, because a scene cannot restore a run."""
 
     IDLE = "idle"
     RUNNING = "running"
@@ -41,51 +41,13 @@ class RunState(enum.Enum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True)
-class SecondaryRun:
-    """A second kind of run on the same inputs, with a button beside Apply.
-
-    Attributes:
-        text, toolTip: of the button.
-        prepare, load: as those of `RunCallbacks`.
-        problem: says why it cannot start, empty if it can; None where it can whenever Apply can.
-    """
-
-    text: str
-    toolTip: str
-    prepare: Callable[[], Path]
-    load: Callable[[Path], str]
-    problem: Callable[[], str] | None = None
-
-
-@dataclass(frozen=True)
-class RunCallbacks:
-    """What the module does for the panel.
-
-    Attributes:
-        prepare: writes the job folder and returns it; raises InputError for bad input.
-        load: loads the results of a finished job folder and returns a sentence about them.
-        repeat: restores inputs and settings of the selected result; None where there is none to select.
-        changed: called after each change of state.
-        other: a second kind of run, where the module has one.
-        text: of the button that starts a run.
-    """
-
-    prepare: Callable[[], Path]
-    load: Callable[[Path], str]
-    repeat: Callable[[], None] | None
-    changed: Callable[[], None]
-    other: SecondaryRun | None = None
-    text: str = _("Apply")
-
-
 class RunPanel:
-    """Drives one job at a time in a child process; the application stays responsive.
+    """Runs one job at a time in a child process; the application stays responsive.
 
     Args:
         layout: where the panel is put.
-        callbacks: what the module does for it.
-        devicePanel: knows the overlay and checks the computer before the first run.
+        callbacks: of the module.
+        devicePanel: has the overlay, and checks the computer before the first run.
         title: of the training curves.
 
     Attributes:
@@ -125,8 +87,8 @@ class RunPanel:
         self.ui.copyReportButton.connect("clicked(bool)", self._onCopyReport)
         slicer.app.connect("aboutToQuit()", self._onQuit)
         self.ui.repeatButton.visible = callbacks.repeat is not None
-        self.ui.secondaryButton.visible = callbacks.other is not None
-        self.ui.secondaryButton.text = callbacks.other.text if callbacks.other else ""
+        self.ui.secondaryButton.visible = callbacks.secondary is not None
+        self.ui.secondaryButton.text = callbacks.secondary.text if callbacks.secondary else ""
         self._show()
 
     @property
@@ -140,7 +102,7 @@ class RunPanel:
         return time.monotonic() - self._started
 
     def cleanup(self) -> None:
-        """End everything and let go of the application. To be called from the module's cleanup."""
+        """End all processes and disconnect from the application. To be called from the module's cleanup."""
         self._onQuit()
         slicer.app.disconnect("aboutToQuit()", self._onQuit)
 
@@ -149,12 +111,12 @@ class RunPanel:
         self.curves.setScene(scene)
 
     def setReady(self, ready: bool, problem: str = "") -> None:
-        """Enable Apply, or say in its tool tip what is missing."""
+        """Enable Apply, or show in its tool tip why a run cannot start."""
         self._ready, self._problem = ready, problem
         self._show()
 
     def setEstimate(self, text: str) -> None:
-        """Say how long a run will take."""
+        """Show the estimated duration of a run."""
         self.ui.estimateLabel.text = text
 
     # -- starting and ending
@@ -164,11 +126,11 @@ class RunPanel:
         self.start(self._callbacks)
 
     def start(self, kind: RunCallbacks | SecondaryRun, accepted: tuple[str, ...] = ()) -> None:
-        """Start a run of this kind, also one that has no button here; nothing happens where it cannot start.
+        """Start a run of this kind, if it can start; it may be one without a button.
 
         Args:
-            kind: what is run.
-            accepted: codes of contradictions with which the run goes on, see `deeprecon.data.doubts`.
+            kind: of the run.
+            accepted: codes of contradictions that the user accepts, see `deeprecon.data.doubts`.
         """
         if self.busy or self._startProblem(kind):
             return
@@ -209,12 +171,15 @@ class RunPanel:
             self._fail(error.message, error.hint)
             return
         except Exception as error:
-            self._fail(_("The data could not be prepared: {error}").format(error=error), _("Copy the report and ask."))
+            self._fail(
+                _("The data could not be prepared: {error}").format(error=error),
+                _("Copy the report and ask the developers."),
+            )
             raise
         self._timer.start()
 
     def cancel(self) -> None:
-        """Stop the job gracefully, and by force where it does not stop within seconds."""
+        """Stop the job gracefully, and kill it if it does not stop within seconds."""
         if self.state is not RunState.RUNNING:
             return
         self._setState(RunState.CANCELLING)
@@ -232,7 +197,7 @@ class RunPanel:
     def abort(self) -> None:
         """End the job at once, with all processes it started: the scene, the module or the application closes.
 
-        An installation of packages goes on.
+        An installation of packages continues.
         """
         self._timer.stop()
         if self.runner is not None and self.runner.running:
@@ -275,7 +240,8 @@ class RunPanel:
                 return
             except Exception as error:
                 self._fail(
-                    _("The result could not be loaded: {error}").format(error=error), _("Copy the report and ask.")
+                    _("The result could not be loaded: {error}").format(error=error),
+                    _("Copy the report and ask the developers."),
                 )
                 raise
             took = _("Took {time}.").format(time=durationText(self.seconds))
@@ -297,7 +263,7 @@ class RunPanel:
         self.ui.messageLabel.text = html.escape(text, quote=False)
         self._setState(state)
 
-    # -- what the child process says
+    # -- events of the child process
 
     def _onEvent(self, event: dict[str, Any]) -> None:
         kind = event.get("type")
@@ -321,7 +287,7 @@ class RunPanel:
             self.log(str(event.get("text") or ""))
 
     def _withPanelNames(self, text: str) -> str:
-        """A message of the shared computation with node names for file names and labels for command line options."""
+        """A message of the job with node names instead of file names and labels instead of command line options."""
         for file, node in self.fileNames.items():
             text = text.replace(file, node)
         return re.sub(r"--([a-z][a-z-]+)", lambda option: f'"{option[1].replace("-", " ").capitalize()}"', text)
@@ -336,7 +302,7 @@ class RunPanel:
             self.ui.logText.appendPlainText("\n".join(self._newLines))
             self._newLines = []
 
-    # -- what is shown
+    # -- display
 
     def _setState(self, state: RunState) -> None:
         self.state = state
@@ -345,16 +311,16 @@ class RunPanel:
 
     def _show(self) -> None:
         ui = self.ui
-        words = {RunState.RUNNING: _("Cancel"), RunState.CANCELLING: _("Cancelling…")}
-        ui.applyButton.text = words.get(self.state, self._callbacks.text)
+        texts = {RunState.RUNNING: _("Cancel"), RunState.CANCELLING: _("Cancelling…")}
+        ui.applyButton.text = texts.get(self.state, self._callbacks.text)
         ui.applyButton.enabled = self.state is RunState.RUNNING or (self._ready and not self.busy)
         ui.applyButton.toolTip = (
             _("Stop the run; nothing is changed.") if self.busy else self._problem or _("Start the run.")
         )
-        if other := self._callbacks.other:
-            problem = self._startProblem(other)
+        if secondary := self._callbacks.secondary:
+            problem = self._startProblem(secondary)
             ui.secondaryButton.enabled = not problem and not self.busy
-            ui.secondaryButton.toolTip = problem or other.toolTip
+            ui.secondaryButton.toolTip = problem or secondary.toolTip
         ui.runningFrame.visible = self.busy
         ui.estimateLabel.visible = not self.busy
         ui.finishButton.enabled = self.state is RunState.RUNNING
@@ -392,8 +358,8 @@ class RunPanel:
         self.start(self._current, tuple(sorted({*self._accepted, *self._refused})))
 
     def _onSecondary(self) -> None:
-        if self._callbacks.other is not None:
-            self.start(self._callbacks.other)
+        if self._callbacks.secondary is not None:
+            self.start(self._callbacks.secondary)
 
     def _onRepeat(self) -> None:
         if self._callbacks.repeat is None:

@@ -13,8 +13,8 @@ import qt
 
 from deeprecon.jobs.parameters import Field, fields_of
 
-INTEGERS = 2**31 - 1
-"""Largest number of Qt's spin boxes."""
+MAX_INTEGER = 2**31 - 1
+"""Maximum of Qt's spin boxes."""
 
 
 def settingWidget(form: Any, field: Field, label: str) -> Any:
@@ -40,7 +40,7 @@ def settingWidget(form: Any, field: Field, label: str) -> Any:
 
 
 def showEnumValues(widgets: Mapping[str, Any], parameters: type) -> None:
-    """Show the values of enumerations as the command line names them, not their members' names as Slicer does."""
+    """Show the values of enumerations, as on the command line; Slicer shows the names of their members."""
     for field in fields_of(parameters):
         if issubclass(field.type, Enum):
             combo = widgets[field.name]
@@ -60,7 +60,7 @@ def _value_widget(field: Field) -> Any:
     if field.type is int:
         spin = qt.QSpinBox()
         if field.range is None:  # with one, Slicer takes its bounds
-            spin.setRange(-INTEGERS, INTEGERS)
+            spin.setRange(-MAX_INTEGER, MAX_INTEGER)
         return spin
     if field.type is float:
         spin = qt.QDoubleSpinBox()

@@ -1,4 +1,4 @@
-"""How long a run takes on this computer, learned from the runs before."""
+"""Estimates of the duration of a run, from earlier runs on this computer."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import qt
 import slicer
 
 DEFAULT_SECONDS = 15.0
-"""What a run takes beside training, before one on this computer told better."""
+"""Duration of a run without its training, before the first one on this computer."""
 
 
 class TrainingTimeEstimate:
-    """Remembers, in the application's settings, what the last run of each kind took beside training.
+    """Stores the duration of the last run of each kind, without its training, in the application's settings.
 
     Args:
         module: name of the module.
@@ -20,21 +20,21 @@ class TrainingTimeEstimate:
         self._module = module
 
     def sentence(self, method: str, device: str, training: float | None) -> str:
-        """How long a run will take, in words.
+        """Sentence about the duration of a run.
 
         Args:
-            method: how it computes.
-            device: where it computes.
-            training: seconds that the settings give to training; None where they give a number of steps.
+            method: name of the method.
+            device: name of the device.
+            training: training time in seconds; None if the settings give a number of steps.
         """
         if training is None:
             return "The number of training steps is set; the time left is shown once they run."
-        rest = float(slicer.util.settingsValue(self._key(method, device), DEFAULT_SECONDS))
-        most = "at most " if training else ""  # a method that is done sooner does not use up its time
-        return f"A run takes {most}about {durationText(training + rest)} on this computer."
+        overhead = float(slicer.util.settingsValue(self._key(method, device), DEFAULT_SECONDS))
+        limit = "at most " if training else ""  # training may end before its time is used up
+        return f"A run takes {limit}about {durationText(training + overhead)} on this computer."
 
     def learn(self, method: str, device: str, training: float | None, seconds: float) -> None:
-        """A run of `seconds` is over; the other arguments are those of `sentence`."""
+        """Learn from a run of `seconds`; other arguments as for `sentence`."""
         if training is not None:
             qt.QSettings().setValue(self._key(method, device), max(1.0, seconds - training))
 
@@ -43,7 +43,7 @@ class TrainingTimeEstimate:
 
 
 class ThroughputEstimate:
-    """Remembers, in the application's settings, how many values, such as voxels times volumes, a run does in a second.
+    """Stores the throughput of a run, such as voxels times volumes per second, in the application's settings.
 
     Args:
         module: name of the module.
@@ -53,16 +53,16 @@ class ThroughputEstimate:
         self._module = module
 
     def sentence(self, method: str, device: str, values: int) -> str:
-        """How long a run will take, in words; before the first run of a method nothing is known."""
+        """Sentence about the duration of a run; unknown before the first run of a method."""
         rate = float(slicer.util.settingsValue(self._key(method, device), 0.0))
         if not values:
             return ""
         if rate <= 0:
-            return "The time left is shown as soon as the run tells it."
+            return "The time left is shown during the run."
         return f"A run takes about {durationText(values / rate)} on this computer."
 
     def learn(self, method: str, device: str, values: int, seconds: float) -> None:
-        """A run of `seconds` is over."""
+        """Learn from a run of `seconds`; other arguments as for `sentence`."""
         if values and seconds > 0:
             qt.QSettings().setValue(self._key(method, device), values / seconds)
 
@@ -71,7 +71,7 @@ class ThroughputEstimate:
 
 
 def durationText(seconds: float) -> str:
-    """A duration for people: 8 s, 3 min, 1 h 20 min."""
+    """A duration as text: 8 s, 3 min, 1 h 20 min."""
     if seconds < 90:
         return f"{round(seconds)} s"
     minutes = round(seconds / 60)

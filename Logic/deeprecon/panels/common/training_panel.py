@@ -1,4 +1,4 @@
-"""The training panel: examples and settings in, start, stop, resume, live curves, and a model to be used at once."""
+"""The training panel: examples, settings, start, stop, resume, live curves, and use of the trained model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from slicer.i18n import tr as _
 
 from deeprecon.jobs.parameters import Field, fields_of
 from deeprecon.panels.common.example_table import ExampleTable, pathEdit
-from deeprecon.panels.common.run_panel import RunCallbacks, RunPanel, SecondaryRun
+from deeprecon.panels.common.run_callbacks import RunCallbacks, SecondaryRun
+from deeprecon.panels.common.run_panel import RunPanel
 from deeprecon.panels.common.setting_widgets import settingWidget, showEnumValues
 from deeprecon.panels.computer.device_panel import DevicePanel
 from deeprecon.resources import resource_path
@@ -24,7 +25,7 @@ from deeprecon.scene.nodes.parameters import to_dataclass
 
 @dataclass(frozen=True)
 class Training:
-    """What a training panel trains.
+    """Description of a training for its panel.
 
     Attributes:
         method, verb: see `jobs/verbs.py`; the verb's result has a model bundle in the role "bundle".
@@ -34,8 +35,8 @@ class Training:
         pack: field of the module's parameter node with the settings, made by `parameter_pack(parameters)`. The node
             also has a field `seed`.
         title: of the curves.
-        intro: what is trained from what, in a sentence.
-        words: field of inputs or parameters -> label, where its name does not say enough.
+        intro: sentence about data and model.
+        labels: field of inputs or parameters -> label, if it differs from the name.
         needed: inputs of many paths that every example has.
         folders: single inputs that are folders, not files.
         endings: of the files of examples.
@@ -48,7 +49,7 @@ class Training:
     pack: str
     title: str
     intro: str = ""
-    words: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
     needed: Sequence[str] = ()
     folders: Sequence[str] = ()
     endings: Sequence[str] = ()
@@ -59,7 +60,7 @@ class TrainingPanel:
 
     Args:
         layout: where the panel is put.
-        training: what it trains.
+        training: its description.
         devicePanel: the module's.
         use: called with the folder of a bundle that is to be used.
 
@@ -113,9 +114,9 @@ class TrainingPanel:
             self.examples = ExampleTable(form, columns, training.needed, training.endings, self.update)
 
     def _label(self, each: Field) -> str:
-        return self.training.words.get(each.name, each.name.replace("_", " ").capitalize())
+        return self.training.labels.get(each.name, each.name.replace("_", " ").capitalize())
 
-    # -- life with the module and the scene
+    # -- module and scene
 
     def setParameterNode(self, node: Any) -> None:
         """Link the settings with a parameter node, or with none."""
@@ -134,11 +135,11 @@ class TrainingPanel:
         self.setParameterNode(None)
 
     def sceneClosing(self) -> None:
-        """A training goes on, for it needs nothing of the scene; its curves begin anew."""
+        """A training continues, since it does not depend on the scene; its curves start again."""
         self.runPanel.curves.clear()
         self.setParameterNode(None)
 
-    # -- what can be done
+    # -- possible actions
 
     @property
     def folder(self) -> Path | None:
@@ -147,7 +148,7 @@ class TrainingPanel:
         return Path(path) if path else None
 
     def update(self, *_arguments: Any) -> None:
-        """After any change: what can be started, resumed and used."""
+        """Update the buttons after any change."""
         if not hasattr(self, "runPanel"):
             return
         problem = self.startProblem()
@@ -158,9 +159,9 @@ class TrainingPanel:
 
     def startProblem(self) -> str:
         """Why no training can be started, empty if one can."""
-        return next((reason for reason in self._missing() if reason), "")
+        return next((reason for reason in self._problems() if reason), "")
 
-    def _missing(self) -> Iterator[str]:
+    def _problems(self) -> Iterator[str]:
         if self._node is None:
             yield _("Open the module.")
             return
@@ -178,7 +179,7 @@ class TrainingPanel:
         training = self.training
         return none if self.folder is None else resume_problem(self.folder, training.method, training.verb)
 
-    # -- what the run panel asks for
+    # -- callbacks of the run panel
 
     def _prepare(self) -> Path:
         assert self.folder is not None

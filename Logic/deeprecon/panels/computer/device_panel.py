@@ -1,4 +1,4 @@
-"""The device panel: what computes, in plain words, and each problem with the one thing to do about it."""
+"""The device panel: device, packages, and each problem with the action that solves it."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ AUTOMATIC = "auto"
 def userOverlay() -> Overlay:
     """The overlay below the folder that the user set, else in the default one.
 
-    It has a subfolder of its own there, since removing packages deletes the whole overlay.
+    It has a subfolder of its own there, because removing packages deletes the folder.
     """
     folder = slicer.util.settingsValue(OVERLAY_SETTING, "")
     return Overlay(Path(folder) / "DeepRecon" / default_folder().name if folder else None)
 
 
 def userInterpreter() -> str:
-    """The Python interpreter that the user set, empty for the usual one."""
+    """The Python interpreter that the user set, empty for the default one."""
     return str(slicer.util.settingsValue(INTERPRETER_SETTING, ""))
 
 
 def userCommand() -> list[str]:
-    """The command that runs the worker, with the Python interpreter that the user set, else the usual one.
+    """The command that runs the worker, with the Python interpreter that the user set, else the default one.
 
     Raises:
         InputError: no interpreter was found.
@@ -50,15 +50,15 @@ def userCommand() -> list[str]:
 
 
 class DevicePanel:
-    """Shows and chooses the device. Nothing is looked at before the user asks or the first run starts.
+    """Shows and selects the device. The computer is checked when the user asks for it or the first run starts.
 
     Args:
         layout: where the panel is put.
-        changed: called when something was installed, removed or found out.
+        changed: called after a check, an installation or a removal.
     """
 
     probed: ClassVar[dict[str, Any] | None] = None
-    """What the last check of this computer found; the same for all modules of this session."""
+    """Result of the last check of this computer, shared by all modules of this session."""
 
     def __init__(self, layout: Any, changed: Callable[[], None]) -> None:
         self.widget = slicer.util.loadUI(str(resource_path("UI", "DevicePanel.ui")))
@@ -92,14 +92,14 @@ class DevicePanel:
 
     @property
     def torch(self) -> str | None:
-        """Version of PyTorch that a run would use; of a Python that the user chose, only a check can tell."""
+        """Version of PyTorch that a run would use; for a Python of the user, known only after a check."""
         if userInterpreter():
             return str(self.probe["torch"]["version"]) if self.probe and self.probe["torch"] else None
         return torchVersion(self.overlay.folder)
 
     @property
     def probe(self) -> dict[str, Any] | None:
-        """What the last check found, None before it."""
+        """Result of the last check, None before it."""
         return DevicePanel.probed
 
     @property
@@ -115,7 +115,7 @@ class DevicePanel:
     # -- checking
 
     def ensureChecked(self, then: Callable[[str], None]) -> None:
-        """Check this computer unless that was done, then call `then` with what stands in the way ("" if nothing)."""
+        """Check this computer unless that was done, then call `then` with the problem, or with ""."""
         found = self._missing()
         if found:
             self.show()
@@ -248,7 +248,7 @@ class DevicePanel:
         self._changed()
 
     def _missing(self) -> list[Problem]:
-        """What must be installed; a Python that the user chose brings PyTorch and packages along."""
+        """Missing installations; a Python that the user chose has to have PyTorch and all packages."""
         return [] if userInterpreter() else problems(self.overlay, self._onInstallTorch, self._onInstall)
 
     def _onPlaces(self, _value: Any) -> None:
@@ -261,7 +261,7 @@ class DevicePanel:
     # -- showing
 
     def show(self) -> None:
-        """Bring the panel up to date."""
+        """Update the panel."""
         ui = self.ui
         self._actions = [*self._missing(), *deviceProblems(self.probe)]
         self._showProblems()

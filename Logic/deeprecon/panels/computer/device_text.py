@@ -1,4 +1,4 @@
-"""What the check of the computer found (`deeprecon.training.devices.probe`), in plain words."""
+"""Text about the result of the check of the computer, `deeprecon.training.devices.probe`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ GIB = 2**30
 
 
 def deviceStatus(probe: dict[str, Any] | None, torch: str | None) -> str:
-    """One sentence about what computes."""
+    """Sentence about the device in use."""
     if torch is None:
         return "Nothing can be computed yet."
     if probe is None:
@@ -24,7 +24,7 @@ def deviceStatus(probe: dict[str, Any] | None, torch: str | None) -> str:
 
 
 def deviceProblems(probe: dict[str, Any] | None) -> list[Problem]:
-    """What keeps PyTorch or a graphics card from being used, each with what the user has to do."""
+    """Why PyTorch or a graphics card cannot be used, each with an instruction."""
     if probe is None:
         return []
     found = [("PyTorch", probe["problem"])] if probe["problem"] else []

@@ -1,4 +1,4 @@
-"""The diagnostic report: what a developer needs, without names of patients or users."""
+"""The diagnostic report for developers, without names of patients or users."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def scrub(text: str, names: Iterable[str] = ()) -> str:
 
 
 def _user() -> str:
-    """The user's name, or nothing where the system does not tell."""
+    """The user's name; empty if the system does not provide it."""
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):
@@ -47,7 +47,7 @@ def diagnosticReport(torch: str | None, probe: dict[str, Any] | None, log: Itera
 
     Args:
         torch: version of PyTorch, None if it is not installed.
-        probe: what the child process found out about this computer, None if it was not asked yet.
+        probe: result of the check of this computer; None before it.
         log: lines of the last run.
         failure: message of the last error.
     """

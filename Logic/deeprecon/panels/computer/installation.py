@@ -1,4 +1,4 @@
-"""PyTorch inside Slicer: is it there, and installing it on consent. The GUI process itself never imports it."""
+"""PyTorch inside Slicer: detection, and installation on consent. The GUI process does not import it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ TORCH_REQUIREMENT = ">=2.4"
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that stands in the way, and its one action.
+    """A problem of the installation, and the action that solves it.
 
     Attributes:
-        text: what is wrong, in plain words.
-        action: label of the button that mends it, or what the user has to do where no button can.
-        run: what the button does; None where the user has to do it.
+        text: description for the user.
+        action: label of the button that solves it, or an instruction if there is no button.
+        run: called by the button; None if there is none.
     """
 
     text: str
@@ -45,10 +45,10 @@ def torchVersion(overlayFolder: Path | None = None) -> str | None:
 def installTorch(module: Any = None) -> None:
     """Install PyTorch through the PyTorch extension. To be called on the user's consent only.
 
-    Newer versions of the extension take more arguments than older ones, so the signature is looked at first.
+    Newer versions of the extension accept more arguments, so the signature is inspected first.
 
     Args:
-        module: stands for `PyTorchUtils` in tests.
+        module: replaces `PyTorchUtils` in tests.
 
     Raises:
         InputError: the extension is missing, or the installation did not succeed.
@@ -80,7 +80,7 @@ def installTorch(module: Any = None) -> None:
 def problems(
     overlay: Overlay, onInstallTorch: Callable[[], None], onInstallPackages: Callable[[], None]
 ) -> list[Problem]:
-    """What must be installed before anything can run, most important first."""
+    """Missing installations, the most important first."""
     found = []
     if torchVersion(overlay.folder) is None:
         found.append(Problem("PyTorch is not installed.", "Install PyTorch", onInstallTorch))

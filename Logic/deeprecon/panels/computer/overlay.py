@@ -1,6 +1,6 @@
 """The overlay: Python packages that only the child process sees, in a folder of the user.
 
-Slicer's own packages are never touched, nothing needs a restart, and uninstalling is deleting one folder.
+Slicer's own packages are not changed, no restart is needed, and uninstalling deletes one folder.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ REQUIRED_BYTES = 400 * 2**20
 """Bytes that must be free before an installation starts: the packages take about 150 MB, twice while they move."""
 
 MAX_NAME_LENGTH = 120
-"""Characters of the longest path below the overlay folder, for Windows' limit of 259."""
+"""Characters of the longest path below the overlay folder; Windows limits paths to 259."""
 
 
 def default_folder() -> Path:
@@ -41,7 +41,7 @@ class Overlay:
     """Install, check, remove, export and import the overlay.
 
     Args:
-        folder: where the packages lie.
+        folder: of the packages.
         lock: requirements file with `name==version` and hashes.
     """
 
@@ -53,7 +53,7 @@ class Overlay:
     def _staging(self) -> Path:
         return self.folder.with_name(self.folder.name + ".new")
 
-    def wanted(self) -> dict[str, str]:
+    def required(self) -> dict[str, str]:
         """Package names and versions of the lock file."""
         text = self.lock.read_text(encoding="utf-8")
         return dict(re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", text, flags=re.MULTILINE))
@@ -63,7 +63,7 @@ class Overlay:
         path = [str(self.folder), *sys.path]
         return [
             name
-            for name in self.wanted()
+            for name in self.required()
             if not any(True for _ in importlib.metadata.distributions(name=name, path=path))
         ]
 
@@ -111,10 +111,10 @@ class Overlay:
         return runner
 
     def finish_install(self, runner: ProcessRunner) -> None:
-        """Put the new packages into place, or remove what a failed or cancelled pip left behind.
+        """Put the new packages into place, or remove the files of a failed or cancelled pip.
 
         Raises:
-            InputError: pip failed; the packages that were there before are untouched.
+            InputError: pip failed; the installed packages are not changed.
         """
         try:
             if runner.exit_code != 0:

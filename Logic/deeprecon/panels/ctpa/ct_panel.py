@@ -1,4 +1,4 @@
-"""The findings panel of a synthetic CT: how far to trust it, its window, 3D, projection check, and DICOM export."""
+"""The panel of a synthetic CT: quality, window, volume rendering, projection check, and DICOM export."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from deeprecon.scene.ctpa.job import write_export_job
 from deeprecon.scene.ctpa.result import projection_text, quality_of
 from deeprecon.scene.ctpa.views import presets, projection_check_image, render, rendering, set_window
 
-_CAPTION = _("X-ray as the model took it; the synthetic CT projected; projected minus X-ray:")
+_CAPTION = _("X-ray as used by the model; the synthetic CT projected; projected minus X-ray:")
 _SERIES = "synthetic-ct"
 """Folder of an exported series, below the one that the user chose."""
 
 
 class CtPanel:
-    """Shows what is known about a synthetic CT, and how it is looked at.
+    """Shows the quality of a synthetic CT, and controls its display and export.
 
     Args:
         layout: where the panel is put.
-        changed: called when something was chosen that other parts of the panel depend on.
-        export: called when the user wants the result as DICOM.
+        changed: called when the export folder changed.
+        export: called when the user starts the export.
 
     Attributes:
-        window: name of the chosen window, one of `ctpa_views.WINDOWS`.
+        window: name of the chosen window, one of `views.WINDOWS`.
     """
 
     def __init__(self, layout: Any, changed: Callable[[], None], export: Callable[[], None]) -> None:
@@ -77,7 +77,7 @@ class CtPanel:
         self._showPicture()
 
     def _showPicture(self) -> None:
-        """The picture of the projection check, made anew only when the result changed."""
+        """Show the picture of the projection check; it is made only if the result changed."""
         figures = None if self._ct is None else nodes_of_run(self._ct).get("figures")
         pictured = self._ct and (self._ct.GetID(), self._ct.GetMTime(), figures and figures.GetMTime())
         if pictured != self._pictured:
@@ -92,7 +92,7 @@ class CtPanel:
     def exportProblem(self) -> str:
         """Why the result cannot be exported, empty if it can."""
         if self._ct is None:
-            return str(_("There is no result to be exported."))
+            return str(_("There is no result to export."))
         return "" if self.ui.exportFolderEdit.currentPath else str(_("Choose the folder for the series."))
 
     def prepareExport(self, folder: Path) -> None:
@@ -103,7 +103,7 @@ class CtPanel:
         write_export_job(folder, self._ct, self._target, ExportParameters(patient_id=self.ui.patientEdit.text))
 
     def exported(self) -> str:
-        """Where the series is, in words."""
+        """Message about the folder of the series."""
         return str(_("The DICOM series is in {folder}.").format(folder=self._target))
 
     # -- buttons and choices

@@ -1,4 +1,4 @@
-"""Words of the panel from X-ray to CT, its pictures, its traffic light, and what it trains."""
+"""Labels of the CTPA panel, its X-ray preview, its quality rating, and the descriptions of its trainings."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ LABELS = {
 }
 """Combo box -> name of its enum's member -> text."""
 
-_WORDS = {
+_LABELS = {
     "store": _("Store"),
     "width": _("Channels of the first level, 0 for its own"),
     "steps": _("Optimizer steps"),
     "accumulate": _("Batches a step"),
-    "checkpointing": _("Save memory by computing twice"),
+    "checkpointing": _("Save memory by recomputing activations"),
 }
 AUTOENCODER = Training(
     "ctpa",
@@ -57,14 +57,14 @@ AUTOENCODER = Training(
     TrainAutoencoderParameters,
     pack="autoencoderTraining",
     title=_("Training of the autoencoder"),
-    intro=_("Learns to store a CT in a latent and to draw it again. Without a store it learns from phantoms."),
-    words={
-        **_WORDS,
+    intro=_("Learns to encode a CT as a latent and to decode it. Without a store it is trained on phantoms."),
+    labels={
+        **_LABELS,
         "perceptual": _("ResNet-50 weights"),
         "patch": _("Patch [voxels]"),
         "slice_weight": _("Weight of the 2D discriminator"),
         "volume_weight": _("Weight of the 3D discriminator"),
-        "adversarial_start": _("Share before discriminators begin"),
+        "adversarial_start": _("Fraction of the steps before discriminators start"),
     },
     folders=("store",),
 )
@@ -75,29 +75,29 @@ DIFFUSION = Training(
     TrainDiffusionParameters,
     pack="diffusionTraining",
     title=_("Training of the diffusion"),
-    intro=_("Learns which latents go with an X-ray. The model that it leaves makes CTs."),
-    words={
-        **_WORDS,
+    intro=_("Learns the latents that are consistent with an X-ray. The trained model makes CTs."),
+    labels={
+        **_LABELS,
         "bundle": _("Autoencoder"),
         "encoder": _("X-ray encoder weights"),
         "xray_encoder": _("X-ray encoder"),
         "patch": _("Patch [latent voxels], 0 for all"),
-        "withheld": _("Share without X-ray"),
+        "withheld": _("Fraction without X-ray"),
     },
     folders=("store", "bundle"),
 )
 
-_LIGHTS = {
-    "green": ("#2e7d32", _("No check speaks against this result")),
-    "amber": ("#b26a00", _("Take this result with care")),
-    "red": ("#c62828", _("Do not trust this result")),
+_RATINGS = {
+    "green": ("#2e7d32", _("All checks passed")),
+    "amber": ("#b26a00", _("Use this result with caution")),
+    "red": ("#c62828", _("Do not use this result")),
 }
 
 
 def readDemonstrator() -> tuple[Bundle | None, str]:
-    """The shipped bundle, or None and why there is none."""
+    """The shipped bundle, or None and why it cannot be read."""
     try:
-        return read_bundle(shipped.demonstrator(), "ctpa"), ""
+        return read_bundle(shipped.demonstrator_folder(), "ctpa"), ""
     except InputError as error:
         return None, str(error)
 
@@ -116,12 +116,12 @@ def showPixels(label: Any, pixels: Pixels | None) -> None:
 
 
 class XrayPreview:
-    """The chosen X-ray in the panel, as the computation will turn it; read anew only when it changed.
+    """Preview of the chosen X-ray in the orientation of the computation; read again only if it changed.
 
     Args:
         picture: QLabel of the picture.
-        text: QLabel of what is known about the X-ray, or why it cannot be used.
-        sides: widgets that are shown beside a picture.
+        text: QLabel of the description of the X-ray, or of the problem with it.
+        sides: labels R and L, shown with a picture.
     """
 
     def __init__(self, picture: Any, text: Any, sides: list[Any]) -> None:
@@ -153,11 +153,11 @@ class XrayPreview:
         return self._problem
 
 
-def qualityHtml(verdict: Quality | None) -> str:
-    """A traffic light and its reasons as HTML; empty where there is no result."""
-    if verdict is None:
+def qualityHtml(quality: Quality | None) -> str:
+    """A quality rating and its reasons as HTML; empty for None."""
+    if quality is None:
         return ""
-    color, words = _LIGHTS[verdict.light]
-    reasons = "".join(f"<li>{html.escape(reason)}</li>" for reason in verdict.reasons)
+    color, text = _RATINGS[quality.level]
+    reasons = "".join(f"<li>{html.escape(reason)}</li>" for reason in quality.reasons)
     items = f'<ul style="margin-top: 2px; margin-left: -20px;">{reasons}</ul>' if reasons else ""
-    return f'<span style="color: {color}; font-size: large;">●</span> <b>{words}.</b>{items}'
+    return f'<span style="color: {color}; font-size: large;">●</span> <b>{text}.</b>{items}'

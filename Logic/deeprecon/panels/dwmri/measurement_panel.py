@@ -1,4 +1,4 @@
-"""Measuring what an enhancement changed: a table of regions and a profile along a line, which follow as these move."""
+"""Measurements before and after an enhancement: a table of regions and a profile along a line, which may be moved."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from deeprecon.scene.dwmri.views import COMPARISONS
 from deeprecon.scene.nodes.tables import node_from_rows
 
 DELAY_MS = 150
-"""Markups report every pixel of a drag; measures follow when it rests."""
+"""Markups report every step of a drag; the measurement starts after a pause."""
 TITLE = "Profile before and after"
 
 
@@ -28,16 +28,16 @@ class MeasurementPanel(VTKObservationMixin):  # type: ignore[misc]
 
     Args:
         ui: of the module.
-        node: gives the module's parameter node, None while there is none.
-        picture: gives the name of the picture and the number of the volume that are shown.
+        node: returns the module's parameter node, or None.
+        shown: returns the name of the shown comparison and the number of the shown volume.
     """
 
-    def __init__(self, ui: Any, node: Callable[[], Any], picture: Callable[[], tuple[str, int]]) -> None:
+    def __init__(self, ui: Any, node: Callable[[], Any], shown: Callable[[], tuple[str, int]]) -> None:
         VTKObservationMixin.__init__(self)
         self.ui = ui
         self.chartView = ChartView(ui.measureCollapsibleButton.layout(), TITLE)
-        self._node, self._picture = node, picture
-        self._measures: ResultImages | None = None
+        self._node, self._shown = node, shown
+        self._images: ResultImages | None = None
         self._measured: tuple[str, int] | None = None
         self._seen: tuple[Any, ...] = ()
         self._timer = qt.QTimer()
@@ -52,19 +52,19 @@ class MeasurementPanel(VTKObservationMixin):  # type: ignore[misc]
         self.chartView.setScene(scene)
 
     def clear(self) -> None:
-        """Let go of all nodes: the scene or the module closes."""
+        """Release all nodes, because the scene or the module closes."""
         self._timer.stop()
         self.removeObservers()
-        self._measures, self._measured, self._seen = None, None, ()
+        self._images, self._measured, self._seen = None, None, ()
 
     def update(self, scan: Any) -> None:
-        """Follow the chosen result (None where there is none), region, line and picture."""
+        """Follow the chosen result (None where there is none), region, line and comparison."""
         node, ui = self._node(), self.ui
         ui.measureCollapsibleButton.visible = scan is not None
         ui.regionTable.setMRMLTableNode(node.regionTable)
         ui.regionTable.visible = node.region is not None and node.regionTable is not None
         self.chartView.widget.visible = node.line is not None
-        seen = scan, node.region, node.line, self._picture()
+        seen = scan, node.region, node.line, self._shown()
         if scan is None or seen == self._seen:
             return
         self._seen = seen
@@ -92,34 +92,35 @@ class MeasurementPanel(VTKObservationMixin):  # type: ignore[misc]
         if scan is None or slicer.mrmlScene.IsClosing():
             return
         key = scan.GetID(), scan.GetMTime()
-        if self._measures is None or key != self._measured:
-            self._measures, self._measured = ResultImages(scan), key
+        if self._images is None or key != self._measured:
+            self._images, self._measured = ResultImages(scan), key
         try:
             if node.region is not None:
-                rows = region_rows(self._measures, node.region)
+                rows = region_rows(self._images, node.region)
                 table = node_from_rows(rows, f"{scan.GetName()} regions", node.regionTable)
-                whole = provenance_of(scan)
+                provenance = provenance_of(scan)
                 attach_provenance(
-                    table, {"provenance": {"region": node.region.GetName(), **whole}, "metrics": whole["metrics"]}
+                    table,
+                    {"provenance": {"region": node.region.GetName(), **provenance}, "metrics": provenance["metrics"]},
                 )
                 node.regionTable = table
             if node.line is not None:
-                self._drawProfile(self._measures, node.line)
+                self._drawProfile(self._images, node.line)
             self._showMessage("")
         except InputError as error:
             self._showMessage(str(error))
 
-    def _drawProfile(self, measures: ResultImages, line: Any) -> None:
-        name, volume = self._picture()
-        picture = COMPARISONS["fa" if name == "color_fa" else name]
+    def _drawProfile(self, runImages: ResultImages, line: Any) -> None:
+        name, volume = self._shown()
+        comparison = COMPARISONS["fa" if name == "color_fa" else name]
         images: dict[str, Image] = {}
-        for when, role in (("before", picture.before), ("after", picture.after)):
-            if role and measures.has(role):
+        for when, role in (("before", comparison.before), ("after", comparison.after)):
+            if role and runImages.has(role):
                 series = role in ("input", "dwi", "residual")
-                images[when] = measures.volume(role, volume) if series else measures.image(role)
+                images[when] = runImages.volume(role, volume) if series else runImages.image(role)
         profile = line_profile(images, line)
         curves = [Curve(when, profile.distance, values) for when, values in profile.values.items()]
-        title = picture.text if "before" not in images else picture.text.removesuffix(" before and after")
+        title = comparison.text if "before" not in images else comparison.text.removesuffix(" before and after")
         self.chartView.show(draw_chart(TITLE, curves, "mm along the line", title))
 
     def _showMessage(self, text: str) -> None:

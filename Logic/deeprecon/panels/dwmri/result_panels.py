@@ -1,4 +1,4 @@
-"""The results of an enhancement in the panel: what is shown and compared, the table, and the measures."""
+"""The result panels of an enhancement: results, comparison and measurements."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
-from deeprecon.panels.common.compare_panel import ComparePanel
 from deeprecon.panels.common.result_panel import ResultPanel, overwriteProblem
+from deeprecon.panels.dwmri.compare_panel import ComparePanel
 from deeprecon.panels.dwmri.measurement_panel import MeasurementPanel
 from deeprecon.scene.common.results import nodes_of_run
 from deeprecon.scene.dwmri.inputs import is_result
@@ -31,7 +31,7 @@ class DwiResultPanels:
 
     Args:
         ui: of the module.
-        node: gives the module's parameter node, None while there is none.
+        node: returns the module's parameter node, or None.
         changed: called after results were removed.
 
     Attributes:
@@ -42,7 +42,7 @@ class DwiResultPanels:
         layout = ui.resultFrame.layout()
         self._node = node
         self._reported: tuple[Any, Path | None] = (None, None)  # result scan and report of the last run
-        texts = {name: picture.text for name, picture in COMPARISONS.items()}
+        texts = {name: comparison.text for name, comparison in COMPARISONS.items()}
         self.resultPanel = ResultPanel(layout, texts, self.show, changed)
         self.resultPanel.setShowTexts(
             _("Show:"), _("What the slice views show, with the same window before and after.")
@@ -53,16 +53,16 @@ class DwiResultPanels:
         self.measurePanel.setScene(slicer.mrmlScene)
 
     def cleanup(self) -> None:
-        """Stop flickering, and let go of all nodes."""
+        """Stop flickering, and release all nodes."""
         self.comparePanel.cleanup()
         self.measurePanel.clear()
 
     def loaded(self, scan: Any, report: Path) -> None:
-        """A run gave this result scan and this report."""
+        """Store the report of the result scan of the last run."""
         self._reported = scan, report
 
     def update(self, scan: Any) -> str:
-        """Images and tables go with the chosen scan; returns why that cannot be the result."""
+        """Show images and tables of the chosen scan; return why it cannot be the output."""
         made = nodes_of_run(scan) if is_result(scan) else {}
         reportedScan, report = self._reported
         regions = [self._node().regionTable] if made else []
@@ -89,11 +89,11 @@ class DwiResultPanels:
         return scan if is_result(scan) else None
 
     def show(self, name: str = "") -> None:
-        """Set up the slice views for a picture, the chosen one where left out."""
+        """Show a comparison in the slice views, the chosen one if left out."""
         scan, compare = self._scan, self.comparePanel
         if scan is not None:
             self._updateParts(scan)
-            show_comparison(scan, name or self.resultPanel.shown, compare.fade, compare.beside, compare.volume)
+            show_comparison(scan, name or self.resultPanel.shown, compare.fade, compare.sideBySide, compare.volume)
 
     def _onVolume(self, number: int) -> None:
         if self._scan is not None:

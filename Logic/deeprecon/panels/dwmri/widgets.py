@@ -1,4 +1,4 @@
-"""Words of the diffusion panel, what it trains, and its gradient check."""
+"""Labels of the diffusion panel, the description of its training, and its gradient check."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ TRAINING = Training(
     title=_("Training of a denoising network"),
     intro=_(
         "A network learns from pairs of scans: noisy and clean ones, or coarse ones and the same with voxels of half "
-        "the size. Each with .bval and .bvec beside it, or as DWI NRRD."
+        "the size. Each with .bval and .bvec of the same name, or as DWI NRRD."
     ),
-    words={
+    labels={
         "noisy": _("Noisy or coarse scan"),
         "clean": _("Clean or fine scan"),
         "mask": _("Brain mask (optional)"),
@@ -68,11 +68,11 @@ _MARKS = {GOOD: ("✓", "#2e7d32"), FAIR: ("⚠", "#b26a00"), BAD: ("✗", "#c62
 
 
 class GradientCheck:
-    """The sanity check of a scan's gradients; it is made anew only when the scan changed.
+    """The sanity check of a scan's gradients; repeated only if the scan changed.
 
     Args:
         ui: of the module: label, button for the flips, and section for the directions.
-        node: gives the chosen scan node, or None.
+        node: returns the chosen scan node, or None.
     """
 
     def __init__(self, ui: Any, node: Callable[[], Any]) -> None:
@@ -89,7 +89,7 @@ class GradientCheck:
         if key != self._key or key is None:
             self._key = key
             self._checks = [] if node is None else check_gradients(node)
-            self._label.text = table(self._checks)
+            self._label.text = checksHtml(self._checks)
             usable = bool(self._checks) and not self._problem
             for widget in (self._section, self._button):
                 widget.visible = usable
@@ -100,19 +100,19 @@ class GradientCheck:
 
     @property
     def _problem(self) -> str:
-        return next((f"{check.what}: {check.found}" for check in self._checks if check.level == BAD), "")
+        return next((f"{check.subject}: {check.finding}" for check in self._checks if check.level == BAD), "")
 
     def _onFlips(self) -> None:
         with slicer.util.tryWithErrorDisplay(_("The axes could not be checked."), waitCursor=True):
-            self._checks = [check for check in self._checks if check.what != "Flips"] + [check_flips(self._node())]
-            self._label.text = table(self._checks)
+            self._checks = [check for check in self._checks if check.subject != "Flips"] + [check_flips(self._node())]
+            self._label.text = checksHtml(self._checks)
 
 
-def table(checks: list[CheckResult]) -> str:
+def checksHtml(checks: list[CheckResult]) -> str:
     """Checks as an HTML table with a mark for each."""
     rows = "".join(
         f'<tr><td style="color: {_MARKS[check.level][1]};">{_MARKS[check.level][0]}&nbsp;</td>'
-        f"<td>{html.escape(check.what)}&nbsp;&nbsp;</td><td>{html.escape(check.found)}</td></tr>"
+        f"<td>{html.escape(check.subject)}&nbsp;&nbsp;</td><td>{html.escape(check.finding)}</td></tr>"
         for check in checks
     )
     return f"<table>{rows}</table>" if rows else ""

@@ -1,4 +1,4 @@
-"""The findings panel: what a scar reconstruction found beside the burden, in sections that open where there is one."""
+"""The tables of a scar reconstruction besides the burden, in sections that are hidden if there is no table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ScarTablesPanel:
 
     Args:
         layout: where the panel is put.
-        discardCrossValidation: called when the user does not want the cross-validation any more.
+        discardCrossValidation: called when the user discards the cross-validation.
     """
 
     def __init__(self, layout: Any, discardCrossValidation: Callable[[], None]) -> None:
@@ -44,8 +44,8 @@ class ScarTablesPanel:
         """Show the tables of a run.
 
         Args:
-            nodes: of one run by role, empty where there is none.
-            bullseye: picture of the segments, where the run has one and it is still there.
+            nodes: role -> node of one run; empty for none.
+            bullseye: picture of the segments, None if the run has none.
         """
         for role, (section, table) in self._sections.items():
             section.visible = role in nodes
@@ -55,14 +55,14 @@ class ScarTablesPanel:
         self.ui.bullseyeLabel.visible = shown
 
     def setCrossValidation(self, nodes: Mapping[str, Any], sentence: str) -> None:
-        """Show the tables "summary" and "slices" of a cross-validation, and what they say; none where it is empty."""
+        """Show the tables "summary" and "slices" of a cross-validation and its summary sentence, or hide them."""
         self.ui.crossValidationCollapsibleButton.visible = bool(nodes)
         self.ui.crossValidationLabel.text = sentence
         self.ui.crossValidationTable.setMRMLTableNode(nodes.get("summary"))
         self.ui.crossValidationSlicesTable.setMRMLTableNode(nodes.get("slices"))
 
     def expandCrossValidation(self) -> None:
-        """Unfold the cross-validation."""
+        """Open the section of the cross-validation."""
         self.ui.crossValidationCollapsibleButton.collapsed = False
 
     def _onDiscardCrossValidation(self) -> None:

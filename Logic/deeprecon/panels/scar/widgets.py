@@ -1,9 +1,11 @@
-"""Words and widgets of the scar panel that no parameter link brings: choices, segments by name, the threshold."""
+"""Labels of the scar panel, and its widgets without a parameter link: segment and threshold selectors."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from deeprecon.scar.thresholds import RULES
 
 LABELS = {
     "methodCombo": {
@@ -44,15 +46,6 @@ LABELS = {
 """Combo box -> name of its enum's member -> text."""
 
 NONE = "None"
-RULES = {
-    "nsd": ("SD above healthy wall", 5.0),
-    "fwhm": ("half of the maximum (FWHM)", 50.0),
-    "max": ("% of the maximum", 60.0),
-    "otsu": ("automatic (Otsu)", 0.0),
-}
-"""Rule of a threshold -> its label and its usual number."""
-RULES_WITH_NUMBER = ("nsd", "max")
-"""Rules that need a number."""
 
 
 class SegmentSelector:
@@ -96,27 +89,27 @@ class ThresholdSelector:
         self._combo = combo
         self._spinBox = spinBox
         self._changed = changed
-        for text, _number in RULES.values():
-            combo.addItem(text)
+        for rule in RULES.values():
+            combo.addItem(rule.label)
         combo.connect("currentIndexChanged(int)", self._onRule)
         spinBox.connect("valueChanged(double)", self._onNumber)
 
     def show(self, threshold: str) -> None:
-        """Show a threshold; a rule that a script made up is left to the run, which says what is wrong."""
+        """Show a threshold; an unknown rule, as a script may set, is left to the check of the run."""
         rule, _colon, number = threshold.partition(":")
         blocked = [(widget, widget.blockSignals(True)) for widget in (self._combo, self._spinBox)]
         if rule in RULES:
             self._combo.currentIndex = list(RULES).index(rule)
-        self._spinBox.visible = rule in RULES_WITH_NUMBER
+        self._spinBox.visible = rule in RULES and RULES[rule].bounds is not None
         if number.replace(".", "", 1).isdecimal():
             self._spinBox.value = float(number)
         for widget, wasBlocked in blocked:
             widget.blockSignals(wasBlocked)
 
     def _onRule(self, index: int) -> None:
-        """Another rule begins with its usual number."""
-        rule = list(RULES)[index]
-        self._changed(f"{rule}:{RULES[rule][1]:g}" if rule in RULES_WITH_NUMBER else rule)
+        """Another rule starts with its default number."""
+        name, rule = list(RULES.items())[index]
+        self._changed(name if rule.bounds is None else f"{name}:{rule.default:g}")
 
     def _onNumber(self, value: float) -> None:
         self._changed(f"{list(RULES)[self._combo.currentIndex]}:{value:g}")

@@ -16,8 +16,8 @@ from deeprecon.data.volume import Volume
 Floats = npt.NDArray[np.float64]
 
 SEPTUM_DEGREES = (20.0, 200.0)
-"""Least and largest angle between the insertions, over the septum; 120 in the picture of the 17 segments."""
-_ROUND = 1.8
+"""Smallest and largest angle between the insertions, over the septum; 120 in the picture of the 17 segments."""
+_MAX_ELONGATION = 1.8
 """Length over width above which a cut through the cavity is no short-axis slice."""
 
 
@@ -26,7 +26,7 @@ class Axes:
     """The left ventricle's long axis and the two places where the right ventricle meets it, each (3,) RAS mm.
 
     Attributes:
-        apex: of the left ventricle, of its cavity or of its outer wall; says where the axis points.
+        apex: of the left ventricle, of its cavity or of its outer wall; defines the direction of the axis.
         base: middle of the mitral plane.
         anterior, inferior: insertions of the right ventricle; None where they are not known.
     """
@@ -59,7 +59,7 @@ class Axes:
     def frame(self) -> Floats:
         """(3, 3) rows in RAS: to the middle of the septum, to the front and from apex to base.
 
-        Without insertions the patient's right stands for the septum.
+        Without insertions the patient's right is used in place of the septum.
         """
         z = self.direction
         if self.septum is None or self.inferior is None:
@@ -82,14 +82,14 @@ class Axes:
 
 
 def _across(vector: Floats, direction: Floats) -> Floats:
-    """The unit vector of that part of `vector` (3,) that is square to `direction`."""
+    """The unit vector of the part of `vector` (3,) that is orthogonal to `direction`."""
     part = vector - direction * (vector @ direction)
     unit: Floats = part / np.linalg.norm(part)
     return unit
 
 
 def axes_from_landmarks(points: Mapping[str, npt.ArrayLike]) -> Axes:
-    """Axes out of named points, (3,) RAS mm each.
+    """Axes from named points, (3,) RAS mm each.
 
     Names are read by their words, in any case: "apex" and "base", and "insertion" with "anterior" or "inferior"
     (or "posterior"). Points of other names, and an apex or a base of the right ventricle, are left out.
@@ -103,7 +103,7 @@ def axes_from_landmarks(points: Mapping[str, npt.ArrayLike]) -> Axes:
         if place is None:
             continue
         if place in found:
-            raise InputError(f"Several landmarks say where the {place} is.", "Keep one of them.")
+            raise InputError(f"Several landmarks are named {place}.", "Keep one of them.")
         found[place] = np.asarray(point, np.float64)
         if found[place].shape != (3,) or not np.isfinite(found[place]).all():
             raise InputError(f"The landmark {name!r} has no place in space.", "Set the point again.")
@@ -118,8 +118,8 @@ def axes_from_landmarks(points: Mapping[str, npt.ArrayLike]) -> Axes:
         raise InputError("The landmarks apex and base lie at the same place.", "Set both points again.")
     for place, insertion in (("anterior", axes.anterior), ("inferior", axes.inferior)):
         if insertion is not None:
-            beside = np.linalg.norm(np.cross(insertion - axes.apex, axes.direction))
-            if beside < 0.05 * axes.length:
+            distance = np.linalg.norm(np.cross(insertion - axes.apex, axes.direction))
+            if distance < 0.05 * axes.length:
                 raise InputError(
                     f"The {place} insertion lies on the line from apex to base.", "It belongs onto the outer wall."
                 )
@@ -127,13 +127,13 @@ def axes_from_landmarks(points: Mapping[str, npt.ArrayLike]) -> Axes:
         raise InputError(
             f"From the inferior to the anterior insertion over the septum it is {np.degrees(axes.septum):.0f} degrees "
             "around the long axis.",
-            "They may have been taken for each other, or apex and base may have been.",
+            "They may have been confused with each other, or apex and base may have been.",
         )
     return axes
 
 
 def _place_of(name: str) -> str | None:
-    """Which place of `Axes` a landmark's name means."""
+    """The point of `Axes` that a landmark's name stands for."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
     words = set(re.findall(r"[^\W_]+", spaced.lower()))
     if words & {"insertion", "insertions"}:
@@ -148,11 +148,11 @@ def _place_of(name: str) -> str | None:
 def axes_from_cavities(
     left: Volume, right: Volume | None = None, wall: Volume | None = None, offsets: Floats | None = None
 ) -> Axes:
-    """Axes out of what is drawn on short-axis slices.
+    """Axes from the blood pools of short-axis slices.
 
-    The long axis is the line fitted to the middles of the left cavity's slices, each by its area. The apex is at the
-    end where the cavity is narrower, at the last slice with wall; the base at the other end of the cavity. The
-    insertions are where blood of the right ventricle beside the wall begins and ends around the axis, in the middle
+    The long axis is the line fitted to the centers of the left cavity in its slices, weighted by area. The apex is at
+    the end where the cavity is narrower, at the last slice with wall; the base at the other end of the cavity. The
+    insertions are where blood of the right ventricle next to the wall begins and ends around the axis, in the middle
     third of the cavity. Seen from the apex, the anterior one lies clockwise of the septum: hearts are not mirrored.
 
     Args:
@@ -174,7 +174,7 @@ def axes_from_cavities(
         )
     moved = np.zeros((len(share), 3)) if offsets is None else offsets
     middles = np.stack([_middle(share[k], k, left) + moved[k] for k in drawn.tolist()])
-    if _elongation(share[drawn], left) > _ROUND:
+    if _elongation(share[drawn], left) > _MAX_ELONGATION:
         raise InputError(
             f"{left.name}: the slices do not cut across the left ventricle's cavity.",
             "Place landmarks named apex and base.",
@@ -201,7 +201,7 @@ def _middle(share: Floats, k: int, volume: Volume) -> Floats:
 
 
 def _elongation(share: Floats, volume: Volume) -> float:
-    """Mean length over width of what lies on slices (k, j, i), by area."""
+    """Mean length over width of a region on slices (k, j, i), weighted by area."""
     found = []
     j, i = (grid.ravel() for grid in np.indices(share.shape[1:]))
     for weight in share.reshape(len(share), -1):
@@ -214,13 +214,14 @@ def _elongation(share: Floats, volume: Volume) -> float:
 def _with_insertions(
     axes: Axes, slices: npt.NDArray[np.int64], right: Volume, wall: Volume | None, moved: Floats
 ) -> Axes:
-    """`axes` with both insertions, where the right cavity on these slices shows them."""
+    """`axes` with both insertions, if the right cavity on these slices shows them."""
+    from scipy.ndimage import binary_dilation, generate_binary_structure
+
     blood = np.asarray(right.array) > 0.05
     if wall is not None:
-        near = np.asarray(wall.array) > 0.05
-        for _ in range(max(1, round(3 / float(right.spacing[:2].mean())))):
-            near[:, 1:-1, 1:-1] |= near[:, 2:, 1:-1] | near[:, :-2, 1:-1] | near[:, 1:-1, 2:] | near[:, 1:-1, :-2]
-        blood &= near
+        in_plane = generate_binary_structure(3, 1) & np.array([False, True, False])[:, None, None]
+        steps = max(1, round(3 / float(right.spacing[:2].mean())))
+        blood &= binary_dilation(np.asarray(wall.array) > 0.05, in_plane, steps)
     z = axes.direction
     anterior: list[Floats] = []
     inferior: list[Floats] = []
@@ -229,10 +230,10 @@ def _with_insertions(
         if len(i) < 3:
             continue
         points = right.to_ras(np.stack([i, j, np.full(len(i), k)], axis=1)) + moved[k]
-        beside = points - axes.apex
-        beside -= (beside @ z)[:, None] * z
-        septum = _across(beside.mean(axis=0), z)
-        angle = np.arctan2(beside @ np.cross(z, septum), beside @ septum)
+        across = points - axes.apex
+        across -= (across @ z)[:, None] * z
+        septum = _across(across.mean(axis=0), z)
+        angle = np.arctan2(across @ np.cross(z, septum), across @ septum)
         anterior.append(points[angle.argmax()])
         inferior.append(points[angle.argmin()])
     if not anterior:

@@ -1,4 +1,4 @@
-"""Where a point lies in the left ventricle's wall: between its surfaces, around and along its axis."""
+"""Coordinates in the left ventricle's wall: depth between its surfaces, angle around and height along its axis."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _STEPS = 90
 """Steps of the wall's grid along the long axis: about 1 mm each in a human heart."""
 _RAYS = 360
 """Rays from the axis in each plane."""
-_GAP = 6
-"""Half steps of blood between two walls from which on they belong to two ventricles."""
-_CUT = 6
+_MIN_GAP = 6
+"""Half steps of blood between two walls above which they belong to two ventricles."""
+_CUT_PLANES = 6
 """Planes over which a slanted cut may go through the wall."""
-_BESIDE_DEGREES, _BESIDE_SHARE = 25, 0.1
+_TANGENT_DEGREES, _TANGENT_SHARE = 25, 0.1
 """How far from the right ventricle, around and along the axis (as a share of it), a ray may run along its wall."""
 
 
@@ -50,19 +50,19 @@ class WallPlace(NamedTuple):
 
 
 class WallCoordinates:
-    """Tells where points lie in the left ventricle's wall: (N, 3) RAS mm -> `WallPlace`.
+    """Coordinates of points in the left ventricle's wall: (N, 3) RAS mm -> `WallPlace`.
 
     Depth is the distance to the cavity over the sum of that and the distance to the outside of the wall, as the
-    transmural coordinate of Cobiveco (Schuler et al. 2021, Med Image Anal 74:102247) is normalized; against Laplace's
-    equation it does not drift outwards where the wall is curved. Where the wall ends at the base it ends on neither
-    side. The cavity is what the wall encloses in planes across the axis and what hangs together with the axis, so
-    that the right ventricle's is not it; where a plane at the base cuts the ring, it is what lies between the axis
-    and the wall.
+    transmural coordinate of Cobiveco (Schuler et al. 2021, Med Image Anal 74:102247) is normalized; unlike a solution
+    of Laplace's equation it does not drift outwards where the wall is curved. The cut at the base counts as neither
+    surface. The cavity is what the wall encloses in planes across the axis and what is connected to the axis, which
+    excludes the right ventricle's; where a plane at the base cuts the ring, it is the region between the axis and the
+    wall.
 
     Args:
         axes: of the heart.
         inside: (M, 3) RAS mm -> (M,) bool, true in the wall, of one or both ventricles.
-        points: (M, 3) RAS mm between which the wall lies, such as the nodes of its mesh.
+        points: (M, 3) RAS mm that span the wall, such as the nodes of its mesh.
 
     Raises:
         InputError: the wall encloses nothing around the long axis.
@@ -96,18 +96,17 @@ class WallCoordinates:
         across = np.maximum(inner + outer, self._step)
         # Behind a slanted face the nearest voxel's center is a quarter of a step away on average, not a half.
         self._grid = np.stack([inner / across, across + self._step / 2], axis=-1)
-        self._reach = rays.reach()
+        self._outer_radius = rays.outer_radius()
 
     def _cavity(self, wall: Mask) -> Mask:
         """What the wall (z, y, x) encloses around the axis."""
-        import SimpleITK as sitk
+        from scipy.ndimage import binary_fill_holes, label
 
-        filled = [sitk.BinaryFillhole(sitk.GetImageFromArray(plane.astype(np.uint8)), False, 1) for plane in wall]
-        enclosed = np.stack([sitk.GetArrayFromImage(plane) for plane in filled]).astype(bool) & ~wall
-        pieces = sitk.GetArrayFromImage(sitk.ConnectedComponent(sitk.GetImageFromArray(enclosed.astype(np.uint8))))
+        enclosed = np.stack([binary_fill_holes(plane) for plane in wall]) & ~wall
+        pieces, _ = label(enclosed)
         column, row, bottom = (int(-low) for low in self._low)
-        beside = min(column, row) < 0 or column >= wall.shape[2] or row >= wall.shape[1]
-        on_axis = np.zeros(0, int) if beside else pieces[max(bottom, 0) : max(bottom + _STEPS, 0), row, column]
+        outside = min(column, row) < 0 or column >= wall.shape[2] or row >= wall.shape[1]
+        on_axis = np.zeros(0, int) if outside else pieces[max(bottom, 0) : max(bottom + _STEPS, 0), row, column]
         if not on_axis.any():
             raise InputError(
                 "The wall of the mesh encloses no cavity around the line from apex to base.",
@@ -117,7 +116,7 @@ class WallCoordinates:
         return found
 
     def _distance(self, mask: Mask) -> npt.NDArray[np.float32]:
-        """Distance to the faces of a mask's voxels in mm, below 0 within."""
+        """Distance to the faces of a mask's voxels in mm, negative within."""
         import SimpleITK as sitk
 
         image = sitk.GetImageFromArray(mask.astype(np.uint8))
@@ -126,15 +125,15 @@ class WallCoordinates:
         return result
 
     def __call__(self, points: Floats) -> WallPlace:
-        """(N, 3) RAS mm to where they lie."""
+        """Wall coordinates of (N, 3) RAS mm points."""
         x, y, z = self.axes.to_local(np.asarray(points, np.float64)).T
         index = np.stack([z, y, x], axis=1) / self._step - self._low[::-1]
         angle, radius = np.arctan2(y, x), np.hypot(x, y)
-        plane = np.clip(np.rint(index[:, 0]), 0, len(self._reach) - 1).astype(int)
+        plane = np.clip(np.rint(index[:, 0]), 0, len(self._outer_radius) - 1).astype(int)
         ray = np.rint(angle / (2 * np.pi) * _RAYS).astype(int) % _RAYS
         depth, thickness = interpolate(self._grid, index).T
         height = (z - self._apical_end) / self.length
-        left = radius <= self._reach[plane, ray]
+        left = radius <= self._outer_radius[plane, ray]
         return WallPlace(np.clip(depth, 0, 1), angle, height, left, radius, thickness, self.length)
 
 
@@ -162,39 +161,39 @@ class _Rays:
         outside = ~wall & (place > start[..., None])
         end = outside.argmax(axis=2)
         second = wall & (place > end[..., None])
-        again = second.argmax(axis=2) > end + _GAP
+        again = second.argmax(axis=2) > end + _MIN_GAP
         self.met: Mask = np.asarray(wall.any(axis=2))
-        # Above the left ventricle's own end at the base, a ray may meet the right one's wall only.
+        # Above the left ventricle's end at the base, a ray may meet the wall of the right one only.
         for way in (range(middle + 1, len(wall)), range(middle - 1, -1, -1)):
             limit = end[middle].copy()
             for plane in way:
                 self.met[plane] &= start[plane] <= limit
                 limit = np.where(self.met[plane], end[plane], limit)
-        # A slanted cut takes one side of the wall first: there the wall goes on as it is below, up to 45 degrees off.
+        # A slanted cut removes one side of the wall first: it is continued from below, by at most 45 degrees.
         top = len(wall) - 1 - self.met[::-1].argmax(axis=0)
         for plane in range(middle + 1, len(wall)):
-            cut = plane > top - _CUT
+            cut = plane > top - _CUT_PLANES
             start[plane] = np.where(cut, np.minimum(start[plane], start[plane - 1] + 2), start[plane])
             end[plane] = np.where(cut, np.maximum(end[plane], end[plane - 1] - 2), end[plane])
         self.start, self.end = radius[start], radius[end]
         self._again: Mask = np.asarray(again & self.met)
         self._middle = middle
 
-    def reach(self) -> Floats:
-        """(z, rays) mm from the axis to which the wall is the left ventricle's.
+    def outer_radius(self) -> Floats:
+        """(z, rays) mm from the axis up to which the wall is the left ventricle's.
 
         That is the end of the wall, but at the insertions rays run along the right ventricle's wall: there the
         thickness is what lies between that of the septum and that of the free wall.
         """
-        if self._again.sum() < 0.01 * self.met.sum():  # no second wall behind the first: there is no right ventricle
+        if self._again.sum() < 0.01 * self.met.sum():  # no second wall behind the first: no right ventricle
             return np.full(self.met.shape, np.inf)
-        beside = self._again.copy()
-        for turn in range(1, round(_BESIDE_DEGREES / 360 * _RAYS) + 1):
-            beside |= np.roll(self._again, turn, axis=1) | np.roll(self._again, -turn, axis=1)
-        around = beside.copy()
-        for move in range(1, round(_BESIDE_SHARE * _STEPS) + 1):
-            around[move:] |= beside[:-move]
-            around[:-move] |= beside[move:]
+        tangent = self._again.copy()
+        for turn in range(1, round(_TANGENT_DEGREES / 360 * _RAYS) + 1):
+            tangent |= np.roll(self._again, turn, axis=1) | np.roll(self._again, -turn, axis=1)
+        around = tangent.copy()
+        for move in range(1, round(_TANGENT_SHARE * _STEPS) + 1):
+            around[move:] |= tangent[:-move]
+            around[:-move] |= tangent[move:]
         known = self.met & (self._again | ~around)
         thickness = self.end - self.start
         result = np.full(self.met.shape, np.nan)
@@ -204,7 +203,7 @@ class _Rays:
                 between = np.interp(np.arange(_RAYS), places, thickness[plane, places], period=_RAYS)
                 reach = self.start[plane] + np.minimum(thickness[plane], between) + self._step
                 result[plane] = np.where(self.met[plane], reach, np.nan)
-        # Planes and rays without wall take over from the nearest plane towards the middle.
+        # Planes and rays without wall take the value of the nearest plane towards the middle.
         for way in (range(self._middle + 1, len(known)), range(self._middle - 1, -1, -1)):
             before = self._middle
             for plane in way:

@@ -23,18 +23,18 @@ _ROWS = 65_536
 
 
 class Mlp(nn.Module):
-    """ReLU layers from place to scar probability, with dropout after every second layer but the first.
+    """ReLU layers from position to scar probability, with dropout after every second layer but the first.
 
     Layers and names are those of cardioscar's network, so that its weights fit. 4 x 128 has 50,177 parameters, 6 x 256
     has 330,241.
 
-    The network sees the `box` as 0 to 1 along each axis. Where the training points are our own the box is a cube, so
-    that no direction is stretched against another; where they come from a file it is the file's, which is
-    cardioscar's per-axis range, because weights trained there mean nothing in another scale.
+    The network sees the `box` as 0 to 1 along each axis. For our own training points the box is a cube, so that no
+    direction is scaled against another; for those of a file it is the file's, which is cardioscar's range per axis,
+    because weights are valid in the scale that they were trained in only.
 
     Args:
         width: of the hidden layers.
-        hidden_layers: at least 3; with fewer none would have dropout, and the uncertainty would be 0 everywhere.
+        hidden_layers: at least 3; with fewer there is no dropout, and the uncertainty would be 0 everywhere.
         dropout: share of the units that are left out, above 0 and below 1.
         box: (2, 3) lowest and highest corner in mm.
 
@@ -46,7 +46,7 @@ class Mlp(nn.Module):
         super().__init__()
         if hidden_layers < 3:
             raise InputError(
-                f"A network of {hidden_layers} hidden layers has no dropout and could not tell how sure it is.",
+                f"A network of {hidden_layers} hidden layers has no dropout and gives no uncertainty.",
                 "Use at least 3 hidden layers.",
             )
         self.box = np.asarray(box, np.float64)
@@ -60,12 +60,12 @@ class Mlp(nn.Module):
         self.network = nn.Sequential(*layers, nn.Linear(width, 1))
 
     def initialize(self, mean: float, seed: int) -> None:
-        """Random weights from which the network answers about `mean` and learns small scars.
+        """Random weights with which the network predicts about `mean` and can learn small scars.
 
-        Scar is rare. From PyTorch's own start the first steps push everything down before any place is told from
-        another, and end at 0 for good, where the sigmoid passes no gradient. Here the output's bias has the answer
-        from the start, the hidden layers keep the size of the signal (He et al. 2015), and the first layer bends at
-        planes through the box, several times as steep.
+        Scar is rare. From PyTorch's default initialization the first steps push all probabilities down before places
+        are separated, until they are 0, where the sigmoid has no gradient. Here the output's bias is the log-odds of
+        the mean, the hidden layers keep the variance of the signal (He et al. 2015), and the first layer has its kinks
+        at planes through the box, several times as steep.
         """
         generator = torch.Generator().manual_seed(seed)
         mean = min(max(mean, 1e-3), 1 - 1e-3)
@@ -93,8 +93,8 @@ class Mlp(nn.Module):
     def forward(self, coordinates: Tensor, passes: int = 1, masks: Sequence[Tensor] = ()) -> Tensor:
         """(passes, n) float32 probability of scar at (n, 3) coordinates.
 
-        In training every pass and point has dropout of its own. With `masks` (see `draw_masks`) dropout is what they
-        say. The layers below the first dropout are the same in all passes and computed once.
+        In training every pass and point has dropout of its own. With `masks` (see `draw_masks`) these are used as
+        dropout. The layers before the first dropout are the same in all passes and computed once.
 
         The first and the last layer compute in fp32 in every precision: a coordinate in bf16 is off by up to 0.4 mm.
         """
@@ -115,8 +115,8 @@ class Mlp(nn.Module):
     def draw_masks(self, passes: int, seed: int) -> list[Tensor]:
         """For each layer of dropout (passes, 1, width) what its units are multiplied by: 0, or 1 / (1 - dropout).
 
-        One thinned network a pass, the same at every point: a pass is a smooth field, and neither the order of the
-        points nor how they are split changes it. At each point the answers spread as with dropout drawn anew.
+        A pass uses the same thinned network at every point: it is a smooth field that depends neither on the order of
+        the points nor on their batches. At each point the spread is that of independent dropout.
         """
         generator = torch.Generator().manual_seed(seed)
         count = sum(isinstance(layer, nn.Dropout) for layer in self.network)
@@ -142,7 +142,7 @@ def predict(
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """(N,) scar probability at (N, 3) points in mm, the mean over the passes; and (N,) their standard deviation."""
     mean, spread = np.empty((2, len(points)), np.float32)
-    batch = 16_384  # so that not all passes of all points are held at once
+    batch = 16_384  # bounds the memory of all passes
     for start in range(0, len(points), batch):
         part = slice(start, start + batch)
         drawn = samples(network, masks, points[part])
@@ -151,10 +151,10 @@ def predict(
 
 
 def group_error(probability: Tensor, offsets: Tensor, values: Tensor) -> Tensor:
-    """Mean over the groups of (mean over the group's nodes - value) squared; large and small groups count alike.
+    """Mean over the groups of (mean over the group's nodes - value) squared; every group has the same weight.
 
     Args:
-        probability: (S, n) of the nodes, sorted by group; its mean over the passes is what counts.
+        probability: (S, n) of the nodes, sorted by group; its mean over the passes is used.
         offsets: (G + 1,) int64, where each group starts and the last one ends.
         values: (G,) what was observed.
     """
@@ -164,8 +164,8 @@ def group_error(probability: Tensor, offsets: Tensor, values: Tensor) -> Tensor:
 def segment_mean(values: Tensor, offsets: Tensor) -> Tensor:
     """(G,) mean over each group of (n,) values sorted by group, with torch_scatter where that is installed.
 
-    torch's own `segment_reduce` is no slower and gives the same bits each time, so that nothing depends on a compiled
-    extra; Apple's GPU does not know it, and sums by `index_add`.
+    torch's own `segment_reduce` is as fast and deterministic, so that the compiled extra stays optional; on Apple's
+    GPU, which lacks it, `index_add` sums.
 
     Args:
         values: float32.
@@ -175,7 +175,8 @@ def segment_mean(values: Tensor, offsets: Tensor) -> Tensor:
         mean: Tensor = segment_csr(values, offsets, reduce="mean")
         return mean
     if values.device.type != "mps":
-        return torch.segment_reduce(values, "mean", offsets=offsets, unsafe=True)  # unchecked: `NodeGroups` are whole
+        # Unchecked, since `NodeGroups` has no empty group.
+        return torch.segment_reduce(values, "mean", offsets=offsets, unsafe=True)
     return _index_mean(values, offsets)
 
 

@@ -1,4 +1,4 @@
-"""Training the mlp on groups of nodes, by the shared training loop."""
+"""Training of the mlp on groups of nodes, by the shared training loop."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import Tensor
 
 from deeprecon.jobs.run import Run
 from deeprecon.scar.fit.mlp import Mlp, group_error
-from deeprecon.scar.observe.node_groups import NodeGroups
 from deeprecon.scar.parameters import MlpSize
+from deeprecon.scar.read.training_data import NodeGroups
 from deeprecon.training import estimate
 from deeprecon.training.batches import Batches, Indices
 from deeprecon.training.devices import seed_generators
@@ -23,7 +23,8 @@ from deeprecon.training.schedules import ScheduleName
 Batch = tuple[Tensor, Tensor, Tensor]
 """(n, 3) coordinates sorted by group, (G + 1,) offsets of the groups, (G,) values."""
 
-_SCAR_TO_HOLD_OUT = 3
+_MIN_HELD_OUT_SCAR = 3
+"""Held-out groups with scar below which nothing is held out."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,10 @@ class MlpSettings:
 
     Attributes:
         dropout: share of the units that are left out.
-        passes: with dropout, whose mean is held against a pixel in training.
-        batch: nodes a step, about; groups stay whole.
-        learning_rate: at its highest, with 128 units a layer; with more it is lower in proportion, or scar is lost.
-        held_out: share of the groups that is never trained on.
+        passes: with dropout, whose mean is compared with a pixel in training.
+        batch: nodes per step, approximately; groups are not split.
+        learning_rate: maximum with 128 units per layer; it falls in proportion to the width, or scar is lost.
+        held_out: share of the groups that is not trained on.
     """
 
     dropout: float = 0.1
@@ -50,11 +51,11 @@ class MlpFit:
     """A trained mlp.
 
     Attributes:
-        network: with the weights that did best on the held-out groups.
+        network: with the weights of the least error on the held-out groups.
         history: step, training_loss and held_out_loss (squared error of the group means) after each epoch.
         epochs, steps: that were done.
         best_epoch: of the weights that were kept, counted from 0.
-        held_out_error: root mean square of group mean minus observation over the held-out groups, see `split`.
+        held_out_error: root mean square of group mean minus observation over the held-out groups, see `split_groups`.
         finished: False if the run was asked to stop early.
     """
 
@@ -77,13 +78,8 @@ class MlpFit:
             "held_out_error": self.held_out_error,
         }
 
-    @property
-    def curves(self) -> dict[str, list[float]]:
-        """The history by name."""
-        return {name: [entry[name] for entry in self.history] for name in (self.history[0] if self.history else ())}
 
-
-class _Data:
+class _DeviceData:
     """Groups on the device, as batches."""
 
     def __init__(self, groups: NodeGroups, network: Mlp) -> None:
@@ -92,7 +88,7 @@ class _Data:
         self.starts, self.sizes = groups.offsets[:-1], groups.sizes
 
     def load(self, chosen: Indices) -> Batch:
-        """Whole groups by number. The indices are worked out on the CPU: the GPU then never has to be waited for."""
+        """The chosen groups. The indices are computed on the CPU, which avoids waiting for the GPU."""
         sizes = self.sizes[chosen]
         offsets = np.concatenate([[0], np.cumsum(sizes)])
         nodes = np.arange(offsets[-1]) + np.repeat(self.starts[chosen] - offsets[:-1], sizes)
@@ -112,9 +108,8 @@ def fit_mlp(
 ) -> MlpFit:
     """Train the mlp until the means over its groups agree with their values.
 
-    A twentieth of the groups is held out whole (see `split`). The weights that do best on them are the ones kept, and
-    the training ends once they have not become better for `patience` epochs. An interrupted run goes on to the same
-    numbers.
+    A twentieth of the groups is held out (see `split_groups`). The weights with the least error on them are kept, and
+    the training ends once that has not improved for `patience` epochs. A resumed run gives the same numbers.
 
     Args:
         groups: at least one.
@@ -132,14 +127,9 @@ def fit_mlp(
     fabric = make_fabric(run.device, run.precision)
     seed_generators(run.seed)
     network = new_mlp(size, groups, settings, run.seed).to(fabric.device)
-    data = _Data(groups, network)
-    training, held_out = split(groups, settings.held_out, run.seed)
-    per_epoch = max(1, round(groups.sizes[training].sum() / settings.batch))
-    # Equally many groups in each batch, so that each group has the same weight.
-    batches = Batches(
-        len(training), math.ceil(len(training) / per_epoch), lambda chosen: data.load(training[chosen]), run.seed
-    )
-    per_epoch = len(batches(0))
+    data = _DeviceData(groups, network)
+    training, held_out = split_groups(groups, settings.held_out, run.seed)
+    batches = _batches(groups, data, training, settings.batch, run.seed)
     parts = [data.load(part) for part in np.array_split(held_out, math.ceil(len(held_out) / batches.size))]
     masks = network.draw_masks(settings.passes, run.seed)
 
@@ -147,74 +137,69 @@ def fit_mlp(
         return group_error(model(batch[0], settings.passes), *batch[1:])
 
     def validate(model: Mlp) -> float:
-        # With the same masks every time: a lucky draw must not make an epoch the best.
+        # The same masks at every epoch, so that epochs are comparable.
         errors = [group_error(model(part[0], settings.passes, masks), *part[1:]) * len(part[2]) for part in parts]
         return float(torch.stack(errors).sum()) / len(held_out)
 
-    epochs = math.ceil(steps / per_epoch)
-    result = fit(
-        network,
-        loss,
-        batches,
-        validate,
-        FitSettings(
-            epochs=epochs,
-            learning_rate=settings.learning_rate * 128 / network.width,
-            # A cyclic rate would end wherever its last cycle stands; the number of steps is known, so that one climb
-            # and one fall to 0 do. The climb keeps the first steps from driving every probability to 0.
-            schedule=ScheduleName.COSINE,
-            warmup=0.1,
-            patience=patience,
-            checkpoint_every=max(1, epochs // 40),
-        ),
-        run,
-        fabric,
-        name,
-    )
-    if _lost(network, data, groups):
+    per_epoch = len(batches(0))
+    schedule = _schedule(math.ceil(steps / per_epoch), patience, network.width, settings)
+    result = fit(network, loss, batches, validate, schedule, run, fabric, name)
+    if _scar_is_lost(network, data, groups):
         run.reporter.warning(
-            "The network has found none of the scar that the slices show: give it more steps, or take the field."
+            "The network has found none of the scar that the slices show: give it more steps, or use the field."
         )
+    names = {"loss": "training_loss", "validation": "held_out_loss"}
     history = tuple(
-        {
-            "step": (entry["epoch"] + 1) * per_epoch,
-            "training_loss": entry["loss"],
-            "held_out_loss": entry["validation"],
-        }
+        {"step": (entry["epoch"] + 1) * per_epoch} | {name: entry[key] for key, name in names.items()}
         for entry in result.history
     )
-    return MlpFit(
-        network,
-        history,
-        result.epochs,
-        result.epochs * per_epoch,
-        result.best_epoch,
-        math.sqrt(result.best),
-        not result.interrupted,
+    steps_done, error = result.epochs * per_epoch, math.sqrt(result.best)
+    return MlpFit(network, history, result.epochs, steps_done, result.best_epoch, error, not result.interrupted)
+
+
+def _batches(groups: NodeGroups, data: _DeviceData, training: Indices, nodes: int, seed: int) -> Batches:
+    """Batches of about `nodes` nodes, with equally many groups in each, so that each group has the same weight."""
+    count = max(1, round(groups.sizes[training].sum() / nodes))
+    return Batches(len(training), math.ceil(len(training) / count), lambda chosen: data.load(training[chosen]), seed)
+
+
+def _schedule(epochs: int, patience: int, width: int, settings: MlpSettings) -> FitSettings:
+    """One warm-up and one fall of the learning rate to 0.
+
+    The number of steps is known, so that no cycles are needed, which would end at an arbitrary rate. The warm-up keeps
+    the first steps from driving every probability to 0.
+    """
+    return FitSettings(
+        epochs=epochs,
+        learning_rate=settings.learning_rate * 128 / width,
+        schedule=ScheduleName.COSINE,
+        warmup=0.1,
+        patience=patience,
+        checkpoint_every=max(1, epochs // 40),
     )
 
 
-def _lost(network: Mlp, data: _Data, groups: NodeGroups) -> bool:
-    """Whether there are groups that are mostly scar, and the network sees scar at no node of them."""
+def _scar_is_lost(network: Mlp, data: _DeviceData, groups: NodeGroups) -> bool:
+    """Whether there are groups that are mostly scar, and the network predicts scar at no node of them."""
     scar = np.flatnonzero(groups.values > 0.5)
     some = scar[:: len(scar) // 1000 + 1]
     with torch.no_grad():
         return len(some) > 0 and float(network(data.load(some)[0]).max()) < 0.5
 
 
-def split(groups: NodeGroups, held_out: float, seed: int) -> tuple[Indices, Indices]:
+def split_groups(groups: NodeGroups, held_out: float, seed: int) -> tuple[Indices, Indices]:
     """Numbers of the groups to train on and of those to hold out.
 
-    Every twentieth in the order of their values is held out: drawn at random, the pixels of a small scar might all be
-    trained on. Where fewer than `_SCAR_TO_HOLD_OUT` of those held out would show scar although there is some, all
-    groups serve for both: the few would say that a heart without scar is best.
+    Every twentieth in the order of their values is held out: in a random draw all pixels of a small scar might be
+    trained on. Where fewer than `_MIN_HELD_OUT_SCAR` of those held out would show scar although there is some, all
+    groups are used for both: otherwise a heart without scar would have the least error on them.
     """
     ranked = np.lexsort((np.random.default_rng(seed).permutation(len(groups)), groups.values))
     every = round(1 / held_out)
     apart = np.zeros(len(groups), bool)
     apart[ranked[every // 2 :: every]] = True
     scar = groups.values > 0
-    if not apart.any() or (scar.any() and scar[apart].sum() < _SCAR_TO_HOLD_OUT):
+    if not apart.any() or (scar.any() and scar[apart].sum() < _MIN_HELD_OUT_SCAR):
         everything = np.arange(len(groups))
         return everything, everything
     return np.flatnonzero(~apart), np.flatnonzero(apart)
@@ -231,18 +216,18 @@ def new_mlp(size: MlpSize, groups: NodeGroups, settings: MlpSettings, seed: int)
 def mlp_steps_for_budget(seconds: float, size: MlpSize, device: str, precision: str, seed: int = 0) -> int:
     """How many steps fit into `seconds` on this machine with the present number of threads, from a short timing.
 
-    A batch has about as many nodes for every patient, so that none is needed to tell.
+    A batch has about as many nodes for every patient, so that the timing needs no patient's data.
     """
     settings = MlpSettings()
     rng = np.random.default_rng(seed)
     offsets = np.arange(0, settings.batch + 1, 20)
     values = rng.random(len(offsets) - 1, np.float32)
-    made_up = NodeGroups(rng.random((offsets[-1], 3)), values, offsets, np.array([[0.0] * 3, [1.0] * 3]))
+    synthetic = NodeGroups(rng.random((offsets[-1], 3)), values, offsets, np.array([[0.0] * 3, [1.0] * 3]))
     fabric = SingleDevice(device, precision)
-    network = new_mlp(size, made_up, settings, seed).to(device)
-    data = _Data(made_up, network)
+    network = new_mlp(size, synthetic, settings, seed).to(device)
+    data = _DeviceData(synthetic, network)
     model, optimizer = fabric.setup(network, torch.optim.AdamW(network.parameters()))
-    numbers = np.arange(len(made_up))
+    numbers = np.arange(len(synthetic))
 
     def step() -> None:
         coordinates, bounds, observed = data.load(numbers)

@@ -1,4 +1,4 @@
-"""Scar by the 17 segments of the left ventricle, and by how much of the wall's depth it takes."""
+"""Scar in the 17 segments of the left ventricle, and its transmurality."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Columns(NamedTuple):
 
     Attributes:
         transmurality: (N,) share of the depth that is scar at each node's place, 0 to 1.
-        area: (N,) mm2 of the wall that the node stands for, half-way between its surfaces; 0 outside the left wall.
+        area: (N,) mm2 of the wall that the node represents, half-way between its surfaces; 0 outside the left wall.
     """
 
     transmurality: Floats
@@ -77,10 +77,10 @@ class Columns(NamedTuple):
 def wall_columns(
     place: WallPlace, node_sizes: Floats, probability: npt.NDArray[np.floating], cutoff: float = 0.5
 ) -> Columns:
-    """How much of the wall's depth is scar: the mean probability through it.
+    """Transmurality: the mean probability through the wall.
 
     Columns are about 3 mm wide around and along the wall (wider on meshes with fewer nodes than that needs). In the
-    apical third they fan out from a point on the axis, so that they go through the wall at the apex too.
+    apical third they diverge from a point on the axis, so that they cross the wall at the apex too.
 
     Args:
         place: of N nodes.
@@ -137,7 +137,7 @@ def aha_rows(
 
     Returns:
         A dictionary for each of the 17 segments with the keys segment, name, wall_ml, scar_ml, low_ml and high_ml (its
-        95 % interval, as `scar_burden` has it), scar_g, scar_percent (of the wall), mean_transmurality_percent (where
+        95 % interval, as in `scar_burden`), scar_g, scar_percent (of the wall), mean_transmurality_percent (where
         there is scar) and transmural_share_percent (of the segment's area, transmurality above 50 %). Segments
         without wall have 0 throughout.
     """
@@ -181,6 +181,6 @@ def transmurality_rows(columns: Columns) -> list[dict[str, Any]]:
     ]
 
 
-def _percent(part: float, whole: float) -> float:
-    """100 * part / whole, 0 of nothing."""
-    return 100 * float(part) / float(whole) if whole > 0 else 0.0
+def _percent(part: float, total: float) -> float:
+    """100 * part / total, 0 where the total is 0."""
+    return 100 * float(part) / float(total) if total > 0 else 0.0

@@ -1,4 +1,4 @@
-"""Candidate conduction channels: corridors of living tissue or border zone through dense scar."""
+"""Candidate conduction channels: corridors of viable tissue or border zone through dense scar."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Bools = npt.NDArray[np.bool_]
 Samples = Callable[[npt.NDArray[np.float64]], Floats]
 """(M, 3) points in RAS mm -> (S, M) equally likely probabilities of core."""
 
-REACH = 4.0  # mm; the widest corridors are twice as wide
-SHORTEST = (
-    10.0  # mm; those of tachycardias after infarction are 18 to 41 mm long (de Chillou 2002, Circulation 105:726)
-)
+MAX_DISTANCE = 4.0
+"""Largest distance of a corridor's middle to core in mm, half the width of the widest corridors."""
+MIN_LENGTH = 10.0
+"""In mm; channels of tachycardias after infarction are 18 to 41 mm long (de Chillou 2002, Circulation 105:726)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,10 +54,10 @@ def find_channels(
 
     A conducting channel lies between two dense scars and is connected to healthy tissue at both ends
     (Fernandez-Armenta 2013, Circ Arrhythm Electrophysiol 6:528). Here a corridor is what the closing of the core by a
-    ball of REACH adds to it. The core is continued across the surfaces of the wall first, which therefore neither
-    open nor bound a corridor: living tissue between a scar of half the wall and the other surface is none. Of each
-    connected corridor the two ends that are farthest apart are joined by the path that stays away from core; side
-    branches are not followed. Corridors that are shorter than SHORTEST, or wider than long, are left out.
+    ball of MAX_DISTANCE adds to it. The core is extended across the surfaces of the wall first, which therefore neither
+    open nor bound a corridor: viable tissue between a scar of half the wall and the other surface is none. Of each
+    connected corridor the two ends that are farthest apart are joined by the path of the largest distance to core; side
+    branches are not followed. Corridors that are shorter than MIN_LENGTH, or wider than long, are left out.
 
     Args:
         core: (k, j, i) probability of scar core; where `samples` are left out the channel is open with the least
@@ -71,37 +71,39 @@ def find_channels(
     Returns:
         The most probable first, and of equally probable ones the longest.
     """
+    from scipy.ndimage import label
+
     dense = wall & (core > cutoff)
     if not dense.any():
         return []
     spacing = float(np.linalg.norm(ijk_to_ras[:3, 0]))
-    box = _box(dense, int(np.ceil(2 * REACH / spacing)) + 2)
+    box = _box(dense, int(np.ceil(2 * MAX_DISTANCE / spacing)) + 2)
     core, scar, wall, dense = core[box], scar[box], wall[box], dense[box]
-    start = np.array([side.start for side in box])
-    clearance = _distance(_continued(dense, wall), spacing)
+    clearance = _distance(_extended(dense, wall), spacing)
     # half a voxel and a little more is taken off again, so that the steps along a smooth border of voxels are no bays
-    closed = _distance(clearance > REACH, spacing) > REACH + 0.75 * spacing
+    closed = _distance(clearance > MAX_DISTANCE, spacing) > MAX_DISTANCE + 0.75 * spacing
     corridors, healthy = wall & ~dense & closed, wall & ~dense & ~closed
+    to_ras = ijk_to_ras.copy()
+    to_ras[:3, 3] += ijk_to_ras[:3, :3] @ [side.start for side in box[::-1]]
     channels = []
-    pieces = _labels(corridors, corners=False)
+    pieces, _ = label(corridors)
     counts = np.bincount(pieces.ravel())
-    for number in np.flatnonzero(counts * spacing * np.sqrt(3) > SHORTEST)[1:]:  # the first is what is no corridor
+    for number in np.flatnonzero(counts * spacing * np.sqrt(3) > MIN_LENGTH)[1:]:  # number 0 is outside the corridors
         corridor = pieces == number
         place = _box(corridor, 1)
         path = _path(corridor[place], healthy[place], clearance[place])
         if not len(path):
             continue
         kji = path + [side.start for side in place]
-        smooth = _smooth((kji + start)[:, ::-1] @ ijk_to_ras[:3, :3].T + ijk_to_ras[:3, 3])
+        smooth = _smooth(kji[:, ::-1] @ to_ras[:3, :3].T + to_ras[:3, 3])
         length = float(np.linalg.norm(np.diff(smooth, axis=0), axis=1).sum())
         width = _width(clearance, kji, spacing)
-        if length < max(SHORTEST, width):
-            continue
-        index = tuple(kji.T)
-        probability = float(1 - core[index].max())
-        if samples is not None:
-            probability = float((samples(smooth) <= cutoff).all(axis=1).mean())
-        channels.append(Channel(smooth, length, width, float(scar[index].mean()), probability))
+        if length >= max(MIN_LENGTH, width):
+            index = tuple(kji.T)
+            probability = float(1 - core[index].max())
+            if samples is not None:
+                probability = float((samples(smooth) <= cutoff).all(axis=1).mean())
+            channels.append(Channel(smooth, length, width, float(scar[index].mean()), probability))
     return sorted(channels, key=lambda channel: (-channel.probability, -channel.length_mm))
 
 
@@ -145,82 +147,66 @@ def _box(mask: Bools, margin: int) -> tuple[slice, ...]:
     return tuple(sides)
 
 
-def _image(array: npt.NDArray[Any]) -> Any:
-    """A (k, j, i) array as a SimpleITK image with voxels of 1."""
-    import SimpleITK as sitk
-
-    return sitk.GetImageFromArray(array)
-
-
 def _distance(mask: Bools, spacing: float) -> npt.NDArray[np.float32]:
     """(k, j, i) distance in mm to the nearest voxel center in a mask, 0 there; infinite for an empty mask."""
-    import SimpleITK as sitk
+    from scipy.ndimage import distance_transform_edt
 
     if not mask.any():
         return np.full(mask.shape, np.inf, np.float32)
-    signed = sitk.SignedMaurerDistanceMap(_image(mask.astype(np.uint8)), squaredDistance=False)
-    distance: npt.NDArray[np.float32] = np.maximum(sitk.GetArrayFromImage(signed), 0) * np.float32(spacing)
+    distance: npt.NDArray[np.float32] = distance_transform_edt(~mask).astype(np.float32) * np.float32(spacing)
     return distance
 
 
-def _continued(dense: Bools, wall: Bools) -> Bools:
-    """The core, continued outside the wall: what is nearer to core than to the rest of the wall."""
-    living = wall & ~dense
-    return dense | (~wall & (_distance(dense, 1.0) <= _distance(living, 1.0)))
-
-
-def _labels(mask: Bools, corners: bool) -> npt.NDArray[np.uint32]:
-    """(k, j, i) number of the connected piece of a mask from 1, 0 outside; corners: whether faces alone join or all."""
-    import SimpleITK as sitk
-
-    labels: npt.NDArray[np.uint32] = sitk.GetArrayFromImage(
-        sitk.ConnectedComponent(_image(mask.astype(np.uint8)), corners)
-    )
-    return labels
+def _extended(dense: Bools, wall: Bools) -> Bools:
+    """The core, extended outside the wall to what is nearer to core than to the rest of the wall."""
+    viable = wall & ~dense
+    return dense | (~wall & (_distance(dense, 1.0) <= _distance(viable, 1.0)))
 
 
 def _path(corridor: Bools, healthy: Bools, clearance: Floats) -> npt.NDArray[np.int64]:
     """(P, 3) voxels (k, j, i) between the ends of a corridor that are farthest apart; empty if it has no two ends.
 
-    An end is a connected patch of the corridor's voxels beside healthy ones. Time runs slowly near core, so that the
-    first arrival comes through the middle.
+    An end is a connected patch of the corridor's voxels next to healthy ones. The speed is low near core, so that the
+    first arrival comes along the middle.
     """
-    import SimpleITK as sitk
+    from scipy.ndimage import binary_dilation, label
 
-    near = sitk.GetArrayFromImage(sitk.BinaryDilate(_image(healthy.astype(np.uint8)), (1, 1, 1), sitk.sitkBox))
-    ends = _labels(corridor & (near > 0), corners=True)
-    places = np.argwhere(ends)
-    of = ends[tuple(places.T)] - 1
-    if not len(of) or of.max() == 0:
+    corners_join = np.ones((3, 3, 3), bool)
+    ends, count = label(corridor & binary_dilation(healthy, corners_join), corners_join)
+    if count < 2:
         return np.empty((0, 3), dtype=np.int64)
-    speed = np.where(corridor, (clearance / REACH) ** 2, 0)
+    voxels = np.argwhere(ends)
+    end_of_voxel = ends[tuple(voxels.T)] - 1
+    speed = np.where(corridor, (clearance / MAX_DISTANCE) ** 2, 0)
 
-    def last(end: int) -> tuple[int, npt.NDArray[np.float64]]:
+    def last_end(end: int) -> tuple[int, npt.NDArray[np.float64]]:
         """The end that a front from an end reaches last, and all arrival times."""
-        times = _arrival(speed, places[of == end])
-        first = np.full(of.max() + 1, np.inf)
-        np.minimum.at(first, of, times[tuple(places.T)])
+        times = _arrival(speed, voxels[end_of_voxel == end])
+        first = np.full(count, np.inf)
+        np.minimum.at(first, end_of_voxel, times[tuple(voxels.T)])
         return int(first.argmax()), times
 
-    one, _ = last(int(np.bincount(of).argmax()))  # from anywhere to the far side, and back from there
-    other, times = last(one)
-    arrivals = places[of == other]
+    one, _ = last_end(int(np.bincount(end_of_voxel).argmax()))  # from any end to the far side, and back from there
+    other, times = last_end(one)
+    arrivals = voxels[end_of_voxel == other]
     return _descend(times, arrivals[times[tuple(arrivals.T)].argmin()])
 
 
 def _arrival(speed: Floats, start: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """(k, j, i) when a front from (S, 3) voxels arrives; huge where it never does."""
+    """(k, j, i) when a front from (S, 3) voxels arrives; huge where it does not."""
     import SimpleITK as sitk
 
     march = sitk.FastMarchingImageFilter()
     march.SetTrialPoints(start[:, ::-1].tolist())
-    times: npt.NDArray[np.float64] = sitk.GetArrayFromImage(march.Execute(_image(speed.astype(np.float64))))
+    times: npt.NDArray[np.float64] = sitk.GetArrayFromImage(
+        march.Execute(sitk.GetImageFromArray(speed.astype(np.float64)))
+    )
     times[tuple(start.T)] = 0
     return times
 
 
 def _descend(times: Floats, place: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """(P, 3) voxels back to the start, each the steepest way down from the one before."""
+    """(P, 3) voxels back to the start by steepest descent."""
     steps = np.array([step for step in np.ndindex(3, 3, 3) if step != (1, 1, 1)]) - 1
     far = np.linalg.norm(steps, axis=1)
     padded = np.pad(times, 1, constant_values=np.inf)
@@ -237,8 +223,8 @@ def _descend(times: Floats, place: npt.NDArray[np.int64]) -> npt.NDArray[np.int6
 def _width(clearance: Floats, path: npt.NDArray[np.int64], spacing: float) -> float:
     """Twice the distance to core at the narrowest place of a path of voxels.
 
-    The widest place beside each voxel of the path stands for the middle of the corridor. Core begins half a voxel
-    before the center of its first voxel, and the middle lies up to half a voxel, on average a quarter, off a voxel's.
+    The largest distance around each voxel of the path is that of the middle of the corridor. Core begins half a voxel
+    before the center of its first voxel, and the middle is up to half a voxel, on average a quarter, off a center.
     """
     steps = np.array(list(np.ndindex(3, 3, 3)))
     padded = np.pad(clearance, 1)
@@ -247,7 +233,7 @@ def _width(clearance: Floats, path: npt.NDArray[np.int64], spacing: float) -> fl
 
 
 def _smooth(path: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The steps of voxels smoothed out of a (P, 3) path; its ends stay."""
+    """A (P, 3) path without the steps of voxels; its ends are kept."""
     for _ in range(8):
         path = path.copy()
         path[1:-1] = (path[:-2] + 2 * path[1:-1] + path[2:]) / 4

@@ -1,7 +1,7 @@
-"""How well a reconstruction agrees with the truth, and how honest its uncertainty is.
+"""Accuracy of a reconstruction against the truth, and calibration of its uncertainty.
 
-All averages over nodes are weighted by the volume that each node stands for, never by node counts: a fine mesh region
-would otherwise count more than a coarse one.
+All averages over nodes are weighted by the volume that each node represents; with plain node counts a fine mesh region
+would have more weight than a coarse one.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from vtkmodules.vtkCommonDataModel import vtkPolyData, vtkStaticCellLocator
 from vtkmodules.vtkFiltersCore import vtkCellCenters
 
 from deeprecon.data.mesh.mesh import Mesh
-from deeprecon.scar.measure.border import isosurface, piece_sizes
-from deeprecon.scar.measure.burden import node_sizes
+from deeprecon.scar.measure.interface import isosurface, piece_sizes
+from deeprecon.scar.measure.sizes import node_sizes
 
 Floats = npt.NDArray[np.floating]
 Bools = npt.NDArray[np.bool_]
@@ -38,7 +38,7 @@ def volume_error(prediction: Bools, truth: Bools, weights: Floats) -> float:
 def surface_distances(mesh: Mesh, prediction: Floats, truth: Floats) -> tuple[Floats, Floats]:
     """Distances between the surfaces on which two (N,) node fields are 0.5.
 
-    The surfaces end where the wall ends: its own boundary is no border of scar. On a surface mesh they are lines.
+    The surfaces end where the wall ends: its own boundary is not a border of scar. On a surface mesh they are lines.
 
     Returns:
         (P,) distances in mm, from the center of each piece of either surface to the nearest point of the other, and
@@ -63,6 +63,14 @@ def hd95(distances: Floats, shares: Floats) -> float:
 def assd(distances: Floats, shares: Floats) -> float:
     """Average symmetric surface distance, the mean of `surface_distances` in mm; NaN if a field has no border."""
     return float(distances @ shares) if len(distances) else math.nan
+
+
+def entropy(probability: Floats) -> npt.NDArray[np.float64]:
+    """(N,) binary entropy in bits: 0 where the probability is 0 or 1, and 1 where it is one half."""
+    from scipy.special import entr
+
+    p = np.clip(np.asarray(probability, dtype=np.float64), 0, 1)
+    return np.asarray((entr(p) + entr(1 - p)) / math.log(2))
 
 
 def brier(probability: Floats, truth: Bools, weights: Floats) -> float:
@@ -90,8 +98,8 @@ def reliability_curve(
 
 def expected_calibration_error(probability: Floats, truth: Bools, weights: Floats, bins: int = 10) -> float:
     """Mean distance of `reliability_curve` from the diagonal (Naeini 2015, AAAI, with bins of equal weight)."""
-    said, found, share = reliability_curve(probability, truth, weights, bins)
-    return float(np.abs(said - found) @ share)
+    predicted, observed, share = reliability_curve(probability, truth, weights, bins)
+    return float(np.abs(predicted - observed) @ share)
 
 
 def auroc(score: Floats, positive: Bools, weights: Floats) -> float:
@@ -116,15 +124,15 @@ def evaluate(
     Args:
         mesh: wall, RAS mm.
         probability: (N,) of scar.
-        uncertainty: (N,), larger where the probability is less sure.
+        uncertainty: (N,), larger where the probability is less certain.
         truth: (N,) whether a node is scar.
         cutoff: probability above which a node counts as scar.
 
     Returns:
         dice, volume_error_ml and _percent (of the true volume), true_ml, predicted_ml, hd95_mm, assd_mm, brier, ece and
-        uncertainty_auroc (how well the uncertainty tells wrong nodes from right ones). On a surface mesh
-        area_error_cm2, area_error_percent, true_cm2 and predicted_cm2 stand for the volumes. What is not defined (the
-        distance to a scar that is not there, say) is left out.
+        uncertainty_auroc (how well the uncertainty separates wrong nodes from right ones). On a surface mesh
+        area_error_cm2, area_error_percent, true_cm2 and predicted_cm2 stand for the volumes. What is not defined
+        (such as the distance to a scar that does not exist) is left out.
     """
     sizes = node_sizes(mesh)
     measure, unit, scale = ("volume", "ml", 1000.0) if mesh.is_volume else ("area", "cm2", 100.0)

@@ -1,4 +1,4 @@
-"""What the slices say, pixel by pixel: the groups that a field is fitted to, and points spread over their prisms."""
+"""Observations: one group per pixel with wall, and quadrature points in the prism of each pixel."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.errors import InputError
-from deeprecon.scar.read.stacks import Stack
+from deeprecon.scar.observe.stacks import Stack
 
 Inside = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.bool_]]
 """(M, 3) points in RAS mm -> (M,) bool, true within the heart wall."""
 
 _BOXES = (2, 2, 4)
-"""How often a prism is cut along the pixel's two sides and across the slice."""
+"""Into how many boxes a prism is divided along the pixel's two sides and across the slice."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class Plane:
 
 @dataclass(frozen=True, eq=False)
 class Observations:
-    """Every pixel that holds wall, a group each, of any number of stacks in any orientation.
+    """Every pixel with wall, one group each, of any number of stacks in any orientation.
 
     Groups come in the order of the stacks, then of the array axes (k, j, i).
 
@@ -54,7 +54,7 @@ class Observations:
         slice_id: (G,) int64, index into `planes`.
         centers: (G, 3) float64, center of the prism in RAS mm.
         planes: one per slice, slices without wall included.
-        core: (G,) float32, share of that wall that is scar core, never above `y`; None where no stack tells.
+        core: (G,) float32, share of that wall that is scar core, at most `y`; None where no stack separates it.
     """
 
     y: npt.NDArray[np.float32]
@@ -70,7 +70,7 @@ class Observations:
 
 @dataclass(frozen=True, eq=False)
 class Quadrature:
-    """Points that stand for the wall within each prism.
+    """Quadrature points of the wall within each prism.
 
     Attributes:
         points: (G, K, 3) float64 in RAS mm.
@@ -100,7 +100,7 @@ def planes_of(stack: Stack, number: int = 0) -> tuple[Plane, ...]:
 
 
 def observe(stacks: Sequence[Stack]) -> Observations:
-    """Collect the pixels with wall out of all stacks. Only pixels without wall are left out: "no scar" is data.
+    """Collect the pixels with wall of all stacks. Only pixels without wall are left out: "no scar" is data.
 
     Args:
         stacks: at least one.
@@ -151,22 +151,22 @@ def quadrature(observations: Observations, inside: Inside | None = None) -> Quad
     """Spread points over the prism of every group: the pixel's footprint times the slab's thickness.
 
     A pixel's footprint reaches half a pixel to either side of its center and the slab half its thickness to either
-    side of the slice, so the gap between slices is left free. The prism is cut into 2 x 2 x 4 equal boxes (4 across
-    the slice) and each box is one point. With `inside`, a box counts by how many of its 2 x 2 x 2 inner points lie in
-    the wall, and its point is their center: the points then stand for the wall alone. (At 16 points, boxes measure the
-    scar of a prism with a third less error than quasi-random points do.)
+    side of the slice, so that the gap between slices stays empty. The prism is divided into 2 x 2 x 4 equal boxes (4
+    across the slice) and each box is one point. With `inside`, a box is weighted by how many of its 2 x 2 x 2 inner
+    points lie in the wall, and its point is their center, so that the points represent the wall alone. (With 16 points,
+    boxes measure the scar of a prism with a third less error than quasi-random points.)
 
     Args:
         observations: G groups.
-        inside: tells the wall of the mesh; None takes the whole prism.
+        inside: whether points lie in the wall of the mesh; None takes the whole prism.
     """
     planes, groups = observations.planes, len(observations)
     frames = np.stack([np.stack([plane.u, plane.v, plane.normal * plane.thickness]) for plane in planes])
     frames = frames[observations.slice_id]
-    points = observations.centers[:, None] + _middles(_BOXES) @ frames
+    points = observations.centers[:, None] + _centers(_BOXES) @ frames
     weights = np.full(points.shape[:2], 1 / points.shape[1], np.float32)
     if inside is not None:
-        inner = _middles((2, 2, 2)) / np.array(_BOXES)
+        inner = _centers((2, 2, 2)) / np.array(_BOXES)
         member = np.zeros((len(inner), *weights.shape), bool)
         shift = np.zeros_like(points)
         for place, offset in enumerate(inner):
@@ -182,17 +182,17 @@ def quadrature(observations: Observations, inside: Inside | None = None) -> Quad
     return Quadrature(points, weights, overlap)
 
 
-def _middles(boxes: tuple[int, int, int]) -> npt.NDArray[np.float64]:
-    """(K, 3) middles of the equal boxes of a unit cube around the origin."""
+def _centers(boxes: tuple[int, int, int]) -> npt.NDArray[np.float64]:
+    """(K, 3) centers of the equal boxes of a unit cube around the origin."""
     axes = [(np.arange(count) + 0.5) / count - 0.5 for count in boxes]
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
 
 
-def overlap_warnings(observations: Observations, found: Quadrature, least: float = 0.8) -> list[str]:
-    """A sentence for every slice of which less than `least` of the wall meets the wall of the mesh."""
+def overlap_warnings(observations: Observations, points: Quadrature, min_overlap: float = 0.8) -> list[str]:
+    """A warning for every slice of which less than `min_overlap` of the wall meets the wall of the mesh."""
     return [
         f"Slice {plane.index + 1} of stack {plane.stack + 1}: only {share:.0%} of its wall meets the mesh; "
         "mesh and images may be shifted or of different heart phases."
-        for plane, share in zip(observations.planes, found.overlap, strict=True)
-        if share < least
+        for plane, share in zip(observations.planes, points.overlap, strict=True)
+        if share < min_overlap
     ]

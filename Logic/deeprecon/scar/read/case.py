@@ -1,10 +1,9 @@
-"""One patient's files, read into stacks of slices."""
+"""The images of one patient: every file is opened once, and its regions are sorted by stack and role."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -15,35 +14,64 @@ from deeprecon.data.markups import read_markups
 from deeprecon.data.segmentation import is_segmentation_file
 from deeprecon.data.volume import Volume
 from deeprecon.scar.anatomy.axes import axes_from_landmarks
-from deeprecon.scar.observe.threshold import scar_and_core, scar_fraction
-from deeprecon.scar.parameters import Observation, ReconstructInputs, ReconstructParameters
-from deeprecon.scar.read.regions import Regions, on_grid, parse_labels
-from deeprecon.scar.read.stacks import Stack
+from deeprecon.scar.parameters import ReconstructInputs, ReconstructParameters
+from deeprecon.scar.read.regions import RegionFile, copy_to_grid, open_regions, read_image
+from deeprecon.scar.read.roles import Labels, parse_labels
+
+Shares = npt.NDArray[np.float32]
+
+_CAVITIES = ("blood-pool", "right-blood-pool")
+
+
+@dataclass(frozen=True, eq=False)
+class StackImages:
+    """One acquisition as its files show it: arrays on one grid in canonical order, axis 0 across the slices.
+
+    Attributes:
+        wall: (k, j, i) share of each pixel that is myocardium, 0 to 1; `Volume.slice_thickness` is the thickness of the
+            imaged slab in mm.
+        scar: (k, j, i) share of each pixel that is scar, with the name of its file; None where only intensities are
+            given.
+        core: (k, j, i) share of each pixel that is scar core; None where the files do not separate it.
+        lge: the LGE image.
+        remote: (k, j, i) share of each pixel that is healthy reference for thresholds.
+        cavities: (k, j, i) shares of each pixel that are blood of the left and of the right ventricle.
+    """
+
+    wall: Volume
+    scar: Volume | None = None
+    core: Shares | None = None
+    lge: Volume | None = None
+    remote: Shares | None = None
+    cavities: tuple[Volume | None, Volume | None] = (None, None)
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """What the files of one patient say.
+    """The images and landmarks of one patient.
 
     Attributes:
-        stacks: one per acquisition, in canonical axis order; long-axis slices are stacks of one slice.
-        lge: the LGE volume of each stack on the same grid, None where none was given.
-        cavities: share of each pixel that is blood of the left and of the right ventricle, on the grid of the first
-            stack that shows the left one; stacks of several slices go before single slices. None where not shown.
+        stacks: one per acquisition; long-axis slices are stacks of one slice.
         landmarks: name to (3,) RAS mm; apex and base are among them. Empty where no file was given.
-        warnings: what the user should know, in words.
+        warnings: sentences for the user.
     """
 
-    stacks: tuple[Stack, ...]
-    lge: tuple[Volume | None, ...]
-    cavities: tuple[Volume | None, Volume | None]
+    stacks: tuple[StackImages, ...]
     landmarks: dict[str, npt.NDArray[np.float64]]
     warnings: tuple[str, ...]
 
+    @property
+    def wall_points(self) -> npt.NDArray[np.float64]:
+        """(M, 3) centers of the pixels that are mostly wall, RAS mm."""
+        walls = (stack.wall for stack in self.stacks)
+        return np.concatenate(
+            [wall.to_ras(np.argwhere(np.asarray(wall.array, np.float32) > 0.5)[:, ::-1]) for wall in walls]
+        )
+
 
 @dataclass(frozen=True)
-class _Files:
-    """Where one stack lies; None where nothing was given."""
+class _StackPaths:
+    """The files of one stack; None where nothing was given."""
 
     myocardium: Path
     scar: Path | None
@@ -51,60 +79,52 @@ class _Files:
     remote: Path | None
 
 
+class _Opened(dict[Path, RegionFile]):
+    """Files by path; one that is asked for the first time is opened."""
+
+    def __init__(self, labels: Labels) -> None:
+        super().__init__()
+        self._labels = labels
+
+    def __missing__(self, path: Path) -> RegionFile:
+        self[path] = open_regions(path, self._labels)
+        return self[path]
+
+
 def read_case(inputs: ReconstructInputs, parameters: ReconstructParameters) -> Case:
-    """Read the stacks of one patient.
+    """Read the images of one patient.
 
     Raises:
-        InputError: something is missing or contradicts itself; the message names the file and the way out.
+        InputError: something is missing or contradictory; the message names the file and the remedy.
     """
-    regions = Regions(parse_labels(parameters.labels))
-    files = _sort(inputs, regions)
-    if parameters.core_threshold and files[0].scar is not None:
+    opened = _Opened(parse_labels(parameters.labels))
+    paths = _paths_of_stacks(inputs, opened)
+    if parameters.core_threshold and paths[0].scar is not None:
         raise InputError(
-            f"The scar itself was given ({files[0].scar.name}), so that --core-threshold has no intensities to read.",
+            f"The scar itself was given ({paths[0].scar.name}), so that --core-threshold has no intensities to read.",
             "Leave it out, or give --lge with --threshold in place of the scar.",
         )
+    scar_in_some = any(one.scar is not None and opened[one.scar].shows("scar") for one in paths)
     warnings: list[str] = []
-    images = [None if entry.lge is None else regions.image(entry.lge) for entry in files]
-    stacks = []
-    somewhere = any(entry.scar is not None and regions.shows(entry.scar, "scar") for entry in files)
-    for entry, image in zip(files, images, strict=True):
-        wall, grid = _read_wall(entry, image, regions, warnings)
-        if entry.scar is None:
-            assert image is not None
-            scar, core = _from_intensities(entry, image, wall, regions, parameters)
-        elif somewhere and not regions.shows(entry.scar, "scar") and regions.shows(entry.scar, "myocardium"):
-            warnings.append(f"{entry.scar.name} shows the wall and no scar: its slices are taken to be free of it.")
-            scar, core = np.zeros_like(wall), None
-        else:
-            scar = _over_wall(on_grid(regions.region(entry.scar, "scar"), grid), wall, entry.scar.name, warnings)
-            drawn = regions.core(entry.scar)
-            core = None if drawn is None else np.minimum(_share(on_grid(drawn, grid), wall), scar)
-        if parameters.observation is Observation.BINARY:
-            scar = _rounded(scar)
-            core = None if core is None else _rounded(core)
-        thickness = _thickness(grid, parameters, warnings)
-        stacks.append(Stack(wall, scar, grid.ijk_to_ras, thickness, grid.name, core))
-    stacks = _core_in_all_or_none(stacks, warnings)
-    warnings += _repeats(stacks)
+    stacks = tuple(_read_stack(one, opened, scar_in_some, parameters.slice_thickness, warnings) for one in paths)
     landmarks = {} if inputs.landmarks is None else _read_landmarks(inputs.landmarks)
-    return Case(tuple(stacks), tuple(images), _cavities(files, stacks, regions), landmarks, tuple(warnings))
+    return Case(stacks, landmarks, tuple(warnings))
 
 
-def _sort(inputs: ReconstructInputs, regions: Regions) -> list[_Files]:
+def _paths_of_stacks(inputs: ReconstructInputs, opened: _Opened) -> list[_StackPaths]:
     """The files of each stack.
 
     Raises:
         InputError: wall or scar is missing, or not every stack has one of each.
     """
     myocardium = inputs.myocardium or tuple(
-        path for path in inputs.scar if is_segmentation_file(path) or regions.shows(path, "myocardium")
+        path for path in inputs.scar if is_segmentation_file(path) or opened[path].shows("myocardium")
     )
     if not myocardium:
         raise InputError("The wall is missing: no myocardium was given.", "Give --myocardium, one file per stack.")
     scar = inputs.scar
     if not scar and not inputs.lge:
-        if not any(regions.shows(path, "scar") for path in myocardium):
+        if not any(opened[path].shows("scar") for path in myocardium):
             raise InputError("Neither scar nor LGE images were given.", "Give --scar, or --lge with --threshold.")
         scar = myocardium
     columns: list[Sequence[Path | None]] = []
@@ -115,139 +135,90 @@ def _sort(inputs: ReconstructInputs, regions: Regions) -> list[_Files]:
                 "Give one of each per stack, in the same order.",
             )
         columns.append(paths or [None] * len(myocardium))
-    return [_Files(*row) for row in zip(myocardium, *columns, strict=True)]
+    return [_StackPaths(*row) for row in zip(myocardium, *columns, strict=True)]
 
 
-def _read_wall(
-    files: _Files, image: Volume | None, regions: Regions, warnings: list[str]
-) -> tuple[npt.NDArray[np.float32], Volume]:
-    """The wall of one stack and the grid it is on: the image's where there is one, with the thickness that is known."""
-    myocardium = regions.region(files.myocardium, "myocardium")
-    grid = image or myocardium
-    wall = on_grid(myocardium, grid)
+def _read_stack(
+    paths: _StackPaths, opened: _Opened, scar_in_some: bool, thickness: float | None, warnings: list[str]
+) -> StackImages:
+    """The regions of one stack on one grid: the image's where there is one, else the myocardium's.
+
+    Args:
+        scar_in_some: whether some stack of the patient shows scar; a stack that does not is then free of it.
+        thickness: of the slab in mm, where the user gives it.
+        warnings: to which warnings are added.
+    """
+    drawn = opened[paths.myocardium]
+    lge = None if paths.lge is None else read_image(paths.lge)
+    wall = _read_wall(drawn, lge, paths.myocardium.name)
+    warnings += _missing_slices(wall)
+    scar = core = remote = None
+    if paths.scar is None:
+        source = paths.remote or (paths.myocardium if drawn.shows("remote") else None)
+        remote = None if source is None else copy_to_grid(opened[source].region("remote"), wall)
+    elif scar_in_some and not opened[paths.scar].shows("scar") and opened[paths.scar].shows("myocardium"):
+        warnings.append(f"{paths.scar.name} shows the wall and no scar: its slices are taken to be free of it.")
+        scar = replace(wall, array=np.zeros_like(wall.array), name=paths.scar.name)
+    else:
+        share = copy_to_grid(opened[paths.scar].region("scar"), wall)
+        scar = replace(wall, array=share, name=paths.scar.name)
+        inner = opened[paths.scar].core()
+        core = None if inner is None else copy_to_grid(inner, wall)
+    wall = replace(wall, slice_thickness=thickness or _known_thickness(wall, warnings))
+    left, right = (_read_cavity(paths, role, opened, wall) for role in _CAVITIES)
+    return StackImages(wall, scar, core, lge, remote, (left, right))
+
+
+def _read_wall(drawn: RegionFile, lge: Volume | None, name: str) -> Volume:
+    """The wall on the grid of the stack, with the slab's thickness where a file states it."""
+    myocardium = drawn.region("myocardium")
+    grid = lge or myocardium
+    wall = copy_to_grid(myocardium, grid)
     if not wall.any():
-        raise InputError(f"{files.myocardium.name} shows no myocardium at all.", "Check the file and --labels.")
-    if regions.shows(files.myocardium, "scar"):  # a label map paints scar over the wall: it is wall too
-        wall = np.maximum(wall, on_grid(regions.region(files.myocardium, "scar"), grid))
-    warnings += _gaps(wall, grid.name)
-    return wall, replace(grid, slice_thickness=grid.slice_thickness or myocardium.slice_thickness)
+        raise InputError(f"{name} shows no myocardium at all.", "Check the file and --labels.")
+    if drawn.shows("scar"):  # in a label map scar replaces the wall's label: it is wall too
+        wall = np.maximum(wall, copy_to_grid(drawn.region("scar"), grid))
+    return replace(grid, array=wall, slice_thickness=grid.slice_thickness or myocardium.slice_thickness)
 
 
-def _from_intensities(
-    files: _Files,
-    image: Volume,
-    wall: npt.NDArray[np.float32],
-    regions: Regions,
-    parameters: ReconstructParameters,
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
-    """Shares of the wall that are scar and core, by thresholds; no core where there is no threshold for it."""
-    path = files.remote or (files.myocardium if regions.shows(files.myocardium, "remote") else None)
-    remote = None if path is None else on_grid(regions.region(path, "remote"), image)
-    soft = parameters.observation is Observation.SOFT
-    if parameters.core_threshold:
-        return scar_and_core(image, wall, remote, (parameters.threshold, parameters.core_threshold), soft)
-    return scar_fraction(image, wall, remote, parameters.threshold, soft), None
-
-
-def _core_in_all_or_none(stacks: list[Stack], warnings: list[str]) -> list[Stack]:
-    """Core in every stack, where each that shows scar tells it; else in none."""
-    if all(stack.core is None for stack in stacks):
-        return stacks
-    silent = [stack.name for stack in stacks if stack.core is None and stack.scar.any()]
-    if silent:
-        warnings.append(
-            f"{', '.join(silent)} shows scar without telling core from border zone, which other stacks do: the core is "
-            "told by probability."
-        )
-        return [replace(stack, core=None) for stack in stacks]
-    return [stack if stack.core is not None else replace(stack, core=np.zeros_like(stack.scar)) for stack in stacks]
-
-
-def _repeats(stacks: list[Stack]) -> list[str]:
-    """A sentence for every stack that says just what one before it says."""
+def _missing_slices(wall: Volume) -> list[str]:
+    """A warning about slices without wall between slices with wall: most likely they were not contoured."""
+    shown = np.flatnonzero(wall.array.any(axis=(1, 2)))
+    empty = sorted(set(range(shown[0], shown[-1])) - set(shown.tolist()))
+    if not empty:
+        return []
+    numbers = ", ".join(str(index + 1) for index in empty)
     return [
-        f"Stack {second + 1} ({stacks[second].name}) is the same as stack {first + 1}: its slices count twice."
-        for first, second in combinations(range(len(stacks)), 2)
-        if np.array_equal(stacks[first].ijk_to_ras, stacks[second].ijk_to_ras)
-        and np.array_equal(stacks[first].wall, stacks[second].wall)
-        and np.array_equal(stacks[first].scar, stacks[second].scar)
+        f"{wall.name}: no myocardium is drawn in slice {numbers}, between others that show it; nothing is known there."
     ]
 
 
-def _cavities(files: list[_Files], stacks: list[Stack], regions: Regions) -> tuple[Volume | None, Volume | None]:
-    """See `Case`."""
-    for entry, stack in sorted(zip(files, stacks, strict=True), key=lambda pair: len(pair[1].wall) == 1):
-        left, right = (_cavity(entry, stack, role, regions) for role in ("blood-pool", "right-blood-pool"))
-        if left is not None:
-            return left, right
-    return None, None
+def _known_thickness(wall: Volume, warnings: list[str]) -> float:
+    """The slab's thickness in mm as the files state it, else the spacing of the slices."""
+    if wall.slice_thickness is not None:
+        return wall.slice_thickness
+    spacing = float(wall.spacing[2])
+    warnings.append(
+        f"{wall.name} does not state its slice thickness; the slice spacing of {spacing:.3g} mm is taken. "
+        "Give --slice-thickness if the slices have gaps or overlap."
+    )
+    return spacing
 
 
-def _cavity(files: _Files, stack: Stack, role: str, regions: Regions) -> Volume | None:
-    grid = Volume(stack.wall, stack.ijk_to_ras, stack.name, stack.thickness)
-    for path in (files.myocardium, files.scar):
-        if path is not None and regions.shows(path, role):
-            share = on_grid(regions.region(path, role), grid)
-            return replace(grid, array=share, name=path.name) if share.any() else None
+def _read_cavity(paths: _StackPaths, role: str, opened: _Opened, wall: Volume) -> Volume | None:
+    """The blood of one ventricle on the stack's grid, None where it is not shown."""
+    for path in (paths.myocardium, paths.scar):
+        if path is not None and opened[path].shows(role):
+            share = copy_to_grid(opened[path].region(role), wall)
+            return replace(wall, array=share, name=path.name) if share.any() else None
     return None
 
 
 def _read_landmarks(path: Path) -> dict[str, npt.NDArray[np.float64]]:
-    """Named points, refused where they do not give the heart's axis."""
+    """Named points, refused where they do not define the heart's axis."""
     points = read_markups(path)
     try:
         axes_from_landmarks(points)
     except InputError as error:
         raise InputError(f"{path.name}: {error.message}", error.hint) from error
     return points
-
-
-def _gaps(wall: npt.NDArray[np.float32], name: str) -> list[str]:
-    """A sentence about slices without wall between slices with wall: most likely nobody drew them."""
-    shown = np.flatnonzero(wall.any(axis=(1, 2)))
-    empty = sorted(set(range(shown[0], shown[-1])) - set(shown.tolist()))
-    if not empty:
-        return []
-    numbers = ", ".join(str(index + 1) for index in empty)
-    return [f"{name}: no myocardium is drawn in slice {numbers}, between others that show it; nothing is known there."]
-
-
-def _thickness(grid: Volume, parameters: ReconstructParameters, warnings: list[str]) -> float:
-    spacing = float(grid.spacing[2])
-    if parameters.slice_thickness is not None:
-        return parameters.slice_thickness
-    if grid.slice_thickness is not None:
-        return grid.slice_thickness
-    warnings.append(
-        f"{grid.name} does not state its slice thickness; the slice spacing of {spacing:.3g} mm is taken. "
-        "Give --slice-thickness if the slices have gaps or overlap."
-    )
-    return spacing
-
-
-def _over_wall(
-    scar: npt.NDArray[np.float32], wall: npt.NDArray[np.float32], name: str, warnings: list[str]
-) -> npt.NDArray[np.float32]:
-    """Scar volume over wall volume of each pixel; scar outside the wall is told and left out.
-
-    Raises:
-        InputError: most of the scar lies outside, as where wall and scar were drawn side by side.
-    """
-    total, outside = float(scar.sum()), float(scar[wall == 0].sum())
-    if outside > 0.5 * total:
-        raise InputError(
-            f"{outside / total:.0%} of the scar in {name} lies outside the myocardium.",
-            "The myocardium must include the scar. If one label map holds both, name both, as in --labels scar=3 "
-            "myocardium=2; else check that the files belong together.",
-        )
-    if outside > 0.05 * total:
-        warnings.append(f"{outside / total:.0%} of the scar in {name} lies outside the myocardium and is left out.")
-    return _share(scar, wall)
-
-
-def _share(part: npt.NDArray[np.float32], wall: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    return np.clip(np.divide(part, wall, out=np.zeros_like(part), where=wall > 0), 0, 1)
-
-
-def _rounded(share: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    return (share >= 0.5).astype(np.float32)

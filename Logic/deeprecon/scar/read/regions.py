@@ -1,7 +1,8 @@
-"""The regions of one patient's files, by role."""
+"""One opened file and the regions that it shows, by role."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,167 +10,165 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.errors import InputError
-from deeprecon.data.segmentation import Segmentation, is_segmentation_file, read_segmentation
+from deeprecon.data.segmentation import is_segmentation_file, read_segmentation
 from deeprecon.data.volume import Volume, canonical, check_finite, slice_axis
 from deeprecon.data.volume_io import read_volume
-from deeprecon.scar.read.roles import PARTS, ROLES, role_of
-
-Labels = dict[str, tuple[str, ...]]
-"""Role -> label values or segment names, as `parse_labels` gives them."""
+from deeprecon.scar.read.roles import PARTS, Labels, role_of
 
 
-def parse_labels(entries: tuple[str, ...]) -> Labels:
-    """`("scar=3,4", "myocardium=2")` as `{"scar": ("3", "4"), "myocardium": ("2",)}`.
+class RegionFile(ABC):
+    """The regions of one file, which is read when the object is made.
 
-    Raises:
-        InputError: an entry without "=" or with an unknown role.
-    """
-    labels: Labels = {}
-    for entry in entries:
-        role, separator, values = entry.partition("=")
-        names = tuple(value.strip() for value in values.split(",") if value.strip())
-        if not separator or not names or role not in ROLES:
-            raise InputError(
-                f"Cannot understand the labels {entry!r}.",
-                f"Write ROLE=VALUE[,VALUE]; the roles are {', '.join(ROLES)}.",
-            )
-        labels[role] = names
-    return labels
-
-
-class Regions:
-    """The regions that files show; each file is read once, however often it is asked.
-
-    Args:
-        labels: what roles are called, where names do not tell.
+    Attributes:
+        name: of the file.
     """
 
-    def __init__(self, labels: Labels) -> None:
-        self._labels = labels
-        self._segmentations: dict[Path, Segmentation] = {}
-        self._volumes: dict[Path, Volume] = {}
-        self._known_values: dict[Path, npt.NDArray[np.float64]] = {}
+    name: str
 
-    def image(self, path: Path) -> Volume:
-        """A volume in canonical order.
+    @abstractmethod
+    def defines(self, role: str) -> bool:
+        """Whether a segment or label value is known for `role` itself, even where no voxel has it."""
 
-        Raises:
-            InputError: as `read_volume`, and for NaN.
-        """
-        return _canonical(self._volume(path))
+    @abstractmethod
+    def shows(self, role: str) -> bool:
+        """Whether `role` or one of its parts is in the file under a name or label value of its own."""
 
-    def shows(self, path: Path, role: str) -> bool:
-        """Whether a file says where `role` is: by a segment, or by a label that it is told to have."""
-        if is_segmentation_file(path):
-            return bool(self._segments(path, _parts(role)))
-        wanted = self._numbers(_parts(role))
-        return bool(wanted) and bool(np.isin(wanted, self._values(path)).any())
-
-    def region(self, path: Path, role: str) -> Volume:
+    @abstractmethod
+    def region(self, role: str) -> Volume:
         """Share of each voxel that belongs to `role`, (k, j, i) float32 in canonical order.
 
         Raises:
-            InputError: the file does not show the role, or is no mask, no fractions and no label map.
+            InputError: the file does not show the role, or is neither mask, fractions nor label map.
         """
-        if is_segmentation_file(path):
-            segmentation = self._segmentation(path)
-            names = self._segments(path, _parts(role))
-            if not names:
+
+    def core(self) -> Volume | None:
+        """The core in a file that shows scar; None where the file defines neither core nor border zone.
+
+        It is the region with the role core, else the scar without its border zone; microvascular obstruction is core
+        in any case. A label value that is defined and absent means that the role is nowhere in this stack.
+        """
+        if self.defines("core"):
+            return self._region_or_empty("core")
+        if not self.defines("border-zone"):
+            return None
+        scar, border, dark = (self._region_or_empty(role) for role in ("scar", "border-zone", "no-reflow"))
+        return replace(scar, array=np.where(np.asarray(border.array, bool), dark.array, scar.array))
+
+    def _region_or_empty(self, role: str) -> Volume:
+        if self.shows(role):
+            return self.region(role)
+        scar = self.region("scar")
+        return replace(scar, array=np.zeros_like(scar.array))
+
+
+def open_regions(path: Path, labels: Labels) -> RegionFile:
+    """Read a segmentation, label map, mask or fraction volume.
+
+    Args:
+        path: of the file or DICOM folder.
+        labels: segment names and label values of roles; they take precedence over what a segment's name means.
+
+    Raises:
+        InputError: as `read_segmentation` and `read_volume`, and for NaN.
+    """
+    return _SegmentFile(path, labels) if is_segmentation_file(path) else _LabelFile(path, labels)
+
+
+class _SegmentFile(RegionFile):
+    """A segmentation: the names of its segments have roles."""
+
+    def __init__(self, path: Path, labels: Labels) -> None:
+        self._segmentation = read_segmentation(path)
+        self.name = self._segmentation.name
+        self._roles = {name: _segment_roles(name, labels) for name in self._segmentation.names}
+
+    def _named(self, roles: tuple[str, ...]) -> list[str]:
+        """Segments that have one of the roles, in the file's order."""
+        return [name for name, own in self._roles.items() if own & set(roles)]
+
+    def defines(self, role: str) -> bool:
+        return bool(self._named((role,)))
+
+    def shows(self, role: str) -> bool:
+        return bool(self._named(_parts(role)))
+
+    def region(self, role: str) -> Volume:
+        names = self._named(_parts(role))
+        if not names:
+            raise InputError(
+                f"{self.name} has no segment for the {role}; it has {', '.join(self._segmentation.names)}.",
+                f"Name it, as in --labels '{role}=Segment 1'.",
+            )
+        volumes = [self._segmentation.volume(name) for name in names]
+        union = np.logical_or.reduce([np.asarray(volume.array, bool) for volume in volumes])
+        return _in_canonical_order(replace(volumes[0], array=union.astype(np.float32), name=self.name))
+
+
+class _LabelFile(RegionFile):
+    """A volume: --labels gives the label values of roles; without them it is one mask or one map of fractions."""
+
+    def __init__(self, path: Path, labels: Labels) -> None:
+        self._volume = read_finite(path)
+        self.name = self._volume.name
+        self._labels = labels
+        self._values = np.unique(self._volume.array).astype(np.float64)
+
+    def _label_values(self, roles: tuple[str, ...]) -> list[float]:
+        """The label values of the roles; entries that are no number are names of segments in other files."""
+        names = self._label_names(roles)
+        return [float(name) for name in names if name.removeprefix("-").replace(".", "", 1).isdecimal()]
+
+    def _label_names(self, roles: tuple[str, ...]) -> list[str]:
+        return [name for role in roles for name in self._labels.get(role, ())]
+
+    def defines(self, role: str) -> bool:
+        return bool(self._label_values((role,)))
+
+    def shows(self, role: str) -> bool:
+        return bool(np.isin(self._label_values(_parts(role)), self._values).any())
+
+    def region(self, role: str) -> Volume:
+        values = self._values
+        array = np.asarray(self._volume.array, np.float32)
+        integers = bool(np.all(values == np.round(values)))
+        if names := self._label_names(_parts(role)):
+            if not integers or not self.shows(role):
                 raise InputError(
-                    f"{segmentation.name} has no segment for the {role}; it has {', '.join(segmentation.names)}.",
-                    f"Name it, as in --labels '{role}=Segment 1'.",
-                )
-            volumes = [segmentation.volume(name) for name in names]
-            union = np.logical_or.reduce([np.asarray(volume.array, bool) for volume in volumes])
-            return _canonical(replace(volumes[0], array=union.astype(np.float32), name=segmentation.name))
-        volume, values = self._volume(path), self._values(path)
-        array = np.asarray(volume.array, np.float32)
-        whole = bool(np.all(values == np.round(values)))
-        if names := self._called(_parts(role)):
-            wanted = self._numbers(_parts(role))
-            if not whole or not np.isin(wanted, values).any():
-                raise InputError(
-                    f"{volume.name} has none of the labels {role}={','.join(names)}; it holds {_few(values)}.",
+                    f"{self.name} has none of the labels {role}={','.join(names)}; it holds {_listing(values)}.",
                     f"Name values that the file has, as in --labels {role}=3; names are for segmentation files.",
                 )
-            array = np.isin(array, wanted).astype(np.float32)
-        elif whole and len(values) <= 2 and values[0] == 0:
+            array = np.isin(array, self._label_values(_parts(role))).astype(np.float32)
+        elif integers and len(values) <= 2 and values[0] == 0:
             array = (array > 0).astype(np.float32)
         elif values[0] < 0 or values[-1] > 1:
             raise InputError(
-                f"{volume.name} is neither a mask nor fractions between 0 and 1: it holds {_few(values)}.",
+                f"{self.name} is neither a mask nor fractions between 0 and 1: it holds {_listing(values)}.",
                 f"For a label map say which label is the {role}, as in --labels {role}=3; images belong to --lge.",
             )
-        return _canonical(replace(volume, array=array))
-
-    def core(self, path: Path) -> Volume | None:
-        """The core of a file that shows scar; None where it tells neither core nor border zone.
-
-        It is what is called core, else the scar without its border zone; no-reflow is core in any case. A label map
-        tells of every label that it may have: one that is not there is nowhere in this stack.
-        """
-        if self._tells(path, "core"):
-            return self._share(path, "core")
-        if not self._tells(path, "border-zone"):
-            return None
-        scar, border, dark = (self._share(path, role) for role in ("scar", "border-zone", "no-reflow"))
-        return replace(scar, array=np.where(np.asarray(border.array, bool), dark.array, scar.array))
-
-    def _tells(self, path: Path, role: str) -> bool:
-        """Whether a file would show `role` itself, not only its parts, were it there."""
-        return bool(self._segments(path, (role,)) if is_segmentation_file(path) else self._numbers((role,)))
-
-    def _share(self, path: Path, role: str) -> Volume:
-        """As `region`, but zero where the file does not show the role."""
-        if self.shows(path, role):
-            return self.region(path, role)
-        scar = self.region(path, "scar")
-        return replace(scar, array=np.zeros_like(scar.array))
-
-    def _segmentation(self, path: Path) -> Segmentation:
-        if path not in self._segmentations:
-            self._segmentations[path] = read_segmentation(path)
-        return self._segmentations[path]
-
-    def _volume(self, path: Path) -> Volume:
-        if path not in self._volumes:
-            volume = read_volume(path)
-            check_finite(volume)
-            self._volumes[path] = volume
-        return self._volumes[path]
-
-    def _values(self, path: Path) -> npt.NDArray[np.float64]:
-        """The values that a volume has, in rising order."""
-        if path not in self._known_values:
-            self._known_values[path] = np.unique(self._volume(path).array).astype(np.float64)
-        return self._known_values[path]
-
-    def _called(self, roles: tuple[str, ...]) -> list[str]:
-        """What --labels says that the roles are called; nothing where it does not name them."""
-        return [name for role in roles for name in self._labels.get(role, ())]
-
-    def _numbers(self, roles: tuple[str, ...]) -> list[float]:
-        """The label values of the roles; what is no number is the name of a segment."""
-        names = self._called(roles)
-        return [float(name) for name in names if name.removeprefix("-").replace(".", "", 1).isdecimal()]
-
-    def _segments(self, path: Path, roles: tuple[str, ...]) -> list[str]:
-        """The segments of a file that have one of the roles; what --labels says goes before what a name tells."""
-
-        def belongs(name: str) -> bool:
-            stated = [role for role, names in self._labels.items() if name in names]
-            told = role_of(name)
-            found = stated or ([told] if told is not None and told not in self._labels else [])
-            return any(role in found for role in roles)
-
-        return [name for name in self._segmentation(path).names if belongs(name)]
+        return _in_canonical_order(replace(self._volume, array=array))
 
 
-def _parts(role: str) -> tuple[str, ...]:
-    return PARTS.get(role, (role,))
+def read_image(path: Path) -> Volume:
+    """An image in canonical order.
+
+    Raises:
+        InputError: as `read_volume`, and for NaN.
+    """
+    return _in_canonical_order(read_finite(path))
 
 
-def on_grid(volume: Volume, grid: Volume) -> npt.NDArray[np.float32]:
+def read_finite(path: Path) -> Volume:
+    """A volume without NaN and infinity.
+
+    Raises:
+        InputError: as `read_volume`, and for NaN.
+    """
+    volume = read_volume(path)
+    check_finite(volume)
+    return volume
+
+
+def copy_to_grid(volume: Volume, grid: Volume) -> npt.NDArray[np.float32]:
     """`volume` on the voxels of `grid`, zero where it does not reach; both in canonical order.
 
     Raises:
@@ -186,16 +185,27 @@ def on_grid(volume: Volume, grid: Volume) -> npt.NDArray[np.float32]:
     low = np.maximum(offset, 0)
     size = np.minimum(offset + volume.array.shape[::-1], grid.array.shape[::-1]) - low
     if (size > 0).all():
-        into = tuple(slice(start, start + length) for start, length in zip(low[::-1], size[::-1], strict=True))
-        first = low - offset
-        source = tuple(slice(start, start + length) for start, length in zip(first[::-1], size[::-1], strict=True))
-        result[into] = np.asarray(volume.array, np.float32)[source]
+        target, source = (
+            tuple(slice(start, start + length) for start, length in zip(first[::-1], size[::-1], strict=True))
+            for first in (low, low - offset)
+        )
+        result[target] = np.asarray(volume.array, np.float32)[source]
     return result
 
 
-def _few(values: npt.NDArray[np.float64]) -> str:
+def _segment_roles(name: str, labels: Labels) -> set[str]:
+    stated = {role for role, names in labels.items() if name in names}
+    usual = role_of(name)
+    return stated or ({usual} if usual is not None and usual not in labels else set())
+
+
+def _parts(role: str) -> tuple[str, ...]:
+    return PARTS.get(role, (role,))
+
+
+def _listing(values: npt.NDArray[np.float64]) -> str:
     return ", ".join(f"{value:g}" for value in values[:8]) + (", ..." if len(values) > 8 else "")
 
 
-def _canonical(volume: Volume) -> Volume:
+def _in_canonical_order(volume: Volume) -> Volume:
     return canonical(volume, slice_axis(volume))

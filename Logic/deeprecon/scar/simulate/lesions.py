@@ -1,7 +1,7 @@
-"""Analytic scars: functions of (M, 3) RAS mm wall points that say which of them are scar.
+"""Analytic scars: functions of (M, 3) RAS mm wall points to whether each is scar.
 
-Half of them are drawn in the wall's own coordinates and half in space, so that a method gains nothing by working in
-the coordinates in which the truth was made. None of them is aligned with the slices.
+Half of them are defined in the wall's own coordinates and half in space, so that a method has no advantage from working
+in the coordinates in which the truth was made. None of them is aligned with the slices.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Lesion = Callable[[Points], npt.NDArray[np.bool_]]
 
 @dataclass(frozen=True)
 class Variation:
-    """Where and how large a lesion is, against how it is drawn.
+    """Position and size of a lesion relative to its default.
 
     Attributes:
         turn: degrees around the long axis, from the septum over the anterior wall.
@@ -30,17 +30,17 @@ class Variation:
     size: float = 1.0
 
     def place(self, ventricle: Ventricle, points: Points) -> Points:
-        """(M, 3) RAS mm to (M, 3) local mm of the lesion as it is drawn, but for its size."""
+        """(M, 3) RAS mm to (M, 3) local mm of the lesion at its default position."""
         angle = np.radians(self.turn)
         rotation = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
         local: Points = ventricle.to_local(points) @ rotation
         return local
 
 
-AS_DRAWN = Variation()
+DEFAULT_VARIATION = Variation()
 
 
-def infarct(ventricle: Ventricle, variation: Variation = AS_DRAWN) -> Lesion:
+def infarct(ventricle: Ventricle, variation: Variation = DEFAULT_VARIATION) -> Lesion:
     """Infarct of the front wall and septum, transmural in the middle and subendocardial at its ragged border, with a
     small second one in the lower side wall. In wall coordinates."""
     front = _Patch(angle=40, height=-0.40, width=29, length=33, slant=30, depth=1.3, ragged=0.15)
@@ -49,13 +49,13 @@ def infarct(ventricle: Ventricle, variation: Variation = AS_DRAWN) -> Lesion:
     return lambda points: first(points) | second(points)
 
 
-def subendocardial(ventricle: Ventricle, variation: Variation = AS_DRAWN) -> Lesion:
+def subendocardial(ventricle: Ventricle, variation: Variation = DEFAULT_VARIATION) -> Lesion:
     """Wide infarct of the lower side wall that nowhere reaches the epicardium. In wall coordinates."""
     patch = _Patch(angle=230, height=-0.20, width=38, length=30, slant=-25, depth=0.65, ragged=0.08)
     return patch.lesion(ventricle, variation)
 
 
-def midwall(ventricle: Ventricle, variation: Variation = AS_DRAWN) -> Lesion:
+def midwall(ventricle: Ventricle, variation: Variation = DEFAULT_VARIATION) -> Lesion:
     """Stripe in the middle layer of the septum, as in dilated cardiomyopathy. In wall coordinates."""
 
     def lesion(points: Points) -> npt.NDArray[np.bool_]:
@@ -69,13 +69,13 @@ def midwall(ventricle: Ventricle, variation: Variation = AS_DRAWN) -> Lesion:
     return lesion
 
 
-def tiny(ventricle: Ventricle, variation: Variation = AS_DRAWN) -> Lesion:
+def tiny(ventricle: Ventricle, variation: Variation = DEFAULT_VARIATION) -> Lesion:
     """A spot below the endocardium of less than a milliliter. In wall coordinates."""
     patch = _Patch(angle=120, height=-0.15, width=9, length=9, slant=15, depth=0.6, ragged=0.0)
     return patch.lesion(ventricle, variation)
 
 
-def wedge(ventricle: Ventricle, variation: Variation = AS_DRAWN) -> Lesion:
+def wedge(ventricle: Ventricle, variation: Variation = DEFAULT_VARIATION) -> Lesion:
     """Transmural wedge of the side wall between slanted planes. In space."""
 
     def lesion(points: Points) -> npt.NDArray[np.bool_]:
@@ -91,7 +91,7 @@ def wedge(ventricle: Ventricle, variation: Variation = AS_DRAWN) -> Lesion:
     return lesion
 
 
-def isthmus(ventricle: Ventricle, variation: Variation = AS_DRAWN, width: float = 4.0) -> Lesion:
+def isthmus(ventricle: Ventricle, variation: Variation = DEFAULT_VARIATION, width: float = 4.0) -> Lesion:
     """Two scars in the lower wall with a slanted channel of `width` mm of living wall between them. In space."""
 
     def lesion(points: Points) -> npt.NDArray[np.bool_]:
@@ -108,7 +108,7 @@ def isthmus(ventricle: Ventricle, variation: Variation = AS_DRAWN, width: float 
     return lesion
 
 
-def apical(ventricle: Ventricle, variation: Variation = AS_DRAWN) -> Lesion:
+def apical(ventricle: Ventricle, variation: Variation = DEFAULT_VARIATION) -> Lesion:
     """Cap at the apex below a slanted plane, as after an aneurysm. In space."""
 
     def lesion(points: Points) -> npt.NDArray[np.bool_]:
@@ -120,7 +120,7 @@ def apical(ventricle: Ventricle, variation: Variation = AS_DRAWN) -> Lesion:
     return lesion
 
 
-def patchy(ventricle: Ventricle, variation: Variation = AS_DRAWN) -> Lesion:
+def patchy(ventricle: Ventricle, variation: Variation = DEFAULT_VARIATION) -> Lesion:
     """Irregular patches of about 10 mm in the front and side wall: a sum of waves above a level. In space."""
     waves = _waves(np.random.default_rng(7), shortest=18.0, longest=36.0)
 
@@ -134,7 +134,7 @@ def patchy(ventricle: Ventricle, variation: Variation = AS_DRAWN) -> Lesion:
     return lesion
 
 
-def none(ventricle: Ventricle, variation: Variation = AS_DRAWN) -> Lesion:
+def none(ventricle: Ventricle, variation: Variation = DEFAULT_VARIATION) -> Lesion:
     """No scar anywhere."""
     return lambda points: np.zeros(len(points), dtype=bool)
 

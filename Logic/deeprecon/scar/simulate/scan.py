@@ -1,4 +1,4 @@
-"""Images of an analytic heart as a scanner would make them: thick slices, partial volume, noise."""
+"""Simulated images of an analytic heart: thick slices, partial volume, noise."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.volume import Volume
-from deeprecon.scar.read.stacks import Stack
+from deeprecon.scar.observe.stacks import Stack
 from deeprecon.scar.simulate.lesions import Lesion
 from deeprecon.scar.simulate.ventricle import Points, Tissue
 
@@ -21,7 +21,7 @@ HEALTHY, BLOOD, SCAR, OUTSIDE = 60.0, 230.0, 330.0, 120.0
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """What the slices of one stack hold, without noise.
+    """Tissue shares in the slices of one stack, without noise.
 
     Attributes:
         fractions: of each pixel's prism that each tissue fills, (k, j, i), k counts slices.
@@ -129,7 +129,7 @@ def scan(
     thickness: float,
     shifts: Points | None = None,
 ) -> Scan:
-    """Average tissues over each pixel's prism at 4 x 4 x 8 points, which know nothing of any mesh.
+    """Average tissues over each pixel's prism at 4 x 4 x 8 points that are independent of any mesh.
 
     Args:
         tissue: (M, 3) RAS mm to (M,) `Tissue`.
@@ -137,7 +137,7 @@ def scan(
         ijk_to_ras: (4, 4) pixel index to RAS mm.
         shape: (k, j, i).
         thickness: of the imaged slab in mm; the prism is the pixel's square times this, centered on the slice.
-        shifts: (k, 2) mm by which the heart lay elsewhere along the image rows (i) and columns (j), as after another
+        shifts: (k, 2) mm by which the heart was displaced along the image rows (i) and columns (j), as after another
             breath-hold.
     """
     count, rows, columns = shape

@@ -1,4 +1,4 @@
-"""A real heart known by the closed surface around its wall: tissues, axes and a mesh of cubes."""
+"""A real heart given by the closed surface around its wall: tissues, axes and a mesh of cubes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from deeprecon.data.mesh.mesh import Inside, Mesh, open_edges
 from deeprecon.scar.simulate.lesions import Lesion, ellipsoid
 from deeprecon.scar.simulate.ventricle import Points, Tissue, grid_mesh
 
-STEP = 1.0  # mm, of the grid on which blood is told from the outside
+STEP = 1.0
+"""Step in mm of the grid on which blood and outside are separated."""
 
 
 class SurfaceHeart:
-    """What `Ventricle` is by formulas, from a surface. Its blood is what the wall encloses in short-axis planes.
+    """The same as `Ventricle`, from a surface. Blood is what the wall encloses in short-axis planes.
 
     Args:
         surface: closed, around the wall of the left or of both ventricles, RAS mm.
@@ -23,7 +24,7 @@ class SurfaceHeart:
             By default the points with 3 in the point array `class`, as the hearts of Cobiveco mark them.
 
     Raises:
-        InputError: the surface is not closed, or does not say where the endocardium is.
+        InputError: the surface is not closed, or does not mark the endocardium.
 
     Attributes:
         axes: (3, 3) rows: to the septum, to the front and from apex to base, in RAS.
@@ -57,17 +58,18 @@ class SurfaceHeart:
 
     def _find_outside(self) -> None:
         """Flood each plane of a grid in the heart's own axes from its border up to the wall."""
+        from scipy.ndimage import binary_dilation, binary_propagation, generate_binary_structure
+
         placed = self.points @ self.axes.T
         self._low = placed.min(axis=0) - 3 * STEP
         counts = np.ceil((placed.max(axis=0) + 3 * STEP - self._low) / STEP).astype(int) + 1
         grid = np.meshgrid(*[self._low[n] + STEP * np.arange(counts[n]) for n in range(3)], indexing="ij")
         wall = self.inside(np.stack(grid, axis=-1).reshape(-1, 3) @ self.axes).reshape(tuple(counts))
-        outside = np.zeros_like(wall)
-        outside[[0, -1]] = outside[:, [0, -1]] = True
-        outside[:, :, [0, -1]] = True
-        while not np.array_equal(grown := _grown(outside) & ~wall, outside):
-            outside = grown
-        self._outside = _grown(outside)  # the half voxel around the epicardium is no blood either
+        in_plane = generate_binary_structure(3, 1) & np.array([False, True, False])
+        border = np.ones_like(wall)
+        border[1:-1, 1:-1, 1:-1] = False
+        outside = binary_propagation(border & ~wall, in_plane, ~wall)
+        self._outside = binary_dilation(outside, in_plane)  # the half voxel around the epicardium is not blood either
 
     def tissue(self, points: Points) -> npt.NDArray[np.uint8]:
         """(M, 3) RAS mm to (M,) values of `Tissue`; the blood of both ventricles counts as the left one's."""
@@ -108,13 +110,3 @@ class SurfaceHeart:
         used, hexahedra = np.unique(flat, return_inverse=True)
         nodes = low + np.stack(np.unravel_index(used, tuple(counts + 1)), axis=-1) * spacing
         return grid_mesh(nodes, [(VTK_HEXAHEDRON, hexahedra.reshape(-1, 8))], "heart")
-
-
-def _grown(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """`mask` and its neighbors along the first two axes."""
-    result = mask.copy()
-    result[1:] |= mask[:-1]
-    result[:-1] |= mask[1:]
-    result[:, 1:] |= mask[:, :-1]
-    result[:, :-1] |= mask[:, 1:]
-    return result

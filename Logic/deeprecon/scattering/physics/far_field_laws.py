@@ -93,12 +93,13 @@ def energy_balance(far_field: Complex, k: float) -> EnergyBalance | None:
         return None
     alpha = float((linear * square.conj()).real.sum()) / power
     rest = linear - alpha * square
-    # Each entry occurs up to four times: in the Hermitian matrix and by reciprocity.
+    sizes = [linear - square, rest, (one - other) / math.sqrt(2)]
+    defect, left, noise = (float(np.linalg.norm(values)) / math.sqrt(power) for values in sizes)
+    # Each entry occurs up to four times: in the Hermitian matrix and by reciprocity. Where few entries matter, what is
+    # left of them may be small by chance: the mean over all of them is the least that is expected.
     error = math.sqrt(4 * float(((rest * square.conj()).real ** 2).sum())) / power
-    sizes = (
-        np.linalg.norm(values) / math.sqrt(power) for values in (linear - square, rest, (one - other) / math.sqrt(2))
-    )
-    return EnergyBalance(alpha * abs(alpha), 2 * abs(alpha) * error, *map(float, sizes))
+    error = max(error, math.sqrt(2 / kept.sum() ** 2) * left)
+    return EnergyBalance(alpha * abs(alpha), 2 * abs(alpha) * error, defect, left, noise)
 
 
 def _adjoint(values: Complex) -> Complex:

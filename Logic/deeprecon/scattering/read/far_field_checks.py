@@ -16,11 +16,13 @@ Complex = npt.NDArray[np.complexfloating[Any, Any]]
 
 MAX_HIGH_ORDER_SHARE = 1e-2
 """Of the energy; above it, directions are too few or the noise is too strong."""
-_MIN_DEFECT = 0.4
-"""Reciprocity defect, that of 28 % noise, below which roles are not doubted."""
+_MIN_DEFECT = 0.2
+"""Reciprocity defect, that of 14 % noise, below which roles are not doubted."""
 _MAX_DEFECT_RATIO = 0.5
 """Of the defects of another reading and of the given one, where the other is right."""
-_MIN_WAVE_NUMBER_ERROR, _STANDARD_ERRORS = 0.05, 5.0
+_TIE = 1.1
+"""Ratio of two defects that are the same up to noise: the simpler reading is named."""
+_MIN_WAVE_NUMBER_ERROR, _STANDARD_ERRORS = 0.05, 4.0
 _MAX_BALANCE_NOISE = 0.25
 """Noise, relative to what the energy balance compares, above which it is biased."""
 _EXACT = 0.15
@@ -52,8 +54,8 @@ def role_doubts(given: Complex, exchanged: Complex, name: str) -> tuple[Doubt, .
     }
     as_given = reciprocity_defect(given)
     defects = {reading: reciprocity_defect(values) for reading, values in readings.items()}
-    code, reading = min(defects, key=lambda key: defects[key])
-    defect = defects[code, reading]
+    smallest = min(defects.values())
+    (code, reading), defect = next(entry for entry in defects.items() if entry[1] <= _TIE * smallest)
     if as_given < _MIN_DEFECT or defect > _MAX_DEFECT_RATIO * as_given:
         return ()
     way_out = (

@@ -27,10 +27,10 @@ from deeprecon.scene.nodes.tables import node_from_rows, typed_rows
 from deeprecon.scene.nodes.volumes import node_from_volume
 
 NodeFactory = Callable[[str, Any], Any]
-"""(name, node to be used again or None) -> node."""
+"""(name, node to write into or None) -> node."""
 MethodFactories = Callable[[Mapping[str, Path], Mapping[str, Any]], Mapping[str, NodeFactory | None]]
-"""(role -> file, content of result.json) -> what makes a method's own nodes, by role, in place of the usual ones; None
-where a file is not to be loaded."""
+"""(role -> file, content of result.json) -> node factories by role, for files that a method loads in its own way; None
+for a file that is not loaded."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,10 @@ class RunResult:
 _FOLDER_ATTRIBUTE = "DeepRecon.Results"
 _ROLE_ATTRIBUTE = "DeepRecon.Role"
 _LINES = ("channel_paths",)
-"""Roles of models that are lines, not meshes."""
+"""Roles of models that consist of lines."""
 _LINE_WIDTH = 6  # pixels
 _LINE_COLOR = (0.1, 0.95, 0.45)
-"""Neither scar nor wall has it, on the mesh or in images."""
+"""Differs from the colors of scar, wall and images."""
 
 
 def load_results(
@@ -62,7 +62,7 @@ def load_results(
     name: str = "",
     input_node: Any = None,
     reuse: Mapping[str, Any] | None = None,
-    own: MethodFactories | None = None,
+    method_factories: MethodFactories | None = None,
 ) -> dict[str, Any]:
     """Load the outputs of a finished job.
 
@@ -70,14 +70,14 @@ def load_results(
 
     Args:
         folder: with result.json.
-        name: of the run; nodes are called after it and their role. Method, verb and date if empty.
+        name: of the run; prefix of the node names, before the role. Method, verb and date if empty.
         input_node: the results go into a folder under its study in the subject hierarchy, if it has one.
-        reuse: role -> node of an earlier run that this one replaces, None where there is none. The other results of
-            that run are found by their folder: each node gets the new content of its role, or goes.
-        own: reads what the method writes in files of its own kind; None where it writes none.
+        reuse: role -> node of an earlier run that is overwritten, or None. The other results of that run, in
+            the same folder, are overwritten too, or removed if this run has no such role.
+        method_factories: for files that the method loads in its own way; None if there are none.
 
     Returns:
-        Role -> node. Outputs that are no data for the scene (reports, pictures, checkpoints) are left out.
+        Role -> node. Reports, pictures, checkpoints and models are not loaded.
 
     Raises:
         InputError: no or a damaged result.json, an output that is missing, changed or cannot be read.
@@ -85,19 +85,19 @@ def load_results(
     folder = Path(folder)
     result = read_result(folder)
     files = _checked_files(folder, result)
-    makers: dict[str, NodeFactory | None] = dict(own(files, result)) if own else {}
+    factories: dict[str, NodeFactory | None] = dict(method_factories(files, result)) if method_factories else {}
     for role, path in files.items():
-        if role not in makers:
-            makers[role] = _maker(role, path, result, input_node)
+        if role not in factories:
+            factories[role] = _factory(role, path, result, input_node)
     name = name or _run_name(result)
     earlier = _nodes_of_earlier_runs(reuse or {})
     before = set(slicer.util.getNodesByClass("vtkMRMLStorableNode"))
     nodes: dict[str, Any] = {}
     try:
-        for role, maker in makers.items():
-            if maker is None:
+        for role, factory in factories.items():
+            if factory is None:
                 continue
-            nodes[role] = maker(f"{name} {role}", earlier.get(role))
+            nodes[role] = factory(f"{name} {role}", earlier.get(role))
             nodes[role].SetAttribute(_ROLE_ATTRIBUTE, role)
             attach_provenance(nodes[role], result)
         _move_to_folder(nodes, name, input_node)
@@ -127,7 +127,7 @@ def read_result(folder: Path | str) -> dict[str, Any]:
 
 
 def discard(nodes: Iterable[Any]) -> None:
-    """Remove result nodes from the scene, with their display and storage nodes and the folder they leave empty."""
+    """Remove result nodes from the scene, with their display and storage nodes and an empty folder that is left."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     folders = set()
     for node in nodes:
@@ -145,7 +145,7 @@ def discard(nodes: Iterable[Any]) -> None:
 
 
 def _checked_files(folder: Path, result: dict[str, Any]) -> dict[str, Path]:
-    """Role -> file of each output that is a single file, after the checksums of all outputs were found right."""
+    """Role -> file of each output that is a single file, after checking the checksums of all outputs."""
     files: dict[str, Path] = {}
     for role, entry in result["outputs"].items():
         try:
@@ -156,7 +156,7 @@ def _checked_files(folder: Path, result: dict[str, Any]) -> dict[str, Path]:
             raise InputError(f"result.json in {folder} is damaged at {role!r}.", "Run the job again.") from None
         for file, expected in sums.items():
             if not file.resolve().is_relative_to(folder.resolve()):
-                raise InputError(f"The result names a file outside of its folder: {file}.", "Do not trust this result.")
+                raise InputError(f"The result names a file outside of its folder: {file}.", "Do not use this result.")
             if not file.is_file():
                 raise InputError(f"The result {file} is missing.", "Run the job again.")
             if sha256(file) != expected:
@@ -166,8 +166,8 @@ def _checked_files(folder: Path, result: dict[str, Any]) -> dict[str, Path]:
     return files
 
 
-def _maker(role: str, path: Path, result: dict[str, Any], input_node: Any) -> NodeFactory | None:
-    """Read a file, and return what puts its content into the scene; None for what does not belong there."""
+def _factory(role: str, path: Path, result: dict[str, Any], input_node: Any) -> NodeFactory | None:
+    """Read a file, and return the factory of its node; None for a file that is not loaded."""
     ending = path.name.lower()
     if ending.endswith(".seg.nrrd"):
         segmentation = read_segmentation(path)
@@ -186,7 +186,7 @@ def _maker(role: str, path: Path, result: dict[str, Any], input_node: Any) -> No
 
 
 def _lines_node(lines: Mesh, name: str, node: Any) -> Any:
-    """Lines in the scene, to be seen in 3D also inside of a half transparent mesh."""
+    """A model of lines that are also visible inside a half transparent mesh."""
     node = node_from_mesh(lines, name, node)
     display = node.GetDisplayNode()
     with slicer.util.NodeModify(display):
@@ -197,19 +197,19 @@ def _lines_node(lines: Mesh, name: str, node: Any) -> Any:
 
 
 def _mesh(path: Path, result: dict[str, Any]) -> Mesh:
-    """A result mesh in RAS mm. A run that writes another unit than mm, or axes that the format cannot hold, notes
-    them in its metrics as mesh_unit and mesh_frame."""
+    """A result mesh in RAS mm. The metrics mesh_unit and mesh_frame give the unit, if it is not mm, and the
+    axes, if the format cannot store them."""
     file = read_mesh(path)
     metrics = result.get("metrics", {})
     unit = file.unit or metrics.get("mesh_unit", "mm")
     frame = file.frame or metrics.get("mesh_frame")
     if unit not in SCALES or frame not in FRAMES:
-        raise InputError(f"{path} does not say in which patient axes its coordinates are.", "Write it as .vtu or .vtp.")
+        raise InputError(f"{path} does not state the patient axes of its coordinates.", "Write it as .vtu or .vtp.")
     return place(file, unit, frame)
 
 
 def nodes_of_run(node: Any) -> dict[str, Any]:
-    """All results of the run that a result node belongs to, itself included, by role: those in its folder."""
+    """Role -> node of all results of the run that a node belongs to, itself included: those in its folder."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     found = {node.GetAttribute(_ROLE_ATTRIBUTE): node} if node.GetAttribute(_ROLE_ATTRIBUTE) else {}
     folder = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node))
@@ -225,7 +225,7 @@ def nodes_of_run(node: Any) -> dict[str, Any]:
 
 
 def _nodes_of_earlier_runs(reuse: Mapping[str, Any]) -> dict[str, Any]:
-    """`reuse` without None, and the other results of the runs that its nodes belong to."""
+    """`reuse` without None, and the other results of the same runs."""
     found = {role: node for role, node in reuse.items() if node is not None}
     for node in list(found.values()):
         for role, sibling in nodes_of_run(node).items():
@@ -242,7 +242,7 @@ def _run_name(result: dict[str, Any]) -> str:
 
 
 def _move_to_folder(nodes: Mapping[str, Any], name: str, input_node: Any) -> None:
-    """Put the nodes into one folder: the one they are in already, else a new one under the input's study."""
+    """Move the nodes to one folder: the one of an overwritten node, else a new one under the input's study."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     scene_item = hierarchy.GetSceneItemID()
     items = [hierarchy.GetItemByDataNode(node) or hierarchy.CreateItem(scene_item, node) for node in nodes.values()]

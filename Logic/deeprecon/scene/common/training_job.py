@@ -1,4 +1,4 @@
-"""A training as files: a folder that the user chose, with the job, what resuming needs, and in the end the model."""
+"""The job of a training, in a folder of the user that also gets the checkpoints and the model."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def write_training(
     """Write the job of a new training into the user's folder, which also gets the model.
 
     Args:
-        folder: an empty one, or one that is not there yet.
+        folder: an empty or a new one.
         method, verb: see `jobs/verbs.py`.
         inputs, parameters: dataclasses of the verb; paths are made absolute.
         device: "auto", "cpu", "cuda:0", ...
         seed: of every random number.
 
     Raises:
-        InputError: settings that contradict themselves, or a folder that is not empty.
+        InputError: settings that contradict each other, or a folder that is not empty.
     """
     if reasons := parameters.validate():
         raise InputError(f"{reasons[0]}.")
@@ -37,7 +37,7 @@ def write_training(
 
 
 def new_training_problem(folder: Path) -> str:
-    """Why a new training cannot be put into a folder; empty if it can."""
+    """Why a new training cannot be started in a folder; empty if it can."""
     if folder.exists() and not folder.is_dir():
         return f"{folder} is a file: choose a folder."
     if folder.is_dir() and any(folder.iterdir()):
@@ -46,7 +46,7 @@ def new_training_problem(folder: Path) -> str:
 
 
 def resume_problem(folder: Path, method: str, verb: str) -> str:
-    """Why the training in a folder cannot go on; empty if it can."""
+    """Why the training in a folder cannot be resumed; empty if it can."""
     try:
         job = Job.load(folder)
     except InputError:
@@ -56,13 +56,15 @@ def resume_problem(folder: Path, method: str, verb: str) -> str:
     checkpoint = folder / _CHECKPOINT
     if not (checkpoint.is_dir() and any(checkpoint.iterdir())):
         return (
-            "The training in this folder is finished." if trained_model(folder) else "It has not begun: start it anew."
+            "The training in this folder is finished."
+            if trained_model(folder)
+            else "It has no checkpoint yet: start a new one."
         )
     return ""
 
 
 def trained_model(folder: Path) -> Path | None:
-    """The model bundle that a training left in its folder, None where there is none yet."""
+    """Folder of the model bundle that a training wrote; None if there is none yet."""
     try:
         entry = read_result(folder)["outputs"].get("bundle")
     except InputError:
@@ -72,12 +74,12 @@ def trained_model(folder: Path) -> Path | None:
 
 
 def find_examples(paths: Mapping[str, Path | None], endings: Sequence[str]) -> list[dict[str, Path]]:
-    """One example, or, where the paths are folders of files, one for each file name that they have in common.
+    """One example, or, if the paths are folders, one for each file name that they have in common.
 
     Args:
-        paths: name of the input -> its file or folder; None where it is left out.
+        paths: name of the input -> its file or folder; None if it is left out.
         endings: of the files that are taken from folders, such as ".nii.gz". A folder without such files, as of a DICOM
-            series, is one example by itself.
+            series, is one example.
 
     Raises:
         InputError: something is missing, or the folders do not hold the same names.
@@ -111,11 +113,11 @@ def _files(path: Path, endings: Sequence[str]) -> dict[str, Path]:
 
 
 def _absolute(inputs: dict[str, Any]) -> dict[str, Any]:
-    """Paths of a job are relative to its folder, those of the user to the present one."""
+    """Inputs with absolute paths: those in a job are relative to its folder."""
 
-    def full(value: Any) -> Any:
+    def absolute(value: Any) -> Any:
         if isinstance(value, list):
-            return [full(entry) for entry in value]
+            return [absolute(entry) for entry in value]
         return value if value is None else str(Path(value).absolute())
 
-    return {name: full(value) for name, value in inputs.items()}
+    return {name: absolute(value) for name, value in inputs.items()}

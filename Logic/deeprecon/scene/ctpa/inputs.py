@@ -16,7 +16,7 @@ CHOICES = "DeepRecon.CtpaChoices"
 
 
 def nodes_of(parameter_node: Any) -> CtpaNodes:
-    """The X-ray and the model that a parameter node names."""
+    """The X-ray and the model of a parameter node."""
     return CtpaNodes(parameter_node.xray, Path(parameter_node.modelFolder) if parameter_node.useModel else None)
 
 
@@ -26,13 +26,13 @@ def is_result(node: Any) -> bool:
 
 
 def store_inputs(ct: Any, nodes: CtpaNodes) -> None:
-    """Store on a synthetic CT what it was made from."""
+    """Store the inputs of a run on its synthetic CT."""
     choices = {"bundle": None if nodes.bundle is None else str(nodes.bundle)}
     write_inputs(ct, CHOICES, {XRAY: nodes.xray}, choices)
 
 
 def stored_inputs(ct: Any) -> CtpaNodes:
-    """What a synthetic CT was made from; an X-ray that was removed from the scene is None.
+    """The inputs of a synthetic CT; an X-ray that was removed from the scene is None.
 
     Raises:
         InputError: the node is None, or no result of a synthesis.

@@ -1,4 +1,4 @@
-"""An X-ray's synthesis as nodes see it: what the user chose, written as a job folder."""
+"""The jobs of a synthesis and of a DICOM export, written from nodes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from deeprecon.scene.ctpa.xray import radiograph_of, write_xray
 from deeprecon.scene.nodes.volumes import volume_from_node
 
 RESULT = "result"
-"""Folder of a result that is to be exported, below the job folder's inputs."""
+"""Folder of the result to export, below the job folder's inputs."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class CtpaNodes:
     bundle: Path | None = None
 
     def missing(self) -> str:
-        """What has to be chosen before a run can start, in words; empty when nothing is missing."""
+        """Message about the missing X-ray; empty if a run can start."""
         return "" if self.xray is not None else "Choose a chest X-ray."
 
 
@@ -54,14 +54,14 @@ def write_job(
         File name -> name of the node, for messages.
 
     Raises:
-        InputError: something is missing, the settings contradict themselves, or the node is no X-ray.
+        InputError: something is missing, the settings contradict each other, or the node is no X-ray.
     """
     check_settings(parameters, nodes.missing())
-    radiograph_of(nodes.xray)  # what cannot be used is refused before anything is written
+    radiograph_of(nodes.xray)  # an unusable node is refused before anything is written
     (folder / "inputs").mkdir(parents=True, exist_ok=True)
-    name, unsaid = write_xray(nodes.xray, folder / "inputs")
-    if unsaid is not None:
-        parameters = _with_geometry(parameters, unsaid)
+    name, unstated = write_xray(nodes.xray, folder / "inputs")
+    if unstated is not None:
+        parameters = _with_geometry(parameters, unstated)
     inputs = {"xray": f"inputs/{name}", **bundle_input(nodes.bundle)}
     Job("ctpa", "synthesize", inputs, to_json(parameters), output=OUTPUT, device=device, seed=seed).save(folder)
     return {name: nodes.xray.GetName()}
@@ -85,12 +85,12 @@ def write_export_job(folder: Path, ct: Any, target: Path, parameters: ExportPara
 
     Args:
         folder: of the job.
-        ct: volume node that a synthesis gave.
+        ct: volume node, result of a synthesis.
         target: folder that gets the series.
         parameters: the settings.
 
     Raises:
-        InputError: no folder is chosen, the settings contradict themselves, or the node is no result.
+        InputError: no folder is chosen, the settings contradict each other, or the node is no result.
     """
     check_settings(parameters)
     provenance = provenance_of(ct)
@@ -110,7 +110,7 @@ def write_export_job(folder: Path, ct: Any, target: Path, parameters: ExportPara
 
 
 def _with_geometry(parameters: SynthesizeParameters, radiograph: Radiograph) -> SynthesizeParameters:
-    """The settings, with what is known about an X-ray where they leave it to the file."""
+    """The settings, with view and source distance of an X-ray if they are left to its file."""
     if radiograph.view and parameters.view is XrayView.AUTO:
         parameters = replace(parameters, view=XrayView(radiograph.view))
     if radiograph.source_distance and not parameters.source_distance:

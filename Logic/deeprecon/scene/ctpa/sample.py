@@ -1,4 +1,4 @@
-"""The sample X-ray in the scene: that of a phantom chest, made by code."""
+"""The sample X-ray of the CTPA module: that of a simulated chest."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deeprecon.scene.ctpa.xray import node_from_radiograph
 
 NAME = "Sample chest X-ray"
 GRID = Grid((304, 64, 256))
-"""Coarse from front to back, which an X-ray does not show."""
+"""Coarse from front to back, the direction of the rays."""
 SEED = 7
 
 

@@ -1,4 +1,4 @@
-"""A synthetic CT in the views: windows, samples, the spread upon the mean, volume rendering, the projection check."""
+"""A synthetic CT in the views: windows, samples, the spread over the mean, volume rendering, the projection check."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vtk.util import numpy_support
 
 from deeprecon.scene.common.results import nodes_of_run
 from deeprecon.scene.display.colors import color_table, show_legend
-from deeprecon.scene.display.pictures import Pixels, beside, colored, gray
+from deeprecon.scene.display.pictures import Pixels, colored, gray, join_horizontally
 from deeprecon.scene.display.views import layout_manager
 
 WINDOWS = {"ctpa": (700.0, 100.0), "lung": (1500.0, -600.0), "mediastinum": (350.0, 50.0), "pe": (1000.0, 400.0)}
@@ -22,19 +22,19 @@ MAX_SAMPLES = 16
 IMAGES = {
     "ct": "Mean of the samples",
     **{f"sample_{number:02d}": f"Sample {number}" for number in range(1, MAX_SAMPLES + 1)},
-    "spread": "Spread of the samples upon their mean",
+    "spread": "Spread of the samples over their mean",
 }
-"""What the slice views can show, and its words."""
+"""Images for the slice views, and their labels."""
 _GRAY = "vtkMRMLColorTableNodeGrey"
 _MIN_SPREAD = 20.0
-"""HU of spread below which the mean is seen undisturbed."""
+"""HU; a smaller spread is transparent."""
 _OPACITY = 0.55
 _WIDTH = 128
-"""Most pixels across of each picture of the projection check."""
+"""Maximum width in pixels of each picture of the projection check."""
 
 
 def available_images(ct: Any) -> list[str]:
-    """Names of the pictures that a result has the volumes for."""
+    """Names of the images that a result has."""
     roles = nodes_of_run(ct)
     return [name for name in IMAGES if name in roles]
 
@@ -61,12 +61,12 @@ def show_image(ct: Any, name: str, window: str = "ctpa") -> None:
             label=None,
             fit=_needs_fit(background),
         )
-    if spread is not None:  # a legend is drawn only where its volume is shown by then
+    if spread is not None:  # after the layers are set: a legend is drawn only in views that show its volume
         _show_legend(spread, on=name == "spread")
 
 
 def set_window(ct: Any, name: str) -> None:
-    """Set the window of the mean and of all samples, so that what differs is the image."""
+    """Set the same window for the mean and all samples."""
     width, level = WINDOWS[name]
     for role, node in nodes_of_run(ct).items():
         display = node.GetDisplayNode() if _is_ct(role) else None
@@ -79,19 +79,19 @@ def set_window(ct: Any, name: str) -> None:
 
 
 def show_xray(node: Any) -> None:
-    """Show an X-ray by itself; a coronal slice in the coronal view."""
+    """Show an X-ray alone; it is a coronal slice."""
     if layout_manager() is not None:
         slicer.util.setSliceViewerLayers(background=node, foreground=None, label=None, fit=True)
 
 
 def presets() -> list[str]:
-    """Those of the volume rendering presets that this application has."""
+    """The volume rendering presets of `PRESETS` that this application has."""
     logic = slicer.modules.volumerendering.logic()
     return [name for name in PRESETS if logic.GetPresetByName(name) is not None]
 
 
 def rendering(ct: Any) -> str:
-    """The preset that a CT is rendered with in 3D views; empty where it is not."""
+    """Name of the volume rendering preset of a CT; empty if it is not rendered."""
     display = slicer.modules.volumerendering.logic().GetFirstVolumeRenderingDisplayNode(ct)
     if display is None or not display.GetVisibility() or display.GetVolumePropertyNode() is None:
         return ""
@@ -116,18 +116,20 @@ def render(ct: Any, preset: str) -> None:
 
 
 def projection_check_image(ct: Any) -> Pixels | None:
-    """X-ray, projected CT and their difference beside each other; None where the run has none of them any more."""
+    """X-ray, projected CT and their difference in one row; None if the run does not have all three."""
     nodes = nodes_of_run(ct)
     if not {"xray", "projected", "difference"} <= set(nodes):
         return None
     xray, projected, difference = (_upright(nodes[role]) for role in ("xray", "projected", "difference"))
     low, high = np.percentile(xray, (1, 99))
     limit = 0.5 * float(high - low)
-    return beside([gray(xray, low, high), gray(projected, low, high), colored(difference, -limit, limit, "residual")])
+    return join_horizontally(
+        [gray(xray, low, high), gray(projected, low, high), colored(difference, -limit, limit, "residual")]
+    )
 
 
 def _needs_fit(background: Any) -> bool:
-    """Whether the slice views have to be fitted: going through the samples of a run, the place stays."""
+    """Whether to fit the slice views: not if they already show a CT of this run, so that the position is kept."""
     shown = {each.GetBackgroundVolumeID() for each in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")}
     return shown.isdisjoint({node.GetID() for role, node in nodes_of_run(background).items() if _is_ct(role)})
 
@@ -155,7 +157,7 @@ def _show_legend(spread: Any, on: bool) -> None:
 
 
 def _voxels(node: Any) -> Any:
-    """Every 16th voxel of a volume, enough for percentiles."""
+    """Every 16th voxel of a volume, for percentiles."""
     return numpy_support.vtk_to_numpy(node.GetImageData().GetPointData().GetScalars())[::16]
 
 

@@ -1,7 +1,7 @@
-"""X-rays in the scene: opened, looked at, and handed to a job as the file they came from, where that is still there.
+"""X-rays in the scene: loaded, previewed, and copied to a job as their original file if it still exists.
 
-A DICOM file says more than the volume that Slicer makes of it: which of its values are bright, how the image is to be
-shown, which side the tube stood at. So the file is read again, by the same function as in the computation.
+A DICOM file holds more than the volume that Slicer makes of it: photometric interpretation, window, view. So the file
+is read again, by the same function as in the computation.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from deeprecon.data.volume_io import write_volume
 from deeprecon.scene.nodes.volumes import node_from_volume, volume_from_node
 
 _ORIGIN = "DeepRecon.XrayOrigin"
-"""Attribute of an X-ray that was opened here: its file, what that says, and a checksum of the voxels it goes with."""
+"""Attribute of an X-ray that was loaded here: its file, the header entries in use, and a checksum of its voxels."""
 _VOLUMES = (".nii.gz", ".nii", ".nrrd", ".mha")
-"""Volume files that are whole by themselves."""
-PREVIEW_SIDE = 240
-"""Longer side of the preview in pixels."""
+"""Volume files that consist of a single file."""
+MAX_PREVIEW_SIDE = 240
+"""Maximum side of the preview in pixels."""
 
 
 def open_xray(path: Path) -> Any:
@@ -46,7 +46,7 @@ def open_xray(path: Path) -> Any:
 
 
 def node_from_radiograph(radiograph: Radiograph, name: str, path: Path | None = None) -> Any:
-    """Put a radiograph into the scene; pixels whose size is unknown are shown as 1 mm."""
+    """A volume node of a radiograph; pixels of unknown size become 1 mm."""
     node = node_from_volume(_as_volume(radiograph), name)
     origin = {
         "file": None if path is None else str(path.resolve()),
@@ -61,7 +61,7 @@ def node_from_radiograph(radiograph: Radiograph, name: str, path: Path | None = 
 
 
 def radiograph_of(node: Any) -> Radiograph:
-    """What the computation will read of an X-ray node.
+    """The X-ray of a node as the computation will read it.
 
     Raises:
         InputError: no X-ray, such as a CT or a lateral view, or an image that cannot be used.
@@ -80,12 +80,12 @@ def radiograph_of(node: Any) -> Radiograph:
     if origin is None:
         return found
     spacing = None if origin["spacing"] is None else (float(origin["spacing"][0]), float(origin["spacing"][1]))
-    said = (str(origin["view"]), node.GetName(), tuple(origin["notes"]), origin["source_distance"])
-    return Radiograph(found.image, spacing, *said)
+    origin_fields = (str(origin["view"]), node.GetName(), tuple(origin["notes"]), origin["source_distance"])
+    return Radiograph(found.image, spacing, *origin_fields)
 
 
 def source_file(node: Any) -> Path | None:
-    """The file that an X-ray node shows, None where there is none any more, or where the node was changed since."""
+    """The file of an X-ray node; None if it does not exist any more, or the node was changed since."""
     origin = _origin(node)
     if origin is not None:
         found = origin["file"]
@@ -93,26 +93,26 @@ def source_file(node: Any) -> Path | None:
         storage = node.GetStorageNode()
         found = storage.GetFileName() if storage is not None and not node.GetModifiedSinceRead() else None
     path = Path(found) if found else None
-    return path if path is not None and path.is_file() and (_ending(path) or is_dicom(path)) else None
+    return path if path is not None and path.is_file() and (_suffix(path) or is_dicom(path)) else None
 
 
 def write_xray(node: Any, folder: Path) -> tuple[str, Radiograph | None]:
-    """Put an X-ray into a job's folder of inputs under a neutral name.
+    """Copy or write an X-ray into a job's folder of inputs under a neutral name.
 
     Returns:
-        Name of the file; and, where it is not the original one, the X-ray itself, of which the file cannot say from
-        where it was taken.
+        Name of the file; and, if it is not the original one, the X-ray, whose view and source distance the file does
+        not state.
 
     Raises:
         InputError: as `radiograph_of`.
     """
     source = source_file(node)
     if source is not None:
-        name = f"xray{_ending(source) or '.dcm'}"
+        name = f"xray{_suffix(source) or '.dcm'}"
         shutil.copyfile(source, folder / name)
         return name, None
     radiograph = radiograph_of(node)
-    if radiograph.spacing is None:  # a picture does not tell the size of its pixels either
+    if radiograph.spacing is None:  # a picture file has no pixel size either
         _write_picture(folder / "xray.png", radiograph.image)
         return "xray.png", radiograph
     write_volume(folder / "xray.nrrd", _as_volume(radiograph))
@@ -120,7 +120,7 @@ def write_xray(node: Any, folder: Path) -> tuple[str, Radiograph | None]:
 
 
 def description(radiograph: Radiograph) -> str:
-    """An X-ray in words: pixels, their size, the view."""
+    """Description of an X-ray: number and size of its pixels, and the view."""
     rows, columns = radiograph.image.shape
     size = "whose size is not stated"
     if radiograph.spacing is not None:
@@ -131,9 +131,9 @@ def description(radiograph: Radiograph) -> str:
 
 
 def preview(radiograph: Radiograph, parameters: SynthesizeParameters) -> npt.NDArray[np.uint8]:
-    """The X-ray as the computation will turn it, small, as gray values (rows, columns)."""
+    """The X-ray in the orientation of the computation, reduced, as gray values (rows, columns)."""
     image = oriented(radiograph.image, parameters.turn, parameters.flip, parameters.invert)
-    step = max(1, -(-max(image.shape) // PREVIEW_SIDE))
+    step = max(1, -(-max(image.shape) // MAX_PREVIEW_SIDE))
     rows, columns = (count // step * step for count in image.shape)
     blocks = image[:rows, :columns].reshape(rows // step, step, columns // step, step)
     low, high = np.percentile(blocks, (0.5, 99.5))
@@ -144,7 +144,7 @@ def preview(radiograph: Radiograph, parameters: SynthesizeParameters) -> npt.NDA
 
 
 def _as_volume(radiograph: Radiograph) -> Volume:
-    """A coronal slice, its middle at the origin; a chest that stands upright is upright in the coronal view."""
+    """A coronal slice centered at the origin; its top row is superior."""
     rows, columns = radiograph.image.shape
     width, height = radiograph.spacing or (1.0, 1.0)
     affine = np.diag([-width, -1.0, height, 1.0])
@@ -153,7 +153,7 @@ def _as_volume(radiograph: Radiograph) -> Volume:
 
 
 def _origin(node: Any) -> dict[str, Any] | None:
-    """What was noted when the X-ray was opened here; None where its voxels are others now."""
+    """The attribute `_ORIGIN` of an X-ray; None if its voxels were changed since."""
     text = node.GetAttribute(_ORIGIN)
     if not text:
         return None
@@ -166,7 +166,7 @@ def _checksum(node: Any) -> int:
 
 
 def _dicom_file(node: Any) -> str | None:
-    """The file in Slicer's DICOM database that a node was loaded from; None for one that is there no more."""
+    """The file in Slicer's DICOM database that a node was loaded from; None if there is none."""
     instances = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
     database = getattr(slicer, "dicomDatabase", None)
     if len(instances) != 1 or database is None:
@@ -174,8 +174,8 @@ def _dicom_file(node: Any) -> str | None:
     return database.fileForInstance(instances[0]) or None
 
 
-def _ending(path: Path) -> str:
-    """The ending of a picture or of a volume file that needs no second file; empty for other files."""
+def _suffix(path: Path) -> str:
+    """The suffix of a picture, or of a volume file that consists of a single file; empty for other files."""
     return next((each for each in (*PICTURES, *_VOLUMES) if path.name.lower().endswith(each)), "")
 
 

@@ -1,4 +1,4 @@
-"""Charts that are drawn at once from arrays, and can be drawn anew in the same nodes."""
+"""Charts drawn from arrays; drawing a chart of the same title again reuses its nodes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vtk.util.numpy_support import numpy_to_vtk
 
 from deeprecon.scene.display.plots import COLORS, find_or_add_node
 
-Ends = tuple[float, float]
+AxisRange = tuple[float, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,8 +25,8 @@ class Curve:
     Attributes:
         name: for the legend.
         x, y: (N,) its points.
-        line: joined by a line, else marked each by itself.
-        color: red, green, blue; one of the palette where left out.
+        line: drawn as a line, else as separate markers.
+        color: red, green, blue; from the palette if left out.
     """
 
     name: str
@@ -37,15 +37,19 @@ class Curve:
 
 
 def draw_chart(
-    title: str, curves: Sequence[Curve], x_title: str, y_title: str, ends: tuple[Ends, Ends] | None = None
+    title: str,
+    curves: Sequence[Curve],
+    x_title: str,
+    y_title: str,
+    axis_ranges: tuple[AxisRange, AxisRange] | None = None,
 ) -> Any:
     """Draw curves in the chart of this title; returns the vtkMRMLPlotChartNode.
 
     Args:
-        title: of the chart; nodes of an earlier one of this title are used again.
+        title: of the chart; nodes of an earlier chart with this title are reused.
         curves: its series.
         x_title, y_title: of the axes.
-        ends: of the x-axis and of the y-axis; those of the data where left out.
+        axis_ranges: of the x-axis and of the y-axis; fitted to the data if left out.
     """
     chart = find_or_add_node("vtkMRMLPlotChartNode", title)
     table = find_or_add_node("vtkMRMLTableNode", f"{title} table")
@@ -65,16 +69,16 @@ def draw_chart(
         chart.SetTitle(title)
         chart.SetXAxisTitle(x_title)
         chart.SetYAxisTitle(y_title)
-        chart.SetXAxisRangeAuto(ends is None)
-        chart.SetYAxisRangeAuto(ends is None)
-        if ends is not None:
-            chart.SetXAxisRange(*ends[0])
-            chart.SetYAxisRange(*ends[1])
+        chart.SetXAxisRangeAuto(axis_ranges is None)
+        chart.SetYAxisRangeAuto(axis_ranges is None)
+        if axis_ranges is not None:
+            chart.SetXAxisRange(*axis_ranges[0])
+            chart.SetYAxisRange(*axis_ranges[1])
     return chart
 
 
 def _fill(table: Any, curves: Sequence[Curve]) -> None:
-    """Two columns a curve, as long as the longest; shorter ones end in NaN, which plots leave out."""
+    """Two columns a curve, padded with NaN, which plots ignore, to the length of the longest."""
     table.RemoveAllColumns()
     table.SetLocked(True)
     longest = max((len(curve.x) for curve in curves), default=0)

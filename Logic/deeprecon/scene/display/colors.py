@@ -30,15 +30,15 @@ RAMPS: dict[str, Ramp] = {
         (1.0, (0.60, 0.0, 0.05)),
     ),
 }
-"""Color ramps, position -> red, green, blue. Their lightness falls steadily, so they also read in gray; that of
-"residual" falls to both sides of its middle, and that of "spread" rises, since it lies upon dark images."""
+"""Color ramps: (position, (red, green, blue)). Their lightness falls monotonically, also when printed in gray; that of
+"residual" falls to both sides of its middle; that of "spread" rises, because it is shown over dark images."""
 
 _RAMP_ATTRIBUTE = "DeepRecon.Ramp"
 _STEPS = 256
 _LEGEND_SIZE = (0.12, 0.34)
 _LEGEND_FONT = 14
 _LEGEND_PLACES = ((0.97, 0.85), (0.97, 0.10), (0.03, 0.85), (0.03, 0.10))
-"""Where legends go in a view, as shares of the free room from left to right and bottom to top."""
+"""Positions of legends in a view, as fractions of its width and height; the first free one is taken."""
 
 
 def show_scalars(
@@ -50,7 +50,7 @@ def show_scalars(
         node: vtkMRMLModelNode.
         array_name: of a point or cell array.
         ramp: one of `RAMPS`.
-        value_range: values at the ends of the ramp; fixed, so that two results can be compared by eye.
+        value_range: values at the ends of the ramp; fixed, so that results can be compared.
         title: of the legend; the array's name if empty.
 
     Returns:
@@ -73,11 +73,11 @@ def show_scalars(
         display.SetScalarRangeFlag(slicer.vtkMRMLDisplayNode.UseManualScalarRange)
         display.SetScalarRange(*value_range)
         display.SetScalarVisibility(True)
-        display.SetBackfaceCulling(False)  # the inside of an open or clipped wall is to be seen too
+        display.SetBackfaceCulling(False)  # show the inside of an open or clipped wall too
         display.SetVisibility(True)
         display.SetVisibility2D(True)
         display.SetSliceIntersectionThickness(2)
-        display.SetSliceIntersectionOpacity(0.45)  # a volume mesh fills its cut; the image is to be seen too
+        display.SetSliceIntersectionOpacity(0.45)  # a volume mesh fills its cross-section; keep the image visible
     return show_legend(node, title or array_name)
 
 
@@ -110,7 +110,7 @@ def show_legend(node: Any, title: str, views: Sequence[Any] | None = None, label
     Args:
         node: model or volume.
         title: of the legend.
-        views: nodes of the views that show it; the 3D views if left out, since it hides a part of a slice view's image.
+        views: nodes of the views that show it; the 3D views if left out, because it hides part of a slice view.
         label_format: of the numbers, as printf takes it.
 
     Returns:

@@ -20,7 +20,7 @@ def write_png(path: Path, pixels: Pixels) -> None:
     rows, columns = pixels.shape[:2]
     image = vtk.vtkImageData()
     image.SetDimensions(columns, rows, 1)
-    flat = np.ascontiguousarray(pixels[::-1]).reshape(rows * columns, -1)  # VTK begins at the bottom
+    flat = np.ascontiguousarray(pixels[::-1]).reshape(rows * columns, -1)  # in VTK the bottom row comes first
     image.GetPointData().SetScalars(numpy_support.numpy_to_vtk(flat, deep=True))
     writer = vtk.vtkPNGWriter()
     writer.SetFileName(str(path))
@@ -35,7 +35,7 @@ def gray(values: npt.ArrayLike, low: float, high: float) -> Pixels:
 
 
 def colored(values: npt.ArrayLike, low: float, high: float, ramp: str) -> Pixels:
-    """(rows, columns) values between the ends of a ramp of `models.RAMPS` as (rows, columns, 3) colors."""
+    """(rows, columns) values between the ends of a ramp of `colors.RAMPS` as (rows, columns, 3) colors."""
     places, colors = zip(*RAMPS[ramp], strict=True)
     scaled = np.clip((np.asarray(values, float) - low) / max(high - low, 1e-9), 0, 1)
     channels: Any = [np.interp(scaled, places, channel) for channel in zip(*colors, strict=True)]
@@ -43,8 +43,8 @@ def colored(values: npt.ArrayLike, low: float, high: float, ramp: str) -> Pixels
     return pixels
 
 
-def beside(pictures: list[Pixels], gap: int = 4) -> Pixels:
-    """Pictures of one height beside each other, with `gap` white pixels between."""
+def join_horizontally(pictures: list[Pixels], gap: int = 4) -> Pixels:
+    """Pictures of the same height in one row, with `gap` white pixels between them."""
     white = np.full((pictures[0].shape[0], gap, 3), 255, np.uint8)
     parts = [part for picture in pictures for part in (white, picture)][1:]
     return np.concatenate(parts, axis=1)

@@ -1,4 +1,4 @@
-"""Training curves: metrics as they arrive, drawn in a plot chart."""
+"""Training curves: metrics in a plot chart, extended while a run reports them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
 _MIN_POINTS = 12
-"""Points from which on the y-axis leaves out what lies far from the others."""
-_MAX_REACH = 3.0
-"""How far from the middle half of the values the y-axis goes, in heights of that half."""
+"""With fewer points the y-axis shows all of them."""
+_MAX_DISTANCE = 3.0
+"""Distance of the ends of the y-axis from the quartiles, in interquartile ranges."""
 _ATTRIBUTE = "DeepRecon.CurvePlot"
 
-# Okabe and Ito's palette, told apart by color-blind people too.
+# The palette of Okabe and Ito, which color-blind people can distinguish.
 COLORS = (
     (0.0, 0.45, 0.70),
     (0.84, 0.37, 0.0),
@@ -29,10 +29,10 @@ COLORS = (
 
 
 class CurvePlot:
-    """One chart with a curve for each metric; a later one with the same title takes over its nodes.
+    """One chart with a curve for each metric; a later chart with the same title reuses its nodes.
 
     The table has two columns a curve, its steps and its values, since curves may be reported at different steps;
-    shorter ones end in NaN, which plots leave out.
+    shorter columns are padded with NaN, which plots ignore.
 
     Attributes:
         chart: vtkMRMLPlotChartNode.
@@ -62,10 +62,10 @@ class CurvePlot:
             for name, value in values.items():
                 if math.isfinite(value):
                     self._add_point(name, step, value)
-        self.table.GetTable().Modified()  # the arrays change behind the node's back
+        self.table.GetTable().Modified()  # the node does not observe its arrays
 
     def fit_range(self) -> None:
-        """Let the y-axis show where the curves are most of the time: a first step far off would squash all others."""
+        """Fit the y-axis to the quartiles of the values, so that outliers of the first steps are cut off."""
         table = self.table.GetTable()
         drawn = [vtk_to_numpy(table.GetColumnByName(name))[:count] for name, count in self._counts.items()]
         values = np.concatenate(drawn) if drawn else np.zeros(0)
@@ -73,8 +73,8 @@ class CurvePlot:
             self.chart.SetYAxisRangeAuto(True)
             return
         quarter, three = np.percentile(values, (25, 75))
-        reach = _MAX_REACH * (three - quarter)
-        low, high = max(values.min(), quarter - reach), min(values.max(), three + reach)
+        distance = _MAX_DISTANCE * (three - quarter)
+        low, high = max(values.min(), quarter - distance), min(values.max(), three + distance)
         margin = 0.05 * (high - low) or 1e-9
         self.chart.SetYAxisRangeAuto(False)
         self.chart.SetYAxisRange(float(low - margin), float(high + margin))
@@ -114,7 +114,7 @@ class CurvePlot:
 
 
 def find_or_add_node(class_name: str, title: str) -> Any:
-    """The node of an earlier chart with this title, else a new one."""
+    """The node of an earlier chart with this title, or a new one."""
     for node in slicer.util.getNodesByClass(class_name):
         if node.GetAttribute(_ATTRIBUTE) == title:
             return node

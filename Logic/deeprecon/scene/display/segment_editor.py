@@ -1,4 +1,4 @@
-"""Handing a segmentation to Slicer's Segment Editor, where users draw."""
+"""Input of Slicer's Segment Editor."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _TAG = "SegmentEditor"
 
 
 def set_segment_editor_input(segmentation: Any, image: Any, segment_id: str = "") -> Any:
-    """Have the Segment Editor edit this segmentation on this image when it is opened; returns its parameter node.
+    """Select what the Segment Editor edits when it is opened; returns its parameter node.
 
     Args:
         segmentation: vtkMRMLSegmentationNode.
-        image: vtkMRMLScalarVolumeNode that is drawn on.
-        segment_id: that is selected; the first where left out.
+        image: vtkMRMLScalarVolumeNode, the source volume.
+        segment_id: of the selected segment; the first one if left out.
     """
     editor = slicer.mrmlScene.GetSingletonNode(_TAG, "vtkMRMLSegmentEditorNode")
     if editor is None:

@@ -1,4 +1,4 @@
-"""Three slice views of one plane beside each other, each with an image of its own, and back to the user's layout."""
+"""Three linked slice views of the same plane side by side, each with its own image, or two images blended."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ import slicer.util
 from deeprecon.scene.display.views import layout_manager
 
 SIDE_BY_SIDE_LAYOUT = 5201
-"""Number of the layout of three slice views beside each other; Slicer leaves numbers above 500 to modules."""
+"""ID of the layout of three slice views in a row; Slicer reserves IDs above 500 for modules."""
 _EARLIER_LAYOUT = "DeepRecon.EarlierLayout"
-"""Attribute of the layout node: what the user had before the views were put side by side."""
+"""Attribute of the layout node: the user's layout before the side-by-side one."""
 SLICE_VIEWS = ("Red", "Yellow", "Green")
 
 
-def set_side_by_side_layout(beside: bool) -> None:
-    """Put the views side by side, or back as they were."""
+def set_side_by_side_layout(enabled: bool) -> None:
+    """Switch to the side-by-side layout, or back to the user's layout."""
     manager = layout_manager()
     node = manager.layoutLogic().GetLayoutNode()
     if not node.IsLayoutDescription(SIDE_BY_SIDE_LAYOUT):
         node.AddLayoutDescription(SIDE_BY_SIDE_LAYOUT, _description())
-    if beside and manager.layout != SIDE_BY_SIDE_LAYOUT:
+    if enabled and manager.layout != SIDE_BY_SIDE_LAYOUT:
         node.SetAttribute(_EARLIER_LAYOUT, str(manager.layout))
         manager.setLayout(SIDE_BY_SIDE_LAYOUT)
         for name in SLICE_VIEWS:
             manager.sliceWidget(name).mrmlSliceNode().SetOrientationToAxial()
-    elif not beside and manager.layout == SIDE_BY_SIDE_LAYOUT:
+    elif not enabled and manager.layout == SIDE_BY_SIDE_LAYOUT:
         manager.setLayout(int(node.GetAttribute(_EARLIER_LAYOUT) or slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView))
         for name in SLICE_VIEWS:
             manager.sliceWidget(name).mrmlSliceNode().SetOrientationToDefault()
 
 
 def show_in_separate_views(images: Sequence[Any]) -> None:
-    """Show volume nodes in the views from left to right; the views move together."""
+    """Show one volume node in each view, from left to right; the views are linked."""
     manager = layout_manager()
     for index, name in enumerate(SLICE_VIEWS):
         widget = manager.sliceWidget(name)
@@ -51,10 +51,10 @@ def show_in_separate_views(images: Sequence[Any]) -> None:
     slicer.util.resetSliceViews()
 
 
-def show_blended(background: Any, foreground: Any, fade: float) -> None:
-    """Show one or two volume nodes in all slice views, the second upon the first; the views are linked."""
+def show_blended(background: Any, foreground: Any, opacity: float) -> None:
+    """Show one or two volume nodes in all slice views, the second over the first; the views are linked."""
     slicer.util.setSliceViewerLayers(
-        background=background, foreground=foreground, foregroundOpacity=fade, label=None, fit=True,
+        background=background, foreground=foreground, foregroundOpacity=opacity, label=None, fit=True,
         rotateToVolumePlane=True,
     )  # fmt: skip
     for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):

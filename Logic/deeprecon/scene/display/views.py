@@ -1,4 +1,4 @@
-"""What the views show; nothing is done where there are none, as in batch mode."""
+"""Contents of the slice and 3D views; without views, as in batch mode, these functions do nothing."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import slicer.util
 
 
 def show_in_views(volume: Any = None, segmentation: Any = None, model: Any = None) -> None:
-    """Set up slice and 3D views: images behind, segments as outlines, the 3D view on the model.
+    """Set up slice and 3D views: background image, segments as outlines, 3D view centered on the model.
 
     Args:
-        volume: background of the slice views, which turn into its planes; None leaves the background as it is.
-        segmentation: shown as outlines, so that the image stays to be seen.
-        model: put into the middle of the 3D views and of the slices.
+        volume: background of the slice views, which rotate to its planes; None keeps the background.
+        segmentation: shown as outlines, so that the image stays visible.
+        model: centered in the 3D views and in the slice views.
     """
     if segmentation is not None:
         show_as_outline(segmentation)
@@ -44,6 +44,6 @@ def show_as_outline(segmentation: Any) -> None:
 
 
 def layout_manager() -> Any:
-    """Slicer's layout manager; None in batch mode and where there is no application."""
+    """Slicer's layout manager; None in batch mode or without an application."""
     application = getattr(slicer, "app", None)
     return None if application is None else application.layoutManager()

@@ -1,4 +1,4 @@
-"""What can be seen of a gradient table before a run: the panel's sanity check, and its directions on the sphere."""
+"""Checks of a gradient table before a run, and a chart of its directions on the sphere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from deeprecon.data.diffusion.gradients import NORM_TOLERANCE, GradientTable, table_warnings
 from deeprecon.data.errors import InputError
-from deeprecon.dwmri.measure.fiber_coherence import FLIPS, better_flip, coherence
+from deeprecon.dwmri.measure.fiber_coherence import FLIPS, better_flip, fiber_coherence
 from deeprecon.dwmri.measure.tensor import fit_tensor
 from deeprecon.dwmri.observe.mask import find_mask
 from deeprecon.scene.display.charts import Curve, draw_chart
@@ -17,23 +17,23 @@ from deeprecon.scene.dwmri.scan import SEQUENCE, count_volumes, gradients_of, ra
 
 GOOD, FAIR, BAD = "good", "fair", "bad"
 MAX_FITTED_VOXELS = 40_000
-"""Voxels in the middle of the head that the flips are judged by, so that the answer comes in about a second."""
-_LOWER = 2.3
-"""Where the lower half's disc lies on the x-axis; the upper one lies at 0, both of radius 1."""
+"""Voxels in the middle of the head that the flips are judged by; takes about a second."""
+_LOWER_DISC = 2.3
+"""Position on the x-axis of the lower half's disc; that of the upper half is 0, the radius of both is 1."""
 _OUTLINE = (0.55, 0.55, 0.55)
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One line of the sanity check: what was looked at, what was found, and whether it is good, fair or bad."""
+    """One checked property: its name, the finding, and whether it is good, fair or bad."""
 
-    what: str
-    found: str
+    subject: str
+    finding: str
     level: str = GOOD
 
 
 def check_gradients(node: Any) -> list[CheckResult]:
-    """What the table of a scan node says: volumes, shells, lengths of the directions, and repeats.
+    """Volumes, shells, lengths of the directions and repeated directions of a scan node's table.
 
     Args:
         node: vtkMRMLDiffusionWeightedVolumeNode or vtkMRMLSequenceNode.
@@ -78,7 +78,7 @@ def _lengths(node: Any, table: GradientTable) -> list[CheckResult]:
 
 
 def check_flips(node: Any) -> CheckResult:
-    """Whether the fibers lead from voxel to voxel with the table as it is, or better with an axis flipped.
+    """Whether fiber coherence improves if an axis of the table is flipped.
 
     Args:
         node: vtkMRMLDiffusionWeightedVolumeNode or vtkMRMLSequenceNode.
@@ -90,38 +90,38 @@ def check_flips(node: Any) -> CheckResult:
     mask = find_mask(scan)
     counts = mask.sum(axis=(1, 2))
     middle = int(np.average(np.arange(len(counts)), weights=counts))
-    reach = next(
+    half = next(
         (n for n in range(1, len(counts)) if counts[max(middle - n, 0) : middle + n].sum() > MAX_FITTED_VOXELS),
         len(counts),
     )
-    slab = slice(max(middle - reach, 0), middle + reach)
+    slab = slice(max(middle - half, 0), middle + half)
     maps = fit_tensor(scan.array[slab].astype(np.float32), scan.gradients, mask[slab])
-    found = {} if maps is None else coherence(maps, mask[slab], scan.ijk_to_ras)
+    found = {} if maps is None else fiber_coherence(maps, mask[slab], scan.ijk_to_ras)
     if not found:
         return CheckResult("Flips", "too few voxels with a clear direction to judge by", FAIR)
     flip = better_flip(found)
     figures = ", ".join(f"{name} {found[name]:.3f}" for name in FLIPS)
     verdict = f"the {flip} axis seems flipped" if flip else "none fits better"
-    return CheckResult("Flips", f"{verdict} (coherence of fibers: {figures})", FAIR if flip else GOOD)
+    return CheckResult("Flips", f"{verdict} (fiber coherence: {figures})", FAIR if flip else GOOD)
 
 
 def draw_directions(table: GradientTable, title: str) -> Any:
     """Draw the directions of each shell on the two halves of the sphere, seen from above; returns the chart node.
 
-    The halves are discs of equal area (Lambert), so that evenly spread directions look evenly spread. A table with all
-    of its directions on one half is as good as one on both, as long as they are spread evenly over it.
+    The halves are discs of equal area (Lambert), so that evenly distributed directions look so. Directions
+    on one half only are as good as on both, if they are distributed evenly.
     """
     circle = np.linspace(0, 2 * np.pi, 73)
-    outline = np.concatenate([np.cos(circle), [np.nan], np.cos(circle) + _LOWER])
+    outline = np.concatenate([np.cos(circle), [np.nan], np.cos(circle) + _LOWER_DISC])
     curves = [Curve("half spheres", outline, np.concatenate([np.sin(circle), [np.nan], np.sin(circle)]),
                     color=_OUTLINE)]  # fmt: skip
     for b, volumes in table.shells:
         x, y, z = table.directions[volumes].T
         around = np.hypot(x, y)
         scale = np.sqrt(1 - np.minimum(np.abs(z), 1)) / np.where(around > 0, around, 1)
-        places = x * scale + np.where(z < 0, _LOWER, 0)
+        places = x * scale + np.where(z < 0, _LOWER_DISC, 0)
         curves.append(Curve(f"b = {b:.0f}", places, y * scale, line=False))
-    ends = (-1.15, _LOWER + 1.15), (-1.15, 1.15)
-    chart = draw_chart(title, curves, "left to right: upper half, lower half", "back to front", ends)
-    chart.SetLegendVisibility(len(curves) > 2)  # it would hide a part of the directions
+    axis_ranges = (-1.15, _LOWER_DISC + 1.15), (-1.15, 1.15)
+    chart = draw_chart(title, curves, "left to right: upper half, lower half", "back to front", axis_ranges)
+    chart.SetLegendVisibility(len(curves) > 2)  # with one shell it would only hide directions
     return chart

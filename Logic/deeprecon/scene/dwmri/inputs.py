@@ -16,24 +16,24 @@ CHOICES = "DeepRecon.DwiChoices"
 
 
 def nodes_of(parameter_node: Any) -> DwiNodes:
-    """The scan, the mask and the model that a parameter node names."""
+    """The scan, the mask and the model of a parameter node."""
     bundle = Path(parameter_node.modelFolder) if parameter_node.useModel else None
     return DwiNodes(parameter_node.inputScan, parameter_node.mask, bundle)
 
 
 def is_result(node: Any) -> bool:
-    """Whether a node, or None, is the scan that an enhancement gave."""
+    """Whether a node, or None, is the result scan of an enhancement."""
     return node is not None and bool(node.GetAttribute(CHOICES))
 
 
 def store_inputs(result_node: Any, nodes: DwiNodes) -> None:
-    """Store on a result scan what it was made from."""
+    """Store the inputs of a run on its result scan."""
     choices = {"bundle": None if nodes.bundle is None else str(nodes.bundle), "mask": nodes.mask is not None}
     write_inputs(result_node, CHOICES, {SCAN: nodes.dwi, MASK: nodes.mask}, choices)
 
 
 def stored_inputs(result_node: Any) -> DwiNodes:
-    """What a result scan was made from; inputs that were removed from the scene are None.
+    """The inputs of a result scan; those that were removed from the scene are None.
 
     Raises:
         InputError: the node is None, or no result of an enhancement.

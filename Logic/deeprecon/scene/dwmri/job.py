@@ -1,4 +1,4 @@
-"""A diffusion scan's enhancement as nodes see it: what the user chose, written as a job folder."""
+"""The job of a diffusion enhancement, written from nodes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from deeprecon.scene.nodes.segmentations import segment_names, segment_volume
 from deeprecon.scene.nodes.volumes import volume_from_node
 
 PIPELINE = Path("derivatives") / "deeprecon"
-"""Where the panel puts the results of a dataset, below its folder, as BIDS has it."""
+"""Folder of the panel's results below that of a dataset, as in BIDS."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class DwiNodes:
 
     Attributes:
         dwi: vtkMRMLDiffusionWeightedVolumeNode, or vtkMRMLSequenceNode of volumes.
-        mask: vtkMRMLLabelMapVolumeNode or vtkMRMLSegmentationNode, all of whose segments are inside; None to have the
-            head found.
+        mask: vtkMRMLLabelMapVolumeNode or vtkMRMLSegmentationNode, the union of its segments; None for
+            an automatic mask of the head.
         bundle: folder of a model that `dwmri train` made; None for the method in the settings.
     """
 
@@ -40,7 +40,7 @@ class DwiNodes:
     bundle: Path | None = None
 
     def missing(self) -> str:
-        """What has to be chosen before a run can start, in words; empty when nothing is missing."""
+        """Message about the missing scan; empty if a run can start."""
         return "" if self.dwi is not None else "Choose a diffusion scan."
 
 
@@ -60,7 +60,7 @@ def write_job(
         File name -> name of the node, for messages.
 
     Raises:
-        InputError: something is missing, the settings contradict themselves, or a node cannot be used.
+        InputError: something is missing, the settings contradict each other, or a node cannot be used.
     """
     check_settings(parameters, nodes.missing())
     scan = scan_from_node(nodes.dwi)

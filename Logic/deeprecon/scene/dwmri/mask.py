@@ -1,4 +1,4 @@
-"""The brain mask of a diffusion scan, to be edited: a segment on the mean of the b0 volumes."""
+"""The brain mask of a diffusion scan as a segmentation for the Segment Editor, on the mean of the b0 volumes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _COLOR = (0.95, 0.85, 0.30)
 
 
 def mask_to_edit(scan_node: Any, mask_node: Any = None) -> tuple[Any, Any]:
-    """The mask as a segmentation, and the image to draw on.
+    """The mask as a segmentation, and the image for the Segment Editor.
 
     Args:
         scan_node: vtkMRMLDiffusionWeightedVolumeNode or vtkMRMLSequenceNode.
         mask_node: vtkMRMLSegmentationNode, which is edited itself; vtkMRMLLabelMapVolumeNode, which is copied; None to
-            begin with the head as it is found.
+            start with an automatic mask of the head.
 
     Returns:
         vtkMRMLSegmentationNode and vtkMRMLScalarVolumeNode.

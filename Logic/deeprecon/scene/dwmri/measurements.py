@@ -1,4 +1,4 @@
-"""What an enhancement changed in a region and along a line: signal over noise, FA and MD before and after."""
+"""Signal over noise, FA and MD in a region and along a line, before and after an enhancement."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from deeprecon.scene.nodes.volumes import volume_from_node
 Floats = npt.NDArray[np.floating[Any]]
 Inside = Callable[["Image"], npt.NDArray[np.bool_]]
 
-_SAMPLES = 2.0
-"""Points of a profile for each voxel that it crosses."""
+_POINTS_PER_VOXEL = 2.0
+"""Points of a profile per voxel."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class Image:
     Attributes:
         array: (k, j, i).
         ijk_to_ras: (4, 4) IJK to RAS mm in the world.
-        node: volume node with this grid, for what has to be resampled to it.
+        node: volume node with this grid, to resample segments to it.
     """
 
     array: Floats
@@ -44,10 +44,10 @@ class Image:
 
 
 class ResultImages:
-    """The images of a run, read when they are first asked for.
+    """The images of a run, read at first use.
 
     Args:
-        result_node: scan that an enhancement gave.
+        result_node: result scan of an enhancement.
     """
 
     def __init__(self, result_node: Any) -> None:
@@ -90,7 +90,7 @@ def region_rows(measures: ResultImages, region: Any) -> list[dict[str, Any]]:
     """Voxels, signal over noise, FA and MD of a region before and after, with standard deviations over its voxels.
 
     The signal is the mean of the weighted volumes; the noise before is the noise map, the noise after the standard
-    error that the enhancement gives.
+    error that the enhancement estimates.
 
     Args:
         measures: of a run.
@@ -108,8 +108,8 @@ def region_rows(measures: ResultImages, region: Any) -> list[dict[str, Any]]:
             continue
         snr = {when: _snr(measures, inside, scan, noise) for when, scan, noise in _STAGES}
         rows.append({"region": name, "figure": "Signal over noise", **snr})
-        for words, role, factor, digits in _MAPS:
-            row: dict[str, Any] = {"region": name, "figure": words}
+        for label, role, factor, digits in _MAPS:
+            row: dict[str, Any] = {"region": name, "figure": label}
             for when in ("before", "after"):
                 if measures.has(f"{role}_{when}"):
                     image = measures.image(f"{role}_{when}")
@@ -121,7 +121,7 @@ def region_rows(measures: ResultImages, region: Any) -> list[dict[str, Any]]:
 
 
 _MAPS = (("FA", "fa", 1.0, 3), ("MD [1e-6 mm²/s]", "md", 1e6, 0))
-"""Words, role, factor from the map's unit, and digits."""
+"""Label, role, factor to the shown unit, and digits."""
 _STAGES = (("before", "input", "noise"), ("after", "dwi", "uncertainty"))
 
 
@@ -130,7 +130,7 @@ def _snr(measures: ResultImages, inside: Inside, scan: str, noise: str) -> str |
         return None
     signal, level = measures.signal(scan), measures.image(noise)
     values = level.array[inside(level)]
-    values = values[values > 0]  # off the mask there is none
+    values = values[values > 0]  # 0 outside the mask
     if not values.size:
         return None
     return f"{signal.array[inside(signal)].mean() / np.sqrt(np.square(values).mean()):.1f}"
@@ -152,7 +152,7 @@ def _in_segment(segmentation: Any, key: str, image: Image) -> npt.NDArray[np.boo
 
 
 def _in_box(roi: Any, image: Image) -> npt.NDArray[np.bool_]:
-    """Voxels whose centers lie in the box."""
+    """Voxels with their centers in the box."""
     to_box = np.linalg.inv(slicer.util.arrayFromVTKMatrix(roi.GetObjectToWorldMatrix())) @ image.ijk_to_ras
     k, j, i = np.ogrid[tuple(slice(0, count) for count in image.array.shape)]
     inside = np.ones(image.array.shape, bool)
@@ -167,7 +167,7 @@ class Profile:
     """Values along a line.
 
     Attributes:
-        distance: (N,) mm from its beginning.
+        distance: (N,) mm from its start.
         values: "before" and "after", each (N,); NaN outside of the image.
     """
 
@@ -176,7 +176,7 @@ class Profile:
 
 
 def line_profile(images: dict[str, Image], line: Any) -> Profile:
-    """Interpolate images along a markups line or curve, half a voxel apart.
+    """Interpolate images along a markups line or curve, at steps of half a voxel.
 
     Args:
         images: by "before" and "after".
@@ -191,7 +191,7 @@ def line_profile(images: dict[str, Image], line: Any) -> Profile:
     corners = np.array(vtk_to_numpy(points.GetData()), float)
     lengths = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(corners, axis=0), axis=1))])
     spacing = min(float(np.linalg.norm(image.ijk_to_ras[:3, :3], axis=0).min()) for image in images.values())
-    count = max(2, int(_SAMPLES * lengths[-1] / spacing) + 1)
+    count = max(2, int(_POINTS_PER_VOXEL * lengths[-1] / spacing) + 1)
     distance = np.linspace(0, lengths[-1], count)
     places = np.stack([np.interp(distance, lengths, corners[:, axis]) for axis in range(3)], axis=1)
     return Profile(distance, {name: _interpolated(image, places) for name, image in images.items()})
@@ -205,7 +205,7 @@ def _interpolated(image: Image, places: Floats) -> Floats:
 
 
 def new_region(result_node: Any) -> Any:
-    """A box in the middle of a result, a quarter as large in each direction; users move and size it in the views."""
+    """A box at the center of a result, with a quarter of its size; the user moves and scales it in the views."""
     center, size = _box_of(result_node)
     roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", slicer.mrmlScene.GenerateUniqueName("Region"))
     roi.CreateDefaultDisplayNodes()
@@ -217,7 +217,7 @@ def new_region(result_node: Any) -> Any:
 
 
 def new_line(result_node: Any) -> Any:
-    """A line from right to left through the middle of a result; users drag its ends."""
+    """A line from right to left through the center of a result; the user drags its ends."""
     center, size = _box_of(result_node)
     line = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsLineNode", slicer.mrmlScene.GenerateUniqueName("Profile"))
     line.CreateDefaultDisplayNodes()

@@ -1,4 +1,4 @@
-"""An enhanced diffusion scan in the scene: loaded, put into words, and what it was made from."""
+"""The results of a diffusion enhancement in the scene."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deeprecon.data.diffusion.files import read_dwi
 from deeprecon.data.errors import InputError
 from deeprecon.data.formats.nifti import read_nifti
 from deeprecon.data.volume import Volume
-from deeprecon.dwmri.write.summary import figure_rows
+from deeprecon.dwmri.write.metric_table import metric_rows
 from deeprecon.scene.common.job import OUTPUT
 from deeprecon.scene.common.results import NodeFactory, RunResult, load_results, nodes_of_run, read_result
 from deeprecon.scene.dwmri.inputs import store_inputs, stored_inputs
@@ -23,11 +23,11 @@ from deeprecon.scene.nodes.tables import node_from_rows
 
 
 def load_outputs(folder: Path, nodes: DwiNodes, reuse: Mapping[str, Any] | None = None) -> RunResult:
-    """Load what a finished job folder holds: all of it or nothing.
+    """Load the results of a finished job: all or none.
 
     Args:
         folder: the job folder.
-        nodes: what the result was made from; it is noted on the result's scan.
+        nodes: inputs of the job; stored on the result scan.
         reuse: role -> node of an earlier run whose content is replaced.
 
     Raises:
@@ -40,44 +40,49 @@ def load_outputs(folder: Path, nodes: DwiNodes, reuse: Mapping[str, Any] | None 
 
 
 def load_folder(folder: Path, source: Any = None, reuse: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Load the outputs of `dwmri enhance` on one scan, also those of the command line; returns role -> node.
+    """Load the outputs of `dwmri enhance` on one scan, also those of the command line.
 
     Args:
         folder: with result.json.
-        source: node of the scan that was enhanced; None where it is not in the scene.
+        source: node of the input scan; None if it is not in the scene.
         reuse: as `load_results`.
+
+    Returns:
+        Role -> node: "dwi" and "residual" of the class of the input, label map "mask", volumes "noise" and
+        "uncertainty"; if a tensor could be fitted, "fa_before", "fa_after", "md_before", "md_after", "color_fa_before",
+        "color_fa_after" and the changes "fa_change" and "md_change" (after minus before); the table "figures".
 
     Raises:
         InputError: no result, or one that is damaged.
     """
 
-    def own(files: Mapping[str, Path], result: Mapping[str, Any]) -> dict[str, NodeFactory]:
+    def factories(files: Mapping[str, Path], result: Mapping[str, Any]) -> dict[str, NodeFactory]:
         if "dwi" not in files:
             raise InputError(f"The result in {folder} is not that of one scan.", "Choose the folder of one scan.")
         scan = read_dwi(files["dwi"])
         maps: dict[str, Any] = {}
-        makers: dict[str, NodeFactory] = {"dwi": partial(_scan_node, scan, source)}
+        made: dict[str, NodeFactory] = {"dwi": partial(_scan_node, scan, source)}
         for role, path in files.items():
             if path.name.endswith((".nii.gz", ".nii")) and role != "dwi":
                 array = read_nifti(path).array  # on the grid of the scan, whose file states it with more digits
                 if array.ndim == 4:
                     array = np.ascontiguousarray(np.moveaxis(array, 0, -1))
                 if role == "residual":
-                    makers[role] = partial(_scan_node, scan.with_array(array), source)
+                    made[role] = partial(_scan_node, scan.with_array(array), source)
                 elif array.ndim == 4:
-                    makers[role] = partial(_colors_node, array, scan.ijk_to_ras)
+                    made[role] = partial(_colors_node, array, scan.ijk_to_ras)
                 else:
                     maps[role] = array
-                    makers[role] = partial(node_from_map, Volume(array, scan.ijk_to_ras, role))
+                    made[role] = partial(node_from_map, Volume(array, scan.ijk_to_ras, role))
         for name in ("fa", "md"):
             if {f"{name}_before", f"{name}_after"} <= maps.keys():
                 change = np.asarray(maps[f"{name}_after"], np.float32) - maps[f"{name}_before"]
-                makers[f"{name}_change"] = partial(node_from_map, Volume(change, scan.ijk_to_ras, f"{name} change"))
-        makers["figures"] = partial(node_from_rows, figure_rows(result.get("metrics", {})))
-        return makers
+                made[f"{name}_change"] = partial(node_from_map, Volume(change, scan.ijk_to_ras, f"{name} change"))
+        made["figures"] = partial(node_from_rows, metric_rows(result.get("metrics", {})))
+        return made
 
     name = f"{source.GetName()} enhanced" if source is not None else ""
-    return load_results(folder, name, source, reuse, own)
+    return load_results(folder, name, source, reuse, factories)
 
 
 def _scan_node(scan: Any, source: Any, name: str, node: Any) -> Any:
@@ -89,7 +94,7 @@ def _colors_node(array: Any, ijk_to_ras: Any, name: str, node: Any) -> Any:
 
 
 def summary_sentence(metrics: Mapping[str, Any]) -> str:
-    """What a run found, in a sentence or two."""
+    """Noise and FA in one or two sentences."""
     text = f"Done: {metrics['volumes']} volumes, signal of the weighted ones {metrics['snr_dwi']:.1f} times the noise."
     before, after = metrics.get("mean_fa_before"), metrics.get("mean_fa_after")
     if before is not None and after is not None:

@@ -1,4 +1,4 @@
-"""The sample scan in the scene: the method's phantom with noise, made by code."""
+"""The sample scan of the DWI module: a noisy phantom."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Diffusion scans as nodes, and back: diffusion weighted volumes, and sequences of volumes.
 
 A diffusion weighted volume keeps its directions in a measurement frame: frame times direction is in RAS. A sequence has
-no place for gradients. Those of a sequence that was loaded from a file are read from that file and the tables beside
-it; those of one that was made here are on the node.
+no gradients. Those of a sequence that was loaded from a file are read from that file and its tables; those of one that
+was made here are in an attribute of the node.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ Array = npt.NDArray[np.float64]
 
 
 def scan_from_node(node: Any) -> DwiScan:
-    """The scan of a node, where it lies in the world.
+    """The scan of a node, in world coordinates.
 
     Args:
-        node: vtkMRMLDiffusionWeightedVolumeNode or vtkMRMLSequenceNode; a linear parent transform turns the geometry
-            and the gradients, no voxel is resampled.
+        node: vtkMRMLDiffusionWeightedVolumeNode or vtkMRMLSequenceNode; a linear parent transform is applied to the
+            geometry and the gradients, no voxel is resampled.
 
     Raises:
         InputError: no image, gradients that are missing or do not fit, a non-linear parent transform, a sheared grid.
@@ -51,7 +51,7 @@ def scan_from_node(node: Any) -> DwiScan:
 
 
 def gradients_of(node: Any) -> GradientTable:
-    """The b-values and world directions of a node, without looking at its image.
+    """The b-values and world directions of a node, without reading its image.
 
     Raises:
         InputError: as `scan_from_node`.
@@ -66,7 +66,7 @@ def gradients_of(node: Any) -> GradientTable:
 
 
 def raw_gradients(node: Any) -> tuple[Array, Array]:
-    """(V,) b-values and (V, 3) directions of a diffusion weighted volume, as they stand in the node."""
+    """(V,) b-values and (V, 3) directions of a diffusion weighted volume, as stored in the node."""
     count = node.GetNumberOfGradients()
     if count == 0:
         return np.zeros(0), np.zeros((0, 3))
@@ -90,7 +90,7 @@ def count_values(node: Any) -> int:
 
 
 def open_scan(path: Path) -> Any:
-    """Load a scan into the scene as a diffusion weighted volume, called after its file, or after its DICOM folder.
+    """Load a scan into the scene as a diffusion weighted volume, named after its file, or after its DICOM folder.
 
     Args:
         path: NIfTI, DWI NRRD, or any file of a DICOM series.
@@ -110,8 +110,8 @@ def node_from_scan(scan: DwiScan, name: str, node: Any = None, like: Any = None)
         scan: its array is copied.
         name: of the node.
         node: whose content is replaced; a new one is made if None, or if it is not of the class of `like`.
-        like: node whose class is taken, and, where it lies in the world itself, whose gradients and frame are taken to
-            the bit; a diffusion weighted volume is made if None.
+        like: node whose class is taken and, if it has no parent transform, whose gradients and frame are copied
+            unchanged; a diffusion weighted volume is made if None.
 
     Returns:
         The node, free of any parent transform.
@@ -135,7 +135,7 @@ def node_from_scan(scan: DwiScan, name: str, node: Any = None, like: Any = None)
 
 
 def node_from_colors(array: npt.NDArray[np.floating[Any]], ijk_to_ras: Array, name: str, node: Any = None) -> Any:
-    """Put a color image (k, j, i, 3) of 0 to 1 into the scene, as the colors from 0 to 255 that views show."""
+    """Put a color image (k, j, i, 3) of 0 to 1 into the scene, as 8-bit colors."""
     if node is None:
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", name)
     with slicer.util.NodeModify(node):
@@ -168,7 +168,7 @@ def _sequence_image(node: Any) -> tuple[npt.NDArray[np.generic], Array]:
     first = parts[0]
     for part in parts[1:]:
         if part.array.shape != first.array.shape or not np.allclose(part.ijk_to_ras, first.ijk_to_ras, atol=1e-3):
-            raise InputError(f"The volumes of {node.GetName()} do not lie on one grid.", "Register them first.")
+            raise InputError(f"The volumes of {node.GetName()} do not have the same grid.", "Register them first.")
     return np.stack([part.array for part in parts], axis=-1), first.ijk_to_ras
 
 
@@ -181,7 +181,7 @@ def _sequence_gradients(node: Any) -> GradientTable:
     path = Path(storage.GetFileName() or "") if storage is not None else Path()
     if not path.is_file():
         raise InputError(
-            f"The sequence {node.GetName()} has no gradients, and the file that it was loaded from is not there.",
+            f"The sequence {node.GetName()} has no gradients, and the file that it was loaded from does not exist.",
             "Load the scan with Open below the scan's name: NIfTI with .bval and .bvec, or DWI NRRD.",
         )
     table = read_dwi(path).gradients
@@ -207,7 +207,7 @@ def _fill_sequence(node: Any, scan: DwiScan) -> None:
 
 
 def _set_components(node: Any, array: npt.NDArray[np.generic]) -> None:
-    """Give a volume node an image of several values in each voxel, from (k, j, i, V)."""
+    """Set the image of a volume node with V components from an array (k, j, i, V)."""
     k, j, i, _ = array.shape
     image = vtk.vtkImageData()
     image.SetDimensions(i, j, k)
@@ -219,7 +219,7 @@ def _set_components(node: Any, array: npt.NDArray[np.generic]) -> None:
 
 
 def _set_gradients(node: Any, scan: DwiScan, like: Any) -> None:
-    """Those of the scan; those of the node that it came from where they are the same, so that not a bit changes."""
+    """Set the gradients of the scan; if possible, copied unchanged from the node `like`."""
     bvals, directions, frame = scan.gradients.bvals, scan.gradients.directions, vtk.vtkMatrix4x4()
     if like is not None and like.GetParentTransformNode() is None and like.GetNumberOfGradients() == len(bvals):
         bvals, directions = raw_gradients(like)
@@ -231,7 +231,7 @@ def _set_gradients(node: Any, scan: DwiScan, like: Any) -> None:
 
 
 def mean_b0_volume(scan: DwiScan) -> Volume:
-    """The mean of the b0 volumes, of all where there is none."""
+    """The mean of the b0 volumes; of all volumes if there is no b0."""
     chosen = scan.gradients.b0 if scan.gradients.b0.any() else np.ones(len(scan.gradients), bool)
     return scan.volume(scan.array[..., chosen].mean(axis=-1, dtype=np.float32))
 

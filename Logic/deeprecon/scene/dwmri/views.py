@@ -1,4 +1,4 @@
-"""Before and after in the slice views: faded into each other, or side by side in linked views of the same plane."""
+"""Images before and after in the slice views: blended, or side by side in linked views of the same plane."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from deeprecon.scene.dwmri.scan import SEQUENCE, count_volumes, gradients_of
 
 _SIGMAS = 3.0
 """Noise levels at the ends of the residual's colors."""
-_ENDS = {
+_RANGES = {
     "fa": (0.0, 1.0),
     "md": (0.0, 3e-3),  # mm2/s, that of free water
     "fa_change": (-0.2, 0.2),
     "md_change": (-5e-4, 5e-4),
 }
-"""Values at the ends of the colors, where they are the same for all scans."""
+"""Fixed values at the ends of the colors."""
 _RAMP_OF = {
     "fa_change": "residual",
     "md_change": "residual",
     "noise": "spread",
     "uncertainty": "spread",
 }
-"""Color ramps of maps that are no images of the head; the others are gray."""
+"""Color ramps of maps; images are gray."""
 LEGENDS = {
     "residual": ("Residual", "%.0f"),
     "fa": ("FA", "%.2f"),
@@ -53,13 +53,13 @@ _GRAY = "vtkMRMLColorTableNodeGrey"
 
 @dataclass(frozen=True)
 class Comparison:
-    """What can be compared.
+    """A pair of images to compare, or a single one.
 
     Attributes:
-        text: for the user.
-        before, after: roles of the run, "input" for the scan that was enhanced; `before` is empty where there is none.
-        third: role shown beside the two where views are side by side; empty for none.
-        note: how to read it.
+        text: label for the user.
+        before, after: roles of the run, "input" for the scan that was enhanced; `before` is empty for a single image.
+        third: role shown next to the two in the side-by-side layout; empty for none.
+        note: explanation of its colors.
     """
 
     text: str
@@ -82,7 +82,7 @@ COMPARISONS = {
 
 
 def describe(scan: Any, name: str, number: int) -> str:
-    """What is shown, in words: the volume where a series is shown, else how to read the picture.
+    """Description of what is shown: the volume of a series, else the note of the comparison.
 
     Args:
         scan: result of an enhancement.
@@ -99,46 +99,49 @@ def describe(scan: Any, name: str, number: int) -> str:
 
 
 def is_series(name: str) -> bool:
-    """Whether a picture shows one volume of many."""
+    """Whether a comparison shows one volume of a series."""
     return COMPARISONS[name].after in ("dwi", "residual")
 
 
 def available_comparisons(result_node: Any) -> list[str]:
-    """Names of the pictures that a result has all images for."""
+    """Names of the comparisons whose images a result has."""
     roles = set(images_of(result_node))
-    return [name for name, picture in COMPARISONS.items() if {picture.before, picture.after} - {""} <= roles]
+    return [name for name, comparison in COMPARISONS.items() if {comparison.before, comparison.after} - {""} <= roles]
 
 
-def show_comparison(result_node: Any, name: str, fade: float = 1.0, beside: bool = False, volume: int = 0) -> None:
-    """Set up images and slice views.
+def show_comparison(
+    result_node: Any, name: str, fade: float = 1.0, side_by_side: bool = False, volume: int = 0
+) -> None:
+    """Show a comparison in the slice views.
 
     Args:
         result_node: scan that an enhancement gave.
         name: one of `COMPARISONS`.
         fade: 0 shows before, 1 after.
-        beside: before, after and what changed in three linked views of the same plane.
+        side_by_side: before, after and the change in three linked views of the same plane.
         volume: of the scans and the residual.
     """
-    picture, images = COMPARISONS[name], images_of(result_node)
-    roles = [role for role in (picture.before, picture.after, picture.third) if images.get(role) is not None]
+    comparison, images = COMPARISONS[name], images_of(result_node)
+    roles = [role for role in (comparison.before, comparison.after, comparison.third) if images.get(role) is not None]
     _set_windows(images)
     select_volume(result_node, volume)
     if layout_manager() is None:
         return
-    beside = beside and bool(picture.before)
-    set_side_by_side_layout(beside)
+    side_by_side = side_by_side and bool(comparison.before)
+    set_side_by_side_layout(side_by_side)
     views = slice_nodes()
-    if beside:
+    if side_by_side:
         show_in_separate_views([_shown(images[role]) for role in roles])
-        _show_legends(images, dict(zip(roles[1:], views[1:], strict=False)))  # the first has the colors of the second
+        # no legend in the first view: it has the same colors as the second
+        _show_legends(images, dict(zip(roles[1:], views[1:], strict=False)))
         return
-    pair = [_shown(images[role]) for role in roles if role != picture.third]
+    pair = [_shown(images[role]) for role in roles if role != comparison.third]
     show_blended(pair[0], pair[1] if len(pair) > 1 else None, fade)
-    _show_legends(images, {picture.after: views[0]})
+    _show_legends(images, {comparison.after: views[0]})
 
 
 def show_scan(node: Any) -> None:
-    """Show a scan, or any volume, by itself."""
+    """Show a scan, or any volume, alone."""
     if layout_manager() is not None:
         set_side_by_side_layout(False)
         show_blended(_shown(node), None, 1.0)
@@ -170,7 +173,7 @@ def select_volume(result_node: Any, volume: int) -> None:
 
 
 def _shown(node: Any) -> Any:
-    """The node that views can show: of a sequence, the volume that its browser has selected."""
+    """The node for the views: of a sequence, the proxy of the selected volume."""
     if not node.IsA(SEQUENCE):
         return node
     browser = _browser(node)
@@ -189,13 +192,13 @@ def _browser(sequence: Any) -> Any:
 
 
 def _set_windows(images: dict[str, Any]) -> None:
-    """Fixed windows and colors of the maps: the same before and after, so that what differs is the image."""
+    """Set the same fixed window and colors for the maps before and after."""
     for role, node in images.items():
         if role in ("input", "dwi", "residual", "mask", "figures") or role.startswith("color"):
             continue
         name = role.removesuffix("_before").removesuffix("_after")
-        ends = _ENDS.get(name) or (0.0, _top(node))
-        _window(node.GetDisplayNode(), *ends, _color(_RAMP_OF.get(name)))
+        value_range = _RANGES.get(name) or (0.0, _top(node))
+        _window(node.GetDisplayNode(), *value_range, _color(_RAMP_OF.get(name)))
 
 
 def _color(ramp: str | None) -> str:
@@ -212,7 +215,7 @@ def _set_scan_windows(images: dict[str, Any], volume: int) -> None:
             _window(_shown(images[role]).GetDisplayNode(), 0.0, top, _GRAY)
     if images.get("residual") is not None and images.get("noise") is not None:
         limit = _SIGMAS * float(np.median(_inside(images["noise"])))
-        _window(_shown(images["residual"]).GetDisplayNode(), -limit, limit, _GRAY)  # no difference is middle gray
+        _window(_shown(images["residual"]).GetDisplayNode(), -limit, limit, _GRAY)  # no difference is mid-gray
 
 
 def _window(display: Any, low: float, high: float, color: str) -> None:
@@ -227,7 +230,7 @@ def _window(display: Any, low: float, high: float, color: str) -> None:
 
 
 def _show_legends(images: dict[str, Any], shown: dict[str, Any]) -> None:
-    """A legend for each map in its view; those of the other images go.
+    """Show a legend for each map in its view, and hide the others.
 
     Args:
         images: role -> node of the run.
@@ -245,13 +248,13 @@ def _show_legends(images: dict[str, Any], shown: dict[str, Any]) -> None:
             legend = show_legend(node, title, [shown[role]], number_format)
             legend.RemoveAllViewNodeIDs()
             legend.AddViewNodeID(shown[role].GetID())
-            legend.SetPosition(*_LEGEND_PLACE)  # each has a view of its own
+            legend.SetPosition(*_LEGEND_PLACE)  # only one legend in each view
         elif legend is not None:
             legend.SetVisibility(False)
 
 
 def _top(node: Any, volume: int = 0) -> float:
-    """Just below the brightest value of an image, or of one volume of a scan."""
+    """The 99.7th percentile of an image, or of one volume of a scan."""
     values = numpy_support.vtk_to_numpy(node.GetImageData().GetPointData().GetScalars())
     if values.ndim > 1:
         values = values[:, min(volume, values.shape[1] - 1)]

@@ -1,4 +1,4 @@
-"""Points of markups nodes."""
+"""Control points of markups nodes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from deeprecon.data.errors import InputError
 
 
 def points_from_node(node: Any) -> dict[str, npt.NDArray[np.float64]]:
-    """The named and placed points of a markups node in the world.
+    """The named and placed control points of a markups node, in world coordinates.
 
     Args:
         node: vtkMRMLMarkupsFiducialNode; parent transforms of any kind are applied.
 
     Returns:
-        Label to (3,) RAS mm, in the order of the node.
+        Label -> (3,) RAS mm, in the order of the node.
 
     Raises:
         InputError: two points of one name, or no point.
@@ -30,9 +30,9 @@ def points_from_node(node: Any) -> dict[str, npt.NDArray[np.float64]]:
             continue
         if label in points:
             raise InputError(f"{node.GetName()} has two points named {label}.", "Rename or delete one of them.")
-        place = [0.0, 0.0, 0.0]
-        node.GetNthControlPointPositionWorld(index, place)
-        points[label] = np.array(place)
+        position = [0.0, 0.0, 0.0]
+        node.GetNthControlPointPositionWorld(index, position)
+        points[label] = np.array(position)
     if not points:
         raise InputError(f"{node.GetName()} has no named point that is placed.", "Place the points, or choose none.")
     return points

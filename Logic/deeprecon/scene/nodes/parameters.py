@@ -3,7 +3,7 @@
     Settings = parameter_pack(ReconstructParameters)      # a field of a parameterNodeWrapper: `settings: Settings`
     parameters = to_dataclass(node.settings)
 
-How the types travel:
+Types:
 
 | dataclass                    | pack                                                  |
 |------------------------------|-------------------------------------------------------|
@@ -24,7 +24,7 @@ from deeprecon.jobs.parameters import Field, fields_of
 def parameter_pack(cls: type) -> type:
     """A Slicer parameterPack class with the fields, defaults and ranges of a parameter dataclass.
 
-    Only inside Slicer (or a stand-in): the packs are Slicer's own.
+    Only inside Slicer or its stand-in, which define parameterPack.
     """
     from slicer.parameterNodeWrapper import parameterPack
 
@@ -66,7 +66,7 @@ def _annotation(field: Field) -> Any:
         kind = Annotated[kind, WithinRange(low, high)]
     if field.many:
         kind = list[kind]
-    return Optional[kind] if field.optional else kind  # noqa: UP045  Slicer does not know the X | None form
+    return Optional[kind] if field.optional else kind  # noqa: UP045  Slicer does not support X | None
 
 
 def _plain(field: Field, value: Any) -> Any:

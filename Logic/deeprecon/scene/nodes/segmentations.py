@@ -113,7 +113,7 @@ def node_from_segmentation(
 
 
 class _Labelmaps:
-    """The segments of a node as labelmaps on one grid in the world; the node itself is left as it is."""
+    """The segments of a node as labelmaps on one grid in world coordinates; the node is not changed."""
 
     def __init__(self, node: Any, reference: Any) -> None:
         self._name = node.GetName()
@@ -150,7 +150,7 @@ class _Labelmaps:
         return Volume(mask, self.ijk_to_ras, name, self.slice_thickness)
 
     def _own_grid(self) -> Any:
-        """The reference geometry; where a segmentation has none, the box around all segments."""
+        """The reference geometry; if a segmentation has none, the bounding box of all segments."""
         parameter = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
         kind = slicer.vtkSegmentation
         mode = kind.EXTENT_REFERENCE_GEOMETRY
@@ -160,7 +160,7 @@ class _Labelmaps:
         grid = slicer.vtkOrientedImageData()
         if not text or not slicer.vtkSegmentationConverter.DeserializeImageGeometry(text, grid, True) or grid.IsEmpty():
             raise InputError(
-                f"The segmentation {self._name} is empty and names no image that it was drawn on.",
+                f"The segmentation {self._name} is empty and has no source volume.",
                 "Choose the volume too, or set the source geometry in the Segment Editor.",
             )
         _start_at_zero(grid)
@@ -208,7 +208,7 @@ def _move(image: Any, transform: npt.NDArray[np.floating[Any]]) -> None:
 
 
 def _start_at_zero(image: Any) -> None:
-    """Let the image's extent begin at voxel 0, as arrays do."""
+    """Shift the image's extent to begin at voxel 0, as in arrays; the position in space is kept."""
     i, _, j, _, k, _ = image.GetExtent()
     matrix = _matrix(image)
     matrix[:3, 3] += matrix[:3, :3] @ (i, j, k)

@@ -14,8 +14,8 @@ import vtk
 def node_from_rows(rows: Sequence[Mapping[str, Any]], name: str, node: Any = None) -> Any:
     """Put rows into a table node.
 
-    A column of whole numbers becomes an integer column, one of numbers a floating point column, with NaN where a row
-    has no value; all else becomes text, empty where a row has none.
+    A column of integers becomes an integer column, one of numbers a floating point column, with NaN where a row
+    has no value; all else becomes text, empty where a row has no value.
 
     Args:
         rows: column name -> value (number, text or None); columns in the order in which rows first name them.
@@ -58,8 +58,10 @@ def typed_rows(rows: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
 def _column(values: list[Any]) -> Any:
     numbers = [value for value in values if value is not None]
     if numbers and all(isinstance(value, int | float) and not isinstance(value, bool) for value in numbers):
-        whole = len(numbers) == len(values) and all(isinstance(value, int) and abs(value) < 2**31 for value in numbers)
-        array: Any = vtk.vtkIntArray() if whole else vtk.vtkDoubleArray()
+        all_integers = len(numbers) == len(values) and all(
+            isinstance(value, int) and abs(value) < 2**31 for value in numbers
+        )
+        array: Any = vtk.vtkIntArray() if all_integers else vtk.vtkDoubleArray()
         for value in values:
             array.InsertNextValue(math.nan if value is None else value)
         return array

@@ -18,7 +18,7 @@ _DICOM_SLICE_THICKNESS = "0018,0050"
 
 
 def volume_from_node(node: Any) -> Volume:
-    """The image of a scalar or label map volume node, where it lies in the world.
+    """The image of a scalar or label map volume node, in world coordinates.
 
     Args:
         node: vtkMRMLScalarVolumeNode; a linear parent transform is applied to the geometry, no voxel is resampled.
@@ -70,7 +70,7 @@ def node_from_volume(volume: Volume, name: str, node: Any = None) -> Any:
 
 
 def matrix_to_world(node: Any) -> npt.NDArray[np.float64]:
-    """(4, 4) from a node's own coordinates to the world's, both RAS mm; the identity without a parent transform.
+    """(4, 4) matrix from node coordinates to world coordinates, both RAS mm; the identity without a parent transform.
 
     Raises:
         InputError: a parent transform that is not linear.
@@ -80,7 +80,7 @@ def matrix_to_world(node: Any) -> npt.NDArray[np.float64]:
         return np.eye(4)
     if not parent.IsTransformToWorldLinear():
         raise InputError(
-            f"{node.GetName()} lies under the non-linear transform {parent.GetName()}.",
+            f"{node.GetName()} has the non-linear parent transform {parent.GetName()}.",
             "Harden the transform first (Transforms module), or take the node out of it.",
         )
     matrix = vtk.vtkMatrix4x4()
@@ -89,7 +89,7 @@ def matrix_to_world(node: Any) -> npt.NDArray[np.float64]:
 
 
 def _storable(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    """With a type that VTK and the image formats know, in the machine's byte order."""
+    """The array in a type that VTK and the image formats support, in native byte order."""
     if array.dtype == bool:
         return array.astype(np.uint8)
     if array.dtype == np.float16:
@@ -102,9 +102,9 @@ def _storable(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
 
 
 def slice_thickness(node: Any) -> float | None:
-    """Thickness in mm of the slabs that a volume node's slices were taken from; None where nobody said it.
+    """Thickness in mm of the slices of a volume node, which may differ from their distance; None if unknown.
 
-    Kept from `node_from_volume`, else asked from Slicer's DICOM database.
+    Taken from the attribute that `node_from_volume` sets, else from Slicer's DICOM database.
     """
     text = node.GetAttribute(THICKNESS_ATTRIBUTE)
     instances = (node.GetAttribute("DICOM.instanceUIDs") or "").split()

@@ -1,4 +1,4 @@
-"""The cross-validation of a scar reconstruction in the scene: its tables, and what they say in one sentence."""
+"""The cross-validation of a scar reconstruction in the scene: its tables, and a summary in one sentence."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ INTERPOLATIONS = {
 
 
 def load_cross_validation(folder: Path, nodes: ScarNodes, summary: Any = None) -> RunResult:
-    """Load what a finished job folder of the verb `VERB` holds: all of it or nothing.
+    """Load the tables "summary" and "slices" of a finished job of the verb `VERB`: all or none.
 
     Args:
         folder: the job folder.
-        nodes: what was cross-validated.
+        nodes: inputs of the job.
         summary: node of an earlier cross-validation, whose content is replaced; None for new nodes.
 
     Raises:
@@ -42,7 +42,7 @@ def load_cross_validation(folder: Path, nodes: ScarNodes, summary: Any = None) -
 
 
 def summary_sentence(summary: Any) -> str:
-    """How well the method foretold hidden slices, and the best of the interpolations beside it.
+    """Mean Dice of the method on left-out slices, and that of the best interpolation.
 
     Args:
         summary: node that `load_cross_validation` made.
@@ -51,14 +51,15 @@ def summary_sentence(summary: Any) -> str:
         InputError: it was made by something else.
     """
     made = provenance_of(summary)
-    settings, figures = made["parameters"], made["metrics"]
-    scores = {name.removeprefix("dice_"): value for name, value in figures.items() if name.startswith("dice_")}
+    settings, metrics = made["parameters"], made["metrics"]
+    scores = {name.removeprefix("dice_"): value for name, value in metrics.items() if name.startswith("dice_")}
     trained = TRAINED.get(settings["method"])
     own = scores.pop(settings["method"] if trained else settings["interpolation"])
     best = max(scores, key=lambda name: scores[name])
-    name = trained or f"interpolation ({INTERPOLATIONS[settings['interpolation']]})"
+    name = trained or f"interpolation ({INTERPOLATIONS.get(settings['interpolation'], settings['interpolation'])})"
     others = "interpolation" if trained else "other interpolation"
     return (
-        f"Each of {figures['slices']} slices was hidden in turn: {name} foretells them with a mean Dice of {own:.2f}, "
-        f"the best {others} ({INTERPOLATIONS[best]}) with {scores[best]:.2f}. Slices at the ends do not count."
+        f"Each of {metrics['slices']} slices was left out in turn: {name} predicts them with a mean Dice of {own:.2f}, "
+        f"the best {others} ({INTERPOLATIONS.get(best, best)}) with {scores[best]:.2f}. "
+        "Slices at the ends do not count."
     )

@@ -19,7 +19,7 @@ REFERENCES = {
     "landmarks": "DeepRecon.Landmarks",
 }
 STACK_REFERENCES = {"segmentation": REFERENCES["segmentation"], "volume": REFERENCES["volume"]}
-"""The same of further stacks; their numbers, from 2, stand behind."""
+"""Node references of further stacks; the number of the stack, from 2, is appended."""
 MAX_STACKS = 4
 CHOICES = "DeepRecon.Choices"
 
@@ -39,14 +39,14 @@ STACKS = tuple((f"segmentation{number}", f"inputVolume{number}") for number in r
 
 
 class ScarSource(enum.Enum):
-    """What the slices say about the scar."""
+    """Source of the scar in the slices."""
 
     SEGMENT = "segment"
     INTENSITIES = "intensities"
 
 
 def nodes_of(node: Any) -> ScarNodes:
-    """The nodes that a parameter node names."""
+    """The input nodes of a parameter node."""
     chosen = (ScarStack(*(getattr(node, name) for name in names)) for names in STACKS)
     return ScarNodes(
         segmentation=node.segmentation,
@@ -62,13 +62,13 @@ def nodes_of(node: Any) -> ScarNodes:
 
 
 def settings_of(node: Any) -> ReconstructParameters:
-    """The settings that a parameter node names; a scar that was drawn has no intensities for a core threshold."""
+    """The settings of a parameter node; without the core threshold if the scar comes from a segment."""
     settings: ReconstructParameters = to_dataclass(node.settings)
     return settings if node.scarSource is ScarSource.INTENSITIES else replace(settings, core_threshold="")
 
 
 def outputs_of(node: Any) -> dict[str, Any]:
-    """The result nodes that a parameter node names, by role in result.json."""
+    """The result nodes of a parameter node, by role in result.json."""
     return {role: getattr(node, name) for name, role in OUTPUTS.items()}
 
 
@@ -78,7 +78,7 @@ def is_result(node: Any) -> bool:
 
 
 def store_inputs(result_node: Any, nodes: ScarNodes) -> None:
-    """Store on a result mesh what it was made from."""
+    """Store the inputs of a run on its result mesh."""
     references = {role: getattr(nodes, name) for name, role in REFERENCES.items()}
     for number in range(2, MAX_STACKS + 1):
         stack = nodes.stacks[number - 2] if number - 2 < len(nodes.stacks) else ScarStack()
@@ -94,7 +94,7 @@ def store_inputs(result_node: Any, nodes: ScarNodes) -> None:
 
 
 def stored_inputs(result_node: Any) -> ScarNodes:
-    """What a result mesh was made from; inputs that were removed from the scene are None.
+    """The inputs of a result mesh; those that were removed from the scene are None.
 
     Raises:
         InputError: the node is None, or no result of a scar reconstruction.
@@ -136,7 +136,7 @@ def restore_inputs(parameter_node: Any, result_mesh: Any) -> None:
 
 
 def training_seconds(settings: ReconstructParameters, nodes: ScarNodes) -> float | None:
-    """Seconds that the settings give to training; None where steps are given instead."""
+    """Training time in seconds; None if the settings give a number of steps instead."""
     if settings.method is Method.INTERPOLATION:
         return 0.0
     fits = 2 if fits_core(nodes, settings) else 1

@@ -1,4 +1,4 @@
-"""A scar reconstruction as nodes see it: what the user chose, written as a job folder."""
+"""The job of a scar reconstruction, written from nodes."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ COLORS = {
 """Roles whose segments go into a job, and their colors there."""
 
 ROLES_BY_NAME = ("core", "border-zone", "blood-pool", "right-blood-pool")
-"""Roles whose segments are taken by their names: nobody has to choose them."""
+"""Roles whose segments are recognized by their names; the user does not choose them."""
 
 
 @dataclass(frozen=True)
 class ScarStack:
-    """Slices beside those of the first stack, such as one of the long-axis views.
+    """Further slices besides the first stack, such as a long-axis view.
 
     Attributes:
-        segmentation: vtkMRMLSegmentationNode with the wall; its segments are taken by their names.
+        segmentation: vtkMRMLSegmentationNode with the wall; its segments are recognized by their names.
         volume: LGE vtkMRMLScalarVolumeNode or None.
     """
 
@@ -61,16 +61,15 @@ class ScarNodes:
 
     Attributes:
         segmentation: vtkMRMLSegmentationNode with the wall.
-        segments: role ("myocardium", "scar", "no-reflow", "remote") -> segment ID; roles left out are not there, but
-            for those of `ROLES_BY_NAME`, which are found by the segments' names.
+        segments: role ("myocardium", "scar", "no-reflow", "remote") -> segment ID; other roles are missing, except
+            those of `ROLES_BY_NAME`, which are recognized by the segments' names.
         volume: LGE vtkMRMLScalarVolumeNode or None.
         mesh: vtkMRMLModelNode or None.
         from_intensities: take the scar from the volume's intensities instead of from the scar segment.
-        mesh_unit, mesh_frame: what the user answered about the mesh's coordinates; `AUTO` reads them as all of the
-            scene, in RAS mm.
+        mesh_unit, mesh_frame: of the mesh's coordinates, chosen by the user; `AUTO` is RAS and mm, as in the scene.
         landmarks: vtkMRMLMarkupsFiducialNode with points named apex and base and, for the 17 segments, anterior
-            insertion and inferior insertion; None where the blood pools have to tell.
-        stacks: what was imaged beside the segmentation and the volume, which are the first stack.
+            insertion and inferior insertion; None to use the blood pools instead.
+        stacks: further stacks; segmentation and volume are the first one.
     """
 
     segmentation: Any
@@ -91,7 +90,7 @@ class ScarNodes:
         return SCALES[unit.value] * FRAMES[frame.value]
 
     def missing(self) -> str:
-        """What has to be chosen before a run can start, in words; empty when nothing is missing."""
+        """Message about the first missing input; empty if a run can start."""
         if self.segmentation is None:
             return "Choose a segmentation that holds the myocardium."
         if not self.segments.get("myocardium"):
@@ -105,8 +104,8 @@ class ScarNodes:
                 return f"Choose the segmentation of stack {number}."
             if "myocardium" not in _stack_segments(self, stack):
                 return (
-                    f"{stack.segmentation.GetName()} has no segment whose name tells the myocardium: rename it, "
-                    "such as the one of the first stack is called."
+                    f"{stack.segmentation.GetName()} has no segment named as the myocardium: rename it as the "
+                    "one of the first stack."
                 )
             if (stack.volume is None) != (self.volume is None):
                 without = "the first stack" if self.volume is None else f"stack {number}"
@@ -143,14 +142,14 @@ def write_job(
     images, drawn = [], []
     made: dict[str, Any] = {}
     for number, (stack, segments) in enumerate(_stacks(nodes), 1):
-        mark = "" if number == 1 else str(number)
+        suffix = "" if number == 1 else str(number)
         if stack.volume is not None:
-            images.append(f"inputs/lge{mark}.nrrd")
+            images.append(f"inputs/lge{suffix}.nrrd")
             write_volume(folder / images[-1], volume_from_node(stack.volume))
-            made[f"lge{mark}.nrrd"] = stack.volume
-        drawn.append(f"inputs/segmentation{mark}.seg.nrrd")
+            made[f"lge{suffix}.nrrd"] = stack.volume
+        drawn.append(f"inputs/segmentation{suffix}.seg.nrrd")
         write_segmentation(folder / drawn[-1], _segmentation(stack, segments))
-        made[f"segmentation{mark}.seg.nrrd"] = stack.segmentation
+        made[f"segmentation{suffix}.seg.nrrd"] = stack.segmentation
     inputs: dict[str, Any] = {"myocardium": drawn}
     if images:
         inputs["lge"] = images
@@ -172,7 +171,7 @@ def write_job(
 
 
 def _segmentation(stack: ScarStack, segments: Mapping[str, str]) -> Segmentation:
-    """The segments of a stack, named by their roles, on the grid of its volume where there is one.
+    """The segments of a stack, named by their roles, on the grid of its volume if it has one.
 
     Raises:
         InputError: there is no wall.
@@ -187,21 +186,21 @@ def _segmentation(stack: ScarStack, segments: Mapping[str, str]) -> Segmentation
 
 
 def _stacks(nodes: ScarNodes) -> Iterator[tuple[ScarStack, dict[str, str]]]:
-    """All stacks, the first one too, and role -> segment ID of what a job needs of each."""
+    """All stacks, the first one included, each with role -> segment ID of the segments that go into a job."""
     yield ScarStack(nodes.segmentation, nodes.volume), _first_stack_segments(nodes)
     for stack in nodes.stacks:
         yield stack, _stack_segments(nodes, stack)
 
 
 def fits_core(nodes: ScarNodes, parameters: ReconstructParameters) -> bool:
-    """Whether a run fits the scar core by itself, after the scar."""
+    """Whether a run fits the scar core separately, after the scar."""
     if nodes.from_intensities or nodes.segmentation is None:
         return bool(parameters.core_threshold)
     return not {"core", "border-zone"}.isdisjoint(_first_stack_segments(nodes))
 
 
 def _first_stack_segments(nodes: ScarNodes) -> dict[str, str]:
-    """Role -> segment ID of all that a job needs of the first stack; no segment has two roles."""
+    """Role -> segment ID of the first stack's segments that go into a job; no segment has two roles."""
     chosen = {role: segment_id for role, segment_id in nodes.segments.items() if segment_id}
     named = {
         role: segment_id for role, segment_id in find_segments(nodes.segmentation).items() if role in ROLES_BY_NAME
@@ -210,9 +209,9 @@ def _first_stack_segments(nodes: ScarNodes) -> dict[str, str]:
 
 
 def _stack_segments(nodes: ScarNodes, stack: ScarStack) -> dict[str, str]:
-    """The same of another stack: called as those that were chosen of the first one, else what their names tell.
+    """The same for another stack: segments with the names of those chosen in the first one, else recognized by name.
 
-    A role that nobody chose of the first stack is left out here too, but for those of `ROLES_BY_NAME`.
+    A role that was not chosen in the first stack is left out, except those of `ROLES_BY_NAME`.
     """
     names = segment_names(nodes.segmentation)
     keys: dict[str, str] = {}
@@ -229,8 +228,8 @@ def _stack_segments(nodes: ScarNodes, stack: ScarStack) -> dict[str, str]:
 
 
 def _needed(nodes: ScarNodes, named: Mapping[str, str], chosen: Mapping[str, str]) -> dict[str, str]:
-    """Role -> segment ID, the chosen ones first; without what was drawn of the scar where intensities tell it."""
-    drawn = {"scar", "core", "border-zone", "no-reflow"}
-    left_out = drawn if nodes.from_intensities else {"remote"}
+    """Role -> segment ID, chosen segments first; without drawn scar if the scar comes from intensities."""
+    drawn_roles = {"scar", "core", "border-zone", "no-reflow"}
+    left_out = drawn_roles if nodes.from_intensities else {"remote"}
     found = {role: segment_id for role, segment_id in named.items() if segment_id not in chosen.values()} | dict(chosen)
     return {role: found[role] for role in COLORS if role in found and role not in left_out}

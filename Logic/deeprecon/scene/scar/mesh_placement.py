@@ -30,8 +30,8 @@ class MeshPlacementCheck:
         """A question about unit and axes, or an error in the wall; empty if the mesh lies on the wall."""
         if nodes.mesh is None or nodes.missing():
             return ""
-        held = nodes.segmentation.GetSegmentation()
-        key = nodes.segmentation.GetID(), nodes.segments["myocardium"], held.GetMTime()
+        segmentation = nodes.segmentation.GetSegmentation()
+        key = nodes.segmentation.GetID(), nodes.segments["myocardium"], segmentation.GetMTime()
         try:
             if self._wall is None or self._key != key:
                 self._wall, self._key = wall_bounds(nodes), key
@@ -74,8 +74,8 @@ def wall_bounds(nodes: ScarNodes) -> npt.NDArray[np.float64]:
     if len(indices) == 0:
         raise InputError("The segment of the myocardium is empty.", "Draw it, or choose another segment.")
     centers = indices[:, ::-1] @ volume.ijk_to_ras[:3, :3].T + volume.ijk_to_ras[:3, 3]
-    reach = np.abs(volume.ijk_to_ras[:3, :3]).sum(axis=1) / 2  # of a voxel around its center
-    return np.stack([centers.min(axis=0) - reach, centers.max(axis=0) + reach])
+    half_voxel = np.abs(volume.ijk_to_ras[:3, :3]).sum(axis=1) / 2  # extent along each world axis
+    return np.stack([centers.min(axis=0) - half_voxel, centers.max(axis=0) + half_voxel])
 
 
 def overlap(mesh: npt.NDArray[np.float64], wall: npt.NDArray[np.float64]) -> float:

@@ -1,4 +1,4 @@
-"""A scar reconstruction's results in the scene: loaded, put into words, shown, and what they were made from."""
+"""The results of a scar reconstruction in the scene."""
 
 from __future__ import annotations
 
@@ -37,18 +37,22 @@ TITLES = {
     "dice": "Dice",
     "rms": "RMS error",
     "observed_scar_cm2": "observed cm²",
-    "foretold_scar_cm2": "foretold cm²",
+    "predicted_scar_cm2": "predicted cm²",
 }
 """Columns of the tables and their titles in the panel."""
 
 
 def load_outputs(folder: Path, nodes: ScarNodes, reuse: Mapping[str, Any] | None = None) -> RunResult:
-    """Load what a finished job folder holds: all of it or nothing.
+    """Load the results of a finished job: all or none.
 
     Args:
         folder: the job folder.
-        nodes: what the result was made from; it is noted on the result's mesh.
+        nodes: inputs of the job; stored on the result mesh.
         reuse: role -> node of an earlier run whose content is replaced.
+
+    Returns:
+        Nodes "mesh", "table" and "slices"; "segmentation" if the mesh is closed; if they were found, the tables "aha",
+        "transmurality" and "channels" and the lines "channel_paths".
 
     Raises:
         InputError: no result, or one that is damaged.
@@ -62,7 +66,7 @@ def load_outputs(folder: Path, nodes: ScarNodes, reuse: Mapping[str, Any] | None
 
 
 def name_columns(nodes: Mapping[str, Any]) -> None:
-    """Give the columns of all tables the titles that the panel shows."""
+    """Set the titles of the columns of all tables."""
     for node in nodes.values():
         if node.IsA("vtkMRMLTableNode"):
             for column, title in TITLES.items():

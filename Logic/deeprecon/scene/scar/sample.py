@@ -1,4 +1,4 @@
-"""The sample case in the scene: made by code, written as clinical files, and loaded as a user would load them."""
+"""The sample case of the scar module: generated, written as clinical files, and loaded from them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import slicer
 
-from deeprecon.scar.simulate.phantom import sample_case, write_case
+from deeprecon.scar.simulate.hearts import sample_case, write_case
 
 NAMES = ("Sample LGE", "Sample segmentation", "Sample mesh", "Sample landmarks")
 
@@ -25,7 +25,7 @@ def load_sample_case() -> tuple[Any, Any, Any, Any]:
         )
         for node, text in zip(nodes, NAMES, strict=True):
             node.SetName(slicer.mrmlScene.GenerateUniqueName(text))
-            storage = node.GetStorageNode()  # its file is gone in a moment
+            storage = node.GetStorageNode()  # its file is temporary
             node.SetAndObserveStorageNodeID(None)
             slicer.mrmlScene.RemoveNode(storage)
     return nodes

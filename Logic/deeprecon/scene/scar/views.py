@@ -24,7 +24,7 @@ COLOR_RANGES = {
     "scar_entropy": ("uncertainty", (0.0, 1.0)),
     "group_residual": ("residual", (-0.5, 0.5)),
 }
-"""Ramps and ranges of those that are no share of scar."""
+"""Color ramp and range of the arrays that are no probability of scar."""
 
 MESH_OPACITY = 0.4
 """Opacity of a mesh with channels inside its wall."""
@@ -33,10 +33,10 @@ MESH_OPACITY = 0.4
 def show_result(mesh: Any, name: str) -> None:
     """Color a result mesh by one of `ARRAYS`, with a legend, and set up the views: the wall's outlines on the slices.
 
-    Where channels were found, the mesh is half transparent, for they lie inside the wall.
+    A mesh with channels is half transparent, because they lie inside the wall.
     """
-    ramp, ends = COLOR_RANGES.get(name, ("scar", (0.0, 1.0)))
-    show_scalars(mesh, name, ramp, ends, ARRAYS[name])
+    ramp, value_range = COLOR_RANGES.get(name, ("scar", (0.0, 1.0)))
+    show_scalars(mesh, name, ramp, value_range, ARRAYS[name])
     run = nodes_of_run(mesh)
     mesh.GetDisplayNode().SetOpacity(MESH_OPACITY if "channel_paths" in run else 1.0)
     show_in_views(stored_inputs(mesh).volume, run.get("segmentation"), mesh)

@@ -90,7 +90,7 @@ def main(arguments: list[str]) -> int:
 
 
 def exit_code(arguments: list[str]) -> int:
-    """`main`, with whatever goes wrong told on stderr."""
+    """`main`, with any error printed on stderr."""
     try:
         return main(arguments)
     except InputError as error:
@@ -98,7 +98,7 @@ def exit_code(arguments: list[str]) -> int:
         return BAD_INPUT
     except SystemExit as end:  # argparse
         return end.code if isinstance(end.code, int) else BAD_INPUT
-    except BaseException:  # whatever happens, Slicer must not stay open
+    except BaseException:  # Slicer must not stay open
         traceback.print_exc()
         return INTERNAL
 

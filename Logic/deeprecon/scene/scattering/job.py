@@ -37,7 +37,7 @@ def write_simulation(
         seed: of the noise.
 
     Raises:
-        InputError: the settings contradict themselves, or the node cannot be used.
+        InputError: the settings contradict each other, or the node cannot be used.
     """
     check_settings(parameters)
     (folder / "inputs").mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ def write_reconstruction(
         accept: codes of contradictions with which the run goes on.
 
     Raises:
-        InputError: the settings contradict themselves, or a network is missing.
+        InputError: the settings contradict each other, or a network is missing.
     """
     check_settings(parameters)
     if parameters.method is Method.BCRNET and bundle is None:
@@ -83,7 +83,7 @@ def slice_number(node: Any, ras: npt.ArrayLike) -> int:
     """Number, from 1, of a volume node's slice nearest to a point in RAS mm, as `PrepareParameters.slices` counts them.
 
     Raises:
-        InputError: the point lies beyond the volume.
+        InputError: the point is outside the volume.
     """
     volume = canonical(volume_from_node(node))
     number = round(float(volume.to_ijk(np.asarray(ras, float))[2]))

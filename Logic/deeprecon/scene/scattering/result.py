@@ -14,12 +14,15 @@ from deeprecon.scene.common.results import RunResult, load_results, read_result
 
 
 def load_outputs(folder: Path, node: Any, reuse: Mapping[str, Any] | None = None) -> RunResult:
-    """Load what a finished reconstruction holds: all of it or nothing.
+    """Load the results of a finished reconstruction: all or none.
 
     Args:
         folder: job folder of the reconstruction.
-        node: what it was made from; None for data from elsewhere.
+        node: input of the simulation; None for other data.
         reuse: role -> node of an earlier run whose content is replaced.
+
+    Returns:
+        Volumes "contrast", "truth", "difference" and "speed" (m/s), and the table "table".
 
     Raises:
         InputError: no result, or one that is damaged.
@@ -34,7 +37,7 @@ def load_outputs(folder: Path, node: Any, reuse: Mapping[str, Any] | None = None
 
 
 def _same_window(nodes: Mapping[str, Any]) -> None:
-    """Show truth and reconstruction with the same grays, and the difference with 0 in the middle."""
+    """Set the same window for truth and reconstruction, and a symmetric one for the difference."""
     shown = [nodes[role] for role in ("contrast", "truth") if role in nodes]
     arrays = [slicer.util.arrayFromVolume(node) for node in shown]
     low, high = min(float(array.min()) for array in arrays), max(float(array.max()) for array in arrays)
@@ -55,5 +58,5 @@ def summary_sentence(metrics: Mapping[str, Any]) -> str:
     error, count = metrics.get("relative_l2"), metrics.get("objects", 0)
     slices = f"{count} slice{'' if count == 1 else 's'}"
     if error is None:
-        return f"{slices} reconstructed; the truth is not known."
+        return f"{slices} reconstructed; there is no ground truth."
     return f"{slices} reconstructed with a relative error of {error:.3f} (an empty image has 1)."

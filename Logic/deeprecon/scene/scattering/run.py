@@ -37,7 +37,7 @@ def reconstruct_node(
     time_limit: float | None = None,
     accept: Sequence[str] = (),
 ) -> RunResult:
-    """Simulate the slices of a node, reconstruct them, and load the images beside the truth and the difference.
+    """Simulate the slices of a node, reconstruct them, and load the images, the truth and the difference.
 
     For scripts: it waits for the children.
 
@@ -46,11 +46,11 @@ def reconstruct_node(
         folder: where the jobs are written; kept.
         reconstruction, bundle, accept: see `write_reconstruction`.
         command, environment: of the children, see `JobRunner`.
-        on_event: is given what they say.
+        on_event: called with their events.
         time_limit: for each child, in seconds.
 
     Raises:
-        InputError: the node, the settings or the bundle cannot be used, or a child failed; the scene is as before.
+        InputError: the node, the settings or the bundle cannot be used, or a child failed; the scene is not changed.
     """
     if bundle is not None:
         _check_wave_number(bundle, simulation.k)
@@ -77,15 +77,15 @@ def run_reconstruction(
 def _check_wave_number(bundle: Path, k: float) -> None:
     """Refuse, before anything is simulated, a network that was trained for another wave number.
 
-    The child checks the whole bundle before it uses it.
+    The child checks all of the bundle before it uses it.
     """
     try:
-        known = json.loads((bundle / METADATA).read_text(encoding="utf-8"))["parameters"]["k"]
+        trained_k = json.loads((bundle / METADATA).read_text(encoding="utf-8"))["parameters"]["k"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{bundle} is no model bundle of scattering train.", "Choose a bundle's folder.") from error
-    if not isinstance(known, int | float) or abs(known - k) > 1e-3 * k:
+    if not isinstance(trained_k, int | float) or abs(trained_k - k) > 1e-3 * k:
         raise InputError(
-            f"The network in {bundle} was trained for k = {known} (wave number times radius), not {k:g}.",
+            f"The network in {bundle} was trained for k = {trained_k} (wave number times radius), not {k:g}.",
             "Simulate at its wave number, or choose another bundle.",
         )
 

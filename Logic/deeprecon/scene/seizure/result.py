@@ -44,7 +44,7 @@ def load_outputs(folder: Path | str, name: str = "") -> SeizureResult:
 
     Args:
         folder: with result.json.
-        name: of the run; the nodes are called after it.
+        name: of the run; prefix of the node names.
 
     Raises:
         InputError: see `load_results`; or it is another method's result.
@@ -58,7 +58,7 @@ def load_outputs(folder: Path | str, name: str = "") -> SeizureResult:
 
 
 def rescore(nodes: SeizureResult, quantile: float, threshold: float, merge: float = 150.0) -> None:
-    """Change quantile and threshold in place: probability column, threshold line and events. No network is run.
+    """Change quantile and threshold in place: probability column, threshold line and events; no network runs.
 
     Args:
         nodes: of `load_outputs`.
@@ -83,7 +83,7 @@ def rescore(nodes: SeizureResult, quantile: float, threshold: float, merge: floa
 
 
 def detection_from_node(node: Any) -> Detection:
-    """The results of the networks and of the baseline from a probability table.
+    """The outputs of networks and baseline, from a probability table.
 
     Raises:
         InputError: columns are missing.
@@ -96,9 +96,17 @@ def detection_from_node(node: Any) -> Detection:
     return detection_from_columns(columns, f"The table {node.GetName()}", "Load the result again.")
 
 
+def _blind_windows(table: Any) -> str:
+    """The share of windows that are not monitored, where there are any, for the title of the chart."""
+    column = table.GetTable().GetColumnByName("monitored")
+    if column is None or (share := 1 - column_numbers(table, column).mean()) == 0:  # tables of earlier versions
+        return ""
+    return f"{100 * share:.1f} % not monitored; "
+
+
 def _chart(table: Any, name: str) -> Any:
     chart = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotChartNode", f"{name} chart")
-    chart.SetTitle(f"{name}: {RESEARCH_ONLY}")
+    chart.SetTitle(f"{name}: {_blind_windows(table)}{RESEARCH_ONLY}")
     chart.SetXAxisTitle("time, s")
     chart.SetYAxisTitle("probability")
     for column, title in _TITLES.items():

@@ -1,0 +1,139 @@
+"""Denoising by a method's name: all methods get the same scan, mask and noise map, and the same bias correction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deeprecon.data.diffusion.gradients import GradientTable
+from deeprecon.data.diffusion.scan import DwiScan
+from deeprecon.dwmri.filters import gaussian
+from deeprecon.dwmri.fit import baselines
+from deeprecon.dwmri.fit.local_pca import local_pcas, mean_of_results
+from deeprecon.dwmri.fit.refinement import refine
+from deeprecon.dwmri.noise.correlation import noise_taps
+from deeprecon.dwmri.noise.rician import correct_bias
+from deeprecon.dwmri.noise.windows import LARGE_MASK
+from deeprecon.dwmri.observe.mask import bounding_box
+from deeprecon.dwmri.parameters import Method
+from deeprecon.dwmri.simulate.repeats import simulate_repeat
+from deeprecon.jobs.run import Run
+
+Floats = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+
+MARGIN = 4
+"""Voxels around the mask that are used: the receptive field of the network reaches three far."""
+
+BASELINES: dict[Method, baselines.Denoiser] = {
+    Method.MPPCA: baselines.mppca,
+    Method.LOCAL_PCA: baselines.local_pca,
+    Method.NLMEANS: baselines.non_local_means,
+    Method.PATCH2SELF: baselines.patch2self,
+    Method.PATCH2SELF_DIPY_1: baselines.patch2self_version(1),
+    Method.PATCH2SELF_DIPY_3: baselines.patch2self_version(3),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Enhancement:
+    """A scan before and after, on one grid: of half the voxel size where a network refines it.
+
+    Attributes:
+        before: float32, finite.
+        after: float32; outside of the mask as before.
+        mask: (k, j, i).
+        sigma: (k, j, i) noise.
+        uncertainty: (k, j, i) standard error of a voxel, root mean square over the volumes, in units of the image; 0
+            outside of the mask. It comes from one or more simulated repeats, and so includes noise and blur, but not
+            what the noise model leaves out.
+        history: curve name -> values, with the steps under "step"; empty for methods that do not train.
+        metrics: of the method, for the result.
+    """
+
+    before: DwiScan
+    after: DwiScan
+    mask: Mask
+    sigma: Floats
+    uncertainty: Floats
+    history: dict[str, list[float]] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+
+def denoise(
+    scan: DwiScan,
+    mask: Mask,
+    sigma: Floats,
+    method: Method,
+    rician: bool,
+    steps: int,
+    run: Run,
+    independent: Mask | None = None,
+) -> Enhancement:
+    """Remove the noise from a scan.
+
+    Args:
+        scan: finite.
+        mask: (k, j, i), not empty.
+        sigma: (k, j, i) noise, above 0.
+        method: which.
+        rician: whether the bias of magnitudes is corrected.
+        steps: training steps of the network.
+        run: device, threads, seed, checkpoint folder and reporter.
+        independent: (V,) volumes with independent noise, for methods that estimate noise themselves; all if left out.
+
+    Raises:
+        InputError: a package that the method needs is missing.
+    """
+    array, table = np.asarray(scan.array, np.float32), scan.gradients
+    box = bounding_box(mask, MARGIN)
+    inside, level = mask[box], sigma[box]
+    scaled = np.ascontiguousarray(array[box] / level[..., None])
+    history: dict[str, list[float]] = {}
+    metrics: dict[str, Any] = {}
+    if method is Method.NETWORK:
+        refined = refine(scaled, inside, rician, steps, run)
+        found, error, history, metrics = refined.array, refined.error, refined.history, refined.metrics
+    else:
+        own = np.ones(len(table), bool) if independent is None else independent
+        found, error = _denoise_without_training(scaled, table, inside, level, method, rician, run, own)
+    result, uncertainty = array.copy(), np.zeros(mask.shape, np.float32)
+    result[mask] = (found * level[..., None])[inside]
+    uncertainty[mask] = (error * level)[inside]
+    return Enhancement(scan, scan.with_array(result), mask, sigma, uncertainty, history, metrics)
+
+
+def smoothed_error(difference: Floats) -> Floats:
+    """(k, j, i) root mean square over the volumes of a difference (k, j, i, V), smoothed over one voxel."""
+    return np.sqrt(gaussian(np.mean(difference**2, axis=-1), 1.0)).astype(np.float32)
+
+
+def _denoise_without_training(
+    scaled: Floats,
+    table: GradientTable,
+    mask: Mask,
+    sigma: Floats,
+    method: Method,
+    rician: bool,
+    run: Run,
+    independent: Mask,
+) -> tuple[Floats, Floats]:
+    """The result, and (k, j, i) its error on a simulated repeat of the scan, both in units of the noise as `scaled`."""
+    large = mask.sum() > LARGE_MASK
+
+    def apply(values: Floats, noise: Floats, measured: Mask, stride: int | None) -> Floats:
+        if method is Method.PCA:
+            return mean_of_results(local_pcas(values, mask, rician, run.device, run.threads, stride))
+        clean = BASELINES[method](values * noise[..., None], table, mask, noise, measured) / noise[..., None]
+        return correct_bias(clean, np.ones_like(sigma)) if rician else clean
+
+    found = apply(scaled, sigma, independent, None)
+    taps = noise_taps(scaled, found, mask, rician)
+    run.reporter.progress(0.6)
+    run.reporter.status("Measuring the uncertainty on a simulated repeat")
+    repeat = simulate_repeat(found, rician, taps, np.random.default_rng([run.seed, 1]))
+    again = apply(repeat, np.ones_like(sigma), np.ones(len(table), bool), 2 if large else None)
+    return found, smoothed_error(again - found)

@@ -1,0 +1,47 @@
+"""The kinds of runs of a module, for the run panel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from slicer.i18n import tr as _
+
+
+@dataclass(frozen=True)
+class SecondaryRun:
+    """A second kind of run on the same inputs, with a button next to Apply.
+
+    Attributes:
+        text, toolTip: of the button.
+        prepare, load: as those of `RunCallbacks`.
+        problem: gives why it cannot start, empty if it can; None if it can start whenever Apply can.
+    """
+
+    text: str
+    toolTip: str
+    prepare: Callable[[], Path]
+    load: Callable[[Path], str]
+    problem: Callable[[], str] | None = None
+
+
+@dataclass(frozen=True)
+class RunCallbacks:
+    """Functions and texts of the module for the panel.
+
+    Attributes:
+        prepare: writes the job folder and returns it; raises InputError for bad input.
+        load: loads the results of a finished job folder and returns a sentence about them.
+        repeat: restores inputs and settings of the selected result; None if there is none.
+        changed: called after each change of state.
+        secondary: a second kind of run, or None.
+        text: of the button that starts a run.
+    """
+
+    prepare: Callable[[], Path]
+    load: Callable[[Path], str]
+    repeat: Callable[[], None] | None
+    changed: Callable[[], None]
+    secondary: SecondaryRun | None = None
+    text: str = _("Apply")

@@ -1,0 +1,157 @@
+"""Everything that is measured on a fitted reconstruction: nodes, volumes, segments, channels, agreement with slices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deeprecon.data.mesh.mesh import Mesh
+from deeprecon.scar.fit.agreement import Agreement, agree_with_pixels
+from deeprecon.scar.fit.fitted import Fitted, prism_means
+from deeprecon.scar.measure.burden import scar_burden
+from deeprecon.scar.measure.channels import Channel, find_channels
+from deeprecon.scar.measure.metrics import entropy
+from deeprecon.scar.measure.slices import means_on_slices, node_residuals, slice_rows, unmet_rows
+from deeprecon.scar.measure.voxels import VoxelResult, predict_voxels
+from deeprecon.scar.measure.wall import WallMeasures, measure_wall
+from deeprecon.scar.observe.node_groups import group_nodes
+from deeprecon.scar.observe.slices import ObservedSlices
+from deeprecon.scar.parameters import ReconstructParameters
+from deeprecon.scar.read.case import Case
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """A measured reconstruction.
+
+    Attributes:
+        mesh: RAS mm, with scar_probability, scar_uncertainty and the other arrays at its nodes.
+        burden: rows of wall, scar, core and border zone.
+        wall: segments, depth and transmurality.
+        voxels: the reconstruction on a voxel grid; None where the mesh is an open surface.
+        channels: corridors through dense scar.
+        slices: rows about each slice.
+        slice_probability: per stack (k, j, i) float32, reconstructed probability at the pixel centers, 0 off the wall.
+        unmet: rows of the pixels that the nodes do not agree with; empty where they were not made to agree.
+        history: curve name -> values, with the steps under "step"; empty for methods that do not train.
+        figures: for the result.
+        warnings: sentences for the user.
+    """
+
+    mesh: Mesh
+    burden: Sequence[dict[str, str | float]]
+    wall: WallMeasures
+    voxels: VoxelResult | None
+    channels: Sequence[Channel]
+    slices: Sequence[Row]
+    slice_probability: tuple[npt.NDArray[np.float32], ...]
+    unmet: Sequence[Row]
+    history: Mapping[str, Sequence[float]]
+    figures: Mapping[str, Any]
+    warnings: tuple[str, ...]
+
+
+def measure(
+    case: Case,
+    mesh: Mesh,
+    slices: ObservedSlices,
+    scar: Fitted,
+    core: Fitted | None,
+    parameters: ReconstructParameters,
+) -> Reconstruction:
+    """Measure scar (and core, where it was fitted by itself) at the nodes of a mesh and in its slices."""
+    observations = slices.observations
+    groups = group_nodes(mesh.points, slices.stacks)
+    predicted, uncertainty = scar.predict(mesh.points)
+    agreed = agree_with_pixels(predicted, groups, observations, parameters)
+    probability = agreed.probability
+    core_probability = None if core is None else np.minimum(core.predict(mesh.points)[0], probability)
+    burden = scar_burden(
+        mesh,
+        probability,
+        uncertainty,
+        parameters.cutoff,
+        parameters.core_cutoff,
+        parameters.density,
+        core_probability,
+        scar.samples(mesh.points) if scar.samples else None,
+        core.samples(mesh.points) if core and core.samples else None,
+    )
+    wall = measure_wall(case, slices, mesh, probability, uncertainty, parameters)
+    means = prism_means(scar.predict, slices.quadrature)
+    voxels = _voxels(slices, mesh, scar, core)
+    arrays: dict[str, npt.ArrayLike] = {
+        "scar_probability": probability,
+        "scar_uncertainty": uncertainty,
+        "scar_entropy": entropy(probability),
+        "scar_binary": probability > parameters.cutoff,
+        "group_residual": node_residuals(agreed, groups),
+        **({} if core_probability is None else {"core_probability": core_probability}),
+        **wall.arrays,
+    }
+    return Reconstruction(
+        mesh.with_point_arrays(arrays),
+        burden,
+        wall,
+        voxels,
+        _channels(voxels, scar, core, parameters),
+        slice_rows(observations, slices.quadrature, means),
+        means_on_slices(slices.stacks, means),
+        unmet_rows(agreed, groups, observations) if agreed.projected else [],
+        scar.history,
+        {
+            "nodes": mesh.n_points,
+            "groups": len(observations),
+            "residual_rms": float(np.sqrt(np.nanmean((means - observations.y) ** 2))),
+            **scar.figures,
+            "groups_with_nodes": len(groups),
+            **_agreement_figures(agreed),
+            **scar_figures(burden),
+        },
+        (*_contradictions(agreed), *wall.warnings),
+    )
+
+
+def scar_figures(burden: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The row of all scar in a table of burden, without the name of its region."""
+    return {key: value for key, value in burden[1].items() if key != "region"}
+
+
+def _voxels(slices: ObservedSlices, mesh: Mesh, scar: Fitted, core: Fitted | None) -> VoxelResult | None:
+    if slices.inside is None:
+        return None
+    predict_core = None if core is None else core.predict
+    return predict_voxels(scar.predict, predict_core, slices.inside, slices.stacks[0], mesh.points)
+
+
+def _channels(
+    voxels: VoxelResult | None, scar: Fitted, core: Fitted | None, parameters: ReconstructParameters
+) -> list[Channel]:
+    """Channels through the core, which is separated by its own probability where it has one."""
+    if voxels is None:
+        return []
+    if voxels.core is None or core is None:
+        dense, cutoff, samples = voxels.scar, parameters.core_cutoff, scar.samples
+    else:
+        dense, cutoff, samples = voxels.core, parameters.cutoff, core.samples
+    return find_channels(dense, voxels.scar, voxels.wall, voxels.ijk_to_ras, cutoff, samples)
+
+
+def _agreement_figures(agreed: Agreement) -> dict[str, Any]:
+    error = agreed.error[~agreed.unmet] if agreed.projected else agreed.error
+    figures: dict[str, Any] = {
+        "largest_group_error_before": float(agreed.before.max(initial=0)),
+        "largest_group_error": float(error.max(initial=0)),
+    }
+    return figures | ({"groups_unmet": int(agreed.unmet.sum())} if agreed.projected else {})
+
+
+def _contradictions(agreed: Agreement) -> list[str]:
+    count = int(agreed.unmet.sum()) if agreed.projected else 0
+    return [f"{count} pixels contradict others that they overlap; unmet.csv names them."] if count else []

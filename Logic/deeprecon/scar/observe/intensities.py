@@ -1,0 +1,185 @@
+"""From LGE intensities to the share of each pixel that is scar, with a hard threshold or with partial volume."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from deeprecon.data.errors import InputError
+from deeprecon.data.volume import Volume
+from deeprecon.scar.observe.extrapolation import fill_from_neighbors
+from deeprecon.scar.thresholds import Threshold, WallIntensities, parse_threshold
+
+_PURE_WALL = 0.95
+"""Share of wall above which a pixel shows wall alone, without blood or fat in its prism."""
+_MOSTLY_WALL = 0.75
+"""Share of wall above which a pixel's own intensity is a better estimate of its wall than that of its neighbors."""
+_MIN_PIXELS = 30
+"""Pixels below which no intensity statistics are made."""
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Intensities of one stack.
+
+    Attributes:
+        healthy, deviation: mean and standard deviation of healthy wall.
+        threshold: above it lies scar.
+        plateau: of pixels full of scar.
+        maximum: of the wall; its 99th percentile, as the maximum itself would be one pixel's noise.
+    """
+
+    healthy: float
+    deviation: float
+    threshold: float
+    plateau: float
+    maximum: float
+
+
+def levels(
+    lge: Volume, wall: npt.NDArray[np.floating], remote: npt.NDArray[np.floating] | None, rule: str | Threshold
+) -> Levels:
+    """Healthy level, threshold and scar level of a stack.
+
+    Only pixels full of wall are used. Healthy wall is the remote region where one is given. Else it is the lower mode
+    of the wall's intensities: the lowest peak of their density (Gaussian kernel, Silverman's width) that reaches 30 %
+    of the highest; its deviation comes from the pixels below it, where no scar is mixed in. The plateau is the median
+    of the wall's pixels above the middle between threshold and maximum.
+
+    Args:
+        lge: (k, j, i).
+        wall: (k, j, i), share of each pixel that is wall.
+        remote: (k, j, i), share of each pixel that is the healthy reference; None estimates it.
+        rule: see `deeprecon.scar.thresholds.RULES`.
+
+    Raises:
+        InputError: shapes differ; no or too little wall or remote region; NaN; or a constant image.
+    """
+    rule = parse_threshold(rule) if isinstance(rule, str) else rule
+    values = _wall_intensities(lge, wall)
+    maximum = float(np.percentile(values, 99))
+    if remote is None:
+        healthy, deviation = _lower_mode(values)
+    else:
+        healthy, deviation = _remote(lge, remote)
+    threshold = rule.intensity(WallIntensities(values, healthy, deviation, maximum))
+    threshold = max(threshold, np.nextafter(healthy, np.inf))
+    above = values[values >= (threshold + maximum) / 2] if maximum > threshold else np.array([])
+    plateau = float(np.median(above)) if len(above) else 2 * threshold - healthy
+    return Levels(healthy, deviation, float(threshold), max(plateau, float(np.nextafter(threshold, np.inf))), maximum)
+
+
+def scar_fraction(
+    lge: Volume,
+    wall: npt.NDArray[np.floating],
+    remote: npt.NDArray[np.floating] | None,
+    rule: str | Threshold,
+    soft: bool,
+) -> npt.NDArray[np.float32]:
+    """Share of each pixel's wall that is scar, (k, j, i) float32; 0 outside the wall.
+
+    Soft: an intensity between healthy wall and scar means a pixel that holds both. The share rises linearly from 0 to
+    1/2 at the threshold and on to 1 at the scar's plateau. It starts 2 standard deviations above the healthy level
+    (at most half-way to the threshold); otherwise the upper half of the noise would add up to scar. Hard: 1 from the
+    threshold on.
+    The intensity of a pixel with less than three quarters of wall is dominated by blood or fat; such a pixel gets the
+    share of the nearest better pixels in its slice (its own where the slice has none).
+
+    Args and Raises: see `levels`.
+    """
+    found = levels(lge, wall, remote, rule)
+    values = np.asarray(lge.array, np.float64)
+    if soft:
+        floor = found.healthy + min(2 * found.deviation, (found.threshold - found.healthy) / 2)
+        share = np.interp(values, [floor, found.threshold, found.plateau], [0.0, 0.5, 1.0])
+    else:
+        share = (values >= found.threshold).astype(np.float64)
+    share = fill_from_neighbors(share, wall >= _MOSTLY_WALL, wall > 0)
+    return np.where(wall > 0, share, 0).astype(np.float32)
+
+
+def scar_and_core(
+    lge: Volume,
+    wall: npt.NDArray[np.floating],
+    remote: npt.NDArray[np.floating] | None,
+    rules: tuple[str, str],
+    soft: bool,
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Shares of each pixel's wall that are scar and scar core, by two thresholds; the core is never the larger one.
+
+    Where the maximum itself does not reach the scar's threshold, as in a slice without scar, there is no core.
+
+    Args:
+        rules: for scar and for core; the others and Raises: see `levels`.
+
+    Raises:
+        InputError: also where the intensity of the core's threshold does not lie above that of the scar's.
+    """
+    first, second = (levels(lge, wall, remote, rule) for rule in rules)
+    low, high = first.threshold, second.threshold
+    if first.maximum <= low:
+        return scar_fraction(lge, wall, remote, rules[0], soft), np.zeros(wall.shape, np.float32)
+    if high <= low:
+        raise InputError(
+            f"{lge.name}: the threshold of the core, {rules[1]}, is an intensity of {high:.4g} and does not lie above "
+            f"that of the scar, {rules[0]}, which is {low:.4g}.",
+            "Raise --core-threshold or lower --threshold.",
+        )
+    scar, core = (scar_fraction(lge, wall, remote, rule, soft) for rule in rules)
+    return scar, np.minimum(core, scar)
+
+
+def _wall_intensities(lge: Volume, wall: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Intensities of the pixels full of wall, after all checks."""
+    if lge.array.shape != wall.shape:
+        raise InputError(f"{lge.name} {lge.array.shape} and its wall {wall.shape} differ in shape.")
+    held = np.asarray(lge.array, np.float64)[wall > 0]
+    if len(held) == 0:
+        raise InputError(f"{lge.name}: no pixel holds myocardium.", "Check the myocardium segment and its labels.")
+    if not np.isfinite(held).all():
+        count = int((~np.isfinite(held)).sum())
+        raise InputError(f"{lge.name}: {count} wall pixels are not numbers (NaN or infinite).", "Repair the file.")
+    values = np.asarray(lge.array, np.float64)[wall >= _PURE_WALL]
+    if len(values) < _MIN_PIXELS:
+        raise InputError(
+            f"{lge.name}: only {len(values)} pixels are full of myocardium, too few for intensity statistics.",
+            "Give the scar itself instead of intensities.",
+        )
+    if values.min() == values.max():
+        raise InputError(f"{lge.name}: all wall pixels have the intensity {values[0]:g}.", "Is this the LGE image?")
+    return values
+
+
+def _remote(lge: Volume, remote: npt.NDArray[np.floating]) -> tuple[float, float]:
+    """Mean and standard deviation of the remote region."""
+    if remote.shape != lge.array.shape:
+        raise InputError(f"{lge.name} {lge.array.shape} and its remote region {remote.shape} differ in shape.")
+    values = np.asarray(lge.array, np.float64)[remote > 0.5]
+    if len(values) < _MIN_PIXELS:
+        raise InputError(
+            f"{lge.name}: the remote region holds {len(values)} pixels, at least {_MIN_PIXELS} are needed.",
+            "Draw it larger, or leave it out to have it estimated.",
+        )
+    if not np.isfinite(values).all():
+        raise InputError(f"{lge.name}: the remote region holds pixels that are not numbers (NaN or infinite).")
+    return float(values.mean()), float(values.std())
+
+
+def _lower_mode(values: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Mean and deviation of healthy wall: the lowest high peak of the density, and the scatter below it."""
+    quarter, three_quarters = np.percentile(values, [25, 75])
+    sizes = [size for size in (values.std(), (three_quarters - quarter) / 1.34) if size > 0]
+    width = 0.9 * min(sizes) * len(values) ** -0.2
+    places = np.linspace(values.min(), values.max(), 512)
+    counts, edges = np.histogram(values, places)
+    centers = (edges[1:] + edges[:-1]) / 2
+    reach = (centers[:, None] - centers) / width
+    density = np.exp(-0.5 * reach**2) @ counts
+    framed = np.concatenate([[-np.inf], density, [-np.inf]])
+    peaks = (density >= framed[:-2]) & (density > framed[2:]) & (density > 0.3 * density.max())
+    mode = float(centers[np.argmax(peaks)])
+    below = values[values <= mode]
+    deviation = float(np.sqrt(np.mean((below - mode) ** 2))) if len(below) else 0.0
+    return mode, deviation or float(width)

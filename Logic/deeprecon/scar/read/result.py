@@ -1,0 +1,59 @@
+"""Results of earlier runs: the mesh that `scar reconstruct` wrote, with the arrays at its nodes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deeprecon.data.errors import InputError
+from deeprecon.data.mesh.files import place, read_mesh
+from deeprecon.data.mesh.mesh import Mesh
+from deeprecon.scar.parameters import Unit
+from deeprecon.scar.read.mesh import check_heart_size
+
+
+def read_result_mesh(path: Path) -> Mesh:
+    """A mesh that this software wrote. Its unit and axes are in the result.json of its folder; else it is in mm.
+
+    Raises:
+        InputError: its axes are not known, or it is no heart in mm.
+    """
+    file = read_mesh(path)
+    written = _metrics_of_run(path)
+    unit, frame = written.get("mesh_unit") or file.unit or Unit.MM.value, written.get("mesh_frame") or file.frame
+    hint = "Keep the mesh in the folder that scar reconstruct wrote, beside its result.json."
+    if frame is None:
+        raise InputError(f"{path.name} does not say in which patient axes it is.", hint)
+    mesh = place(file, unit, frame)
+    check_heart_size(mesh, hint, f", read in {unit},")
+    if file.path.suffix.lower() not in (".pts", ".elem"):
+        return mesh
+    names = "scar_probability", "scar_uncertainty", "core_probability"  # openCARP keeps values in files of their own
+    files = {name: path.with_suffix(f".{name}.dat") for name in names}
+    return mesh.with_point_arrays({name: _read_values(at, mesh.n_points) for name, at in files.items() if at.exists()})
+
+
+def _read_values(path: Path, count: int) -> npt.NDArray[np.float64]:
+    """(count,) numbers of a text file with one per line."""
+    try:
+        values = np.array(path.read_text(encoding="utf-8").split(), np.float64)
+    except ValueError as error:  # UnicodeDecodeError is one too
+        raise InputError(f"{path} holds what is no number.", "Make the result again.") from error
+    if len(values) != count:
+        raise InputError(f"{path} has {len(values)} values for {count} nodes.", "Make the result again.")
+    return values
+
+
+def _metrics_of_run(path: Path) -> Mapping[str, Any]:
+    """The metrics of the run that wrote a mesh, empty where its folder has no result.json of such a run."""
+    try:
+        result = json.loads((path.parent / "result.json").read_text(encoding="utf-8"))
+        metrics = result["metrics"] if result["outputs"]["mesh"]["path"] == path.name else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return metrics if isinstance(metrics, dict) else {}

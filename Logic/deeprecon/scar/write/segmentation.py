@@ -1,0 +1,34 @@
+"""A reconstruction as a segmentation of scar core, border zone and healthy wall."""
+
+from __future__ import annotations
+
+from deeprecon.data.segmentation import Segment, Segmentation
+from deeprecon.scar.measure.voxels import VoxelResult
+
+# Slicer's serialized terminology entries: category and type by their SNOMED CT codes.
+_TERMINOLOGY = "Segmentation category and type - 3D Slicer General Anatomy list~SCT^{category}~SCT^{kind}~^^~~^^~^^"
+_TISSUE = "85756007^Tissue"
+_ALTERED = "49755003^Morphologically Altered Structure"
+MYOCARDIUM = _TERMINOLOGY.format(category=_TISSUE, kind="74281007^Myocardium")
+SCAR = _TERMINOLOGY.format(category=_ALTERED, kind="12402003^Scar")
+
+
+def segment_regions(voxels: VoxelResult, cutoff: float, core_cutoff: float) -> Segmentation:
+    """Scar core, border zone and healthy wall as segments.
+
+    Args:
+        voxels: the reconstruction.
+        cutoff: probability above which a voxel is scar.
+        core_cutoff: that above which scar is core, where the core has no probability of its own.
+    """
+    scar = voxels.wall & (voxels.scar > cutoff)
+    core = scar & (voxels.scar > core_cutoff if voxels.core is None else voxels.core > cutoff)
+    return Segmentation(
+        (
+            Segment("Healthy myocardium", voxels.wall & ~scar, (0.87, 0.72, 0.66), MYOCARDIUM),
+            Segment("Scar border zone", scar & ~core, (1.0, 0.62, 0.2), SCAR),
+            Segment("Scar core", core, (0.75, 0.05, 0.1), SCAR),
+        ),
+        voxels.ijk_to_ras,
+        "Scar reconstruction",
+    )
