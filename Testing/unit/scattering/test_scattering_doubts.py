@@ -247,6 +247,7 @@ def test_every_worse_object_counts() -> None:
     assert "1 of 2 compared objects" in found.text
     assert "1.15, not 0.35" in found.text
     assert network_doubts([0.2, 0.3], [0.5, 0.35], "file.h5") == ()
+    assert network_doubts([0.22, 0.51], [0.09, 0.5], "file.h5") == (), "less than 5 % of the energy is between them"
     assert network_doubts([0.2, 0.3], [], "file.h5") == ()
 
 
