@@ -89,7 +89,7 @@ def test_lengths_near_one_are_made_one():
 
 
 @pytest.mark.parametrize(
-    ("bvals", "vectors", "said"),
+    ("bvals", "vectors", "message"),
     [
         ([1000], [[0, 0, 0]], "no direction"),
         ([1000], [[0, 0, 0.5]], "length 0.500"),
@@ -99,8 +99,8 @@ def test_lengths_near_one_are_made_one():
         ([1000, 1000], [[0, 0, 1]], "2 b-values"),
     ],
 )
-def test_a_table_that_cannot_be_is_refused(bvals, vectors, said):
-    with pytest.raises(InputError, match=said):
+def test_a_table_that_cannot_be_is_refused(bvals, vectors, message):
+    with pytest.raises(InputError, match=message):
         gradient_table(bvals, vectors)
 
 
@@ -136,7 +136,7 @@ def test_vectors_are_read_in_rows_and_in_columns(tmp_path, text):
 
 
 @pytest.mark.parametrize(
-    ("bval", "bvec", "said"),
+    ("bval", "bvec", "message"),
     [
         ("0 1000", "0 1\n0 0\n0 0", "2 b-values for 4 volumes"),
         ("0 1 2 3", "0 1 2\n0 0 0\n0 0 0", "3 x 3 numbers"),
@@ -146,8 +146,8 @@ def test_vectors_are_read_in_rows_and_in_columns(tmp_path, text):
         ("", "0", "no table"),
     ],
 )
-def test_files_that_do_not_fit_are_refused(tmp_path, bval, bvec, said):
-    with pytest.raises(InputError, match=said):
+def test_files_that_do_not_fit_are_refused(tmp_path, bval, bvec, message):
+    with pytest.raises(InputError, match=message):
         read_fsl(*write(tmp_path, bval, bvec), 4)
 
 

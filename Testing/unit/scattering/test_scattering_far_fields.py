@@ -15,8 +15,9 @@ import pytest
 from deeprecon.data.errors import InputError
 from deeprecon.scattering.physics.directions import average_reciprocal, directions, to_midpoint
 from deeprecon.scattering.physics.discs import disc_far_field
+from deeprecon.scattering.physics.far_field_laws import energy_defect
 from deeprecon.scattering.physics.scene import Scene, disc, sample_contrast
-from deeprecon.scattering.read.far_field_data import FarFieldData, RegionGeometry, energy_defect, midpoint_channels
+from deeprecon.scattering.read.far_field_data import FarFieldData, RegionGeometry, midpoint_channels
 from deeprecon.scattering.read.far_field_file import read_far_fields
 from deeprecon.scattering.write.far_field_file import write_far_fields
 
