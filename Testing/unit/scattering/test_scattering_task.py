@@ -76,6 +76,16 @@ def test_a_larger_phantom_begins_with_the_same_objects(done: Done) -> None:
     np.testing.assert_array_equal(more.far_field[:3], few.far_field)
 
 
+def test_noise_of_phantoms_is_in_percent_of_the_object_or_of_each_value(done: Done) -> None:
+    clean, additive, relative = (
+        read_far_fields(done("phantom", name, count=8, k=2.0, angles=32, **noise) / "data.h5", 32).far_field
+        for name, noise in (("clean", {}), ("additive", {"noise": 10.0}), ("relative", {"relative_noise": 10.0}))
+    )
+    size = np.sqrt((np.abs(clean) ** 2).mean(axis=(1, 2), keepdims=True))
+    for noise in ((additive - clean) / size, (relative - clean) / clean):
+        assert np.sqrt((np.abs(noise) ** 2).mean()) == pytest.approx(0.1, rel=0.05)
+
+
 def test_prepare_brings_a_file_onto_uniform_directions(data: Path, measured: FarFieldData, done: Done) -> None:
     output = done("prepare", inputs={"data": data}, angles=48)
     found = read_far_fields(output / "data.h5", 32)

@@ -90,7 +90,9 @@ def test_published_event_becomes_one_signal_with_its_seizure(shared_data):
     assert found.seizures == ((begin - 50, 145.0),)
 
 
-@pytest.mark.parametrize("text", ["01-03-2024 12:00:20", "2024-03-01T12:00:20+00:00", "2024-03-01 12:00:20"])
+@pytest.mark.parametrize(
+    "text", ["01-03-2024 12:00:20", "01/03/2024 12:00:20", "2024-03-01T12:00:20+00:00", "2024-03-01 12:00:20"]
+)
 def test_all_date_formats_are_read(text, tmp_path):
     (found,) = read_event_json(written(tmp_path, event(dataTime=text)))
     assert found.time == BEGIN + timedelta(seconds=20)
