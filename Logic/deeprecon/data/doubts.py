@@ -14,6 +14,7 @@ from typing import Any
 from deeprecon.data.errors import InputError
 
 CODES: dict[str, str] = {
+    "calibration-doubtful": "A still arm does not measure 1 g within 5 %.",
     "ct-clipped": "The values of a CT were cut to a window: bone and contrast are missing.",
     "ct-offset": "The values of a CT are no HU: air, lungs or tissue lie elsewhere.",
     "film-body-part": "The file of an X-ray names another part of the body than the chest.",
@@ -24,6 +25,14 @@ CODES: dict[str, str] = {
     "film-size": "The chest is larger or smaller on the film than chests are, by the size of its pixels.",
     "film-turned": "The X-ray was stored turned or mirrored, as its file states; assumed: it was turned upright.",
     "film-view": "The file of an X-ray contradicts itself about PA and AP, or names an unknown view.",
+    "incidence-reversed": "Far fields are reciprocal only with the opposite directions of incidence.",
+    "network-misfit": "A network's images explain the far fields worse than those of Tikhonov regularization.",
+    "not-monitored": "A part of the recording has gaps or shows no wearer: no probability, no alarm.",
+    "roles-exchanged": "Far fields are reciprocal, or fit the true images, only with source and receiver exchanged.",
+    "row-rate": "The rows of an event do not follow each other every 5 s.",
+    "sum-of-axes": "The magnitude of an event is taken for a sum of three axes.",
+    "user-unknown": "A recording for training does not state who wore the watch.",
+    "wave-number-doubtful": "Far fields conserve energy at another wave number or scale than the stated one.",
 }
 """Every code and what it means; the documentation lists them."""
 
