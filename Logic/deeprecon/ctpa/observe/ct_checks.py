@@ -14,6 +14,8 @@ TISSUE_HU = (-200.0, 300.0)
 """Range of the median of what is neither."""
 MIN_MAXIMUM = 400.0
 """HU that bone exceeds in every chest."""
+MIN_CUT = 1e-4
+"""Share of the voxels at the maximum of a CT that was cut; averaged bone has its maximum at a few."""
 _BINS = 4.0
 
 
@@ -40,7 +42,7 @@ def ct_doubts(volume: Volume) -> tuple[Doubt, ...]:
         )
         way_out = "Give the CT in HU: its rescale intercept (often -1024) may not have been applied, or a window was."
         return (Doubt("ct-offset", where, found, way_out),)
-    if high < MIN_MAXIMUM:
+    if high < MIN_MAXIMUM and (values == high).sum() > max(10, MIN_CUT * values.size):
         found = f"It was cut to a window: no value is above {high:.0f} HU, where bone and contrast are."
         return (Doubt("ct-clipped", where, found, "Give the original scan."),)
     return ()
