@@ -13,7 +13,12 @@ from typing import Any
 
 from deeprecon.data.errors import InputError
 
-CODES: dict[str, str] = {}
+CODES: dict[str, str] = {
+    "part-left-out": "A scan of a dataset is a phase, a real or an imaginary part, no magnitude; it is left out.",
+    "phase-image": "A diffusion scan is a phase or imaginary image by its name, its ImageType or its values.",
+    "real-valued": "A diffusion scan has negative noise, so it is real-valued: negatives stay, no Rician correction.",
+    "wrapped-16-bit": "A diffusion scan has negative numbers that are unsigned 16-bit numbers read as signed ones.",
+}
 """Every code and what it means; the documentation lists them."""
 
 

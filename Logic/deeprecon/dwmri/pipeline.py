@@ -44,9 +44,10 @@ def enhance_scan(inputs: EnhanceInputs, parameters: EnhanceParameters, run: Run)
     from deeprecon.dwmri.measure.checks import check_attenuation, check_residual, check_tensors
     from deeprecon.dwmri.observe.noise_level import estimate_noise
 
-    findings, rician = Findings(run.reporter), parameters.bias_correction
+    findings = Findings(run.reporter)
     run.reporter.status("Reading the scan")
-    scan, mask, dtype = _read(inputs, findings)
+    scan, mask, dtype = _read(inputs, run, findings)
+    rician = parameters.bias_correction and not scan.signed
     describe_table(scan.gradients, findings)
     scan = _impute(scan, mask, parameters, findings)
 
@@ -82,7 +83,7 @@ def prepare(inputs: PrepareInputs, parameters: NoParameters, run: Run) -> Outcom
     from deeprecon.data.tables import write_table
 
     findings = Findings(run.reporter)
-    scan, mask, _ = _read(inputs, findings)
+    scan, mask, _ = _read(inputs, run, findings)
     table = scan.gradients
     describe_table(table, findings)
     lost = check_slices(scan, mask, findings)
@@ -102,10 +103,10 @@ def prepare(inputs: PrepareInputs, parameters: NoParameters, run: Run) -> Outcom
     return Outcome(outputs, findings.metrics | {"mask_voxels": int(mask.sum()), "lost_slices": int(lost.sum())})
 
 
-def _read(inputs: EnhanceInputs | PrepareInputs, findings: Findings) -> tuple[DwiScan, Mask, np.dtype[Any]]:
+def _read(inputs: EnhanceInputs | PrepareInputs, run: Run, findings: Findings) -> tuple[DwiScan, Mask, np.dtype[Any]]:
     """The scan with finite values, its mask, and the number type of its file."""
     assert inputs.dwi is not None
-    scan, dtype = read_scan(inputs.dwi, inputs.bval, inputs.bvec, findings)
+    scan, dtype = read_scan(inputs.dwi, inputs.bval, inputs.bvec, run, findings)
     mask = read_mask(inputs.mask, scan) if inputs.mask is not None else find_mask(scan)
     if not scan.array[mask].any():
         raise InputError(f"{scan.name} is zero everywhere in the mask.", "Check that the mask is of this scan.")

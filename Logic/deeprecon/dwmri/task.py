@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from deeprecon.data.diffusion.files import read_dwi, write_dwi
+from deeprecon.data.diffusion.files import write_dwi
 from deeprecon.data.diffusion.scan import with_finite_values
 from deeprecon.data.errors import InputError
 from deeprecon.data.tables import write_table
@@ -15,7 +15,7 @@ from deeprecon.dwmri import parameters as settings
 from deeprecon.dwmri.dataset import enhance_dataset
 from deeprecon.dwmri.observe.mask import find_mask
 from deeprecon.dwmri.pipeline import enhance_scan, prepare
-from deeprecon.dwmri.read.scans import read_mask
+from deeprecon.dwmri.read.scans import load_scan, read_mask
 from deeprecon.jobs.parameters import NoParameters
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.jobs.verbs import Verb
@@ -82,13 +82,13 @@ def evaluate(inputs: settings.EvaluateInputs, parameters: NoParameters, run: Run
     """
     from deeprecon.dwmri.measure.accuracy import accuracy
 
-    truth, _ = with_finite_values(read_dwi(inputs.truth))
+    truth, _ = with_finite_values(load_scan(inputs.truth, run))
     scans = {"dwi": inputs.dwi, "noisy": inputs.noisy}
     arrays: dict[str, Any] = {}
     for name, path in scans.items():
         if path is None:
             continue
-        scan, _ = with_finite_values(read_dwi(path))
+        scan, _ = with_finite_values(load_scan(path, run))
         same = scan.array.shape == truth.array.shape and np.allclose(scan.ijk_to_ras, truth.ijk_to_ras, atol=1e-3)
         if not same or not np.allclose(scan.gradients.bvals, truth.gradients.bvals, atol=1):
             raise InputError(
@@ -115,7 +115,7 @@ def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters,
     Raises:
         InputError: the scan cannot be read.
     """
-    scan = read_dwi(inputs.dwi)
+    scan = load_scan(inputs.dwi, run)
     nrrd = parameters.format is settings.DwiFormat.NRRD
     if nrrd and len(scan.gradients) < MIN_NRRD_VOLUMES:
         run.reporter.warning(

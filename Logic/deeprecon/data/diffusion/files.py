@@ -14,6 +14,7 @@ import numpy.typing as npt
 from deeprecon.data.dicom.diffusion import read_dwi_dicom
 from deeprecon.data.dicom.file import open_dicom
 from deeprecon.data.diffusion.gradients import from_fsl, gradient_table, read_fsl, write_fsl
+from deeprecon.data.diffusion.kinds import part_doubts, read_sidecar, stated_part
 from deeprecon.data.diffusion.scan import DwiScan, check_scan
 from deeprecon.data.errors import InputError
 from deeprecon.data.formats.nifti import read_nifti, write_nifti
@@ -106,7 +107,14 @@ def _read_nifti(path: Path, bval: Path, bvec: Path) -> DwiScan:
         )
     b, vectors = read_fsl(bval, bvec, len(array))
     table = from_fsl(b, vectors, nifti.ijk_to_ras, bvec.name)
-    return DwiScan(np.ascontiguousarray(np.moveaxis(array, 0, -1)), nifti.ijk_to_ras, table, path.name)
+    return DwiScan(
+        np.ascontiguousarray(np.moveaxis(array, 0, -1)),
+        nifti.ijk_to_ras,
+        table,
+        path.name,
+        doubts=part_doubts(stated_part(path, read_sidecar(path)), path.name),
+        scaling=nifti.scaling,
+    )
 
 
 def _read_nrrd(path: Path) -> DwiScan:

@@ -8,8 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.diffusion.gradients import GradientTable
+from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume, check_affine
+
+_SIGNED = {"phase-image", "real-valued"}
+"""Codes of doubts about scans whose negative values count."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +27,8 @@ class DwiScan:
         name: file or node it came from, for messages.
         keys: further content of its NRRD file, as `key:=value`, for the NRRD file that it is written to.
         notes: for the user, about how it was read.
+        doubts: about its file and its values.
+        scaling: slope and intercept by which the values follow from the numbers in the file.
     """
 
     array: npt.NDArray[np.generic]
@@ -31,12 +37,19 @@ class DwiScan:
     name: str = "scan"
     keys: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
+    scaling: tuple[float, float] = (1.0, 0.0)
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(k, j, i) voxels of each volume."""
         k, j, i, _ = self.array.shape
         return k, j, i
+
+    @property
+    def signed(self) -> bool:
+        """Whether negative values are kept, and there is no bias of magnitudes, since this is none."""
+        return any(doubt.code in _SIGNED for doubt in self.doubts)
 
     @property
     def spacing(self) -> npt.NDArray[np.float64]:
@@ -87,9 +100,12 @@ def check_scan(scan: DwiScan) -> None:
 def with_finite_values(scan: DwiScan) -> tuple[DwiScan, int]:
     """The scan as float32 with NaN, infinite and negative voxels set to 0, and their number.
 
-    Magnitudes are never negative; interpolation and some exports leave such values in the background.
+    Magnitudes are never negative; interpolation and some exports leave such values in the background. Negative values
+    of a signed scan are kept.
     """
     array = scan.array.astype(np.float32)
-    bad = ~np.isfinite(array) | (array < 0)
+    bad = ~np.isfinite(array)
+    if not scan.signed:
+        bad |= array < 0
     array[bad] = 0.0
     return scan.with_array(array), int(bad.sum())

@@ -66,10 +66,12 @@ class Nifti:
         array: ([...,] k, j, i), the axes of the file from the last to the first; float32 where the file scales its
             values.
         ijk_to_ras: (4, 4) in mm, the file's sform, else its qform; it may be sheared or not finite.
+        scaling: slope and intercept by which the values follow from the numbers in the file.
     """
 
     array: npt.NDArray[np.generic]
     ijk_to_ras: Floats
+    scaling: tuple[float, float] = (1.0, 0.0)
 
 
 def read_nifti(path: Path) -> Nifti:
@@ -87,7 +89,11 @@ def read_nifti(path: Path) -> Nifti:
         raise _damaged(path, str(error)) from error
     header = _header(path, content)
     affine = _checked_affine(path, header)
-    return Nifti(_array(path, header, content), affine)
+    scaling = _scaling(header)
+    array = _array(path, header, content)
+    if scaling != (1.0, 0.0):
+        array = (array.astype(float) * scaling[0] + scaling[1]).astype(np.float32)
+    return Nifti(array, affine, scaling)
 
 
 def write_nifti(path: Path, array: npt.NDArray[np.generic], ijk_to_ras: Floats) -> None:
@@ -150,7 +156,7 @@ def _header(path: Path, content: bytes) -> Any:
 
 
 def _array(path: Path, header: Any, content: bytes) -> npt.NDArray[np.generic]:
-    """See `Nifti`."""
+    """The numbers in the file."""
     kind = _TYPES.get(int(header["datatype"]))
     if kind is None:
         raise InputError(
@@ -163,13 +169,15 @@ def _array(path: Path, header: Any, content: bytes) -> npt.NDArray[np.generic]:
     count = int(np.prod(shape, dtype=object))
     if min(shape) < 1 or len(content) < start + count * stored.itemsize:
         raise _damaged(path, f"{len(content)} bytes for {' x '.join(map(str, shape[::-1]))} values")
-    array = np.frombuffer(content, stored, count, start).reshape(shape)
+    return np.frombuffer(content, stored, count, start).reshape(shape).astype(kind)
+
+
+def _scaling(header: Any) -> tuple[float, float]:
+    """Slope and intercept; a slope of 0 states none."""
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
-    if slope in (0, 1) or not np.isfinite(slope):
-        slope, intercept = 1.0, intercept if slope == 1 else 0.0
-    if slope != 1 or intercept != 0:
-        return (array.astype(float) * slope + intercept).astype(np.float32)
-    return array.astype(kind)
+    if slope == 0 or not np.isfinite([slope, intercept]).all():
+        return 1.0, 0.0
+    return slope, intercept
 
 
 def _checked_affine(path: Path, header: Any) -> Floats:

@@ -86,7 +86,7 @@ def patch2self(array: Floats, table: GradientTable, mask: Mask, sigma: Floats, i
         weights = -inverse / np.diag(inverse)[None, :]
         np.fill_diagonal(weights, 0.0)
         result[..., chosen] = ((values - mean) @ weights + mean).reshape(*array.shape[:3], -1)
-    return np.maximum(result, 0)
+    return result if (array < 0).any() else np.maximum(result, 0)  # magnitudes
 
 
 def patch2self_version(version: int) -> Denoiser:

@@ -9,10 +9,12 @@ import numpy.typing as npt
 
 from deeprecon.data.diffusion.files import read_dwi
 from deeprecon.data.diffusion.gradients import table_warnings
+from deeprecon.data.diffusion.kinds import judge_values
 from deeprecon.data.diffusion.scan import DwiScan, with_finite_values
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume_io import read_volume
 from deeprecon.dwmri.findings import Findings
+from deeprecon.jobs.run import Run
 
 Mask = npt.NDArray[np.bool_]
 
@@ -20,18 +22,34 @@ MIN_MASK_VOXELS = 100
 """Voxels that a mask must have for anything to be measured in it."""
 
 
-def read_scan(path: Path, bval: Path | None, bvec: Path | None, findings: Findings) -> tuple[DwiScan, np.dtype]:
-    """A scan as float32 with finite values, and the number type of its file; doubts become warnings.
+def load_scan(path: Path, run: Run, bval: Path | None = None, bvec: Path | None = None) -> DwiScan:
+    """A scan as its file holds it, after the doubts about it were considered.
 
     Raises:
         InputError: the files are incomplete or contradict each other.
+        DoubtError: what kind of image it is contradicts what is expected.
     """
-    original = read_dwi(path, bval, bvec)
+    scan = judge_values(read_dwi(path, bval, bvec))
+    run.consider(scan.doubts)
+    return scan
+
+
+def read_scan(
+    path: Path, bval: Path | None, bvec: Path | None, run: Run, findings: Findings
+) -> tuple[DwiScan, np.dtype]:
+    """A scan as float32 with finite values, and the number type of its file.
+
+    Raises:
+        InputError, DoubtError: see `load_scan`.
+    """
+    original = load_scan(path, run, bval, bvec)
+    findings.warnings += [str(doubt) for doubt in original.doubts]
     scan, bad = with_finite_values(original)
     for text in (*scan.notes, *table_warnings(scan.gradients)):
         findings.warn(text)
     if bad:
-        findings.warn(f"{bad} values were negative or not finite and were set to 0.")
+        kinds = "not finite" if scan.signed else "negative or not finite"
+        findings.warn(f"{bad} values were {kinds} and were set to 0.")
     empty = [number for number in range(len(scan.gradients)) if not scan.array[..., number].any()]
     if empty:
         findings.warn(f"Volume {', '.join(map(str, empty[:5]))} is empty.")
