@@ -14,9 +14,12 @@ from typing import Any
 from deeprecon.data.errors import InputError
 
 CODES: dict[str, str] = {
+    "b0-threshold": "No volume of a diffusion scan has a b-value below the threshold: its lowest shell counts as b0.",
+    "ge-b-values": "b-values of 1000000000 and more are GE's, which add this number.",
     "part-left-out": "A scan of a dataset is a phase, a real or an imaginary part, no magnitude; it is left out.",
     "phase-image": "A diffusion scan is a phase or imaginary image by its name, its ImageType or its values.",
     "real-valued": "A diffusion scan has negative noise, so it is real-valued: negatives stay, no Rician correction.",
+    "trace-volume": "A diffusion scan has an average over the directions, appended by the scanner; it is left out.",
     "wrapped-16-bit": "A diffusion scan has negative numbers that are unsigned 16-bit numbers read as signed ones.",
 }
 """Every code and what it means; the documentation lists them."""

@@ -15,7 +15,7 @@ from deeprecon.dwmri import parameters as settings
 from deeprecon.dwmri.dataset import enhance_dataset
 from deeprecon.dwmri.observe.mask import find_mask
 from deeprecon.dwmri.pipeline import enhance_scan, prepare
-from deeprecon.dwmri.read.scans import load_scan, read_mask
+from deeprecon.dwmri.read.scans import load_scan, read_mask, volume_choices
 from deeprecon.jobs.parameters import NoParameters
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.jobs.verbs import Verb
@@ -40,7 +40,7 @@ def enhance(inputs: settings.EnhanceInputs, parameters: settings.EnhanceParamete
     if inputs.bids is None:
         return enhance_scan(inputs, parameters, run)
     single = [f"--{name}" for name in ("bval", "bvec", "mask") if getattr(inputs, name) is not None]
-    single += ["--impute"] if settings.parse_volumes(parameters.impute) else []
+    single += [f"--{name}" for name in ("impute", "exclude") if getattr(parameters, name).strip()]
     if single:
         raise InputError(
             f"{' and '.join(single)} cannot be given with --bids: they are of one scan.",
@@ -115,7 +115,7 @@ def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters,
     Raises:
         InputError: the scan cannot be read.
     """
-    scan = load_scan(inputs.dwi, run)
+    scan = load_scan(inputs.dwi, run, inputs.bval, inputs.bvec, volume_choices(parameters))
     nrrd = parameters.format is settings.DwiFormat.NRRD
     if nrrd and len(scan.gradients) < MIN_NRRD_VOLUMES:
         run.reporter.warning(
@@ -158,7 +158,7 @@ VERBS = {
     "prepare": Verb(
         "read and check a scan: its table of gradients, mask and lost slices",
         settings.PrepareInputs,
-        NoParameters,
+        settings.PrepareParameters,
         prepare,
         needs_torch=_without_torch,
     ),

@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from deeprecon.data.dicom.diffusion import read_dwi_dicom
 from deeprecon.data.dicom.file import open_dicom
-from deeprecon.data.diffusion.gradients import from_fsl, gradient_table, read_fsl, write_fsl
+from deeprecon.data.diffusion.gradients import Choices, GradientTable, from_fsl, gradient_table, read_fsl, write_fsl
 from deeprecon.data.diffusion.kinds import part_doubts, read_sidecar, stated_part
-from deeprecon.data.diffusion.scan import DwiScan, check_scan
+from deeprecon.data.diffusion.scan import DwiScan, usable_scan
 from deeprecon.data.errors import InputError
 from deeprecon.data.formats.nifti import read_nifti, write_nifti
 from deeprecon.data.formats.nrrd import Nrrd, read_nrrd, write_nrrd
@@ -24,33 +24,42 @@ from deeprecon.data.volume_io import NIFTI, NRRD
 _FORMATS = "NIfTI (.nii, .nii.gz) with .bval and .bvec, DWI NRRD (.nrrd, .nhdr) or a DICOM folder"
 
 
-def read_dwi(path: Path, bval: Path | None = None, bvec: Path | None = None) -> DwiScan:
+def read_dwi(path: Path, bval: Path | None = None, bvec: Path | None = None, choices: Choices | None = None) -> DwiScan:
     """Read a diffusion scan in the orientation that its file has.
 
     Args:
         path: a file of the formats above, a DICOM folder, or one file of a DICOM series.
         bval, bvec: of a NIfTI file; those of the same name in its folder if left out.
+        choices: of the user about its volumes.
 
     Raises:
         InputError: missing, unknown or damaged files, no 4D image, a table that does not fit, or a broken geometry.
     """
+    return usable_scan(_read(path, bval, bvec, choices))
+
+
+def read_gradients(path: Path) -> GradientTable:
+    """The gradients of all volumes of a scan file, also of those that `read_dwi` leaves out; errors as there."""
+    return _read(path).gradients
+
+
+def _read(path: Path, bval: Path | None = None, bvec: Path | None = None, choices: Choices | None = None) -> DwiScan:
     if not path.exists():
         raise InputError(f"There is no file {path}.", "Check the path.")
     name = path.name.lower()
     try:
         if path.is_dir():
-            scan = read_dwi_dicom(path)
+            scan = read_dwi_dicom(path, choices=choices)
         elif name.endswith(NIFTI):
-            scan = _read_nifti(path, *fsl_files(path, bval, bvec))
+            scan = _read_nifti(path, *fsl_files(path, bval, bvec), choices)
         elif name.endswith(NRRD):
-            scan = _read_nrrd(path)
+            scan = _read_nrrd(path, choices)
         elif (file := open_dicom(path)) is not None:
-            scan = read_dwi_dicom(path, file)
+            scan = read_dwi_dicom(path, file, choices)
         else:
             raise InputError(f"{path} is of an unknown kind.", f"Give {_FORMATS}.")
     except OSError as error:
         raise InputError(f"Cannot read {path}: {error.strerror or error}.", "Copy or export it again.") from error
-    check_scan(scan)
     return scan
 
 
@@ -95,7 +104,7 @@ def write_dwi(path: Path, scan: DwiScan) -> dict[str, Path]:
     raise InputError(f"Cannot write a diffusion scan as {path.name}.", "Use the ending .nii.gz or .nrrd.")
 
 
-def _read_nifti(path: Path, bval: Path, bvec: Path) -> DwiScan:
+def _read_nifti(path: Path, bval: Path, bvec: Path, choices: Choices | None) -> DwiScan:
     nifti = read_nifti(path)
     array = nifti.array
     if array.ndim == 5 and array.shape[1] == 1:  # as some programs write vectors
@@ -106,7 +115,7 @@ def _read_nifti(path: Path, bval: Path, bvec: Path) -> DwiScan:
             "Give the whole series, not one volume of it.",
         )
     b, vectors = read_fsl(bval, bvec, len(array))
-    table = from_fsl(b, vectors, nifti.ijk_to_ras, bvec.name)
+    table = from_fsl(b, vectors, nifti.ijk_to_ras, bvec.name, choices)
     return DwiScan(
         np.ascontiguousarray(np.moveaxis(array, 0, -1)),
         nifti.ijk_to_ras,
@@ -117,7 +126,7 @@ def _read_nifti(path: Path, bval: Path, bvec: Path) -> DwiScan:
     )
 
 
-def _read_nrrd(path: Path) -> DwiScan:
+def _read_nrrd(path: Path, choices: Choices | None) -> DwiScan:
     nrrd = read_nrrd(path)
     hint = "Give a scan that Slicer or DWIConvert saved as DWI NRRD, or NIfTI with .bval and .bvec."
     if nrrd.array.ndim != 4:
@@ -135,7 +144,7 @@ def _read_nrrd(path: Path) -> DwiScan:
     b = np.where((np.abs(b - rounded) < 0.01) & (rounded > 0), rounded, b)  # lengths are written with few digits
     units = np.divide(vectors, lengths[:, None], out=np.zeros_like(vectors), where=lengths[:, None] > 0)
     assert nrrd.measurement_frame is not None
-    table = gradient_table(b, units @ nrrd.measurement_frame.T, path.name)
+    table = gradient_table(b, units @ nrrd.measurement_frame.T, path.name, choices)
     keys = {key: value for key, value in nrrd.keys.items() if key != "modality" and not key.startswith("DWMRI_")}
     return DwiScan(np.ascontiguousarray(np.moveaxis(nrrd.array, 0, -1)), nrrd.ijk_to_ras, table, path.name, keys)
 

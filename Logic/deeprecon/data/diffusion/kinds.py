@@ -36,7 +36,7 @@ UNDERSHOOT = -100
 PADDING_SHARE = 1e-3
 """Of the values, from which a single low number is the padding around the image."""
 MAX_SHARE_OUTSIDE, MAX_SHARE_INSIDE = 0.1, 2e-3
-"""Of negative values outside and inside of the head, above which noise is negative: interpolated magnitudes have less."""
+"""Of negative values outside and inside of the head, above which noise is negative: few are so by interpolation."""
 HEAD_LEVEL = 0.3
 """Of the 98th percentile of the mean b0, above which a voxel counts as head here."""
 MAX_PHASE_MEAN = 0.1

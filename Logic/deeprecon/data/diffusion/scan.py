@@ -28,6 +28,7 @@ class DwiScan:
         keys: further content of its NRRD file, as `key:=value`, for the NRRD file that it is written to.
         notes: for the user, about how it was read.
         doubts: about its file and its values.
+        left_out: numbers, in the file, of volumes that this scan lacks.
         scaling: slope and intercept by which the values follow from the numbers in the file.
     """
 
@@ -38,6 +39,7 @@ class DwiScan:
     keys: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     doubts: tuple[Doubt, ...] = ()
+    left_out: tuple[int, ...] = ()
     scaling: tuple[float, float] = (1.0, 0.0)
 
     @property
@@ -69,6 +71,27 @@ class DwiScan:
         """Some of the volumes, by number or as a mask."""
         return replace(self, array=self.array[..., chosen], gradients=self.gradients.subset(chosen))
 
+    def number_of(self, volume: int) -> int:
+        """The number here of a volume of the file; -1 for one that was left out."""
+        return -1 if volume in self.left_out else volume - sum(other < volume for other in self.left_out)
+
+
+def usable_scan(scan: DwiScan) -> DwiScan:
+    """A checked scan without the volumes that its table leaves out, and with the table's doubts as its own.
+
+    Raises:
+        InputError: see `check_scan`.
+    """
+    table = scan.gradients
+    if len(table) != scan.array.shape[-1]:
+        check_scan(scan)
+    if table.left_out:
+        kept = np.setdiff1d(np.arange(len(table)), table.left_out)
+        scan = replace(scan.volumes(kept), left_out=table.left_out)
+    scan = replace(scan, doubts=(*scan.doubts, *table.doubts))
+    check_scan(scan)
+    return scan
+
 
 def check_scan(scan: DwiScan) -> None:
     """Raise InputError unless a scan can be worked on.
@@ -89,7 +112,7 @@ def check_scan(scan: DwiScan) -> None:
     check_affine(scan.ijk_to_ras, scan.name)
     if scan.gradients.b0.all():
         raise InputError(
-            f"{scan.name} has no diffusion-weighted volume: every b-value is at most 50.",
+            f"{scan.name} has no diffusion-weighted volume: every b-value is at most {scan.gradients.b0_threshold:g}.",
             "Check that --bval belongs to this scan.",
         )
     finite = array[np.isfinite(array)] if array.dtype.kind == "f" else array

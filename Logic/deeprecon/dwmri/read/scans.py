@@ -8,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.diffusion.files import read_dwi
-from deeprecon.data.diffusion.gradients import table_warnings
+from deeprecon.data.diffusion.gradients import Choices, table_warnings
 from deeprecon.data.diffusion.kinds import judge_values
 from deeprecon.data.diffusion.scan import DwiScan, with_finite_values
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume_io import read_volume
 from deeprecon.dwmri.findings import Findings
+from deeprecon.dwmri.parameters import EnhanceParameters, PrepareParameters, parse_volumes
 from deeprecon.jobs.run import Run
 
 Mask = npt.NDArray[np.bool_]
@@ -22,27 +23,34 @@ MIN_MASK_VOXELS = 100
 """Voxels that a mask must have for anything to be measured in it."""
 
 
-def load_scan(path: Path, run: Run, bval: Path | None = None, bvec: Path | None = None) -> DwiScan:
+def volume_choices(parameters: EnhanceParameters | PrepareParameters) -> Choices:
+    """What the settings say about the volumes of a scan."""
+    return Choices(parameters.b0_threshold, tuple(parse_volumes(parameters.exclude, "exclude")))
+
+
+def load_scan(
+    path: Path, run: Run, bval: Path | None = None, bvec: Path | None = None, choices: Choices | None = None
+) -> DwiScan:
     """A scan as its file holds it, after the doubts about it were considered.
 
     Raises:
         InputError: the files are incomplete or contradict each other.
         DoubtError: what kind of image it is contradicts what is expected.
     """
-    scan = judge_values(read_dwi(path, bval, bvec))
+    scan = judge_values(read_dwi(path, bval, bvec, choices))
     run.consider(scan.doubts)
     return scan
 
 
 def read_scan(
-    path: Path, bval: Path | None, bvec: Path | None, run: Run, findings: Findings
+    path: Path, bval: Path | None, bvec: Path | None, choices: Choices, run: Run, findings: Findings
 ) -> tuple[DwiScan, np.dtype]:
     """A scan as float32 with finite values, and the number type of its file.
 
     Raises:
         InputError, DoubtError: see `load_scan`.
     """
-    original = load_scan(path, run, bval, bvec)
+    original = load_scan(path, run, bval, bvec, choices)
     findings.warnings += [str(doubt) for doubt in original.doubts]
     scan, bad = with_finite_values(original)
     for text in (*scan.notes, *table_warnings(scan.gradients)):

@@ -18,9 +18,9 @@ import slicer.util
 import vtk
 from vtk.util import numpy_support
 
-from deeprecon.data.diffusion.files import read_dwi
+from deeprecon.data.diffusion.files import read_dwi, read_gradients
 from deeprecon.data.diffusion.gradients import GradientTable, gradient_table, image_rotation
-from deeprecon.data.diffusion.scan import DwiScan, check_scan
+from deeprecon.data.diffusion.scan import DwiScan, usable_scan
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume, check_affine
 from deeprecon.data.volume_io import NIFTI, NRRD
@@ -45,9 +45,7 @@ def scan_from_node(node: Any) -> DwiScan:
     """
     array, ijk_to_ras = _sequence_image(node) if node.IsA(SEQUENCE) else _image(node)
     check_affine(ijk_to_ras, node.GetName())
-    scan = DwiScan(array, ijk_to_ras, gradients_of(node), node.GetName())
-    check_scan(scan)
-    return scan
+    return usable_scan(DwiScan(array, ijk_to_ras, gradients_of(node), node.GetName()))
 
 
 def gradients_of(node: Any) -> GradientTable:
@@ -184,7 +182,7 @@ def _sequence_gradients(node: Any) -> GradientTable:
             f"The sequence {node.GetName()} has no gradients, and the file that it was loaded from does not exist.",
             "Load the scan with Open below the scan's name: NIfTI with .bval and .bvec, or DWI NRRD.",
         )
-    table = read_dwi(path).gradients
+    table = read_gradients(path)
     if len(table) != node.GetNumberOfDataNodes():
         raise InputError(f"{path.name} has {len(table)} volumes, {node.GetName()} {node.GetNumberOfDataNodes()}.")
     return table
