@@ -16,6 +16,8 @@ from deeprecon.data.errors import InputError
 CODES: dict[str, str] = {
     "b0-threshold": "No volume of a diffusion scan has a b-value below the threshold: its lowest shell counts as b0.",
     "ge-b-values": "b-values of 1000000000 and more are GE's, which add this number.",
+    "mask-probability": "A mask holds probabilities: what is above 0.5 (50 %) is inside.",
+    "mask-resampled": "A mask has another grid than its scan, and was interpolated.",
     "part-left-out": "A scan of a dataset is a phase, a real or an imaginary part, no magnitude; it is left out.",
     "phase-image": "A diffusion scan is a phase or imaginary image by its name, its ImageType or its values.",
     "real-valued": "A diffusion scan has negative noise, so it is real-valued: negatives stay, no Rician correction.",

@@ -23,7 +23,8 @@ from deeprecon.dwmri.observe.checks import (
 )
 from deeprecon.dwmri.observe.mask import find_mask
 from deeprecon.dwmri.parameters import EnhanceInputs, EnhanceParameters, PrepareInputs, PrepareParameters, parse_volumes
-from deeprecon.dwmri.read.scans import read_mask, read_scan, volume_choices
+from deeprecon.dwmri.read.masks import read_mask
+from deeprecon.dwmri.read.scans import read_scan, volume_choices
 from deeprecon.jobs.parameters import to_json
 from deeprecon.jobs.run import Outcome, Run
 
@@ -113,7 +114,7 @@ def _read(
     assert inputs.dwi is not None
     choices = volume_choices(parameters)
     scan, dtype = read_scan(inputs.dwi, inputs.bval, inputs.bvec, choices, run, findings)
-    mask = read_mask(inputs.mask, scan) if inputs.mask is not None else find_mask(scan)
+    mask = read_mask(inputs.mask, scan, run) if inputs.mask is not None else find_mask(scan)
     if not scan.array[mask].any():
         raise InputError(f"{scan.name} is zero everywhere in the mask.", "Check that the mask is of this scan.")
     return scan, mask, dtype

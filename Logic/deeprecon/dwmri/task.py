@@ -15,7 +15,8 @@ from deeprecon.dwmri import parameters as settings
 from deeprecon.dwmri.dataset import enhance_dataset
 from deeprecon.dwmri.observe.mask import find_mask
 from deeprecon.dwmri.pipeline import enhance_scan, prepare
-from deeprecon.dwmri.read.scans import load_scan, read_mask, volume_choices
+from deeprecon.dwmri.read.masks import read_mask
+from deeprecon.dwmri.read.scans import load_scan, volume_choices
 from deeprecon.jobs.parameters import NoParameters
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.jobs.verbs import Verb
@@ -96,7 +97,7 @@ def evaluate(inputs: settings.EvaluateInputs, parameters: NoParameters, run: Run
                 "Evaluate against the truth of this scan.",
             )
         arrays[name] = scan.array
-    mask = find_mask(truth) if inputs.mask is None else read_mask(inputs.mask, truth)
+    mask = find_mask(truth) if inputs.mask is None else read_mask(inputs.mask, truth, run)
     labels = None
     if inputs.labels is not None:
         values = np.asarray(read_volume(inputs.labels).array).astype(np.uint8)

@@ -1,26 +1,18 @@
-"""Reading and checking of a diffusion scan and its mask."""
+"""Reading and checking of a diffusion scan."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from deeprecon.data.diffusion.files import read_dwi
 from deeprecon.data.diffusion.gradients import Choices, table_warnings
 from deeprecon.data.diffusion.kinds import judge_values
 from deeprecon.data.diffusion.scan import DwiScan, with_finite_values
-from deeprecon.data.errors import InputError
-from deeprecon.data.volume_io import read_volume
 from deeprecon.dwmri.findings import Findings
 from deeprecon.dwmri.parameters import EnhanceParameters, PrepareParameters, parse_volumes
 from deeprecon.jobs.run import Run
-
-Mask = npt.NDArray[np.bool_]
-
-MIN_MASK_VOXELS = 100
-"""Voxels that a mask must have for anything to be measured in it."""
 
 
 def volume_choices(parameters: EnhanceParameters | PrepareParameters) -> Choices:
@@ -62,26 +54,3 @@ def read_scan(
     if empty:
         findings.warn(f"Volume {', '.join(map(str, empty[:5]))} is empty.")
     return scan, original.array.dtype
-
-
-def read_mask(path: Path, scan: DwiScan) -> Mask:
-    """A mask (k, j, i) on the grid of a scan; every value above 0 is inside.
-
-    Raises:
-        InputError: not readable, on another grid, or (nearly) empty.
-    """
-    volume = read_volume(path)
-    if volume.array.shape != scan.shape or not np.allclose(volume.ijk_to_ras, scan.ijk_to_ras, atol=1e-2):
-        raise InputError(
-            f"The mask {path.name} ({_size(volume.array.shape)} voxels) does not lie on the grid of {scan.name} "
-            f"({_size(scan.shape)}).",
-            "Draw it on the scan, or resample it to its grid.",
-        )
-    mask = np.nan_to_num(volume.array) > 0
-    if mask.sum() < MIN_MASK_VOXELS:
-        raise InputError(f"The mask {path.name} has {mask.sum()} voxels, which are too few.", "Draw it anew.")
-    return np.asarray(mask, bool)
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    return " x ".join(str(count) for count in shape[::-1])

@@ -15,7 +15,8 @@ from deeprecon.dwmri.networks.resolution import upsample_maps, upsample_scan
 from deeprecon.dwmri.observe.mask import find_mask
 from deeprecon.dwmri.observe.noise_level import estimate_noise
 from deeprecon.dwmri.parameters import TrainInputs, TrainParameters
-from deeprecon.dwmri.read.scans import load_scan, read_mask
+from deeprecon.dwmri.read.masks import read_mask
+from deeprecon.dwmri.read.scans import load_scan
 from deeprecon.dwmri.training.optimization import train_network
 from deeprecon.dwmri.training.pairs import Pair, hold_out, make_pair
 from deeprecon.jobs.run import Outcome, Run
@@ -70,7 +71,7 @@ def _read_pairs(inputs: TrainInputs, run: Run) -> tuple[list[Pair], int]:
         run.reporter.status(f"Reading pair {number + 1} of {len(inputs.noisy)}")
         noisy, _ = with_finite_values(load_scan(noisy_path, run))
         clean, _ = with_finite_values(load_scan(clean_path, run))
-        mask = read_mask(inputs.mask[number], noisy) if inputs.mask else find_mask(noisy)
+        mask = read_mask(inputs.mask[number], noisy, run) if inputs.mask else find_mask(noisy)
         sigma = estimate_noise(noisy.array.astype(np.float32), mask, run.device, run.threads, not noisy.signed)
         scale = _scale(noisy, clean)
         if scale == 2:
