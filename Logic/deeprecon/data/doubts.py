@@ -21,6 +21,7 @@ CODES: dict[str, str] = {
     "part-left-out": "A scan of a dataset is a phase, a real or an imaginary part, no magnitude; it is left out.",
     "phase-image": "A diffusion scan is a phase or imaginary image by its name, its ImageType or its values.",
     "real-valued": "A diffusion scan has negative noise, so it is real-valued: negatives stay, no Rician correction.",
+    "skipped-volumes": "A DWI NRRD marks volumes as to be skipped (DWMRI_skip); they are left out.",
     "trace-volume": "A diffusion scan has an average over the directions, appended by the scanner; it is left out.",
     "wrapped-16-bit": "A diffusion scan has negative numbers that are unsigned 16-bit numbers read as signed ones.",
 }

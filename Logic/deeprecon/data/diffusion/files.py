@@ -6,6 +6,7 @@ squared length of its vector, and vectors are in the measurement frame.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from deeprecon.data.dicom.file import open_dicom
 from deeprecon.data.diffusion.gradients import Choices, GradientTable, from_fsl, gradient_table, read_fsl, write_fsl
 from deeprecon.data.diffusion.kinds import part_doubts, read_sidecar, stated_part
 from deeprecon.data.diffusion.scan import DwiScan, usable_scan
+from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
 from deeprecon.data.formats.nifti import read_nifti, write_nifti
 from deeprecon.data.formats.nrrd import Nrrd, read_nrrd, write_nrrd
@@ -106,12 +108,10 @@ def write_dwi(path: Path, scan: DwiScan) -> dict[str, Path]:
 
 def _read_nifti(path: Path, bval: Path, bvec: Path, choices: Choices | None) -> DwiScan:
     nifti = read_nifti(path)
-    array = nifti.array
-    if array.ndim == 5 and array.shape[1] == 1:  # as some programs write vectors
-        array = array[:, 0]
-    if array.ndim != 4:
+    array = nifti.volumes(path, "4D")
+    if nifti.array.ndim == 3:
         raise InputError(
-            f"{path} is {array.ndim}D (shape {' x '.join(map(str, array.shape[::-1]))}), expected 4D.",
+            f"{path} is 3D (shape {' x '.join(map(str, nifti.array.shape[::-1]))}), expected 4D.",
             "Give the whole series, not one volume of it.",
         )
     b, vectors = read_fsl(bval, bvec, len(array))
@@ -135,23 +135,35 @@ def _read_nrrd(path: Path, choices: Choices | None) -> DwiScan:
         raise InputError(f"{path} has no gradient table (its modality is not DWMRI).", hint)
     try:
         nominal = float(nrrd.keys["DWMRI_b-value"])
-        vectors = _nrrd_vectors(nrrd.keys, len(nrrd.array))
+        vectors, skipped = _nrrd_vectors(nrrd.keys, len(nrrd.array))
     except ValueError as error:
         raise InputError(f"{path} has a damaged gradient table ({error}).", hint) from error
+    vectors[skipped] = 0.0
     lengths = np.linalg.norm(vectors, axis=1)
     b = nominal * (lengths / max(lengths.max(), 1e-12)) ** 2
     rounded = np.round(b)
     b = np.where((np.abs(b - rounded) < 0.01) & (rounded > 0), rounded, b)  # lengths are written with few digits
     units = np.divide(vectors, lengths[:, None], out=np.zeros_like(vectors), where=lengths[:, None] > 0)
     assert nrrd.measurement_frame is not None
+    choices = choices or Choices()
+    choices = replace(choices, exclude=tuple(sorted({*choices.exclude, *skipped})))
     table = gradient_table(b, units @ nrrd.measurement_frame.T, path.name, choices)
+    doubts: tuple[Doubt, ...] = ()
+    if skipped:
+        text = f"volume {', '.join(map(str, skipped))} is marked to be skipped (DWMRI_skip), and is left out."
+        doubts = (Doubt("skipped-volumes", path.name, text, "Nothing needs to be done.", assumed=True),)
     keys = {key: value for key, value in nrrd.keys.items() if key != "modality" and not key.startswith("DWMRI_")}
-    return DwiScan(np.ascontiguousarray(np.moveaxis(nrrd.array, 0, -1)), nrrd.ijk_to_ras, table, path.name, keys)
+    array = np.ascontiguousarray(np.moveaxis(nrrd.array, 0, -1))
+    return DwiScan(array, nrrd.ijk_to_ras, table, path.name, keys, doubts=doubts)
 
 
-def _nrrd_vectors(keys: dict[str, str], volumes: int) -> npt.NDArray[np.float64]:
-    """(V, 3) vectors as they stand in the file; a vector with NEX counts for so many volumes."""
+def _nrrd_vectors(keys: dict[str, str], volumes: int) -> tuple[npt.NDArray[np.float64], list[int]]:
+    """(V, 3) vectors as they stand in the file, and the numbers of the volumes to skip.
+
+    An entry with NEX counts for so many volumes, the next one has the number of the next volume.
+    """
     vectors: list[list[float]] = []
+    skipped: list[int] = []
     while len(vectors) < volumes:
         number = f"{len(vectors):04d}"
         if f"DWMRI_gradient_{number}" not in keys:
@@ -159,10 +171,15 @@ def _nrrd_vectors(keys: dict[str, str], volumes: int) -> npt.NDArray[np.float64]
         vector = [float(value) for value in keys[f"DWMRI_gradient_{number}"].split()]
         if len(vector) != 3:
             raise ValueError(f"DWMRI_gradient_{number} is {keys[f'DWMRI_gradient_{number}']!r}")
-        vectors += [vector] * int(keys.get(f"DWMRI_NEX_{number}", "1"))
+        count = int(keys.get(f"DWMRI_NEX_{number}", "1"))
+        if count < 1:
+            raise ValueError(f"DWMRI_NEX_{number} is {count}")
+        if keys.get(f"DWMRI_skip_{number}", "false").strip().lower() in ("true", "1", "yes"):
+            skipped += range(len(vectors), len(vectors) + count)
+        vectors += [vector] * count
     if len(vectors) > volumes or f"DWMRI_gradient_{volumes:04d}" in keys:
         raise ValueError(f"more gradients than the {volumes} volumes")
-    return np.array(vectors)
+    return np.array(vectors), skipped
 
 
 def _write_nrrd(path: Path, scan: DwiScan) -> None:

@@ -73,6 +73,25 @@ class Nifti:
     ijk_to_ras: Floats
     scaling: tuple[float, float] = (1.0, 0.0)
 
+    def volumes(self, path: Path, expected: str) -> npt.NDArray[np.generic]:
+        """(V, k, j, i) the images, wherever among the further axes of the file they lie; the others have length 1.
+
+        Args:
+            path: of the file, for the message.
+            expected: as 3D or 4D, for the message.
+
+        Raises:
+            InputError: fewer than three axes, or two further ones that are longer than 1.
+        """
+        further = [length for length in self.array.shape[:-3] if length != 1]
+        if self.array.ndim < 3 or len(further) > 1:
+            raise InputError(
+                f"{path} is {self.array.ndim}D (shape {' x '.join(map(str, self.array.shape[::-1]))}), expected "
+                f"{expected}.",
+                "Give a single volume of it." if expected == "3D" else "Give a series of volumes.",
+            )
+        return self.array.reshape(-1, *self.array.shape[-3:])
+
 
 def read_nifti(path: Path) -> Nifti:
     """Read a file, compressed or not, in either byte order.
