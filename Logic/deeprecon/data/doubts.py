@@ -14,6 +14,7 @@ from typing import Any
 from deeprecon.data.errors import InputError
 
 CODES: dict[str, str] = {
+    "b0-only": "A scan has no diffusion-weighted volume, as one with reversed phase encoding; its noise is removed.",
     "b0-threshold": "No volume of a diffusion scan has a b-value below the threshold: its lowest shell counts as b0.",
     "ge-b-values": "b-values of 1000000000 and more are GE's, which add this number.",
     "mask-probability": "A mask holds probabilities: what is above 0.5 (50 %) is inside.",

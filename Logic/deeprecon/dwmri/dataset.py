@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from deeprecon.data.diffusion.kinds import read_sidecar, stated_part
+from deeprecon.data.diffusion.kinds import stated_part
 from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
 from deeprecon.dwmri.parameters import EnhanceInputs, EnhanceParameters
 from deeprecon.dwmri.pipeline import enhance_scan
-from deeprecon.dwmri.read.bids import file_stem, find_gradient_file, find_mask_file, find_scans
+from deeprecon.dwmri.read.bids import file_stem, find_gradient_file, find_mask_file, find_scans, merged_sidecar
 from deeprecon.dwmri.write.derivatives import write_derivatives, write_description
 from deeprecon.jobs.items import SUMMARY, Item, run_items
 from deeprecon.jobs.run import Outcome, Run
@@ -40,7 +40,7 @@ def enhance_dataset(inputs: EnhanceInputs, parameters: EnhanceParameters, run: R
         write_derivatives(folder, content, item.path, root, run.output, parameters)
 
     scans = find_scans(root)
-    parts = {path: stated_part(path, read_sidecar(path)) for path in scans}
+    parts = {path: stated_part(path, merged_sidecar(path, root)) for path in scans}
     run.consider(_left_out(path.relative_to(root).as_posix(), part) for path, part in parts.items() if part)
     scans = [path for path in scans if not parts[path]]
     if not scans:

@@ -97,7 +97,7 @@ def write_dwi(path: Path, scan: DwiScan) -> dict[str, Path]:
     if name.endswith(NIFTI):
         stem = path.name.removesuffix(".gz").removesuffix(".nii")
         files = {"dwi": path, "bval": path.with_name(f"{stem}.bval"), "bvec": path.with_name(f"{stem}.bvec")}
-        write_nifti(path, np.moveaxis(scan.array, -1, 0), scan.ijk_to_ras)
+        write_nifti(path, np.moveaxis(scan.array, -1, 0), scan.ijk_to_ras, scan.details)
         write_fsl(files["bval"], files["bvec"], scan.gradients, scan.ijk_to_ras)
         return files
     if name.endswith(NRRD):
@@ -122,6 +122,7 @@ def _read_nifti(path: Path, bval: Path, bvec: Path, choices: Choices | None) -> 
         table,
         path.name,
         doubts=part_doubts(stated_part(path, read_sidecar(path)), path.name),
+        details=nifti.details,
         scaling=nifti.scaling,
     )
 
@@ -184,7 +185,7 @@ def _nrrd_vectors(keys: dict[str, str], volumes: int) -> tuple[npt.NDArray[np.fl
 
 def _write_nrrd(path: Path, scan: DwiScan) -> None:
     table = scan.gradients
-    nominal = float(table.bvals.max())
+    nominal = float(table.bvals.max()) or 1.0
     vectors = table.directions * np.sqrt(table.bvals / nominal)[:, None]
     keys = scan.keys | {"modality": "DWMRI", "DWMRI_b-value": repr(nominal)}
     keys |= {

@@ -89,11 +89,12 @@ class GradientTable:
     @property
     def distinct_directions(self) -> int:
         """How many diffusion-weighted directions differ; opposite ones are the same."""
-        kept: list[Array] = []
-        for direction in self.directions[~self.b0]:
-            if not any(abs(float(direction @ other)) > SAME_DIRECTION for other in kept):
-                kept.append(direction)
-        return len(kept)
+        return _count_distinct(self.directions[~self.b0])
+
+    @property
+    def stated_directions(self) -> int:
+        """How many directions differ, those of b0 volumes among them."""
+        return _count_distinct(self.directions[np.linalg.norm(self.directions, axis=1) > 0.5])
 
     def subset(self, volumes: npt.NDArray[np.generic]) -> GradientTable:
         """The table of some volumes, given by number or as a mask."""
@@ -167,6 +168,14 @@ def gradient_table(
         doubts += (Doubt("trace-volume", name, text, "Nothing needs to be done.", assumed=True),)
     left_out = tuple(int(number) for number in np.flatnonzero(averages | ~used))
     return GradientTable(b, units, threshold, left_out, doubts)
+
+
+def _count_distinct(directions: Array) -> int:
+    kept: list[Array] = []
+    for direction in directions:
+        if not any(abs(float(direction @ other)) > SAME_DIRECTION for other in kept):
+            kept.append(direction)
+    return len(kept)
 
 
 def _without_offset(b: Array, name: str) -> tuple[Array, tuple[Doubt, ...]]:

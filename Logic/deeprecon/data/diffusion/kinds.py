@@ -60,8 +60,8 @@ def stated_part(path: Path, sidecar: dict[str, Any]) -> str:
 
 
 def read_sidecar(path: Path) -> dict[str, Any]:
-    """The content of the JSON file of the name of a NIfTI file; empty where there is none, or none that is readable."""
-    sidecar = path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + ".json")
+    """The content of a JSON file, or of that of the name of a NIfTI file; empty where none is readable."""
+    sidecar = path.with_name(path.name.removesuffix(".gz").removesuffix(".nii").removesuffix(".json") + ".json")
     try:
         content = json.loads(sidecar.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):

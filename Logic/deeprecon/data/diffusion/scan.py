@@ -10,8 +10,11 @@ import numpy.typing as npt
 from deeprecon.data.diffusion.gradients import GradientTable
 from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
+from deeprecon.data.formats.nifti import Details
 from deeprecon.data.volume import Volume, check_affine
 
+MIN_DIRECTIONS = 6
+"""Different directions that show that a scan was weighted, whatever its b-values say."""
 _SIGNED = {"phase-image", "real-valued"}
 """Codes of doubts about scans whose negative values count."""
 
@@ -29,6 +32,7 @@ class DwiScan:
         notes: for the user, about how it was read.
         doubts: about its file and its values.
         left_out: numbers, in the file, of volumes that this scan lacks.
+        details: what else the header of its NIfTI file states, for that which it is written to.
         scaling: slope and intercept by which the values follow from the numbers in the file.
     """
 
@@ -40,6 +44,7 @@ class DwiScan:
     notes: tuple[str, ...] = ()
     doubts: tuple[Doubt, ...] = ()
     left_out: tuple[int, ...] = ()
+    details: Details | None = None
     scaling: tuple[float, float] = (1.0, 0.0)
 
     @property
@@ -90,6 +95,10 @@ def usable_scan(scan: DwiScan) -> DwiScan:
         scan = replace(scan.volumes(kept), left_out=table.left_out)
     scan = replace(scan, doubts=(*scan.doubts, *table.doubts))
     check_scan(scan)
+    if scan.gradients.b0.all():
+        text = "it has no diffusion-weighted volume: its noise is removed, and there is no tensor."
+        doubt = Doubt("b0-only", scan.name, text, "Check that --bval belongs to this scan.", assumed=True)
+        scan = replace(scan, doubts=(*scan.doubts, doubt))
     return scan
 
 
@@ -110,10 +119,11 @@ def check_scan(scan: DwiScan) -> None:
     if len(scan.gradients) != array.shape[-1]:
         raise InputError(f"{scan.name} has {array.shape[-1]} volumes but {len(scan.gradients)} gradients.")
     check_affine(scan.ijk_to_ras, scan.name)
-    if scan.gradients.b0.all():
+    if scan.gradients.b0.all() and scan.gradients.stated_directions >= MIN_DIRECTIONS:
         raise InputError(
-            f"{scan.name} has no diffusion-weighted volume: every b-value is at most {scan.gradients.b0_threshold:g}.",
-            "Check that --bval belongs to this scan.",
+            f"{scan.name} has directions but no diffusion-weighted volume: every b-value is at most "
+            f"{scan.gradients.b0_threshold:g}.",
+            "Check that --bval belongs to this scan, and is in s/mm2.",
         )
     finite = array[np.isfinite(array)] if array.dtype.kind == "f" else array
     if finite.size == 0 or finite.min() == finite.max():
