@@ -54,6 +54,11 @@ class Doubt:
     def __str__(self) -> str:
         return f"{self.where}: {self.text} ({'assumed' if self.assumed else 'accepted'}: {self.code})"
 
+    @staticmethod
+    def from_json(values: list[dict[str, Any]]) -> tuple[Doubt, ...]:
+        """Doubts that `as_json` wrote; those of unknown codes are left out."""
+        return tuple(Doubt(**value) for value in values if value.get("code") in CODES)
+
     def as_json(self) -> dict[str, Any]:
         """The doubt as result.json and events.jsonl hold it."""
         return asdict(self)

@@ -6,6 +6,7 @@ squared length of its vector, and vectors are in the measurement frame.
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from deeprecon.data.formats.nifti import read_nifti, write_nifti
 from deeprecon.data.formats.nrrd import Nrrd, read_nrrd, write_nrrd
 from deeprecon.data.volume_io import NIFTI, NRRD
 
+_DOUBTS = "DeepRecon.doubts"
+"""Key of a NRRD file: doubts about the file that it was made from, as JSON."""
 _FORMATS = "NIfTI (.nii, .nii.gz) with .bval and .bvec, DWI NRRD (.nrrd, .nhdr) or a DICOM folder"
 
 
@@ -149,13 +152,22 @@ def _read_nrrd(path: Path, choices: Choices | None) -> DwiScan:
     choices = choices or Choices()
     choices = replace(choices, exclude=tuple(sorted({*choices.exclude, *skipped})))
     table = gradient_table(b, units @ nrrd.measurement_frame.T, path.name, choices)
-    doubts: tuple[Doubt, ...] = ()
+    doubts = _stated_doubts(nrrd.keys)
     if skipped:
         text = f"volume {', '.join(map(str, skipped))} is marked to be skipped (DWMRI_skip), and is left out."
-        doubts = (Doubt("skipped-volumes", path.name, text, "Nothing needs to be done.", assumed=True),)
-    keys = {key: value for key, value in nrrd.keys.items() if key != "modality" and not key.startswith("DWMRI_")}
+        doubts += (Doubt("skipped-volumes", path.name, text, "Nothing needs to be done.", assumed=True),)
+    own = {"modality", _DOUBTS}
+    keys = {key: value for key, value in nrrd.keys.items() if key not in own and not key.startswith("DWMRI_")}
     array = np.ascontiguousarray(np.moveaxis(nrrd.array, 0, -1))
     return DwiScan(array, nrrd.ijk_to_ras, table, path.name, keys, doubts=doubts)
+
+
+def _stated_doubts(keys: dict[str, str]) -> tuple[Doubt, ...]:
+    """The doubts that the file from which the panel made this one had raised."""
+    try:
+        return Doubt.from_json(json.loads(keys.get(_DOUBTS, "[]")))
+    except (ValueError, TypeError, AttributeError):
+        return ()
 
 
 def _nrrd_vectors(keys: dict[str, str], volumes: int) -> tuple[npt.NDArray[np.float64], list[int]]:
@@ -181,6 +193,12 @@ def _nrrd_vectors(keys: dict[str, str], volumes: int) -> tuple[npt.NDArray[np.fl
     if len(vectors) > volumes or f"DWMRI_gradient_{volumes:04d}" in keys:
         raise ValueError(f"more gradients than the {volumes} volumes")
     return np.array(vectors), skipped
+
+
+def write_dwi_with_doubts(path: Path, scan: DwiScan) -> None:
+    """Write a scan as DWI NRRD with the doubts about it, for the job that reads it."""
+    doubts = json.dumps([doubt.as_json() for doubt in scan.doubts])
+    _write_nrrd(path, replace(scan, keys=scan.keys | {_DOUBTS: doubts}) if scan.doubts else scan)
 
 
 def _write_nrrd(path: Path, scan: DwiScan) -> None:

@@ -93,9 +93,10 @@ def usable_scan(scan: DwiScan) -> DwiScan:
     if table.left_out:
         kept = np.setdiff1d(np.arange(len(table)), table.left_out)
         scan = replace(scan.volumes(kept), left_out=table.left_out)
-    scan = replace(scan, doubts=(*scan.doubts, *table.doubts))
+    known = {doubt.code for doubt in scan.doubts}
+    scan = replace(scan, doubts=(*scan.doubts, *(doubt for doubt in table.doubts if doubt.code not in known)))
     check_scan(scan)
-    if scan.gradients.b0.all():
+    if scan.gradients.b0.all() and "b0-only" not in known:
         text = "it has no diffusion-weighted volume: its noise is removed, and there is no tensor."
         doubt = Doubt("b0-only", scan.name, text, "Check that --bval belongs to this scan.", assumed=True)
         scan = replace(scan, doubts=(*scan.doubts, doubt))
