@@ -162,6 +162,15 @@ def test_the_true_image_has_no_data_misfit(data: Path, measured: FarFieldData, t
     assert data_misfits(empty, measured, run)[0] == pytest.approx(1)
 
 
+def test_a_contrast_that_no_medium_has_is_compared_as_the_lowest_one(measured: FarFieldData, tmp_path: Path) -> None:
+    from deeprecon.jobs.run import Run, SilentReporter
+    from deeprecon.scattering.measure.data_misfit import data_misfits
+
+    run = Run(tmp_path, tmp_path, "cpu", 1, "fp32", 0, SilentReporter())
+    below, lowest = (data_misfits(np.full((1, 32, 12), value), measured, run) for value in (-2.0, -0.95))
+    assert below == pytest.approx(lowest, rel=1e-5)
+
+
 def test_export_writes_sound_speeds(data: Path, done: Done, refused: Callable[..., str]) -> None:
     output = done("reconstruct", inputs={"data": data}, misfits=0, radius=30.0, most=2)
     result = {"result": output / "reconstruction.h5"}
