@@ -22,6 +22,7 @@ CODES: dict[str, str] = {
     "mask-probability": "A mask holds probabilities: what is above 0.5 (50 %) is inside.",
     "mask-resampled": "A mask has another grid than its scan, and was interpolated.",
     "network-misfit": "A network's images explain the far fields worse than those of Tikhonov regularization.",
+    "noise-too-low": "The noise level of a diffusion scan is below half of that of its background or repeated b0.",
     "not-monitored": "A part of the recording has gaps or shows no wearer: no probability, no alarm.",
     "part-left-out": "A scan of a dataset is a phase, a real or an imaginary part, no magnitude; it is left out.",
     "phase-image": "A diffusion scan is a phase or imaginary image by its name, its ImageType or its values.",

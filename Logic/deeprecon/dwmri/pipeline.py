@@ -22,6 +22,7 @@ from deeprecon.dwmri.observe.checks import (
     volume_numbers,
 )
 from deeprecon.dwmri.observe.mask import find_mask
+from deeprecon.dwmri.observe.second_noise import noise_doubt, second_estimate
 from deeprecon.dwmri.parameters import EnhanceInputs, EnhanceParameters, PrepareInputs, PrepareParameters, parse_volumes
 from deeprecon.dwmri.read.masks import read_mask
 from deeprecon.dwmri.read.scans import read_scan, volume_choices
@@ -56,6 +57,8 @@ def enhance_scan(inputs: EnhanceInputs, parameters: EnhanceParameters, run: Run)
     array = _floats(scan)
     independent = check_independence(array, mask, findings)
     sigma = estimate_noise(array, mask, run.device, run.threads, rician, independent)
+    second = second_estimate(array, scan.gradients, mask, scan.signed)
+    run.consider(noise_doubt(float(np.median(sigma[mask])), second, scan.name))
     check_snr(array, sigma, mask, scan.gradients.b0, findings)
 
     run.reporter.status("Denoising")
