@@ -101,7 +101,7 @@ def test_ctpa_synthesizes_from_an_x_ray(
         path = films / "x.dcm"
         path.write_bytes((shared_data / "ctpa" / "nema_wg4_RG1_J2KI_chest_pa_monochrome1.dcm").read_bytes())
     else:
-        path = write_xray(films / "x.dcm")
+        path = write_xray(films / "x.dcm", ImagerPixelSpacing=[4.5, 4.5])
     opens.clear()
     given = films if kind == "folder" else path
     start("ctpa", "synthesize", {"xray": str(given), "bundle": str(bundle)}, steps=2, samples=1)
@@ -115,7 +115,7 @@ def test_ctpa_prepares_a_ct_series(
     grid = Grid((20, 16, 18))
     monkeypatch.setitem(PRESETS, Preset.PREVIEW, grid)
     files = write_ct_series(tmp_path / "ct", Volume(draw_grid(make_anatomy(4), grid)[0], grid.affine()), {})
-    write_xray(tmp_path / "x.dcm", ViewPosition="AP")
+    write_xray(tmp_path / "x.dcm", ViewPosition="AP", ImagerPixelSpacing=[4.5, 4.5])
     rows = [{"patient": "a", "ct": files[3] if kind == "file" else tmp_path / "ct", "xray": tmp_path / "x.dcm"}]
     write_table(tmp_path / "manifest.csv", rows)
     opens.clear()

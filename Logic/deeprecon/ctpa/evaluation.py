@@ -21,7 +21,9 @@ from deeprecon.ctpa.measure.metrics import mae, psnr, seam_ratio, ssim
 from deeprecon.ctpa.measure.projection_check import check_projection
 from deeprecon.ctpa.observe.alignment import find_shift
 from deeprecon.ctpa.observe.body import body_mask
+from deeprecon.ctpa.observe.ct_checks import ct_doubts
 from deeprecon.ctpa.observe.film import XrayImage, standardized_xray
+from deeprecon.ctpa.observe.film_checks import film_doubts
 from deeprecon.ctpa.observe.projection import Geometry, line_integrals
 from deeprecon.ctpa.parameters import EvaluateInputs, SynthesizeParameters
 from deeprecon.ctpa.patches import Windows
@@ -56,6 +58,7 @@ def evaluate(inputs: EvaluateInputs, parameters: NoParameters, run: Run) -> Outc
     hu, _ = resample(synthetic, grid)
     true = read_volume(inputs.truth)
     truth, affine = resample(true, grid)
+    run.consider(ct_doubts(true))
     figures: dict[str, float] = {}
     if inputs.xray is not None:
         xray, geometry, offset = _registered_xray(inputs.ct, inputs.xray, truth, grid, run)
@@ -84,8 +87,9 @@ def _registered_xray(
 
     A synthetic CT lies where its X-ray does, so it is the true one that is moved.
     """
-    radiograph = read_radiograph(path)
-    xray, geometry = standardized_xray(radiograph, _settings(ct, path, run), grid)
+    radiograph, settings = read_radiograph(path), _settings(ct, path, run)
+    run.consider(film_doubts(radiograph, settings))
+    xray, geometry = standardized_xray(radiograph, settings, grid)
     for note in xray.notes:
         run.reporter.warning(f"{radiograph.name}: {note}")
     (up, left), fit = find_shift(xray, line_integrals(truth, grid, geometry), grid, geometry)

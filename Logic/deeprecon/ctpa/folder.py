@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from deeprecon.ctpa.parameters import SynthesizeInputs, SynthesizeParameters
-from deeprecon.data.dicom.file import has_dicom_mark
+from deeprecon.data.dicom.file import is_dicom_head
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import digest, sha256
-from deeprecon.data.radiograph import PICTURES
+from deeprecon.data.pictures import PICTURES
 from deeprecon.data.volume_io import VOLUME_ENDINGS
 from deeprecon.jobs.items import SUMMARY, Item, run_items
 from deeprecon.jobs.parameters import to_json
@@ -31,10 +31,10 @@ def find_xrays(folder: Path) -> list[Path]:
     found = [
         path
         for path in files
-        if path.name.lower().endswith((*PICTURES, *VOLUME_ENDINGS)) or has_dicom_mark(digest(path).head)
+        if path.name.lower().endswith((*PICTURES, *VOLUME_ENDINGS)) or is_dicom_head(digest(path).head)
     ]
     if not found:
-        raise InputError(f"{folder} holds no X-ray.", "It must have DICOM, PNG, JPEG, NIfTI or NRRD files.")
+        raise InputError(f"{folder} holds no X-ray.", "It must have DICOM, PNG, JPEG, TIFF, NIfTI, NRRD or MetaImage.")
     return found
 
 

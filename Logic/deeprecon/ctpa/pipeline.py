@@ -24,6 +24,7 @@ from deeprecon.ctpa.measure.quality import (
 )
 from deeprecon.ctpa.measure.summary import VolumeSummary
 from deeprecon.ctpa.memory import ResourceEstimate, coarser, describe_estimate, estimate_resources, volume_shape
+from deeprecon.ctpa.observe.film_checks import film_doubts
 from deeprecon.ctpa.observe.projection import Geometry
 from deeprecon.ctpa.parameters import SynthesizeInputs, SynthesizeParameters
 from deeprecon.ctpa.patches import Blending
@@ -55,6 +56,7 @@ def synthesize(inputs: SynthesizeInputs, parameters: SynthesizeParameters, run: 
     begun = time.monotonic()
     run.reporter.status("Reading the X-ray")
     radiograph = read_radiograph(inputs.xray)
+    run.consider(film_doubts(radiograph, parameters))
     bundle = read_bundle(inputs.bundle or demonstrator_folder(), "ctpa")
     check_bundle(bundle, parameters)
     estimate = estimate_resources(parameters, bundle.parameters, ITEMSIZE[run.precision])

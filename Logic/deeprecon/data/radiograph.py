@@ -1,4 +1,4 @@
-"""Frontal radiographs: DICOM CR and DX, PNG and JPEG, and volumes of a single slice."""
+"""Frontal radiographs: DICOM CR and DX, PNG, JPEG and TIFF, volumes of a single slice, and 2D images."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ import numpy.typing as npt
 
 from deeprecon.data.dicom.file import DicomFile, open_dicom
 from deeprecon.data.dicom.film import read_film
+from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
+from deeprecon.data.formats.flat import read_flat
+from deeprecon.data.pictures import PICTURES, is_picture, read_picture
 from deeprecon.data.volume import Volume
-from deeprecon.data.volume_io import read_volume
+from deeprecon.data.volume_io import VOLUME_ENDINGS, read_volume
 
 Pixels = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
-PICTURES = (".png", ".jpg", ".jpeg")
+_NO_VIEW = "The file does not state whether it is a PA or an AP view."
 MIN_SIDE = 64
 """Rows or columns that an image of a chest has at least."""
 
@@ -33,6 +37,9 @@ class Radiograph:
         name: of the file, for messages.
         notes: assumptions that had to be made, in words.
         source_distance: from tube to detector in mm; None where unknown.
+        known: (rows, columns) False for padding, where the image has the value of the nearest known pixel; None where
+            there is none.
+        doubts: what the file leaves open or contradicts; `Run.consider` decides.
     """
 
     image: npt.NDArray[np.float32]
@@ -41,42 +48,47 @@ class Radiograph:
     name: str
     notes: tuple[str, ...] = ()
     source_distance: float | None = None
+    known: Mask | None = None
+    doubts: tuple[Doubt, ...] = ()
 
 
 def read_radiograph(path: Path | str) -> Radiograph:
-    """Read a frontal radiograph.
+    """Read a frontal radiograph, of the kind that its first bytes show.
 
     DICOM: see `read_film`. A volume file must have a single slice; one that lies in a coronal plane is turned by its
-    geometry.
+    geometry. 2D images are taken as they are stored.
 
     Raises:
-        InputError: missing or damaged file, another modality than radiography (a CT), a view that is not frontal,
-            several slices or frames, colors, or an image without contrast.
+        InputError: missing or damaged file, another modality than radiography (a CT), several slices or frames, colors,
+            or an image without contrast.
     """
     path = Path(path)
     if not path.exists():
         raise InputError(f"There is no file {path}.", "Check the path.")
     if path.is_dir():
         raise InputError(f"{path} is a folder, expected one X-ray image.", "Give the file of the X-ray.")
-    if path.suffix.lower() in PICTURES:
-        return _from_picture(path)
     file = open_dicom(path)
-    return radiograph_from_volume(read_volume(path), path) if file is None else _from_dicom(file)
+    if file is not None:
+        return _from_dicom(file)
+    if is_picture(path):
+        return _from_picture(path)
+    if path.suffix.lower() in PICTURES:
+        kinds = "PNG, JPEG, TIFF or DICOM"
+        raise InputError(f"{path} holds no {kinds} image, whatever its name says.", "Export the image again.")
+    if (flat := read_flat(path)) is not None:
+        pixels, spacing = flat
+        notes = ("The file does not state which way is up; it is taken as it is stored.", _NO_VIEW)
+        return Radiograph(_stretched(path, pixels), spacing, "", path.name, notes)
+    if not path.name.lower().endswith(VOLUME_ENDINGS):
+        raise InputError(f"{path} is of an unknown kind.", "Give DICOM, PNG, JPEG, TIFF, NIfTI, NRRD or MetaImage.")
+    return radiograph_from_volume(read_volume(path), path)
 
 
 def _from_picture(path: Path) -> Radiograph:
-    import SimpleITK as sitk
-
-    try:
-        array = sitk.GetArrayFromImage(sitk.ReadImage(str(path))).astype(float)
-    except RuntimeError as error:
-        raise InputError(f"{path} is cut off or damaged.", "Copy or export the image again.") from error
-    if array.ndim == 3:
-        if np.ptp(array[..., :3], axis=-1).max() > 0:
-            raise InputError(f"{path} is a color image, expected gray values.", "Give the original X-ray.")
-        array = array[..., 0]
+    picture = read_picture(path)
+    image, known = _filled(picture.pixels, picture.known), picture.known
     note = "The picture states neither the size of its pixels nor whether it is a PA or an AP view."
-    return Radiograph(_stretched(path, array), None, "", path.name, (note,))
+    return Radiograph(_stretched(path, image), None, "", path.name, (note,), known=known, doubts=picture.doubts)
 
 
 def radiograph_from_volume(volume: Volume, where: Path | str = "") -> Radiograph:
@@ -95,8 +107,7 @@ def radiograph_from_volume(volume: Volume, where: Path | str = "") -> Radiograph
         raise InputError(f"{where} is a volume of {size} voxels, not an X-ray.", "Give a single frontal image.")
     axis = volume.array.shape.index(1)
     image, spacing = _upright(volume, axis)
-    note = "The file does not state whether it is a PA or an AP view."
-    return Radiograph(_stretched(where, image), spacing, "", volume.name, (note,))
+    return Radiograph(_stretched(where, image), spacing, "", volume.name, (_NO_VIEW,))
 
 
 def _upright(volume: Volume, axis: int) -> tuple[Pixels, tuple[float, float]]:
@@ -119,11 +130,32 @@ def _upright(volume: Volume, axis: int) -> tuple[Pixels, tuple[float, float]]:
 
 def _from_dicom(file: DicomFile) -> Radiograph:
     film = read_film(file)
-    notes = [] if film.view else ["The file does not state whether it is a PA or an AP view."]
+    notes = [] if film.view else [_NO_VIEW]
     if film.spacing is None:
         notes.append("The file does not state the size of its pixels.")
-    image = _stretched(file.path, film.pixels)
-    return Radiograph(image, film.spacing, film.view, file.path.name, tuple(notes), film.source_distance)
+    image = _stretched(file.path, _filled(film.pixels, film.known))
+    return Radiograph(
+        image, film.spacing, film.view, file.path.name, tuple(notes), film.source_distance, film.known, film.doubts
+    )
+
+
+def _filled(image: Pixels, known: Mask | None) -> Pixels:
+    """The image with each unknown pixel at the value of the nearest known one, if there is one."""
+    if known is None or not known.any():
+        return image
+    rows, columns = (np.flatnonzero(known.any(axis=axis)) for axis in (1, 0))
+    if known[np.ix_(rows, columns)].all() and len(rows) == np.ptp(rows) + 1 and len(columns) == np.ptp(columns) + 1:
+        to_row, to_column = (
+            np.clip(np.arange(count), inside[0], inside[-1])
+            for count, inside in zip(image.shape, (rows, columns), strict=True)
+        )
+        continued: Pixels = image[np.ix_(to_row, to_column)]
+        return continued
+    from scipy import ndimage
+
+    nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
+    filled: Pixels = image[tuple(nearest)]
+    return filled
 
 
 def _stretched(path: Path | str, image: Pixels) -> npt.NDArray[np.float32]:

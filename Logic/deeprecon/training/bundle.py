@@ -167,7 +167,10 @@ def write_bundle(
         entries = _entries(card, method, network, parameters)
         write_json(staging / CARD, {**entries, "files": {name: sha256(staging / name) for name in names}})
         read_bundle(staging)
-        staging.chmod(0o755)  # mkdtemp's folders are private
+        usual = (staging / README).stat().st_mode
+        for name in names:  # safetensors' files are private, and so are mkdtemp's folders
+            (staging / name).chmod(usual)
+        staging.chmod(0o755)
         if folder.exists():
             folder.rmdir()
         os.replace(staging, folder)

@@ -150,6 +150,18 @@ def test_files_with_the_published_names_and_shapes_load(tmp_path, name, count):
     assert float(again.deviation[0]) != 1.0
 
 
+@pytest.mark.parametrize("name", list(SHAPES))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_frozen_encoders_run_in_bf16_on_a_cpu(name, dtype):
+    encoder, image = FrozenEncoder(name, 2, 8).eval(), torch.randn(1, 1, 64, 48)
+    with torch.no_grad():
+        exact = encoder(image)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = encoder(image.to(dtype)).float()
+    assert found.isfinite().all()
+    assert float((found - exact).abs().median()) < 0.02 * float(exact.abs().max())
+
+
 def test_radimagenet_weights_are_known_by_their_names(tmp_path):
     state = made(resnet_shapes())
     save_file(radimagenet(state), tmp_path / "weights.safetensors")

@@ -261,7 +261,7 @@ def test_bad_pairs_are_left_out_with_their_reason(done, tmp_path, files, chest):
     write_volume(tmp_path / "holes.nii.gz", Volume(holes, ct.ijk_to_ras))
     write_volume(tmp_path / "flat.nii.gz", Volume(np.full_like(ct.array, 7), ct.ijk_to_ras))
     lateral(tmp_path / "lateral.dcm")
-    slice_of_ct = write_ct_series(tmp_path / "series", ct, {(0x0008, 0x0008): ("CS", "ORIGINAL\\PRIMARY\\AXIAL")})[5]
+    slice_of_ct = write_ct_series(tmp_path / "series", ct, {"ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"]})[5]
     rows = [
         {"patient": "a", "ct": files / "ct1.nii.gz", "xray": "", "view": ""},
         {"patient": "b", "ct": "scaled.nii.gz", "xray": "", "view": ""},
@@ -288,7 +288,7 @@ def test_bad_pairs_are_left_out_with_their_reason(done, tmp_path, files, chest):
     assert "voxels, not an X-ray" in reasons["h"]
     assert "from nan to nan" in reasons["i"]
     assert "from 7 to 7, not the HU" in reasons["j"]  # not filled with a middle gray
-    assert "view of position LL" in reasons["k"]
+    assert "not a frontal view by its ViewPosition LL" in reasons["k"]
     assert "of modality CT, not a radiograph" in reasons["l"]
     assert [case.patient for case in Store.open(output).cases()] == ["a"]
     assert json.loads((output / "store.json").read_text())["refused"][0]["row"] == 2
@@ -408,7 +408,7 @@ def test_a_scan_in_any_axis_order_and_spacing_comes_onto_the_grid(done, tmp_path
 
 
 def test_a_dicom_series_goes_in_by_its_folder_or_by_one_of_its_files(done, tmp_path, chest):
-    kind = {(0x0008, 0x0008): ("CS", "ORIGINAL\\PRIMARY\\AXIAL")}
+    kind = {"ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"]}
     write_ct_series(tmp_path / "a", chest[0], kind)
     other = Volume(chest[0].array[:, ::-1].copy(), chest[0].ijk_to_ras)
     one = write_ct_series(tmp_path / "b", other, kind)[7]

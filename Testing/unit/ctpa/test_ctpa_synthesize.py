@@ -386,7 +386,8 @@ def test_a_ct_that_is_offered_as_xray_is_refused(error_of, bundle, tmp_path, don
 
 
 @pytest.mark.parametrize(
-    ("tag", "value", "words"), [("0018|5101", "LL", "not a frontal one"), ("0008|0060", "CT", "CT")]
+    ("tag", "value", "words"),
+    [("0018|5101", "LL", "not a frontal view by its ViewPosition LL"), ("0008|0060", "CT", "CT")],
 )
 def test_other_views_and_modalities_are_refused(tag, value, words, error_of, bundle, tmp_path):
     import SimpleITK as sitk

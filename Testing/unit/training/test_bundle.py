@@ -175,3 +175,10 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no weights"):
         write(tmp_path / "c", [])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_all_files_of_a_bundle_have_the_usual_mode(tmp_path: Path) -> None:
+    write(tmp_path / "model")
+    (tmp_path / "usual").touch()
+    modes = {path.stat().st_mode for path in (tmp_path / "model").rglob("*") if path.is_file()}
+    assert modes == {(tmp_path / "usual").stat().st_mode}

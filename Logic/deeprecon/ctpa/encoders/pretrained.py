@@ -240,7 +240,8 @@ class FrozenEncoder(nn.Module):
 
     def normalized(self, xray: Tensor) -> Tensor:
         """(batch, 3, SIDE, SIDE) as the trunk expects it."""
-        image = functional.interpolate(xray, (SIDE, SIDE), mode="bilinear", antialias=True)
+        # in float32: on a CPU there is no antialiasing in bf16
+        image = functional.interpolate(xray.float(), (SIDE, SIDE), mode="bilinear", antialias=True).to(xray.dtype)
         image = (0.5 + image / (2 * SPAN)).clamp(0, 1)
         return (image - self.mean.view(1, 3, 1, 1)) / self.deviation.view(1, 3, 1, 1)
 

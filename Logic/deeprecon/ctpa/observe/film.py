@@ -35,7 +35,7 @@ class XrayImage:
 
     Attributes:
         image: (rows towards the head, columns to the left) float32 on `projection.detector_axes`; see `standardize`.
-        covered: (rows, columns) pixels within the film; elsewhere its border is continued.
+        covered: (rows, columns) pixels within the film that are no padding; elsewhere its border is continued.
         notes: assumptions, as sentences.
     """
 
@@ -127,6 +127,9 @@ def film_on_detector(
     v, u = v - shift[0], u - shift[1]
     resampled = _weights(v, rows, spacing[1]) @ upwards @ _weights(u, columns, spacing[0]).T
     covered = (np.abs(v) < 0.5 * size_mm[1])[:, None] & (np.abs(u) < 0.5 * size_mm[0])[None, :]
+    if radiograph.known is not None:
+        known = oriented(radiograph.known.astype(np.float32), turn, flip)[::-1].astype(np.float64)
+        covered &= _weights(v, rows, spacing[1]) @ known @ _weights(u, columns, spacing[0]).T > 0.5
     try:
         return XrayImage(standardize(resampled, covered), covered, tuple(notes))
     except ValueError as error:

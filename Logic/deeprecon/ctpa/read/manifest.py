@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deeprecon.data.dicom.file import has_dicom_mark
+from deeprecon.data.dicom.file import is_dicom_head
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import digest
 from deeprecon.data.tables import read_table
@@ -113,7 +113,7 @@ def split_patients(patients: Iterable[str], validation: float, test: float, seed
 
 def source_sha256(path: Path) -> str:
     """Checksum of a file; of a DICOM series, that of the names and checksums of all files in its folder."""
-    if path.is_file() and not has_dicom_mark(digest(path).head):
+    if path.is_file() and not is_dicom_head(digest(path).head):
         return digest(path).sha256
     folder = path if path.is_dir() else path.parent
     total = hashlib.sha256()

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.ctpa.grid import PRESETS, Grid, Hu, resample
+from deeprecon.ctpa.observe.ct_checks import ct_doubts
 from deeprecon.ctpa.observe.projection import Geometry, Image, detector_axes, expose, line_integrals
 from deeprecon.ctpa.parameters import PhantomInputs, PhantomParameters
 from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
@@ -49,7 +50,9 @@ def phantom(inputs: PhantomInputs, parameters: PhantomParameters, run: Run) -> O
             write_volume(folder / "labels.nii.gz", Volume(labels, grid.affine()))
             row |= {"labels": f"{folder.name}/labels.nii.gz", "embolus": int(anatomy.has_embolus)}
         else:
-            hu, affine = resample(read_volume(inputs.ct), grid)
+            ct = read_volume(inputs.ct)
+            hu, affine = resample(ct, grid)
+            run.consider(ct_doubts(ct))
             row = {"patient": inputs.ct.name.split(".")[0]} | _write_pair(folder, hu, affine, grid, rng)
         rows.append(row)
         run.reporter.progress((index + 1) / parameters.count)

@@ -16,9 +16,18 @@ import numpy.typing as npt
 
 from deeprecon.ctpa.grid import HIGH, LOW, PRESETS, Grid, Hu, resample, resample_labels
 from deeprecon.ctpa.observe.alignment import find_shift
+from deeprecon.ctpa.observe.ct_checks import ct_doubts
 from deeprecon.ctpa.observe.film import XrayImage, acquisition_geometry, film_on_detector, standardize
+from deeprecon.ctpa.observe.film_checks import film_doubts
 from deeprecon.ctpa.observe.projection import Geometry, expose, line_integrals
-from deeprecon.ctpa.parameters import BeamName, PrepareInputs, PrepareParameters, Preset
+from deeprecon.ctpa.parameters import (
+    BeamName,
+    PrepareInputs,
+    PrepareParameters,
+    Preset,
+    SynthesizeParameters,
+    XrayView,
+)
 from deeprecon.ctpa.read.manifest import (
     SPLITS,
     TEST,
@@ -31,6 +40,7 @@ from deeprecon.ctpa.read.manifest import (
     split_patients,
 )
 from deeprecon.ctpa.training.store import CUBE, FORMAT, STORE, write_case
+from deeprecon.data.doubts import DoubtError
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import write_json
 from deeprecon.data.radiograph import read_radiograph
@@ -79,11 +89,13 @@ def prepare(inputs: PrepareInputs, parameters: PrepareParameters, run: Run) -> O
             first = rows.setdefault(sources["ct"], pair.row)
             if first != pair.row:
                 raise InputError(f"{pair.ct} is the same CT as that of row {first}.", "List each CT once.")
-            records.append(_prepare_pair(pair, sources, grid, settings, encode, waiting))
+            records.append(_prepare_pair(pair, sources, grid, settings, encode, waiting, run))
         except InputError as error:
             shutil.rmtree(waiting / pair.name, ignore_errors=True)
             refused.append({"row": pair.row, "patient": pair.patient, "ct": str(pair.ct), "reason": str(error)})
-            run.reporter.warning(f"Row {pair.row} is left out: {error}")
+            codes = error.codes if isinstance(error, DoubtError) else ()
+            accept = f" To continue all the same: --accept {' '.join(codes)}" if codes else ""
+            run.reporter.warning(f"Row {pair.row} is left out: {error}{accept}")
         run.reporter.progress((index + 1) / len(pairs))
     if not records:
         raise InputError(
@@ -118,7 +130,13 @@ def _sources(pair: Pair) -> dict[str, str]:
 
 
 def _prepare_pair(
-    pair: Pair, sources: dict[str, str], grid: Grid, settings: dict[str, Any], encode: Encode | None, waiting: Path
+    pair: Pair,
+    sources: dict[str, str],
+    grid: Grid,
+    settings: dict[str, Any],
+    encode: Encode | None,
+    waiting: Path,
+    run: Run,
 ) -> dict[str, Any]:
     """The record of a pair, whose files are in `waiting` completely or not at all."""
     key = {"settings": settings, "patient": pair.patient, "view": pair.view, "sources": sources}
@@ -134,8 +152,10 @@ def _prepare_pair(
         shutil.rmtree(old, ignore_errors=True)
     part.mkdir()
 
-    hu, affine = resample(read_volume(pair.ct), grid)
-    xray, geometry = _xray(pair, hu, grid, BeamName(settings["beam"]), settings["seed"])
+    ct = read_volume(pair.ct)
+    hu, affine = resample(ct, grid)
+    run.consider(ct_doubts(ct))
+    xray, geometry = _xray(pair, hu, grid, BeamName(settings["beam"]), run)
     labels = None if pair.labels is None else resample_labels(read_volume(pair.labels), grid, affine)
     write_case(part, hu, xray.image, labels, None if encode is None else encode(hu))
     record = {
@@ -153,20 +173,22 @@ def _prepare_pair(
     return record
 
 
-def _xray(pair: Pair, hu: Hu, grid: Grid, beam: BeamName, seed: int) -> tuple[XrayImage, Geometry]:
+def _xray(pair: Pair, hu: Hu, grid: Grid, beam: BeamName, run: Run) -> tuple[XrayImage, Geometry]:
     """The pair's X-ray, registered with the CT's projection, or that projection where the pair has none."""
     if pair.xray is None:
         geometry = acquisition_geometry(pair.view, beam=beam)
-        exposed = expose(line_integrals(hu, grid, geometry), np.random.default_rng([seed, pair.row, 62]))
+        exposed = expose(line_integrals(hu, grid, geometry), np.random.default_rng([run.seed, pair.row, 62]))
         note = "The X-ray is a projection of the CT, with scatter, noise and a gain of its own."
         return XrayImage(standardize(exposed), np.ones_like(exposed, bool), (note,)), geometry
     radiograph = read_radiograph(pair.xray)
+    doubts = film_doubts(radiograph, SynthesizeParameters(view=XrayView(pair.view or "auto")))
+    run.consider(doubts)
     radiograph = replace(radiograph, view=pair.view or radiograph.view)
     geometry = acquisition_geometry(radiograph.view, beam=beam, source_distance=radiograph.source_distance)
     centered = film_on_detector(radiograph, geometry, grid)
     shift, fit = find_shift(centered, line_integrals(hu, grid, geometry), grid, geometry)
     xray = film_on_detector(radiograph, geometry, grid, shift=shift)
-    notes = [*xray.notes]
+    notes = [*xray.notes, *map(str, doubts)]
     if any(shift):
         notes.append(
             f"It was moved {shift[0]:.0f} mm towards the head and {shift[1]:.0f} mm to the left, where it fits the CT "

@@ -22,7 +22,9 @@ _NO_IMAGES = (*(_STORAGE + kind for kind in (b"4.2", b"9.", b"11.", b"66", b"88.
 segmentations, reports, documents, those of Siemens and Philips, and media directories."""
 
 
-_BINARY = {"FD": "f8", "US": "u2"}
+_FIRST_KINDS = (b"UL", b"OB", b"UI", b"CS", b"SH", b"LO", b"DA", b"TM", b"UN")
+"""Value representations of the first elements of a file."""
+_BINARY = {"FD": "f8", "US": "u2", "SS": "i2"}
 """numpy types of value representations."""
 
 
@@ -71,7 +73,9 @@ class DicomFile:
 
 
 def open_dicom(path: Path, series: str | None = None) -> DicomFile | None:
-    """Read a file; None for one without the DICOM mark at byte 128.
+    """Read a file; None for one that is not DICOM.
+
+    Files without the 128 bytes of preamble and the mark after it are read, too, see `is_dicom_head`.
 
     Args:
         path: of the file.
@@ -85,7 +89,7 @@ def open_dicom(path: Path, series: str | None = None) -> DicomFile | None:
 
     with open(path, "rb") as stream:
         head = stream.read(HEAD)
-        if not has_dicom_mark(head):
+        if not is_dicom_head(head):
             return None
         storage = re.search(rb"\x02\x00\x02\x00UI(..)([0-9.]+)", head, re.DOTALL)  # MediaStorageSOPClassUID
         if storage is not None and storage.group(2).startswith(_NO_IMAGES):
@@ -98,25 +102,35 @@ def open_dicom(path: Path, series: str | None = None) -> DicomFile | None:
 
 
 def is_dicom(path: Path) -> bool:
-    """True for a file with the DICOM mark; opens the file."""
+    """True for a DICOM file; opens the file."""
     with open(path, "rb") as stream:
-        return has_dicom_mark(stream.read(HEAD))
+        return is_dicom_head(stream.read(HEAD))
 
 
-def has_dicom_mark(head: bytes) -> bool:
-    """Whether the first bytes of a file have the DICOM mark at byte 128."""
-    return head[128:132] == b"DICM"
+def is_dicom_head(head: bytes) -> bool:
+    """Whether the first bytes of a file are those of DICOM.
+
+    They have the mark at byte 128; or, without the preamble, begin with an element of the file meta information or of
+    group 8 whose representation fits it, or whose length is as short as those of the first elements are.
+    """
+    if head[128:132] == b"DICM":
+        return True
+    if len(head) < 132 or head[:2] not in (b"\x02\0", b"\x08\0"):
+        return False
+    if head[4:6] in _FIRST_KINDS:
+        return head[2:4] <= b"\x60\0"
+    return head[2:4] in (b"\0\0", b"\x01\0", b"\x05\0", b"\x08\0", b"\x12\0", b"\x16\0") and head[5:8] == bytes(3)
 
 
 def _parse(stream: IO[bytes], series: str | None) -> Any:
     from pydicom import dcmread
     from pydicom.filereader import read_dataset
 
-    dataset = dcmread(stream, stop_before_pixels=True)
+    dataset = dcmread(stream, stop_before_pixels=True, force=True)
     syntax = dataset.file_meta.get("TransferSyntaxUID")
     if syntax is None or syntax.is_deflated:  # the stream is not at the pixels
         stream.seek(0)
-        dataset = dcmread(stream)
+        dataset = dcmread(stream, force=True)
     elif series in (None, text(dataset, "SeriesInstanceUID")):
         dataset.update(read_dataset(stream, syntax.is_implicit_VR, syntax.is_little_endian))
     elif stream.read(1):

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from deeprecon.data.dicom.file import DicomFile, first_item, numbers
-from deeprecon.data.dicom.pixels import Rescale, decode, frame_count
-from deeprecon.data.dicom.view import read_view
+from deeprecon.data.dicom.file import DicomFile, numbers
+from deeprecon.data.dicom.film_values import display_values, padding
+from deeprecon.data.dicom.pixels import decode, frame_count
+from deeprecon.data.dicom.view import body_part_doubts, read_view
+from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
 
 Pixels = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+T = TypeVar("T", bound=np.generic)
 
 MODALITIES = ("CR", "DX", "RG")
 """Computed, digital and film radiography."""
@@ -22,29 +27,30 @@ DISTANCES = (500.0, 5000.0)
 
 @dataclass(frozen=True, eq=False)
 class Film:
-    """One X-ray image.
+    """One X-ray image as it is viewed: the top row nearest to the head, the first column to the patient's right.
 
     Attributes:
         pixels: (rows, columns), what absorbs more is brighter.
+        known: (rows, columns) False where there is padding; None where there is none.
         spacing: mm between columns and between rows at the detector; None where unknown.
         view: "PA", "AP", or "" where the file does not state it.
         source_distance: from tube to detector in mm; None where unknown.
+        doubts: what the header leaves open or contradicts.
     """
 
     pixels: Pixels
+    known: Mask | None
     spacing: tuple[float, float] | None
     view: str
     source_distance: float | None
+    doubts: tuple[Doubt, ...] = ()
 
 
 def read_film(file: DicomFile) -> Film:
-    """A radiograph after the modality rescale, then the VOI table or window, then the inversion of MONOCHROME1.
-
-    The order is that of PS3.3, C.7.6.3.1.2 and C.11.2.
+    """A radiograph with the gray values of `display_values`, turned as its Patient Orientation states.
 
     Raises:
-        InputError: another modality than radiography (a CT), a view that is not frontal, several frames, colors, or
-            damaged pixels.
+        InputError: another modality than radiography (a CT), several frames, colors, or damaged pixels.
     """
     path, modality = file.path, file.text("Modality")
     if modality not in MODALITIES:
@@ -59,44 +65,48 @@ def read_film(file: DicomFile) -> Film:
     photometric = file.text("PhotometricInterpretation")
     if photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise InputError(f"{path} is a color image ({photometric}), expected gray values.", "Give the original X-ray.")
-    scale, pixels = Rescale.of_dataset(file.dataset), decode(file)[0].astype(float)
-    if not scale.is_identity:
-        pixels = pixels * scale.slope + scale.intercept
-    shown = _windowed(file, pixels)
-    if photometric == "MONOCHROME1":
-        shown = shown.max() + shown.min() - shown
+    stored = decode(file)[0]
+    known = padding(file, stored)
+    shown, polarity = display_values(file, stored)
+    swap, rows, columns, orientation = _turn(file)
+    spacing = _spacing(file)
     distance = next(iter(numbers(file.dataset, "DistanceSourceToDetector")), 0.0)
-    return Film(shown, _spacing(file), view, distance if DISTANCES[0] <= distance <= DISTANCES[1] else None)
+    return Film(
+        turned(shown, swap, rows, columns),
+        None if known is None else turned(known, swap, rows, columns),
+        spacing[::-1] if spacing is not None and swap else spacing,
+        view.side,
+        distance if DISTANCES[0] <= distance <= DISTANCES[1] else None,
+        (*view.doubts, *body_part_doubts(file), *polarity, *orientation),
+    )
 
 
-def _windowed(file: DicomFile, pixels: Pixels) -> Pixels:
-    """Pixels after the VOI table, or the first window, where the file has one; the array may be changed."""
-    table = _voi_table(file)
-    if table is not None:
-        first, values = table
-        looked_up: Pixels = values[np.clip(np.rint(pixels - first).astype(int), 0, len(values) - 1)].astype(float)
-        return looked_up
-    center, width = (next(iter(numbers(file.dataset, key)), None) for key in ("WindowCenter", "WindowWidth"))
-    if center is None or width is None or width < 1:
-        return pixels
-    if file.text("VOILUTFunction").upper() == "SIGMOID":
-        sigmoid: Pixels = 1 / (1 + np.exp(-4 * (pixels - center) / width))
-        return sigmoid
-    pixels -= center - 0.5
-    pixels /= max(width - 1, 1)
-    pixels += 0.5
-    return np.clip(pixels, 0, 1, out=pixels)
+def turned(image: npt.NDArray[T], swap: bool, rows: bool, columns: bool) -> npt.NDArray[T]:
+    """An image, each if asked for: rows and columns swapped, then the rows, then the columns in reverse order."""
+    image = image.T if swap else image
+    return np.ascontiguousarray(image[:: -1 if rows else 1, :: -1 if columns else 1])
 
 
-def _voi_table(file: DicomFile) -> tuple[int, npt.NDArray[np.uint16]] | None:
-    """The first table of the VOI LUT Sequence (PS3.3, C.11.2): the pixel value of its first entry, and its entries."""
-    item = first_item(file.dataset, "VOILUTSequence")
-    if item is None or len(item.get("LUTDescriptor") or ()) < 3 or not item.get("LUTData"):
-        return None
-    count, first, _ = item.LUTDescriptor
-    data = item.LUTData  # bytes or numbers, as the file encodes it
-    values = np.frombuffer(data, "<u2") if isinstance(data, bytes) else np.atleast_1d(data).astype(np.uint16)
-    return int(first), values[: count or 65536]
+def _turn(file: DicomFile) -> tuple[bool, bool, bool, tuple[Doubt, ...]]:
+    r"""The arguments of `turned` that turn an image upright by Patient Orientation (PS3.3, C.7.6.1.1.1).
+
+    It states where rows and columns run to: L\F for an image as it is viewed. Lateral views are left as they are.
+    """
+    where, stated = str(file.path), file.text("PatientOrientation").upper()
+    along, down = ([*(part.strip()[:1] for part in stated.split("\\")), ""])[:2]
+    swap = along in ("H", "F") and down in ("L", "R")
+    along, down = (down, along) if swap else (along, down)
+    if not stated or along in ("A", "P") or down in ("A", "P"):
+        return False, False, False, ()
+    if along not in ("L", "R") or down not in ("H", "F"):
+        found = f"Its PatientOrientation {stated} does not state which way is up and which side is left."
+        way_out = "Correct the header, or choose the turn with --turn and --flip."
+        return False, False, False, (Doubt("film-orientation", where, found, way_out),)
+    upside_down, mirrored = down == "H", along == "R"
+    if not (swap or upside_down or mirrored):
+        return False, False, False, ()
+    found = f"It is stored turned or mirrored (PatientOrientation {stated}) and was turned upright."
+    return swap, upside_down, mirrored, (Doubt("film-turned", where, found, assumed=True),)
 
 
 def _spacing(file: DicomFile) -> tuple[float, float] | None:

@@ -290,6 +290,14 @@ def _alike(one: Sequence[float], other: Sequence[float]) -> bool:
     return all(abs(a - b) <= 1e-3 * b + 1e-8 for a, b in zip(one, other, strict=True))
 
 
+def _rounding(slices: Sequence[DicomSlice]) -> float:
+    """Error in mm of the distance of two slices whose positions all are rounded to 0.1 mm; 0 where they are not."""
+    tenths = 10 * np.stack([entry.position for entry in slices])
+    if np.abs(tenths - np.rint(tenths)).max() > 1e-6:
+        return 0.0
+    return 0.1 * float(np.abs(slices[0].normal).sum()) + 1e-6
+
+
 def _step(folder: Path, slices: Sequence[DicomSlice]) -> Array:
     """From one slice to the next, LPS mm."""
     first = slices[0]
@@ -307,8 +315,8 @@ def _step(folder: Path, slices: Sequence[DicomSlice]) -> Array:
             f"{slices[same].name} and {slices[same + 1].name}).",
             "Keep one image per place: remove repeats, other time points, or the phase images of a PSIR series.",
         )
-    off = np.abs(gaps - spacing)
-    if off.max() > max(POSITION_TOLERANCE * spacing, 0.02):
+    off, tolerance = np.abs(gaps - spacing), max(POSITION_TOLERANCE * spacing, 0.02, _rounding(slices))
+    if off.max() > tolerance:
         worst = int(off.argmax())
         ratio = gaps[worst] / spacing
         kind = "misses slices" if ratio > 1.5 and abs(ratio - round(ratio)) < 0.05 else "is spaced unevenly"
@@ -320,7 +328,7 @@ def _step(folder: Path, slices: Sequence[DicomSlice]) -> Array:
     step = (slices[-1].position - first.position) / (len(slices) - 1)
     expected = first.position + np.arange(len(slices))[:, None] * step
     shift = np.linalg.norm(np.stack([entry.position for entry in slices]) - expected, axis=1)
-    if shift.max() > max(POSITION_TOLERANCE * spacing, 0.02):
+    if shift.max() > tolerance:
         raise InputError(
             f"The slices of the series in {folder} are shifted sideways by up to {shift.max():.2f} mm.",
             "Resample the series onto a square grid first.",

@@ -20,9 +20,11 @@ import slicer.util
 from deeprecon.ctpa.observe.film import oriented
 from deeprecon.ctpa.parameters import SynthesizeParameters
 from deeprecon.data.dicom.file import is_dicom
+from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import atomic_path
-from deeprecon.data.radiograph import PICTURES, Radiograph, radiograph_from_volume, read_radiograph
+from deeprecon.data.pictures import PICTURES
+from deeprecon.data.radiograph import Radiograph, radiograph_from_volume, read_radiograph
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
 from deeprecon.scene.nodes.volumes import node_from_volume, volume_from_node
@@ -54,6 +56,7 @@ def node_from_radiograph(radiograph: Radiograph, name: str, path: Path | None = 
         "view": radiograph.view,
         "notes": list(radiograph.notes),
         "source_distance": radiograph.source_distance,
+        "doubts": [doubt.as_json() for doubt in radiograph.doubts],
         "checksum": _checksum(node),
     }
     node.SetAttribute(_ORIGIN, json.dumps(origin))
@@ -81,7 +84,8 @@ def radiograph_of(node: Any) -> Radiograph:
         return found
     spacing = None if origin["spacing"] is None else (float(origin["spacing"][0]), float(origin["spacing"][1]))
     origin_fields = (str(origin["view"]), node.GetName(), tuple(origin["notes"]), origin["source_distance"])
-    return Radiograph(found.image, spacing, *origin_fields)
+    doubts = tuple(Doubt(**entry) for entry in origin["doubts"])
+    return Radiograph(found.image, spacing, *origin_fields, doubts=doubts)
 
 
 def source_file(node: Any) -> Path | None:
@@ -120,14 +124,16 @@ def write_xray(node: Any, folder: Path) -> tuple[str, Radiograph | None]:
 
 
 def description(radiograph: Radiograph) -> str:
-    """Description of an X-ray: number and size of its pixels, and the view."""
+    """Description of an X-ray: number and size of its pixels, the view, and what its file leaves open."""
     rows, columns = radiograph.image.shape
     size = "whose size is not stated"
     if radiograph.spacing is not None:
         width, height = columns * radiograph.spacing[0], rows * radiograph.spacing[1]
         size = f"of {radiograph.spacing[0]:.3f} mm: {width:.0f} x {height:.0f} mm"
     view = f"{radiograph.view} view" if radiograph.view else "view not stated"
-    return f"{columns} x {rows} pixels {size}; {view}."
+    sentences = [f"{columns} x {rows} pixels {size}; {view}."]
+    sentences += [doubt.text for doubt in radiograph.doubts]
+    return " ".join(sentences)
 
 
 def preview(radiograph: Radiograph, parameters: SynthesizeParameters) -> npt.NDArray[np.uint8]:
