@@ -345,5 +345,15 @@ def test_linked_widgets_name_fields_of_the_parameter_node(host: Any) -> None:
     direct = {name for name in linked if "." not in name}
     by_code = {"settings", "training", "modelFolder", "outputSummary", "regionTable"}
     assert direct | by_code == set(node.allParameters)
-    names = ("method", "bias_correction", "steps", "repair", "impute", "background", "stored")
+    names = (
+        "method",
+        "bias_correction",
+        "steps",
+        "repair",
+        "impute",
+        "exclude",
+        "b0_threshold",
+        "background",
+        "stored",
+    )
     assert {f"settings.{name}" for name in names} <= set(linked)

@@ -14,6 +14,8 @@ from typing import Any
 from deeprecon.data.errors import InputError
 
 CODES: dict[str, str] = {
+    "b0-only": "A scan has no diffusion-weighted volume, as one with reversed phase encoding; its noise is removed.",
+    "b0-threshold": "No volume of a diffusion scan has a b-value below the threshold: its lowest shell counts as b0.",
     "calibration-doubtful": "A still arm does not measure 1 g within 5 %.",
     "ct-clipped": "The values of a CT were cut to a window: bone and contrast are missing.",
     "ct-offset": "The values of a CT are no HU: air, lungs or tissue lie elsewhere.",
@@ -25,14 +27,24 @@ CODES: dict[str, str] = {
     "film-size": "The chest is larger or smaller on the film than chests are, by the size of its pixels.",
     "film-turned": "The X-ray was stored turned or mirrored, as its file states; assumed: it was turned upright.",
     "film-view": "The file of an X-ray contradicts itself about PA and AP, or names an unknown view.",
+    "ge-b-values": "b-values of 1000000000 and more are GE's, which add this number.",
     "incidence-reversed": "Far fields are reciprocal only with the opposite directions of incidence.",
+    "mask-probability": "A mask holds probabilities: what is above 0.5 (50 %) is inside.",
+    "mask-resampled": "A mask has another grid than its scan, and was interpolated.",
     "network-misfit": "A network's images explain the far fields worse than those of Tikhonov regularization.",
+    "noise-too-low": "The noise level of a diffusion scan is below half of that of its background or repeated b0.",
     "not-monitored": "A part of the recording has gaps or shows no wearer: no probability, no alarm.",
+    "part-left-out": "A scan of a dataset is a phase, a real or an imaginary part, no magnitude; it is left out.",
+    "phase-image": "A diffusion scan is a phase or imaginary image by its name, its ImageType or its values.",
+    "real-valued": "A diffusion scan has negative noise, so it is real-valued: negatives stay, no Rician correction.",
     "roles-exchanged": "Far fields are reciprocal, or fit the true images, only with source and receiver exchanged.",
     "row-rate": "The rows of an event do not follow each other every 5 s.",
+    "skipped-volumes": "A DWI NRRD marks volumes as to be skipped (DWMRI_skip); they are left out.",
     "sum-of-axes": "The magnitude of an event is taken for a sum of three axes.",
+    "trace-volume": "A diffusion scan has an average over the directions, appended by the scanner; it is left out.",
     "user-unknown": "A recording for training does not state who wore the watch.",
     "wave-number-doubtful": "Far fields conserve energy at another wave number or scale than the stated one.",
+    "wrapped-16-bit": "A diffusion scan has negative numbers that are unsigned 16-bit numbers read as signed ones.",
 }
 """Every code and what it means; the documentation lists them."""
 
@@ -61,6 +73,11 @@ class Doubt:
 
     def __str__(self) -> str:
         return f"{self.where}: {self.text} ({'assumed' if self.assumed else 'accepted'}: {self.code})"
+
+    @staticmethod
+    def from_json(values: list[dict[str, Any]]) -> tuple[Doubt, ...]:
+        """Doubts that `as_json` wrote; those of unknown codes are left out."""
+        return tuple(Doubt(**value) for value in values if value.get("code") in CODES)
 
     def as_json(self) -> dict[str, Any]:
         """The doubt as result.json and events.jsonl hold it."""

@@ -33,15 +33,11 @@ def _read_nrrd(path: Path) -> Volume:
 
 def _read_nifti(path: Path) -> Volume:
     nifti = read_nifti(path)
-    array = nifti.array
-    while array.ndim > 3 and array.shape[0] == 1:
-        array = array[0]
-    if array.ndim != 3:
-        raise InputError(
-            f"{path} is {array.ndim}D (shape {' x '.join(map(str, array.shape[::-1]))}), expected 3D.",
-            "Give a single volume of it.",
-        )
-    return Volume(array, nifti.ijk_to_ras, path.name)
+    volumes = nifti.volumes(path, "3D")
+    if len(volumes) != 1:
+        shape = " x ".join(map(str, nifti.array.shape[::-1]))
+        raise InputError(f"{path} is {nifti.array.ndim}D (shape {shape}), expected 3D.", "Give a single volume of it.")
+    return Volume(volumes[0], nifti.ijk_to_ras, path.name)
 
 
 def _write_nifti(path: Path, volume: Volume) -> None:

@@ -81,15 +81,18 @@ class EnhanceParameters(Parameters):
         False
     )
     impute: Annotated[str, "volumes to replace likewise, counted from 0, as 3,17"] = ""
+    exclude: Annotated[str, "volumes to leave out, counted from 0, as 3,17"] = ""
+    b0_threshold: Annotated[float, Range(0, 1000, "s/mm2"), "b-value up to which a volume counts as b0"] = 50.0
     background: Annotated[Background, "values outside of the mask"] = Background.KEEP
     stored: Annotated[Stored, "number type of the result; as-input rounds integers"] = Stored.FLOAT
 
     def validate(self) -> list[str]:
         reasons = super().validate()
-        try:
-            parse_volumes(self.impute)
-        except ValueError as error:
-            reasons.append(str(error))
+        for name in ("impute", "exclude"):
+            try:
+                parse_volumes(getattr(self, name), name)
+            except ValueError as error:
+                reasons.append(str(error))
         return reasons
 
 
@@ -133,6 +136,22 @@ class PrepareInputs:
     bval: Annotated[Path | None, "b-values of a NIfTI scan; the file of the same name if left out"] = None
     bvec: Annotated[Path | None, "directions of a NIfTI scan; the file of the same name if left out"] = None
     mask: Annotated[Path | None, "brain mask on the grid of the scan; found if left out"] = None
+
+
+@dataclass(frozen=True)
+class PrepareParameters(Parameters):
+    """Settings of `dwmri prepare`."""
+
+    exclude: Annotated[str, "volumes to leave out, counted from 0, as 3,17"] = ""
+    b0_threshold: Annotated[float, Range(0, 1000, "s/mm2"), "b-value up to which a volume counts as b0"] = 50.0
+
+    def validate(self) -> list[str]:
+        reasons = super().validate()
+        try:
+            parse_volumes(self.exclude, "exclude")
+        except ValueError as error:
+            reasons.append(str(error))
+        return reasons
 
 
 @dataclass(frozen=True)
@@ -181,10 +200,12 @@ class ExportInputs:
     """A scan, with its .bval and .bvec files where it is a NIfTI file."""
 
     dwi: Annotated[Path, "scan: NIfTI, DWI NRRD, or a DICOM folder"]
+    bval: Annotated[Path | None, "b-values of a NIfTI scan; the file of the same name if left out"] = None
+    bvec: Annotated[Path | None, "directions of a NIfTI scan; the file of the same name if left out"] = None
 
 
 @dataclass(frozen=True)
-class ExportParameters(Parameters):
+class ExportParameters(PrepareParameters):
     """Settings of `dwmri export`."""
 
     format: Annotated[DwiFormat, "nrrd for Slicer; nifti with .bval and .bvec for FSL, MRtrix and dipy"] = (
@@ -192,15 +213,19 @@ class ExportParameters(Parameters):
     )
 
 
-def parse_volumes(text: str) -> list[int]:
+def parse_volumes(text: str, name: str = "impute") -> list[int]:
     """Volume numbers in rising order, each once; none for an empty text.
+
+    Args:
+        text: numbers apart by commas.
+        name: of the setting, for messages.
 
     Raises:
         ValueError: with the reason.
     """
     parts = [part.strip() for part in text.split(",")] if text.strip() else []
     if wrong := [part for part in parts if not (part.isascii() and part.isdecimal())]:
-        raise ValueError(f"impute: {wrong[0]!r} is not the number of a volume; give them from 0 on, as 3,17")
+        raise ValueError(f"{name}: {wrong[0]!r} is not the number of a volume; give them from 0 on, as 3,17")
     return sorted({int(part) for part in parts})
 
 

@@ -22,9 +22,11 @@ from deeprecon.dwmri.observe.checks import (
     volume_numbers,
 )
 from deeprecon.dwmri.observe.mask import find_mask
-from deeprecon.dwmri.parameters import EnhanceInputs, EnhanceParameters, PrepareInputs, parse_volumes
-from deeprecon.dwmri.read.scans import read_mask, read_scan
-from deeprecon.jobs.parameters import NoParameters, to_json
+from deeprecon.dwmri.observe.second_noise import noise_doubt, second_estimate
+from deeprecon.dwmri.parameters import EnhanceInputs, EnhanceParameters, PrepareInputs, PrepareParameters, parse_volumes
+from deeprecon.dwmri.read.masks import read_mask
+from deeprecon.dwmri.read.scans import read_scan, volume_choices
+from deeprecon.jobs.parameters import to_json
 from deeprecon.jobs.run import Outcome, Run
 
 if TYPE_CHECKING:
@@ -44,9 +46,10 @@ def enhance_scan(inputs: EnhanceInputs, parameters: EnhanceParameters, run: Run)
     from deeprecon.dwmri.measure.checks import check_attenuation, check_residual, check_tensors
     from deeprecon.dwmri.observe.noise_level import estimate_noise
 
-    findings, rician = Findings(run.reporter), parameters.bias_correction
+    findings = Findings(run.reporter)
     run.reporter.status("Reading the scan")
-    scan, mask, dtype = _read(inputs, findings)
+    scan, mask, dtype = _read(inputs, parameters, run, findings)
+    rician = parameters.bias_correction and not scan.signed
     describe_table(scan.gradients, findings)
     scan = _impute(scan, mask, parameters, findings)
 
@@ -54,6 +57,8 @@ def enhance_scan(inputs: EnhanceInputs, parameters: EnhanceParameters, run: Run)
     array = _floats(scan)
     independent = check_independence(array, mask, findings)
     sigma = estimate_noise(array, mask, run.device, run.threads, rician, independent)
+    second = second_estimate(array, scan.gradients, mask, scan.signed)
+    run.consider(noise_doubt(float(np.median(sigma[mask])), second, scan.name))
     check_snr(array, sigma, mask, scan.gradients.b0, findings)
 
     run.reporter.status("Denoising")
@@ -73,7 +78,7 @@ def enhance_scan(inputs: EnhanceInputs, parameters: EnhanceParameters, run: Run)
     return _write(inputs, parameters, found, before, after, dtype, run, findings)
 
 
-def prepare(inputs: PrepareInputs, parameters: NoParameters, run: Run) -> Outcome:
+def prepare(inputs: PrepareInputs, parameters: PrepareParameters, run: Run) -> Outcome:
     """Read and check a scan without enhancing it: its mask, and a table of its volumes.
 
     Raises:
@@ -82,7 +87,7 @@ def prepare(inputs: PrepareInputs, parameters: NoParameters, run: Run) -> Outcom
     from deeprecon.data.tables import write_table
 
     findings = Findings(run.reporter)
-    scan, mask, _ = _read(inputs, findings)
+    scan, mask, _ = _read(inputs, parameters, run, findings)
     table = scan.gradients
     describe_table(table, findings)
     lost = check_slices(scan, mask, findings)
@@ -102,11 +107,17 @@ def prepare(inputs: PrepareInputs, parameters: NoParameters, run: Run) -> Outcom
     return Outcome(outputs, findings.metrics | {"mask_voxels": int(mask.sum()), "lost_slices": int(lost.sum())})
 
 
-def _read(inputs: EnhanceInputs | PrepareInputs, findings: Findings) -> tuple[DwiScan, Mask, np.dtype[Any]]:
+def _read(
+    inputs: EnhanceInputs | PrepareInputs,
+    parameters: EnhanceParameters | PrepareParameters,
+    run: Run,
+    findings: Findings,
+) -> tuple[DwiScan, Mask, np.dtype[Any]]:
     """The scan with finite values, its mask, and the number type of its file."""
     assert inputs.dwi is not None
-    scan, dtype = read_scan(inputs.dwi, inputs.bval, inputs.bvec, findings)
-    mask = read_mask(inputs.mask, scan) if inputs.mask is not None else find_mask(scan)
+    choices = volume_choices(parameters)
+    scan, dtype = read_scan(inputs.dwi, inputs.bval, inputs.bvec, choices, run, findings)
+    mask = read_mask(inputs.mask, scan, run) if inputs.mask is not None else find_mask(scan)
     if not scan.array[mask].any():
         raise InputError(f"{scan.name} is zero everywhere in the mask.", "Check that the mask is of this scan.")
     return scan, mask, dtype
@@ -114,7 +125,9 @@ def _read(inputs: EnhanceInputs | PrepareInputs, findings: Findings) -> tuple[Dw
 
 def _impute(scan: DwiScan, mask: Mask, parameters: EnhanceParameters, findings: Findings) -> DwiScan:
     """The scan with lost slices, and volumes that the user selected, replaced as far as the others predict them."""
-    selected = parse_volumes(parameters.impute)
+    selected = [scan.number_of(volume) for volume in parse_volumes(parameters.impute)]
+    if -1 in selected:
+        raise InputError("A volume cannot be replaced and left out.", "Name it in --impute or in --exclude.")
     check_imputable(selected, scan.gradients)
     lost = check_slices(scan, mask, findings, "" if parameters.repair else " Replace them with --repair.")
     lost &= parameters.repair

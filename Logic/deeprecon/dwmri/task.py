@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from deeprecon.data.diffusion.files import read_dwi, write_dwi
+from deeprecon.data.diffusion.files import write_dwi
 from deeprecon.data.diffusion.scan import with_finite_values
 from deeprecon.data.errors import InputError
 from deeprecon.data.tables import write_table
@@ -15,7 +15,8 @@ from deeprecon.dwmri import parameters as settings
 from deeprecon.dwmri.dataset import enhance_dataset
 from deeprecon.dwmri.observe.mask import find_mask
 from deeprecon.dwmri.pipeline import enhance_scan, prepare
-from deeprecon.dwmri.read.scans import read_mask
+from deeprecon.dwmri.read.masks import read_mask
+from deeprecon.dwmri.read.scans import load_scan, volume_choices
 from deeprecon.jobs.parameters import NoParameters
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.jobs.verbs import Verb
@@ -40,7 +41,7 @@ def enhance(inputs: settings.EnhanceInputs, parameters: settings.EnhanceParamete
     if inputs.bids is None:
         return enhance_scan(inputs, parameters, run)
     single = [f"--{name}" for name in ("bval", "bvec", "mask") if getattr(inputs, name) is not None]
-    single += ["--impute"] if settings.parse_volumes(parameters.impute) else []
+    single += [f"--{name}" for name in ("impute", "exclude") if getattr(parameters, name).strip()]
     if single:
         raise InputError(
             f"{' and '.join(single)} cannot be given with --bids: they are of one scan.",
@@ -82,13 +83,13 @@ def evaluate(inputs: settings.EvaluateInputs, parameters: NoParameters, run: Run
     """
     from deeprecon.dwmri.measure.accuracy import accuracy
 
-    truth, _ = with_finite_values(read_dwi(inputs.truth))
+    truth, _ = with_finite_values(load_scan(inputs.truth, run))
     scans = {"dwi": inputs.dwi, "noisy": inputs.noisy}
     arrays: dict[str, Any] = {}
     for name, path in scans.items():
         if path is None:
             continue
-        scan, _ = with_finite_values(read_dwi(path))
+        scan, _ = with_finite_values(load_scan(path, run))
         same = scan.array.shape == truth.array.shape and np.allclose(scan.ijk_to_ras, truth.ijk_to_ras, atol=1e-3)
         if not same or not np.allclose(scan.gradients.bvals, truth.gradients.bvals, atol=1):
             raise InputError(
@@ -96,7 +97,7 @@ def evaluate(inputs: settings.EvaluateInputs, parameters: NoParameters, run: Run
                 "Evaluate against the truth of this scan.",
             )
         arrays[name] = scan.array
-    mask = find_mask(truth) if inputs.mask is None else read_mask(inputs.mask, truth)
+    mask = find_mask(truth) if inputs.mask is None else read_mask(inputs.mask, truth, run)
     labels = None
     if inputs.labels is not None:
         values = np.asarray(read_volume(inputs.labels).array).astype(np.uint8)
@@ -115,7 +116,7 @@ def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters,
     Raises:
         InputError: the scan cannot be read.
     """
-    scan = read_dwi(inputs.dwi)
+    scan = load_scan(inputs.dwi, run, inputs.bval, inputs.bvec, volume_choices(parameters))
     nrrd = parameters.format is settings.DwiFormat.NRRD
     if nrrd and len(scan.gradients) < MIN_NRRD_VOLUMES:
         run.reporter.warning(
@@ -158,7 +159,7 @@ VERBS = {
     "prepare": Verb(
         "read and check a scan: its table of gradients, mask and lost slices",
         settings.PrepareInputs,
-        NoParameters,
+        settings.PrepareParameters,
         prepare,
         needs_torch=_without_torch,
     ),

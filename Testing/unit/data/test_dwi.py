@@ -12,7 +12,7 @@ from deeprecon.data.diffusion.gradients import from_fsl, gradient_table, to_fsl
 from deeprecon.data.diffusion.scan import with_finite_values
 from deeprecon.data.errors import InputError
 
-from .diffusion_scans import VOLUMES, same, scan
+from .diffusion_scans import VOLUMES, same, scan, table
 from .orientations import KINDS, image, orders
 
 
@@ -214,9 +214,9 @@ def test_a_cut_off_file_is_refused(tmp_path):
         read_dwi(tmp_path / "a.nii.gz")
 
 
-def test_a_scan_without_weighted_volumes_or_without_contrast_is_refused(tmp_path):
-    zeros = gradient_table(np.zeros(4), np.zeros((4, 3)))
-    write_dwi(tmp_path / "a.nii", scan(image(), zeros))
+def test_a_scan_with_directions_but_no_b_or_without_contrast_is_refused(tmp_path):
+    small = gradient_table(np.full(9, 3.0), np.vstack([np.eye(3), table().directions[3:]]))  # in ms/um2
+    write_dwi(tmp_path / "a.nii", scan(image(), small))
     with pytest.raises(InputError, match="no diffusion-weighted volume"):
         read_dwi(tmp_path / "a.nii")
     flat = scan(image())

@@ -20,7 +20,7 @@ from deeprecon.data.dicom.file import DicomFile, first_item, numbers, text
 from deeprecon.data.dicom.frames import FrameGroups
 from deeprecon.data.dicom.mosaic import read_mosaic
 from deeprecon.data.dicom.series import DicomSlice, arrange, read_slices, stack_pixels
-from deeprecon.data.diffusion.gradients import B0_THRESHOLD, GradientTable, gradient_table
+from deeprecon.data.diffusion.gradients import Choices, GradientTable, gradient_table
 from deeprecon.data.diffusion.scan import DwiScan
 from deeprecon.data.errors import InputError
 
@@ -61,7 +61,7 @@ class _Weighted:
     echo: float | None
 
 
-def read_dwi_dicom(path: Path, opened: DicomFile | None = None) -> DwiScan:
+def read_dwi_dicom(path: Path, opened: DicomFile | None = None, choices: Choices | None = None) -> DwiScan:
     """Read a diffusion series: a folder that holds one, or one file of it.
 
     The images at one place, in the order of their instance numbers and frames, are the volumes. Phases, and what the
@@ -70,6 +70,7 @@ def read_dwi_dicom(path: Path, opened: DicomFile | None = None) -> DwiScan:
     Args:
         path: of the folder or the file.
         opened: the content of the file, where it has been opened already.
+        choices: of the user about its volumes.
 
     Raises:
         InputError: not a diffusion series, several echo times, volumes that lack slices or lie apart, slices of one
@@ -78,7 +79,7 @@ def read_dwi_dicom(path: Path, opened: DicomFile | None = None) -> DwiScan:
     folder = path if path.is_dir() else path.parent
     slices = read_slices(path, opened)
     if slices[0].is_mosaic:
-        return _from_mosaics(folder, slices)
+        return _from_mosaics(folder, slices, choices)
     every = _weighted(slices)
     if not every:
         raise InputError(f"The series in {folder} holds only phases or computed maps.", "Give the scan itself.")
@@ -90,7 +91,7 @@ def read_dwi_dicom(path: Path, opened: DicomFile | None = None) -> DwiScan:
             raise InputError(f"Volume {number} in {folder} lies elsewhere than the first one.", _CONVERT)
     pixels = stack_pixels([entry for members, _ in arranged for entry in members])
     array = np.moveaxis(pixels.reshape(len(volumes), -1, *pixels.shape[1:]), 0, -1)
-    table = _table(folder, [volume[0].b for volume in volumes], [volume[0].direction for volume in volumes])
+    table = _table(folder, [volume[0].b for volume in volumes], [volume[0].direction for volume in volumes], choices)
     left_out = len(slices) - len(every)
     notes = (f"{left_out} images were left out: phases, or computed by the scanner.",) if left_out else ()
     return DwiScan(np.ascontiguousarray(array), ijk_to_ras, table, folder.name, notes=notes)
@@ -121,7 +122,7 @@ def _volumes(folder: Path, every: Sequence[_Weighted]) -> list[tuple[_Weighted, 
     return volumes
 
 
-def _from_mosaics(folder: Path, slices: Sequence[DicomSlice]) -> DwiScan:
+def _from_mosaics(folder: Path, slices: Sequence[DicomSlice], choices: Choices | None) -> DwiScan:
     mosaics = sorted(((read_mosaic(entry), entry) for entry in slices), key=lambda found: found[0].instance)
     first = mosaics[0][0]
     for mosaic, entry in mosaics:
@@ -129,12 +130,14 @@ def _from_mosaics(folder: Path, slices: Sequence[DicomSlice]) -> DwiScan:
             raise InputError(f"{entry.path} lies elsewhere than other mosaics of its series.", _CONVERT)
     images = stack_pixels([entry for _, entry in mosaics])
     array = np.stack([mosaic.volume(image) for (mosaic, _), image in zip(mosaics, images, strict=True)], axis=-1)
-    table = _table(folder, [mosaic.b for mosaic, _ in mosaics], [mosaic.direction for mosaic, _ in mosaics])
+    table = _table(folder, [mosaic.b for mosaic, _ in mosaics], [mosaic.direction for mosaic, _ in mosaics], choices)
     return DwiScan(array, first.ijk_to_ras, table, folder.name)
 
 
-def _table(folder: Path, bvals: list[float], directions: list[npt.NDArray[np.float64]]) -> GradientTable:
-    return gradient_table(np.array(bvals), np.array(directions) * (-1.0, -1.0, 1.0), folder.name)
+def _table(
+    folder: Path, bvals: list[float], directions: list[npt.NDArray[np.float64]], choices: Choices | None
+) -> GradientTable:
+    return gradient_table(np.array(bvals), np.array(directions) * (-1.0, -1.0, 1.0), folder.name, choices)
 
 
 def _weighted(slices: Sequence[DicomSlice]) -> list[_Weighted]:
@@ -148,8 +151,6 @@ def _weighted(slices: Sequence[DicomSlice]) -> list[_Weighted]:
                 continue
             if weighting.b is None:
                 raise InputError(f"{file.path} does not state its b-value where this program looks for it.", _CONVERT)
-            if weighting.b > B0_THRESHOLD and not any(weighting.direction):
-                raise InputError(f"{file.path} has b = {weighting.b:g} but does not state its direction.", _CONVERT)
             found.append(_Weighted(entry, instance, weighting.b, np.array(weighting.direction), weighting.echo))
     return found
 

@@ -6,6 +6,8 @@ squared length of its vector, and vectors are in the measurement frame.
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,43 +15,56 @@ import numpy.typing as npt
 
 from deeprecon.data.dicom.diffusion import read_dwi_dicom
 from deeprecon.data.dicom.file import open_dicom
-from deeprecon.data.diffusion.gradients import from_fsl, gradient_table, read_fsl, write_fsl
-from deeprecon.data.diffusion.scan import DwiScan, check_scan
+from deeprecon.data.diffusion.gradients import Choices, GradientTable, from_fsl, gradient_table, read_fsl, write_fsl
+from deeprecon.data.diffusion.kinds import part_doubts, read_sidecar, stated_part
+from deeprecon.data.diffusion.scan import DwiScan, usable_scan
+from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
 from deeprecon.data.formats.nifti import read_nifti, write_nifti
 from deeprecon.data.formats.nrrd import Nrrd, read_nrrd, write_nrrd
 from deeprecon.data.volume_io import NIFTI, NRRD
 
+_DOUBTS = "DeepRecon.doubts"
+"""Key of a NRRD file: doubts about the file that it was made from, as JSON."""
 _FORMATS = "NIfTI (.nii, .nii.gz) with .bval and .bvec, DWI NRRD (.nrrd, .nhdr) or a DICOM folder"
 
 
-def read_dwi(path: Path, bval: Path | None = None, bvec: Path | None = None) -> DwiScan:
+def read_dwi(path: Path, bval: Path | None = None, bvec: Path | None = None, choices: Choices | None = None) -> DwiScan:
     """Read a diffusion scan in the orientation that its file has.
 
     Args:
         path: a file of the formats above, a DICOM folder, or one file of a DICOM series.
         bval, bvec: of a NIfTI file; those of the same name in its folder if left out.
+        choices: of the user about its volumes.
 
     Raises:
         InputError: missing, unknown or damaged files, no 4D image, a table that does not fit, or a broken geometry.
     """
+    return usable_scan(_read(path, bval, bvec, choices))
+
+
+def read_gradients(path: Path) -> GradientTable:
+    """The gradients of all volumes of a scan file, also of those that `read_dwi` leaves out; errors as there."""
+    return _read(path).gradients
+
+
+def _read(path: Path, bval: Path | None = None, bvec: Path | None = None, choices: Choices | None = None) -> DwiScan:
     if not path.exists():
         raise InputError(f"There is no file {path}.", "Check the path.")
     name = path.name.lower()
     try:
         if path.is_dir():
-            scan = read_dwi_dicom(path)
+            scan = read_dwi_dicom(path, choices=choices)
         elif name.endswith(NIFTI):
-            scan = _read_nifti(path, *fsl_files(path, bval, bvec))
+            scan = _read_nifti(path, *fsl_files(path, bval, bvec), choices)
         elif name.endswith(NRRD):
-            scan = _read_nrrd(path)
+            scan = _read_nrrd(path, choices)
         elif (file := open_dicom(path)) is not None:
-            scan = read_dwi_dicom(path, file)
+            scan = read_dwi_dicom(path, file, choices)
         else:
             raise InputError(f"{path} is of an unknown kind.", f"Give {_FORMATS}.")
     except OSError as error:
         raise InputError(f"Cannot read {path}: {error.strerror or error}.", "Copy or export it again.") from error
-    check_scan(scan)
     return scan
 
 
@@ -85,7 +100,7 @@ def write_dwi(path: Path, scan: DwiScan) -> dict[str, Path]:
     if name.endswith(NIFTI):
         stem = path.name.removesuffix(".gz").removesuffix(".nii")
         files = {"dwi": path, "bval": path.with_name(f"{stem}.bval"), "bvec": path.with_name(f"{stem}.bvec")}
-        write_nifti(path, np.moveaxis(scan.array, -1, 0), scan.ijk_to_ras)
+        write_nifti(path, np.moveaxis(scan.array, -1, 0), scan.ijk_to_ras, scan.details)
         write_fsl(files["bval"], files["bvec"], scan.gradients, scan.ijk_to_ras)
         return files
     if name.endswith(NRRD):
@@ -94,22 +109,28 @@ def write_dwi(path: Path, scan: DwiScan) -> dict[str, Path]:
     raise InputError(f"Cannot write a diffusion scan as {path.name}.", "Use the ending .nii.gz or .nrrd.")
 
 
-def _read_nifti(path: Path, bval: Path, bvec: Path) -> DwiScan:
+def _read_nifti(path: Path, bval: Path, bvec: Path, choices: Choices | None) -> DwiScan:
     nifti = read_nifti(path)
-    array = nifti.array
-    if array.ndim == 5 and array.shape[1] == 1:  # as some programs write vectors
-        array = array[:, 0]
-    if array.ndim != 4:
+    array = nifti.volumes(path, "4D")
+    if nifti.array.ndim == 3:
         raise InputError(
-            f"{path} is {array.ndim}D (shape {' x '.join(map(str, array.shape[::-1]))}), expected 4D.",
+            f"{path} is 3D (shape {' x '.join(map(str, nifti.array.shape[::-1]))}), expected 4D.",
             "Give the whole series, not one volume of it.",
         )
     b, vectors = read_fsl(bval, bvec, len(array))
-    table = from_fsl(b, vectors, nifti.ijk_to_ras, bvec.name)
-    return DwiScan(np.ascontiguousarray(np.moveaxis(array, 0, -1)), nifti.ijk_to_ras, table, path.name)
+    table = from_fsl(b, vectors, nifti.ijk_to_ras, bvec.name, choices)
+    return DwiScan(
+        np.ascontiguousarray(np.moveaxis(array, 0, -1)),
+        nifti.ijk_to_ras,
+        table,
+        path.name,
+        doubts=part_doubts(stated_part(path, read_sidecar(path)), path.name),
+        details=nifti.details,
+        scaling=nifti.scaling,
+    )
 
 
-def _read_nrrd(path: Path) -> DwiScan:
+def _read_nrrd(path: Path, choices: Choices | None) -> DwiScan:
     nrrd = read_nrrd(path)
     hint = "Give a scan that Slicer or DWIConvert saved as DWI NRRD, or NIfTI with .bval and .bvec."
     if nrrd.array.ndim != 4:
@@ -118,23 +139,44 @@ def _read_nrrd(path: Path) -> DwiScan:
         raise InputError(f"{path} has no gradient table (its modality is not DWMRI).", hint)
     try:
         nominal = float(nrrd.keys["DWMRI_b-value"])
-        vectors = _nrrd_vectors(nrrd.keys, len(nrrd.array))
+        vectors, skipped = _nrrd_vectors(nrrd.keys, len(nrrd.array))
     except ValueError as error:
         raise InputError(f"{path} has a damaged gradient table ({error}).", hint) from error
+    vectors[skipped] = 0.0
     lengths = np.linalg.norm(vectors, axis=1)
     b = nominal * (lengths / max(lengths.max(), 1e-12)) ** 2
     rounded = np.round(b)
     b = np.where((np.abs(b - rounded) < 0.01) & (rounded > 0), rounded, b)  # lengths are written with few digits
     units = np.divide(vectors, lengths[:, None], out=np.zeros_like(vectors), where=lengths[:, None] > 0)
     assert nrrd.measurement_frame is not None
-    table = gradient_table(b, units @ nrrd.measurement_frame.T, path.name)
-    keys = {key: value for key, value in nrrd.keys.items() if key != "modality" and not key.startswith("DWMRI_")}
-    return DwiScan(np.ascontiguousarray(np.moveaxis(nrrd.array, 0, -1)), nrrd.ijk_to_ras, table, path.name, keys)
+    choices = choices or Choices()
+    choices = replace(choices, exclude=tuple(sorted({*choices.exclude, *skipped})))
+    table = gradient_table(b, units @ nrrd.measurement_frame.T, path.name, choices)
+    doubts = _stated_doubts(nrrd.keys)
+    if skipped:
+        text = f"volume {', '.join(map(str, skipped))} is marked to be skipped (DWMRI_skip), and is left out."
+        doubts += (Doubt("skipped-volumes", path.name, text, "Nothing needs to be done.", assumed=True),)
+    own = {"modality", _DOUBTS}
+    keys = {key: value for key, value in nrrd.keys.items() if key not in own and not key.startswith("DWMRI_")}
+    array = np.ascontiguousarray(np.moveaxis(nrrd.array, 0, -1))
+    return DwiScan(array, nrrd.ijk_to_ras, table, path.name, keys, doubts=doubts)
 
 
-def _nrrd_vectors(keys: dict[str, str], volumes: int) -> npt.NDArray[np.float64]:
-    """(V, 3) vectors as they stand in the file; a vector with NEX counts for so many volumes."""
+def _stated_doubts(keys: dict[str, str]) -> tuple[Doubt, ...]:
+    """The doubts that the file from which the panel made this one had raised."""
+    try:
+        return Doubt.from_json(json.loads(keys.get(_DOUBTS, "[]")))
+    except (ValueError, TypeError, AttributeError):
+        return ()
+
+
+def _nrrd_vectors(keys: dict[str, str], volumes: int) -> tuple[npt.NDArray[np.float64], list[int]]:
+    """(V, 3) vectors as they stand in the file, and the numbers of the volumes to skip.
+
+    An entry with NEX counts for so many volumes, the next one has the number of the next volume.
+    """
     vectors: list[list[float]] = []
+    skipped: list[int] = []
     while len(vectors) < volumes:
         number = f"{len(vectors):04d}"
         if f"DWMRI_gradient_{number}" not in keys:
@@ -142,15 +184,26 @@ def _nrrd_vectors(keys: dict[str, str], volumes: int) -> npt.NDArray[np.float64]
         vector = [float(value) for value in keys[f"DWMRI_gradient_{number}"].split()]
         if len(vector) != 3:
             raise ValueError(f"DWMRI_gradient_{number} is {keys[f'DWMRI_gradient_{number}']!r}")
-        vectors += [vector] * int(keys.get(f"DWMRI_NEX_{number}", "1"))
+        count = int(keys.get(f"DWMRI_NEX_{number}", "1"))
+        if count < 1:
+            raise ValueError(f"DWMRI_NEX_{number} is {count}")
+        if keys.get(f"DWMRI_skip_{number}", "false").strip().lower() in ("true", "1", "yes"):
+            skipped += range(len(vectors), len(vectors) + count)
+        vectors += [vector] * count
     if len(vectors) > volumes or f"DWMRI_gradient_{volumes:04d}" in keys:
         raise ValueError(f"more gradients than the {volumes} volumes")
-    return np.array(vectors)
+    return np.array(vectors), skipped
+
+
+def write_dwi_with_doubts(path: Path, scan: DwiScan) -> None:
+    """Write a scan as DWI NRRD with the doubts about it, for the job that reads it."""
+    doubts = json.dumps([doubt.as_json() for doubt in scan.doubts])
+    _write_nrrd(path, replace(scan, keys=scan.keys | {_DOUBTS: doubts}) if scan.doubts else scan)
 
 
 def _write_nrrd(path: Path, scan: DwiScan) -> None:
     table = scan.gradients
-    nominal = float(table.bvals.max())
+    nominal = float(table.bvals.max()) or 1.0
     vectors = table.directions * np.sqrt(table.bvals / nominal)[:, None]
     keys = scan.keys | {"modality": "DWMRI", "DWMRI_b-value": repr(nominal)}
     keys |= {

@@ -8,7 +8,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +54,26 @@ _HEADERS = {348: _layout(1, 348), 540: _layout(2, 540)}
 _MAGIC = {348: b"n+1", 540: b"n+2"}
 _TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
 _UNITS = {0: "unknown", 1: "meter", 2: "mm", 3: "micron"}
+_SECONDS = {8: 1.0, 16: 1e-3, 24: 1e-6}
+"""Of a unit of time."""
 _EXTENSION = 4
 """Bytes between header and voxels that state that there is no extension."""
+
+
+@dataclass(frozen=True)
+class Details:
+    """What a header states besides values and geometry.
+
+    Attributes:
+        time_step: between volumes in s, the repetition time; 0 where it is not stated.
+        sform_code, qform_code: which space the affine leads to, 0 to 5 (nifti1.h).
+        description: text of up to 80 bytes.
+    """
+
+    time_step: float = 1.0
+    sform_code: int = 1
+    qform_code: int = 1
+    description: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,10 +84,33 @@ class Nifti:
         array: ([...,] k, j, i), the axes of the file from the last to the first; float32 where the file scales its
             values.
         ijk_to_ras: (4, 4) in mm, the file's sform, else its qform; it may be sheared or not finite.
+        scaling: slope and intercept by which the values follow from the numbers in the file.
+        details: what else its header states.
     """
 
     array: npt.NDArray[np.generic]
     ijk_to_ras: Floats
+    scaling: tuple[float, float] = (1.0, 0.0)
+    details: Details = Details()
+
+    def volumes(self, path: Path, expected: str) -> npt.NDArray[np.generic]:
+        """(V, k, j, i) the images, wherever among the further axes of the file they lie; the others have length 1.
+
+        Args:
+            path: of the file, for the message.
+            expected: as 3D or 4D, for the message.
+
+        Raises:
+            InputError: fewer than three axes, or two further ones that are longer than 1.
+        """
+        further = [length for length in self.array.shape[:-3] if length != 1]
+        if self.array.ndim < 3 or len(further) > 1:
+            raise InputError(
+                f"{path} is {self.array.ndim}D (shape {' x '.join(map(str, self.array.shape[::-1]))}), expected "
+                f"{expected}.",
+                "Give a single volume of it." if expected == "3D" else "Give a series of volumes.",
+            )
+        return self.array.reshape(-1, *self.array.shape[-3:])
 
 
 def read_nifti(path: Path) -> Nifti:
@@ -87,17 +128,27 @@ def read_nifti(path: Path) -> Nifti:
         raise _damaged(path, str(error)) from error
     header = _header(path, content)
     affine = _checked_affine(path, header)
-    return Nifti(_array(path, header, content), affine)
+    scaling = _scaling(header)
+    array = _array(path, header, content)
+    if scaling != (1.0, 0.0):
+        array = (array.astype(float) * scaling[0] + scaling[1]).astype(np.float32)
+    return Nifti(array, affine, scaling, _details(header))
 
 
-def write_nifti(path: Path, array: npt.NDArray[np.generic], ijk_to_ras: Floats) -> None:
+def write_nifti(path: Path, array: npt.NDArray[np.generic], ijk_to_ras: Floats, details: Details | None = None) -> None:
     """Write (k, j, i) or (V, k, j, i) with sform and qform in mm, atomically; compressed where the path ends in .gz.
+
+    Args:
+        path: ending in .nii or .nii.gz.
+        array: of any numbers that the format has.
+        ijk_to_ras: (4, 4).
+        details: for the header, as of the image that this one was made from.
 
     Raises:
         InputError: a number type that the format lacks.
         OSError: the file cannot be written.
     """
-    write_nifti_slabs(path, [array], array.shape, array.dtype, ijk_to_ras)
+    write_nifti_slabs(path, [array], array.shape, array.dtype, ijk_to_ras, details=details)
 
 
 def write_nifti_slabs(
@@ -108,6 +159,7 @@ def write_nifti_slabs(
     ijk_to_ras: Floats,
     threads: int = 1,
     description: str = "",
+    details: Details | None = None,
 ) -> None:
     """Write an image from its slabs, atomically, so that it need not be in memory.
 
@@ -119,6 +171,7 @@ def write_nifti_slabs(
         ijk_to_ras: (4, 4).
         threads: that compress.
         description: up to 80 bytes in the file's header.
+        details: of the header; its description counts where there is no other.
 
     Raises:
         InputError: a number type that the format lacks.
@@ -126,7 +179,10 @@ def write_nifti_slabs(
         OSError: the file cannot be written; nothing is left then.
     """
     kind = np.dtype(dtype).newbyteorder("<")
-    header = _made_header(path, shape, kind, ijk_to_ras, description)
+    details = details or Details()
+    header = _made_header(
+        path, shape, kind, ijk_to_ras, replace(details, description=description or details.description)
+    )
     blocks = _blocks(header.tobytes() + bytes(_EXTENSION), slabs, shape, kind)
     with atomic_path(path) as part, open(part, "wb") as file:
         if path.name.endswith(".gz"):
@@ -150,7 +206,7 @@ def _header(path: Path, content: bytes) -> Any:
 
 
 def _array(path: Path, header: Any, content: bytes) -> npt.NDArray[np.generic]:
-    """See `Nifti`."""
+    """The numbers in the file."""
     kind = _TYPES.get(int(header["datatype"]))
     if kind is None:
         raise InputError(
@@ -163,13 +219,15 @@ def _array(path: Path, header: Any, content: bytes) -> npt.NDArray[np.generic]:
     count = int(np.prod(shape, dtype=object))
     if min(shape) < 1 or len(content) < start + count * stored.itemsize:
         raise _damaged(path, f"{len(content)} bytes for {' x '.join(map(str, shape[::-1]))} values")
-    array = np.frombuffer(content, stored, count, start).reshape(shape)
+    return np.frombuffer(content, stored, count, start).reshape(shape).astype(kind)
+
+
+def _scaling(header: Any) -> tuple[float, float]:
+    """Slope and intercept; a slope of 0 states none."""
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
-    if slope in (0, 1) or not np.isfinite(slope):
-        slope, intercept = 1.0, intercept if slope == 1 else 0.0
-    if slope != 1 or intercept != 0:
-        return (array.astype(float) * slope + intercept).astype(np.float32)
-    return array.astype(kind)
+    if slope == 0 or not np.isfinite([slope, intercept]).all():
+        return 1.0, 0.0
+    return slope, intercept
 
 
 def _checked_affine(path: Path, header: Any) -> Floats:
@@ -204,6 +262,13 @@ def _checked_affine(path: Path, header: Any) -> Floats:
     return affine
 
 
+def _details(header: Any) -> Details:
+    factor = _SECONDS.get(int(header["xyzt_units"]) & 0x38, 1.0)
+    step = float(header["pixdim"][4]) * factor
+    text = bytes(header["descrip"]).rstrip(b"\0").decode("utf-8", "replace")
+    return Details(step if np.isfinite(step) else 0.0, int(header["sform_code"]), int(header["qform_code"]), text)
+
+
 def _sform(header: Any) -> Floats | None:
     if not header["sform_code"]:
         return None
@@ -234,7 +299,7 @@ def _size(values: Floats) -> str:
 
 
 def _made_header(
-    path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], ijk_to_ras: Floats, description: str
+    path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], ijk_to_ras: Floats, details: Details
 ) -> npt.NDArray[np.void]:
     """A NIfTI-1 header, little-endian."""
     code = next((code for code, kind in _TYPES.items() if np.dtype(kind).newbyteorder("<") == dtype), None)
@@ -248,10 +313,10 @@ def _made_header(
     header["sizeof_hdr"], header["magic"], header["vox_offset"] = 348, _MAGIC[348], 348 + _EXTENSION
     header["dim"] = [len(shape), *shape[::-1]] + [1] * (7 - len(shape))
     header["datatype"], header["bitpix"], header["scl_slope"] = code, 8 * dtype.itemsize, 1
-    header["pixdim"] = [hand, *zooms, 1, 1, 1, 1]
+    header["pixdim"] = [hand, *zooms, details.time_step if len(shape) == 4 else 1, 1, 1, 1]
     header["xyzt_units"] = 2 if len(shape) == 3 else 2 | 8  # mm, and seconds
-    header["descrip"] = description.encode()[:80]
-    header["qform_code"] = header["sform_code"] = 1
+    header["descrip"] = details.description.encode()[:80]
+    header["qform_code"], header["sform_code"] = details.qform_code, details.sform_code
     header["quatern"] = _quaternion(rotation * (1, 1, hand))
     header["qoffset"], header["srow"] = ijk_to_ras[:3, 3], ijk_to_ras[:3]
     return header

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deeprecon.data.diffusion.gradients import B0_THRESHOLD, GradientTable
+from deeprecon.data.diffusion.gradients import GradientTable
 from deeprecon.data.errors import InputError
 
 Floats = npt.NDArray[np.float32]
@@ -45,7 +45,7 @@ def local_pca(array: Floats, table: GradientTable, mask: Mask, sigma: Floats, in
     measured = table.subset(np.flatnonzero(independent))
     with _one_thread():
         gradients = _dipy("core.gradients").gradient_table(
-            measured.bvals, bvecs=measured.directions, b0_threshold=B0_THRESHOLD
+            measured.bvals, bvecs=measured.directions, b0_threshold=measured.b0_threshold
         )
         noise = _dipy("denoise.pca_noise_estimate").pca_noise_estimate(
             array[..., independent].astype(np.float64), gradients, correct_bias=True, smooth=3
@@ -86,7 +86,7 @@ def patch2self(array: Floats, table: GradientTable, mask: Mask, sigma: Floats, i
         weights = -inverse / np.diag(inverse)[None, :]
         np.fill_diagonal(weights, 0.0)
         result[..., chosen] = ((values - mean) @ weights + mean).reshape(*array.shape[:3], -1)
-    return np.maximum(result, 0)
+    return result if (array < 0).any() else np.maximum(result, 0)  # magnitudes
 
 
 def patch2self_version(version: int) -> Denoiser:
@@ -97,7 +97,7 @@ def patch2self_version(version: int) -> Denoiser:
             raise InputError(f"dipy's Patch2Self needs 5 volumes, there are {array.shape[-1]}.", "Choose pca.")
         with _one_thread():
             found = _dipy("denoise.patch2self").patch2self(
-                array, table.bvals, model="ols", version=version, b0_threshold=B0_THRESHOLD, verbose=False
+                array, table.bvals, model="ols", version=version, b0_threshold=table.b0_threshold, verbose=False
             )
         return np.asarray(found, np.float32)
 

@@ -22,7 +22,7 @@ MAX_NEIGHBOR_CORRELATION = 0.15
 def check_residual(
     before: DwiScan, after: DwiScan, sigma: Floats, mask: Mask, rician: bool, interpolated: bool, findings: Findings
 ) -> None:
-    """Statistics of the residual of the weighted volumes.
+    """Statistics of the residual of the weighted volumes, of the b0 where there are no others.
 
     Args:
         before, after: the scan and the result.
@@ -32,7 +32,8 @@ def check_residual(
         interpolated: whether the scan was interpolated in this run, so that its noise is correlated.
         findings: gets metrics and warnings.
     """
-    weighted = ~before.gradients.b0
+    b0 = before.gradients.b0
+    weighted = b0 if b0.all() else ~b0
     noisy, expected = (np.asarray(scan.array, np.float32) for scan in (before, after))
     if rician:
         expected = (rician_mean(expected / sigma[..., None]) * sigma[..., None]).astype(np.float32)
@@ -75,7 +76,7 @@ def check_tensors(
 def check_attenuation(scan: DwiScan, mask: Mask, findings: Findings) -> None:
     """Percentage of weighted values above the mean b0, which no diffusion explains."""
     b0 = scan.gradients.b0
-    if b0.any():
+    if b0.any() and not b0.all():
         mean = scan.array[..., b0].mean(axis=-1)[mask]
         above = scan.array[..., ~b0][mask] > mean[:, None]
         findings.metrics["dwi_above_b0_percent"] = 100 * float(above.mean())

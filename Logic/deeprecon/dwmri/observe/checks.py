@@ -74,7 +74,8 @@ def check_snr(array: Floats, sigma: Floats, mask: Mask, b0: Mask, findings: Find
     for name, chosen in (("snr_b0", b0), ("snr_dwi", ~b0)):
         if chosen.any():
             findings.metrics[name] = float(np.median(array[mask][:, chosen].mean(axis=1) / noise))
-    if (snr := findings.metrics["snr_dwi"]) < LOW_SNR:
+    snr = findings.metrics.get("snr_dwi", np.inf)
+    if snr < LOW_SNR:
         findings.warn(f"The weighted volumes have a signal of {snr:.1f} times the noise: results are uncertain.")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.diffusion.scan import DwiScan
-from deeprecon.dwmri.read.scans import MIN_MASK_VOXELS
+from deeprecon.dwmri.read.masks import MIN_MASK_VOXELS
 
 Mask = npt.NDArray[np.bool_]
 

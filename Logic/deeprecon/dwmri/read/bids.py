@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+from deeprecon.data.diffusion.kinds import read_sidecar
 from deeprecon.data.errors import InputError
 
 
@@ -42,13 +44,8 @@ def find_gradient_file(scan: Path, root: Path, kind: str) -> Path:
     Raises:
         InputError: there is none, or two in one folder have as many entities.
     """
-    entities = set(file_stem(scan).split("_")[:-1])
-    for folder in scan.parents:
-        applicable: dict[int, list[Path]] = {}
-        for path in sorted(folder.glob(f"*dwi.{kind}")):
-            *own, suffix = path.stem.split("_")
-            if suffix == "dwi" and entities.issuperset(own):
-                applicable.setdefault(len(own), []).append(path)
+    for folder in _folders(scan, root):
+        applicable = _applicable(scan, folder, kind)
         if applicable:
             found, *others = applicable[max(applicable)]
             if others:
@@ -57,12 +54,40 @@ def find_gradient_file(scan: Path, root: Path, kind: str) -> Path:
                     f"Keep one of them, or name it {file_stem(scan)}.{kind}.",
                 )
             return found
-        if folder == root:
-            break
     raise InputError(
         f"There is no {kind} file for {scan}.",
         f"Put {file_stem(scan)}.{kind} into its folder, or a dwi.{kind} for all scans into {root}.",
     )
+
+
+def merged_sidecar(scan: Path, root: Path) -> dict[str, Any]:
+    """The content of the JSON files that apply to a scan by the inheritance principle; the nearer one counts.
+
+    Files that cannot be read are passed over.
+    """
+    merged: dict[str, Any] = {}
+    for folder in reversed(_folders(scan, root)):
+        applicable = _applicable(scan, folder, "json")
+        for count in sorted(applicable):
+            for path in applicable[count]:
+                merged |= read_sidecar(path)
+    return merged
+
+
+def _folders(scan: Path, root: Path) -> list[Path]:
+    """The folder of a scan and those above it up to the dataset's."""
+    return [folder for folder in scan.parents if folder == root or root in folder.parents]
+
+
+def _applicable(scan: Path, folder: Path, kind: str) -> dict[int, list[Path]]:
+    """The files *dwi.KIND of a folder whose entities are all of the scan's, by the number of these."""
+    entities = set(file_stem(scan).split("_")[:-1])
+    found: dict[int, list[Path]] = {}
+    for path in sorted(folder.glob(f"*dwi.{kind}")):
+        *own, suffix = path.stem.split("_")
+        if suffix == "dwi" and entities.issuperset(own):
+            found.setdefault(len(own), []).append(path)
+    return found
 
 
 def file_stem(path: Path) -> str:

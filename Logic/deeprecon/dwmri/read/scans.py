@@ -1,61 +1,56 @@
-"""Reading and checking of a diffusion scan and its mask."""
+"""Reading and checking of a diffusion scan."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from deeprecon.data.diffusion.files import read_dwi
-from deeprecon.data.diffusion.gradients import table_warnings
+from deeprecon.data.diffusion.gradients import Choices, table_warnings
+from deeprecon.data.diffusion.kinds import judge_values
 from deeprecon.data.diffusion.scan import DwiScan, with_finite_values
-from deeprecon.data.errors import InputError
-from deeprecon.data.volume_io import read_volume
 from deeprecon.dwmri.findings import Findings
-
-Mask = npt.NDArray[np.bool_]
-
-MIN_MASK_VOXELS = 100
-"""Voxels that a mask must have for anything to be measured in it."""
+from deeprecon.dwmri.parameters import EnhanceParameters, PrepareParameters, parse_volumes
+from deeprecon.jobs.run import Run
 
 
-def read_scan(path: Path, bval: Path | None, bvec: Path | None, findings: Findings) -> tuple[DwiScan, np.dtype]:
-    """A scan as float32 with finite values, and the number type of its file; doubts become warnings.
+def volume_choices(parameters: EnhanceParameters | PrepareParameters) -> Choices:
+    """What the settings say about the volumes of a scan."""
+    return Choices(parameters.b0_threshold, tuple(parse_volumes(parameters.exclude, "exclude")))
+
+
+def load_scan(
+    path: Path, run: Run, bval: Path | None = None, bvec: Path | None = None, choices: Choices | None = None
+) -> DwiScan:
+    """A scan as its file holds it, after the doubts about it were considered.
 
     Raises:
         InputError: the files are incomplete or contradict each other.
+        DoubtError: what kind of image it is contradicts what is expected.
     """
-    original = read_dwi(path, bval, bvec)
+    scan = judge_values(read_dwi(path, bval, bvec, choices))
+    run.consider(scan.doubts)
+    return scan
+
+
+def read_scan(
+    path: Path, bval: Path | None, bvec: Path | None, choices: Choices, run: Run, findings: Findings
+) -> tuple[DwiScan, np.dtype]:
+    """A scan as float32 with finite values, and the number type of its file.
+
+    Raises:
+        InputError, DoubtError: see `load_scan`.
+    """
+    original = load_scan(path, run, bval, bvec, choices)
+    findings.warnings += [str(doubt) for doubt in original.doubts]
     scan, bad = with_finite_values(original)
     for text in (*scan.notes, *table_warnings(scan.gradients)):
         findings.warn(text)
     if bad:
-        findings.warn(f"{bad} values were negative or not finite and were set to 0.")
+        kinds = "not finite" if scan.signed else "negative or not finite"
+        findings.warn(f"{bad} values were {kinds} and were set to 0.")
     empty = [number for number in range(len(scan.gradients)) if not scan.array[..., number].any()]
     if empty:
         findings.warn(f"Volume {', '.join(map(str, empty[:5]))} is empty.")
     return scan, original.array.dtype
-
-
-def read_mask(path: Path, scan: DwiScan) -> Mask:
-    """A mask (k, j, i) on the grid of a scan; every value above 0 is inside.
-
-    Raises:
-        InputError: not readable, on another grid, or (nearly) empty.
-    """
-    volume = read_volume(path)
-    if volume.array.shape != scan.shape or not np.allclose(volume.ijk_to_ras, scan.ijk_to_ras, atol=1e-2):
-        raise InputError(
-            f"The mask {path.name} ({_size(volume.array.shape)} voxels) does not lie on the grid of {scan.name} "
-            f"({_size(scan.shape)}).",
-            "Draw it on the scan, or resample it to its grid.",
-        )
-    mask = np.nan_to_num(volume.array) > 0
-    if mask.sum() < MIN_MASK_VOXELS:
-        raise InputError(f"The mask {path.name} has {mask.sum()} voxels, which are too few.", "Draw it anew.")
-    return np.asarray(mask, bool)
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    return " x ".join(str(count) for count in shape[::-1])

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from deeprecon.data.diffusion.files import read_dwi
 from deeprecon.data.diffusion.scan import DwiScan, with_finite_values
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import sha256
@@ -16,7 +15,8 @@ from deeprecon.dwmri.networks.resolution import upsample_maps, upsample_scan
 from deeprecon.dwmri.observe.mask import find_mask
 from deeprecon.dwmri.observe.noise_level import estimate_noise
 from deeprecon.dwmri.parameters import TrainInputs, TrainParameters
-from deeprecon.dwmri.read.scans import read_mask
+from deeprecon.dwmri.read.masks import read_mask
+from deeprecon.dwmri.read.scans import load_scan
 from deeprecon.dwmri.training.optimization import train_network
 from deeprecon.dwmri.training.pairs import Pair, hold_out, make_pair
 from deeprecon.jobs.run import Outcome, Run
@@ -69,10 +69,10 @@ def _read_pairs(inputs: TrainInputs, run: Run) -> tuple[list[Pair], int]:
     scales = set()
     for number, (noisy_path, clean_path) in enumerate(zip(inputs.noisy, inputs.clean, strict=True)):
         run.reporter.status(f"Reading pair {number + 1} of {len(inputs.noisy)}")
-        noisy, _ = with_finite_values(read_dwi(noisy_path))
-        clean, _ = with_finite_values(read_dwi(clean_path))
-        mask = read_mask(inputs.mask[number], noisy) if inputs.mask else find_mask(noisy)
-        sigma = estimate_noise(noisy.array.astype(np.float32), mask, run.device, run.threads)
+        noisy, _ = with_finite_values(load_scan(noisy_path, run))
+        clean, _ = with_finite_values(load_scan(clean_path, run))
+        mask = read_mask(inputs.mask[number], noisy, run) if inputs.mask else find_mask(noisy)
+        sigma = estimate_noise(noisy.array.astype(np.float32), mask, run.device, run.threads, not noisy.signed)
         scale = _scale(noisy, clean)
         if scale == 2:
             noisy = upsample_scan(noisy)

@@ -12,7 +12,7 @@ from typing import Any
 
 from deeprecon.data.files import write_json
 from deeprecon.dwmri.parameters import Background, EnhanceParameters
-from deeprecon.dwmri.read.bids import file_stem
+from deeprecon.dwmri.read.bids import file_stem, merged_sidecar
 from deeprecon.jobs.job import VERSION
 from deeprecon.jobs.parameters import to_json
 
@@ -38,7 +38,7 @@ SUFFIXES = {
 def write_derivatives(
     folder: Path, content: Mapping[str, Any], scan: Path, root: Path, output: Path, parameters: EnhanceParameters
 ) -> None:
-    """Copy a scan's outputs to their names in the dataset of derivatives, with a sidecar file.
+    """Copy a scan's outputs to their names in the dataset of derivatives, and a sidecar with the scan's entries.
 
     Args:
         folder: of the outputs.
@@ -54,7 +54,7 @@ def write_derivatives(
         if role in SUFFIXES:
             ending = name[name.index(".") :]
             shutil.copyfile(folder / name, target / f"{prefix}_{SUFFIXES[role]}{ending}")
-    sidecar = {
+    sidecar = merged_sidecar(scan, root) | {
         "Sources": [f"bids:raw:{scan.relative_to(root).as_posix()}"],
         "SkullStripped": parameters.background is Background.ZERO,
         "Parameters": to_json(parameters),

@@ -46,7 +46,9 @@ def as_stored(
 def write_scan(
     inputs: EnhanceInputs, scan: DwiScan, residual: Floats, volumes: Mapping[str, npt.NDArray[Any]], folder: Path
 ) -> dict[str, Path]:
-    """Write the scan in its input's format and maps on its grid; returns role -> file. NIfTI tables are copied.
+    """Write the scan in its input's format and maps on its grid; returns role -> file.
+
+    NIfTI's tables are copied where nothing in them changed.
 
     Args:
         inputs: files that the scan was read from.
@@ -58,7 +60,8 @@ def write_scan(
     assert inputs.dwi is not None
     nrrd = inputs.dwi.name.lower().endswith(NRRD)
     outputs = write_dwi(folder / ("dwi.nrrd" if nrrd else "dwi.nii.gz"), scan)
-    if inputs.dwi.name.lower().endswith(NIFTI):
+    changed = scan.left_out or any(doubt.code == "ge-b-values" for doubt in scan.doubts)
+    if inputs.dwi.name.lower().endswith(NIFTI) and not changed:
         for source, target in zip(fsl_files(inputs.dwi, inputs.bval, inputs.bvec), ("bval", "bvec"), strict=True):
             shutil.copyfile(source, outputs[target])
     for name, volume in volumes.items():

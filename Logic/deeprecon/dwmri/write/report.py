@@ -72,9 +72,10 @@ def write_report(
 
 def _summary(metrics: Mapping[str, Any]) -> str:
     """The result in one sentence."""
+    kind, snr = ("weighted", "snr_dwi") if "snr_dwi" in metrics else ("b0", "snr_b0")
     return (
-        f"{metrics['volumes']} volumes ({metrics['b0_volumes']} b0; {metrics['shells']}), "
-        f"noise {metrics['noise_level']:.4g}, weighted signal {metrics['snr_dwi']:.1f} times the noise."
+        f"{metrics['volumes']} volumes ({metrics['b0_volumes']} b0; {metrics['shells'] or 'none weighted'}), "
+        f"noise {metrics['noise_level']:.4g}, {kind} signal {metrics[snr]:.1f} times the noise."
     )
 
 

@@ -95,7 +95,7 @@ class GradientCheck:
                 widget.visible = usable
             self._label.visible = bool(self._checks)
             if usable:
-                self.chartView.show(draw_directions(gradients_of(node), DIRECTIONS))
+                self.chartView.show(draw_directions(gradients_of(node).used, DIRECTIONS))
         return self._problem
 
     @property

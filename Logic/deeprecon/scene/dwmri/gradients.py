@@ -46,18 +46,22 @@ def check_gradients(node: Any) -> list[CheckResult]:
     fits = volumes == len(table)
     text = str(volumes) if fits else f"{volumes}, but {len(table)} gradients"
     checks = [CheckResult("Volumes", text, GOOD if fits else BAD)]
+    if not node.IsA(SEQUENCE):
+        lengths = _lengths(node, table)
+    table = table.used
     b0 = int(table.b0.sum())
     checks.append(CheckResult("b0 volumes", str(b0), GOOD if b0 else FAIR))
     checks += [_shell(table, b, numbers) for b, numbers in table.shells]
     if not table.shells:
         checks.append(CheckResult("Shells", "none: no volume is diffusion weighted", BAD))
     if not node.IsA(SEQUENCE):
-        checks += _lengths(node, table)
+        checks += lengths
     weighted = int((~table.b0).sum())
     repeats = weighted - table.distinct_directions
     level = FAIR if repeats or table.distinct_directions < 15 else GOOD
     checks.append(CheckResult("Directions", f"{table.distinct_directions} different, {repeats} repeated", level))
-    checks += [CheckResult("Note", text, FAIR) for text in table_warnings(table)]
+    notes = [*(doubt.text for doubt in table.doubts), *table_warnings(table)]
+    checks += [CheckResult("Note", text, FAIR) for text in notes]
     return checks
 
 
@@ -69,7 +73,8 @@ def _shell(table: GradientTable, b: float, numbers: Any) -> CheckResult:
 
 def _lengths(node: Any, table: GradientTable) -> list[CheckResult]:
     _, vectors = raw_gradients(node)
-    lengths = np.linalg.norm(vectors[~table.b0], axis=1)
+    used = ~table.b0 & ~np.isin(np.arange(len(table)), table.left_out)
+    lengths = np.linalg.norm(vectors[used], axis=1)
     if lengths.size == 0:
         return []
     low, high = float(lengths.min()), float(lengths.max())

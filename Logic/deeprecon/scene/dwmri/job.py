@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from deeprecon.data.diffusion.files import write_dwi
+from deeprecon.data.diffusion.files import write_dwi_with_doubts
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
@@ -67,7 +67,7 @@ def write_job(
     mask = None if nodes.mask is None else _mask(nodes)
     (folder / "inputs").mkdir(parents=True, exist_ok=True)
     inputs, names = {"dwi": "inputs/dwi.nrrd", **bundle_input(nodes.bundle)}, {"dwi.nrrd": nodes.dwi.GetName()}
-    write_dwi(folder / inputs["dwi"], scan)
+    write_dwi_with_doubts(folder / inputs["dwi"], scan)
     if mask is not None:
         inputs["mask"], names["mask.nrrd"] = "inputs/mask.nrrd", nodes.mask.GetName()
         write_volume(folder / inputs["mask"], mask)

@@ -18,9 +18,10 @@ import slicer.util
 import vtk
 from vtk.util import numpy_support
 
-from deeprecon.data.diffusion.files import read_dwi
+from deeprecon.data.diffusion.files import read_dwi, read_gradients
 from deeprecon.data.diffusion.gradients import GradientTable, gradient_table, image_rotation
-from deeprecon.data.diffusion.scan import DwiScan, check_scan
+from deeprecon.data.diffusion.scan import DwiScan, usable_scan
+from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume, check_affine
 from deeprecon.data.volume_io import NIFTI, NRRD
@@ -29,6 +30,9 @@ from deeprecon.scene.nodes.volumes import matrix_to_world, node_from_volume, vol
 WEIGHTED, SEQUENCE = "vtkMRMLDiffusionWeightedVolumeNode", "vtkMRMLSequenceNode"
 _GRADIENTS = "DeepRecon.Gradients"
 """Attribute of a sequence: b-values and directions in RAS, as JSON."""
+
+_DOUBTS = "DeepRecon.Doubts"
+"""Attribute of a scan node: doubts about the file that it was loaded from, as JSON."""
 
 Array = npt.NDArray[np.float64]
 
@@ -45,9 +49,8 @@ def scan_from_node(node: Any) -> DwiScan:
     """
     array, ijk_to_ras = _sequence_image(node) if node.IsA(SEQUENCE) else _image(node)
     check_affine(ijk_to_ras, node.GetName())
-    scan = DwiScan(array, ijk_to_ras, gradients_of(node), node.GetName())
-    check_scan(scan)
-    return scan
+    doubts = Doubt.from_json(json.loads(node.GetAttribute(_DOUBTS) or "[]"))
+    return usable_scan(DwiScan(array, ijk_to_ras, gradients_of(node), node.GetName(), doubts=doubts))
 
 
 def gradients_of(node: Any) -> GradientTable:
@@ -100,7 +103,10 @@ def open_scan(path: Path) -> Any:
     """
     scan = read_dwi(path)
     name = scan.name.split(".")[0] if path.name.lower().endswith(NIFTI + NRRD) else scan.name
-    return node_from_scan(scan, slicer.mrmlScene.GenerateUniqueName(name))
+    node = node_from_scan(scan, slicer.mrmlScene.GenerateUniqueName(name))
+    if scan.doubts:
+        node.SetAttribute(_DOUBTS, json.dumps([doubt.as_json() for doubt in scan.doubts]))
+    return node
 
 
 def node_from_scan(scan: DwiScan, name: str, node: Any = None, like: Any = None) -> Any:
@@ -184,7 +190,7 @@ def _sequence_gradients(node: Any) -> GradientTable:
             f"The sequence {node.GetName()} has no gradients, and the file that it was loaded from does not exist.",
             "Load the scan with Open below the scan's name: NIfTI with .bval and .bvec, or DWI NRRD.",
         )
-    table = read_dwi(path).gradients
+    table = read_gradients(path)
     if len(table) != node.GetNumberOfDataNodes():
         raise InputError(f"{path.name} has {len(table)} volumes, {node.GetName()} {node.GetNumberOfDataNodes()}.")
     return table
