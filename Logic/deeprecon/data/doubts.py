@@ -13,7 +13,11 @@ from typing import Any
 
 from deeprecon.data.errors import InputError
 
-CODES: dict[str, str] = {}
+CODES: dict[str, str] = {
+    "threshold-near-healthy": "The threshold lies within 3 standard deviations of healthy wall, whose noise counts as "
+    "scar.",
+    "no-enhanced-wall": "The wall's intensities are one population: nothing is enhanced, and nothing counts as scar.",
+}
 """Every code and what it means; the documentation lists them."""
 
 

@@ -43,7 +43,7 @@ def reconstruct(inputs: ReconstructInputs, parameters: ReconstructParameters, ru
     found = measure(case, heart.mesh, slices, scar, core, parameters)
     for warning in found.warnings:
         run.reporter.warning(warning)
-    warnings += found.warnings
+    warnings = [*map(str, run.doubts), *warnings, *found.warnings]
     done = Finished(case, heart, slices, found, parameters, _settings(inputs, parameters, run), tuple(warnings))
     outputs = write_outputs(done, run.output)
     return Outcome(outputs, {**found.figures, **_placement(heart)})
@@ -85,6 +85,7 @@ def read_and_observe(
     case = read_case(inputs, parameters)
     heart = read_heart_mesh(inputs.mesh, case, parameters.mesh_unit, parameters.mesh_frame, parameters.node_spacing)
     slices = observe_slices(case, heart, parameters)
+    run.consider(slices.doubts)
     for warning in slices.warnings:
         run.reporter.warning(warning)
     return case, heart, slices
