@@ -101,6 +101,13 @@ def test_two_populations_are_recognized(share: float, apart: float) -> None:
     assert are_two_populations(values)
 
 
+@pytest.mark.parametrize("share", [0.01, 0.4, 0.5, 0.9])
+def test_two_populations_without_noise_are_recognized(share: float) -> None:
+    values = np.full(1000, 80.0)
+    values[: round(share * len(values))] = 300
+    assert are_two_populations(values)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_one_population_is_not_divided(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -14,6 +14,8 @@ from typing import Any
 from deeprecon.data.errors import InputError
 
 CODES: dict[str, str] = {
+    "segment-not-used": "A segment has a word for scar in its name and is not counted as scar.",
+    "scar-fills-wall": "Nearly all of the myocardium is drawn as scar.",
     "threshold-near-healthy": "The threshold lies within 3 standard deviations of healthy wall, whose noise counts as "
     "scar.",
     "no-enhanced-wall": "The wall's intensities are one population: nothing is enhanced, and nothing counts as scar.",

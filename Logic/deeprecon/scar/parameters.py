@@ -154,6 +154,7 @@ class ReconstructParameters(_CutoffParameters):
         tuple[str, ...],
         "label values or segment names, such as scar=3,4 myocardium=2; well-known names are found without it",
     ] = ()
+    no_scar: Annotated[bool, "the patient has no scar: every slice is free of it"] = False
     slice_thickness: Annotated[
         float | None,
         Range(0.1, 30, "mm"),

@@ -25,7 +25,9 @@ def are_two_populations(values: Floats) -> bool:
     x, weights = (edges[1:] + edges[:-1])[counts > 0] / 2, counts[counts > 0].astype(np.float64)
     narrowest = edges[1] - edges[0]
     one = _log_likelihood(x, weights, *_normal(x, weights, narrowest))
-    two = max(_fit_mixture(x, weights, float(np.percentile(values, split)), narrowest) for split in _SPLITS)
+    ranks = np.searchsorted(np.cumsum(weights), np.array(_SPLITS) / 100 * len(values))
+    splits = {*x[np.minimum(ranks, len(x) - 2)].tolist(), float(x[0] + x[-1]) / 2}
+    two = max(_fit_mixture(x, weights, split, narrowest) for split in splits)
     return bool(2 * (two - one) - 3 * np.log(len(values)) > MIN_PREFERENCE)  # 5 parameters instead of 2
 
 
