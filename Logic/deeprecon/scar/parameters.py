@@ -160,6 +160,11 @@ class ReconstructParameters(_CutoffParameters):
         Range(0.1, 30, "mm"),
         "thickness of the imaged slab; DICOM states it, else the slice spacing is taken",
     ] = None
+    observed_within: Annotated[
+        float | None,
+        Range(0.1, 1000, "mm"),
+        "wall farther from every slice, along the wall, is unknown; left out, one slice spacing",
+    ] = None
     node_spacing: Annotated[float, Range(0.3, 10, "mm"), "element size of the mesh made when none is given"] = 1.5
     mesh_unit: Annotated[Unit, "length unit of the mesh file; auto: the only one that fits"] = Unit.AUTO
     mesh_frame: Annotated[Frame, "patient axes of the mesh file; auto: the only ones that fit"] = Frame.AUTO

@@ -33,7 +33,12 @@ def read_result_mesh(path: Path) -> Mesh:
     check_heart_size(mesh, hint, f", read in {unit},")
     if file.path.suffix.lower() not in (".pts", ".elem"):
         return mesh
-    names = "scar_probability", "scar_uncertainty", "core_probability"  # openCARP keeps values in files of their own
+    names = (
+        "scar_probability",
+        "scar_uncertainty",
+        "core_probability",
+        "observed",
+    )  # openCARP keeps values in files of their own
     files = {name: path.with_suffix(f".{name}.dat") for name in names}
     return mesh.with_point_arrays({name: _read_values(at, mesh.n_points) for name, at in files.items() if at.exists()})
 
