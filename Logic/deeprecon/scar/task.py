@@ -18,7 +18,16 @@ from deeprecon.jobs.verbs import Verb
 from deeprecon.scar import parameters as settings
 from deeprecon.scar.crossvalidation import cross_validate
 from deeprecon.scar.measure.metrics import evaluate as compare_with_truth
-from deeprecon.scar.parameters import Frame, MeshFormat, Method, ReconstructInputs, ReconstructParameters, Unit
+from deeprecon.scar.parameters import (
+    DEFAULT_STEPS,
+    FIELD_STEPS,
+    Frame,
+    MeshFormat,
+    Method,
+    ReconstructInputs,
+    ReconstructParameters,
+    Unit,
+)
 from deeprecon.scar.pipeline import prepare, reconstruct
 from deeprecon.scar.read.mesh import check_heart_size
 from deeprecon.scar.read.result import read_result_mesh
@@ -109,9 +118,15 @@ def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters,
 
 
 def resolve(parameters: ReconstructParameters, device: str, threads: int, precision: str) -> ReconstructParameters:
-    """Turn the time budget into steps, so that a repeated run does the same work."""
+    """The number of steps: as given, else as many as fit into the time budget, else a fixed number.
+
+    Only a budget needs a timing; without one a run does the same work beside any neighbor and on any machine.
+    """
     if parameters.method is Method.INTERPOLATION or parameters.steps:
         return parameters
+    if not parameters.budget:
+        is_field = parameters.method is Method.FIELD
+        return replace(parameters, steps=FIELD_STEPS if is_field else DEFAULT_STEPS[parameters.network])
     if parameters.method is Method.MLP:
         from deeprecon.scar.fit.mlp_fit import mlp_steps_for_budget
 

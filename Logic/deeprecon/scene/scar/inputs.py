@@ -38,6 +38,10 @@ STACKS = tuple((f"segmentation{number}", f"inputVolume{number}") for number in r
 """Parameters that hold the segmentation and the volume of each further stack."""
 
 
+_TYPICAL_SECONDS = {Method.FIELD: 20.0, Method.MLP: 60.0}
+"""Training time of the default number of steps on two cores."""
+
+
 class ScarSource(enum.Enum):
     """Source of the scar in the slices."""
 
@@ -142,8 +146,8 @@ def restore_inputs(parameter_node: Any, result_mesh: Any) -> None:
 
 
 def training_seconds(settings: ReconstructParameters, nodes: ScarNodes) -> float | None:
-    """Training time in seconds; None if the settings give a number of steps instead."""
+    """Training time in seconds, a typical one without a budget; None if the settings give a number of steps."""
     if settings.method is Method.INTERPOLATION:
         return 0.0
     fits = 2 if fits_core(nodes, settings) else 1
-    return None if settings.steps else fits * settings.budget
+    return None if settings.steps else fits * (settings.budget or _TYPICAL_SECONDS[settings.method])
