@@ -217,15 +217,14 @@ def _details(console: Console) -> str:
 
 def _print_result(output: Path) -> None:
     result = json.loads((output / "result.json").read_text(encoding="utf-8"))
-    rows = {role: entry["path"] for role, entry in result["outputs"].items()}
-    rows["result"] = "result.json"
-    rows.update(plain_figures(result["metrics"]))
+    rows = [*((role, entry["path"]) for role, entry in result["outputs"].items()), ("result", "result.json")]
+    rows += plain_figures(result["metrics"]).items()
     for doubt in result["doubts"]:
         print(f"{'Assumed' if doubt['assumed'] else 'Accepted'}: {doubt['where']}: {doubt['text']} ({doubt['code']})")
-    width = max(map(len, rows))
+    width = max(len(name) for name, _ in rows)
     stopped = result["provenance"]["stopped_early"]
     print(f"{'Stopped after' if stopped else 'Done in'} {result['provenance']['seconds']:.1f} s. Results in {output}")
-    for name, value in rows.items():
+    for name, value in rows:
         print(f"  {name.ljust(width)}  {value:.6g}" if isinstance(value, float) else f"  {name.ljust(width)}  {value}")
     if stopped:
         print("Give --resume with the same folder to continue.")

@@ -35,7 +35,7 @@ from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
 from deeprecon.data.volume_io import read_volume
 
 ROOT = Path(__file__).resolve().parents[2]
-MOST_MINUTES, MOST_BYTES = 60.0, 15e6
+MAX_MINUTES, MAX_BYTES = 60.0, 15e6
 HELD_OUT = 1_000_000
 """Number of the first chest to measure on, far from those of the training."""
 FOR_MEAN = 12
@@ -141,9 +141,9 @@ def main() -> int:
     if minutes:
         print(f"  trained in {sum(minutes.values()):.0f} minutes of processor time: {minutes}")
     broken = []
-    if sum(minutes.values()) > MOST_MINUTES:
+    if sum(minutes.values()) > MAX_MINUTES:
         broken.append(f"{sum(minutes.values()):.0f} minutes to train")
-    if size > MOST_BYTES:
+    if size > MAX_BYTES:
         broken.append(f"{size / 1e6:.1f} MB")
     if means["psnr"] <= means["psnr_mean_ct"]:
         broken.append("no better than the mean CT")

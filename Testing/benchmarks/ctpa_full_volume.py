@@ -30,7 +30,7 @@ from deeprecon.ctpa.grid import FULL, Grid
 from deeprecon.ctpa.observe.projection import Geometry, detector_axes, expose, line_integrals
 from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
 
-MOST_SECONDS, MOST_BYTES = 360.0, 4e9
+MAX_SECONDS, MAX_BYTES = 360.0, 4e9
 CUBES, CUBE_STEPS, CUBE = 150, 1000, 128
 PEAK, SHARE = 790e12, 0.3
 """FLOP/s that large matrix products in bf16 reach on an H200, and the share of it that convolutions are taken to."""
@@ -194,10 +194,10 @@ def main() -> int:
     machine = {"threads": arguments.threads, "steps": arguments.steps}
     write_result(arguments.json, {"machine": machine, "own": own, "published": cubes, "large": large})
     broken = []
-    if own["seconds"] > MOST_SECONDS:
-        broken.append(f"{own['seconds']:.0f} s instead of {MOST_SECONDS:.0f}")
-    if own["peak_gb"] * 1e9 > MOST_BYTES:
-        broken.append(f"{own['peak_gb']:.1f} GB instead of {MOST_BYTES / 1e9:.0f}")
+    if own["seconds"] > MAX_SECONDS:
+        broken.append(f"{own['seconds']:.0f} s instead of {MAX_SECONDS:.0f}")
+    if own["peak_gb"] * 1e9 > MAX_BYTES:
+        broken.append(f"{own['peak_gb']:.1f} GB instead of {MAX_BYTES / 1e9:.0f}")
     print(f"Gates that do not hold: {'; '.join(broken)}." if broken else "Every gate holds.")
     return 1 if broken else 0
 

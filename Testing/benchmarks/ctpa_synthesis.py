@@ -62,7 +62,7 @@ FACTOR = 4
 WIDTHS = (32, 64, 128)
 SAMPLES, STEPS = 8, 20
 STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
-LEAST_GAP, LEAST_PLAUSIBLE = 5.0, 0.95
+MIN_GAP, MIN_PLAUSIBLE = 5.0, 0.95
 Volumes = npt.NDArray[Any]
 
 
@@ -358,8 +358,8 @@ def main() -> int:
 
     ours, ridge = rows[f"mean of {SAMPLES}"], rows["ridge"]
     gates = {
-        "matched is 5 dB above shuffled": ours["psnr"] - ours["shuffled"] >= LEAST_GAP,
-        "organs have plausible HU": rows["one sample"]["plausible"] >= LEAST_PLAUSIBLE,
+        "matched is 5 dB above shuffled": ours["psnr"] - ours["shuffled"] >= MIN_GAP,
+        "organs have plausible HU": rows["one sample"]["plausible"] >= MIN_PLAUSIBLE,
     }
     targets = {
         "above ridge": ours["psnr"] > ridge["psnr"],

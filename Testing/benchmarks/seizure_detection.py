@@ -86,7 +86,7 @@ def accuracy(users: int, steps: int, models: int, threads: int) -> tuple[dict[st
     tracks = [one.ensemble_track(QUANTILE) for one in evaluated]
     points = operating_points(tracks)
     ensemble = total_score(score_users(tracks, threshold).values())
-    print(f"{len(split.test)} users of the test, {ensemble.seizures} seizures, {ensemble.hours:.1f} h without; "
+    print(f"{len(split.test)} users of the test, {ensemble.seizures} seizures, {ensemble.hours:.1f} h of recording; "
           f"{models} networks of {config.modelConfig.steps} steps in {seconds:.0f} s")  # fmt: skip
     print(f"DeepEpi, quantile {QUANTILE}, threshold {threshold:.3f} of the validation users: "
           f"sensitivity {ensemble.sensitivity:.3f}, {ensemble.false_alarms_per_day:.1f} false alarms per day, "

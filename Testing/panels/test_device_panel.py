@@ -49,6 +49,12 @@ def test_the_check_runs_in_a_child_process_and_is_kept(host: Any, device: Any) -
     assert answers == [""]
 
 
+def test_memory_is_given_in_the_gigabytes_that_computers_are_sold_with() -> None:
+    from deeprecon.panels.computer.device_text import memoryText
+
+    assert memoryText(PROBE) == "Memory: 4.0 of 8.0 GB free"
+
+
 def test_an_unused_graphics_card_is_named_with_its_action(host: Any, device: Any, monkeypatch: Any) -> None:
     import qt
 

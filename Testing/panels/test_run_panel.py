@@ -187,6 +187,15 @@ def test_durations_as_text(host: Any, seconds: float, words: str) -> None:
     assert durationText(seconds) == words
 
 
+def test_the_duration_of_a_run_is_learned_without_that_of_its_training(host: Any) -> None:
+    from deeprecon.panels.common.time_estimates import TrainingTimeEstimate
+
+    estimate = TrainingTimeEstimate("Test")
+    estimate.learn("network", "cpu", 60.0, 80.0)
+    assert estimate.sentence("network", "cpu", 30.0) == "A run takes at most about 50 s on this computer."
+    assert estimate.sentence("network", "cpu", 0.0) == "A run takes about 20 s on this computer."
+
+
 def test_a_contradiction_is_asked_about_and_the_run_continues_when_it_is_accepted(
     host: Any, panel: Any, fake_worker: Use, monkeypatch: pytest.MonkeyPatch
 ) -> None:

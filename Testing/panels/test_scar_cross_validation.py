@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deeprecon.scar.fit.interpolation import SPATIAL
+
 from .conftest import apply, wait_until_gone
 
 
@@ -43,11 +45,11 @@ def test_cross_validation_shows_its_tables_and_compares_the_interpolations(host:
     table = summary.GetTable()
     scores = {table.GetValueByName(row, "method").ToString(): table.GetValueByName(row, "dice").ToDouble()
               for row in range(table.GetNumberOfRows())}  # fmt: skip
-    assert set(scores) == {"nearest", "linear", "signed-distance", "log-odds"}
+    assert set(scores) == {kind.value for kind in SPATIAL}
     assert min(scores.values()) > 0.9  # all slices of the tube are alike
     assert f"{scores['signed-distance']:.2f}" in ui.crossValidationLabel.text
     assert ui.crossValidationLabel.text in message
-    assert ui.crossValidationSlicesTable.mrmlTableNode().GetTable().GetNumberOfRows() == 5 * 4
+    assert ui.crossValidationSlicesTable.mrmlTableNode().GetTable().GetNumberOfRows() == 5 * len(SPATIAL)
     assert node.outputMesh is None  # it is no reconstruction
 
     again = summary.GetID()

@@ -93,8 +93,8 @@ def test_device_threads_and_precision_are_resolved_once_and_written_down(
     job = Job.load(folder)
     assert job.resolved
     assert (job.device, job.threads, job.precision, job.version) == ("cuda:0", 3, "bf16", VERSION)
-    said = (folder / "events.jsonl").read_text(encoding="utf-8")
-    assert "the driver is too old" in said, "never a silent change to the CPU"
+    events = (folder / "events.jsonl").read_text(encoding="utf-8")
+    assert "the driver is too old" in events, "never a silent change to the CPU"
     calls.clear()
     assert worker.run_job(folder) == worker.DONE
     assert (folder / "events.jsonl").read_text(encoding="utf-8").count("too old") == 1

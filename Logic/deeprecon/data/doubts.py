@@ -14,11 +14,19 @@ from typing import Any
 from deeprecon.data.errors import InputError
 
 CODES: dict[str, str] = {
-    "segment-not-used": "A segment has a word for scar in its name and is not counted as scar.",
-    "scar-fills-wall": "Nearly all of the myocardium is drawn as scar.",
-    "threshold-near-healthy": "The threshold lies within 3 standard deviations of healthy wall, whose noise counts as "
-    "scar.",
+    "calibration-doubtful": "A still arm does not measure 1 g within 5 %.",
+    "incidence-reversed": "Far fields are reciprocal only with the opposite directions of incidence.",
+    "network-misfit": "A network's images explain the far fields worse than those of Tikhonov regularization.",
     "no-enhanced-wall": "The wall's intensities are one population: nothing is enhanced, and nothing counts as scar.",
+    "not-monitored": "A part of the recording has gaps or shows no wearer: no probability, no alarm.",
+    "roles-exchanged": "Far fields are reciprocal, or fit the true images, only with source and receiver exchanged.",
+    "row-rate": "The rows of an event do not follow each other every 5 s.",
+    "scar-fills-wall": "Nearly all of the myocardium is drawn as scar.",
+    "segment-not-used": "A segment has a word for scar in its name and is not counted as scar.",
+    "sum-of-axes": "The magnitude of an event is taken for a sum of three axes.",
+    "threshold-near-healthy": "The threshold lies within 3 standard deviations of healthy wall: noise counts as scar.",
+    "user-unknown": "A recording for training does not state who wore the watch.",
+    "wave-number-doubtful": "Far fields conserve energy at another wave number or scale than the stated one.",
 }
 """Every code and what it means; the documentation lists them."""
 

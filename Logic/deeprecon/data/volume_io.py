@@ -60,7 +60,7 @@ class VolumeFormat:
         name: for messages.
         endings: of the file names that are read.
         read: path -> volume, its geometry unchecked.
-        writes: endings that are written, the usual one first.
+        writes: endings that are written, each in a single file, the usual one first.
         write: (path, volume) of numbers, not booleans.
     """
 

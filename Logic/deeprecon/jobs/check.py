@@ -30,7 +30,7 @@ def check_job(job: Job, folder: Path) -> tuple[Verb, Any, Any]:
         located[name] = found if isinstance(getattr(inputs, name), tuple) else found[0]
     parameters: Any = from_json(verb.parameters, job.parameters)
     if reasons := parameters.validate():
-        raise InputError("; ".join(reasons) + ".")
+        raise InputError("; ".join(reason.rstrip(".") for reason in reasons) + ".")
     return verb, replace(inputs, **located), parameters
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.parameters import Parameters, Range
-from deeprecon.scar.thresholds import parse_threshold
+from deeprecon.scar.thresholds import USAGE, parse_threshold
 
 
 class Method(Enum):
@@ -29,6 +29,21 @@ class Interpolation(Enum):
     LOG_ODDS = "log-odds"
     ANATOMICAL_LINEAR = "anatomical-linear"
     ANATOMICAL_SIGNED_DISTANCE = "anatomical-signed-distance"
+
+    @property
+    def label(self) -> str:
+        """Its name in panels and sentences."""
+        return INTERPOLATION_LABELS[self]
+
+
+INTERPOLATION_LABELS = {
+    Interpolation.NEAREST: "Nearest slice",
+    Interpolation.LINEAR: "Linear",
+    Interpolation.SIGNED_DISTANCE: "Signed distance",
+    Interpolation.LOG_ODDS: "Log-odds",
+    Interpolation.ANATOMICAL_LINEAR: "Linear along the wall",
+    Interpolation.ANATOMICAL_SIGNED_DISTANCE: "Signed distance along the wall",
+}
 
 
 class Alignment(Enum):
@@ -149,7 +164,7 @@ class ReconstructParameters(_CutoffParameters):
     interpolation: Annotated[Interpolation, "which one, for --method interpolation"] = Interpolation.LINEAR
     network: Annotated[MlpSize, "layers and width of --method mlp"] = MlpSize.SMALL
     observation: Annotated[Observation, "keep partial pixels, or round them to 0 or 1"] = Observation.SOFT
-    threshold: Annotated[str, "scar from intensities: nsd:N, fwhm, max:PERCENT or otsu"] = "nsd:5"
+    threshold: Annotated[str, f"scar from intensities: {USAGE}"] = "nsd:5"
     core_threshold: Annotated[
         str, "scar core from intensities by a second, higher threshold, such as max:60; left out, by probability"
     ] = ""

@@ -90,6 +90,9 @@ RULES: dict[str, Rule] = {
     "otsu": Rule(otsu, "otsu", "automatic (Otsu)"),
 }
 """Name on the command line -> rule."""
+*_first, _last = (rule.usage for rule in RULES.values())
+USAGE = f"{', '.join(_first)} or {_last}"
+"""How the rules are written."""
 
 
 @dataclass(frozen=True)
@@ -118,8 +121,7 @@ def parse_threshold(text: str) -> Threshold:
     Raises:
         InputError: an unknown rule, or a number that is missing, not wanted or out of bounds.
     """
-    *others, last = (rule.usage for rule in RULES.values())
-    hint = f"The rules are {', '.join(others)} and {last}."
+    hint = f"Write it as {USAGE}."
     name, colon, number = text.strip().lower().partition(":")
     rule = RULES.get(name)
     if rule is None or (rule.bounds is None and colon):

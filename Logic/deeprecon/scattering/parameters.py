@@ -175,7 +175,7 @@ class ReconstructParameters(Parameters):
 
     method: Annotated[Method, "inversion method"] = Method.TIKHONOV
     regularization: Annotated[
-        float, Range(1e-6, 1e6), "of --method tikhonov: 0.3 for weak contrast, 3 for contrasts near 0.5 at k = 8"
+        float, Range(1e-6, 1e6), "of Tikhonov's images: 0.3 for weak contrast, 3 for contrasts near 0.5 at k = 8"
     ] = 3.0
     rings: Annotated[int, Range(4, 1024), "rings of the polar image; a network has its own"] = 32
     angles: Annotated[int, Range(0, 2048), "directions; 0 for as many as k needs; a network has its own"] = 0
@@ -184,7 +184,11 @@ class ReconstructParameters(Parameters):
         float | None, Range(0.1, 10_000, "mm"), "of the measured region, where the data do not state it"
     ] = None
     most: Annotated[int, Range(0, 10_000_000), "objects at most, 0 for all"] = 0
-    misfits: Annotated[int, Range(0, 10_000), "objects whose image is compared with the data by a full simulation"] = 4
+    misfits: Annotated[
+        int,
+        Range(0, 10_000),
+        "objects whose image is compared with the data by a full simulation; that of a network with Tikhonov's, too",
+    ] = 4
 
     def validate(self) -> list[str]:
         return super().validate() + _even_angles(self.angles)

@@ -15,8 +15,9 @@ from deeprecon.jobs.parameters import NoParameters, to_json
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.scattering import parameters as settings
 from deeprecon.scattering.fit.linear import invert_linearly
-from deeprecon.scattering.measure.data_misfit import data_misfits
+from deeprecon.scattering.measure.data_misfit import data_misfits, network_doubts
 from deeprecon.scattering.measure.metrics import image_scores, mean_scores
+from deeprecon.scattering.measure.orientation import orientation_doubts, truth_doubts
 from deeprecon.scattering.parameters import Family, Method
 from deeprecon.scattering.physics.contrast import contrast_from_speed
 from deeprecon.scattering.physics.image_grids import required_pixels
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 DEFAULT_RADIUS_MM = 50.0
 """Of the region, where neither the data nor the user states one."""
+_ROTATED_HINT = "Transpose the far field that the images were made from, or rotate the true images."
 _K_TOLERANCE = 1e-3
 """Largest relative difference of two equal wave numbers or radii."""
 
@@ -113,6 +115,7 @@ def train(inputs: settings.TrainInputs, parameters: settings.TrainParameters, ru
         {"Scores": tested.rows},
         (*measured.notes, *tested.notes),
         to_json(parameters),
+        run.doubts,
         tested.history.epochs,
     )
     return Outcome(outputs | {path.stem: path for path in pictures}, tested.figures())
@@ -154,6 +157,7 @@ def reconstruct(inputs: settings.ReconstructInputs, parameters: settings.Reconst
         {"Mean over the objects": [{"figure": name, "value": value} for name, value in figures.items()]},
         [*measured.notes, *notes],
         to_json(parameters),
+        run.doubts,
     )
     return Outcome(outputs | {path.stem: path for path in pictures}, figures)
 
@@ -172,7 +176,9 @@ def evaluate(inputs: settings.EvaluateInputs, parameters: NoParameters, run: Run
         raise InputError(f"{inputs.result.name} has {count} objects, {inputs.truth.name} only {len(data)}.", hint)
     if abs(data.k - result.k) > _K_TOLERANCE * result.k:
         raise InputError(f"{inputs.result.name} is of k = {result.k:g}, {inputs.truth.name} of {data.k:g}.", hint)
-    scores = image_scores(result.polar, data.subset(slice(count)).truth(rings))
+    truth = data.subset(slice(count)).truth(rings)
+    run.consider(orientation_doubts(result.polar, truth, inputs.result.name, _ROTATED_HINT))
+    scores = image_scores(result.polar, truth)
     outputs = {"table": run.output / "evaluation.csv"}
     write_table(outputs["table"], _score_rows(count, scores))
     return Outcome(outputs, {"objects": count, **mean_scores(scores)})
@@ -195,6 +201,7 @@ def _read_data(path: Any, angles: int, limit: int, run: Run) -> FarFieldData:
     measured = read_far_fields(path, angles, limit)
     for note in measured.notes:
         run.reporter.warning(note)
+    run.consider([*measured.doubts, *truth_doubts(measured)])
     return measured
 
 
@@ -270,10 +277,26 @@ def _measure(
     """Scores of each object, as rows of a table, and their means."""
     scores = {} if truth is None else image_scores(images, truth)
     rows, means = _score_rows(len(images), scores), mean_scores(scores)
-    misfits = data_misfits(images[: parameters.misfits], measured, run)
-    for row, misfit in zip(rows, misfits, strict=False):
-        row["data_misfit"] = misfit
-    return rows, means | ({"data_misfit": float(np.mean(misfits))} if misfits else {})
+    compared = measured.subset(slice(parameters.misfits))
+    misfits = {"data_misfit": data_misfits(images[: parameters.misfits], compared, run)}
+    if parameters.method is Method.BCRNET and misfits["data_misfit"]:
+        linear = _tikhonov_misfits(compared, images.shape[-1], parameters.regularization, run)
+        run.consider(network_doubts(misfits["data_misfit"], linear, measured.name))
+        misfits["data_misfit_tikhonov"] = linear
+    for name, values in misfits.items():
+        for row, value in zip(rows, values, strict=False):
+            row[name] = value
+    return rows, means | {name: float(np.mean(values)) for name, values in misfits.items() if values}
+
+
+def _tikhonov_misfits(measured: FarFieldData, rings: int, regularization: float, run: Run) -> list[float]:
+    """Data misfits of Tikhonov's images; none where the wave equation cannot be solved for them."""
+    images = invert_linearly(measured, rings, regularization, lambda share: None)
+    try:
+        return data_misfits(images, measured, run)
+    except InputError:
+        run.reporter.warning("The network is not compared with Tikhonov regularization, whose images diverge.")
+        return []
 
 
 def _score_rows(count: int, scores: dict[str, npt.NDArray[np.float64]]) -> list[dict[str, Any]]:

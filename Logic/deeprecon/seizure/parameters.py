@@ -9,6 +9,9 @@ from typing import Annotated
 
 from deeprecon.jobs.parameters import Parameters, Range
 
+DEFAULT_MERGE = 150.0
+"""s between alarms below which they are one."""
+
 
 class Unit(Enum):
     """Unit of the accelerations in a file."""
@@ -53,7 +56,8 @@ class PrepareInputs:
     """Recordings for training or evaluation."""
 
     recordings: Annotated[
-        tuple[Path, ...], "OSDB event files (.json, flattened .csv) and files of a watch (.csv: t,x,y,z or t,magnitude)"
+        tuple[Path, ...],
+        "OSDB event files (.json, flattened .csv) and files of a watch (.csv: t,x,y,z or t,magnitude, user)",
     ]
     seizures: Annotated[
         Path | None,
@@ -66,6 +70,7 @@ class PrepareInputs:
 class PrepareParameters(Parameters):
     """Settings of `seizure prepare`."""
 
+    user: Annotated[str, "who wore the watch, for files of a watch without a column user"] = ""
     unit: Annotated[Unit, "of the files of a watch; auto: the unit in which a resting arm weighs 1 g"] = Unit.AUTO
 
 
@@ -116,7 +121,7 @@ class ScoreParameters(Parameters):
         Range(0, 1),
         "probability above which there is an alarm; by default the bundle's, for rescore the table's",
     ] = None
-    merge: Annotated[float, Range(0, 3600, "s"), "alarms closer than this are one event"] = 150.0
+    merge: Annotated[float, Range(0, 3600, "s"), "alarms closer than this are one event"] = DEFAULT_MERGE
 
 
 @dataclass(frozen=True)
@@ -152,6 +157,7 @@ class EvaluateParameters(Parameters):
         float | None, Range(0, 1), "probability above which there is an alarm; by default the bundle's"
     ] = None
     stride: Annotated[float, Range(0.2, 60, "s"), "time between the windows"] = 5.0
+    merge: Annotated[float, Range(0, 3600, "s"), "alarms closer than this are one"] = DEFAULT_MERGE
     part: Annotated[Part, "users without training, or all"] = Part.TEST
     osd_threshold: Annotated[float, Range(1, 1e6), "power above which OpenSeizureDetector counts movement"] = 100.0
 

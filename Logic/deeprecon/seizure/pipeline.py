@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import sha256, write_json
 from deeprecon.data.tables import write_table
@@ -27,7 +28,15 @@ from deeprecon.seizure.parameters import EvaluateParameters, ExportFormat, Part
 from deeprecon.seizure.read.configuration import check_configuration, read_configuration
 from deeprecon.seizure.read.dataset import read_dataset, write_dataset
 from deeprecon.seizure.read.ensemble import Ensemble, read_ensemble
-from deeprecon.seizure.read.recording import Recording, add_seizures, select_users, treat_as_seizures
+from deeprecon.seizure.read.recording import (
+    Recording,
+    add_seizures,
+    describe_unmonitored,
+    select_users,
+    treat_as_seizures,
+    unmonitored_doubts,
+    unmonitored_share,
+)
 from deeprecon.seizure.read.seizure_table import read_seizure_table
 from deeprecon.seizure.simulate.files import write_phantom
 from deeprecon.seizure.training.split import UserSplit, assign_folds, split_training_users, split_users
@@ -53,6 +62,7 @@ def prepare(inputs: settings.PrepareInputs, parameters: settings.PrepareParamete
 
     Raises:
         InputError: a file cannot be read, no recording is left, or two recordings have the same name.
+        DoubtError: a recording contradicts itself, or does not state its user.
     """
     config = _configuration(inputs.configuration)
     known = read_seizure_table(inputs.seizures) if inputs.seizures else {}
@@ -61,11 +71,15 @@ def prepare(inputs: settings.PrepareInputs, parameters: settings.PrepareParamete
         run.reporter.status(f"Reading {path.name}")
         for recording in load_recordings(path, parameters.unit, config.eventFilters):
             seizures = known.pop(recording.name, None)
-            recordings.append(add_seizures(recording, *seizures) if seizures else recording)
+            named = recording if recording.user else replace(recording, user=parameters.user)
+            recordings.append(add_seizures(named, *seizures) if seizures else named)
         run.reporter.progress((number + 1) / len(inputs.recordings))
     if known:
         raise InputError(f"{inputs.seizures} names recordings that were not given: {', '.join(sorted(known))}.")
     _check_names(recordings)
+    run.consider(doubt for one in recordings for doubt in (*one.doubts, *_user_doubts(one)))
+    run.consider(unmonitored_doubts("the recordings", recordings))
+    recordings = [one if one.user else replace(one, user=one.name) for one in recordings]
     outputs = {"data": run.output / "dataset.npz", "table": run.output / "recordings.csv"}
     write_dataset(outputs["data"], recordings)
     write_table(outputs["table"], [recording.summary() for recording in recordings])
@@ -75,12 +89,22 @@ def prepare(inputs: settings.PrepareInputs, parameters: settings.PrepareParamete
             "training only with wholeEvents."
         )
     figures = {
+        "not_monitored_share": unmonitored_share(recordings),
         "recordings": len(recordings),
         "users": len({recording.user for recording in recordings}),
         "seizures": sum(len(recording.seizures) for recording in recordings),
         "hours": sum(recording.seconds for recording in recordings) / 3600,
     }
     return Outcome(outputs, figures)
+
+
+def _user_doubts(recording: Recording) -> tuple[Doubt, ...]:
+    """A recording without a user could come into training and test under the names of two files."""
+    if recording.user:
+        return ()
+    text = "the file does not state who wore the watch, so that two nights of one person could be in training and test."
+    way_out = "Give --user, a column user, or the user in --seizures; if accepted, the name of the file is the user."
+    return (Doubt("user-unknown", recording.name, text, way_out),)
 
 
 def configure(inputs: settings.ConfigureInputs, parameters: NoParameters, run: Run) -> Outcome:
@@ -170,6 +194,7 @@ def detect(inputs: settings.DetectInputs, parameters: settings.DetectParameters,
 
     Raises:
         InputError: the recording or the bundle cannot be used.
+        DoubtError: the recording contradicts itself.
         Stopped: the run was asked to stop.
     """
     from deeprecon.seizure.fit.inference import check_windows, detect_in_recording
@@ -178,6 +203,7 @@ def detect(inputs: settings.DetectInputs, parameters: settings.DetectParameters,
     recording = load_single_recording(inputs.recording, parameters.unit)
     for note in recording.notes:
         run.reporter.status(f"{inputs.recording.name}: {note}")
+    run.consider((*unmonitored_doubts(inputs.recording.name, [recording]), *recording.doubts))
     ensemble = read_ensemble(inputs.bundle)
     count = len(ensemble.networks)
 
@@ -195,8 +221,12 @@ def detect(inputs: settings.DetectInputs, parameters: settings.DetectParameters,
     check_windows(recording, detection, ensemble.window)
     run.reporter.status("Writing the results")
     threshold = ensemble.threshold if parameters.threshold is None else parameters.threshold
-    outputs, figures = write_detection(run.output, detection, parameters, threshold, inputs.recording.name)
+    title = f"{inputs.recording.name}{', not monitored: ' if recording.unmonitored else ''}"
+    title += describe_unmonitored([recording])
+    outputs, figures = write_detection(run.output, detection, parameters, threshold, title)
     start = recording.start.isoformat() if recording.start else None
+    figures = {"not_monitored_share": unmonitored_share([recording]), **figures}
+    figures |= {"not_monitored_minutes": {cause: value / 60 for cause, value in recording.unmonitored.items()}}
     figures |= {"hours": recording.seconds / 3600, "notes": list(recording.notes), "start": start}
     return Outcome(outputs, figures, {"bundle_sha256": ensemble.bundle.sha256})
 
@@ -222,6 +252,7 @@ def evaluate(inputs: settings.EvaluateInputs, parameters: settings.EvaluateParam
     run.reporter.status("Reading the data and the model")
     ensemble = read_ensemble(inputs.bundle)
     recordings = _recordings_to_evaluate(inputs.data, ensemble, parameters.part, run)
+    run.consider(unmonitored_doubts(inputs.data.name, recordings))
     run.reporter.status("Evaluating every window")
     evaluated = evaluate_recordings(
         [network.to(run.device) for network in ensemble.networks],
@@ -232,8 +263,9 @@ def evaluate(inputs: settings.EvaluateInputs, parameters: settings.EvaluateParam
         run.reporter.progress,
     )
     threshold = ensemble.threshold if parameters.threshold is None else parameters.threshold
-    comparison = compare_methods(evaluated, parameters.quantile, threshold)
-    figures = {"quantile": parameters.quantile, "threshold": threshold, **comparison.figures()}
+    comparison = compare_methods(evaluated, parameters.quantile, threshold, parameters.merge)
+    figures = {"not_monitored_share": unmonitored_share(recordings), "quantile": parameters.quantile}
+    figures |= {"threshold": threshold, **comparison.figures()}
     if figures.get("uncovered"):
         run.reporter.warning(f"{figures['uncovered']} seizures have no window in their time and are not counted.")
     if "sensitivity" not in figures:

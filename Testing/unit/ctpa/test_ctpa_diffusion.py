@@ -106,6 +106,18 @@ def test_the_second_order_solver_is_nearer_with_few_steps():
     assert error["dpm-solver++"] < 0.5 * error["ddim"]
 
 
+def test_the_second_order_solver_extrapolates_to_the_middle_of_a_step_of_any_length():
+    """Of data that are linear in log(a / s), whatever the length of the step before."""
+    ratios = torch.tensor([-1.0, -0.4, 0.8, 1.1], dtype=torch.float64)
+    scales = torch.stack([torch.sigmoid(2 * ratios), torch.sigmoid(-2 * ratios)], dim=1).sqrt().tolist()
+    step, x = SAMPLERS["dpm-solver++"](None), torch.zeros(1, dtype=torch.float64)
+    used = []
+    for number in range(3):
+        found = step(x, ratios[number : number + 1], x, scales[number], scales[number + 1])
+        used.append(float(found) / scales[number + 1][0] / (1 - math.exp(ratios[number] - ratios[number + 1])))
+    assert used == pytest.approx([-1.0, 0.2, 0.95])  # the first step has nothing to extrapolate from
+
+
 def test_data_beyond_one_are_not_clamped():
     """Latents are not images: clamping them to -1 .. 1, as schedulers do by default, destroys them."""
     process = PROCESSES["v-prediction"]

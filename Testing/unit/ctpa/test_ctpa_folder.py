@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from deeprecon.ctpa.folder import find_xrays, synthesize_folder
 from deeprecon.ctpa.parameters import SynthesizeInputs, SynthesizeParameters
+from deeprecon.data.doubts import CODES, Doubt
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import sha256
 from deeprecon.data.tables import read_table
@@ -117,6 +119,39 @@ def test_a_folder_without_x_rays_or_with_bad_ones_alone_is_refused(
     (xrays / "a.png").unlink()
     with pytest.raises(InputError, match="holds no X-ray"):
         find_xrays(xrays)
+
+
+def test_what_was_accepted_for_the_folder_is_accepted_for_each_x_ray(
+    xrays: Path, fake: FakeSynthesis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CODES, "test-doubt", "Made for the tests.")
+    doubt = Doubt("test-doubt", "film", "It is no PA view.")
+
+    def doubtful(inputs: SynthesizeInputs, parameters: SynthesizeParameters, run: Run) -> Outcome:
+        run.consider([doubt])
+        return fake(inputs, parameters, run)
+
+    refusing = run_in(tmp_path / "refusing")
+    with pytest.raises(InputError, match="It is no PA view"):
+        synthesize_folder(SynthesizeInputs(xrays), SynthesizeParameters(), refusing, doubtful)
+    run = replace(run_in(tmp_path / "job"), accepted=(doubt.code,))
+    assert synthesize_folder(SynthesizeInputs(xrays), SynthesizeParameters(), run, doubtful).metrics["done"] == 2
+    assert run.doubts == [doubt]
+
+
+def test_an_x_ray_whose_synthesis_was_cut_short_is_not_done(xrays: Path, fake: FakeSynthesis, tmp_path: Path) -> None:
+    stop = tmp_path / "job" / "stop"
+
+    def stopping(inputs: SynthesizeInputs, parameters: SynthesizeParameters, run: Run) -> Outcome:
+        if inputs.xray.name == "b.nrrd":
+            stop.touch()
+        return fake(inputs, parameters, run)
+
+    inputs, settings = SynthesizeInputs(xrays), SynthesizeParameters()
+    assert "b" not in synthesize_folder(inputs, settings, run_in(tmp_path / "job"), stopping).outputs
+    stop.unlink()
+    assert "b" in synthesize_folder(inputs, settings, run_in(tmp_path / "job", 1), fake).outputs
+    assert fake.names.count("b.nrrd") == 2
 
 
 def test_a_run_that_is_stopped_at_once_leaves_nothing(xrays: Path, fake: FakeSynthesis, tmp_path: Path) -> None:

@@ -106,6 +106,16 @@ def test_a_cone_magnifies_what_is_far_from_the_detector(view, nearer):
         assert (image.sum(axis=1) @ v) / image.sum() == pytest.approx(60 * factor, abs=0.5)
 
 
+def test_an_oblique_ray_has_a_longer_path_through_water():
+    grid, geometry = Grid((38, 32, 32)), Geometry(Beam.CONE, View.PA, 600, 200)
+    found = line_integrals(np.zeros(grid.shape), grid, geometry)
+    v, u = detector_axes(grid, geometry)
+    path = 0.02 * 358 * np.sqrt(1 + (np.hypot(v[:, None], u[None, :]) / 600) ** 2)
+    inner = slice(8, -8), slice(8, -8)  # rays that do not leave the water through its sides
+    np.testing.assert_allclose(found[inner], path[inner], rtol=1e-5)
+    assert path[inner].max() > 1.04 * path.min()
+
+
 def test_a_cone_from_afar_is_parallel():
     hu, _ = draw_grid(make_anatomy(1), GRID)
     far = line_integrals(hu, GRID, Geometry(Beam.CONE, View.PA, 1e7, 200))

@@ -237,6 +237,7 @@ def test_each_reason_is_a_sentence(given, light, words):
     [
         ({}, None),
         ({"source_distance": 1950.0}, None),
+        ({"source_distance": 1550.0}, None),
         ({"source_distance": 2100.0}, "was 2100 mm from the detector; in training 1700 to 1800 mm"),
         ({"source_distance": 1000.0}, "was 1000 mm"),
         ({"view": View.AP, "source_distance": 1000.0}, "The view is AP; the model was trained on PA views alone"),

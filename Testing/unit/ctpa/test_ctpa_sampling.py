@@ -191,6 +191,9 @@ def test_what_does_not_fit_the_free_memory_is_not_tried(run, monkeypatch):
     assert denoising_bytes(shape, grid, 0, 2, "bf16") == need[0]
     monkeypatch.setattr(sampling, "free_memory", lambda device: need[1] / sampling.MEMORY_SHARE * 1.01)
     assert next(compute_setups(shape, grid, SamplingPlan(2), run)).window == 48
+    monkeypatch.setattr(sampling, "free_memory", lambda device: need[0] / sampling.MEMORY_SHARE * 1.01)
+    assert next(compute_setups(shape, grid, SamplingPlan(2, guidance=1), run)).window == 0
+    assert next(compute_setups(shape, grid, SamplingPlan(2, guidance=2), run)).window > 0  # with and without the X-ray
     monkeypatch.setattr(sampling, "free_memory", lambda device: 10 * need[0])
     assert next(compute_setups(shape, grid, SamplingPlan(2), run)).window == 0
 

@@ -94,6 +94,15 @@ def test_gain_offset_and_air_around_the_patient_make_no_difference():
     assert np.ptp(np.percentile(body, (25, 75))) == pytest.approx(1, abs=0.25)
 
 
+def test_what_lies_outside_of_the_film_does_not_set_its_scale():
+    image = line_integrals(draw_grid(make_anatomy(5), GRID)[0], GRID, GEOMETRY)
+    covered = np.zeros(image.shape, bool)
+    covered[10:-10, 10:-10] = True
+    film = standardize(image, covered)[covered]
+    np.testing.assert_array_equal(standardize(np.where(covered, image, 50), covered)[covered], film)
+    np.testing.assert_allclose(film, standardize(image[10:-10, 10:-10]).ravel(), atol=1e-6)
+
+
 def test_more_gray_values_are_kept_than_eight_bits_hold():
     ramp = np.linspace(0, 1, 4096 * 64).reshape(512, 512).astype(np.float32)
     image = film_on_detector(Radiograph(ramp, (0.8, 0.8), "PA", "x"), GEOMETRY, PREVIEW).image

@@ -145,7 +145,7 @@ def test_nex_repeats_a_vector(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ((b"modality:=DWMRI", b"modality:=MR"), "no gradient table"),
         (
@@ -159,10 +159,10 @@ def test_nex_repeats_a_vector(tmp_path):
         ((b"DWMRI_b-value:=1000", b"DWMRI_b-value:=x"), "damaged gradient table"),
     ],
 )
-def test_a_broken_nrrd_table_is_refused(tmp_path, change, said):
+def test_a_broken_nrrd_table_is_refused(tmp_path, change, message):
     path = tmp_path / "a.nrrd"
     path.write_bytes(nrrd_text().replace(*change))
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         read_dwi(path)
 
 

@@ -68,15 +68,15 @@ def test_a_dicom_series_becomes_volumes_with_directions_of_the_patient(tmp_path,
 
 
 @pytest.mark.parametrize(
-    ("broken", "said"),
+    ("broken", "message"),
     [
         ({"skip": (1, 2)}, "volumes lack slices"),
         ({"mixed": True}, "differ in b-value or direction"),
     ],
 )
-def test_a_dicom_series_with_holes_is_refused(tmp_path, broken, said):
+def test_a_dicom_series_with_holes_is_refused(tmp_path, broken, message):
     write_dicom(tmp_path / "d", **broken)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         read_dwi(tmp_path / "d")
 
 
@@ -144,7 +144,7 @@ def test_phases_and_computed_maps_are_no_volumes(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"EchoTime": 80.0}, "echo times of 60 to 80 ms"),
         ({"PixelSpacing": [1.3, 1.4]}, "lies elsewhere"),
@@ -152,7 +152,7 @@ def test_phases_and_computed_maps_are_no_volumes(tmp_path):
     ],
     ids=["echo", "spacing", "place"],
 )
-def test_volumes_that_do_not_belong_together_are_refused(tmp_path, changes, said):
+def test_volumes_that_do_not_belong_together_are_refused(tmp_path, changes, message):
     write_dicom(tmp_path / "d")
     for path in (tmp_path / "d").iterdir():
         data = pydicom.dcmread(path)
@@ -165,7 +165,7 @@ def test_volumes_that_do_not_belong_together_are_refused(tmp_path, changes, said
                 else:
                     setattr(data, name, value)
         data.save_as(path)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         read_dwi(tmp_path / "d")
 
 

@@ -69,6 +69,11 @@ def test_shells_are_found_in_spite_of_jitter_and_b0_anywhere():
     assert [(round(b), list(volumes)) for b, volumes in table.shells] == [(1000, [0, 2, 5]), (2495, [3, 6])]
 
 
+def test_b_values_in_small_steps_do_not_chain_into_one_shell():
+    table = gradient_table([1000, 1080, 1160, 1240, 1300], unit(5))
+    assert [(round(b), list(volumes)) for b, volumes in table.shells] == [(1040, [0, 1]), (1200, [2, 3]), (1300, [4])]
+
+
 def test_directions_of_b0_are_kept_but_count_for_nothing():
     vectors = [[np.nan] * 3, [0.577, 0.577, 0.577], [0, -1, 0], [0, 0, 1]]
     table = gradient_table([0, 0.004, 20, 1000], vectors)
@@ -84,7 +89,7 @@ def test_lengths_near_one_are_made_one():
 
 
 @pytest.mark.parametrize(
-    ("bvals", "vectors", "said"),
+    ("bvals", "vectors", "message"),
     [
         ([1000], [[0, 0, 0]], "no direction"),
         ([1000], [[0, 0, 0.5]], "length 0.500"),
@@ -94,8 +99,8 @@ def test_lengths_near_one_are_made_one():
         ([1000, 1000], [[0, 0, 1]], "2 b-values"),
     ],
 )
-def test_a_table_that_cannot_be_is_refused(bvals, vectors, said):
-    with pytest.raises(InputError, match=said):
+def test_a_table_that_cannot_be_is_refused(bvals, vectors, message):
+    with pytest.raises(InputError, match=message):
         gradient_table(bvals, vectors)
 
 
@@ -131,7 +136,7 @@ def test_vectors_are_read_in_rows_and_in_columns(tmp_path, text):
 
 
 @pytest.mark.parametrize(
-    ("bval", "bvec", "said"),
+    ("bval", "bvec", "message"),
     [
         ("0 1000", "0 1\n0 0\n0 0", "2 b-values for 4 volumes"),
         ("0 1 2 3", "0 1 2\n0 0 0\n0 0 0", "3 x 3 numbers"),
@@ -141,8 +146,8 @@ def test_vectors_are_read_in_rows_and_in_columns(tmp_path, text):
         ("", "0", "no table"),
     ],
 )
-def test_files_that_do_not_fit_are_refused(tmp_path, bval, bvec, said):
-    with pytest.raises(InputError, match=said):
+def test_files_that_do_not_fit_are_refused(tmp_path, bval, bvec, message):
+    with pytest.raises(InputError, match=message):
         read_fsl(*write(tmp_path, bval, bvec), 4)
 
 

@@ -7,16 +7,9 @@ import pytest
 import vtk
 
 from deeprecon.data.errors import InputError
-from deeprecon.data.mesh.files import (
-    FRAMES,
-    SCALES,
-    find_placement,
-    place,
-    placement_scores,
-    read_mesh,
-    write_mesh,
-)
+from deeprecon.data.mesh.files import FRAMES, SCALES, place, read_mesh, write_mesh
 from deeprecon.data.mesh.mesh import Inside, Mesh
+from deeprecon.data.mesh.placement import find_placement, placement_scores
 
 from .meshes import box, read_tetgen_surface, shell_points, sphere_shell
 

@@ -11,6 +11,7 @@ from deeprecon.data.mesh.mesh import Mesh
 from deeprecon.data.mesh.vectors import turn_vectors
 
 from .meshes import box, sphere_shell
+from .orientations import rotation
 
 SIGNS = {"ras": np.array([1.0, 1, 1]), "lps": np.array([-1.0, -1, 1])}
 
@@ -104,6 +105,17 @@ def test_names_order_and_roles_stay():
     roles = data.GetScalars(), data.GetNormals(), data.GetTensors(), data.GetVectors()
     assert [role and role.GetName() for role in roles] == ["scar", "Normals", "spread", None]
     assert data.GetArray("way").GetComponentName(1) == "middle"
+
+
+def test_a_rotation_turns_normals_as_it_turns_all_else():
+    mesh = with_vectors(box("tetra"))
+    before, turn = arrays_of(mesh), rotation((25.0, -40.0, 65.0))
+    turn_vectors(mesh.dataset, turn, turn)
+    after = arrays_of(mesh)
+    for name in ("Normals", "way", "fiber", "sheet"):
+        np.testing.assert_allclose(after[name], before[name] @ turn.T, rtol=1e-6, atol=1e-6, err_msg=name)
+    spread = turn @ before["spread"].reshape(-1, 3, 3) @ turn.T
+    np.testing.assert_allclose(after["spread"], spread.reshape(-1, 9), rtol=1e-6, atol=1e-6)
 
 
 def test_a_stretch_turns_normals_the_other_way_and_keeps_lengths():

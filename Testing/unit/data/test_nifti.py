@@ -137,6 +137,17 @@ def test_every_number_type_gives_the_values_of_nibabel(tmp_path, version, order,
     np.testing.assert_array_equal(found.T, np.asanyarray(expected.dataobj).astype(found.dtype))
 
 
+@pytest.mark.parametrize("scaling", [(1, -1024), (2, 0), (0, 5)], ids=["intercept alone", "slope alone", "none"])
+def test_either_part_of_a_scaling_may_be_missing(tmp_path, scaling):
+    image = nibabel.Nifti1Image(np.arange(60, dtype=np.int16).reshape(3, 4, 5), np.eye(4))
+    image.to_filename(tmp_path / "a.nii")
+    content = bytearray((tmp_path / "a.nii").read_bytes())
+    content[112:120] = np.array(scaling, "<f4").tobytes()
+    (tmp_path / "a.nii").write_bytes(content)
+    expected = np.asanyarray(nibabel.load(tmp_path / "a.nii").dataobj)
+    np.testing.assert_array_equal(read_nifti(tmp_path / "a.nii").array.T, expected)
+
+
 @pytest.mark.parametrize("ending", ["nii", "nii.gz"])
 @pytest.mark.parametrize("shape", [(3, 4, 5), (2, 3, 4, 5)])
 def test_nibabel_reads_what_was_written(tmp_path, ending, shape):

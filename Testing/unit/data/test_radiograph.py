@@ -23,9 +23,9 @@ def test_a_dicom_file_gives_image_spacing_and_view(tmp_path):
     assert (found.view, found.notes) == ("PA", ())
 
 
-@pytest.mark.parametrize(("said", "distance"), [(1500.0, 1500.0), (0, None), (1.8, None), (None, None)])
-def test_the_distance_of_the_tube_is_read_where_it_can_be_one(said, distance, tmp_path):
-    extra = {} if said is None else {"DistanceSourceToDetector": said}
+@pytest.mark.parametrize(("stated", "distance"), [(1500.0, 1500.0), (0, None), (1.8, None), (None, None)])
+def test_the_distance_of_the_tube_is_read_where_it_can_be_one(stated, distance, tmp_path):
+    extra = {} if stated is None else {"DistanceSourceToDetector": stated}
     assert read_radiograph(write_xray(tmp_path / "x.dcm", **extra)).source_distance == distance
 
 

@@ -12,11 +12,11 @@ import SimpleITK as sitk
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume, canonical
-from deeprecon.data.volume_io import read_volume, write_volume
+from deeprecon.data.volume_io import FORMATS, read_volume, write_volume
 
 from .orientations import KINDS, image, orders
 
-ENDINGS = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha")
+ENDINGS = [ending for kind in FORMATS for ending in kind.writes]
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -55,7 +55,7 @@ def test_names_outside_ascii_work(tmp_path, ending):
     assert not [file for file in path.parent.iterdir() if file.name.startswith(".part")]
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha"])
 def test_other_software_finds_the_same_place(tmp_path, ending):
     """ITK reads what we write, in LPS."""
     volume = replace(image(angles=(25, -40, 65)), slice_thickness=6.5)

@@ -51,6 +51,16 @@ def test_the_shape_between_slices_lies_between_them():
         assert np.hypot(*(layer[:, :2] - 40).T).max() == pytest.approx(expected, abs=1)
 
 
+def test_the_shape_between_slices_is_that_in_millimeters_where_pixels_are_not_square():
+    """Half-way between two bars, one 61 mm and one 21 mm long, both 14 mm wide, the edge is as far from either."""
+    wall = np.zeros((2, 21, 81), bool)
+    wall[0, 7:14, 10:71] = wall[1, 7:14, 30:51] = True
+    mesh = voxel_mesh(Volume(wall, np.diag([1, 2, 10, 1.0])), 1.0, thickness=1.0)
+    x, y, z = (cell_means(mesh, mesh.points[:, axis]) for axis in range(3))
+    middle = (np.abs(z - 5) < 0.1) & (np.abs(y - 20) < 0.6)
+    assert np.abs(x[middle] - 40).max() == pytest.approx(17, abs=1)  # 7 mm to the sides of one, 7 mm beyond the other
+
+
 @pytest.mark.parametrize("thickness", [None, 8.0, 5.0, 2.0])
 def test_no_hexahedron_lies_outside_the_outermost_slabs(thickness):
     mesh = voxel_mesh(ring_stack(slices=3), 1.1, thickness=thickness)

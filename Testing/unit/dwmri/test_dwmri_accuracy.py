@@ -74,6 +74,17 @@ def test_a_residual_is_normalized_by_its_noise_where_that_is_known():
     assert accuracy(lost, clean, made.mask, noisy=noisy, sigma=made.sigma)["residual_edge_correlation"] > 0.3
 
 
+def test_where_fibers_cross_no_direction_is_wrong(head):
+    crossings = head.labels["crossings"] & head.mask
+    weighted = np.flatnonzero(~head.clean.gradients.b0)
+    turned = head.clean.array.copy()
+    turned[np.ix_(*map(np.arange, turned.shape[:3]), weighted)] = np.where(
+        crossings[..., None], turned[..., np.roll(weighted, 1)], turned[..., weighted]
+    )
+    assert accuracy(turned, head.clean, head.mask)["direction_error"] > 0.1
+    assert accuracy(turned, head.clean, head.mask, head.labels)["direction_error"] < 0.05
+
+
 def test_accuracy_of_known_errors(head):
     clean, mask = head.clean, head.mask
     weighted = ~clean.gradients.b0

@@ -23,6 +23,15 @@ def test_simulated_repeats_have_the_measured_correlation():
     assert max(lag1(made, inside)) > 0.15
 
 
+@pytest.mark.parametrize("rician", [False, True])
+def test_a_low_signal_that_varies_is_no_correlation_of_the_noise(rician):
+    """The mean of magnitudes lies above such a signal, that of real values does not."""
+    clean = np.broadcast_to(np.linspace(0, 4, 60, dtype=np.float32)[:, None], (12, 24, 60, 4))
+    real, imaginary = np.random.default_rng(2).standard_normal((2, *clean.shape)).astype(np.float32)
+    array = np.hypot(clean + real, imaginary) if rician else clean + real
+    assert noise_taps(array, clean, np.ones(clean.shape[:3], bool), rician) == (0, 0, 0)
+
+
 def test_inserted_lesions_are_small_and_have_the_signal_of_other_voxels():
     mask = np.zeros((20, 30, 30), bool)
     mask[2:, :25, 5:] = True

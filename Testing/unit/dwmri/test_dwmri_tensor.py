@@ -16,12 +16,14 @@ TABLE = acquisition(2, [(1000.0, 12)])
 EIGENVALUES = np.array([1.7e-3, 0.5e-3, 0.3e-3])
 
 
-def signal(axes: np.ndarray, table: GradientTable = TABLE, s0: float = 500.0) -> np.ndarray:
+def signal(
+    axes: np.ndarray, table: GradientTable = TABLE, s0: float = 500.0, eigenvalues: np.ndarray = EIGENVALUES
+) -> np.ndarray:
     """(1, 1, n, V) of tensors with these principal axes (n, 3)."""
     result = []
     for axis in axes:
         other = np.linalg.svd(axis[None])[2][1:]
-        tensor = sum(value * np.outer(v, v) for value, v in zip(EIGENVALUES, [axis, *other], strict=True))
+        tensor = sum(value * np.outer(v, v) for value, v in zip(eigenvalues, [axis, *other], strict=True))
         g = table.directions
         result.append(s0 * np.exp(-table.bvals * np.einsum("vi,ij,vj->v", g, tensor, g)))
     return np.array(result)[None, None]
@@ -36,6 +38,14 @@ def test_maps_of_a_known_tensor_are_exact():
     np.testing.assert_allclose(maps.md, mean, rtol=1e-4)
     np.testing.assert_allclose(np.abs((maps.direction[0, 0] * axes).sum(axis=1)), 1, atol=1e-4)
     np.testing.assert_allclose(maps.color[0, 0, 1], fa * np.array([0, 0.6, 0.8]), atol=1e-3)
+
+
+def test_a_signal_that_rises_with_b_counts_as_no_diffusion_there():
+    measured, counted = np.array([1.7e-3, 0.3e-3, -0.2e-3]), np.array([1.7e-3, 0.3e-3, 0])
+    maps = fit_tensor(signal(np.array([[0, 0.6, 0.8]]), eigenvalues=measured), TABLE, np.ones((1, 1, 1), bool))
+    fa = np.sqrt(1.5 * ((counted - counted.mean()) ** 2).sum() / (counted**2).sum())
+    np.testing.assert_allclose(maps.md, counted.mean(), rtol=1e-4)
+    np.testing.assert_allclose(maps.fa, fa, atol=1e-4)
 
 
 def test_the_fit_uses_the_small_b_values_of_b0():

@@ -55,9 +55,9 @@ def test_an_accepted_contradiction_continues_and_is_recorded(
     (found,) = doubts(tmp_path)
     assert (found["code"], found["where"], found["assumed"]) == ("test-doubt", "image.txt", False)
     assert Job.load(tmp_path / ".job").accept == ["test-doubt"]
-    said = capsys.readouterr()
-    assert f"Warning: {LEFT} (accepted: test-doubt)" in said.err
-    assert f"Accepted: {LEFT} (test-doubt)" in said.out
+    output = capsys.readouterr()
+    assert f"Warning: {LEFT} (accepted: test-doubt)" in output.err
+    assert f"Accepted: {LEFT} (test-doubt)" in output.out
 
 
 def test_accepting_another_code_does_not_help(tmp_path: Path) -> None:

@@ -235,8 +235,8 @@ def test_a_module_that_is_unaware_of_it_does_not_survive_its_parent_either(
         [sys.executable, "-c", textwrap.dedent(parent)],
         env=process.child_environment(tmp_path), capture_output=True, text=True, timeout=120, check=True,
     ).stdout  # fmt: skip
-    pid, _, said = output.strip().partition(" ")
-    assert said == "['a', '--b']"
+    pid, _, printed = output.strip().partition(" ")
+    assert printed == "['a', '--b']"
     until(lambda: not alive(int(pid)))
 
 

@@ -121,6 +121,15 @@ def test_pieces_are_found_on_surfaces_too() -> None:
     assert connected_pieces(mesh_edges(mesh), (x < 10) | (x > 20)).max() == 1
 
 
+def test_specks_are_scar_but_no_pieces() -> None:
+    mesh = box((40, 10, 10), 2.0)
+    x, y, z = mesh.points.T
+    speck = (x == 30) & (y == 4) & (z == 4)
+    scar = row(scar_burden(mesh, ((x < 10) | speck).astype(float), np.zeros(mesh.n_points)), "scar")
+    assert scar["pieces"] == 1
+    assert scar["largest_piece_ml"] == pytest.approx(scar["volume_ml"] - 0.008, abs=0.0011)
+
+
 def test_element_tags_keep_healthy_tags_and_mark_border_and_core() -> None:
     mesh = box((3, 1, 1), 1.0)
     probability = np.interp(mesh.points[:, 0], [0, 1, 2, 3], [0, 0.2, 1, 1])

@@ -50,15 +50,15 @@ def test_stack_and_long_axis_slices_agree_with_the_analytic_heart(kind, tmp_path
     wall = views.wall(points).reshape(len(found), -1).mean(axis=1)
     scar = views.scar(points).reshape(len(found), -1).mean(axis=1)
     for index in range(len(found.planes)):
-        of = found.slice_id == index
-        if of.sum() < 30:
+        on_slice = found.slice_id == index
+        if on_slice.sum() < 30:
             continue
         exact = kind != "dicom"  # contours are whole pixels
-        assert np.abs(found.wall - wall)[of].mean() < (0.04 if exact else 0.35)
-        assert (found.wall * found.y)[of].sum() == pytest.approx(
-            scar[of].sum(), rel=0.05 if exact else 0.3, abs=1 if exact else 5
+        assert np.abs(found.wall - wall)[on_slice].mean() < (0.04 if exact else 0.35)
+        assert (found.wall * found.y)[on_slice].sum() == pytest.approx(
+            scar[on_slice].sum(), rel=0.05 if exact else 0.3, abs=1 if exact else 5
         )
-        sure = of & (wall > 0.99)
+        sure = on_slice & (wall > 0.99)
         assert np.abs(found.y - scar)[sure].mean() < (0.02 if exact else 0.1)
 
 

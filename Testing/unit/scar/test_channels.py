@@ -93,6 +93,12 @@ def test_two_parallel_channels_are_two() -> None:
         assert 2 * np.sqrt(25**2 - 8**2) - 10 < channel.length_mm < 2 * np.sqrt(25**2 - 8**2) + 4
 
 
+def test_the_width_is_right_on_average_over_corridors_of_any_width() -> None:
+    widths = np.array([3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 7.0])
+    found = [in_slab(lambda x, y, z, half=half: disk(x, y) & (np.abs(y) > half)) for half in widths / 2]
+    assert np.mean([channel.width_mm for (channel,) in found] - widths) == pytest.approx(0, abs=0.25)
+
+
 def test_a_corridor_narrows_and_only_its_narrowest_place_counts() -> None:
     (channel,) = in_slab(lambda x, y, z: disk(x, y) & (np.abs(y) > 1.5 + np.abs(x) / 15))
     assert channel.width_mm == pytest.approx(3.0, abs=1.0)

@@ -98,6 +98,17 @@ def test_soft_shares_rise_from_healthy_over_the_threshold_to_the_plateau(rule):
     np.testing.assert_array_equal(scar_fraction(lge, wall, None, rule, soft=False)[0, 0], ramp >= again.threshold)
 
 
+def test_shares_rise_from_half_way_to_a_threshold_within_the_noise():
+    """Two standard deviations, from which they rise else, lie above this threshold."""
+    lge, wall, _ = wall_with_scar()
+    remote = np.zeros(SHAPE, np.float32)
+    remote[1:, :, 20:] = 1
+    found = levels(lge, wall, remote, "nsd:1.5")
+    lge.array[0, 0, :4] = found.healthy + np.array([0, 0.5, 0.75, 1]) * (found.threshold - found.healthy)
+    share = scar_fraction(lge, wall, remote, "nsd:1.5", soft=True)[0, 0, :4]
+    np.testing.assert_allclose(share, [0, 0, 0.25, 0.5], atol=1e-5)
+
+
 @pytest.mark.parametrize("soft", [True, False])
 def test_a_higher_threshold_gives_the_core_within_the_scar(soft):
     lge, wall, scar = wall_with_scar()

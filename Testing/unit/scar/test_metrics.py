@@ -46,6 +46,12 @@ def test_parallel_borders_lie_their_distance_apart() -> None:
     assert metrics.hd95(*metrics.surface_distances(mesh, one, one)) == pytest.approx(0, abs=1e-6)
 
 
+def test_95_percent_of_the_border_are_within_hd95() -> None:
+    distances = np.array([5.0, 1.0, 3.0])
+    assert metrics.hd95(distances, np.array([0.08, 0.5, 0.42])) == 5
+    assert metrics.hd95(distances, np.array([0.04, 0.5, 0.46])) == 3
+
+
 def test_surface_distances_weigh_by_area_not_by_mesh_density() -> None:
     mesh = box(24, 1.0, reach=3.0)  # four times coarser at one end
     x, y, _ = mesh.points.T

@@ -93,8 +93,8 @@ def test_insertions_lie_where_wall_right_blood_and_outside_meet() -> None:
         mark = heart.landmarks()[name]
         around = mark + np.random.default_rng(5).normal(0, 1.5, (4000, 3))
         assert {Tissue.WALL, Tissue.RIGHT_BLOOD, Tissue.RIGHT_WALL} <= set(heart.tissue(around).tolist())
-    beside_septum = heart.to_ras(np.array([[36.0, 0.0, 0.0], [33.0, 0.0, -30.0]]))
-    assert (heart.tissue(beside_septum) == Tissue.RIGHT_BLOOD).all()
+    near_septum = heart.to_ras(np.array([[36.0, 0.0, 0.0], [33.0, 0.0, -30.0]]))
+    assert (heart.tissue(near_septum) == Tissue.RIGHT_BLOOD).all()
 
 
 def test_tissues_exclude_each_other_and_end_at_the_valves() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import pytest
 from deeprecon.data.errors import InputError
 from deeprecon.scattering.physics.directions import average_reciprocal, directions, to_midpoint
 from deeprecon.scattering.physics.discs import disc_far_field
+from deeprecon.scattering.physics.far_field_laws import energy_defect
 from deeprecon.scattering.physics.scene import Scene, disc, sample_contrast
-from deeprecon.scattering.read.far_field_data import FarFieldData, RegionGeometry, energy_defect, midpoint_channels
+from deeprecon.scattering.read.far_field_data import FarFieldData, RegionGeometry, midpoint_channels
 from deeprecon.scattering.read.far_field_file import read_far_fields
 from deeprecon.scattering.write.far_field_file import write_far_fields
 
@@ -32,13 +34,14 @@ def exact(scene: Scene, theta: np.ndarray, region: float = REGION) -> np.ndarray
 
 
 def as_the_generator_writes(
-    path: Path, n: int = 40, grid: int = 30, empty: int = 0, scenes: tuple[Scene, ...] = SCENES
+    path: Path, n: int = 40, grid: int = 30, empty: int = 0, scenes: tuple[Scene, ...] = SCENES, turn: float = 0.0
 ) -> Path:
-    """A file as Desai et al. write it: end point repeated, samples last, `empty` unfilled samples."""
+    """A file as Desai et al. write it: end point repeated, samples last, `empty` unfilled samples; observed from an
+    angle on that is larger by `turn` radians than that of the incidence."""
     angles = np.linspace(-math.pi, math.pi, n)
     axis = np.linspace(-1, 1, grid)
     x, y = np.meshgrid(axis, axis)
-    far = np.stack([disc_far_field(K, scene, angles, angles).ravel() for scene in scenes], axis=1)
+    far = np.stack([disc_far_field(K, scene, angles + turn, angles).ravel() for scene in scenes], axis=1)
     image = np.stack([sample_contrast(scene, x, y).ravel() for scene in scenes], axis=1)
     with h5py.File(path, "w") as file:
         for name, values in (("farfield.real", far.real), ("farfield.imag", far.imag), ("image", image)):
@@ -46,6 +49,7 @@ def as_the_generator_writes(
         file.attrs.update({"kappa": K, "xlim": 1, "Ngrid": grid, "nfar": n, "ninc": n, "porder": 4})
         for kind in ("inc", "far"):
             file.attrs.update({f"{kind}_param.n": n, f"{kind}_param.app": 2 * math.pi, f"{kind}_param.cent": 0})
+        file.attrs["far_param.cent"] = turn
     return path
 
 
@@ -57,6 +61,13 @@ def test_the_repeated_direction_is_dropped_and_the_angles_start_at_zero(tmp_path
         assert np.abs(measured - expected).max() < 2e-5 * np.abs(expected).max()
     assert found.k == K * REGION
     assert found.notes == ()
+
+
+def test_observation_and_incidence_may_start_at_different_angles(tmp_path: Path) -> None:
+    found = read_far_fields(as_the_generator_writes(tmp_path / "file.h5", turn=0.7), angles=48)
+    for scene, measured in zip(SCENES, found.far_field, strict=True):
+        expected = exact(scene, directions(48))
+        assert np.abs(measured - expected).max() < 2e-5 * np.abs(expected).max()
 
 
 def test_the_angles_are_as_many_as_the_wave_number_needs(tmp_path: Path) -> None:
@@ -296,3 +307,11 @@ def test_channels_are_real_then_imaginary_parts_along_the_midpoint(measured: Far
     assert found.dtype == np.float32
     np.testing.assert_allclose(found[:, 16], average_reciprocal(midpoint)[:, :, 16].real, atol=1e-6)
     np.testing.assert_allclose(found[:, 17 + 5], average_reciprocal(midpoint)[:, :, 5].imag, atol=1e-6)
+
+
+def test_orders_that_no_object_of_the_region_has_are_removed_as_noise(measured: FarFieldData) -> None:
+    theta = directions(measured.angles)
+    noise = 0.1 * np.exp(1j * (14 * theta[:, None] + 2 * theta))  # at k = 3 the orders end at 9
+    noisy = replace(measured, far_field=(measured.far_field + noise).astype(np.complex64))
+    assert np.abs(to_midpoint(noisy.far_field) - to_midpoint(measured.far_field)).max() > 0.09
+    np.testing.assert_allclose(noisy.midpoint(), measured.midpoint(), atol=1e-5)

@@ -76,6 +76,16 @@ def test_a_larger_phantom_begins_with_the_same_objects(done: Done) -> None:
     np.testing.assert_array_equal(more.far_field[:3], few.far_field)
 
 
+def test_noise_of_phantoms_is_in_percent_of_the_object_or_of_each_value(done: Done) -> None:
+    clean, additive, relative = (
+        read_far_fields(done("phantom", name, count=8, k=2.0, angles=32, **noise) / "data.h5", 32).far_field
+        for name, noise in (("clean", {}), ("additive", {"noise": 10.0}), ("relative", {"relative_noise": 10.0}))
+    )
+    size = np.sqrt((np.abs(clean) ** 2).mean(axis=(1, 2), keepdims=True))
+    for noise in ((additive - clean) / size, (relative - clean) / clean):
+        assert np.sqrt((np.abs(noise) ** 2).mean()) == pytest.approx(0.1, rel=0.05)
+
+
 def test_prepare_brings_a_file_onto_uniform_directions(data: Path, measured: FarFieldData, done: Done) -> None:
     output = done("prepare", inputs={"data": data}, angles=48)
     found = read_far_fields(output / "data.h5", 32)
@@ -160,6 +170,15 @@ def test_the_true_image_has_no_data_misfit(data: Path, measured: FarFieldData, t
     right, empty = measured.truth(12)[:1], np.zeros((1, 32, 12))
     assert data_misfits(right, measured, run)[0] < 0.2  # 12 rings blur the rim
     assert data_misfits(empty, measured, run)[0] == pytest.approx(1)
+
+
+def test_a_contrast_that_no_medium_has_is_compared_as_the_lowest_one(measured: FarFieldData, tmp_path: Path) -> None:
+    from deeprecon.jobs.run import Run, SilentReporter
+    from deeprecon.scattering.measure.data_misfit import data_misfits
+
+    run = Run(tmp_path, tmp_path, "cpu", 1, "fp32", 0, SilentReporter())
+    below, lowest = (data_misfits(np.full((1, 32, 12), value), measured, run) for value in (-2.0, -0.95))
+    assert below == pytest.approx(lowest, rel=1e-5)
 
 
 def test_export_writes_sound_speeds(data: Path, done: Done, refused: Callable[..., str]) -> None:

@@ -147,6 +147,7 @@ def test_scalars_are_shown_with_a_fixed_range_and_a_legend(scene: Any) -> None:
 def test_cell_arrays_can_be_shown_too(scene: Any) -> None:
     node = node_from_mesh(tetrahedra(), "heart")
     show_scalars(node, "tag", value_range=(1, 2))
+    assert node.GetDisplayNode().GetScalarRange() == (1, 2)
     assert node.GetDisplayNode().GetActiveAttributeLocation() == vtk.vtkAssignAttribute.CELL_DATA
 
 

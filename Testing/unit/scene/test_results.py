@@ -23,6 +23,7 @@ from deeprecon.scene.common.results import discard, load_results
 from deeprecon.scene.display.colors import color_table, show_scalars
 from deeprecon.scene.nodes.models import mesh_from_node
 from deeprecon.scene.nodes.volumes import node_from_volume, volume_from_node
+from deeprecon.scene.scar.result import node_factories
 
 from .conftest import tetrahedra
 
@@ -70,7 +71,7 @@ def test_channels_become_lines_in_position_also_for_a_mesh_in_other_units(scene:
     result["outputs"]["channel_paths"] = {"path": "channels.vtp", "sha256": sha256(folder / "channels.vtp")}
     result["metrics"]["mesh_unit"] = "cm"  # in which the mesh is written, not these
     (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
-    node = load_results(folder, "Patient")["channel_paths"]
+    node = load_results(folder, "Patient", method_factories=node_factories)["channel_paths"]
     assert node.GetPolyData().GetNumberOfLines() == 1
     np.testing.assert_allclose(slicer.util.arrayFromModelPoints(node), PATH)
     assert node.GetDisplayNode().GetVisibility()

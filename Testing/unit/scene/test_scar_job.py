@@ -148,9 +148,10 @@ def test_summary_sentence_of_a_cross_validation(scene: Any, settings: dict[str, 
 
 
 def test_every_method_has_a_name_in_that_sentence() -> None:
-    from deeprecon.scene.scar.cross_validation import INTERPOLATIONS, TRAINED
+    from deeprecon.scar.parameters import INTERPOLATION_LABELS
+    from deeprecon.scene.scar.cross_validation import TRAINED
 
-    assert set(INTERPOLATIONS) == {kind.value for kind in Interpolation}
+    assert set(INTERPOLATION_LABELS) == set(Interpolation)
     assert set(TRAINED) == {method.value for method in Method if method is not Method.INTERPOLATION}
 
 

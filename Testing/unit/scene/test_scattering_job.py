@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import slicer
@@ -19,8 +20,8 @@ from deeprecon.scene.common.provenance import provenance_of
 from deeprecon.scene.nodes.segmentations import node_from_segmentation
 from deeprecon.scene.nodes.volumes import node_from_volume, volume_from_node
 from deeprecon.scene.scattering.batch import exit_code
-from deeprecon.scene.scattering.job import slice_number, write_simulation
-from deeprecon.scene.scattering.run import reconstruct_node
+from deeprecon.scene.scattering.job import slice_number, write_reconstruction, write_simulation
+from deeprecon.scene.scattering.run import reconstruct_node, run_reconstruction
 
 SPEEDS = ("1=1450", "2=1580")
 SIMULATION = PrepareParameters(k=3.0, speeds=SPEEDS)
@@ -138,6 +139,39 @@ def test_a_network_of_another_wave_number_is_refused_before_anything_is_simulate
     with pytest.raises(InputError, match="trained for k = 8"):
         reconstruct_node(node, tmp_path / "jobs", SIMULATION, method, tmp_path / "bundle", "cpu")
     assert not (tmp_path / "jobs").exists()
+
+
+def test_a_network_that_explains_the_data_worse_than_tikhonov_is_the_first_sentence(scene: Any, tmp_path: Path) -> None:
+    import torch
+
+    from deeprecon.scattering.fit.network import Model, Normalization, write_model
+    from deeprecon.scattering.networks.bcrnet import Architecture, BcrNet
+
+    torch.manual_seed(0)
+    model = Model(BcrNet(Architecture(64, 66, 12, 2, 2, 1, 2)), Normalization(0.1, 1.0), 3.0, (0.0, 0.8))
+    write_model(tmp_path / "bundle", model, "nothing", {})
+    node = node_from_volume(Volume(labels(), AFFINE), "Arm")
+    method = ReconstructParameters(Method.BCRNET, grid=32, misfits=1)
+    result = reconstruct_node(node, tmp_path / "jobs", SIMULATION, method, tmp_path / "bundle", "cpu")
+    assert result.sentence.startswith("data.h5: The network is assumed to be valid, but its images of 1 of 1 compared")
+    assert "(assumed: network-misfit) 2 slices reconstructed" in result.sentence
+
+
+def test_a_contradiction_is_told_with_its_code_and_can_be_accepted(scene: Any, tmp_path: Path, capsys: Any) -> None:
+    """The job of the simulation is the real one; its far fields are changed before they are reconstructed."""
+    node = node_from_volume(Volume(labels(), AFFINE), "Arm")
+    reconstruct_node(node, tmp_path, SIMULATION, RECONSTRUCTION, device="cpu")
+    data = tmp_path / "simulation" / "output" / "data.h5"
+    with h5py.File(data, "a") as file:
+        for part in ("real", "imag"):
+            square = file[f"farfield.{part}"][()].reshape(64, 64, -1)
+            file[f"farfield.{part}"][...] = np.roll(square, 32, axis=1).reshape(64 * 64, -1)
+    for name, accept in (("refused", ()), ("accepted", ("incidence-reversed",))):
+        write_reconstruction(tmp_path / name, data, RECONSTRUCTION, device="cpu", accept=accept)
+    with pytest.raises(InputError, match=r"by 180 degrees.*To continue all the same, accept incidence-reversed"):
+        run_reconstruction(tmp_path / "refused", node)
+    result = run_reconstruction(tmp_path / "accepted", node)
+    assert "(accepted: incidence-reversed)" in result.sentence
 
 
 def test_a_volume_without_image_is_refused(scene: Any, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 import slicer
 from vtkmodules.util.numpy_support import vtk_to_numpy
 
+from deeprecon.data.doubts import DoubtError
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.job import Job
 from deeprecon.scene.common.provenance import provenance_of
@@ -65,7 +66,7 @@ def series_of(chart: Any) -> dict[str, Any]:
 def test_a_recording_becomes_a_table_in_g_with_a_note_of_its_unit(scene: Any, tmp_path: Path) -> None:
     times = np.arange(1000) / 25
     keep = (times < 10) | (times > 20)
-    rows = np.column_stack([times, np.zeros(1000), np.zeros(1000), np.full(1000, 1000.0)])[keep]
+    rows = np.column_stack([times, np.zeros(1000), np.zeros(1000), 1000.0 + np.arange(1000) % 2])[keep]
     np.savetxt(tmp_path / "wrist.csv", rows, "%.2f", delimiter=",", header="t,x,y,z", comments="")
     node = load_recording(tmp_path / "wrist.csv")
     assert node.GetName() == "wrist accelerometer"
@@ -73,7 +74,24 @@ def test_a_recording_becomes_a_table_in_g_with_a_note_of_its_unit(scene: Any, tm
     np.testing.assert_allclose(column(node, "time_s"), times, atol=1e-9)
     magnitude = column(node, "magnitude_g")
     np.testing.assert_array_equal(np.isnan(magnitude), ~keep)
-    np.testing.assert_allclose(magnitude[keep], 1, atol=1e-6)
+    np.testing.assert_allclose(magnitude[keep], rows[:, 3] / 1000, atol=1e-6)
+
+
+def test_a_recording_states_first_what_is_not_monitored_and_what_is_assumed(scene: Any, tmp_path: Path) -> None:
+    rows = np.column_stack([np.arange(2000) / 25, np.random.default_rng(0).normal(0, 0.003, (2000, 2)), np.ones(2000)])
+    rows[500:1000, 1:] = 0
+    np.savetxt(tmp_path / "wrist.csv", rows, "%.4f", delimiter=",", header="t,x,y,z", comments="")
+    node = load_recording(tmp_path / "wrist.csv")
+    assert node.GetAttribute("DeepRecon.Notes") == "not monitored: 25.0 % of 0.02 h (zeros 0.3 min); read as g"
+    np.testing.assert_array_equal(np.isnan(column(node, "magnitude_g")), (rows[:, 3] == 0))
+    rows[:, 3] *= 0.8
+    np.savetxt(tmp_path / "wrist.csv", rows, "%.4f", delimiter=",", header="t,x,y,z", comments="")
+    with pytest.raises(DoubtError, match=r"a still arm measures 0\.80 g"):
+        load_recording(tmp_path / "wrist.csv")
+    accepted = load_recording(tmp_path / "wrist.csv", accept=["calibration-doubtful"])
+    assert "a still arm measures 0.80 g instead of 1 g" in accepted.GetAttribute("DeepRecon.Notes")
+    write_job(tmp_path / "job", "a.csv", "bundle", accept=["calibration-doubtful"])
+    assert Job.load(tmp_path / "job").accept == ["calibration-doubtful"]
 
 
 def test_a_table_is_written_to_a_file_and_read_back(scene: Any, recording: Path, tmp_path: Path) -> None:

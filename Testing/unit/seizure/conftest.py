@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from deeprecon.jobs.run import Run
+from deeprecon.seizure.configuration import Config
 from deeprecon.seizure.read.dataset import write_dataset
 from deeprecon.seizure.read.recording import Recording
 from deeprecon.seizure.simulate.recordings import simulate_recordings
+from deeprecon.seizure.write.ensemble import write_ensemble
 
 TINY: dict[str, Any] = {
     "modelConfig": {
@@ -79,6 +81,17 @@ def dataset(people: list[Recording], tmp_path_factory: pytest.TempPathFactory) -
     path = tmp_path_factory.mktemp("data") / "dataset.npz"
     write_dataset(path, people)
     return path
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three untrained networks; users 1 to 4 count as trained on."""
+    from deeprecon.seizure.networks.deepepi import new_network
+
+    folder = tmp_path_factory.mktemp("model") / "bundle"
+    states = [new_network(seed).state_dict() for seed in range(3)]
+    write_ensemble(folder, states, Config(), 0.5, ["1", "2", "3", "4"], ["5"], "nothing")
+    return folder
 
 
 @pytest.fixture

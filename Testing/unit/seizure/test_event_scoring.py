@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from deeprecon.seizure.measure.alarms import find_alarms
+from deeprecon.seizure.fit.detection import Detection
+from deeprecon.seizure.measure.alarms import alarm_rows, find_alarms
 from deeprecon.seizure.measure.operating_points import best_threshold, operating_points, rate_at, sensitivity_at
 from deeprecon.seizure.measure.scoring import (
     Score,
@@ -21,15 +22,19 @@ from deeprecon.seizure.measure.scoring import (
 )
 
 TIMES = np.arange(30.0, 3631.0, 5.0)  # an hour
-KNOWN = np.ones(len(TIMES), bool)
+SEIZURES = ((1000.0, 1060.0),)
 
 
 def positive(*intervals: tuple[float, float]) -> np.ndarray:
     return np.any([(first <= TIMES) & (last >= TIMES) for first, last in intervals] or [np.zeros(len(TIMES), bool)], 0)
 
 
-def scored(*alarmed: tuple[float, float], seizures: list[tuple[float, float]] | None = None) -> Score:
-    return score_recording(TIMES, positive(*alarmed), KNOWN, seizures or [], 5.0)
+def track(values: np.ndarray, seizures: tuple = (), uncertain: bool = False, user: str = "a") -> Track:
+    return Track(user, TIMES, values, seizures, uncertain, 5.0, 3630.0)
+
+
+def scored(*alarmed: tuple[float, float], seizures: tuple = (), merge: float = 0.0) -> Score:
+    return score_recording(track(np.where(positive(*alarmed), 0.9, 0.1), seizures), 0.5, merge)
 
 
 @pytest.mark.parametrize(
@@ -37,13 +42,13 @@ def scored(*alarmed: tuple[float, float], seizures: list[tuple[float, float]] | 
     [(880, 1, 0), (875, 0, 1), (1000, 1, 0), (1060, 1, 0), (1070, 1, 0), (1075, 0, 1)],
 )
 def test_alarm_counts_as_detection_from_120_s_before_to_10_s_after(at, detected, false):
-    found = scored((at, at), seizures=[(1000.0, 1060.0)])
+    found = scored((at, at), seizures=SEIZURES)
     assert (found.seizures, found.detected, found.false_alarms) == (1, detected, false)
     assert found.latencies == ((at - 1000.0,) if detected else ())
 
 
 def test_several_alarms_in_one_seizure_are_one_detection():
-    found = scored((900, 905), (1000, 1010), (1040, 1050), seizures=[(1000.0, 1060.0)])
+    found = scored((900, 905), (1000, 1010), (1040, 1050), seizures=SEIZURES)
     assert (found.detected, found.false_alarms, found.latencies) == (1, 0, (-100.0,))
 
 
@@ -56,10 +61,15 @@ def test_best_threshold_separates_seizures_from_false_alarms():
     values = np.full(len(TIMES), 0.01)
     values[positive((1010, 1050))] = 0.95  # the seizure
     values[positive((2000, 2020)) | positive((2500, 2520)) | positive((3000, 3020))] = 0.7  # seizure-like movement
-    track = Track("a", TIMES, values, ((1000.0, 1060.0),), False, 5.0)
-    threshold, found = best_threshold(operating_points([track]))
+    threshold, found = best_threshold(operating_points([track(values, SEIZURES)]))
     assert 0.7 <= threshold < 0.95
     assert (found.detected, found.false_alarms, found.f1) == (1, 0, 1.0)
+
+
+def test_best_threshold_is_the_middle_of_equally_good_ones():
+    good, bad = Score(seizures=2, detected=2), Score(seizures=2, detected=1)
+    points = [(0.1, bad), (0.2, good), (0.3, good), (0.4, good), (0.5, bad)]
+    assert best_threshold(points) == (0.3, good)
 
 
 def test_f1_of_missed_seizures_and_false_alarms():
@@ -71,38 +81,52 @@ def test_separate_false_alarms_are_counted_separately():
     assert scored((500, 510), (530, 530), (2000, 2000)).false_alarms == 3
 
 
-def test_alarm_beyond_the_interval_of_a_seizure_is_a_false_alarm():
-    found = scored((1050, 1300), seizures=[(1000.0, 1060.0)])
-    assert (found.detected, found.false_alarms) == (1, 2)  # 1075 to 1300 s
+def test_rest_of_an_alarm_that_detects_a_seizure_is_not_a_false_alarm():
+    assert scored((1050, 1200), seizures=SEIZURES).false_alarms == 0
+    assert scored((800, 890), seizures=SEIZURES).false_alarms == 0
+    assert scored((1075, 1200), seizures=SEIZURES).false_alarms == 1  # does not touch it
+    # pauses of less than the merging time do not separate the rest from the detection
+    parts = ((1050, 1080), (1150, 1160))
+    assert [scored(*parts, seizures=SEIZURES, merge=merge).false_alarms for merge in (0, 60, 150)] == [1, 1, 0]
 
 
-def test_hours_count_windows_outside_of_seizures():
-    assert scored().hours == pytest.approx(len(TIMES) * 5 / 3600)
-    less = scored(seizures=[(1000.0, 1060.0)])
-    assert scored().hours - less.hours == pytest.approx((120 + 60 + 10 + 5) / 3600)
-    assert scored((2000, 2000)).false_alarms_per_day == pytest.approx(24 / scored().hours)
+def test_alarm_that_does_not_end_is_false_from_150_s_after_the_interval():
+    found = scored((1050, 1530), seizures=SEIZURES)
+    assert (found.detected, found.false_alarms) == (1, 3)  # 1225 to 1530 s
+    always = scored((30, 3630), seizures=SEIZURES)
+    assert (always.detected, always.false_alarms) == (1, 5 + 17)  # 30 to 725 s and 1225 to 3630 s
+
+
+def test_close_false_alarms_are_one():
+    found = [scored((2000, 2010), (2100, 2110), (2500, 2500), merge=merge).false_alarms for merge in (0, 80, 91, 400)]
+    assert found == [3, 3, 2, 4]  # the last is one of 505 s
+
+
+def test_alarms_per_day_are_over_the_monitored_time():
+    assert scored().hours == scored(seizures=SEIZURES).hours == pytest.approx(3630 / 3600)
+    assert scored((2000, 2000)).false_alarms_per_day == pytest.approx(24 * 3600 / 3630)
 
 
 def test_seizure_without_windows_is_reported_but_not_counted():
-    known = KNOWN & ~positive((880, 1070))
-    found = score_recording(TIMES, positive(), known, [(1000.0, 1060.0), (2000.0, 2050.0)], 5.0)
+    values = np.where(positive((880, 1070)), np.nan, 0.1)
+    found = score_recording(track(values, ((1000.0, 1060.0), (2000.0, 2050.0))), 0.5)
     assert (found.uncovered, found.seizures, found.detected) == (1, 1, 0)
 
 
 def test_recording_with_a_seizure_at_an_unknown_time_counts_as_event_only():
-    found = score_recording(TIMES, positive((500, 900)), KNOWN, [], 5.0, uncertain=True)
+    found = score_recording(track(np.where(positive((500, 900)), 0.9, 0.1), uncertain=True), 0.5)
     assert found == Score(seizure_events=1, alarmed_seizure_events=1)
     assert (found.seizures, found.false_alarms, found.hours) == (0, 0, 0)
 
 
 def test_event_is_alarmed_by_any_alarm():
     scores = [
-        scored((500, 500), seizures=[(1000.0, 1060.0)]),  # an alarm at another time than the seizure
-        scored(seizures=[(1000.0, 1060.0)]),
+        scored((500, 500), seizures=SEIZURES),  # an alarm at another time than the seizure
+        scored(seizures=SEIZURES),
         scored((500, 900)),
         scored(),
         scored(),
-        score_recording(TIMES, positive((500, 900)), ~KNOWN, [], 5.0),  # no window without a gap
+        score_recording(track(np.full(len(TIMES), np.nan)), 0.5),  # no window without a gap
     ]
     figures = total_score(scores).figures()
     assert figures["event_sensitivity"] == 0.5
@@ -124,9 +148,17 @@ def test_close_alarms_are_merged():
     assert find_alarms(TIMES, values, 0.95) == []
 
 
+def test_row_of_an_alarm_is_what_its_windows_show():
+    values = np.where(positive((500, 520), (2000, 2000)), 0.9, 0.1)
+    unused = np.zeros(len(TIMES))
+    rows = alarm_rows(Detection(TIMES, values[None], unused, unused, unused, unused), 0.5, 0.5, 150.0)
+    shown = [(row["onset_s"], row["end_s"], row["duration_s"], row["alarm_s"]) for row in rows]
+    assert shown == [(470, 520, 50, 500), (1970, 2000, 30, 2000)]  # windows of 30 s
+
+
 def test_scores_of_users_are_added():
     tracks = [
-        Track(user, TIMES, np.where(positive((at, at)), 0.9, 0.1), ((1000.0, 1060.0),), False, 5.0)
+        track(np.where(positive((at, at)), 0.9, 0.1), SEIZURES, user=user)
         for user, at in (("b", 1000), ("a", 2000), ("a", 1020))
     ]
     by_user = score_users(tracks, 0.5)
@@ -140,11 +172,10 @@ def test_operating_points_trade_sensitivity_for_false_alarms():
     values[TIMES == 1000] = 0.6
     values[TIMES == 2000] = 0.7  # a false alarm above the first seizure's peak, below the second's
     values[TIMES == 3000] = 0.8
-    track = Track("a", TIMES, values, ((1000.0, 1060.0), (3000.0, 3050.0)), False, 5.0)
-    points = operating_points([track])
+    points = operating_points([track(values, ((1000.0, 1060.0), (3000.0, 3050.0)))])
     assert sensitivity_at(points, 0.0) == 0.5
     assert rate_at(points, 0.5) == 0.0
-    assert rate_at(points, 1.0) == pytest.approx(24 / scored(seizures=list(track.seizures)).hours)
+    assert rate_at(points, 1.0) == pytest.approx(24 / scored().hours)
     assert rate_at([], 0.5) == math.inf
 
 

@@ -60,13 +60,14 @@ def windows() -> LabeledWindows:
     return labeled_windows([long, short], 750, 125, 30.0)
 
 
-def test_balanced_batches_depend_only_on_the_step(windows):
-    drawn = sampler(windows)
+def test_balanced_batches_depend_only_on_seed_and_step(windows):
+    drawn = sampler(windows, noise=0.1)
     for step in range(5):
         batch = drawn.batch(step)
         assert batch.label.tolist().count(1) == 4
-        again = sampler(windows).batch(step)
+        again = sampler(windows, noise=0.1).batch(step)
         np.testing.assert_array_equal(batch.magnitude, again.magnitude)
+        assert (sampler(windows, noise=0.1, seed=1).batch(step).magnitude != batch.magnitude).any()
     assert any((drawn.batch(0).magnitude != drawn.batch(step).magnitude).any() for step in range(1, 5))
 
 

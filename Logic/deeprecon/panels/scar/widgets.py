@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from deeprecon.scar.parameters import Interpolation
 from deeprecon.scar.thresholds import RULES
 
 LABELS = {
@@ -13,14 +14,7 @@ LABELS = {
         "MLP": "Coordinate network (dropout uncertainty)",
         "INTERPOLATION": "Interpolation (instant)",
     },
-    "interpolationCombo": {
-        "NEAREST": "Nearest slice",
-        "LINEAR": "Linear",
-        "SIGNED_DISTANCE": "Signed distance (shape-based)",
-        "LOG_ODDS": "Log-odds",
-        "ANATOMICAL_LINEAR": "Linear along the wall",
-        "ANATOMICAL_SIGNED_DISTANCE": "Signed distance along the wall",
-    },
+    "interpolationCombo": {kind.name: kind.label for kind in Interpolation},
     "networkCombo": {"SMALL": "4 layers of 128", "LARGE": "6 layers of 256"},
     "observationCombo": {"SOFT": "Keep partial pixels", "BINARY": "Round to scar or healthy"},
     "alignmentCombo": {"WALL": "Bring them onto the mesh", "OFF": "Leave them"},
@@ -104,7 +98,10 @@ class ThresholdSelector:
         blocked = [(widget, widget.blockSignals(True)) for widget in (self._combo, self._spinBox)]
         if rule in RULES:
             self._combo.currentIndex = list(RULES).index(rule)
-        self._spinBox.visible = rule in RULES and RULES[rule].bounds is not None
+        bounds = RULES[rule].bounds if rule in RULES else None
+        self._spinBox.visible = bounds is not None
+        if bounds is not None:
+            self._spinBox.minimum, self._spinBox.maximum = bounds
         if number.replace(".", "", 1).isdecimal():
             self._spinBox.value = float(number)
         for widget, wasBlocked in blocked:

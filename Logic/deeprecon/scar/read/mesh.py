@@ -9,17 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.errors import InputError
-from deeprecon.data.mesh.files import (
-    CLEAR_LEAD,
-    CLEAR_SHARE,
-    FRAMES,
-    SCALES,
-    MeshFile,
-    find_placement,
-    place,
-    read_mesh,
-)
+from deeprecon.data.mesh.files import FRAMES, SCALES, MeshFile, format_of, place, read_mesh
 from deeprecon.data.mesh.mesh import Mesh
+from deeprecon.data.mesh.placement import CLEAR_LEAD, CLEAR_SHARE, find_placement
 from deeprecon.data.mesh.voxels import voxel_mesh
 from deeprecon.scar.parameters import Frame, Unit
 from deeprecon.scar.read.case import Case
@@ -89,8 +81,8 @@ def read_mesh_in_box(
 
 
 def _heart_mesh(file: MeshFile, unit: str, frame: str) -> HeartMesh:
-    suffix = file.path.suffix.lower()
-    suffix = ".vtp" if suffix == ".stl" else suffix  # STL cannot hold values at nodes
+    kind = format_of(file.path)
+    suffix = file.path.suffix.lower() if kind is not None and kind.values else ".vtp"
     return HeartMesh(place(file, unit, frame), Unit(unit), Frame(frame), suffix)
 
 

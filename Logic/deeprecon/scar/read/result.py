@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.errors import InputError
-from deeprecon.data.mesh.files import place, read_mesh
+from deeprecon.data.mesh.files import format_of, place, read_mesh
 from deeprecon.data.mesh.mesh import Mesh
 from deeprecon.scar.parameters import Unit
 from deeprecon.scar.read.mesh import check_heart_size
@@ -31,14 +31,10 @@ def read_result_mesh(path: Path) -> Mesh:
         raise InputError(f"{path.name} does not say in which patient axes it is.", hint)
     mesh = place(file, unit, frame)
     check_heart_size(mesh, hint, f", read in {unit},")
-    if file.path.suffix.lower() not in (".pts", ".elem"):
+    kind = format_of(file.path)
+    if kind is None or not kind.value_files:
         return mesh
-    names = (
-        "scar_probability",
-        "scar_uncertainty",
-        "core_probability",
-        "observed",
-    )  # openCARP keeps values in files of their own
+    names = "scar_probability", "scar_uncertainty", "core_probability", "observed"
     files = {name: path.with_suffix(f".{name}.dat") for name in names}
     return mesh.with_point_arrays({name: _read_values(at, mesh.n_points) for name, at in files.items() if at.exists()})
 

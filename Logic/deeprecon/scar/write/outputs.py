@@ -76,5 +76,8 @@ def write_outputs(done: Finished, folder: Path) -> dict[str, Path]:
     """Write everything; returns the files by role."""
     outputs: dict[str, Path] = {}
     for writer in WRITERS:
-        outputs |= writer(done, folder)
+        written = writer(done, folder)
+        if twice := set(written) & set(outputs):
+            raise ValueError(f"two writers of the role {', '.join(sorted(twice))}")
+        outputs |= written
     return outputs

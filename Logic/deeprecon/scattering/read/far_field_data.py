@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
 from deeprecon.scattering.physics.directions import average_reciprocal, remove_noise_orders, to_midpoint
 from deeprecon.scattering.physics.image_grids import to_polar
@@ -53,6 +54,7 @@ class FarFieldData:
         geometry: None if not known.
         name: of the file, for messages.
         notes: warnings for the user.
+        doubts: contradictions that reading has found.
     """
 
     far_field: npt.NDArray[np.complex64]
@@ -63,6 +65,7 @@ class FarFieldData:
     geometry: RegionGeometry | None = None
     name: str = "data"
     notes: tuple[str, ...] = field(default=())
+    doubts: tuple[Doubt, ...] = field(default=())
 
     def __len__(self) -> int:
         return len(self.far_field)
@@ -132,21 +135,3 @@ def midpoint_channels(midpoint: Complex) -> npt.NDArray[np.float32]:
     half = average_reciprocal(midpoint)
     parts = np.concatenate([half.real, half.imag], axis=-1)
     return np.ascontiguousarray(parts.swapaxes(-1, -2), dtype=np.float32)
-
-
-def energy_defect(far_field: Complex, k: float) -> float:
-    """Relative deviation of far fields from the optical theorem: 0 for lossless objects.
-
-    The scattered energy int |u_inf|^2 equals -sqrt(8 pi / k) Re(exp(i pi/4) u_inf(d, d)). Far fields with another wave
-    number, time convention or scale, or without their imaginary part, deviate.
-
-    Args:
-        far_field: (S, N, N) on the same uniform directions.
-        k: wave number.
-    """
-    n = far_field.shape[-1]
-    scattered = (np.abs(far_field) ** 2).sum(axis=(1, 2)) * 2 * np.pi / n
-    forward = (np.exp(0.25j * np.pi) * np.einsum("sii->si", far_field)).real.sum(axis=1)
-    extinguished = -math.sqrt(8 * np.pi / k) * forward
-    total = np.abs(scattered).sum()
-    return float(np.abs(scattered - extinguished).sum() / total) if total else 0.0

@@ -21,9 +21,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
 from deeprecon.scattering.physics.directions import high_order_share, required_directions, resample_directions
-from deeprecon.scattering.read.far_field_data import FarFieldData, RegionGeometry, energy_defect
+from deeprecon.scattering.physics.far_field_laws import energy_defect
+from deeprecon.scattering.read.far_field_checks import MAX_HIGH_ORDER_SHARE, role_doubts, wave_number_doubts
+from deeprecon.scattering.read.far_field_data import FarFieldData, RegionGeometry
 from deeprecon.scattering.read.hdf5 import open_hdf5
 
 HINT = "Give a file of scattering phantom or scattering prepare, or of the generator of Desai et al."
@@ -33,9 +36,10 @@ _CHUNK = 256
 """Objects that are read and converted at once."""
 _REPEAT_TOLERANCE = 0.05
 """Largest relative difference between the far fields of two equal directions."""
-_MAX_HIGH_ORDER_SHARE = 1e-2
+_CHECKED = 64
+"""Objects, at most, whose far fields are tested for contradictions."""
 _MAX_ENERGY_DEFECT = 0.15
-"""Above these the user is warned."""
+"""Above it the user is warned."""
 
 
 def read_far_fields(path: Path, angles: int = 0, limit: int = 0) -> FarFieldData:
@@ -87,6 +91,7 @@ class _Reader:
         )
         far_fields /= np.float32(math.sqrt(radius))
         notes = [f"{wanted - len(objects)} of {wanted} samples are empty and were left out."]
+        checked = _spread(far_fields)
         return FarFieldData(
             far_fields,
             k * radius,
@@ -97,7 +102,11 @@ class _Reader:
             self.path.name,
             (
                 *(notes if len(objects) < wanted else []),
-                *_quality_notes(far_fields, k * radius, high_orders, min(c.count - c.repeated for c in circles)),
+                *_quality_notes(checked, k * radius, high_orders, min(c.count - c.repeated for c in circles)),
+            ),
+            (
+                *self.role_doubts(circles, objects[:_CHECKED]),
+                *wave_number_doubts(checked, k * radius, self.path.name),
             ),
         )
 
@@ -202,6 +211,19 @@ class _Reader:
             raise self.error(" holds no samples: every far field is 0.")
         return np.concatenate(parts), objects, high_orders
 
+    def role_doubts(self, circles: tuple[_Circle, _Circle], objects: npt.NDArray[np.int64]) -> tuple[Doubt, ...]:
+        """Doubts whether values are observation, then incidence, of some objects in ascending order."""
+        part = slice(0, int(objects[-1]) + 1)
+        rows = (self.floats(_NAMES[0], part) + 1j * self.floats(_NAMES[1], part)).T[objects]
+        counts = tuple(circle.count for circle in circles)
+        kept = tuple(circle.count - circle.repeated for circle in circles)
+        n = 2 * math.ceil(max(kept) / 2)  # even, so that every direction has its opposite
+        given, exchanged = (
+            resample_directions(values[:, : kept[0], : kept[1]], (circles[0].start, circles[1].start), n)
+            for values in (rows.reshape(-1, *counts), rows.reshape(-1, *counts[::-1]).swapaxes(1, 2))
+        )
+        return role_doubts(given, exchanged, self.path.name)
+
     def merge_repeated(self, far_field: npt.NDArray[np.complex128], axis: int) -> npt.NDArray[np.complex128]:
         """Without the last direction, which repeats the first; the mean of the two is taken."""
         first, last = np.take(far_field, 0, axis), np.take(far_field, -1, axis)
@@ -265,14 +287,19 @@ class _Reader:
         return InputError(f"{self.path}{problem}", hint)
 
 
-def _quality_notes(far_field: npt.NDArray[np.complex64], k: float, high_orders: float, count: int) -> list[str]:
+def _spread(far_field: npt.NDArray[np.complex64]) -> npt.NDArray[np.complex128]:
+    """At most `_CHECKED` objects, spread over all."""
+    return far_field[:: -(-len(far_field) // _CHECKED)].astype(np.complex128)
+
+
+def _quality_notes(far_field: npt.NDArray[np.complex128], k: float, high_orders: float, count: int) -> list[str]:
     notes = []
-    if high_orders > _MAX_HIGH_ORDER_SHARE:
+    if high_orders > MAX_HIGH_ORDER_SHARE:
         notes.append(
             f"{count} directions are few for k = {k:g}, or the data are noisy: {100 * high_orders:.0f} % of the far "
             "field's energy lies in the highest orders that they can hold."
         )
-    defect = energy_defect(far_field[:: len(far_field) // 64 + 1].astype(np.complex128), k)
+    defect = energy_defect(far_field, k)
     if defect > _MAX_ENERGY_DEFECT:
         notes.append(
             f"The far fields violate the conservation of energy by {100 * defect:.0f} %: the objects absorb, or wave "

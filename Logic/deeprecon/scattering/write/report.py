@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deeprecon.data.doubts import Doubt
 from deeprecon.reporting.figures import curves, png, pyplot
 from deeprecon.reporting.html import Report
 from deeprecon.scattering.physics.image_grids import pixel_centers, to_square
@@ -64,10 +65,15 @@ def write_report(
     tables: Mapping[str, Sequence[Mapping[str, Any]]],
     warnings: Sequence[str],
     settings: Mapping[str, Any],
+    doubts: Sequence[Doubt] = (),
     history: Sequence[Mapping[str, float]] = (),
 ) -> list[Path]:
-    """Write a page and its pictures as PNG files in the same folder; returns the paths of the pictures."""
-    report, pictures = Report(title, lead), []
+    """Write a page, which begins with the doubts, and its pictures as PNG files in the same folder.
+
+    Returns:
+        The paths of the pictures.
+    """
+    report, pictures = Report(title, " ".join([*map(str, doubts), lead])), []
 
     def add(name: str, content: bytes, text: str) -> None:
         file = path.with_name(f"{name}.png")

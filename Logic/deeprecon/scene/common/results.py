@@ -15,11 +15,11 @@ import vtk
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import sha256
-from deeprecon.data.mesh.files import FRAMES, SCALES, place, read_lines, read_mesh
+from deeprecon.data.mesh.files import FRAMES, MESH_ENDINGS, SCALES, place, read_mesh
 from deeprecon.data.mesh.mesh import Mesh
 from deeprecon.data.segmentation import read_segmentation
 from deeprecon.data.tables import read_table
-from deeprecon.data.volume_io import read_volume
+from deeprecon.data.volume_io import VOLUME_ENDINGS, read_volume
 from deeprecon.scene.common.provenance import attach_provenance
 from deeprecon.scene.nodes.models import node_from_mesh
 from deeprecon.scene.nodes.segmentations import node_from_segmentation
@@ -50,11 +50,6 @@ class RunResult:
 
 _FOLDER_ATTRIBUTE = "DeepRecon.Results"
 _ROLE_ATTRIBUTE = "DeepRecon.Role"
-_LINES = ("channel_paths",)
-"""Roles of models that consist of lines."""
-_LINE_WIDTH = 6  # pixels
-_LINE_COLOR = (0.1, 0.95, 0.45)
-"""Differs from the colors of scar, wall and images."""
 
 
 def load_results(
@@ -173,27 +168,13 @@ def _factory(role: str, path: Path, result: dict[str, Any], input_node: Any) -> 
         segmentation = read_segmentation(path)
         reference = input_node if input_node is not None and input_node.IsA("vtkMRMLVolumeNode") else None
         return lambda name, node: node_from_segmentation(segmentation, name, reference, node)
-    if ending.endswith((".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha")):
+    if ending.endswith(VOLUME_ENDINGS):
         return partial(node_from_volume, read_volume(path))
-    if role in _LINES:
-        file = read_lines(path)
-        return partial(_lines_node, place(file, "mm", file.frame or "lps"))
-    if ending.endswith((".vtu", ".vtp", ".vtk", ".ply")):
+    if ending.endswith(MESH_ENDINGS):
         return partial(node_from_mesh, _mesh(path, result))
     if ending.endswith(".csv"):
         return partial(node_from_rows, typed_rows(read_table(path)))
     return None
-
-
-def _lines_node(lines: Mesh, name: str, node: Any) -> Any:
-    """A model of lines that are also visible inside a half transparent mesh."""
-    node = node_from_mesh(lines, name, node)
-    display = node.GetDisplayNode()
-    with slicer.util.NodeModify(display):
-        display.SetLineWidth(_LINE_WIDTH)
-        display.SetColor(*_LINE_COLOR)
-        display.SetLighting(False)
-    return node
 
 
 def _mesh(path: Path, result: dict[str, Any]) -> Mesh:

@@ -14,14 +14,6 @@ from deeprecon.scene.scar.result import name_columns
 
 VERB = "cross-validate"
 TRAINED = {Method.FIELD.value: "the neural field", Method.MLP.value: "the coordinate network"}
-INTERPOLATIONS = {
-    Interpolation.NEAREST.value: "nearest slice",
-    Interpolation.LINEAR.value: "linear",
-    Interpolation.SIGNED_DISTANCE.value: "signed distance",
-    Interpolation.LOG_ODDS.value: "log-odds",
-    Interpolation.ANATOMICAL_LINEAR.value: "linear along the wall",
-    Interpolation.ANATOMICAL_SIGNED_DISTANCE.value: "signed distance along the wall",
-}
 
 
 def load_cross_validation(folder: Path, nodes: ScarNodes, summary: Any = None) -> RunResult:
@@ -56,10 +48,16 @@ def summary_sentence(summary: Any) -> str:
     trained = TRAINED.get(settings["method"])
     own = scores.pop(settings["method"] if trained else settings["interpolation"])
     best = max(scores, key=lambda name: scores[name])
-    name = trained or f"interpolation ({INTERPOLATIONS.get(settings['interpolation'], settings['interpolation'])})"
+    name = trained or f"interpolation ({_label(settings['interpolation'])})"
     others = "interpolation" if trained else "other interpolation"
     return (
         f"Each of {metrics['slices']} slices was left out in turn: {name} predicts them with a mean Dice of {own:.2f}, "
-        f"the best {others} ({INTERPOLATIONS.get(best, best)}) with {scores[best]:.2f}. "
+        f"the best {others} ({_label(best)}) with {scores[best]:.2f}. "
         "Slices at the ends do not count."
     )
+
+
+def _label(interpolation: str) -> str:
+    """Name of an interpolation within a sentence."""
+    label = Interpolation(interpolation).label
+    return label[0].lower() + label[1:]

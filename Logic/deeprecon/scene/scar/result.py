@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import slicer
+
+from deeprecon.data.mesh.files import place, read_lines
+from deeprecon.data.mesh.mesh import Mesh
 from deeprecon.scene.common.job import OUTPUT
-from deeprecon.scene.common.results import RunResult, load_results, read_result
+from deeprecon.scene.common.results import NodeFactory, RunResult, load_results, read_result
+from deeprecon.scene.nodes.models import node_from_mesh
 from deeprecon.scene.scar.inputs import store_inputs
 from deeprecon.scene.scar.job import ScarNodes
 
@@ -41,6 +47,10 @@ TITLES = {
     "predicted_scar_cm2": "predicted cm²",
 }
 """Columns of the tables and their titles in the panel."""
+_CHANNEL_PATHS = "channel_paths"
+_LINE_WIDTH = 6  # pixels
+_LINE_COLOR = (0.1, 0.95, 0.45)
+"""Differs from the colors of scar, wall and images."""
 
 
 def load_outputs(folder: Path, nodes: ScarNodes, reuse: Mapping[str, Any] | None = None) -> RunResult:
@@ -59,7 +69,7 @@ def load_outputs(folder: Path, nodes: ScarNodes, reuse: Mapping[str, Any] | None
         InputError: no result, or one that is damaged.
     """
     source = nodes.volume if nodes.volume is not None else nodes.segmentation
-    made = load_results(folder / OUTPUT, f"{source.GetName()} scar", source, reuse)
+    made = load_results(folder / OUTPUT, f"{source.GetName()} scar", source, reuse, node_factories)
     store_inputs(made["mesh"], nodes)
     name_columns(made)
     sentence = _sentence(read_result(folder / OUTPUT).get("metrics", {}))
@@ -73,6 +83,25 @@ def name_columns(nodes: Mapping[str, Any]) -> None:
             for column, title in TITLES.items():
                 if node.GetTable().GetColumnByName(column):
                     node.SetColumnTitle(column, title)
+
+
+def node_factories(files: Mapping[str, Path], result: Mapping[str, Any]) -> dict[str, NodeFactory | None]:
+    """The channels' paths are lines, which no mesh reader takes."""
+    if _CHANNEL_PATHS not in files:
+        return {}
+    file = read_lines(files[_CHANNEL_PATHS])
+    return {_CHANNEL_PATHS: partial(_lines_node, place(file, "mm", file.frame or "lps"))}
+
+
+def _lines_node(lines: Mesh, name: str, node: Any) -> Any:
+    """A model of lines that are also visible inside a half transparent mesh."""
+    node = node_from_mesh(lines, name, node)
+    display = node.GetDisplayNode()
+    with slicer.util.NodeModify(display):
+        display.SetLineWidth(_LINE_WIDTH)
+        display.SetColor(*_LINE_COLOR)
+        display.SetLighting(False)
+    return node
 
 
 def _sentence(metrics: Mapping[str, Any]) -> str:

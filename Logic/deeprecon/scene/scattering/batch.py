@@ -57,6 +57,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--time-limit", type=float, default=DAY, help="seconds for each of the two runs")
+    parser.add_argument("--accept", nargs="+", default=[], metavar="CODE", help="contradictions to go on with")
     parser.add_argument("--scene", type=Path, help="also save the scene (.mrb)")
     options = parser.parse_args(arguments)
     if options.volume.name.lower().endswith(".seg.nrrd"):
@@ -80,6 +81,7 @@ def main(arguments: list[str]) -> int:
         options.seed,
         on_event=lambda event: print(event.get("text", event), flush=True),
         time_limit=options.time_limit,
+        accept=options.accept,
     )
     print(result.sentence, flush=True)
     if options.scene is not None and not slicer.util.saveScene(str(options.scene), properties={}):

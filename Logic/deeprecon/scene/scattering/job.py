@@ -5,6 +5,7 @@ Each slice is simulated and reconstructed by itself (2.5D): no wave travels betw
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,22 @@ def write_simulation(
 
 
 def write_reconstruction(
-    folder: Path, data: Path, parameters: ReconstructParameters, bundle: Path | None = None, device: str = "auto"
+    folder: Path,
+    data: Path,
+    parameters: ReconstructParameters,
+    bundle: Path | None = None,
+    device: str = "auto",
+    accept: Sequence[str] = (),
 ) -> None:
     """Write the job that reconstructs far-field data into `folder`.
+
+    Args:
+        folder: of the job.
+        data: far-field file.
+        parameters: see there.
+        bundle: trained network, for the method bcrnet.
+        device: of the job.
+        accept: codes of contradictions with which the run goes on.
 
     Raises:
         InputError: the settings contradict each other, or a network is missing.
@@ -61,7 +75,8 @@ def write_reconstruction(
     if parameters.method is Method.BCRNET and bundle is None:
         raise InputError("The method bcrnet needs a trained network.", "Choose a model bundle of scattering train.")
     inputs = {"data": str(data.absolute())} | ({} if bundle is None else {"bundle": str(bundle.absolute())})
-    Job("scattering", "reconstruct", inputs, to_json(parameters), OUTPUT, device).save(folder)
+    settings = to_json(parameters)
+    Job("scattering", "reconstruct", inputs, settings, OUTPUT, device, accept=list(accept)).save(folder)
 
 
 def slice_number(node: Any, ras: npt.ArrayLike) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 import slicer.util
 
+from deeprecon.data.doubts import Doubt
 from deeprecon.scene.common.job import OUTPUT
 from deeprecon.scene.common.results import RunResult, load_results, read_result
 
@@ -29,8 +30,10 @@ def load_outputs(folder: Path, node: Any, reuse: Mapping[str, Any] | None = None
     name = "Wave scattering" if node is None else f"{node.GetName()} scattering"
     made = load_results(folder / OUTPUT, name, node, reuse)
     _same_window(made)
-    metrics = read_result(folder / OUTPUT).get("metrics", {})
-    return RunResult(made, summary_sentence(metrics), folder / OUTPUT / "report.html")
+    result = read_result(folder / OUTPUT)
+    doubts = [str(Doubt(**entry)) for entry in result.get("doubts", ())]
+    sentence = " ".join([*doubts, summary_sentence(result.get("metrics", {}))])
+    return RunResult(made, sentence, folder / OUTPUT / "report.html")
 
 
 def _same_window(nodes: Mapping[str, Any]) -> None:

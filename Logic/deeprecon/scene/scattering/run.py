@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ def reconstruct_node(
     environment: dict[str, str] | None = None,
     on_event: Callable[[Event], Any] | None = None,
     time_limit: float | None = None,
+    accept: Sequence[str] = (),
 ) -> RunResult:
     """Simulate the slices of a node, reconstruct them, and load the images, the truth and the difference.
 
@@ -43,7 +44,7 @@ def reconstruct_node(
     Args:
         node, simulation, device, seed: see `write_simulation`.
         folder: where the jobs are written; kept.
-        reconstruction, bundle: see `write_reconstruction`.
+        reconstruction, bundle, accept: see `write_reconstruction`.
         command, environment: of the children, see `JobRunner`.
         on_event: called with their events.
         time_limit: for each child, in seconds.
@@ -55,10 +56,22 @@ def reconstruct_node(
         _check_wave_number(bundle, simulation.k)
     write_simulation(folder / SIMULATION, node, simulation, device, seed)
     data = folder / SIMULATION / OUTPUT / DATA
-    write_reconstruction(folder / RECONSTRUCTION, data, reconstruction, bundle, device)
+    write_reconstruction(folder / RECONSTRUCTION, data, reconstruction, bundle, device, accept)
     _finish(JobRunner(folder / SIMULATION, command, environment), on_event, time_limit)
-    _finish(JobRunner(folder / RECONSTRUCTION, command, environment), on_event, time_limit)
-    return load_outputs(folder / RECONSTRUCTION, node)
+    return run_reconstruction(folder / RECONSTRUCTION, node, command, environment, on_event, time_limit)
+
+
+def run_reconstruction(
+    folder: Path,
+    node: Any,
+    command: list[str] | None = None,
+    environment: dict[str, str] | None = None,
+    on_event: Callable[[Event], Any] | None = None,
+    time_limit: float | None = None,
+) -> RunResult:
+    """Run the job of `write_reconstruction` and load its images; arguments and errors as of `reconstruct_node`."""
+    _finish(JobRunner(folder, command, environment), on_event, time_limit)
+    return load_outputs(folder, node)
 
 
 def _check_wave_number(bundle: Path, k: float) -> None:
@@ -84,4 +97,8 @@ def _finish(runner: JobRunner, on_event: Callable[[Event], Any] | None, time_lim
         runner.wait()
         raise InputError(f"Not finished after {time_limit:g} seconds.", "Give more time, or fewer slices.")
     if (failure := runner.failure()) is not None:
-        raise InputError(failure["message"], failure["hint"])
+        codes = " ".join(failure.get("codes", ()))
+        raise InputError(
+            failure["message"],
+            f"{failure['hint']} To continue all the same, accept {codes}." if codes else failure["hint"],
+        )

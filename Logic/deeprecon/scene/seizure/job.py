@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ def write_job(
     bundle: Path | str,
     parameters: DetectParameters | None = None,
     device: str = "auto",
+    accept: Iterable[str] = (),
 ) -> None:
     """Write job.json, and a table node as a file, into `folder`; results go into the folder above.
 
@@ -28,6 +30,7 @@ def write_job(
         bundle: of the model.
         parameters: the settings.
         device: "auto", "cpu", "cuda:0", ...
+        accept: codes of contradictions to accept, see `deeprecon.data.doubts`.
 
     Raises:
         InputError: settings that cannot be used, or a table without these columns.
@@ -42,4 +45,5 @@ def write_job(
         path = "recording.csv"
         write_recording(recording, folder / path)
     inputs = {"recording": path, "bundle": str(Path(bundle).absolute())}
-    Job("seizure", "detect", inputs, to_json(parameters), output="..", device=device).save(folder)
+    job = Job("seizure", "detect", inputs, to_json(parameters), output="..", device=device, accept=list(accept))
+    job.save(folder)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,13 @@ import slicer.util
 import vtk
 from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
+from deeprecon.data.doubts import DoubtError, not_accepted
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import atomic_path
 from deeprecon.seizure.configuration import SAMPLE_RATE
 from deeprecon.seizure.observe.recordings import load_single_recording
 from deeprecon.seizure.parameters import Unit
+from deeprecon.seizure.read.recording import unmonitored_doubts
 
 TIME = "time_s"
 
@@ -32,23 +34,29 @@ _COLUMNS = (
 """Columns of a recording, in lower case."""
 
 
-def load_recording(path: Path | str, unit: Unit = Unit.AUTO) -> Any:
-    """A recording as a table node with columns `time_s` and `magnitude_g`, 25 rows a second, NaN in gaps.
+def load_recording(path: Path | str, unit: Unit = Unit.AUTO, accept: Iterable[str] = ()) -> Any:
+    """A recording as a table node with columns `time_s` and `magnitude_g`, 25 rows a second, NaN if not monitored.
 
-    The node's attribute "DeepRecon.Notes" lists the conversions, such as the detected unit.
+    The node's attribute "DeepRecon.Notes" states the share that is not monitored, what is assumed, and what was done
+    to the data, the unit that was found included.
 
     Args:
         path: plain recording (.csv), or OSDB event file with one event.
         unit: of a plain recording.
+        accept: codes of contradictions to accept, see `deeprecon.data.doubts`.
 
     Raises:
         InputError: the file cannot be read, or holds several events.
+        DoubtError: it contradicts itself.
     """
     recording = load_single_recording(Path(path), unit)
+    doubts = (*unmonitored_doubts(Path(path).name, [recording]), *recording.doubts)
+    if contradictions := not_accepted(doubts, accept):
+        raise DoubtError(contradictions)
     magnitude = np.where(recording.valid, recording.magnitude, np.nan)
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", f"{recording.name} accelerometer")
     _set_columns(node, {TIME: np.arange(len(magnitude)) / SAMPLE_RATE, "magnitude_g": magnitude.astype(np.float64)})
-    node.SetAttribute(_NOTES, "; ".join(recording.notes))
+    node.SetAttribute(_NOTES, "; ".join([*(doubt.text.removesuffix(".") for doubt in doubts), *recording.notes]))
     return node
 
 

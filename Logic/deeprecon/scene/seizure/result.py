@@ -96,9 +96,17 @@ def detection_from_node(node: Any) -> Detection:
     return detection_from_columns(columns, f"The table {node.GetName()}", "Load the result again.")
 
 
+def _blind_windows(table: Any) -> str:
+    """The share of windows that are not monitored, where there are any, for the title of the chart."""
+    column = table.GetTable().GetColumnByName("monitored")
+    if column is None or (share := 1 - column_numbers(table, column).mean()) == 0:  # tables of earlier versions
+        return ""
+    return f"{100 * share:.1f} % not monitored; "
+
+
 def _chart(table: Any, name: str) -> Any:
     chart = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotChartNode", f"{name} chart")
-    chart.SetTitle(f"{name}: {RESEARCH_ONLY}")
+    chart.SetTitle(f"{name}: {_blind_windows(table)}{RESEARCH_ONLY}")
     chart.SetXAxisTitle("time, s")
     chart.SetYAxisTitle("probability")
     for column, title in _TITLES.items():

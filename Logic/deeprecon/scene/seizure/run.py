@@ -8,7 +8,7 @@ The computation runs in a child process: the application never imports torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +31,12 @@ def detect_seizures(
     device: str = "auto",
     command: list[str] | None = None,
     on_event: Callable[[Event], Any] | None = None,
+    accept: Iterable[str] = (),
 ) -> SeizureResult:
     """Detect in a child process, wait for it, and load the result; for scripts, since it waits.
 
     Args:
-        recording, bundle, parameters, device: see `write_job`.
+        recording, bundle, parameters, device, accept: see `write_job`.
         output: folder of the results.
         command: that starts the worker; see `JobRunner`.
         on_event: called with each event of the run, for progress.
@@ -44,7 +45,7 @@ def detect_seizures(
         InputError: the run failed; the message says why; the scene is not changed.
     """
     output = Path(output).absolute()
-    write_job(output / JOB_FOLDER, recording, bundle, parameters, device)
+    write_job(output / JOB_FOLDER, recording, bundle, parameters, device, accept)
     runner = JobRunner(output / JOB_FOLDER, command or python_command())
     runner.start()
     runner.wait(on_event=on_event)

@@ -34,6 +34,11 @@ class Detection:
     ratio: Floats
     movement: Floats
 
+    @property
+    def window(self) -> float:
+        """Length of a window in s: the first one starts with the recording."""
+        return float(self.times[0])
+
     def probability(self, quantile: float) -> Floats:
         """(W,) quantile over the networks."""
         return harrell_davis(self.models, quantile)

@@ -21,7 +21,7 @@ from deeprecon.seizure.fit.baseline import analyze_recording
 from deeprecon.seizure.fit.detection import Detection
 from deeprecon.seizure.networks.deepepi import DeepEpi
 from deeprecon.seizure.observe.windows import window_ends, window_starts
-from deeprecon.seizure.read.recording import Recording
+from deeprecon.seizure.read.recording import Recording, describe_unmonitored
 
 WINDOWS_PER_CHUNK = {"cpu": 128, "cuda": 4096, "mps": 1024}
 """By device; on a CPU the features of a chunk should fit into its cache."""
@@ -74,8 +74,9 @@ def check_windows(recording: Recording, detection: Detection, window: int) -> No
         )
     if np.isnan(detection.models[0]).all():
         raise InputError(
-            f"The recording {recording.name} has no {seconds:g} s without a gap.",
-            "Look at its times: samples must come at a steady rate.",
+            f"The recording {recording.name} has no {seconds:g} s without a part that is not monitored: "
+            f"{describe_unmonitored([recording])}.",
+            "Look at its times and at the sensor, or give another recording.",
         )
 
 

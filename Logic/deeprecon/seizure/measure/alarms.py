@@ -16,10 +16,10 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Alarm:
-    """An interval above the threshold.
+    """Windows above the threshold.
 
     Attributes:
-        begin, end: s, ends of its first and last window.
+        begin, end: s, ends of its first and last window: the times at which it can be raised and lowered.
         peak: largest probability.
     """
 
@@ -49,15 +49,21 @@ def find_alarms(times: Floats, probability: Floats, threshold: float, merge: flo
 
 
 def alarm_rows(detection: Detection, quantile: float, threshold: float, merge: float) -> list[dict[str, Any]]:
-    """A row (onset, end, duration, peak probability, alarm of OpenSeizureDetector) for each alarm of a detection."""
+    """A row for each alarm of a detection.
+
+    `onset_s`, `end_s` and `duration_s` are of what the windows of the alarm show, from the start of the first one to
+    the end of the last; `alarm_s` is the end of the first one, at which the alarm can be raised.
+    """
     rows = []
     for alarm in find_alarms(detection.times, detection.probability(quantile), threshold, merge):
         inside = (detection.times >= alarm.begin) & (detection.times <= alarm.end)
+        onset = alarm.begin - detection.window
         rows.append(
             {
-                "onset_s": alarm.begin,
+                "onset_s": onset,
                 "end_s": alarm.end,
-                "duration_s": alarm.end - alarm.begin,
+                "duration_s": alarm.end - onset,
+                "alarm_s": alarm.begin,
                 "peak_probability": alarm.peak,
                 "osd_alarm": int((detection.osd[inside] == ALARM).any()),
             }

@@ -14,6 +14,7 @@ from deeprecon.seizure.fit.baseline import ALARM
 from deeprecon.seizure.fit.detection import Detection
 from deeprecon.seizure.measure.operating_points import best_threshold, operating_points, rate_at, sensitivity_at
 from deeprecon.seizure.measure.scoring import Score, Track, score_users, total_score
+from deeprecon.seizure.parameters import DEFAULT_MERGE
 from deeprecon.seizure.read.recording import Recording, select_users
 
 if TYPE_CHECKING:
@@ -41,7 +42,9 @@ class EvaluatedRecording:
     def track(self, values: Floats) -> Track:
         """Values (W,) of the windows, to be scored."""
         one = self.recording
-        return Track(one.user, self.detection.times, values, one.seizures, one.uncertain, self.stride)
+        return Track(
+            one.user, self.detection.times, values, one.seizures, one.uncertain, self.stride, one.monitored_seconds
+        )
 
     def ensemble_track(self, quantile: float) -> Track:
         """The ensemble's probability."""
@@ -111,8 +114,10 @@ def evaluate_recordings(
     return evaluated
 
 
-def compare_methods(evaluated: Sequence[EvaluatedRecording], quantile: float, threshold: float) -> Comparison:
-    """Score both methods.
+def compare_methods(
+    evaluated: Sequence[EvaluatedRecording], quantile: float, threshold: float, merge: float = DEFAULT_MERGE
+) -> Comparison:
+    """Score both methods; alarms less than `merge` s apart are one.
 
     Raises:
         InputError: no recording is as long as a window.
@@ -121,11 +126,11 @@ def compare_methods(evaluated: Sequence[EvaluatedRecording], quantile: float, th
         raise InputError("No recording is as long as a window.", "Give longer recordings.")
     tracks = _ensemble_tracks(evaluated, quantile)
     return Comparison(
-        score_users(tracks, threshold),
-        score_users([one.baseline_track() for one in evaluated], 0.5),
-        operating_points(tracks),
+        score_users(tracks, threshold, merge),
+        score_users([one.baseline_track() for one in evaluated], 0.5, merge),
+        operating_points(tracks, merge),
         {
-            value: total_score(score_users(_ensemble_tracks(evaluated, value), threshold).values())
+            value: total_score(score_users(_ensemble_tracks(evaluated, value), threshold, merge).values())
             for value in QUANTILES
         },
     )

@@ -8,9 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from deeprecon.seizure.measure.scoring import Score, Track, score_users, total_score
+from deeprecon.seizure.parameters import DEFAULT_MERGE
 
 
-def operating_points(tracks: Sequence[Track], count: int = 200) -> list[tuple[float, Score]]:
+def operating_points(
+    tracks: Sequence[Track], merge: float = DEFAULT_MERGE, count: int = 200
+) -> list[tuple[float, Score]]:
     """(threshold, score) at quantiles of the values, from the minimum to the maximum."""
     values = np.concatenate([track.values[np.isfinite(track.values)] for track in tracks])
     if not len(values):
@@ -18,7 +21,7 @@ def operating_points(tracks: Sequence[Track], count: int = 200) -> list[tuple[fl
     # false alarms are rare: half of the thresholds lie in the top hundredth
     shares = np.unique(np.concatenate([np.linspace(0, 1, count // 2), 1 - np.geomspace(1e-5, 1e-2, count // 2)]))
     thresholds = np.unique(np.quantile(values, shares))
-    return [(value, total_score(score_users(tracks, value).values())) for value in thresholds.tolist()]
+    return [(value, total_score(score_users(tracks, value, merge).values())) for value in thresholds.tolist()]
 
 
 def best_threshold(points: Sequence[tuple[float, Score]]) -> tuple[float, Score]:

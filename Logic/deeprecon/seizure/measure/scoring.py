@@ -1,4 +1,8 @@
-"""Alarms compared with the known seizures (rules of Spahr 2025, doi 10.1111/epi.18406)."""
+"""Alarms compared with the known seizures (rules of Spahr 2025, doi 10.1111/epi.18406).
+
+An alarm in the interval of a seizure is its detection, and the rest of the same alarm is not a false one: windows of
+30 s stay above the threshold for some time after a seizure.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +14,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deeprecon.seizure.measure.alarms import find_alarms
+from deeprecon.seizure.measure.alarms import Alarm, find_alarms
+from deeprecon.seizure.parameters import DEFAULT_MERGE
 
 Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 Interval = tuple[float, float]
 
 MARGIN_BEFORE, MARGIN_AFTER = 120.0, 10.0
 """s before and after a seizure in which an alarm counts as its detection."""
 
 MAX_FALSE_ALARM = 150.0
-"""s; a longer false alarm counts as several."""
+"""s; a longer false alarm counts as several. So far beyond the interval of a seizure an alarm can still be its own: an
+alarm that never ends is not without false alarms."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +36,8 @@ class Score:
         seizures: with at least one window in their interval, margins included.
         detected: seizures with an alarm in their interval.
         uncovered: seizures without any window in their interval; not part of `seizures`.
-        false_alarms: outside of all intervals, in pieces of at most 150 s.
-        hours: of windows outside of all intervals.
+        false_alarms: that do not touch the interval of a seizure, in pieces of at most 150 s.
+        hours: of monitored recording time, seizures included.
         latencies: s from the start of each detected seizure to its first alarm.
         seizure_events, alarmed_seizure_events: recordings with a seizure, at a known or unknown time, and those of
             them with any alarm (as nnTraining2 counts, which does not use the times).
@@ -60,7 +65,7 @@ class Score:
 
     @property
     def false_alarms_per_day(self) -> float:
-        """False alarms in 24 h of windows; NaN without windows."""
+        """False alarms in 24 h of monitored time; NaN without any."""
         return self.false_alarms / self.hours * 24 if self.hours else math.nan
 
     @property
@@ -98,48 +103,6 @@ def _share(part: int, count: int) -> float:
     return part / count if count else math.nan
 
 
-def score_recording(
-    times: Floats, positive: Bools, known: Bools, seizures: Sequence[Interval], stride: float, uncertain: bool = False
-) -> Score:
-    """Score one recording.
-
-    Args:
-        times: (W,) s, ends of the windows in order.
-        positive: (W,) windows above the threshold.
-        known: (W,) windows without a gap.
-        seizures: (start, end) in s.
-        stride: s between windows.
-        uncertain: the recording contains a seizure at an unknown time: false and missed alarms are undefined, and only
-            the event is counted.
-    """
-    if not known.any():
-        return Score(uncovered=len(seizures))
-    alarmed = int((positive & known).any())
-    if seizures or uncertain:
-        event = Score(seizure_events=1, alarmed_seizure_events=alarmed)
-    else:
-        event = Score(other_events=1, alarmed_other_events=alarmed)
-    if uncertain:
-        return event
-    extended = [(start - MARGIN_BEFORE, end + MARGIN_AFTER) for start, end in seizures]
-    free = known.copy()
-    detected, uncovered = 0, 0
-    latencies = []
-    for (start, _), (first, last) in zip(seizures, extended, strict=True):
-        inside = (times >= first) & (times <= last) & known
-        free &= ~inside
-        hits = times[inside & positive]
-        if not inside.any():
-            uncovered += 1
-        elif len(hits):
-            detected += 1
-            latencies.append(float(hits[0] - start))
-    false = find_alarms(times, np.where(free & positive, 1.0, np.where(free, 0.0, np.nan)), 0.5)
-    pieces = sum(max(1, math.ceil((alarm.end - alarm.begin + stride) / MAX_FALSE_ALARM)) for alarm in false)
-    count = len(seizures) - uncovered
-    return event + Score(count, detected, uncovered, pieces, float(free.sum()) * stride / 3600, tuple(latencies))
-
-
 @dataclass(frozen=True, eq=False)
 class Track:
     """The values of one method for a recording.
@@ -147,9 +110,10 @@ class Track:
     Attributes:
         user: who wore the watch.
         times: (W,) s, ends of the windows.
-        values: (W,) probability or another score, NaN in gaps.
+        values: (W,) probability or another score, NaN where it is unknown.
         seizures, uncertain: see `Recording`.
         stride: s between windows.
+        seconds: monitored time of the recording.
     """
 
     user: str
@@ -158,16 +122,66 @@ class Track:
     seizures: tuple[Interval, ...]
     uncertain: bool
     stride: float
+    seconds: float
 
 
-def score_users(tracks: Iterable[Track], threshold: float) -> dict[str, Score]:
+def score_recording(track: Track, threshold: float, merge: float = DEFAULT_MERGE) -> Score:
+    """Score one recording.
+
+    Args:
+        track: values of the windows. Of a recording with a seizure at an unknown time only the event is counted, since
+            false and missed alarms are undefined.
+        threshold: to be exceeded by an alarm.
+        merge: alarms less than this many s apart are one, as in `seizure detect`.
+    """
+    known = np.isfinite(track.values)
+    if not known.any():
+        return Score(uncovered=len(track.seizures))
+    alarms = find_alarms(track.times, track.values, threshold, merge)
+    if track.seizures or track.uncertain:
+        event = Score(seizure_events=1, alarmed_seizure_events=int(bool(alarms)))
+    else:
+        event = Score(other_events=1, alarmed_other_events=int(bool(alarms)))
+    if track.uncertain:
+        return event
+    times = track.times
+    positive = np.nan_to_num(track.values, nan=-np.inf) > threshold
+    explained = np.zeros(len(times), np.bool_)
+    detected, uncovered = 0, 0
+    latencies = []
+    for start, end in track.seizures:
+        inside = (times >= start - MARGIN_BEFORE) & (times <= end + MARGIN_AFTER) & known
+        hits = times[inside & positive]
+        if not inside.any():
+            uncovered += 1
+        elif len(hits):
+            detected += 1
+            latencies.append(float(hits[0] - start))
+            explained |= _explained_windows(times, alarms, hits, (start, end))
+    false = find_alarms(times, np.where(positive & ~explained, 1.0, 0.0), 0.5, merge)
+    pieces = sum(math.ceil((alarm.end - alarm.begin + track.stride) / MAX_FALSE_ALARM) for alarm in false)
+    count = len(track.seizures) - uncovered
+    return event + Score(count, detected, uncovered, pieces, track.seconds / 3600, tuple(latencies))
+
+
+def _explained_windows(
+    times: Floats, alarms: Sequence[Alarm], hits: Floats, seizure: Interval
+) -> npt.NDArray[np.bool_]:
+    """(W,) windows of the alarms with one of `hits`, up to `MAX_FALSE_ALARM` beyond the interval of the seizure."""
+    before, after = MARGIN_BEFORE + MAX_FALSE_ALARM, MARGIN_AFTER + MAX_FALSE_ALARM
+    near = (times >= seizure[0] - before) & (times <= seizure[1] + after)
+    explained = np.zeros(len(times), np.bool_)
+    for alarm in alarms:
+        if ((hits >= alarm.begin) & (hits <= alarm.end)).any():
+            explained |= near & (times >= alarm.begin) & (times <= alarm.end)
+    return explained
+
+
+def score_users(tracks: Iterable[Track], threshold: float, merge: float = DEFAULT_MERGE) -> dict[str, Score]:
     """The score of each user, sorted by name."""
     scores: dict[str, Score] = {}
     for track in tracks:
-        known = np.isfinite(track.values)
-        positive = np.nan_to_num(track.values, nan=-np.inf) > threshold
-        found = score_recording(track.times, positive, known, track.seizures, track.stride, track.uncertain)
-        scores[track.user] = scores.get(track.user, Score()) + found
+        scores[track.user] = scores.get(track.user, Score()) + score_recording(track, threshold, merge)
     return dict(sorted(scores.items()))
 
 

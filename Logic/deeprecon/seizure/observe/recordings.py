@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
 from deeprecon.seizure.configuration import SAMPLE_RATE, EventFilters
-from deeprecon.seizure.observe.resampling import resample
+from deeprecon.seizure.observe.calibration import check_calibration, still_weights
+from deeprecon.seizure.observe.event_rows import join_rows
+from deeprecon.seizure.observe.monitoring import Cause, find_unmonitored
+from deeprecon.seizure.observe.regular_grid import MAX_BRIDGED, to_regular_grid
 from deeprecon.seizure.observe.units import TO_G, detect_unit
 from deeprecon.seizure.parameters import Unit
 from deeprecon.seizure.read.accelerometer_csv import Samples, parse_accelerometer_csv
@@ -19,11 +24,6 @@ from deeprecon.seizure.read.recording import Recording
 from deeprecon.seizure.read.text import read_text
 
 Floats = npt.NDArray[np.float64]
-
-_ROW_SECONDS = ROW_SAMPLES / SAMPLE_RATE
-_ROW_TOLERANCE = 2.0  # s; accepted error of a row's time stamp
-_SUM_OF_AXES_REST = (1.15, 1.80)  # g at rest where |x|+|y|+|z| (up to sqrt(3) g) was stored instead of the magnitude
-_MIN_REST = 0.6  # g
 
 
 def load_recordings(path: Path, unit: Unit = Unit.AUTO, filters: EventFilters | None = None) -> list[Recording]:
@@ -47,7 +47,7 @@ def load_recordings(path: Path, unit: Unit = Unit.AUTO, filters: EventFilters | 
     else:
         return [recording_from_samples(parse_accelerometer_csv(path, text), unit)]
     return [
-        recording_from_event(event)
+        recording_from_event(event, path.name)
         for event in events
         if filters is None
         or filters.allows(event.user, event.type, event.subtype, event.source, event.axes is not None)
@@ -67,61 +67,36 @@ def load_single_recording(path: Path, unit: Unit = Unit.AUTO) -> Recording:
     return recordings[0]
 
 
-def recording_from_event(event: Event) -> Recording:
+def recording_from_event(event: Event, file: str = "") -> Recording:
     """Join the rows of an event: sort by time, drop repeated or overlapping rows, mask gaps.
+
+    Args:
+        event: as its file has it.
+        file: its name, for doubts.
 
     Raises:
         InputError: the magnitudes cannot be those of a wrist in mg, or the seizure lies outside of the rows.
     """
-    notes: list[str] = []
-    order = np.argsort(event.row_times, kind="stable")
-    if (np.diff(order) < 0).any():
-        notes.append("rows were put in order of time")
-    magnitude, changes = _event_magnitude(event)
-    notes += changes
-    positions, length, overlaps, gaps = _place_rows(event.row_times, order.tolist())
-    signal, valid = np.zeros(length, np.float32), np.zeros(length, np.bool_)
-    for index, position in positions.items():
-        signal[position : position + ROW_SAMPLES] = magnitude[index]
-        valid[position : position + ROW_SAMPLES] = True
-    notes += [f"{overlaps} overlapping rows were dropped"] if overlaps else []
-    notes += [f"{gaps} gaps were masked"] if gaps else []
-    first = float(event.row_times[next(iter(positions))]) - _ROW_SECONDS
+    where = f"{file}, event {event.id}" if file else f"event {event.id}"
+    rows = join_rows(event, where)
+    values = rows.magnitude[:, None] if rows.axes is None else rows.axes
+    found = _observe(where, rows.times, rows.magnitude, values, rows.rate)
+    notes = [*rows.notes, *found.notes]
     unknown = event.is_seizure and event.seizure is None
     if unknown:
         notes.append("the file does not state the time of the seizure")
     return Recording(
         event.id,
         event.user,
-        signal,
-        valid,
-        event.time + timedelta(seconds=first),
-        _event_seizures(event, first, length / SAMPLE_RATE),
+        found.signal,
+        found.valid,
+        event.time + timedelta(seconds=rows.first),
+        _event_seizures(event, rows.first, len(found.signal) / SAMPLE_RATE),
         unknown,
         tuple(notes),
+        found.unmonitored,
+        (*rows.doubts, *found.doubts),
     )
-
-
-def _place_rows(row_times: Floats, order: list[int]) -> tuple[dict[int, int], int, int, int]:
-    """First sample of each row that is kept, in order of time.
-
-    Returns:
-        {row: first sample}, samples in all, number of rows dropped as overlapping, number of gaps.
-    """
-    positions: dict[int, int] = {}
-    position, end = 0, -np.inf
-    overlaps = gaps = 0
-    for index in order:
-        late = float(row_times[index]) - end - _ROW_SECONDS
-        if positions and late < -_ROW_TOLERANCE:
-            overlaps += 1
-            continue
-        if positions and late > _ROW_TOLERANCE:
-            position += round(late * SAMPLE_RATE)
-            gaps += 1
-        positions[index] = position
-        position, end = position + ROW_SAMPLES, float(row_times[index])
-    return positions, position, overlaps, gaps
 
 
 def _event_seizures(event: Event, first: float, seconds: float) -> tuple[tuple[float, float], ...]:
@@ -134,38 +109,8 @@ def _event_seizures(event: Event, first: float, seconds: float) -> tuple[tuple[f
     return ((max(0.0, start), end),)
 
 
-def _event_magnitude(event: Event) -> tuple[Floats, list[str]]:
-    """(R, 125) magnitude in g, and notes.
-
-    Old apps stored |x|+|y|+|z|, up to 1.7 g at rest: where the axes are known the magnitude is computed from them, else
-    the signal is scaled so that rest is 1 g.
-    """
-    magnitude = event.magnitude / 1000
-    notes = []
-    if event.axes is not None:
-        computed = np.linalg.norm(event.axes, axis=2) / 1000
-        known = np.isfinite(computed).all(axis=1)
-        wrong = known & (np.abs(computed - magnitude).mean(axis=1) > 0.02)
-        if wrong.any():
-            magnitude = np.where(wrong[:, None], computed, magnitude)
-            notes.append(f"the magnitude of {wrong.sum()} rows was computed from the three axes")
-        if known.all():
-            return magnitude, notes
-    calmest = magnitude[np.argsort(magnitude.std(axis=1))[: max(1, len(magnitude) // 4)]]
-    rest = float(np.median(calmest))
-    if not _MIN_REST < rest < _SUM_OF_AXES_REST[1]:
-        raise InputError(
-            f"The event {event.id}: a resting arm would weigh {rest:.3g} g, so its magnitudes are not in mg.",
-            "Convert them to mg, or leave the event out.",
-        )
-    if rest > _SUM_OF_AXES_REST[0]:
-        magnitude = magnitude / rest
-        notes.append(f"the magnitude is a sum of three axes, since rest is {rest:.2f} g; it was scaled to 1 g")
-    return magnitude, notes
-
-
 def recording_from_samples(samples: Samples, unit: Unit = Unit.AUTO) -> Recording:
-    """Resample a watch's samples to 25 Hz; missing samples become a masked gap.
+    """Resample a watch's samples to 25 Hz; gaps of more than a second are masked.
 
     Args:
         samples: at least 10 s.
@@ -174,18 +119,68 @@ def recording_from_samples(samples: Samples, unit: Unit = Unit.AUTO) -> Recordin
     Raises:
         InputError: too few samples, times that do not increase, another rate than 10 to 1000 Hz, or no known unit.
     """
-    path, times, values = samples.path, samples.times, samples.values
-    rate = _sample_rate(path, times)
-    magnitude = np.linalg.norm(values, axis=1) if values.shape[1] == 3 else np.abs(values[:, 0])
-    unit = detect_unit(path, magnitude, unit)
-    breaks = np.flatnonzero(np.diff(times) > 1.75 / rate) + 1
-    signal, valid = _to_regular_grid(times, magnitude * TO_G[unit], breaks)
-    notes = [f"read as {unit.value}"]
+    path = samples.path
+    rate = _sample_rate(path, samples.times)
+    three = samples.values.shape[1] == 3
+    magnitude = np.linalg.norm(samples.values, axis=1) if three else np.abs(samples.values[:, 0])
+    if not magnitude.any():
+        raise InputError(f"{path} contains only zeros.", "Look at how it was recorded or converted.")
+    unit = detect_unit(path, magnitude[magnitude > 0], unit)
+    found = _observe(path.name, samples.times, magnitude * TO_G[unit], samples.values * TO_G[unit], rate)
+    notes = (f"read as {unit.value}", *found.notes)
+    return Recording(
+        path.stem,
+        samples.user,
+        found.signal,
+        found.valid,
+        samples.start,
+        notes=notes,
+        unmonitored=found.unmonitored,
+        doubts=found.doubts,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Observed:
+    """A signal at 25 Hz; see `Recording`."""
+
+    signal: npt.NDArray[np.float32]
+    valid: npt.NDArray[np.bool_]
+    unmonitored: dict[str, float]
+    notes: list[str]
+    doubts: tuple[Doubt, ...]
+
+
+def _observe(where: str, times: Floats, magnitude: Floats, values: Floats, rate: float) -> _Observed:
+    """Check samples and put them on the grid of 25 Hz.
+
+    Args:
+        where: file or event, for doubts.
+        times: (N,) s from the first sample, increasing.
+        magnitude: (N,) g.
+        values: (N, 3) g on the axes, or (N, 1) magnitude.
+        rate: samples a second.
+    """
+    causes = find_unmonitored(times, values, rate)
+    usable = (causes == Cause.MONITORED) | (causes == Cause.NOT_WORN)
+    factor, doubts = check_calibration(where, still_weights(times, values, usable))
+    count = int(np.floor(times[-1] * SAMPLE_RATE + 1e-6)) + 1
+    measured = (values != 0).any(axis=1)  # a lost sample may be stored as zero
+    signal, valid, bridged = to_regular_grid(times[measured], factor * magnitude[measured], rate, count)
+    grid = np.arange(count) / SAMPLE_RATE
+    nearest = causes[np.clip(np.searchsorted(times, grid - 0.5 / rate), 0, len(times) - 1)]
+    nearest[(nearest == Cause.MONITORED) & ~valid] = Cause.GAP
+    valid &= nearest == Cause.MONITORED
+    signal[~valid] = 0
+    notes = [f"scaled by {factor:.3f}"] if factor != 1 else []
     if abs(rate / SAMPLE_RATE - 1) > 0.01:
         notes.append(f"resampled from {rate:.4g} to {SAMPLE_RATE} samples a second")
-    if len(breaks):
-        notes.append(f"{len(breaks)} gaps were masked")
-    return Recording(path.stem, path.stem, signal, valid, samples.start, notes=tuple(notes))
+    if bridged:
+        notes.append(f"{bridged:.2f} s in gaps of at most {MAX_BRIDGED:g} s were bridged")
+    if gaps := int((np.diff(np.concatenate([[False], nearest == Cause.GAP]).astype(np.int8)) == 1).sum()):
+        notes.append(f"{gaps} gaps were masked")
+    lost = {cause.words: float((nearest == cause).sum()) / SAMPLE_RATE for cause in Cause if cause != Cause.MONITORED}
+    return _Observed(signal, valid, {words: seconds for words, seconds in lost.items() if seconds}, notes, doubts)
 
 
 def _sample_rate(path: Path, times: Floats) -> float:
@@ -201,22 +196,3 @@ def _sample_rate(path: Path, times: Floats) -> float:
         hint = "Times are in seconds; 10 to 1000 samples a second can be read."
         raise InputError(f"{path} has {rate:.4g} samples a second.", hint)
     return rate
-
-
-def _to_regular_grid(
-    times: Floats, magnitude: Floats, breaks: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """(N,) signal at 25 Hz from the first time on, and (N,) False in the gaps before the samples `breaks`."""
-    count = int(np.floor((times[-1] - times[0]) * SAMPLE_RATE + 1e-6)) + 1
-    signal, valid = np.zeros(count, np.float32), np.zeros(count, np.bool_)
-    for part in np.split(np.arange(len(times)), breaks):
-        begin = times[part[0]] - times[0]
-        first = int(np.ceil(begin * SAMPLE_RATE - 1e-6))
-        last = min(count - 1, int(np.floor((times[part[-1]] - times[0]) * SAMPLE_RATE + 1e-6)))
-        if last >= first and len(part) > 1:
-            wanted = np.arange(first, last + 1) / SAMPLE_RATE - begin
-            # jitter of the clock is not movement: within a part the samples are taken as evenly spaced
-            part_rate = (len(part) - 1) / (times[part[-1]] - times[part[0]])
-            signal[first : last + 1] = resample(magnitude[part], part_rate, SAMPLE_RATE, wanted)
-            valid[first : last + 1] = True
-    return signal, valid

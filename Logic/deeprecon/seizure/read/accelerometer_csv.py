@@ -25,23 +25,25 @@ class Samples:
         times: (N,) s from the first sample.
         values: (N, 3) axes or (N, 1) magnitude, in the unit of the file.
         start: time of the first sample, None where the file has no dates.
+        user: who wore the watch, from a column of this name; empty without one.
     """
 
     path: Path
     times: Floats
     values: Floats
     start: datetime | None
+    user: str = ""
 
 
 def parse_accelerometer_csv(path: Path, text: str) -> Samples:
-    """Parse `t,x,y,z` or `t,magnitude` (columns in any order), t in s or as ISO date and time.
+    """Parse `t,x,y,z` or `t,magnitude` (columns in any order), t in s or as ISO date and time, and a column `user`.
 
     Args:
         path: of the file, for messages.
         text: its content.
 
     Raises:
-        InputError: other columns, or a value is not a finite number.
+        InputError: other columns, a value is not a finite number, or there are several users.
     """
     header, _, body = text.partition("\n")
     names = [name.strip().lower() for name in header.split(",")]
@@ -64,7 +66,18 @@ def parse_accelerometer_csv(path: Path, text: str) -> Samples:
     if not np.isfinite(numbers).all():
         line = int(np.argmax(~np.isfinite(numbers).all(axis=1))) + 2
         raise InputError(f"{path}, line {line}: a value is not finite.", "Leave the line out: that makes a gap.")
-    return Samples(path, numbers[:, 0] - numbers[0, 0], numbers[:, 1:], start)
+    user = _parse_user(path, body, names.index("user")) if "user" in names else ""
+    return Samples(path, numbers[:, 0] - numbers[0, 0], numbers[:, 1:], start, user)
+
+
+def _parse_user(path: Path, body: str, column: int) -> str:
+    """The one user in the column `user`."""
+    users = {cells[column].strip() for cells in csv.reader(io.StringIO(body)) if len(cells) > column}
+    if len(users) != 1:
+        raise InputError(
+            f"{path} has {len(users)} users: {', '.join(sorted(users))[:200]}.", "Give each user's recording as a file."
+        )
+    return users.pop()
 
 
 def _parse_lines(path: Path, body: str, columns: list[int]) -> tuple[Floats, datetime | None]:

@@ -27,6 +27,7 @@ def write_dataset(path: Path, recordings: Sequence[Recording]) -> None:
             "seizures": recording.seizures,
             "uncertain": recording.uncertain,
             "notes": recording.notes,
+            "unmonitored": dict(recording.unmonitored),
             "samples": len(recording.magnitude),
         }
         for recording in recordings
@@ -67,6 +68,7 @@ def read_dataset(path: Path) -> list[Recording]:
                 tuple((float(begin), float(end)) for begin, end in entry["seizures"]),
                 entry["uncertain"],
                 tuple(entry["notes"]),
+                {str(cause): float(value) for cause, value in entry.get("unmonitored", {}).items()},
             )
             for entry, first, last in zip(about["recordings"], bounds[:-1], bounds[1:], strict=True)
         ]

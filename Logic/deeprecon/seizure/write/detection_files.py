@@ -16,7 +16,7 @@ from deeprecon.seizure.measure.alarms import alarm_rows
 from deeprecon.seizure.parameters import ScoreParameters
 from deeprecon.seizure.write.probability_table import write_probability_table
 
-_EVENT_COLUMNS = ("onset_s", "end_s", "duration_s", "peak_probability", "osd_alarm")
+_EVENT_COLUMNS = ("onset_s", "end_s", "duration_s", "alarm_s", "peak_probability", "osd_alarm")
 
 
 def write_detection(
@@ -45,6 +45,7 @@ def write_detection(
     paths["plot"].write_bytes(_plot(detection, quantile, threshold, events, title))
     known = int(np.isfinite(detection.models[0]).sum())
     return paths, {
+        "windows_not_monitored_share": 1 - known / len(detection.times),
         "events": len(events),
         "windows": len(detection.times),
         "windows_in_gaps": len(detection.times) - known,
@@ -68,6 +69,11 @@ def _plot(
     figure, (upper, lower) = plt.subplots(
         2, 1, figsize=(9.5, 4.6), layout="constrained", sharex=True, height_ratios=(2, 1)
     )
+    blind = np.isnan(detection.models[0])
+    edges = np.flatnonzero(np.diff(np.pad(blind, 1).astype(np.int8)))
+    for first, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        for axis in (upper, lower):
+            axis.axvspan(times[max(first - 1, 0)], times[end - 1], color="#bbbbbb", lw=0)
     for event in events:
         upper.axvspan(event["onset_s"] / scale, event["end_s"] / scale, color="#d55e00", alpha=0.25, lw=0)
     if len(detection.models) > 1:
@@ -79,7 +85,9 @@ def _plot(
     alarm = np.where(detection.osd == ALARM, 1.03, np.nan)
     upper.plot(times, alarm, ".", color="#009e73", ms=4, label="alarm of OpenSeizureDetector")
     upper.set(ylabel="seizure probability", ylim=(-0.03, 1.08), title=f"{title}. Research only, no alarm device.")
-    figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False)
+    if blind.any():
+        upper.fill_between([], [], color="#bbbbbb", lw=0, label="not monitored")
+    figure.legend(loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     lower.plot(times, detection.movement, color="#555555", lw=0.8)
     lower.set(ylabel="movement, g", xlabel=f"time, {unit}")
     return png(figure)

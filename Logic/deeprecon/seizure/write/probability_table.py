@@ -22,7 +22,7 @@ _COLUMNS = ("time_s", "osd_state", "osd_roi_power", "osd_ratio", "movement_g")
 
 
 def write_probability_table(path: Path, detection: Detection, quantile: float, threshold: float) -> None:
-    """Write one row for each window; cells in gaps are empty.
+    """Write one row for each window; `monitored` is 0 and the probabilities are empty where it is not monitored.
 
     Args:
         path: of the file.
@@ -32,6 +32,7 @@ def write_probability_table(path: Path, detection: Detection, quantile: float, t
     """
     columns: dict[str, Floats] = {
         "time_s": detection.times,
+        "monitored": np.isfinite(detection.models[0]).astype(np.float64),
         "probability": detection.probability(quantile),
         "threshold": np.full(len(detection.times), threshold),
         **{f"{NETWORK_PREFIX}{number:02d}": values for number, values in enumerate(detection.models)},
@@ -41,7 +42,7 @@ def write_probability_table(path: Path, detection: Detection, quantile: float, t
         "movement_g": detection.movement,
     }
     # floats keep their decimal point, so that no reader takes a column of ones for integers
-    kinds: dict[str, Callable[[float], float]] = {"osd_state": int}
+    kinds: dict[str, Callable[[float], float]] = {"osd_state": int, "monitored": int}
     cells = {
         name: ["" if math.isnan(value) else kinds.get(name, _nine_digits)(value) for value in values.tolist()]
         for name, values in columns.items()
