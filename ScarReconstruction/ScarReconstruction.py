@@ -37,7 +37,6 @@ from deeprecon.scar.parameters import Frame, Method, ReconstructParameters, Unit
 from deeprecon.scene.common.results import discard, nodes_of_run
 from deeprecon.scene.display.views import show_in_views
 from deeprecon.scene.nodes.parameters import from_dataclass, parameter_pack, to_dataclass
-from deeprecon.scene.nodes.segmentations import segment_names
 from deeprecon.scene.scar.cross_validation import VERB as CROSS_VALIDATE
 from deeprecon.scene.scar.cross_validation import load_cross_validation, summary_sentence
 from deeprecon.scene.scar.inputs import (
@@ -55,7 +54,7 @@ from deeprecon.scene.scar.job import ScarNodes, write_job
 from deeprecon.scene.scar.mesh_placement import MeshPlacementCheck
 from deeprecon.scene.scar.result import load_outputs
 from deeprecon.scene.scar.sample import load_sample_case
-from deeprecon.scene.scar.segments import find_segments
+from deeprecon.scene.scar.segments import find_segments, segment_choices
 from deeprecon.scene.scar.views import ARRAYS, show_result
 
 Settings = parameter_pack(ReconstructParameters)
@@ -85,12 +84,12 @@ class ScarReconstructionParameterNode:
 
     inputVolume - LGE images; needed when the scar comes from intensities.
     segmentation - holds the myocardium and, unless it comes from intensities, the scar.
-    myocardiumSegment, scarSegment, noReflowSegment, remoteSegment - segment IDs, empty for none.
-    knownSegments - segment IDs for which these were chosen.
+    myocardiumSegment, scarSegment, noReflowSegment, remoteSegment - segment IDs (several: one a line), empty for none.
+    knownSegments - choices of segments for which these were chosen.
     mesh - gets the scar at its nodes; made from the myocardium if none.
     landmarks - named points that define the ventricle's axis and the insertions of the right ventricle.
     segmentation2, inputVolume2, ... - of further stacks, such as long-axis slices.
-    scarSource - scar segment or intensities.
+    scarSource - scar segment, intensities, or none.
     settings - of the method, see ReconstructParameters.
     seed - of every random number.
     outputMesh, outputSegmentation, outputTable, outputSlices - the result, used again by the next run.
@@ -190,7 +189,7 @@ class ScarReconstructionWidget(MethodWidget):
         return overwriteProblem(mesh, made)
 
     def _updateSegments(self, node):
-        segments = segment_names(node.segmentation)
+        segments = segment_choices(node.segmentation)
         if list(node.knownSegments) != list(segments):
             node.knownSegments = list(segments)
             for name, role in SEGMENTS.items():
@@ -203,7 +202,8 @@ class ScarReconstructionWidget(MethodWidget):
         byIntensity = node.scarSource is ScarSource.INTENSITIES
         show(byIntensity, ui.thresholdFrame, ui.thresholdFrameLabel, ui.remoteCombo, ui.remoteComboLabel)
         show(byIntensity, ui.coreThresholdEdit, ui.coreThresholdEditLabel)
-        show(not byIntensity, ui.scarCombo, ui.scarComboLabel, ui.noReflowCombo, ui.noReflowComboLabel)
+        drawn = node.scarSource is ScarSource.SEGMENT
+        show(drawn, ui.scarCombo, ui.scarComboLabel, ui.noReflowCombo, ui.noReflowComboLabel)
         trained, isNetwork = settings.method is not Method.INTERPOLATION, settings.method is Method.MLP
         show(trained, ui.budgetSpinBox, ui.budgetSpinBoxLabel, ui.stepsSpinBox, ui.stepsSpinBoxLabel)
         show(isNetwork, ui.networkCombo, ui.networkComboLabel, ui.samplesSpinBox, ui.samplesSpinBoxLabel)

@@ -36,7 +36,7 @@ def main() -> None:
     if arguments.case is None:
         print("Generating the sample case ...", flush=True)
         deeprecon("phantom", "--output", folder, quiet=True)
-        rule = ["--threshold", "fwhm"]  # half of the maximum: the standard rule for a chronic infarct
+        rule = ["--threshold", "fwhm"]  # half-way to the maximum: the standard rule for a chronic infarct
     options = case_options(folder) + rule
     print("Reconstructing the scar ...", flush=True)
     result = arguments.output / "field"

@@ -35,13 +35,13 @@ from deeprecon.scar.anatomy.axes import axes_from_landmarks
 from deeprecon.scar.anatomy.wall_coordinates import WallCoordinates
 from deeprecon.scar.fit.agreement import TOLERANCE
 from deeprecon.scar.fit.field import predict, samples
-from deeprecon.scar.fit.field_fit import MAX_STEPS
 from deeprecon.scar.fit.interpolation import INTERPOLATIONS, interpolate
 from deeprecon.scar.measure.burden import scar_burden
 from deeprecon.scar.measure.metrics import dice, expected_calibration_error, volume_error
 from deeprecon.scar.measure.sizes import node_sizes
 from deeprecon.scar.observe.alignment import align
 from deeprecon.scar.observe.stacks import Stack
+from deeprecon.scar.parameters import FIELD_STEPS
 from deeprecon.scar.simulate.hearts import Phantom, sample_case
 from deeprecon.scar.simulate.lesions import Variation
 from deeprecon.scar.simulate.ventricle import Ventricle
@@ -136,7 +136,7 @@ def main() -> int:
     parser.add_argument("--development", action="store_true", help="the cases on which settings are chosen")
     parser.add_argument("--families", nargs="*", choices=GATED + OTHERS, default=[*GATED, *OTHERS], metavar="NAME")
     parser.add_argument("--observations", nargs="*", choices=list(GATES), default=list(GATES), metavar="NAME")
-    parser.add_argument("--steps", type=int, default=MAX_STEPS)
+    parser.add_argument("--steps", type=int, default=FIELD_STEPS)
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
     device = resolve_device(arguments.device)

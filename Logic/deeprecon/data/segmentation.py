@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,7 +112,7 @@ def read_segmentation(path: Path | str) -> Segmentation:
     path = Path(path)
     if path.is_file() and path.name.lower().endswith((".nrrd", ".nhdr")):
         nrrd = read_nrrd(path)
-        if "Segment0_ID" in nrrd.keys or "Segment0_Name" in nrrd.keys:
+        if any(re.fullmatch(r"Segment\d+_(ID|Name)", key) for key in nrrd.keys):
             return _from_nrrd(path, nrrd)
     volume = read_volume(path)
     check_finite(volume)
@@ -131,12 +132,13 @@ def _from_nrrd(path: Path, nrrd: Nrrd) -> Segmentation:
     check_affine(nrrd.ijk_to_ras, path.name)
     layers = nrrd.array if nrrd.array.ndim == 4 else nrrd.array[None]
     segments: list[Segment] = []
-    while (prefix := f"Segment{len(segments)}_") + "ID" in nrrd.keys or prefix + "Name" in nrrd.keys:
+    found = (re.fullmatch(r"Segment(\d+)_(ID|Name)", key) for key in nrrd.keys)
+    for number in sorted({int(match[1]) for match in found if match}):  # there may be gaps
+        prefix = f"Segment{number}_"
         keys = {key[len(prefix) :]: value for key, value in nrrd.keys.items() if key.startswith(prefix)}
-        number = len(segments)
         try:
             # Files of Slicer 4.10 and before have one layer a segment, and neither of these keys.
-            layer, value = int(keys.get("Layer", number)), int(keys.get("LabelValue", 1))
+            layer, value = int(keys.get("Layer", len(segments))), int(keys.get("LabelValue", 1))
             red, green, blue = (float(part) for part in keys.get("Color", "0.5 0.5 0.5").split())
             mask = layers[layer] == value
         except (ValueError, IndexError) as error:

@@ -99,7 +99,9 @@ def option_name(name: str) -> str:
 def _add_option(group: Any, field: Field) -> None:
     settings: dict[str, Any] = {"dest": field.name, "default": None, "help": _help(field)}
     if field.type is bool and not field.many:
-        group.add_argument(option_name(field.name), action=argparse.BooleanOptionalAction, **settings)
+        # BooleanOptionalAction reads any option that starts with --no- as a negation.
+        action = "store_true" if field.name.startswith("no_") else argparse.BooleanOptionalAction
+        group.add_argument(option_name(field.name), action=action, **settings)
         return
     if field.many:
         settings.update(nargs="+", action="extend")

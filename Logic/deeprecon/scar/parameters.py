@@ -73,6 +73,13 @@ class MlpSize(Enum):
     LARGE = "6x256"
 
 
+DEFAULT_STEPS = {MlpSize.SMALL: 800, MlpSize.LARGE: 160}
+"""Training steps of the mlp, about a minute on two cores."""
+FIELD_STEPS = 2000
+"""Training steps of the field at most. With more, masks and noisy images of the phantoms are fitted worse, since the
+noise is fitted too."""
+
+
 class Observation(Enum):
     """What is observed in a pixel: the share of its wall that is scar, or that share rounded to 0 or 1."""
 
@@ -169,16 +176,26 @@ class ReconstructParameters(_CutoffParameters):
         tuple[str, ...],
         "label values or segment names, such as scar=3,4 myocardium=2; well-known names are found without it",
     ] = ()
+    no_scar: Annotated[bool, "the patient has no scar: every slice is free of it"] = False
     slice_thickness: Annotated[
         float | None,
         Range(0.1, 30, "mm"),
         "thickness of the imaged slab; DICOM states it, else the slice spacing is taken",
     ] = None
+    observed_within: Annotated[
+        float | None,
+        Range(0.1, 1000, "mm"),
+        "wall farther from every slice, along the wall, is unknown; left out, one slice spacing",
+    ] = None
     node_spacing: Annotated[float, Range(0.3, 10, "mm"), "element size of the mesh made when none is given"] = 1.5
     mesh_unit: Annotated[Unit, "length unit of the mesh file; auto: the only one that fits"] = Unit.AUTO
     mesh_frame: Annotated[Frame, "patient axes of the mesh file; auto: the only ones that fit"] = Frame.AUTO
-    steps: Annotated[int, Range(0, 10_000_000), "training steps; 0 lets the budget decide"] = 0
-    budget: Annotated[float, Range(1, 360_000, "s"), "training time at most, turned into steps"] = 60.0
+    steps: Annotated[int, Range(0, 10_000_000), "training steps; 0: a fixed number for the method, or the budget's"] = 0
+    budget: Annotated[
+        float,
+        Range(0, 360_000, "s"),
+        "training time at most, turned into steps by a timing; 0: no limit",
+    ] = 0.0
     patience: Annotated[int, Range(1, 100_000, "epochs"), "the mlp ends early after so long without progress"] = 500
     samples: Annotated[int, Range(2, 100), "passes of the mlp with dropout behind each probability"] = 20
     cutoff: Annotated[float, Range(0.01, 0.99), "probability above which a node counts as scar"] = 0.5
@@ -275,8 +292,12 @@ class TrainParameters(Parameters):
     """Settings of `scar train`, each as in `scar reconstruct`."""
 
     network: Annotated[MlpSize, "layers and width"] = MlpSize.SMALL
-    steps: Annotated[int, Range(0, 10_000_000), "training steps; 0 lets the budget decide"] = 0
-    budget: Annotated[float, Range(1, 360_000, "s"), "training time at most, turned into steps"] = 60.0
+    steps: Annotated[int, Range(0, 10_000_000), "training steps; 0: a fixed number for the method, or the budget's"] = 0
+    budget: Annotated[
+        float,
+        Range(0, 360_000, "s"),
+        "training time at most, turned into steps by a timing; 0: no limit",
+    ] = 0.0
     patience: Annotated[int, Range(1, 100_000, "epochs"), "end early after so long without progress"] = 500
 
 

@@ -43,10 +43,10 @@ def reconstruct(inputs: ReconstructInputs, parameters: ReconstructParameters, ru
     found = measure(case, heart.mesh, slices, scar, core, parameters)
     for warning in found.warnings:
         run.reporter.warning(warning)
-    warnings += found.warnings
+    warnings = [*map(str, run.doubts), *warnings, *found.warnings]
     done = Finished(case, heart, slices, found, parameters, _settings(inputs, parameters, run), tuple(warnings))
     outputs = write_outputs(done, run.output)
-    return Outcome(outputs, {**found.figures, **_placement(heart)})
+    return Outcome(outputs, {**found.figures, **_placement(heart)}, {"regions": case.regions})
 
 
 def prepare(inputs: ReconstructInputs, parameters: ReconstructParameters, run: Run) -> Outcome:
@@ -58,7 +58,7 @@ def prepare(inputs: ReconstructInputs, parameters: ReconstructParameters, run: R
     Raises:
         InputError: as `reconstruct`.
     """
-    _, heart, slices = read_and_observe(inputs, parameters, run)
+    case, heart, slices = read_and_observe(inputs, parameters, run)
     observed = slices.observations
     names = {"observations": "observations.npz", "training_data": "training_data.npz", "slices": "slices.csv"}
     outputs = {role: run.output / name for role, name in names.items()}
@@ -71,7 +71,7 @@ def prepare(inputs: ReconstructInputs, parameters: ReconstructParameters, run: R
         "groups": len(observed),
         "observed_scar_percent": 100 * float(np.average(observed.y, weights=observed.wall)),
     }
-    return Outcome(outputs, {**figures, **_placement(heart)})
+    return Outcome(outputs, {**figures, **_placement(heart)}, {"regions": case.regions})
 
 
 def read_and_observe(
@@ -83,8 +83,10 @@ def read_and_observe(
         InputError: as `reconstruct`.
     """
     case = read_case(inputs, parameters)
+    run.consider(case.doubts)
     heart = read_heart_mesh(inputs.mesh, case, parameters.mesh_unit, parameters.mesh_frame, parameters.node_spacing)
     slices = observe_slices(case, heart, parameters)
+    run.consider(slices.doubts)
     for warning in slices.warnings:
         run.reporter.warning(warning)
     return case, heart, slices

@@ -18,7 +18,16 @@ from deeprecon.jobs.verbs import Verb
 from deeprecon.scar import parameters as settings
 from deeprecon.scar.crossvalidation import cross_validate
 from deeprecon.scar.measure.metrics import evaluate as compare_with_truth
-from deeprecon.scar.parameters import Frame, MeshFormat, Method, ReconstructInputs, ReconstructParameters, Unit
+from deeprecon.scar.parameters import (
+    DEFAULT_STEPS,
+    FIELD_STEPS,
+    Frame,
+    MeshFormat,
+    Method,
+    ReconstructInputs,
+    ReconstructParameters,
+    Unit,
+)
 from deeprecon.scar.pipeline import prepare, reconstruct
 from deeprecon.scar.read.mesh import check_heart_size
 from deeprecon.scar.read.result import read_result_mesh
@@ -81,12 +90,13 @@ def evaluate(inputs: settings.EvaluateInputs, parameters: settings.EvaluateParam
 def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters, run: Run) -> Outcome:
     """Write a result for simulators and other programs, node order kept.
 
-    Elements are tagged 1 (healthy), 100 (border zone) and 101 (core) by the mean probability of their nodes; tags that
-    the elements already have are kept where there is no scar. A result with a core of its own, in the array
-    core_probability, is tagged by that, as in its table: scar is core where the mean of it exceeds the cutoff of scar.
+    Elements are tagged 1 (healthy), 100 (border zone) and 101 (core) by the mean probability of their nodes, and 102
+    (unknown) where they have a node that no slice shows; tags that the elements already have are kept where there is no
+    scar. A result with a core of its own, in the array core_probability, is tagged by that, as in its table: scar is
+    core where the mean of it exceeds the cutoff of scar.
     """
     mesh = read_result_mesh(inputs.mesh)
-    own_core = "core_probability" in mesh.array_names
+    own_core, knows = "core_probability" in mesh.array_names, "observed" in mesh.array_names
     old = mesh.dataset.GetCellData().GetArray(TAG)
     opencarp = parameters.format is MeshFormat.OPENCARP
     unit = parameters.unit if parameters.unit is not Unit.AUTO else Unit.UM if opencarp else Unit.MM
@@ -97,18 +107,26 @@ def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters,
         (parameters.cutoff, parameters.core_cutoff),
         1 if old is None else vtk_to_numpy(old).astype(np.int64),
         core=np.asarray(mesh.point_array("core_probability"), np.float64) if own_core else None,
+        observed=np.asarray(mesh.point_array("observed"), np.float64) if knows else None,
     )
     path = run.output / ("mesh.pts" if opencarp else f"mesh.{parameters.format.value}")
     write_mesh(path, mesh, unit.value, frame.value, element_tags=tags)
     outputs = {"mesh": path} | companion_files(path)
     counts = {"border_elements": int((tags == SCAR_TAG).sum()), "core_elements": int((tags == SCAR_TAG + 1).sum())}
+    counts["unknown_elements"] = int((tags == SCAR_TAG + 2).sum())
     return Outcome(outputs, {"nodes": mesh.n_points, "elements": len(tags)} | counts)
 
 
 def resolve(parameters: ReconstructParameters, device: str, threads: int, precision: str) -> ReconstructParameters:
-    """Turn the time budget into steps, so that a repeated run does the same work."""
+    """The number of steps: as given, else as many as fit into the time budget, else a fixed number.
+
+    Only a budget needs a timing; without one a run does the same work beside any neighbor and on any machine.
+    """
     if parameters.method is Method.INTERPOLATION or parameters.steps:
         return parameters
+    if not parameters.budget:
+        is_field = parameters.method is Method.FIELD
+        return replace(parameters, steps=FIELD_STEPS if is_field else DEFAULT_STEPS[parameters.network])
     if parameters.method is Method.MLP:
         from deeprecon.scar.fit.mlp_fit import mlp_steps_for_budget
 

@@ -1,5 +1,8 @@
 """The threshold rules that separate scar from healthy wall in LGE intensities; `RULES` is the only list of them.
 
+Every rule counts from the level of healthy wall: the zero of an image has no meaning, and in phase-sensitive images
+(PSIR) healthy wall is negative or lies on an offset.
+
 A new rule is one function and one entry in `RULES`: the command line, its messages and the panel follow.
 """
 
@@ -36,13 +39,13 @@ def standard_deviations(wall: WallIntensities, number: float) -> float:
 
 
 def percent_of_maximum(wall: WallIntensities, number: float) -> float:
-    """`number` percent of the maximum."""
-    return number / 100 * wall.maximum
+    """`number` percent of the way from healthy wall to the maximum."""
+    return wall.healthy + number / 100 * (wall.maximum - wall.healthy)
 
 
 def half_maximum(wall: WallIntensities, number: float) -> float:
-    """Full width at half maximum (Amado et al. 2004, JACC 44:2383)."""
-    return 0.5 * wall.maximum
+    """Full width at half maximum (Amado et al. 2004, JACC 44:2383), half-way from healthy wall to the maximum."""
+    return percent_of_maximum(wall, 50.0)
 
 
 def otsu(wall: WallIntensities, number: float) -> float:
@@ -67,6 +70,7 @@ class Rule:
         label: how the panel calls it.
         bounds: lowest and highest number after the colon; None for a rule without a number.
         default: number that the panel starts with.
+        needs_scar: the rule divides any wall in two, also one that is healthy throughout.
     """
 
     intensity: Callable[[WallIntensities, float], float]
@@ -74,12 +78,15 @@ class Rule:
     label: str
     bounds: tuple[float, float] | None = None
     default: float = 0.0
+    needs_scar: bool = True
 
 
 RULES: dict[str, Rule] = {
-    "nsd": Rule(standard_deviations, "nsd:N (such as nsd:5)", "SD above healthy wall", (0.0, 20.0), 5.0),
-    "fwhm": Rule(half_maximum, "fwhm", "half of the maximum (FWHM)"),
-    "max": Rule(percent_of_maximum, "max:PERCENT (such as max:60)", "% of the maximum", (1.0, 99.0), 60.0),
+    "nsd": Rule(
+        standard_deviations, "nsd:N (such as nsd:5)", "SD above healthy wall", (0.0, 20.0), 5.0, needs_scar=False
+    ),
+    "fwhm": Rule(half_maximum, "fwhm", "half-way to the maximum (FWHM)"),
+    "max": Rule(percent_of_maximum, "max:PERCENT (such as max:60)", "% of the way to the maximum", (1.0, 99.0), 60.0),
     "otsu": Rule(otsu, "otsu", "automatic (Otsu)"),
 }
 """Name on the command line -> rule."""
@@ -98,6 +105,14 @@ class Threshold:
     def intensity(self, wall: WallIntensities) -> float:
         """The intensity above which wall is scar."""
         return RULES[self.rule].intensity(wall, self.number)
+
+    @property
+    def needs_scar(self) -> bool:
+        """See `Rule`."""
+        return RULES[self.rule].needs_scar
+
+    def __str__(self) -> str:
+        return self.rule if RULES[self.rule].bounds is None else f"{self.rule}:{self.number:g}"
 
 
 def parse_threshold(text: str) -> Threshold:

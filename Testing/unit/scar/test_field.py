@@ -12,11 +12,11 @@ import torch
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.run import Run
 from deeprecon.scar.fit.field import Field, group_loss, group_means, members, predict, soft_round
-from deeprecon.scar.fit.field_fit import MAX_STEPS, FieldSettings, fit_field, steps_for_budget
+from deeprecon.scar.fit.field_fit import FieldSettings, fit_field, steps_for_budget
 from deeprecon.scar.fit.interpolation import SPATIAL, interpolate
 from deeprecon.scar.observe.observations import Observations, Quadrature, observe, quadrature
 from deeprecon.scar.observe.stacks import Stack
-from deeprecon.scar.parameters import Interpolation
+from deeprecon.scar.parameters import FIELD_STEPS, Interpolation
 
 SMALL = FieldSettings(members=2, features=16, width=32, batch=64, checks=10)
 
@@ -277,8 +277,8 @@ def test_a_mesh_elsewhere_is_refused(tmp_path):
 def test_a_budget_becomes_steps():
     torch.set_num_threads(1)
     few, many = (steps_for_budget(seconds, "cpu", settings=SMALL) for seconds in (0.5, 3.0))
-    assert 100 <= few < many <= MAX_STEPS
-    assert steps_for_budget(3600.0, "cpu", settings=SMALL) == MAX_STEPS
+    assert 100 <= few < many <= FIELD_STEPS
+    assert steps_for_budget(3600.0, "cpu", settings=SMALL) == FIELD_STEPS
 
 
 @pytest.mark.gpu

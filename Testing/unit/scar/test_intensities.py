@@ -74,9 +74,9 @@ def test_a_remote_region_sets_mean_and_deviation():
 
 def test_rules_of_the_maximum_and_otsu():
     lge, wall, scar = wall_with_scar()
-    maximum = np.percentile(lge.array, 99)
-    assert levels(lge, wall, None, "max:60").threshold == pytest.approx(0.6 * maximum)
-    assert levels(lge, wall, None, "fwhm").threshold == pytest.approx(0.5 * maximum)
+    healthy, maximum = levels(lge, wall, None, "nsd:5").healthy, np.percentile(lge.array, 99)
+    assert levels(lge, wall, None, "max:60").threshold == pytest.approx(healthy + 0.6 * (maximum - healthy))
+    assert levels(lge, wall, None, "fwhm").threshold == pytest.approx(healthy + 0.5 * (maximum - healthy))
     assert levels(lge, wall, None, "otsu").threshold == pytest.approx(250, abs=60)
     for rule in ("max:60", "fwhm", "otsu"):
         np.testing.assert_array_equal(scar_fraction(lge, wall, None, rule, soft=False), scar)
@@ -150,7 +150,7 @@ def test_half_scar_is_seen_as_half():
     lge, wall, _ = wall_with_scar(noise=3)
     lge.array[1:3, 15:25, 20] = 250
     share = scar_fraction(lge, wall, None, "fwhm", soft=True)
-    assert share[1:3, 15:25, 20].mean() == pytest.approx(0.65, abs=0.05)  # half of the maximum 405 lies at 203
+    assert share[1:3, 15:25, 20].mean() == pytest.approx(0.5, abs=0.05)  # half-way from 100 to 405
 
 
 def test_pixels_mixed_with_blood_take_the_share_of_their_neighbors():

@@ -18,8 +18,11 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.mesh.files import MeshFile, place, read_mesh, write_mesh
 from deeprecon.jobs.job import Job
 from deeprecon.scar.fit.mlp_fit import MlpSettings
+from deeprecon.scar.parameters import Method, MlpSize, ReconstructParameters, TrainParameters
 from deeprecon.scar.read.mesh import find_in_box
 from deeprecon.scar.read.training_data import read_training_data
+from deeprecon.scar.task import resolve
+from deeprecon.scar.training import mlp_verbs
 from deeprecon.scar.training.cardioscar import read_checkpoint
 from deeprecon.scar.write import outputs
 from deeprecon.training.bundle import load_weights, read_bundle
@@ -67,6 +70,24 @@ def test_reconstruct_with_the_mlp_finds_the_scar(files, done, result_of):
 def test_a_budget_becomes_steps_before_the_run(files, done):
     output = done("reconstruct", inputs=images(files), method="mlp", budget=1.0, samples=2)
     assert Job.load(output / ".job").parameters["steps"] > 0
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ({}, 2000),
+        ({"method": Method.MLP}, 800),
+        ({"method": Method.MLP, "network": MlpSize.LARGE}, 160),
+        ({"steps": 7}, 7),
+        ({"method": Method.INTERPOLATION}, 0),
+    ],
+)
+def test_without_a_budget_the_number_of_steps_is_fixed(choice, expected, monkeypatch):
+    monkeypatch.setattr("deeprecon.training.estimate.seconds_per_step", lambda *_, **__: pytest.fail("timed"))
+    assert resolve(ReconstructParameters(**choice), "cpu", 1, "fp32").steps == expected
+    if choice.get("method") is Method.MLP:
+        own = TrainParameters(network=choice.get("network", MlpSize.SMALL))
+        assert mlp_verbs.resolve(own, "cpu", 1, "fp32").steps == expected
 
 
 @pytest.mark.parametrize(

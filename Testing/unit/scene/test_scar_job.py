@@ -20,6 +20,7 @@ from deeprecon.scene.nodes.volumes import node_from_volume
 from deeprecon.scene.scar.cross_validation import summary_sentence
 from deeprecon.scene.scar.inputs import store_inputs, stored_inputs
 from deeprecon.scene.scar.job import ScarNodes, ScarStack, write_job
+from deeprecon.scene.scar.segments import find_segments, segment_choices
 
 SHORT = np.array([[2.0, 0, 0, -7], [0, 2, 0, -9], [0, 0, 8, 5], [0, 0, 0, 1]])
 LONG = np.array([[2.0, 0, 0, -7], [0, 0, 6, -3], [0, 2, 0, 5], [0, 0, 0, 1]])
@@ -152,3 +153,32 @@ def test_every_method_has_a_name_in_that_sentence() -> None:
 
     assert set(INTERPOLATION_LABELS) == set(Interpolation)
     assert set(TRAINED) == {method.value for method in Method if method is not Method.INTERPOLATION}
+
+
+def test_all_scar_segments_by_name_count_as_in_the_shell(scene: Any, tmp_path: Path) -> None:
+    first = stack(1, SHORT, {"a": "Infarct LAD", "b": "Small scars", "myocardium": "Myocardium"}, (3, 8, 6))
+    found = find_segments(first.segmentation)
+    assert segment_choices(first.segmentation)[found["scar"]] == "Infarct LAD + Small scars"
+    write_job(tmp_path, ScarNodes(first.segmentation, found, first.volume), ReconstructParameters())
+    drawn = read_segmentation(tmp_path / "inputs" / "segmentation.seg.nrrd")
+    assert {segment.name: int(segment.mask[0, 0].sum()) for segment in drawn.segments} == {"myocardium": 3, "scar": 2}
+
+
+def test_core_and_border_zone_are_scar_without_a_segment_of_all_scar(scene: Any, tmp_path: Path) -> None:
+    first = stack(1, SHORT, {"a": "Scar core", "b": "Border zone", "myocardium": "Myocardium"}, (3, 8, 6))
+    nodes = ScarNodes(first.segmentation, find_segments(first.segmentation), first.volume)
+    assert nodes.missing() == ""
+    write_job(tmp_path, nodes, ReconstructParameters())
+    drawn = read_segmentation(tmp_path / "inputs" / "segmentation.seg.nrrd")
+    assert {segment.name for segment in drawn.segments} == {"myocardium", "core", "border-zone"}
+    assert "scar" in written(tmp_path)["inputs"]
+
+
+def test_a_healthy_heart_needs_no_scar_segment(scene: Any, tmp_path: Path) -> None:
+    first = stack(1, SHORT, {"myocardium": "Myocardium"}, (3, 8, 6))
+    found = find_segments(first.segmentation)
+    assert "no scar" in ScarNodes(first.segmentation, found).missing()
+    write_job(tmp_path, ScarNodes(first.segmentation, found, no_scar=True), ReconstructParameters())
+    job = written(tmp_path)
+    assert job["parameters"]["no_scar"] is True
+    assert "scar" not in job["inputs"]

@@ -23,7 +23,11 @@ LABELS = {
         "EXACT": "Make the nodes agree with every pixel",
         "OFF": "As the method finds",
     },
-    "scarSourceCombo": {"SEGMENT": "The scar segment", "INTENSITIES": "Intensities of the LGE volume"},
+    "scarSourceCombo": {
+        "SEGMENT": "The scar segment",
+        "INTENSITIES": "Intensities of the LGE volume",
+        "NONE": "There is no scar (healthy heart)",
+    },
     "meshUnitCombo": {
         "AUTO": "As the scene: millimeters",
         "MM": "Millimeters",

@@ -16,11 +16,9 @@ from deeprecon.data.errors import InputError
 from deeprecon.jobs.run import Run
 from deeprecon.scar.fit.field import Field, ambiguity, group_loss, group_means, soft_round
 from deeprecon.scar.observe.observations import Observations, Plane, Quadrature, quadrature
+from deeprecon.scar.parameters import FIELD_STEPS
 from deeprecon.training import estimate
 from deeprecon.training.checkpoint import load_checkpoint, save_checkpoint
-
-MAX_STEPS = 2000
-"""With more steps, masks and noisy images of the phantoms are fitted worse, since the noise is fitted too."""
 
 
 @dataclass(frozen=True)
@@ -302,7 +300,7 @@ def _resume(path: Path, fitting: _Fitting, best: _Best, steps: int) -> tuple[int
 def steps_for_budget(seconds: float, device: str, seed: int = 0, settings: FieldSettings | None = None) -> int:
     """How many steps fit into `seconds` on this machine with the present number of threads, from a short timing.
 
-    A step costs the same for every patient, so that the timing needs no patient's data. At most `MAX_STEPS`.
+    A step costs the same for every patient, so that the timing needs no patient's data. At most `FIELD_STEPS`.
     """
     settings = settings or FieldSettings()
     groups = 2 * settings.batch
@@ -313,4 +311,4 @@ def steps_for_budget(seconds: float, device: str, seed: int = 0, settings: Field
         rng.random(groups, np.float32), ones, np.zeros(groups, np.int64), 80 * rng.random((groups, 3)), planes
     )
     fitting = _Fitting(synthetic, quadrature(synthetic), device, seed, settings)
-    return min(MAX_STEPS, estimate.steps_for_budget(lambda: fitting.step(0, 10**9), seconds, device, minimum=100))
+    return min(FIELD_STEPS, estimate.steps_for_budget(lambda: fitting.step(0, 10**9), seconds, device, minimum=100))

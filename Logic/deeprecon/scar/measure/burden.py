@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from deeprecon.data.mesh.mesh import Mesh
 from deeprecon.scar.measure.interface import interface_area
+from deeprecon.scar.measure.observed import observed_part
 from deeprecon.scar.measure.sizes import connected_pieces, mesh_edges, node_sizes
 
 Floats = npt.NDArray[np.floating]
@@ -28,6 +29,7 @@ def scar_burden(
     core: Floats | None = None,
     samples: Floats | None = None,
     core_samples: Floats | None = None,
+    observed: npt.NDArray[np.bool_] | None = None,
 ) -> list[dict[str, str | float]]:
     """Rows of the burden table: wall, scar, scar core and border zone.
 
@@ -51,18 +53,21 @@ def scar_burden(
         core: (N,) probability of scar core; None separates the core by the probability of scar.
         samples: (S, N) equally likely probabilities of scar, S at least 2, such as those of an ensemble's members.
         core_samples: (S, N) the same of scar core, needed with `samples` where `core` is given.
+        observed: (N,) false at nodes that no slice shows, which count in no row but the last; None for all.
 
     Returns:
         A dictionary a region with the keys region, volume_ml, mass_g, percent_of_wall, low_ml, high_ml, pieces,
         largest_piece_ml and interface_cm2, the area of the border with the rest of the wall (0 for the wall and the
         border zone). A surface mesh has no volume: area_cm2, low_cm2, high_cm2 and largest_piece_cm2 stand instead,
-        without a mass and an interface. Pieces below MIN_PIECE are not counted. Numbers have three
-        decimals.
+        without a mass and an interface. Where some wall is not observed, all rows are about the observed wall, and a
+        last row "not observed" has size, mass and its percentage of the whole wall. Pieces below MIN_PIECE are not
+        counted. Numbers have three decimals.
 
     Raises:
         ValueError: fewer than two samples, or samples of the scar without samples of a core of its own.
     """
-    sizes = node_sizes(mesh) / (1000.0 if mesh.is_volume else 100.0)
+    all_sizes = node_sizes(mesh) / (1000.0 if mesh.is_volume else 100.0)
+    sizes = all_sizes if observed is None else all_sizes * observed
     measure, unit = ("volume", "ml") if mesh.is_volume else ("area", "cm2")
     if samples is None:
         margin = Z_95 * np.asarray(uncertainty, dtype=np.float64)
@@ -74,17 +79,18 @@ def scar_burden(
             raise ValueError("samples of the core are needed with samples of the scar")
         variants = list(zip(samples, core_samples, strict=True))
     others = [_regions(scar, inner, cutoff, core_cutoff) for scar, inner in variants]
-    borders = _borders(mesh, probability, core, cutoff, core_cutoff) if mesh.is_volume else {}
+    borders = _borders(mesh, probability, core, cutoff, core_cutoff, observed) if mesh.is_volume else {}
     edges = mesh_edges(mesh)
     rows: list[dict[str, str | float]] = []
     for name, mask in _regions(probability, core, cutoff, core_cutoff).items():
+        mask = mask if observed is None else mask & observed
         size = float(sizes[mask].sum())
         spread = np.array([sizes[other[name]].sum() for other in others])
         low, high = (spread.min(), spread.max()) if samples is None else _interval(spread)
         row: dict[str, str | float] = {"region": name, f"{measure}_{unit}": size}
         if mesh.is_volume:
             row["mass_g"] = size * density
-        row["percent_of_wall"] = 100 * size / float(sizes.sum())
+        row["percent_of_wall"] = 100 * size / max(float(sizes.sum()), 1e-12)
         row[f"low_{unit}"] = max(0.0, min(size, float(low)))
         row[f"high_{unit}"] = min(float(sizes.sum()), max(size, float(high)))
         pieces = np.bincount(connected_pieces(edges, mask)[mask], weights=sizes[mask], minlength=1)
@@ -93,7 +99,18 @@ def scar_burden(
         if mesh.is_volume:
             row["interface_cm2"] = borders.get(name, 0.0)
         rows.append({key: round(value, 3) if isinstance(value, float) else value for key, value in row.items()})
+    if observed is not None and not observed.all():
+        rows.append(_not_observed(rows[0], float(all_sizes[~observed].sum()), float(all_sizes.sum()), density))
     return rows
+
+
+def _not_observed(pattern: dict[str, str | float], size: float, whole: float, density: float) -> dict[str, str | float]:
+    """The row of the wall that no slice shows, with the columns of `pattern`; its scar is not known."""
+    unit = "ml" if "volume_ml" in pattern else "cm2"
+    known = {"volume_ml": size, "area_cm2": size, "mass_g": size * density, "percent_of_wall": 100 * size / whole}
+    known |= {f"low_{unit}": size, f"high_{unit}": size}
+    row: dict[str, str | float] = {key: round(known.get(key, 0.0), 3) for key in pattern}
+    return row | {"region": "not observed"}
 
 
 def _regions(scar: Floats, core: Floats | None, cutoff: float, core_cutoff: float) -> Regions:
@@ -104,9 +121,21 @@ def _regions(scar: Floats, core: Floats | None, cutoff: float, core_cutoff: floa
     return {"wall": wall, "scar": is_scar, "core": is_scar & inner, "border zone": is_scar & ~inner}
 
 
-def _borders(mesh: Mesh, scar: Floats, core: Floats | None, cutoff: float, core_cutoff: float) -> dict[str, float]:
-    """Area in cm2 of the border of scar and of core with the rest of the wall."""
-    dense = (scar, core_cutoff) if core is None else (np.minimum(scar, core), cutoff)
+def _borders(
+    mesh: Mesh,
+    scar: Floats,
+    core: Floats | None,
+    cutoff: float,
+    core_cutoff: float,
+    observed: npt.NDArray[np.bool_] | None,
+) -> dict[str, float]:
+    """Area in cm2 of the border of scar and of core with the rest of the observed wall."""
+    inner = scar if core is None else np.minimum(scar, core)
+    if observed is not None and not observed.all():
+        mesh = observed_part(mesh, observed)
+        if not mesh.n_cells:
+            return {}
+    dense = (inner, core_cutoff if core is None else cutoff)
     return {"scar": interface_area(mesh, scar, cutoff), "core": interface_area(mesh, *dense)}
 
 

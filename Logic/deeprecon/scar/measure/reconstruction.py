@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from deeprecon.scar.fit.fitted import Fitted, prism_means
 from deeprecon.scar.measure.burden import scar_burden
 from deeprecon.scar.measure.channels import Channel, find_channels
 from deeprecon.scar.measure.metrics import entropy
+from deeprecon.scar.measure.observed import default_reach, nearest_values, observed_nodes
 from deeprecon.scar.measure.slices import means_on_slices, node_residuals, slice_rows, unmet_rows
 from deeprecon.scar.measure.voxels import VoxelResult, predict_voxels
 from deeprecon.scar.measure.wall import WallMeasures, measure_wall
@@ -69,6 +71,9 @@ def measure(
     observations = slices.observations
     groups = group_nodes(mesh.points, slices.stacks)
     predicted, uncertainty = scar.predict(mesh.points)
+    reach = parameters.observed_within or default_reach(slices.stacks)
+    observed = observed_nodes(mesh, slices, groups, reach)
+    uncertainty = np.where(observed, uncertainty, 1).astype(np.float32)
     agreed = agree_with_pixels(predicted, groups, observations, parameters)
     probability = agreed.probability
     core_probability = None if core is None else np.minimum(core.predict(mesh.points)[0], probability)
@@ -82,15 +87,17 @@ def measure(
         core_probability,
         scar.samples(mesh.points) if scar.samples else None,
         core.samples(mesh.points) if core and core.samples else None,
+        observed,
     )
-    wall = measure_wall(case, slices, mesh, probability, uncertainty, parameters)
+    wall = measure_wall(case, slices, mesh, probability, uncertainty, parameters, observed)
     means = prism_means(scar.predict, slices.quadrature)
-    voxels = _voxels(slices, mesh, scar, core)
+    voxels = _voxels(slices, mesh, scar, core, observed)
     arrays: dict[str, npt.ArrayLike] = {
         "scar_probability": probability,
         "scar_uncertainty": uncertainty,
         "scar_entropy": entropy(probability),
-        "scar_binary": probability > parameters.cutoff,
+        "scar_binary": observed & (probability > parameters.cutoff),
+        "observed": observed,
         "group_residual": node_residuals(agreed, groups),
         **({} if core_probability is None else {"core_probability": core_probability}),
         **wall.arrays,
@@ -113,8 +120,10 @@ def measure(
             "groups_with_nodes": len(groups),
             **_agreement_figures(agreed),
             **scar_figures(burden),
+            "observed_within_mm": reach,
+            "not_observed_percent": _not_observed(burden),
         },
-        (*_contradictions(agreed), *wall.warnings),
+        (*_unknown_wall(burden, reach), *_contradictions(agreed), *wall.warnings),
     )
 
 
@@ -123,11 +132,30 @@ def scar_figures(burden: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {key: value for key, value in burden[1].items() if key != "region"}
 
 
-def _voxels(slices: ObservedSlices, mesh: Mesh, scar: Fitted, core: Fitted | None) -> VoxelResult | None:
+def _not_observed(burden: Sequence[Mapping[str, Any]]) -> float:
+    """Percent of the whole wall that no slice shows."""
+    return float(burden[-1]["percent_of_wall"]) if burden[-1]["region"] == "not observed" else 0.0
+
+
+def _unknown_wall(burden: Sequence[Mapping[str, Any]], reach: float) -> list[str]:
+    """A warning about the wall that no slice shows."""
+    if not (share := _not_observed(burden)):
+        return []
+    size = f"{burden[-1]['volume_ml']:.1f} ml" if "volume_ml" in burden[-1] else f"{burden[-1]['area_cm2']:.1f} cm²"
+    return [
+        f"{size} of the wall ({share:.1f} %) lie farther than {reach:.3g} mm from every slice: nothing is known there, "
+        "and it counts neither as wall nor as scar in volumes and percentages."
+    ]
+
+
+def _voxels(
+    slices: ObservedSlices, mesh: Mesh, scar: Fitted, core: Fitted | None, observed: npt.NDArray[np.bool_]
+) -> VoxelResult | None:
     if slices.inside is None:
         return None
     predict_core = None if core is None else core.predict
-    return predict_voxels(scar.predict, predict_core, slices.inside, slices.stacks[0], mesh.points)
+    known = partial(nearest_values, mesh, observed)
+    return predict_voxels(scar.predict, predict_core, slices.inside, slices.stacks[0], mesh.points, known)
 
 
 def _channels(
@@ -140,7 +168,7 @@ def _channels(
         dense, cutoff, samples = voxels.scar, parameters.core_cutoff, scar.samples
     else:
         dense, cutoff, samples = voxels.core, parameters.cutoff, core.samples
-    return find_channels(dense, voxels.scar, voxels.wall, voxels.ijk_to_ras, cutoff, samples)
+    return find_channels(dense, voxels.scar, voxels.wall & voxels.observed, voxels.ijk_to_ras, cutoff, samples)
 
 
 def _agreement_figures(agreed: Agreement) -> dict[str, Any]:

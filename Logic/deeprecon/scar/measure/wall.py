@@ -44,13 +44,14 @@ def measure_wall(
     probability: npt.NDArray[np.float32],
     uncertainty: npt.NDArray[np.float32],
     parameters: ReconstructParameters,
+    observed: npt.NDArray[np.bool_],
 ) -> WallMeasures:
-    """Depth, segments and transmurality at the nodes of a volume mesh."""
+    """Depth, segments and transmurality at the nodes of a volume mesh; wall that is not observed does not count."""
     try:
         coordinates = find_wall_coordinates(case, slices, mesh)
     except InputError as error:
         return WallMeasures(warnings=(f"Transmurality and the 17 segments are left out. {error}",))
-    return _measure(coordinates, mesh, probability, uncertainty, parameters)
+    return _measure(coordinates, mesh, probability, uncertainty, parameters, observed)
 
 
 def _measure(
@@ -59,8 +60,10 @@ def _measure(
     probability: npt.NDArray[np.float32],
     uncertainty: npt.NDArray[np.float32],
     parameters: ReconstructParameters,
+    observed: npt.NDArray[np.bool_],
 ) -> WallMeasures:
-    place, sizes = coordinates(mesh.points), node_sizes(mesh)
+    place, all_sizes = coordinates(mesh.points), node_sizes(mesh)
+    sizes = all_sizes * observed
     columns = wall_columns(place, sizes, probability, parameters.cutoff)
     segments = aha_segments(place, coordinates.axes)
     arrays = {
@@ -73,4 +76,9 @@ def _measure(
         warning = "The 17 segments are left out: where the right ventricle meets the left one is not known."
         return WallMeasures(arrays, (), transmurality, (warning,))
     rows = aha_rows(segments, sizes, probability, uncertainty, columns, parameters.cutoff, parameters.density)
+    if not observed.all():
+        for row in rows:
+            chosen = segments == row["segment"]
+            whole = float(all_sizes[chosen].sum())
+            row["not_observed_percent"] = round(100 * (1 - float(sizes[chosen].sum()) / whole), 3) if whole else 0.0
     return WallMeasures(arrays, rows, transmurality)

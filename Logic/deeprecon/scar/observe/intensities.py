@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
 from deeprecon.scar.observe.extrapolation import fill_from_neighbors
+from deeprecon.scar.observe.populations import are_two_populations
 from deeprecon.scar.thresholds import Threshold, WallIntensities, parse_threshold
 
 _PURE_WALL = 0.95
@@ -18,6 +20,8 @@ _MOSTLY_WALL = 0.75
 """Share of wall above which a pixel's own intensity is a better estimate of its wall than that of its neighbors."""
 _MIN_PIXELS = 30
 """Pixels below which no intensity statistics are made."""
+_NEAR = 3.0
+"""Standard deviations from healthy wall within which a threshold is doubtful."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class Levels:
         threshold: above it lies scar.
         plateau: of pixels full of scar.
         maximum: of the wall; its 99th percentile, as the maximum itself would be one pixel's noise.
+        found: what the rule gave; `threshold` is at least the healthy level.
+        enhanced: False where the rule needs scar and the wall's intensities are one population.
     """
 
     healthy: float
@@ -36,6 +42,8 @@ class Levels:
     threshold: float
     plateau: float
     maximum: float
+    found: float
+    enhanced: bool
 
 
 def levels(
@@ -64,11 +72,45 @@ def levels(
         healthy, deviation = _lower_mode(values)
     else:
         healthy, deviation = _remote(lge, remote)
-    threshold = rule.intensity(WallIntensities(values, healthy, deviation, maximum))
-    threshold = max(threshold, np.nextafter(healthy, np.inf))
+    found = rule.intensity(WallIntensities(values, healthy, deviation, maximum))
+    threshold = max(found, float(np.nextafter(healthy, np.inf)))
+    enhanced = not rule.needs_scar or are_two_populations(values)
     above = values[values >= (threshold + maximum) / 2] if maximum > threshold else np.array([])
     plateau = float(np.median(above)) if len(above) else 2 * threshold - healthy
-    return Levels(healthy, deviation, float(threshold), max(plateau, float(np.nextafter(threshold, np.inf))), maximum)
+    plateau = max(plateau, float(np.nextafter(threshold, np.inf)))
+    return Levels(healthy, deviation, threshold, plateau, maximum, found, enhanced)
+
+
+def threshold_doubts(
+    lge: Volume, wall: npt.NDArray[np.floating], remote: npt.NDArray[np.floating] | None, rule: str | Threshold
+) -> tuple[Doubt, ...]:
+    """What is doubtful about a threshold of a rule that needs scar. Args and Raises: see `levels`."""
+    rule = parse_threshold(rule) if isinstance(rule, str) else rule
+    found = levels(lge, wall, remote, rule)
+    if not found.enhanced:
+        return (
+            Doubt(
+                "no-enhanced-wall",
+                lge.name,
+                f"No enhanced wall found: the intensities are one population around {found.healthy:.4g}, so "
+                f"that {rule} has nothing to separate and no pixel counts as scar.",
+                "If there is scar, draw it, or use the threshold nsd:5.",
+                assumed=True,
+            ),
+        )
+    if rule.needs_scar and (found.found < found.healthy + _NEAR * found.deviation or found.found <= found.healthy):
+        distance = (found.found - found.healthy) / found.deviation if found.deviation else 0.0
+        clamped = "" if found.found > found.healthy else ", and the healthy level itself is taken"
+        return (
+            Doubt(
+                "threshold-near-healthy",
+                lge.name,
+                f"The threshold {rule} is an intensity of {found.found:.4g}, only {distance:.1f} standard deviations "
+                f"from healthy wall ({found.healthy:.4g}), so that its noise counts as scar{clamped}.",
+                "Use the threshold nsd:5, give a remote region, or draw the scar.",
+            ),
+        )
+    return ()
 
 
 def scar_fraction(
@@ -86,10 +128,13 @@ def scar_fraction(
     threshold on.
     The intensity of a pixel with less than three quarters of wall is dominated by blood or fat; such a pixel gets the
     share of the nearest better pixels in its slice (its own where the slice has none).
+    Where a rule that needs scar finds no enhanced wall, there is none.
 
     Args and Raises: see `levels`.
     """
     found = levels(lge, wall, remote, rule)
+    if not found.enhanced:
+        return np.zeros(wall.shape, np.float32)
     values = np.asarray(lge.array, np.float64)
     if soft:
         floor = found.healthy + min(2 * found.deviation, (found.threshold - found.healthy) / 2)
@@ -119,7 +164,7 @@ def scar_and_core(
     """
     first, second = (levels(lge, wall, remote, rule) for rule in rules)
     low, high = first.threshold, second.threshold
-    if first.maximum <= low:
+    if first.maximum <= low or not first.enhanced:
         return scar_fraction(lge, wall, remote, rules[0], soft), np.zeros(wall.shape, np.float32)
     if high <= low:
         raise InputError(

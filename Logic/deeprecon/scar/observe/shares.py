@@ -9,9 +9,10 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
+from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
-from deeprecon.scar.observe.intensities import scar_and_core, scar_fraction
+from deeprecon.scar.observe.intensities import scar_and_core, scar_fraction, threshold_doubts
 from deeprecon.scar.observe.stacks import Stack
 from deeprecon.scar.parameters import Observation, ReconstructParameters
 from deeprecon.scar.read.case import StackImages
@@ -48,7 +49,13 @@ def _observe_stack(images: StackImages, parameters: ReconstructParameters, warni
         core = None if core is None else _rounded(core)
     thickness = images.wall.slice_thickness
     assert thickness is not None
-    return Stack(wall, scar, images.wall.ijk_to_ras, thickness, images.wall.name, core)
+    doubts = () if images.lge is None or images.scar is not None else _doubts(images, wall, parameters)
+    return Stack(wall, scar, images.wall.ijk_to_ras, thickness, images.wall.name, core, doubts=doubts)
+
+
+def _doubts(images: StackImages, wall: Shares, parameters: ReconstructParameters) -> tuple[Doubt, ...]:
+    assert images.lge is not None
+    return threshold_doubts(images.lge, wall, images.remote, parameters.threshold)
 
 
 def _from_intensities(images: StackImages, parameters: ReconstructParameters) -> tuple[Shares, Shares | None]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from deeprecon.data.doubts import Doubt
 from deeprecon.data.mesh.mesh import Inside, Mesh, open_edges
 from deeprecon.scar.observe.alignment import align
 from deeprecon.scar.observe.observations import Observations, Quadrature, observe, overlap_warnings, quadrature
@@ -30,6 +31,7 @@ class ObservedSlices:
         quadrature: points in the prism of each group.
         inside: whether points lie in the wall of the mesh; None where the mesh is an open surface.
         warnings: sentences for the user.
+        doubts: about the images.
     """
 
     stacks: tuple[Stack, ...]
@@ -37,6 +39,7 @@ class ObservedSlices:
     quadrature: Quadrature
     inside: Inside | None
     warnings: tuple[str, ...]
+    doubts: tuple[Doubt, ...] = ()
 
 
 def observe_slices(case: Case, heart: HeartMesh, parameters: ReconstructParameters) -> ObservedSlices:
@@ -55,7 +58,8 @@ def observe_slices(case: Case, heart: HeartMesh, parameters: ReconstructParamete
     observations = observe(stacks)
     points = quadrature(observations, inside)
     warnings += overlap_warnings(observations, points)
-    return ObservedSlices(stacks, observations, points, inside, (*case.warnings, *warnings))
+    doubts = tuple(doubt for stack in stacks for doubt in stack.doubts)
+    return ObservedSlices(stacks, observations, points, inside, (*case.warnings, *warnings), doubts)
 
 
 def _open_surface_warning(mesh: Mesh) -> str:

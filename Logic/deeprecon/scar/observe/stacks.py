@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from deeprecon.data.doubts import Doubt
+
 
 @dataclass(frozen=True, eq=False)
 class Stack:
@@ -23,6 +25,7 @@ class Stack:
             separate core from border zone.
         shifts: (k, 2) float64, mm along the rows (i) and columns (j) by which each slice is to be moved to lie on the
             heart; None for no move.
+        doubts: about the scar that was read from intensities.
     """
 
     wall: npt.NDArray[np.float32]
@@ -32,6 +35,7 @@ class Stack:
     name: str = "stack"
     core: npt.NDArray[np.float32] | None = None
     shifts: npt.NDArray[np.float64] | None = None
+    doubts: tuple[Doubt, ...] = ()
 
     @property
     def offsets(self) -> npt.NDArray[np.float64]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
 from deeprecon.data.markups import read_markups
 from deeprecon.data.segmentation import is_segmentation_file
@@ -16,10 +17,12 @@ from deeprecon.data.volume import Volume
 from deeprecon.scar.anatomy.axes import axes_from_landmarks
 from deeprecon.scar.parameters import ReconstructInputs, ReconstructParameters
 from deeprecon.scar.read.regions import RegionFile, copy_to_grid, open_regions, read_image
-from deeprecon.scar.read.roles import Labels, parse_labels
+from deeprecon.scar.read.roles import Labels, could_be_scar, parse_labels
 
 Shares = npt.NDArray[np.float32]
 
+_MAX_SCAR = 0.9
+"""Share of the wall that may be scar without a question; the largest infarcts are about two thirds of it."""
 _CAVITIES = ("blood-pool", "right-blood-pool")
 
 
@@ -54,11 +57,15 @@ class Case:
         stacks: one per acquisition; long-axis slices are stacks of one slice.
         landmarks: name to (3,) RAS mm; apex and base are among them. Empty where no file was given.
         warnings: sentences for the user.
+        regions: rows that say which segment or label value of which file was taken for what.
+        doubts: about the files.
     """
 
     stacks: tuple[StackImages, ...]
     landmarks: dict[str, npt.NDArray[np.float64]]
     warnings: tuple[str, ...]
+    regions: tuple[dict[str, str], ...] = ()
+    doubts: tuple[Doubt, ...] = ()
 
     @property
     def wall_points(self) -> npt.NDArray[np.float64]:
@@ -98,7 +105,7 @@ def read_case(inputs: ReconstructInputs, parameters: ReconstructParameters) -> C
         InputError: something is missing or contradictory; the message names the file and the remedy.
     """
     opened = _Opened(parse_labels(parameters.labels))
-    paths = _paths_of_stacks(inputs, opened)
+    paths = _paths_of_stacks(inputs, opened, parameters.no_scar)
     if parameters.core_threshold and paths[0].scar is not None:
         raise InputError(
             f"The scar itself was given ({paths[0].scar.name}), so that --core-threshold has no intensities to read.",
@@ -107,11 +114,65 @@ def read_case(inputs: ReconstructInputs, parameters: ReconstructParameters) -> C
     scar_in_some = any(one.scar is not None and opened[one.scar].shows("scar") for one in paths)
     warnings: list[str] = []
     stacks = tuple(_read_stack(one, opened, scar_in_some, parameters.slice_thickness, warnings) for one in paths)
+    if parameters.no_scar:
+        stacks = tuple(_without_scar(stack) for stack in stacks)
     landmarks = {} if inputs.landmarks is None else _read_landmarks(inputs.landmarks)
-    return Case(stacks, landmarks, tuple(warnings))
+    return Case(stacks, landmarks, tuple(warnings), _regions(opened), _doubts(stacks, opened, parameters))
 
 
-def _paths_of_stacks(inputs: ReconstructInputs, opened: _Opened) -> list[_StackPaths]:
+def _without_scar(stack: StackImages) -> StackImages:
+    """The stack of a patient who is stated to have no scar.
+
+    Raises:
+        InputError: its files show some.
+    """
+    if stack.scar is not None and stack.scar.array.any():
+        raise InputError(
+            f"{stack.scar.name} shows scar, and --no-scar says that there is none.", "Leave out one of the two."
+        )
+    return replace(stack, scar=replace(stack.wall, array=np.zeros_like(stack.wall.array)), core=None)
+
+
+def _regions(opened: _Opened) -> tuple[dict[str, str], ...]:
+    """What was taken for what."""
+    return tuple(
+        {"file": file.name, "segment or label": name, "taken for": role or "not used"}
+        for file in opened.values()
+        for name, role in file.taken.items()
+    )
+
+
+def _doubts(stacks: Sequence[StackImages], opened: _Opened, parameters: ReconstructParameters) -> tuple[Doubt, ...]:
+    """Names that may mean scar and are not counted, and scar that nearly fills the wall."""
+    doubts = [
+        Doubt(
+            "segment-not-used",
+            file.name,
+            f"The segment {name} is not counted as scar.",
+            f"If it is scar, say so with --labels 'scar={name}', naming all segments of scar.",
+            assumed=True,
+        )
+        for file in opened.values()
+        if not parameters.no_scar
+        for name, role in file.taken.items()
+        if not role and could_be_scar(name)
+    ]
+    drawn = [(stack.scar, np.asarray(stack.wall.array) > 0) for stack in stacks if stack.scar is not None]
+    wall = sum(np.count_nonzero(shown) for _, shown in drawn)
+    scar = sum(float(np.asarray(region.array, np.float64)[shown].sum()) for region, shown in drawn)
+    if scar > _MAX_SCAR * wall:
+        doubts.append(
+            Doubt(
+                "scar-fills-wall",
+                ", ".join(dict.fromkeys(region.name for region, _ in drawn)),
+                f"{scar / wall:.0%} of the myocardium is scar.",
+                "Check which segments are taken for scar (--labels), or that the myocardium includes healthy wall too.",
+            )
+        )
+    return tuple(doubts)
+
+
+def _paths_of_stacks(inputs: ReconstructInputs, opened: _Opened, no_scar: bool) -> list[_StackPaths]:
     """The files of each stack.
 
     Raises:
@@ -123,9 +184,15 @@ def _paths_of_stacks(inputs: ReconstructInputs, opened: _Opened) -> list[_StackP
     if not myocardium:
         raise InputError("The wall is missing: no myocardium was given.", "Give --myocardium, one file per stack.")
     scar = inputs.scar
-    if not scar and not inputs.lge:
+    if no_scar:  # a label or segment of scar may be missing
+        scar = scar or myocardium
+        scar = scar if any(opened[path].shows("scar") or not opened[path].taken for path in scar) else ()
+    elif not scar and not inputs.lge:
         if not any(opened[path].shows("scar") for path in myocardium):
-            raise InputError("Neither scar nor LGE images were given.", "Give --scar, or --lge with --threshold.")
+            raise InputError(
+                "Neither scar nor LGE images were given.",
+                "Give --scar, or --lge with --threshold, or --no-scar for a patient without scar.",
+            )
         scar = myocardium
     columns: list[Sequence[Path | None]] = []
     for name, paths in (("scar", scar), ("lge", inputs.lge), ("remote", inputs.remote)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,12 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.segmentation import is_segmentation_file, read_segmentation
 from deeprecon.data.volume import Volume, canonical, check_finite, slice_axis
 from deeprecon.data.volume_io import read_volume
-from deeprecon.scar.read.roles import PARTS, Labels, role_of
+from deeprecon.scar.read.roles import PARTS, ROLES, Labels, role_of
+
+_ROUNDING = 1e-3
+"""By how much a label may miss a whole number, and a fraction 0 or 1."""
+_MAX_LISTED = 64
+"""Label values that are listed at most."""
 
 
 class RegionFile(ABC):
@@ -24,6 +30,11 @@ class RegionFile(ABC):
     """
 
     name: str
+
+    @property
+    @abstractmethod
+    def taken(self) -> dict[str, str]:
+        """Segment or label value -> the role that it is taken for; "" for one that is not used."""
 
     @abstractmethod
     def defines(self, role: str) -> bool:
@@ -86,6 +97,10 @@ class _SegmentFile(RegionFile):
         """Segments that have one of the roles, in the file's order."""
         return [name for name, own in self._roles.items() if own & set(roles)]
 
+    @property
+    def taken(self) -> dict[str, str]:
+        return {name: ", ".join(role for role in ROLES if role in own) for name, own in self._roles.items()}
+
     def defines(self, role: str) -> bool:
         return bool(self._named((role,)))
 
@@ -97,7 +112,7 @@ class _SegmentFile(RegionFile):
         if not names:
             raise InputError(
                 f"{self.name} has no segment for the {role}; it has {', '.join(self._segmentation.names)}.",
-                f"Name it, as in --labels '{role}=Segment 1'.",
+                f"Name it, as in --labels '{role}=Segment 1'.{_no_scar_hint(role)}",
             )
         volumes = [self._segmentation.volume(name) for name in names]
         union = np.logical_or.reduce([np.asarray(volume.array, bool) for volume in volumes])
@@ -111,7 +126,8 @@ class _LabelFile(RegionFile):
         self._volume = read_finite(path)
         self.name = self._volume.name
         self._labels = labels
-        self._values = np.unique(self._volume.array).astype(np.float64)
+        self._array = _near_integers(np.asarray(self._volume.array))
+        self._values = np.unique(self._array).astype(np.float64)  # exact up to 2^53
 
     def _label_values(self, roles: tuple[str, ...]) -> list[float]:
         """The label values of the roles; entries that are no number are names of segments in other files."""
@@ -121,6 +137,15 @@ class _LabelFile(RegionFile):
     def _label_names(self, roles: tuple[str, ...]) -> list[str]:
         return [name for role in roles for name in self._labels.get(role, ())]
 
+    @property
+    def taken(self) -> dict[str, str]:
+        if not self._labels:
+            return {}
+        roles = {value: role for role in self._labels for value in self._label_values((role,))}
+        return {
+            f"{value:.12g}": roles.get(value, "") for value in self._values[:_MAX_LISTED] if value or value in roles
+        }
+
     def defines(self, role: str) -> bool:
         return bool(self._label_values((role,)))
 
@@ -128,24 +153,24 @@ class _LabelFile(RegionFile):
         return bool(np.isin(self._label_values(_parts(role)), self._values).any())
 
     def region(self, role: str) -> Volume:
-        values = self._values
-        array = np.asarray(self._volume.array, np.float32)
+        values, array = self._values, self._array
         integers = bool(np.all(values == np.round(values)))
         if names := self._label_names(_parts(role)):
             if not integers or not self.shows(role):
                 raise InputError(
                     f"{self.name} has none of the labels {role}={','.join(names)}; it holds {_listing(values)}.",
-                    f"Name values that the file has, as in --labels {role}=3; names are for segmentation files.",
+                    f"Name values that the file has, as in --labels {role}=3; names are for segmentation files."
+                    f"{_no_scar_hint(role)}",
                 )
             array = np.isin(array, self._label_values(_parts(role))).astype(np.float32)
         elif integers and len(values) <= 2 and values[0] == 0:
             array = (array > 0).astype(np.float32)
-        elif values[0] < 0 or values[-1] > 1:
+        elif values[0] < -_ROUNDING or values[-1] > 1 + _ROUNDING:
             raise InputError(
                 f"{self.name} is neither a mask nor fractions between 0 and 1: it holds {_listing(values)}.",
                 f"For a label map say which label is the {role}, as in --labels {role}=3; images belong to --lge.",
             )
-        return _in_canonical_order(replace(self._volume, array=array))
+        return _in_canonical_order(replace(self._volume, array=np.clip(array, 0, 1).astype(np.float32)))
 
 
 def read_image(path: Path) -> Volume:
@@ -201,6 +226,18 @@ def _segment_roles(name: str, labels: Labels) -> set[str]:
 
 def _parts(role: str) -> tuple[str, ...]:
     return PARTS.get(role, (role,))
+
+
+def _near_integers(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Label values that are whole up to rounding, as scaling and resampling leave them, as whole numbers."""
+    if array.dtype.kind != "f":
+        return array
+    whole = np.round(array)
+    return whole if bool((np.abs(array - whole) <= _ROUNDING).all()) else array
+
+
+def _no_scar_hint(role: str) -> str:
+    return " If the patient has no scar, say so with --no-scar." if role == "scar" else ""
 
 
 def _listing(values: npt.NDArray[np.float64]) -> str:

@@ -34,7 +34,7 @@ def read_result_mesh(path: Path) -> Mesh:
     kind = format_of(file.path)
     if kind is None or not kind.value_files:
         return mesh
-    names = "scar_probability", "scar_uncertainty", "core_probability"
+    names = "scar_probability", "scar_uncertainty", "core_probability", "observed"
     files = {name: path.with_suffix(f".{name}.dat") for name in names}
     return mesh.with_point_arrays({name: _read_values(at, mesh.n_points) for name, at in files.items() if at.exists()})
 

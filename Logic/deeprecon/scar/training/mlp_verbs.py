@@ -11,6 +11,7 @@ from deeprecon.jobs.run import Outcome, Run
 from deeprecon.scar.measure.burden import scar_burden
 from deeprecon.scar.measure.reconstruction import scar_figures
 from deeprecon.scar.parameters import (
+    DEFAULT_STEPS,
     ApplyInputs,
     ApplyParameters,
     ImportInputs,
@@ -49,9 +50,11 @@ def train(inputs: TrainInputs, parameters: TrainParameters, run: Run) -> Outcome
 
 
 def resolve(parameters: TrainParameters, device: str, threads: int, precision: str) -> TrainParameters:
-    """Turn the time budget into steps, so that a repeated run does the same work."""
+    """The number of steps, as for `scar reconstruct`."""
     if parameters.steps:
         return parameters
+    if not parameters.budget:
+        return replace(parameters, steps=DEFAULT_STEPS[parameters.network])
     from deeprecon.scar.fit.mlp_fit import mlp_steps_for_budget
 
     return replace(parameters, steps=mlp_steps_for_budget(parameters.budget, parameters.network, device, precision))

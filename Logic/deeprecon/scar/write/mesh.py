@@ -39,6 +39,7 @@ def element_tags(
     base_tag: int | Integers = 1,
     scar_tag: int = SCAR_TAG,
     core: Floats | None = None,
+    observed: Floats | None = None,
 ) -> Integers:
     """(M,) region tag of each element, as openCARP and similar simulators use them.
 
@@ -54,16 +55,19 @@ def element_tags(
         base_tag: of healthy elements: one for all, or the (M,) tags they have.
         scar_tag: see above.
         core: (N,) probability of scar core at the nodes.
+        observed: (N,) 0 at nodes that no slice shows; elements with such a node are unknown, `scar_tag` + 2.
 
     Raises:
         InputError: a healthy tag equals one of the scar tags.
     """
     mean = cell_means(mesh, probability)
     healthy = np.broadcast_to(np.asarray(base_tag, dtype=np.int64), mean.shape)
-    if np.isin(healthy, [scar_tag, scar_tag + 1]).any():
+    if np.isin(healthy, [scar_tag, scar_tag + 1, scar_tag + 2]).any():
         raise InputError(
-            f"The mesh {mesh.name} has elements tagged {scar_tag} or {scar_tag + 1}, the tags meant for scar.",
+            f"The mesh {mesh.name} has elements tagged {scar_tag} to {scar_tag + 2}, the tags meant for scar and for "
+            "wall that no slice shows.",
             "Choose another scar tag.",
         )
     inner = mean > cutoffs[1] if core is None else cell_means(mesh, core) > cutoffs[0]
-    return np.where(mean > cutoffs[0], scar_tag + inner, healthy)
+    tags = np.where(mean > cutoffs[0], scar_tag + inner, healthy)
+    return tags if observed is None else np.where(cell_means(mesh, observed) < 1 - 1e-6, scar_tag + 2, tags)

@@ -68,6 +68,9 @@ def write_report(path: Path, done: Finished) -> list[Path]:
         steps = [int(step) for step in found.history["step"]]
         series = {name: values for name, values in found.history.items() if name != "step"}
         add("curves", curves(series, steps, "loss"), "Training and held-out pixels.")
+    if regions := done.case.regions:
+        report.heading("Regions")
+        report.table(list(regions))
     report.heading("Settings")
     report.details("Everything needed to run this again", json.dumps(done.settings, indent=2, ensure_ascii=False))
     report.write(path)

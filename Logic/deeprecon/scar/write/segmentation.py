@@ -21,13 +21,15 @@ def segment_regions(voxels: VoxelResult, cutoff: float, core_cutoff: float) -> S
         cutoff: probability above which a voxel is scar.
         core_cutoff: that above which scar is core, where the core has no probability of its own.
     """
-    scar = voxels.wall & (voxels.scar > cutoff)
+    scar = voxels.observed & (voxels.scar > cutoff)
     core = scar & (voxels.scar > core_cutoff if voxels.core is None else voxels.core > cutoff)
+    unknown = voxels.wall & ~voxels.observed
     return Segmentation(
         (
-            Segment("Healthy myocardium", voxels.wall & ~scar, (0.87, 0.72, 0.66), MYOCARDIUM),
+            Segment("Healthy myocardium", voxels.observed & ~scar, (0.87, 0.72, 0.66), MYOCARDIUM),
             Segment("Scar border zone", scar & ~core, (1.0, 0.62, 0.2), SCAR),
             Segment("Scar core", core, (0.75, 0.05, 0.1), SCAR),
+            *([Segment("Myocardium not observed", unknown, (0.5, 0.5, 0.5), MYOCARDIUM)] if unknown.any() else []),
         ),
         voxels.ijk_to_ras,
         "Scar reconstruction",

@@ -38,11 +38,16 @@ STACKS = tuple((f"segmentation{number}", f"inputVolume{number}") for number in r
 """Parameters that hold the segmentation and the volume of each further stack."""
 
 
+_TYPICAL_SECONDS = {Method.FIELD: 20.0, Method.MLP: 60.0}
+"""Training time of the default number of steps on two cores."""
+
+
 class ScarSource(enum.Enum):
     """Source of the scar in the slices."""
 
     SEGMENT = "segment"
     INTENSITIES = "intensities"
+    NONE = "none"
 
 
 def nodes_of(node: Any) -> ScarNodes:
@@ -54,6 +59,7 @@ def nodes_of(node: Any) -> ScarNodes:
         volume=node.inputVolume,
         mesh=node.mesh,
         from_intensities=node.scarSource is ScarSource.INTENSITIES,
+        no_scar=node.scarSource is ScarSource.NONE,
         mesh_unit=node.settings.mesh_unit,
         mesh_frame=node.settings.mesh_frame,
         landmarks=node.landmarks,
@@ -64,7 +70,9 @@ def nodes_of(node: Any) -> ScarNodes:
 def settings_of(node: Any) -> ReconstructParameters:
     """The settings of a parameter node; without the core threshold if the scar comes from a segment."""
     settings: ReconstructParameters = to_dataclass(node.settings)
-    return settings if node.scarSource is ScarSource.INTENSITIES else replace(settings, core_threshold="")
+    if node.scarSource is not ScarSource.INTENSITIES:
+        settings = replace(settings, core_threshold="")
+    return replace(settings, no_scar=node.scarSource is ScarSource.NONE)
 
 
 def outputs_of(node: Any) -> dict[str, Any]:
@@ -86,6 +94,7 @@ def store_inputs(result_node: Any, nodes: ScarNodes) -> None:
     choices = {
         "segments": dict(nodes.segments),
         "from_intensities": nodes.from_intensities,
+        "no_scar": nodes.no_scar,
         "mesh_unit": nodes.mesh_unit.value,
         "mesh_frame": nodes.mesh_frame.value,
         "stacks": len(nodes.stacks),
@@ -130,14 +139,15 @@ def restore_inputs(parameter_node: Any, result_mesh: Any) -> None:
             setattr(node, name, chosen)
     for name, role in SEGMENTS.items():
         setattr(node, name, nodes.segments.get(role, ""))
-    node.scarSource = ScarSource.INTENSITIES if nodes.from_intensities else ScarSource.SEGMENT
+    drawn = ScarSource.NONE if nodes.no_scar else ScarSource.SEGMENT
+    node.scarSource = ScarSource.INTENSITIES if nodes.from_intensities else drawn
     settings = replace(settings, mesh_unit=nodes.mesh_unit, mesh_frame=nodes.mesh_frame)
     restore_settings(node, result_mesh, settings)
 
 
 def training_seconds(settings: ReconstructParameters, nodes: ScarNodes) -> float | None:
-    """Training time in seconds; None if the settings give a number of steps instead."""
+    """Training time in seconds, a typical one without a budget; None if the settings give a number of steps."""
     if settings.method is Method.INTERPOLATION:
         return 0.0
     fits = 2 if fits_core(nodes, settings) else 1
-    return None if settings.steps else fits * settings.budget
+    return None if settings.steps else fits * (settings.budget or _TYPICAL_SECONDS[settings.method])

@@ -22,9 +22,9 @@ from deeprecon.scar.parameters import Frame, ReconstructParameters, Unit
 from deeprecon.scene.common.job import OUTPUT, check_settings
 from deeprecon.scene.nodes.markups import points_from_node
 from deeprecon.scene.nodes.models import mesh_from_node
-from deeprecon.scene.nodes.segmentations import segment_names, segment_volume
+from deeprecon.scene.nodes.segmentations import segment_names
 from deeprecon.scene.nodes.volumes import volume_from_node
-from deeprecon.scene.scar.segments import find_segments
+from deeprecon.scene.scar.segments import chosen_volume, find_segments, segment_choices
 
 COLORS = {
     "myocardium": (0.7, 0.35, 0.3),
@@ -61,10 +61,12 @@ class ScarNodes:
 
     Attributes:
         segmentation: vtkMRMLSegmentationNode with the wall.
-        segments: role ("myocardium", "scar", "no-reflow", "remote") -> segment ID; other roles are missing, except
-            those of `ROLES_BY_NAME`, which are recognized by the segments' names.
+        segments: role ("myocardium", "scar", "no-reflow", "remote") -> segment ID, or several (see
+            `deeprecon.scene.scar.segments`); other roles are missing, except those of `ROLES_BY_NAME`, which are
+            recognized by the segments' names.
         volume: LGE vtkMRMLScalarVolumeNode or None.
         mesh: vtkMRMLModelNode or None.
+        no_scar: the patient has none.
         from_intensities: take the scar from the volume's intensities instead of from the scar segment.
         mesh_unit, mesh_frame: of the mesh's coordinates, chosen by the user; `AUTO` is RAS and mm, as in the scene.
         landmarks: vtkMRMLMarkupsFiducialNode with points named apex and base and, for the 17 segments, anterior
@@ -77,6 +79,7 @@ class ScarNodes:
     volume: Any = None
     mesh: Any = None
     from_intensities: bool = False
+    no_scar: bool = False
     mesh_unit: Unit = Unit.AUTO
     mesh_frame: Frame = Frame.AUTO
     landmarks: Any = None
@@ -97,8 +100,8 @@ class ScarNodes:
             return "Choose the segment of the myocardium."
         if self.from_intensities and self.volume is None:
             return "Choose the LGE volume, since the scar comes from its intensities."
-        if not self.from_intensities and not self.segments.get("scar"):
-            return "Choose the scar segment (an empty one if there is no scar), or take the scar from intensities."
+        if not (self.from_intensities or self.no_scar or self.segments.get("scar") or self._has_parts):
+            return "Choose the scar segment, say that there is no scar, or take the scar from intensities."
         for number, stack in enumerate(self.stacks, 2):
             if stack.segmentation is None:
                 return f"Choose the segmentation of stack {number}."
@@ -111,6 +114,11 @@ class ScarNodes:
                 without = "the first stack" if self.volume is None else f"stack {number}"
                 return f"Choose the LGE volume of {without} too, or none for any stack."
         return ""
+
+    @property
+    def _has_parts(self) -> bool:
+        """Whether core or border zone are drawn, which are scar without a segment of all scar."""
+        return not {"core", "border-zone"}.isdisjoint(find_segments(self.segmentation))
 
 
 def write_job(
@@ -153,7 +161,7 @@ def write_job(
     inputs: dict[str, Any] = {"myocardium": drawn}
     if images:
         inputs["lge"] = images
-    if not nodes.from_intensities:
+    if not (nodes.from_intensities or nodes.no_scar):
         inputs["scar"] = drawn
     if nodes.mesh is not None:
         mesh = mesh_from_node(nodes.mesh)
@@ -165,7 +173,8 @@ def write_job(
         inputs["landmarks"] = "inputs/landmarks.mrk.json"
         write_markups(folder / inputs["landmarks"], points_from_node(nodes.landmarks))
         made["landmarks.mrk.json"] = nodes.landmarks
-    parameters = replace(parameters, mesh_unit=Unit.MM, mesh_frame=Frame.LPS)
+    no_scar = nodes.no_scar or parameters.no_scar
+    parameters = replace(parameters, mesh_unit=Unit.MM, mesh_frame=Frame.LPS, no_scar=no_scar)
     Job("scar", verb, inputs, to_json(parameters), output=OUTPUT, device=device, seed=seed).save(folder)
     return {name: node.GetName() for name, node in made.items()}
 
@@ -176,10 +185,10 @@ def _segmentation(stack: ScarStack, segments: Mapping[str, str]) -> Segmentation
     Raises:
         InputError: there is no wall.
     """
-    volumes = {role: segment_volume(stack.segmentation, key, stack.volume) for role, key in segments.items()}
+    volumes = {role: chosen_volume(stack.segmentation, choice, stack.volume) for role, choice in segments.items()}
     wall = volumes["myocardium"]
     if not np.asarray(wall.array).any():
-        name = stack.segmentation.GetSegmentation().GetSegment(segments["myocardium"]).GetName()
+        name = segment_choices(stack.segmentation)[segments["myocardium"]]
         raise InputError(f"The segment {name} of the myocardium is empty.", "Draw it, or choose another segment.")
     parts = tuple(Segment(role, np.asarray(volume.array) > 0, COLORS[role]) for role, volume in volumes.items())
     return Segmentation(parts, wall.ijk_to_ras, "segmentation", wall.slice_thickness)
@@ -194,6 +203,8 @@ def _stacks(nodes: ScarNodes) -> Iterator[tuple[ScarStack, dict[str, str]]]:
 
 def fits_core(nodes: ScarNodes, parameters: ReconstructParameters) -> bool:
     """Whether a run fits the scar core separately, after the scar."""
+    if nodes.no_scar:
+        return False
     if nodes.from_intensities or nodes.segmentation is None:
         return bool(parameters.core_threshold)
     return not {"core", "border-zone"}.isdisjoint(_first_stack_segments(nodes))
@@ -217,8 +228,14 @@ def _stack_segments(nodes: ScarNodes, stack: ScarStack) -> dict[str, str]:
     keys: dict[str, str] = {}
     for key, name in segment_names(stack.segmentation).items():
         keys.setdefault(name, key)
-    chosen = {role: names.get(segment_id, "") for role, segment_id in nodes.segments.items()}
-    same = {role: keys[name] for role, name in chosen.items() if name in keys}
+    chosen = {
+        role: [names[key] for key in choice.split("\n") if key in names] for role, choice in nodes.segments.items()
+    }
+    same = {
+        role: "\n".join(keys[name] for name in wanted if name in keys)
+        for role, wanted in chosen.items()
+        if not keys.keys().isdisjoint(wanted)
+    }
     named = {
         role: key
         for role, key in find_segments(stack.segmentation).items()
@@ -230,6 +247,10 @@ def _stack_segments(nodes: ScarNodes, stack: ScarStack) -> dict[str, str]:
 def _needed(nodes: ScarNodes, named: Mapping[str, str], chosen: Mapping[str, str]) -> dict[str, str]:
     """Role -> segment ID, chosen segments first; without drawn scar if the scar comes from intensities."""
     drawn_roles = {"scar", "core", "border-zone", "no-reflow"}
-    left_out = drawn_roles if nodes.from_intensities else {"remote"}
-    found = {role: segment_id for role, segment_id in named.items() if segment_id not in chosen.values()} | dict(chosen)
+    left_out = {"remote"} if not nodes.from_intensities else drawn_roles
+    if nodes.no_scar:
+        left_out = {"remote", *drawn_roles}
+    taken = {key for choice in chosen.values() for key in choice.split("\n")}
+    others = {role: [key for key in choice.split("\n") if key not in taken] for role, choice in named.items()}
+    found = {role: "\n".join(keys) for role, keys in others.items() if keys} | dict(chosen)
     return {role: found[role] for role in COLORS if role in found and role not in left_out}

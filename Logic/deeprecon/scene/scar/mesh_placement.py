@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.mesh.files import FRAMES, SCALES
-from deeprecon.scene.nodes.segmentations import segment_volume
 from deeprecon.scene.scar.job import ScarNodes
+from deeprecon.scene.scar.segments import chosen_volume
 
 UNIT_NAMES = {"mm": "millimeters", "cm": "centimeters", "m": "meters", "um": "micrometers"}
 
@@ -69,7 +69,7 @@ def wall_bounds(nodes: ScarNodes) -> npt.NDArray[np.float64]:
     Raises:
         InputError: the segment is empty or cannot be made into voxels.
     """
-    volume = segment_volume(nodes.segmentation, nodes.segments["myocardium"])
+    volume = chosen_volume(nodes.segmentation, nodes.segments["myocardium"])
     indices = np.argwhere(volume.array)
     if len(indices) == 0:
         raise InputError("The segment of the myocardium is empty.", "Draw it, or choose another segment.")

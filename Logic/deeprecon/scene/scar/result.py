@@ -33,6 +33,7 @@ TITLES = {
     "scar_ml": "scar ml",
     "scar_g": "scar g",
     "scar_percent": "scar %",
+    "not_observed_percent": "not observed %",
     "mean_transmurality_percent": "transmurality %",
     "transmural_share_percent": "transmural area %",
     "transmurality_percent": "transmurality %",
@@ -108,9 +109,11 @@ def _sentence(metrics: Mapping[str, Any]) -> str:
     size = metrics.get(f"{measure}_{unit}")
     if size is None:
         return "Done."
+    unknown = metrics.get("not_observed_percent", 0)
+    rest = f" No slice shows {unknown:.0f} % of the wall, which does not count." if unknown >= 0.5 else ""
     if size == 0:
-        return "No scar was found. If the images show some, check the scar segment or lower the threshold."
+        return f"No scar was found. If the images show some, check the scar segment or lower the threshold.{rest}"
     low, high = metrics.get(f"low_{unit}"), metrics.get(f"high_{unit}")
     interval = "" if low is None or high is None else f" (95 % interval {low:.1f} to {high:.1f})"
     share = metrics["percent_of_wall"]
-    return f"Scar {measure}: {size:.1f} {unit.replace('2', '²')}{interval}, {share:.0f} % of the wall."
+    return f"Scar {measure}: {size:.1f} {unit.replace('2', '²')}{interval}, {share:.0f} % of the wall.{rest}"
