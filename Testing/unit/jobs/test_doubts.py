@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,12 @@ def test_the_panel_learns_the_codes_from_the_child(tmp_path: Path) -> None:
     failure = runner.failure()
     assert failure is not None
     assert (failure["kind"], list(failure["codes"])) == ("input", ["test-doubt"])
+
+
+def test_the_page_of_doubts_lists_every_code_with_its_meaning() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "doubts.md").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^\| `([a-z0-9-]+)` \| (.+) \|$", page, re.MULTILINE))
+    assert listed == {code: meaning for code, meaning in CODES.items() if meaning != "Made for the tests."}
 
 
 def test_several_contradictions_are_refused_together() -> None:
