@@ -23,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    slow = set(SLOW_TESTS.read_text(encoding="utf-8").splitlines())
+    slow = set(SLOW_TESTS.read_text(encoding="utf-8").splitlines()) if SLOW_TESTS.is_file() else set()
     for item in items:
         if item.nodeid in slow or item.nodeid.partition("::")[0] in slow:
             item.add_marker(pytest.mark.slow)
