@@ -12,7 +12,7 @@ from deeprecon.data.dicom.file import DicomFile, open_dicom
 from deeprecon.data.dicom.film import read_film
 from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
-from deeprecon.data.formats.flat import read_flat
+from deeprecon.data.formats.planar_image import read_planar_image
 from deeprecon.data.pictures import PICTURES, is_picture, read_picture
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import VOLUME_ENDINGS, read_volume
@@ -75,7 +75,7 @@ def read_radiograph(path: Path | str) -> Radiograph:
     if path.suffix.lower() in PICTURES:
         kinds = "PNG, JPEG, TIFF or DICOM"
         raise InputError(f"{path} holds no {kinds} image, whatever its name says.", "Export the image again.")
-    if (flat := read_flat(path)) is not None:
+    if (flat := read_planar_image(path)) is not None:
         pixels, spacing = flat
         notes = ("The file does not state which way is up; it is taken as it is stored.", _NO_VIEW)
         return Radiograph(_stretched(path, pixels), spacing, "", path.name, notes)

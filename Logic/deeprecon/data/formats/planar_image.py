@@ -13,7 +13,7 @@ from deeprecon.data.formats.nifti import read_nifti
 _NIFTI, _OTHERS = (".nii", ".nii.gz"), (".nrrd", ".nhdr", ".mha", ".mhd")
 
 
-def read_flat(path: Path) -> tuple[npt.NDArray[np.float64], tuple[float, float]] | None:
+def read_planar_image(path: Path) -> tuple[npt.NDArray[np.float64], tuple[float, float]] | None:
     """(rows, columns) of a 2D image and its spacing in mm along columns and rows; None for another file.
 
     Raises:
