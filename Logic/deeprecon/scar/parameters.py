@@ -30,11 +30,6 @@ class Interpolation(Enum):
     ANATOMICAL_LINEAR = "anatomical-linear"
     ANATOMICAL_SIGNED_DISTANCE = "anatomical-signed-distance"
 
-    @property
-    def label(self) -> str:
-        """Its name in panels and sentences."""
-        return INTERPOLATION_LABELS[self]
-
 
 INTERPOLATION_LABELS = {
     Interpolation.NEAREST: "Nearest slice",
@@ -44,6 +39,7 @@ INTERPOLATION_LABELS = {
     Interpolation.ANATOMICAL_LINEAR: "Linear along the wall",
     Interpolation.ANATOMICAL_SIGNED_DISTANCE: "Signed distance along the wall",
 }
+"""Their names in panels and sentences."""
 
 
 class Alignment(Enum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from deeprecon.scar.parameters import Interpolation
+from deeprecon.scar.parameters import INTERPOLATION_LABELS
 from deeprecon.scar.thresholds import RULES
 
 LABELS = {
@@ -14,7 +14,7 @@ LABELS = {
         "MLP": "Coordinate network (dropout uncertainty)",
         "INTERPOLATION": "Interpolation (instant)",
     },
-    "interpolationCombo": {kind.name: kind.label for kind in Interpolation},
+    "interpolationCombo": {kind.name: label for kind, label in INTERPOLATION_LABELS.items()},
     "networkCombo": {"SMALL": "4 layers of 128", "LARGE": "6 layers of 256"},
     "observationCombo": {"SOFT": "Keep partial pixels", "BINARY": "Round to scar or healthy"},
     "alignmentCombo": {"WALL": "Bring them onto the mesh", "OFF": "Leave them"},

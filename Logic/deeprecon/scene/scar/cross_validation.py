@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from deeprecon.scar.parameters import Interpolation, Method
+from deeprecon.scar.parameters import INTERPOLATION_LABELS, Interpolation, Method
 from deeprecon.scene.common.job import OUTPUT
 from deeprecon.scene.common.provenance import provenance_of
 from deeprecon.scene.common.results import RunResult, load_results
@@ -59,5 +59,5 @@ def summary_sentence(summary: Any) -> str:
 
 def _label(interpolation: str) -> str:
     """Name of an interpolation within a sentence."""
-    label = Interpolation(interpolation).label
+    label = INTERPOLATION_LABELS[Interpolation(interpolation)]
     return label[0].lower() + label[1:]
