@@ -103,6 +103,7 @@ def test_cross_validation_of_a_single_slice_is_refused(host: Any, ready: Any) ->
     array = slicer.util.arrayFromSegmentBinaryLabelmap(node.segmentation, "LV Myocardium", node.inputVolume).copy()
     array[1:] = 0
     slicer.util.updateSegmentBinaryLabelmapFromArray(array, node.segmentation, "LV Myocardium", node.inputVolume)
+    array[..., ::2] = 0  # a wall that is scar throughout is another contradiction
     slicer.util.updateSegmentBinaryLabelmapFromArray(array, node.segmentation, "Scar", node.inputVolume)
     assert "There is one slice only" in check(host, ready)
     assert ready.runPanel.state.value == "failed"
