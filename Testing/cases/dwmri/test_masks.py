@@ -6,12 +6,13 @@ import itertools
 
 import numpy as np
 import pytest
-from cases.dwmri_files import AFFINE, codes, head, runner, vectors, write_scan
 from scipy.ndimage import gaussian_filter
 
 from deeprecon.data.doubts import CODES
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import read_volume, write_volume
+
+from .files import AFFINE, codes, head, runner, vectors, write_scan
 
 
 @pytest.fixture(scope="module")

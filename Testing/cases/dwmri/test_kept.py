@@ -7,10 +7,11 @@ import json
 import nibabel
 import numpy as np
 import pytest
-from cases.dwmri_files import AFFINE, codes, head, result, runner, vectors, write_scan
 
 from deeprecon.data.diffusion.files import read_dwi
 from deeprecon.data.doubts import CODES
+
+from .files import AFFINE, codes, head, result, runner, vectors, write_scan
 
 
 @pytest.fixture(scope="module")

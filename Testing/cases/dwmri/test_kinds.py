@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cases.dwmri_files import codes, head, result, runner, vectors, write_scan
 
 from deeprecon.data.diffusion.files import read_dwi, write_dwi
 from deeprecon.data.diffusion.kinds import judge_values, stated_part
 from deeprecon.data.diffusion.scan import DwiScan
 from deeprecon.data.doubts import CODES
+
+from .files import codes, head, result, runner, vectors, write_scan
 
 
 @pytest.fixture(scope="module")

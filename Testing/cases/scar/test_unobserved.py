@@ -13,7 +13,7 @@ from deeprecon.data.segmentation import read_segmentation
 from deeprecon.scar.measure.sizes import node_sizes
 from deeprecon.scar.read.result import read_result_mesh
 
-from .scar_files import heart, run, scan, write_heart
+from .files import heart, run, scan, write_heart
 
 
 def reconstructed(folder: Path, slices: list[int], *options: str) -> tuple[int, dict[str, Any]]:

@@ -9,7 +9,7 @@ import pytest
 
 from deeprecon.scar.observe.populations import are_two_populations
 
-from .scar_files import codes, run, scan, write_heart
+from .files import codes, run, scan, write_heart
 
 RULES = "fwhm", "max:60", "nsd:5", "otsu"
 RELATIVE = "fwhm", "max:60", "otsu"

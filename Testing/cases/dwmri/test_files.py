@@ -7,11 +7,12 @@ import gzip
 import nibabel
 import numpy as np
 import pytest
-from cases.dwmri_files import AFFINE, codes, head, runner, vectors, write_scan
 
 from deeprecon.data.diffusion.files import read_dwi
 from deeprecon.data.doubts import CODES
 from deeprecon.data.errors import InputError
+
+from .files import AFFINE, codes, head, runner, vectors, write_scan
 
 KINDS = ("plain", "nifti2", "time in the 5th axis", "trailing axis", "trailing axes", "not compressed .gz",
          "compressed .nii", "big-endian")  # fmt: skip

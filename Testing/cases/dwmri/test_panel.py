@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cases.dwmri_files import codes, head, vectors, write_scan
 
 from deeprecon.data.diffusion.files import read_dwi
 from deeprecon.dwmri.parameters import EnhanceParameters, Method
 from deeprecon.jobs.job import Job
 from deeprecon.worker import run_job
+
+from .files import codes, head, vectors, write_scan
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from deeprecon import cli
 from deeprecon.data.formats.nrrd import Nrrd, read_nrrd, write_nrrd
 from deeprecon.scar.read.roles import role_of
 
-from .scar_files import codes, run, scan, write_heart
+from .files import codes, run, scan, write_heart
 
 EVEN = (np.arange(100) % 2 == 0)[:, None, None]
 

@@ -24,7 +24,7 @@ from deeprecon.jobs.job import Job
 from deeprecon.jobs.run import Run, SilentReporter
 from deeprecon.worker import run_job
 
-from .film_files import Pixels, chest, without_preamble, write_film
+from .files import Pixels, chest, without_preamble, write_film
 
 CHEST = chest()
 GRAY = (CHEST >> 4).astype(np.uint8)

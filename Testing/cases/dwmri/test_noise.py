@@ -6,7 +6,6 @@ import json
 
 import numpy as np
 import pytest
-from cases.dwmri_files import codes, runner, vectors, write_scan
 
 from deeprecon.data.diffusion.files import read_dwi
 from deeprecon.data.doubts import CODES
@@ -15,6 +14,8 @@ from deeprecon.dwmri.observe.mask import find_mask
 from deeprecon.dwmri.observe.noise_level import estimate_noise
 from deeprecon.dwmri.observe.second_noise import noise_doubt, second_estimate
 from deeprecon.dwmri.simulate.head import make_phantom
+
+from .files import codes, runner, vectors, write_scan
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,13 @@ import csv
 
 import numpy as np
 import pytest
-from cases.dwmri_files import codes, head, result, runner, vectors, write_scan
 
 from deeprecon.data.diffusion.files import read_dwi
 from deeprecon.data.diffusion.gradients import Choices, gradient_table
 from deeprecon.data.doubts import CODES
 from deeprecon.data.errors import InputError
+
+from .files import codes, head, result, runner, vectors, write_scan
 
 
 @pytest.fixture(scope="module")
