@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.check import check_job, check_output
 from deeprecon.jobs.command import JOB_FOLDER, Command, create_job_folder
@@ -76,7 +77,8 @@ def run_cases(command: Command, file: Path, output: Path, part: tuple[int, int],
             seconds = round(time.monotonic() - started, 1)
             if failure is None:
                 result = json.loads((folder.parent / "result.json").read_text(encoding="utf-8"))
-                summary.add_done(case.name, result["metrics"], seconds=seconds)
+                doubts = Doubt.from_json(result["doubts"])
+                summary.add_done(case.name, result["metrics"], doubts, seconds=seconds)
                 command = _with_resolved_device(command, folder)
             else:
                 summary.add_failed(case.name, failure, seconds=seconds)
@@ -191,7 +193,7 @@ def _print_summary(path: Path, summary: Summary) -> None:
         print("There was no case to run.")
         return
     names = summary.columns
-    figures = [name for name in names if name not in ("case", "status", "seconds", "message")]
+    figures = [name for name in names if name not in ("case", "status", "seconds", "doubts", "message")]
     shown = [name for name in names if name not in figures[MAX_TABLE_FIGURES:]]
     print(format_table([{name: row.get(name) for name in shown} for row in summary.rows]))
     print(f"{summary.done} of {len(summary.rows)} cases done. Summary in {path}")
