@@ -67,14 +67,18 @@ class Summary:
         self.column = column
         self.rows: list[dict[str, Any]] = []
 
-    def add_done(self, label: str, metrics: dict[str, Any], doubts: Sequence[Doubt], **values: Any) -> None:
-        """A row of an item that is done, with the codes of its doubts, and those metrics that are numbers or words."""
-        codes = {"doubts": " ".join(dict.fromkeys(doubt.code for doubt in doubts))} if doubts else {}
-        self.rows.append({**plain_figures(metrics), self.column: label, "status": "done", **values, **codes})
+    def add_done(self, label: str, result: Mapping[str, Any], **values: Any) -> None:
+        """A row of an item that is done: of its result, the codes of the doubts, and figures that are single values."""
+        self.rows.append({**_result_values(result), self.column: label, "status": "done", **values})
 
     def add_failed(self, label: str, failure: Failure, **values: Any) -> None:
         """A row of an item that has no result."""
         self.rows.append({self.column: label, "status": failure.kind, **values, "message": failure.message})
+
+    def add_earlier(self, label: str, result: Mapping[str, Any]) -> None:
+        """A row of an item that was not run, and has a result of an earlier run."""
+        message = "Not run this time: the figures are those of an earlier run."
+        self.rows.append({**_result_values(result), self.column: label, "status": "earlier", "message": message})
 
     @property
     def done(self) -> int:
@@ -94,6 +98,12 @@ class Summary:
             writer = csv.DictWriter(file, self.columns, restval="")
             writer.writeheader()
             writer.writerows(self.rows)
+
+
+def _result_values(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the content of a result.json: metrics that are single numbers or words, and the codes of its doubts."""
+    codes = " ".join(dict.fromkeys(doubt["code"] for doubt in result.get("doubts", [])))
+    return {**plain_figures(result["metrics"]), **({"doubts": codes} if codes else {})}
 
 
 def run_items(
@@ -144,7 +154,7 @@ def run_items(
             content = {"doubts": [], **json.loads((folder / RESULT).read_text(encoding="utf-8"))}
             own.consider(Doubt.from_json(content["doubts"]))
             publish(item, folder, content)
-            summary.add_done(item.label, content["metrics"], own.doubts)
+            summary.add_done(item.label, content)
         except (InputError, OSError, MemoryError) as error:
             failure = explain_exception(error)
             summary.add_failed(item.label, failure)
