@@ -118,8 +118,8 @@ def test_reconstruct_leaves_everything_that_people_open(method, files, patient, 
     assert storage.ReadData(node)
     assert [node.GetSegmentation().GetNthSegment(n).GetName() for n in range(3)] == [
         "Healthy myocardium",
-        "Scar border zone",
-        "Scar core",
+        "Scar uncertain edge",
+        "Scar core by probability",
     ]
     volume = sum(int(segment.mask.sum()) for segment in read_segmentation(output / "segmentation.seg.nrrd").segments)
     with open(output / "table.csv", encoding="utf-8-sig", newline="") as table:
