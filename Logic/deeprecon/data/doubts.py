@@ -32,7 +32,7 @@ CODES: dict[str, str] = {
     "images-without-place": "Images of a DICOM series have no place in the patient (no ImagePositionPatient).",
     "incidence-reversed": "Far fields are reciprocal only with the opposite directions of incidence.",
     "mask-probability": "A mask holds probabilities: what is above 0.5 (50 %) is inside.",
-    "mask-resampled": "A mask has another grid than its scan, and was interpolated.",
+    "mask-resampled": "A mask or labels have another grid than their image, and were interpolated.",
     "network-misfit": "A network's images explain the far fields worse than those of Tikhonov regularization.",
     "no-enhanced-wall": "The wall's intensities are one population: nothing is enhanced, and nothing counts as scar.",
     "noise-too-high": "The noise level of a diffusion scan is above twice that of its background and repeated b0.",

@@ -43,6 +43,7 @@ from deeprecon.ctpa.training.store import CUBE, FORMAT, STORE, write_case
 from deeprecon.data.doubts import DoubtError
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import write_json
+from deeprecon.data.labels_on_grid import labels_on_grid
 from deeprecon.data.radiograph import read_radiograph
 from deeprecon.data.tables import write_table
 from deeprecon.data.volume_io import read_volume
@@ -156,7 +157,11 @@ def _prepare_pair(
     hu, affine = resample(ct, grid)
     run.consider(ct_doubts(ct))
     xray, geometry = _xray(pair, hu, grid, BeamName(settings["beam"]), run)
-    labels = None if pair.labels is None else resample_labels(read_volume(pair.labels), grid, affine)
+    labels = None
+    if pair.labels is not None:
+        drawn, doubts = labels_on_grid(read_volume(pair.labels), ct)
+        run.consider(doubts)
+        labels = resample_labels(replace(ct, array=drawn), grid, affine)
     write_case(part, hu, xray.image, labels, None if encode is None else encode(hu))
     record = {
         "name": pair.name,
