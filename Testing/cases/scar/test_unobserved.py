@@ -11,7 +11,7 @@ import pytest
 
 from deeprecon.data.segmentation import read_segmentation
 from deeprecon.scar.measure.sizes import node_sizes
-from deeprecon.scar.read.result import read_result_mesh
+from deeprecon.scar.read.result import read_result
 
 from .files import heart, run, scan, write_heart
 
@@ -42,7 +42,7 @@ def one_slice(tmp_path: Path) -> dict[str, Any]:
 
 
 def test_wall_far_from_the_only_slice_is_unknown(tmp_path: Path, one_slice: dict[str, Any]) -> None:
-    mesh = read_result_mesh(tmp_path / "out" / "mesh.vtu")
+    mesh = read_result(tmp_path / "out" / "mesh.vtu").mesh
     observed = np.asarray(mesh.point_array("observed")) > 0
     probability, uncertainty = (np.asarray(mesh.point_array(f"scar_{name}")) for name in ("probability", "uncertainty"))
     assert 0.2 < observed.mean() < 0.6
