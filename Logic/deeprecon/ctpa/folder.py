@@ -17,7 +17,7 @@ from deeprecon.data.pictures import PICTURES
 from deeprecon.data.volume_io import VOLUME_ENDINGS
 from deeprecon.jobs.items import SUMMARY, Item, run_items
 from deeprecon.jobs.parameters import to_json
-from deeprecon.jobs.provenance import input_hashes, provenance
+from deeprecon.jobs.results.provenance import input_checksums, input_entries, provenance
 from deeprecon.jobs.run import Outcome, Run
 
 
@@ -55,10 +55,10 @@ def synthesize_folder(
 
     def compute(item: Item, own: Run) -> dict[str, Any]:
         given, started = replace(inputs, xray=item.path), time.monotonic()
-        hashes = input_hashes(given)
+        entries = input_entries(input_checksums(given, run.output))
         outcome = synthesize_one(given, parameters, own)
         took = time.monotonic() - started
-        return _result(outcome, provenance(outcome, "ctpa", "synthesize", hashes, to_json(parameters), own, took))
+        return _result(outcome, provenance(outcome, "ctpa", "synthesize", entries, to_json(parameters), own, took))
 
     def publish(item: Item, folder: Path, content: Mapping[str, Any]) -> None:
         shutil.copytree(folder, run.output / item.name)

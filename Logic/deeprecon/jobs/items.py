@@ -74,6 +74,11 @@ class Summary:
         """A row of an item that has no result."""
         self.rows.append({self.column: label, "status": failure.kind, **values, "message": failure.message})
 
+    def add_earlier(self, label: str, metrics: dict[str, Any]) -> None:
+        """A row of an item that was not run, and has a result of an earlier run."""
+        message = "Not run this time: the figures are those of an earlier run."
+        self.rows.append({**plain_figures(metrics), self.column: label, "status": "earlier", "message": message})
+
     @property
     def done(self) -> int:
         """Number of items that are done."""

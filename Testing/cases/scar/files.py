@@ -73,7 +73,7 @@ def scan() -> Scan:
 
 def write_heart(path: Path) -> Path:
     """The phantom's mesh."""
-    write_mesh(path, heart().mesh, "mm", "lps")
+    write_mesh(path, heart().mesh, "um" if path.suffix == ".pts" else "mm", "lps")
     return path
 
 

@@ -16,12 +16,14 @@ from deeprecon.scar.read.result import read_result
 from .files import heart, run, scan, write_heart
 
 
-def reconstructed(folder: Path, slices: list[int], *options: str) -> tuple[int, dict[str, Any]]:
+def reconstructed(
+    folder: Path, slices: list[int], *options: str, mesh: Path | None = None
+) -> tuple[int, dict[str, Any]]:
     """A run on some of the slices."""
     shown = np.isin(np.arange(len(scan().wall)), slices)[:, None, None]
     masks = {"Myocardium": scan().wall & shown, "Scar": scan().scar & shown}
     file = scan().write_segments(folder / "slices.seg.nrrd", **masks)
-    mesh = write_heart(folder / "mesh.vtu")
+    mesh = mesh or write_heart(folder / "mesh.vtu")
     common = "--method", "interpolation", "--alignment", "off"
     return run("reconstruct", folder / "out", *common, *options, scar=file, myocardium=file, mesh=mesh)
 
@@ -74,6 +76,20 @@ def test_unknown_elements_have_a_tag_of_their_own(tmp_path: Path, one_slice: dic
     tags = [int(line.split()[-1]) for line in (tmp_path / "x" / "mesh.elem").read_text().splitlines()[1:]]
     assert tags.count(102) == result["metrics"]["unknown_elements"] > 0
     assert set(tags) <= {1, 100, 101, 102}
+
+
+@pytest.mark.parametrize("suffix", [".vtu", ".vtk", ".pts"])
+def test_nodes_in_no_pixel_have_no_residual(tmp_path: Path, suffix: str) -> None:
+    code, _ = reconstructed(tmp_path, [4], mesh=write_heart(tmp_path / f"heart{suffix}"))
+    assert code == 0
+    mesh = read_result_mesh(tmp_path / "out" / f"mesh{suffix}")
+    if suffix == ".pts":
+        residual = np.loadtxt(tmp_path / "out" / "mesh.group_residual.dat")
+    else:
+        residual = np.asarray(mesh.point_array("group_residual"))
+    observed = np.asarray(mesh.point_array("observed")) > 0
+    assert np.isnan(residual[~observed]).all()
+    assert np.isfinite(residual).any()
 
 
 def test_the_user_may_say_how_far_a_slice_is_believed(tmp_path: Path) -> None:
