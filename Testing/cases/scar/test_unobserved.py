@@ -82,7 +82,7 @@ def test_unknown_elements_have_a_tag_of_their_own(tmp_path: Path, one_slice: dic
 def test_nodes_in_no_pixel_have_no_residual(tmp_path: Path, suffix: str) -> None:
     code, _ = reconstructed(tmp_path, [4], mesh=write_heart(tmp_path / f"heart{suffix}"))
     assert code == 0
-    mesh = read_result_mesh(tmp_path / "out" / f"mesh{suffix}")
+    mesh = read_result(tmp_path / "out" / f"mesh{suffix}").mesh
     if suffix == ".pts":
         residual = np.loadtxt(tmp_path / "out" / "mesh.group_residual.dat")
     else:

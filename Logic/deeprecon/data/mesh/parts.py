@@ -58,7 +58,7 @@ class Part:
         return Mesh(_dataset(whole, whole.points[self.first], self.nodes[connectivity], offsets, types), whole.name)
 
     def spread(self, values: npt.ArrayLike, fill: float = 0) -> npt.NDArray[Any]:
-        """(N, ...) values at the nodes of the whole mesh from (P, ...) of the part, `fill` at nodes that do not count."""
+        """(N, ...) values at the nodes of the whole mesh from (P, ...) of the part; `fill` at others."""
         spread: npt.NDArray[Any] = np.asarray(values)[self.nodes]
         spread[self.nodes < 0] = fill
         return spread
