@@ -93,11 +93,12 @@ def evaluate(inputs: settings.EvaluateInputs, parameters: settings.EvaluateParam
 def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters, run: Run) -> Outcome:
     """Write a result for simulators and other programs, node order kept.
 
-    Elements are tagged as `--tags` says by the mean probability of their nodes, and as unknown where they have a node
-    that no slice shows; tags that the elements already have are kept where there is no scar. A result with a core of
-    its own, in the array core_probability, is tagged by that, as in its table: scar is core where the mean of it
-    exceeds the cutoff of scar. Of the cells only those that count are elements: openCARP gets no others, the other
-    formats all, with the tags in an array at the cells.
+    Elements are tagged by the mean probability of their nodes: 1 (healthy), 101 (scar) and, where the result has a core
+    of its own in the array core_probability, 100 (border zone) for the scar outside of it. Without such a core all scar
+    is 101: its uncertain edge is scar where its probability exceeds the cutoff, else healthy. Elements with a node that
+    no slice shows are 102 (unknown); tags that the elements already have are kept where there is no scar. `--tags`
+    chooses other numbers. Of the cells only those that count are elements: openCARP gets no others, the other formats
+    all, with the tags in an array at the cells.
     """
     heart = read_result(inputs.mesh, parameters.tag_array)
     run.consider(heart.doubts)
@@ -110,13 +111,14 @@ def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters,
         return np.asarray(mesh.point_array(name), np.float64) if name in mesh.array_names else None
 
     of_tissue = parse_tissue_tags(parameters.tags)
+    core = at_nodes("core_probability")
     tags = element_tags(
         mesh,
         np.asarray(mesh.point_array("scar_probability"), np.float64),
-        (parameters.cutoff, parameters.core_cutoff),
+        parameters.cutoff,
         None if heart.tags is None else heart.tags.values[heart.part.cells],
         of_tissue,
-        at_nodes("core_probability"),
+        core,
         at_nodes("observed"),
     )
     path = run.output / ("mesh.pts" if opencarp else f"mesh.{parameters.format.value}")
@@ -125,12 +127,9 @@ def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters,
     else:
         write_mesh(path, with_element_tags(heart, tags), unit.value, frame.value)
     outputs = {"mesh": path} | companion_files(path)
-    counted = {
-        "border_elements": of_tissue.border,
-        "core_elements": of_tissue.core,
-        "unknown_elements": of_tissue.unknown,
-    }
-    counts = {name: int((tags == tag).sum()) for name, tag in counted.items()}
+    numbers = {"scar": of_tissue.core} if core is None else {"border": of_tissue.border, "core": of_tissue.core}
+    numbers["unknown"] = of_tissue.unknown
+    counts = {f"{name}_elements": int((tags == number).sum()) for name, number in numbers.items()}
     return Outcome(outputs, {"nodes": mesh.n_points, "elements": len(tags)} | counts)
 
 

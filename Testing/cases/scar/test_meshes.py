@@ -135,7 +135,7 @@ def test_tags_of_regions_reach_the_simulator(tmp_path, name, ending):
     np.testing.assert_array_equal(tags_in(output), tags)
     assert run("export", tmp_path / "carp", mesh=output)[0] == 0
     found = tags_in(tmp_path / "carp" / "mesh.pts")
-    assert set(found.tolist()) == {10, 24, 100, 101}
+    assert set(found.tolist()) == {10, 24, 101}
     np.testing.assert_array_equal(found[found < 100], halves()[found < 100])
     assert run("export", tmp_path / "other", "--format", "vtu", "--tags", "core=7", mesh=output)[0] == 0
     other = tags_in(tmp_path / "other" / "mesh.vtu")
@@ -151,7 +151,7 @@ def test_tags_of_another_name_are_named_once(tmp_path):
     assert run("export", tmp_path / "carp", mesh=tmp_path / "out" / "mesh.vtu")[0] == 0
     assert {10, 24} < set(tags_in(tmp_path / "carp" / "mesh.pts").tolist())
     assert run("export", tmp_path / "one", "--tag-array", "material", mesh=tmp_path / "out" / "mesh.vtu")[0] == 0
-    assert set(tags_in(tmp_path / "one" / "mesh.pts").tolist()) == {1, 100, 101}
+    assert set(tags_in(tmp_path / "one" / "mesh.pts").tolist()) == {1, 101}
     assert reconstructed(tmp_path / "no", mesh, "--tag-array", "nothing")[0] == 2
 
 
@@ -172,9 +172,9 @@ def test_tags_in_use_are_resolved_by_others(tmp_path, capfd):
     assert "--tags border=200 core=201 unknown=202" in capfd.readouterr().err
     others = ("--tags", "border=200", "core=201", "unknown=202")
     assert run("export", tmp_path / "kept", *others, mesh=output)[0] == 0
-    assert set(tags_in(tmp_path / "kept" / "mesh.pts").tolist()) == {1, 100, 200, 201}
+    assert set(tags_in(tmp_path / "kept" / "mesh.pts").tolist()) == {1, 100, 201}
     stated = ("--tags", "healthy=1", "border=100", "core=101", "unknown=102")
     code, result = run("export", tmp_path / "retagged", *stated, mesh=output)
     found = tags_in(tmp_path / "retagged" / "mesh.pts")
-    assert (code, set(found.tolist())) == (0, {1, 100, 101})
-    assert result["metrics"]["core_elements"] == (found == 101).sum()
+    assert (code, set(found.tolist())) == (0, {1, 101})
+    assert result["metrics"]["scar_elements"] == (found == 101).sum()

@@ -35,7 +35,7 @@ def companion_files(path: Path) -> dict[str, Path]:
 def element_tags(
     mesh: Mesh,
     probability: Floats,
-    cutoffs: tuple[float, float] = (0.5, 0.75),
+    cutoff: float = 0.5,
     existing: Integers | None = None,
     tags: TissueTags = STANDARD_TAGS,
     core: Floats | None = None,
@@ -43,15 +43,16 @@ def element_tags(
 ) -> Integers:
     """(M,) region tag of each element, as openCARP and similar simulators use them.
 
-    Elements whose mean probability does not exceed the first cutoff are healthy; those between the cutoffs are border
-    zone, those above the second are core. When the core has a probability of its own, scar elements whose mean of that
-    exceeds the first cutoff are core instead. The mean over an element's nodes is that of probabilities, not of logits:
-    nodes of exactly 0 or 1 are common and would outweigh all others.
+    Elements whose mean probability does not exceed the cutoff are healthy. When the core has a probability of its own,
+    from intensities or from drawn segments, scar elements whose mean of that exceeds the cutoff are core, and the
+    others border zone. Else all scar has the tag of core: its uncertain edge is no tissue of its own. The mean over an
+    element's nodes is that of probabilities, not of logits: nodes of exactly 0 or 1 are common and would outweigh all
+    others.
 
     Args:
         mesh: wall.
         probability: (N,) of scar at the nodes.
-        cutoffs: of scar and of core.
+        cutoff: of scar and of core.
         existing: (M,) tags that the elements have, which healthy ones keep unless `tags` has one for them.
         tags: of each tissue.
         core: (N,) probability of scar core at the nodes.
@@ -62,8 +63,8 @@ def element_tags(
     """
     mean = cell_means(mesh, probability)
     unknown = np.zeros(len(mean), bool) if observed is None else cell_means(mesh, observed) < 1 - 1e-6
-    is_scar = ~unknown & (mean > cutoffs[0])
-    inner = mean > cutoffs[1] if core is None else cell_means(mesh, core) > cutoffs[0]
+    is_scar = ~unknown & (mean > cutoff)
+    inner = True if core is None else cell_means(mesh, core) > cutoff
     if existing is None or tags.healthy is not None:
         healthy = np.full(len(mean), 1 if tags.healthy is None else tags.healthy)
     else:
