@@ -71,7 +71,8 @@ def _without_drift(images: StackImages) -> tuple[StackImages, tuple[Doubt, ...]]
     doubt = Doubt(
         "healthy-level-drifts",
         lge.name,
-        f"Healthy wall drifts from {low:.4g} to {high:.4g} through the stack; each slice is measured from its own level.",
+        f"Healthy wall drifts from {low:.4g} to {high:.4g} through the stack; each slice is measured from its own "
+        "level.",
         "If the brighter slices are scar throughout, give a remote region in several slices, or draw the scar.",
         assumed=True,
     )
