@@ -29,11 +29,8 @@ CODES: dict[str, str] = {
     "film-turned": "The X-ray was stored turned or mirrored, as its file states; assumed: it was turned upright.",
     "film-view": "The file of an X-ray contradicts itself about PA and AP, or names an unknown view.",
     "ge-b-values": "b-values of 1000000000 and more are GE's, which add this number.",
-<<<<<<< HEAD
     "healthy-level-drifts": "The intensity of healthy wall drifts through a stack; each slice has a level of its own.",
-=======
     "images-without-place": "Images of a DICOM series have no place in the patient (no ImagePositionPatient).",
->>>>>>> main
     "incidence-reversed": "Far fields are reciprocal only with the opposite directions of incidence.",
     "mask-probability": "A mask holds probabilities: what is above 0.5 (50 %) is inside.",
     "mask-resampled": "A mask has another grid than its scan, and was interpolated.",
