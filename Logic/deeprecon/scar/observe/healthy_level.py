@@ -130,7 +130,7 @@ def find_drift(
     if abs(span) < max(_NOTABLE * deviation, _CLEAR * error * np.ptp(kept.slices)):
         return none
     levels = start + slope * np.arange(len(wall))
-    levels[kept.slices] += scatter**2 / (scatter**2 + kept.errors**2) * residual
+    levels[kept.slices] += scatter**2 / np.maximum(scatter**2 + kept.errors**2, 1e-12) * residual
     shown = levels[found.slices]
     return Drift(levels - np.median(shown), (float(shown.min()), float(shown.max())))
 
