@@ -23,6 +23,7 @@ from deeprecon.jobs.job import Job
 from deeprecon.jobs.options import SEPARATOR, values_of_cell
 from deeprecon.jobs.parameters import Field, fields_of
 from deeprecon.jobs.process import python_command
+from deeprecon.jobs.results.publication import RESULT
 from deeprecon.jobs.runner import JobRunner
 from deeprecon.jobs.verbs import Verb
 from deeprecon.worker import BAD_INPUT, CANCELLED, DONE, INTERNAL
@@ -72,16 +73,19 @@ def run_cases(command: Command, file: Path, output: Path, part: tuple[int, int],
             console.show({"type": "status", "text": f"[{number}/{len(cases)}] {case.name}"})
             folder = output / case.name / JOB_FOLDER
             started = time.monotonic()
-            failure = _run_case(command, case, folder, console, start)
+            found = _run_case(command, case, folder, console, start)
             seconds = round(time.monotonic() - started, 1)
-            if failure is None:
-                result = json.loads((folder.parent / "result.json").read_text(encoding="utf-8"))
-                summary.add_done(case.name, result["metrics"], seconds=seconds)
-                command = _with_resolved_device(command, folder)
+            if isinstance(found, Failure):
+                summary.add_failed(case.name, _with_earlier_result(found, folder.parent), seconds=seconds)
+                console.show_error(found.message, found.hint, codes=found.codes)
             else:
-                summary.add_failed(case.name, failure, seconds=seconds)
-                console.show_error(failure.message, failure.hint, codes=failure.codes)
+                summary.add_done(case.name, _result(found), seconds=seconds)
+                command = _with_resolved_device(command, folder)
             summary.write(table)
+        for case in cases[len(summary.rows) :]:
+            if (output / case.name / RESULT).is_file():
+                summary.add_earlier(case.name, _result(output / case.name))
+                summary.write(table)
     _print_summary(table, summary)
     if interrupted.is_set():
         return CANCELLED
@@ -91,8 +95,8 @@ def run_cases(command: Command, file: Path, output: Path, part: tuple[int, int],
 
 def _run_case(
     command: Command, case: Case, folder: Path, console: Console, start: Callable[[JobRunner], None]
-) -> Failure | None:
-    """Run one case in the job folder `folder`; why it has no result, or None where it has one."""
+) -> Failure | Path:
+    """Run one case in the job folder `folder`; the folder of its result, or why it has none."""
     try:
         create_job_folder(folder, command.job(folder, *case.values(command.verb), case.accept))
         runner = JobRunner(folder, python_command(sys.executable))
@@ -106,7 +110,21 @@ def _run_case(
         runner.kill()
         case_console.finish()
     found = runner.failure()
-    return None if found is None else Failure(found["kind"], found["message"], found["hint"], found["codes"])
+    if found is None:
+        return runner.result_folder
+    return Failure(found["kind"], found["message"], found["hint"], found["codes"])
+
+
+def _result(folder: Path) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    return result
+
+
+def _with_earlier_result(failure: Failure, folder: Path) -> Failure:
+    """The failure of a case; its message says whether its folder has a result all the same."""
+    if not (folder / RESULT).is_file():
+        return failure
+    return replace(failure, message=f"{failure.message} The folder holds an earlier or unfinished result.")
 
 
 def _with_resolved_device(command: Command, folder: Path) -> Command:
@@ -191,7 +209,7 @@ def _print_summary(path: Path, summary: Summary) -> None:
         print("There was no case to run.")
         return
     names = summary.columns
-    figures = [name for name in names if name not in ("case", "status", "seconds", "message")]
+    figures = [name for name in names if name not in ("case", "status", "seconds", "doubts", "message")]
     shown = [name for name in names if name not in figures[MAX_TABLE_FIGURES:]]
     print(format_table([{name: row.get(name) for name in shown} for row in summary.rows]))
     print(f"{summary.done} of {len(summary.rows)} cases done. Summary in {path}")

@@ -25,6 +25,7 @@ from deeprecon.jobs.options import (
     option_name,
     single_required_input,
 )
+from deeprecon.jobs.run import STOP, request_stop
 from deeprecon.jobs.verbs import METHODS, Verb, load_verb, load_verbs
 from deeprecon.training.ranks import rank
 from deeprecon.worker import BAD_INPUT, CANCELLED, DONE, INTERNAL, run_job
@@ -85,6 +86,7 @@ def _main(arguments: list[str], console: Console) -> int:
         precision=options.precision or "auto",
         seed=options.seed or 0,
         accept=tuple(options.accept or ()),
+        overwrite=bool(options.overwrite),
     )
     output = Path(os.path.abspath(options.output))
     if options.cases is not None:
@@ -95,7 +97,7 @@ def _main(arguments: list[str], console: Console) -> int:
     folder = output / JOB_FOLDER
     if not rank():
         create_job_folder(folder, command.job(folder))
-    return _run_here(folder, output, console)
+    return _run_here(folder, console)
 
 
 def _parser(method: str, name: str, verb: Verb) -> argparse.ArgumentParser:
@@ -124,6 +126,12 @@ def _parser(method: str, name: str, verb: Verb) -> argparse.ArgumentParser:
         action="extend",
         metavar="CODE",
         help="continue although the inputs contradict themselves in this way; the refusal names the code",
+    )
+    run.add_argument(
+        "--overwrite",
+        action="store_true",
+        default=None,
+        help="also replace files in the output folder that are not of an earlier result",
     )
     run.add_argument(
         "--cases",
@@ -185,17 +193,17 @@ def _resume(method: str, name: str, options: Any, console: Console) -> int:
     job = Job.load(folder)
     if (job.method, job.verb) != (method, name):
         raise InputError(f"{options.resume} holds a run of {job.method} {job.verb}, not of {method} {name}.")
-    return _run_here(folder, Path(os.path.normpath(folder / job.output)), console)
+    return _run_here(folder, console)
 
 
-def _run_here(folder: Path, output: Path, console: Console) -> int:
+def _run_here(folder: Path, console: Console) -> int:
     """Run a job in this process, or help another one with it."""
     if rank():
         return run_job(folder)
-    (folder / "stop").unlink(missing_ok=True)
+    (folder / STOP).unlink(missing_ok=True)
 
     def stop() -> None:
-        (folder / "stop").touch()
+        request_stop(folder, interrupted=True)
         console.show({"type": "status", "text": "Stopping; press Ctrl+C again to end at once"})
 
     with on_interrupt(stop) as interrupted:
@@ -205,7 +213,8 @@ def _run_here(folder: Path, output: Path, console: Console) -> int:
         error = console.error
         console.show_error(error["message"], error["hint"], _details(console), error.get("codes", ()))
         return code
-    _print_result(output)
+    assert console.result is not None
+    _print_result(Path(os.path.normpath(folder / console.result["path"])).parent)
     return CANCELLED if interrupted.is_set() else code
 
 

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
-from deeprecon.data.files import sha256, write_json
 from deeprecon.jobs.check import check_job, check_output, input_paths
 from deeprecon.jobs.events import Event, EventLog, print_event, to_plain
 from deeprecon.jobs.failures import Failure, explain_exception
 from deeprecon.jobs.job import VERSION, Job
 from deeprecon.jobs.parameters import to_json
 from deeprecon.jobs.process import die_with_parent
-from deeprecon.jobs.provenance import input_hashes, provenance
-from deeprecon.jobs.run import Outcome, Run, SilentReporter
+from deeprecon.jobs.results.provenance import check_unchanged, input_checksums, input_entries, provenance
+from deeprecon.jobs.results.publication import RESULT, STOPPED, publish, settle
+from deeprecon.jobs.run import STOP, Run, SilentReporter
 from deeprecon.jobs.verbs import Verb
 from deeprecon.training.ranks import leave_process_group, rank, release_helpers, wait_for_rank_0
 
@@ -123,9 +121,15 @@ def _run(folder: Path, staging: Path, log: EventLog, started: float) -> None:
         log.warning(f"The job was made by version {job.version}, this is {VERSION}: results may differ.")
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
-    hashes = input_hashes(inputs)
+    settle(output)
+    checksums = input_checksums(inputs, output)
+    entries = input_entries(checksums)
+    if job.inputs_read and job.inputs_read != entries:
+        names = [entry["name"] for entry in entries if entry not in job.inputs_read] or [job.inputs_read[-1]["name"]]
+        message = f"The run in {folder} began with other inputs: {', '.join(names)} changed since."
+        raise InputError(message, "Start it anew, without --resume.")
 
-    job, parameters = _resolve(job, verb, parameters, log)
+    job, parameters = _resolve(replace(job, inputs_read=entries), verb, parameters, log)
     job.save(folder)
     release_helpers()
     accepted = tuple(job.accept)
@@ -135,12 +139,32 @@ def _run(folder: Path, staging: Path, log: EventLog, started: float) -> None:
         log.warning("The run was stopped early; the result is the best it had by then.")
 
     took = time.monotonic() - started
-    origin = provenance(outcome, job.method, job.verb, hashes, job.parameters, run, took)
-    _publish(outcome, staging, output, origin, inputs, run.doubts)
+    check_unchanged(inputs, output, checksums)
+    content = {
+        "format": RESULT_FORMAT,
+        "outputs": outcome.outputs,
+        "metrics": to_plain(outcome.metrics),
+        "doubts": [doubt.as_json() for doubt in run.doubts],
+        "provenance": to_plain(provenance(outcome, job.method, job.verb, entries, job.parameters, run, took)),
+    }
+    taken = {os.path.realpath(path) for paths in input_paths(inputs).values() for path in paths}
+    target = publish(staging, output, content, taken, run.interrupted, job.overwrite)
+    _say_where(target, output, log)
     if not run.should_stop():  # after an early stop the job can still be resumed
         shutil.rmtree(run.checkpoint, ignore_errors=True)
     log.progress(1.0, 0.0)
-    log.result(Path(os.path.normpath(Path(job.output) / "result.json")), outcome.metrics)
+    log.result(Path(os.path.normpath(Path(job.output) / target.relative_to(output) / RESULT)), outcome.metrics)
+
+
+def _say_where(target: Path, output: Path, log: EventLog) -> None:
+    """A warning where the result does not lie in the output folder itself."""
+    if STOPPED in target.relative_to(output).parts:
+        log.warning(f"The complete result in {output} stays; what this interrupted run had lies in {target}.")
+    elif target != output:
+        log.warning(
+            f"{output} has files of the same names that are no result, or were changed since: they stay, and the "
+            f"result lies in {target}. --overwrite replaces them."
+        )
 
 
 def _resolve_precision(job: Job, precisions: tuple[str, ...], device: str) -> str:
@@ -178,83 +202,6 @@ def _resolve(job: Job, verb: Verb, parameters: Any, log: EventLog) -> tuple[Job,
     ), parameters
 
 
-def _publish(
-    outcome: Outcome, staging: Path, output: Path, origin: dict[str, Any], inputs: Any, doubts: Sequence[Doubt]
-) -> None:
-    """Move the staged files to the output folder and write result.json.
-
-    While there is no result.json the folder is not to be trusted: the old one goes first, the new one comes last. An
-    earlier result of the same verb is replaced completely, so that no old picture lies beside new numbers.
-    """
-    staged = sorted(path.relative_to(staging) for path in staging.rglob("*") if path.is_file())
-    taken = {os.path.realpath(path) for paths in input_paths(inputs).values() for path in paths}
-    for name in staged:
-        if os.path.realpath(output / name) in taken:
-            raise InputError(
-                f"The result {name} would replace the input {output / name}.", "Choose another output folder."
-            )
-    outputs = {role: _entry(staging, path) for role, path in outcome.outputs.items()}
-    result = {
-        "format": RESULT_FORMAT,
-        "outputs": outputs,
-        "metrics": to_plain(outcome.metrics),
-        "doubts": [doubt.as_json() for doubt in doubts],
-        "provenance": to_plain(origin),
-    }
-    _remove_old(output, origin, taken | {os.path.realpath(output / name) for name in staged})
-    for name in staged:
-        target = output / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _move(staging / name, target)
-    write_json(output / "result.json", result)
-
-
-def _entry(staging: Path, path: Path) -> dict[str, Any]:
-    """One output as result.json has it: its path with a checksum, or, of a folder, each file's checksum."""
-    full = staging / path
-    name = full.relative_to(staging).as_posix()
-    if full.is_dir():
-        files = sorted(file for file in full.rglob("*") if file.is_file())
-        return {"path": name, "files": {file.relative_to(full).as_posix(): sha256(file) for file in files}}
-    return {"path": name, "sha256": sha256(full)}
-
-
-def _remove_old(output: Path, origin: dict[str, Any], keep: set[str]) -> None:
-    """Remove the old result.json and, where it is of the same verb, the outputs that it lists.
-
-    Files that were changed since, that lie elsewhere, or whose real path is in `keep` stay.
-    """
-    old_result = output / "result.json"
-    try:
-        old = json.loads(old_result.read_text(encoding="utf-8"))
-        same = all(old["provenance"][name] == origin[name] for name in ("method", "verb"))
-        entries = list(old["outputs"].values()) if same else []
-        listed = {entry["path"]: entry["sha256"] for entry in entries if "sha256" in entry}
-        for entry in entries:
-            listed |= {f"{entry['path']}/{name}": checksum for name, checksum in entry.get("files", {}).items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none, or not ours
-        listed = {}
-    old_result.unlink(missing_ok=True)
-    inside = os.path.join(os.path.realpath(output), "")
-    for name, checksum in listed.items():
-        path = os.path.realpath(output / name)
-        if path.startswith(inside) and path not in keep and os.path.isfile(path) and sha256(path) == checksum:
-            os.unlink(path)
-
-
-def _move(source: Path, target: Path) -> None:
-    """Rename, or, between two disks, copy under a temporary name and rename."""
-    try:
-        os.replace(source, target)
-    except OSError:
-        part = target.with_name(f".part-{os.getpid()}-{target.name}")
-        try:
-            shutil.copyfile(source, part)
-            os.replace(part, target)
-        finally:
-            part.unlink(missing_ok=True)
-
-
 def main(arguments: list[str] | None = None) -> int:
     """`JOBDIR` runs a job, `--probe` prints one JSON line about the devices of this computer.
 
@@ -277,7 +224,7 @@ def main(arguments: list[str] | None = None) -> int:
         return DONE
     if not has_parent:  # started by hand: an earlier request to stop does not concern this run
         with suppress(OSError):
-            (options.folder / "stop").unlink()
+            (options.folder / STOP).unlink()
     return run_job(options.folder)
 
 

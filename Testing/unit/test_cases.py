@@ -117,6 +117,26 @@ def test_ctrl_c_ends_the_running_case_and_starts_no_other(tmp_path: Path) -> Non
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
+def test_an_interrupted_second_run_sums_up_what_is_there(tmp_path: Path) -> None:
+    table, output = tmp_path / "cases.csv", tmp_path / "out"
+    table.write_text("case,mode,steps\na,ok,2\nb,ok,3\n", encoding="utf-8")
+    arguments = ["fake", "work", "--cases", str(table), "--output", str(output)]
+    assert cli.main(arguments) == cli.DONE
+    table.write_text("case,mode,steps\na,stopped,2\nb,ok,3\nc,ok,4\n", encoding="utf-8")
+    shell = start_shell(arguments)
+    events = output / "a" / ".job" / "events.jsonl"
+    wait_for(lambda: events.exists() and "started" in events.read_text(encoding="utf-8"))
+    shell.send_signal(signal.SIGINT)
+    text, _ = shell.communicate(timeout=120)
+    assert shell.returncode == cli.CANCELLED, text
+    rows = {row["case"]: row for row in summary(output / "summary.csv")}
+    assert {name: row["status"] for name, row in rows.items()} == {"a": "cancelled", "b": "earlier"}
+    assert "holds an earlier" in rows["a"]["message"]
+    assert rows["b"]["steps"] == "3"
+    assert result(output / "a")["metrics"]["steps"] == 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
 def test_a_second_ctrl_c_ends_an_unresponsive_case_at_once_and_without_a_traceback(tmp_path: Path) -> None:
     (tmp_path / "cases.csv").write_text("case,mode\na,unresponsive\n", encoding="utf-8")
     shell = start_shell(["fake", "work", "--cases", str(tmp_path / "cases.csv"), "--output", str(tmp_path / "out")])

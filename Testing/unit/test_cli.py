@@ -233,6 +233,21 @@ def test_ctrl_c_keeps_the_best_ends_with_code_3_and_can_be_resumed(tmp_path: Pat
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_leaves_an_earlier_result_and_says_where_its_own_lies(tmp_path: Path, number: signal.Signals) -> None:
+    assert cli.main(["fake", "work", "--steps", "3", "--output", str(tmp_path)]) == cli.DONE
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    shell = start_shell(["fake", "work", "--steps", "300", "--hold", "5", "--output", str(tmp_path)])
+    wait_for((tmp_path / ".job" / "checkpoint" / "state.json").exists)
+    shell.send_signal(number)
+    output, _ = shell.communicate(timeout=120)
+    assert shell.returncode == cli.CANCELLED, output
+    assert f"Results in {tmp_path / 'stopped'}" in output
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+    assert result(tmp_path / "stopped")["provenance"]["stopped_early"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
 def test_a_second_ctrl_c_ends_an_unresponsive_task_at_once(tmp_path: Path) -> None:
     shell = start_shell(["fake", "work", "--mode", "unresponsive", "--output", str(tmp_path)])
     events = tmp_path / ".job" / "events.jsonl"

@@ -18,6 +18,8 @@ from deeprecon.data.files import sha256
 from deeprecon.jobs.job import VERSION, Job
 from deeprecon.jobs.verbs import METHODS, load_verb
 
+from .jobs.in_process import last_event, make
+
 HERE = Path(__file__).parent
 
 
@@ -26,17 +28,6 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.syspath_prepend(str(HERE / "jobs"))
     monkeypatch.setitem(METHODS, "fake", "fake_method")
     return
-
-
-def make(folder: Path, verb: str = "work", output: str = ".", inputs: Any = None, **parameters: Any) -> Path:
-    Job("fake", verb, inputs or {}, parameters, output).save(folder)
-    return folder
-
-
-def last_event(folder: Path) -> dict[str, Any]:
-    lines = (folder / "events.jsonl").read_text(encoding="utf-8").splitlines()
-    event: dict[str, Any] = json.loads(lines[-1])
-    return event
 
 
 def test_result_json_holds_checksums_metrics_and_provenance(tmp_path: Path) -> None:
@@ -167,102 +158,6 @@ def test_a_read_only_output_is_found_before_computing(tmp_path: Path) -> None:
     folder = make(tmp_path / "job", output="../locked", delay=60.0)
     assert worker.run_job(folder) == worker.BAD_INPUT
     assert "Cannot write to the folder" in last_event(folder)["message"]
-
-
-def test_a_failed_run_leaves_the_earlier_result_whole(tmp_path: Path) -> None:
-    folder = make(tmp_path / "job", steps=2)
-    assert worker.run_job(folder) == worker.DONE
-    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in (".txt", ".json")}
-    make(folder, mode="half")
-    assert worker.run_job(folder) == worker.INTERNAL
-    after = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in (".txt", ".json")}
-    assert {**after, "job.json": b""} == {**before, "job.json": b""}
-
-
-def test_while_results_are_moved_there_is_no_result_json_and_the_next_run_makes_it_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = make(tmp_path / "job", verb="pack", steps=4)
-    assert worker.run_job(folder) == worker.DONE
-    moved: list[Path] = []
-    real = worker._move
-
-    def move(source: Path, target: Path) -> None:
-        if len(moved) == 2:
-            raise OSError(28, "No space left on device")
-        real(source, target)
-        moved.append(target)
-
-    monkeypatch.setattr(worker, "_move", move)
-    assert worker.run_job(folder) == worker.INTERNAL
-    assert last_event(folder)["kind"] == "disk"
-    assert not (folder / "result.json").exists()
-    monkeypatch.setattr(worker, "_move", real)
-    assert worker.run_job(folder) == worker.DONE
-    files = json.loads((folder / "result.json").read_text(encoding="utf-8"))["outputs"]["series"]["files"]
-    assert files == {path.name: sha256(path) for path in (folder / "series").iterdir()}
-
-
-def test_a_result_never_replaces_an_input(tmp_path: Path) -> None:
-    (tmp_path / "chain.txt").write_text("precious", encoding="utf-8")
-    folder = make(tmp_path / "job", output="..", inputs={"image": "../chain.txt"})
-    assert worker.run_job(folder) == worker.BAD_INPUT
-    assert "would replace the input" in last_event(folder)["message"]
-    assert (tmp_path / "chain.txt").read_text(encoding="utf-8") == "precious"
-
-
-def test_a_folder_written_anew_keeps_no_file_of_the_earlier_run_and_all_others(tmp_path: Path) -> None:
-    folder = make(tmp_path / "job", verb="pack", output="..", steps=5)
-    assert worker.run_job(folder) == worker.DONE
-    (tmp_path / "series" / "notes.txt").write_text("mine", encoding="utf-8")
-    make(folder, verb="pack", output="..", steps=2)
-    assert worker.run_job(folder) == worker.DONE
-    assert sorted(path.name for path in (tmp_path / "series").iterdir()) == ["0.txt", "1.txt", "notes.txt"]
-    entry = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))["outputs"]["series"]
-    assert entry["path"] == "series"
-    assert entry["files"] == {name: sha256(tmp_path / "series" / name) for name in ("0.txt", "1.txt")}
-
-
-def test_a_new_result_leaves_no_file_of_the_old_one_of_its_verb_but_for_those_that_were_changed(tmp_path: Path) -> None:
-    folder = make(tmp_path / "job", output="..")
-    old = {name: f"old {name}" for name in ("a.txt", "edited.txt", "input.txt", "chain.txt")}
-    for name, text in old.items():
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    outside = tmp_path.parent / f"{tmp_path.name}.txt"
-    outside.write_text("outside", encoding="utf-8")
-
-    def leave(verb: str) -> None:
-        outputs = {name: {"path": name, "sha256": sha256(tmp_path / name)} for name in (*old, f"../{outside.name}")}
-        values = {"outputs": outputs, "provenance": {"method": "fake", "verb": verb}}
-        (tmp_path / "result.json").write_text(json.dumps(values), encoding="utf-8")
-
-    leave("pack")
-    assert worker.run_job(folder) == worker.DONE
-    assert all((tmp_path / name).exists() for name in old)
-    leave("work")
-    (tmp_path / "edited.txt").write_text("mine", encoding="utf-8")
-    make(folder, output="..", inputs={"image": "../input.txt"})
-    assert worker.run_job(folder) == worker.DONE
-    assert not (tmp_path / "a.txt").exists()
-    assert all(path.exists() for path in (tmp_path / "edited.txt", tmp_path / "input.txt", outside))
-    assert (tmp_path / "chain.txt").read_text(encoding="utf-8") != old["chain.txt"]
-
-
-def test_results_are_copied_whole_between_disks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = os.replace
-
-    def replace(source: Any, target: Any) -> None:
-        if ".staging" in str(source):
-            raise OSError(18, "Invalid cross-device link")
-        real(source, target)
-
-    monkeypatch.setattr(os, "replace", replace)
-    (tmp_path / "job" / ".staging").mkdir(parents=True)
-    source, target = tmp_path / "job" / ".staging" / "a.txt", tmp_path / "a.txt"
-    source.write_text("whole", encoding="utf-8")
-    worker._move(source, target)
-    assert target.read_text(encoding="utf-8") == "whole"
-    assert not list(tmp_path.glob(".part-*"))
 
 
 def test_a_job_of_another_version_is_run_with_a_warning(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,9 +30,9 @@ class Digest:
 
 
 def digest(path: Path | str) -> Digest:
-    """Checksum and first bytes of a file; it is not read again as long as its size, time and inode are the same."""
+    """Checksum and first bytes of a file; it is not read again as long as its size, times and inode are the same."""
     state = os.stat(path)
-    return _digest(os.path.abspath(path), (state.st_size, state.st_mtime_ns, state.st_ino))
+    return _digest(os.path.abspath(path), (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino))
 
 
 @lru_cache(maxsize=65536)
@@ -50,12 +51,14 @@ def sha256(path: Path | str) -> str:
 
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
-    """A temporary path in the folder of `path`, renamed to it on success and removed on failure.
+    """A new, empty file in the folder of `path`, renamed to it on success and removed on failure.
 
-    The temporary name ends like `path`, since many writers choose the format by the ending.
+    Its name cannot be foreseen and ends like `path`, since many writers choose the format by the ending. It is made
+    anew, never opened through a link, with the usual mode.
     """
     path = Path(path)
-    part = path.with_name(f".part-{os.getpid()}-{path.name}")
+    part = path.with_name(f".part-{secrets.token_hex(8)}-{path.name}")
+    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0), 0o666))
     try:
         yield part
         os.replace(part, path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,9 +43,8 @@ def check_output(output: Path) -> None:
     """
     try:
         output.mkdir(parents=True, exist_ok=True)
-        trial = output / f".part-{os.getpid()}-trial"
-        trial.touch()
-        trial.unlink()
+        with tempfile.NamedTemporaryFile(prefix=".part-", dir=output):
+            pass
     except OSError as error:
         message = f"Cannot write to the folder {output}: {error.strerror or error}."
         raise InputError(message, "Choose another folder.") from error

@@ -30,7 +30,7 @@ class Command:
         name: name of the verb.
         inputs: paths by field name, as text relative to the working directory, many-valued ones as lists.
         parameters: JSON values by field name.
-        device, threads, precision, seed, accept: see `Job`.
+        device, threads, precision, seed, accept, overwrite: see `Job`.
     """
 
     method: str
@@ -42,6 +42,7 @@ class Command:
     precision: str = "auto"
     seed: int = 0
     accept: tuple[str, ...] = ()
+    overwrite: bool = False
 
     @property
     def verb(self) -> Verb:
@@ -93,6 +94,7 @@ class Command:
             precision=self.precision,
             seed=self.seed,
             accept=list(accept),
+            overwrite=self.overwrite,
             version=VERSION,
         )
         check_job(job, folder)

@@ -26,6 +26,7 @@ class Console:
 
     def __init__(self, stream: TextIO | None = None, verbose: bool = False) -> None:
         self.error: Event | None = None
+        self.result: Event | None = None
         self._stream = sys.stderr if stream is None else stream
         self.verbose = verbose
         self._live = self._stream.isatty()
@@ -49,6 +50,8 @@ class Console:
             self._print_line(f"Warning: {event['message']}")
         elif kind == "error":
             self.error = event
+        elif kind == "result":
+            self.result = event
         elif kind == "log" and self.verbose:
             self._print_line(event["text"])
 

@@ -37,6 +37,8 @@ class Job:
         precision: "fp32", "bf16" or "fp16", or "auto" until resolved.
         seed: of every random number of the run.
         accept: codes of the contradictions with which the run continues, see `deeprecon.data.doubts`.
+        overwrite: whether results replace files in `output` that are not of an earlier result.
+        inputs_read: name and SHA-256 of each input when the run began; it is only resumed with the same ones.
         version: of the library that made the job.
         format: of job.json.
     """
@@ -51,6 +53,8 @@ class Job:
     precision: str = "auto"
     seed: int = 0
     accept: list[str] = field(default_factory=list)
+    overwrite: bool = False
+    inputs_read: list[dict[str, str]] = field(default_factory=list)
     version: str = ""
     format: int = FORMAT
 
@@ -85,10 +89,11 @@ class Job:
             raise InputError(f"{path} has unknown entries: {', '.join(unknown)}.")
         if missing := sorted({"method", "verb"} - set(values)):
             raise InputError(f"{path} lacks {' and '.join(missing)}.")
-        kinds = {"inputs": dict, "parameters": dict, "threads": int, "seed": int, "accept": list, "format": int}
+        kinds = {"inputs": dict, "parameters": dict, "threads": int, "seed": int, "accept": list, "format": int,
+                 "overwrite": bool, "inputs_read": list}  # fmt: skip
         for name, value in values.items():
             kind = kinds.get(name, str)
-            if not isinstance(value, kind) or isinstance(value, bool):
+            if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
                 raise InputError(f"{path}: {name} is {value!r}, expected {kind.__name__}.")
         if not all(isinstance(code, str) for code in values.get("accept", [])):
             raise InputError(f"{path}: accept is {values['accept']!r}, expected a list of codes.")

@@ -24,6 +24,8 @@ WATCH = "DEEPRECON_WATCH_STDIN"
 def python_command(interpreter: str | None = None, module: str = "deeprecon.worker") -> list[str]:
     """The command that runs a module; for the worker, a job folder (or --probe) is to be appended.
 
+    Nothing is imported from the working folder (-P).
+
     Args:
         interpreter: as set by the user. Left out, it is PythonSlicer (on the path, else below the application's
             folder), else, outside Slicer, the Python that runs this; inside Slicer sys.executable is empty or the
@@ -36,7 +38,7 @@ def python_command(interpreter: str | None = None, module: str = "deeprecon.work
     found = interpreter or shutil.which("PythonSlicer") or _python_slicer() or _own_python()
     if not found:
         raise InputError("No Python interpreter was found to compute with.", "Choose one in the panel, under Device.")
-    return [found, "-X", "utf8", "-u", "-m", module]
+    return [found, "-X", "utf8", "-P", "-u", "-m", module]
 
 
 def child_environment(overlay: Path | None = None) -> dict[str, str]:

@@ -10,6 +10,11 @@ from typing import Any, Protocol
 
 from deeprecon.data.doubts import Doubt, DoubtError, not_accepted
 
+STOP = "stop"
+"""File in the job folder by which a run is asked to stop."""
+INTERRUPTED = "interrupted"
+"""Content of `STOP` where the run was interrupted, instead of asked to finish with what it has."""
+
 
 class Stopped(Exception):
     """Raised by a task that was asked to stop before it had anything worth keeping."""
@@ -112,7 +117,17 @@ class Run:
 
         Finish the step, keep the best so far and return its `Outcome`; raise `Stopped` where there is none yet.
         """
-        return (self.folder / "stop").exists()
+        return (self.folder / STOP).exists()
+
+    @property
+    def interrupted(self) -> bool:
+        """True where the run was asked to stop by an interrupt, not to finish with what it has."""
+        return self.should_stop() and (self.folder / STOP).read_text(encoding="utf-8") == INTERRUPTED
+
+
+def request_stop(folder: Path, interrupted: bool = False) -> None:
+    """Ask the run in a job folder to stop: with the best it has as its result, or because it is interrupted."""
+    (folder / STOP).write_text(INTERRUPTED if interrupted else "", encoding="utf-8")
 
 
 @dataclass(frozen=True)

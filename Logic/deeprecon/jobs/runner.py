@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
 import subprocess
 import threading
@@ -16,6 +17,7 @@ from typing import Any
 from deeprecon.jobs.events import Event
 from deeprecon.jobs.failures import CANCELLED, count_memory_kills, explain_exit
 from deeprecon.jobs.process import child_environment, kill_tree, python_command, start
+from deeprecon.jobs.run import STOP, request_stop
 
 LOG_LINES = 40
 EXIT_GRACE = 15.0
@@ -153,7 +155,7 @@ class JobRunner(ProcessRunner):
 
     def start(self) -> None:
         """Start the job, or resume what an earlier start of the same folder left."""
-        (self.folder / "stop").unlink(missing_ok=True)
+        (self.folder / STOP).unlink(missing_ok=True)
         self._memory_kills = count_memory_kills()
         super().start()
 
@@ -173,7 +175,7 @@ class JobRunner(ProcessRunner):
 
     def stop(self) -> None:
         """Ask the job to finish gracefully and to keep the best it has."""
-        (self.folder / "stop").touch()
+        request_stop(self.folder)
 
     def cancel(self, grace: float = 5.0) -> None:
         """Ask the job to stop and kill it after `grace` seconds; returns at once, `poll` does the rest."""
@@ -181,9 +183,16 @@ class JobRunner(ProcessRunner):
             self.cancelled = True
             self._deadline = time.monotonic() + grace
             try:
-                self.stop()
+                request_stop(self.folder, interrupted=True)
             except OSError:  # a full disk or a folder that is gone
                 self.kill()
+
+    @property
+    def result_folder(self) -> Path:
+        """The folder of the result: the job's output or, where this holds what must stay, one below it."""
+        if self.result is None:
+            raise RuntimeError("this job has no result")
+        return Path(os.path.normpath(self.folder / self.result["path"])).parent
 
     def failure(self) -> dict[str, Any] | None:
         """Why there is no result: {kind, message, hint, codes, log}; None while the job runs and when all went well.

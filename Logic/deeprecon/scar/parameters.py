@@ -10,6 +10,8 @@ from typing import Annotated
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.parameters import Parameters, Range
 from deeprecon.scar.thresholds import USAGE, parse_threshold
+from deeprecon.scar.tissue_tags import USAGE as TAG_USAGE
+from deeprecon.scar.tissue_tags import parse_tissue_tags
 
 
 class Method(Enum):
@@ -162,7 +164,7 @@ class ReconstructParameters(_CutoffParameters):
     observation: Annotated[Observation, "keep partial pixels, or round them to 0 or 1"] = Observation.SOFT
     threshold: Annotated[str, f"scar from intensities: {USAGE}"] = "nsd:5"
     core_threshold: Annotated[
-        str, "scar core from intensities by a second, higher threshold, such as max:60; left out, by probability"
+        str, "scar core from intensities by a second, higher threshold, such as max:60; the rest is border zone"
     ] = ""
     alignment: Annotated[Alignment, "bring shifted slices back onto the wall of the given mesh"] = Alignment.WALL
     projection: Annotated[
@@ -186,6 +188,9 @@ class ReconstructParameters(_CutoffParameters):
     node_spacing: Annotated[float, Range(0.3, 10, "mm"), "element size of the mesh made when none is given"] = 1.5
     mesh_unit: Annotated[Unit, "length unit of the mesh file; auto: the only one that fits"] = Unit.AUTO
     mesh_frame: Annotated[Frame, "patient axes of the mesh file; auto: the only ones that fit"] = Frame.AUTO
+    tag_array: Annotated[
+        str, "array of region tags at the mesh's cells; left out, one of a usual name, such as tag, elemTag or region"
+    ] = ""
     steps: Annotated[int, Range(0, 10_000_000), "training steps; 0: a fixed number for the method, or the budget's"] = 0
     budget: Annotated[
         float,
@@ -195,7 +200,7 @@ class ReconstructParameters(_CutoffParameters):
     patience: Annotated[int, Range(1, 100_000, "epochs"), "the mlp ends early after so long without progress"] = 500
     samples: Annotated[int, Range(2, 100), "passes of the mlp with dropout behind each probability"] = 20
     cutoff: Annotated[float, Range(0.01, 0.99), "probability above which a node counts as scar"] = 0.5
-    core_cutoff: Annotated[float, Range(0.01, 1.0), "probability above which scar is core, else border zone"] = 0.75
+    core_cutoff: Annotated[float, Range(0.01, 1.0), "probability above which scar is core, else uncertain edge"] = 0.75
     density: Annotated[float, Range(0.9, 1.2, "g/ml"), "density of myocardium, for the mass"] = 1.05
 
     def validate(self) -> list[str]:
@@ -264,16 +269,28 @@ class ExportInputs:
 
 
 @dataclass(frozen=True)
-class ExportParameters(_CutoffParameters):
+class ExportParameters(Parameters):
     """Settings of `scar export`; the node order is kept in every format."""
 
     format: Annotated[MeshFormat, "openCARP gets .pts, .elem with tags, .lon and .dat"] = MeshFormat.OPENCARP
     frame: Annotated[Frame, "patient axes of the file; auto is LPS, as Slicer writes"] = Frame.AUTO
     unit: Annotated[Unit, "length unit of the file; auto is um for openCARP, else mm"] = Unit.AUTO
-    cutoff: Annotated[float, Range(0.01, 0.99), "probability above which an element is border zone"] = 0.5
-    core_cutoff: Annotated[
-        float, Range(0.01, 1.0), "probability of scar above which an element is core, if the core has none of its own"
-    ] = 0.75
+    cutoff: Annotated[float, Range(0.01, 0.99), "probability above which an element is scar, and core"] = 0.5
+    tags: Annotated[
+        tuple[str, ...],
+        f"tags of the elements, such as {TAG_USAGE}; left out, these, but healthy elements keep tags that they have",
+    ] = ()
+    tag_array: Annotated[
+        str, "array of the tags that elements have; left out, that of the run, or one of a usual name"
+    ] = ""
+
+    def validate(self) -> list[str]:
+        reasons = super().validate()
+        try:
+            parse_tissue_tags(self.tags)
+        except InputError as error:
+            reasons.append(str(error))
+        return reasons
 
 
 @dataclass(frozen=True)
@@ -313,7 +330,7 @@ class ApplyParameters(_CutoffParameters):
     mesh_frame: Annotated[Frame, "patient axes of the mesh file; auto: the only ones that fit"] = Frame.AUTO
     samples: Annotated[int, Range(2, 100), "passes with dropout behind each probability"] = 20
     cutoff: Annotated[float, Range(0.01, 0.99), "probability above which a node counts as scar"] = 0.5
-    core_cutoff: Annotated[float, Range(0.01, 1.0), "probability above which scar is core, else border zone"] = 0.75
+    core_cutoff: Annotated[float, Range(0.01, 1.0), "probability above which scar is core, else uncertain edge"] = 0.75
     density: Annotated[float, Range(0.9, 1.2, "g/ml"), "density of myocardium, for the mass"] = 1.05
 
 

@@ -402,7 +402,7 @@ def test_the_interpreter_is_the_setting_else_pythonslicer_else_this_python(
     monkeypatch.setenv("PATH", str(tmp_path))
     assert process.python_command("/my/python")[0] == "/my/python"
     assert process.python_command()[0] == sys.executable
-    assert process.python_command()[1:] == ["-X", "utf8", "-u", "-m", "deeprecon.worker"]
+    assert process.python_command()[1:] == ["-X", "utf8", "-P", "-u", "-m", "deeprecon.worker"]
     (tmp_path / "home" / "bin").mkdir(parents=True)
     launcher = tmp_path / "home" / "bin" / ("PythonSlicer.exe" if os.name == "nt" else "PythonSlicer")
     launcher.touch(mode=0o755)

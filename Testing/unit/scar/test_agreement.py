@@ -90,7 +90,7 @@ def test_masks_are_met_up_to_their_rounding():
 def test_residuals_at_nodes_are_those_of_their_pixels():
     groups = groups_of([[0, 1], [1, 2]], [0.5, 0.2])
     now = agreement(np.array([0.9, 0.7, 0.1, 0.3], np.float32), groups)
-    np.testing.assert_allclose(node_residuals(now, groups), [0.3, (0.3 + 0.2) / 2, 0.2, 0.0], atol=1e-6)
+    np.testing.assert_allclose(node_residuals(now, groups), [0.3, (0.3 + 0.2) / 2, 0.2, np.nan], atol=1e-6)
 
 
 def test_pixels_that_are_not_met_are_listed_with_the_reason():

@@ -128,7 +128,7 @@ def _known_blocks(volume: Volume, grid: Grid, affine: Array) -> Mask:
     """Blocks of a grid whose corner voxels, and so all, lie within a volume."""
     ends = []
     for count in grid.shape:
-        first = np.arange(0, count, BLOCK, float)
+        first = np.arange(0.0, count, BLOCK)
         ends.append(np.stack([first, np.minimum(first + BLOCK, count) - 1]))
     corners = [
         _inside(volume, affine, [axis[end] for axis, end in zip(ends, corner, strict=True)])
@@ -141,7 +141,8 @@ def _known_blocks(volume: Volume, grid: Grid, affine: Array) -> Mask:
 def _known_centers(volume: Volume, grid: Grid, affine: Array) -> Mask:
     """Voxels of a grid that is coarser by a factor that divides `BLOCK`, whose centers lie within a volume."""
     factor = math.gcd(BLOCK, *grid.shape)
-    return _inside(volume, affine, [np.arange(count // factor) * factor + 0.5 * (factor - 1) for count in grid.shape])
+    axes = [np.arange(0.5 * (factor - 1), count, factor) for count in grid.shape]
+    return _inside(volume, affine, axes)
 
 
 def _inside(volume: Volume, affine: Array, axes: Sequence[Array]) -> Mask:
@@ -150,5 +151,5 @@ def _inside(volume: Volume, affine: Array, axes: Sequence[Array]) -> Mask:
     k, j, i = np.meshgrid(*axes, indexing="ij")
     index = np.stack([i, j, k], axis=-1) @ to_index[:3, :3].T + to_index[:3, 3]
     limits = np.array(volume.n) - 0.5
-    found: Mask = ((index > -0.5 - 1e-3) & (index < limits + 1e-3)).all(axis=-1)
+    found: Mask = np.all((index > -0.5 - 1e-3) & (index < limits + 1e-3), axis=-1)
     return found

@@ -138,7 +138,7 @@ def _write(writer: Any, path: Path, dataset: vtkPointSet) -> None:
         writer.SetFileName(str(part))
         done = writer.Write()
         code = writer.GetErrorCode()
-        if not done or code or not part.exists():
+        if not done or code or not part.stat().st_size:
             full = code == vtkErrorCode.OutOfDiskSpaceError
             raise OSError(errno.ENOSPC if full else errno.EIO, vtkErrorCode.GetStringFromErrorCode(code), str(path))
 

@@ -58,12 +58,12 @@ def slice_rows(observations: Observations, quadrature: Quadrature, means: Floats
 
 
 def node_residuals(agreed: Agreement, groups: NodeGroups) -> npt.NDArray[np.float32]:
-    """(N,) mean of a node's pixel minus its observation, averaged over several pixels; 0 between slices."""
+    """(N,) mean of a node's pixel minus its observation, averaged over several pixels; NaN where no pixel is."""
     assert groups.nodes is not None
     residual = np.repeat(agreed.means - groups.values, groups.sizes)
     count = np.bincount(groups.nodes, minlength=len(agreed.probability))
     total = np.bincount(groups.nodes, residual, len(agreed.probability))
-    return (total / np.maximum(count, 1)).astype(np.float32)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
 
 
 def unmet_rows(agreed: Agreement, groups: NodeGroups, observations: Observations) -> list[dict[str, Any]]:

@@ -35,6 +35,7 @@ RAMPS: dict[str, Ramp] = {
 
 _RAMP_ATTRIBUTE = "DeepRecon.Ramp"
 _STEPS = 256
+_NAN_COLOR = (0.6, 0.6, 0.6, 1.0)
 _LEGEND_SIZE = (0.12, 0.34)
 _LEGEND_FONT = 14
 _LEGEND_PLACES = ((0.97, 0.85), (0.97, 0.10), (0.03, 0.85), (0.03, 0.10))
@@ -84,12 +85,19 @@ def show_scalars(
 def color_table(ramp: str) -> Any:
     """The color table of a ramp, made on first use and saved with the scene: Slicer's own may be missing.
 
+    What has no value (NaN) is gray.
+
     Raises:
         KeyError: no such ramp in `RAMPS`.
     """
-    for node in slicer.util.getNodesByClass("vtkMRMLColorTableNode"):
-        if node.GetAttribute(_RAMP_ATTRIBUTE) == ramp:
-            return node
+    nodes = slicer.util.getNodesByClass("vtkMRMLColorTableNode")
+    found = [node for node in nodes if node.GetAttribute(_RAMP_ATTRIBUTE) == ramp]
+    node = found[0] if found else _new_color_table(ramp)
+    node.GetLookupTable().SetNanColor(*_NAN_COLOR)  # a saved scene does not keep it
+    return node
+
+
+def _new_color_table(ramp: str) -> Any:
     function = vtk.vtkColorTransferFunction()
     for position, color in RAMPS[ramp]:
         function.AddRGBPoint(position, *color)
