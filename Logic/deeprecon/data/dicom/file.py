@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from deeprecon.data.errors import InputError
+from deeprecon.data.errors import InputError, names_damage
 from deeprecon.data.files import HEAD
 
 _STORAGE = b"1.2.840.10008.5.1.4.1.1."
@@ -72,6 +72,7 @@ class DicomFile:
         return InputError(f"{self.path} is cut off or damaged{addition}.", "Copy or export it again.")
 
 
+@names_damage
 def open_dicom(path: Path, series: str | None = None) -> DicomFile | None:
     """Read a file; None for one that is not DICOM.
 
