@@ -11,6 +11,9 @@ from typing import Any
 
 from deeprecon.ctpa.parameters import SynthesizeInputs, SynthesizeParameters
 from deeprecon.data.dicom.file import is_dicom_head
+from deeprecon.data.dicom.kinds import kind_of_head
+from deeprecon.data.dicom.series import passed_over
+from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import digest, sha256
 from deeprecon.data.pictures import PICTURES
@@ -21,21 +24,27 @@ from deeprecon.jobs.results.provenance import input_checksums, input_entries, pr
 from deeprecon.jobs.run import Outcome, Run
 
 
-def find_xrays(folder: Path) -> list[Path]:
-    """The pictures, volume files and DICOM files of a folder, in the order of their names; not those of folders in it.
+def find_xrays(folder: Path) -> tuple[list[Path], tuple[Doubt, ...]]:
+    """The pictures, volume files and DICOM images of a folder, in the order of their names; not those of folders in it.
+
+    Returns:
+        The files, and the statement about DICOM files that are no images.
 
     Raises:
         InputError: there is none.
     """
     files = (path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith("."))
-    found = [
-        path
-        for path in files
-        if path.name.lower().endswith((*PICTURES, *VOLUME_ENDINGS)) or is_dicom_head(digest(path).head)
-    ]
+    found, others = [], {}
+    for path in files:
+        is_dicom = is_dicom_head(head := digest(path).head)
+        if is_dicom and (kind := kind_of_head(head)):
+            others[path] = kind
+        elif is_dicom or path.name.lower().endswith((*PICTURES, *VOLUME_ENDINGS)):
+            found.append(path)
     if not found:
         raise InputError(f"{folder} holds no X-ray.", "It must have DICOM, PNG, JPEG, TIFF, NIfTI, NRRD or MetaImage.")
-    return found
+    doubt = passed_over(folder, others)
+    return found, () if doubt is None else (doubt,)
 
 
 def synthesize_folder(
@@ -64,7 +73,8 @@ def synthesize_folder(
         shutil.copytree(folder, run.output / item.name)
         outputs[item.name] = run.output / item.name
 
-    xrays = find_xrays(inputs.xray)
+    xrays, doubts = find_xrays(inputs.xray)
+    run.consider(doubts)
     items = [Item(name, path.name, path) for path, name in zip(xrays, _names(xrays), strict=True)]
     summary = run_items(items, run, "xray", compute, publish)
     outputs["summary"] = run.output / SUMMARY

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError, names_damage
 from deeprecon.data.formats.nrrd import Nrrd, read_nrrd, write_nrrd
 from deeprecon.data.volume import Volume, check_affine, check_finite
@@ -56,12 +57,16 @@ class Segmentation:
         ijk_to_ras: (4, 4) float64, RAS mm.
         name: file or node it came from, for messages.
         slice_thickness: of the imaged slab in mm where the file states it.
+        across: the array axis that runs across the slices, where the file states it.
+        doubts: about the files.
     """
 
     segments: tuple[Segment, ...]
     ijk_to_ras: npt.NDArray[np.float64]
     name: str = "segmentation"
     slice_thickness: float | None = None
+    across: int | None = None
+    doubts: tuple[Doubt, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -82,7 +87,8 @@ class Segmentation:
                 f"{self.name} has {'no segment' if not found else 'several segments'} named {name!r}.",
                 f"It has: {', '.join(self.names) or 'none'}.",
             )
-        return Volume(found[0].mask, self.ijk_to_ras, f"{self.name} ({found[0].name})", self.slice_thickness)
+        name = f"{self.name} ({found[0].name})"
+        return Volume(found[0].mask, self.ijk_to_ras, name, self.slice_thickness, self.across)
 
 
 def is_label(volume: Volume) -> bool:
@@ -126,7 +132,7 @@ def read_segmentation(path: Path | str) -> Segmentation:
     segments = tuple(
         Segment(str(value), volume.array == value, _COLORS[(value - 1) % len(_COLORS)]) for value in values
     )
-    return Segmentation(segments, volume.ijk_to_ras, volume.name, volume.slice_thickness)
+    return Segmentation(segments, volume.ijk_to_ras, volume.name, volume.slice_thickness, volume.across, volume.doubts)
 
 
 def _from_nrrd(path: Path, nrrd: Nrrd) -> Segmentation:
@@ -150,7 +156,8 @@ def _from_nrrd(path: Path, nrrd: Nrrd) -> Segmentation:
         tags = dict(tag.partition(":")[::2] for tag in keys.get("Tags", "").split("|"))
         name = keys.get("Name", keys.get("ID", ""))
         segments.append(Segment(name, mask, (red, green, blue), tags.get("TerminologyEntry", "")))
-    return Segmentation(tuple(segments), nrrd.ijk_to_ras, path.name, nrrd.thickness)
+    across = None if nrrd.thickness is None else nrrd.across
+    return Segmentation(tuple(segments), nrrd.ijk_to_ras, path.name, nrrd.thickness, across)
 
 
 def write_segmentation(path: Path | str, segmentation: Segmentation) -> None:
@@ -197,4 +204,6 @@ def write_segmentation(path: Path | str, segmentation: Segmentation) -> None:
     if stacked.max() < 256:
         stacked = stacked.astype(np.uint8)
     array = stacked[0] if len(layers) == 1 else stacked
-    write_nrrd(path, Nrrd(array, segmentation.ijk_to_ras, keys, segmentation.slice_thickness))
+    write_nrrd(
+        path, Nrrd(array, segmentation.ijk_to_ras, keys, segmentation.slice_thickness, across=segmentation.across or 0)
+    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
 
 Array = npt.NDArray[np.float64]
@@ -24,12 +25,16 @@ class Volume:
         ijk_to_ras: (4, 4) float64, voxel index (i, j, k, 1) to RAS millimetres; voxel centers at integers.
         name: file or node it came from, for messages.
         slice_thickness: of the acquired slab in mm where the format states it (DICOM); not the slice spacing.
+        across: the array axis (0, 1 or 2) that runs across the slices, where the file states it.
+        doubts: about its files.
     """
 
     array: npt.NDArray[np.generic]
     ijk_to_ras: npt.NDArray[np.float64]
     name: str = "volume"
     slice_thickness: float | None = None
+    across: int | None = None
+    doubts: tuple[Doubt, ...] = ()
 
     @property
     def spacing(self) -> npt.NDArray[np.float64]:
@@ -55,16 +60,27 @@ class Volume:
 def slice_axis(volume: Volume) -> int:
     """The array axis (0, 1 or 2) that runs across the slices.
 
-    It is the axis with a single voxel where just one has; else the axis with the largest spacing. Among axes whose
-    spacing is within 5 % of the largest it is the one that points most nearly along the body: a choice in the
-    patient, not in the file, so that the order of a file's axes never matters.
+    It is the one that the file states, or the axis with a single voxel where just one has. Else two axes of the same
+    spacing that is larger than the third one's are those of square pixels, so that the third axis is it (slices of a 3D
+    sequence may lie closer than pixels); else it is the axis with the largest spacing. Among axes whose spacing is
+    within 5 % of the largest it is the one that points most nearly along the body: a choice in the patient, not in the
+    file, so that the order of a file's axes never matters.
     """
+    if volume.across is not None:
+        return volume.across
     single = [axis for axis in range(3) if volume.array.shape[axis] == 1]
     if len(single) == 1:
         return single[0]
     spacing = volume.spacing[::-1]
     thick = [axis for axis in range(3) if spacing[axis] >= 0.95 * spacing.max()]
+    if len(thick) == 2 and np.ptp(spacing[thick]) <= 1e-3 * spacing.max():
+        return next(axis for axis in range(3) if axis not in thick)
     return max(thick, key=lambda axis: _alignment(volume.ijk_to_ras[:3, 2 - axis], order=(2, 1, 0)))
+
+
+def axis_along(volume: Volume, direction: Array) -> int:
+    """The array axis (0, 1 or 2) that is most nearly parallel to a line in RAS."""
+    return 2 - int((np.abs(direction @ volume.ijk_to_ras[:3, :3]) / volume.spacing).argmax())
 
 
 def canonical(volume: Volume, axis: int | None = None) -> Volume:
@@ -97,7 +113,8 @@ def canonical(volume: Volume, axis: int | None = None) -> Volume:
     affine[:3, 3] = np.round(origin, 4) + 0.0
     array = np.transpose(volume.array, (2 - k, 2 - j, 2 - i))
     array = array[tuple(slice(None, None, int(sign)) for sign in reversed(signs))]
-    return Volume(np.ascontiguousarray(array), affine, volume.name, volume.slice_thickness)
+    ordered = np.ascontiguousarray(array)
+    return Volume(ordered, affine, volume.name, volume.slice_thickness, across=0, doubts=volume.doubts)
 
 
 def _alignment(direction: Array, order: tuple[int, int, int]) -> tuple[float, ...]:

@@ -28,7 +28,7 @@ def _read_nrrd(path: Path) -> Volume:
     array = nrrd.array[0] if nrrd.array.ndim == 4 and nrrd.array.shape[0] == 1 else nrrd.array
     if array.ndim != 3:
         raise InputError(f"{path} holds {array.shape[0]} volumes, expected one 3D image.", "Give a single volume.")
-    return Volume(array, nrrd.ijk_to_ras, path.name, nrrd.thickness)
+    return Volume(array, nrrd.ijk_to_ras, path.name, nrrd.thickness, None if nrrd.thickness is None else nrrd.across)
 
 
 def _read_nifti(path: Path) -> Volume:
@@ -45,7 +45,7 @@ def _write_nifti(path: Path, volume: Volume) -> None:
 
 
 def _write_nrrd(path: Path, volume: Volume) -> None:
-    write_nrrd(path, Nrrd(volume.array, volume.ijk_to_ras, thickness=volume.slice_thickness))
+    write_nrrd(path, Nrrd(volume.array, volume.ijk_to_ras, thickness=volume.slice_thickness, across=volume.across or 0))
 
 
 @dataclass(frozen=True)

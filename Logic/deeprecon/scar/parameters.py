@@ -162,7 +162,7 @@ class ReconstructParameters(_CutoffParameters):
     observation: Annotated[Observation, "keep partial pixels, or round them to 0 or 1"] = Observation.SOFT
     threshold: Annotated[str, f"scar from intensities: {USAGE}"] = "nsd:5"
     core_threshold: Annotated[
-        str, "scar core from intensities by a second, higher threshold, such as max:60; left out, by probability"
+        str, "scar core from intensities by a second, higher threshold, such as max:60; the rest is border zone"
     ] = ""
     alignment: Annotated[Alignment, "bring shifted slices back onto the wall of the given mesh"] = Alignment.WALL
     projection: Annotated[
@@ -195,7 +195,7 @@ class ReconstructParameters(_CutoffParameters):
     patience: Annotated[int, Range(1, 100_000, "epochs"), "the mlp ends early after so long without progress"] = 500
     samples: Annotated[int, Range(2, 100), "passes of the mlp with dropout behind each probability"] = 20
     cutoff: Annotated[float, Range(0.01, 0.99), "probability above which a node counts as scar"] = 0.5
-    core_cutoff: Annotated[float, Range(0.01, 1.0), "probability above which scar is core, else border zone"] = 0.75
+    core_cutoff: Annotated[float, Range(0.01, 1.0), "probability above which scar is core, else uncertain edge"] = 0.75
     density: Annotated[float, Range(0.9, 1.2, "g/ml"), "density of myocardium, for the mass"] = 1.05
 
     def validate(self) -> list[str]:
@@ -264,16 +264,13 @@ class ExportInputs:
 
 
 @dataclass(frozen=True)
-class ExportParameters(_CutoffParameters):
+class ExportParameters(Parameters):
     """Settings of `scar export`; the node order is kept in every format."""
 
     format: Annotated[MeshFormat, "openCARP gets .pts, .elem with tags, .lon and .dat"] = MeshFormat.OPENCARP
     frame: Annotated[Frame, "patient axes of the file; auto is LPS, as Slicer writes"] = Frame.AUTO
     unit: Annotated[Unit, "length unit of the file; auto is um for openCARP, else mm"] = Unit.AUTO
-    cutoff: Annotated[float, Range(0.01, 0.99), "probability above which an element is border zone"] = 0.5
-    core_cutoff: Annotated[
-        float, Range(0.01, 1.0), "probability of scar above which an element is core, if the core has none of its own"
-    ] = 0.75
+    cutoff: Annotated[float, Range(0.01, 0.99), "probability above which an element is scar, and core"] = 0.5
 
 
 @dataclass(frozen=True)
@@ -313,7 +310,7 @@ class ApplyParameters(_CutoffParameters):
     mesh_frame: Annotated[Frame, "patient axes of the mesh file; auto: the only ones that fit"] = Frame.AUTO
     samples: Annotated[int, Range(2, 100), "passes with dropout behind each probability"] = 20
     cutoff: Annotated[float, Range(0.01, 0.99), "probability above which a node counts as scar"] = 0.5
-    core_cutoff: Annotated[float, Range(0.01, 1.0), "probability above which scar is core, else border zone"] = 0.75
+    core_cutoff: Annotated[float, Range(0.01, 1.0), "probability above which scar is core, else uncertain edge"] = 0.75
     density: Annotated[float, Range(0.9, 1.2, "g/ml"), "density of myocardium, for the mass"] = 1.05
 
 

@@ -90,10 +90,10 @@ def evaluate(inputs: settings.EvaluateInputs, parameters: settings.EvaluateParam
 def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters, run: Run) -> Outcome:
     """Write a result for simulators and other programs, node order kept.
 
-    Elements are tagged 1 (healthy), 100 (border zone) and 101 (core) by the mean probability of their nodes, and 102
-    (unknown) where they have a node that no slice shows; tags that the elements already have are kept where there is no
-    scar. A result with a core of its own, in the array core_probability, is tagged by that, as in its table: scar is
-    core where the mean of it exceeds the cutoff of scar.
+    Elements are tagged by the mean probability of their nodes: 1 (healthy), 101 (scar) and, where the result has a core
+    of its own in the array core_probability, 100 (border zone) for the scar outside of it. Without such a core all scar
+    is 101: its uncertain edge is scar where its probability exceeds the cutoff, else healthy. Elements with a node that
+    no slice shows are 102 (unknown); tags that the elements already have are kept where there is no scar.
     """
     mesh = read_result_mesh(inputs.mesh)
     own_core, knows = "core_probability" in mesh.array_names, "observed" in mesh.array_names
@@ -104,7 +104,7 @@ def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters,
     tags = element_tags(
         mesh,
         np.asarray(mesh.point_array("scar_probability"), np.float64),
-        (parameters.cutoff, parameters.core_cutoff),
+        parameters.cutoff,
         1 if old is None else vtk_to_numpy(old).astype(np.int64),
         core=np.asarray(mesh.point_array("core_probability"), np.float64) if own_core else None,
         observed=np.asarray(mesh.point_array("observed"), np.float64) if knows else None,
@@ -112,8 +112,9 @@ def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters,
     path = run.output / ("mesh.pts" if opencarp else f"mesh.{parameters.format.value}")
     write_mesh(path, mesh, unit.value, frame.value, element_tags=tags)
     outputs = {"mesh": path} | companion_files(path)
-    counts = {"border_elements": int((tags == SCAR_TAG).sum()), "core_elements": int((tags == SCAR_TAG + 1).sum())}
-    counts["unknown_elements"] = int((tags == SCAR_TAG + 2).sum())
+    numbers = {"border": SCAR_TAG, "core": SCAR_TAG + 1} if own_core else {"scar": SCAR_TAG + 1}
+    numbers["unknown"] = SCAR_TAG + 2
+    counts = {f"{name}_elements": int((tags == number).sum()) for name, number in numbers.items()}
     return Outcome(outputs, {"nodes": mesh.n_points, "elements": len(tags)} | counts)
 
 

@@ -220,6 +220,7 @@ def _read_region(inputs: settings.PrepareInputs, parameters: settings.PreparePar
     run.reporter.status("Reading the volume")
     background = parameters.background
     speed = read_speeds(inputs.volume, settings.parse_speeds(parameters.speeds), background)
+    run.consider(speed.doubts)
     max_contrast = float(contrast_from_speed(np.asarray(speed.array, np.float64), background).max())
     pixels = required_pixels(parameters.k, max_contrast)
     return extract_region(speed, background, pixels, parameters.radius, parameters.slices)

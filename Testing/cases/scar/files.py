@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import dataclass
 from functools import cache
@@ -85,6 +86,13 @@ def run(verb: str, output: Path, *options: str | Path, **files: Path | str) -> t
     code = cli.main(["scar", *arguments])
     result = output / "result.json"
     return code, json.loads(result.read_text(encoding="utf-8")) if result.exists() else {}
+
+
+def table(output: Path) -> dict[str, dict[str, float]]:
+    """Rows of table.csv by region."""
+    with open(output / "table.csv", encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {row.pop("region"): {name: float(value) for name, value in row.items()} for row in rows}
 
 
 def codes(result: dict[str, Any]) -> list[str]:

@@ -85,6 +85,8 @@ def test_what_is_negated_is_no_scar(tmp_path: Path, truth: float, name: str) -> 
         ("Gray zones", "border-zone"),
         ("No reflow", "no-reflow"),
         ("Non-viable myocardium", "scar"),
+        ("Scar core by probability", "scar"),
+        ("Scar uncertain edge", "scar"),
         ("RV scar", None),
         ("chest wall", None),
     ],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from deeprecon.data.segmentation import read_segmentation
 from deeprecon.scar.measure.sizes import node_sizes
 from deeprecon.scar.read.result import read_result_mesh
 
-from .files import heart, run, scan, write_heart
+from .files import heart, run, scan, table, write_heart
 
 
 def reconstructed(
@@ -26,13 +25,6 @@ def reconstructed(
     mesh = mesh or write_heart(folder / "mesh.vtu")
     common = "--method", "interpolation", "--alignment", "off"
     return run("reconstruct", folder / "out", *common, *options, scar=file, myocardium=file, mesh=mesh)
-
-
-def table(folder: Path) -> dict[str, dict[str, float]]:
-    """Rows of table.csv by region."""
-    with open(folder / "out" / "table.csv", encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return {row.pop("region"): {name: float(value) for name, value in row.items()} for row in rows}
 
 
 @pytest.fixture
@@ -52,7 +44,7 @@ def test_wall_far_from_the_only_slice_is_unknown(tmp_path: Path, one_slice: dict
     assert (probability[~observed] > 0.5).any()  # the estimate is kept
     assert not np.asarray(mesh.point_array("scar_binary"))[~observed].any()
     sizes = node_sizes(mesh) / 1000
-    rows = table(tmp_path)
+    rows = table(tmp_path / "out")
     assert rows["wall"]["volume_ml"] == pytest.approx(sizes[observed].sum(), abs=0.002)
     assert rows["scar"]["volume_ml"] == pytest.approx(sizes[observed & (probability > 0.5)].sum(), abs=0.002)
     assert rows["scar"]["high_ml"] <= rows["wall"]["volume_ml"]
@@ -95,7 +87,7 @@ def test_nodes_in_no_pixel_have_no_residual(tmp_path: Path, suffix: str) -> None
 def test_the_user_may_say_how_far_a_slice_is_believed(tmp_path: Path) -> None:
     _, result = reconstructed(tmp_path, [4], "--observed-within", "1000")
     assert result["metrics"]["not_observed_percent"] == 0
-    assert "not observed" not in table(tmp_path)
+    assert "not observed" not in table(tmp_path / "out")
 
 
 def test_a_whole_stack_shows_the_whole_wall(tmp_path: Path) -> None:

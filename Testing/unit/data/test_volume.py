@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from deeprecon.data.errors import InputError
-from deeprecon.data.volume import Volume, canonical, check_finite, check_geometry, slice_axis
+from deeprecon.data.volume import Volume, axis_along, canonical, check_finite, check_geometry, slice_axis
 
 from .orientations import KINDS, image, orders
 
@@ -45,6 +47,24 @@ def test_the_slice_axis_is_the_thickest_and_becomes_axis_0():
 def test_a_single_thin_slice_is_the_slice_axis():
     for variant in orders(image(spacing=(2, 2, 1), shape=(1, 6, 5))):
         assert variant.array.shape[slice_axis(variant)] == 1
+
+
+@pytest.mark.parametrize(("spacing", "across"), [((1.5, 1.5, 1.25), 0), ((2, 2, 0.6), 0), ((1, 2, 2), 2)])
+def test_slices_may_lie_closer_than_square_pixels(spacing, across):
+    for variant in orders(image(spacing=spacing)):
+        assert variant.spacing[2 - slice_axis(variant)] == pytest.approx(spacing[2 - across])
+
+
+def test_the_slice_axis_that_a_file_states_counts():
+    stated = replace(image(spacing=(8, 2, 2)), across=1)
+    assert slice_axis(stated) == 1
+    assert (canonical(stated).spacing[2], canonical(stated).across) == (2, 0)
+
+
+def test_the_axis_nearest_to_a_line():
+    for variant in orders(image(angles=(25, -40, 65))):
+        for axis in range(3):
+            assert axis_along(variant, -variant.ijk_to_ras[:3, 2 - axis]) == axis
 
 
 def test_a_given_axis_is_used():

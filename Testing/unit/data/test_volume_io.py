@@ -74,6 +74,13 @@ def test_nifti_holds_sform_and_qform_in_mm(tmp_path):
     assert header.get_xyzt_units()[0] == "mm"
 
 
+def test_the_axis_of_the_slice_thickness_is_that_across_the_slices(tmp_path):
+    for across in range(3):
+        write_volume(tmp_path / "v.nrrd", replace(image(), slice_thickness=6.5, across=across))
+        found = read_volume(tmp_path / "v.nrrd")
+        assert (found.slice_thickness, found.across) == (6.5, across)
+
+
 def test_the_slice_thickness_of_a_nrrd_is_kept(tmp_path):
     volume = Volume(image().array, image().ijk_to_ras, slice_thickness=6.5)
     write_volume(tmp_path / "v.nrrd", volume)

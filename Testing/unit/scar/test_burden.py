@@ -53,18 +53,19 @@ def test_volumes_and_mass_of_a_box() -> None:
     assert (scar["volume_ml"], scar["pieces"], scar["largest_piece_ml"]) == (0, 0, 0)
 
 
-def test_core_and_border_zone_make_up_the_scar() -> None:
+def test_core_and_uncertain_edge_make_up_the_scar() -> None:
     mesh = box((40, 10, 10), 2.0)
     probability = mesh.points[:, 0] / 80  # a ramp along x
     rows = scar_burden(mesh, probability, np.zeros(mesh.n_points), cutoff=0.5, core_cutoff=0.75)
     volumes = {str(row["region"]): float(row["volume_ml"]) for row in rows}
-    assert volumes["core"] + volumes["border zone"] == pytest.approx(volumes["scar"])
+    assert volumes["core"] + volumes["uncertain edge"] == pytest.approx(volumes["scar"])
+    assert "border zone" not in volumes, "probability alone tells no tissue"
     # nodes above x = 40 mm are scar: 19 full layers of 0.8 ml and the half one at the end
     assert volumes["scar"] == pytest.approx(19.5 * 0.8)
     assert volumes["core"] == pytest.approx(9.5 * 0.8)
 
 
-def test_interval_holds_the_volume_and_widens_with_the_uncertainty() -> None:
+def test_spread_holds_the_volume_and_widens_with_the_uncertainty() -> None:
     mesh = box((40, 10, 10), 2.0)
     probability = mesh.points[:, 0] / 80
     sure = row(scar_burden(mesh, probability, np.zeros(mesh.n_points)), "scar")
@@ -133,8 +134,11 @@ def test_specks_are_scar_but_no_pieces() -> None:
 def test_element_tags_keep_healthy_tags_and_mark_border_and_core() -> None:
     mesh = box((3, 1, 1), 1.0)
     probability = np.interp(mesh.points[:, 0], [0, 1, 2, 3], [0, 0.2, 1, 1])
-    assert element_tags(mesh, probability).tolist() == [1, 100, 101]
-    assert element_tags(mesh, probability, base_tag=np.array([7, 8, 9]), scar_tag=20).tolist() == [7, 20, 21]
+    core = np.interp(mesh.points[:, 0], [0, 1, 2, 3], [0, 0, 0.2, 1])
+    assert element_tags(mesh, probability, core=core).tolist() == [1, 100, 101]
+    old = np.array([7, 8, 9])
+    assert element_tags(mesh, probability, base_tag=old, scar_tag=20, core=core).tolist() == [7, 20, 21]
+    assert element_tags(mesh, probability).tolist() == [1, 101, 101], "the uncertain edge is no tissue of its own"
     assert element_tags(mesh, np.zeros(mesh.n_points), base_tag=3).tolist() == [3, 3, 3]
 
 
@@ -161,7 +165,7 @@ def test_curved_cells_and_stray_lines_do_not_disturb() -> None:
     assert node_sizes(Mesh(append.GetOutput(), "both")).sum() == pytest.approx(900)
 
 
-def test_interval_from_samples_is_where_one_more_would_lie() -> None:
+def test_spread_of_samples_is_where_one_more_would_lie() -> None:
     mesh = box((40, 10, 10), 2.0)
     x = mesh.points[:, 0]
     # volumes of 8, 9.6, 11.2 and 12.8 ml over the share of half a layer: scar from the end to 10, 12, 14 and 16 layers
@@ -175,7 +179,7 @@ def test_interval_from_samples_is_where_one_more_would_lie() -> None:
     assert row(rows, "wall")["low_ml"] == row(rows, "wall")["high_ml"] == pytest.approx(32.0)
 
 
-def test_interval_from_samples_stays_within_the_wall_and_holds_the_volume() -> None:
+def test_spread_of_samples_stays_within_the_wall_and_holds_the_volume() -> None:
     mesh = box((40, 10, 10), 2.0)
     x = mesh.points[:, 0]
     samples = np.stack([np.zeros(mesh.n_points), (x > 11).astype(float)])
@@ -212,7 +216,7 @@ def test_the_border_with_the_healthy_wall_has_an_area() -> None:
     x = mesh.points[:, 0]
     rows = scar_burden(mesh, np.abs(x - 40) / 40, np.zeros(mesh.n_points))  # scar at both ends of the bar
     assert row(rows, "scar")["interface_cm2"] == row(rows, "core")["interface_cm2"] == pytest.approx(8.0)
-    assert row(rows, "wall")["interface_cm2"] == row(rows, "border zone")["interface_cm2"] == 0
+    assert row(rows, "wall")["interface_cm2"] == row(rows, "uncertain edge")["interface_cm2"] == 0
     core = row(scar_burden(mesh, np.ones(len(x)), np.zeros(len(x)), core=(x > 39).astype(float)), "core")
     assert core["interface_cm2"] == pytest.approx(4.0)
     mesh = plane()

@@ -50,13 +50,19 @@ def test_a_core_of_its_own_goes_into_the_tags(ending, drawn, done, result_of, pa
     assert set(found.tolist()) == {1, 100, 101}
     figures = result_of(exported)["metrics"]
     assert (figures["border_elements"], figures["core_elements"]) == ((found == 100).sum(), (found == 101).sum())
+    assert "scar_elements" not in figures
     np.testing.assert_allclose(np.loadtxt(exported / "mesh.core_probability.dat"), core, atol=1e-6)
 
 
-def test_without_a_core_of_its_own_the_probability_of_scar_separates_it(drawn, done):
-    path, _, _ = drawn("vtu", own_core=False)
-    tags = tags_of(done("export", "exported", inputs={"mesh": path}) / "mesh.pts")
-    assert (tags == 101).sum() > (tags == 100).sum()  # all of the scar is sure, but for the edge of the step
+def test_without_a_core_of_its_own_all_scar_has_one_tag(drawn, done, result_of, patient):
+    path, scar, _ = drawn("vtu", own_core=False)
+    exported = done("export", "exported", inputs={"mesh": path})
+    mean = cell_means(patient.mesh, scar)
+    assert ((mean > 0.5) & (mean < 0.75)).any(), "an uncertain edge"
+    np.testing.assert_array_equal(tags_of(exported / "mesh.pts"), np.where(mean > 0.5, 101, 1))
+    figures = result_of(exported)["metrics"]
+    assert figures["scar_elements"] == (mean > 0.5).sum()
+    assert not {"border_elements", "core_elements"} & set(figures)
 
 
 def test_the_core_of_a_reconstruction_reaches_the_simulator(files, patient, done, result_of):

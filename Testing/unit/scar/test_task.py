@@ -118,8 +118,8 @@ def test_reconstruct_leaves_everything_that_people_open(method, files, patient, 
     assert storage.ReadData(node)
     assert [node.GetSegmentation().GetNthSegment(n).GetName() for n in range(3)] == [
         "Healthy myocardium",
-        "Scar border zone",
-        "Scar core",
+        "Scar uncertain edge",
+        "Scar core by probability",
     ]
     volume = sum(int(segment.mask.sum()) for segment in read_segmentation(output / "segmentation.seg.nrrd").segments)
     with open(output / "table.csv", encoding="utf-8-sig", newline="") as table:
@@ -397,13 +397,13 @@ def test_export_keeps_nodes_and_writes_tags(kind, files, patient, done, result_o
     np.testing.assert_allclose(mesh.points, patient.mesh.points, atol=1e-3)
     metrics = result_of(exported)["metrics"]
     assert metrics["nodes"] == patient.mesh.n_points
-    assert 0 < metrics["core_elements"] < metrics["elements"]
+    assert 0 < metrics["scar_elements"] < metrics["elements"]
     source = Mesh(read_mesh(output / "mesh.vtu").dataset).point_array("scar_probability")
     if kind == "opencarp":
         np.testing.assert_allclose(np.loadtxt(exported / "mesh.scar_probability.dat"), source, atol=1e-6)
         tags = vtk_to_numpy(file.dataset.GetCellData().GetArray("tag"))
-        assert set(tags.tolist()) == {1, 100, 101}
-        assert (tags == 101).sum() == metrics["core_elements"]
+        assert set(tags.tolist()) == {1, 101}
+        assert (tags == 101).sum() == metrics["scar_elements"]
     else:
         np.testing.assert_array_equal(mesh.point_array("scar_probability"), source)
 

@@ -20,6 +20,11 @@ _BINS = 4.0
 
 
 def ct_doubts(volume: Volume) -> tuple[Doubt, ...]:
+    """The doubts about a CT: of its reader, and about its values, see `_value_doubts`."""
+    return (*volume.doubts, *_value_doubts(volume))
+
+
+def _value_doubts(volume: Volume) -> tuple[Doubt, ...]:
     """Whether air and tissue lie where they do in HU, and whether the values were cut to a window.
 
     What scanners fill the field with outside of the image (the lowest value, and those below -1024) does not count:

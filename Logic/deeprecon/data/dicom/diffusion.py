@@ -9,7 +9,7 @@ Diffusion Gradient Orientation (0018,9089), all in patient axes, or in the priva
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -19,7 +19,9 @@ import numpy.typing as npt
 from deeprecon.data.dicom.file import DicomFile, first_item, numbers, text
 from deeprecon.data.dicom.frames import FrameGroups
 from deeprecon.data.dicom.mosaic import read_mosaic
-from deeprecon.data.dicom.series import DicomSlice, arrange, read_slices, stack_pixels
+from deeprecon.data.dicom.series import read_series
+from deeprecon.data.dicom.slices import DicomSlice
+from deeprecon.data.dicom.stack import arrange, stack_pixels
 from deeprecon.data.diffusion.gradients import Choices, GradientTable, gradient_table
 from deeprecon.data.diffusion.scan import DwiScan
 from deeprecon.data.errors import InputError
@@ -76,10 +78,10 @@ def read_dwi_dicom(path: Path, opened: DicomFile | None = None, choices: Choices
         InputError: not a diffusion series, several echo times, volumes that lack slices or lie apart, slices of one
             volume with different weightings, and what `read_dicom` raises.
     """
-    folder = path if path.is_dir() else path.parent
-    slices = read_slices(path, opened)
+    series = read_series(path, opened)
+    folder, slices = series.folder, series.slices
     if slices[0].is_mosaic:
-        return _from_mosaics(folder, slices, choices)
+        return replace(_from_mosaics(folder, slices, choices), doubts=series.doubts)
     every = _weighted(slices)
     if not every:
         raise InputError(f"The series in {folder} holds only phases or computed maps.", "Give the scan itself.")
@@ -94,7 +96,7 @@ def read_dwi_dicom(path: Path, opened: DicomFile | None = None, choices: Choices
     table = _table(folder, [volume[0].b for volume in volumes], [volume[0].direction for volume in volumes], choices)
     left_out = len(slices) - len(every)
     notes = (f"{left_out} images were left out: phases, or computed by the scanner.",) if left_out else ()
-    return DwiScan(np.ascontiguousarray(array), ijk_to_ras, table, folder.name, notes=notes)
+    return DwiScan(np.ascontiguousarray(array), ijk_to_ras, table, folder.name, notes=notes, doubts=series.doubts)
 
 
 def _volumes(folder: Path, every: Sequence[_Weighted]) -> list[tuple[_Weighted, ...]]:

@@ -5,22 +5,15 @@ Only names that pydicom 2.4 and 3.0 share are used.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
+from deeprecon.data.dicom.kinds import kind_of_class, kind_of_head, kind_of_modality
 from deeprecon.data.errors import InputError, names_damage
 from deeprecon.data.files import HEAD
-
-_STORAGE = b"1.2.840.10008.5.1.4.1.1."
-_OTHERS = (b"1.3.12.2.1107.5.9.1", b"1.3.46.670589.11.0.0.12.", b"1.2.840.10008.1.3.10")
-_NO_IMAGES = (*(_STORAGE + kind for kind in (b"4.2", b"9.", b"11.", b"66", b"88.", b"104.")), *_OTHERS)
-"""Storage classes that are no images: spectra, waveforms, presentation states, raw data, registrations, fiducials,
-segmentations, reports, documents, those of Siemens and Philips, and media directories."""
-
 
 _FIRST_KINDS = (b"UL", b"OB", b"UI", b"CS", b"SH", b"LO", b"DA", b"TM", b"UN")
 """Value representations of the first elements of a file."""
@@ -35,12 +28,27 @@ class DicomFile:
     Attributes:
         path: of the file, for messages.
         dataset: pydicom Dataset, with the encoded pixels unless the file belongs to another series than asked for.
-        is_image: False for reports, presentation states, documents and the like, whose dataset is empty.
+        kind: what it holds instead of an image, as "structured report"; "" for an image.
     """
 
     path: Path
     dataset: Any
-    is_image: bool = True
+    kind: str = ""
+
+    @property
+    def is_image(self) -> bool:
+        """False for reports, presentation states, documents and the like."""
+        return not self.kind
+
+    @property
+    def storage_class(self) -> str:
+        """The SOPClassUID."""
+        return self.text("SOPClassUID")
+
+    @property
+    def class_name(self) -> str:
+        """The storage class in words."""
+        return str(getattr(self.dataset.get("SOPClassUID"), "name", "")) or "of no stated class"
 
     @property
     def series(self) -> str:
@@ -83,7 +91,7 @@ def open_dicom(path: Path, series: str | None = None) -> DicomFile | None:
         series: the SeriesInstanceUID whose pixels are wanted; of other series only the header is read. All by default.
 
     Raises:
-        InputError: the file is cut off or damaged, or has no pixels though it is an image.
+        InputError: the file is cut off or damaged, has no pixels though it is an image, or an unknown transfer syntax.
         OSError: it cannot be opened.
     """
     from pydicom import Dataset
@@ -92,14 +100,21 @@ def open_dicom(path: Path, series: str | None = None) -> DicomFile | None:
         head = stream.read(HEAD)
         if not is_dicom_head(head):
             return None
-        storage = re.search(rb"\x02\x00\x02\x00UI(..)([0-9.]+)", head, re.DOTALL)  # MediaStorageSOPClassUID
-        if storage is not None and storage.group(2).startswith(_NO_IMAGES):
-            return DicomFile(path, Dataset(), is_image=False)
+        if kind := kind_of_head(head):
+            return DicomFile(path, Dataset(), kind)
         stream.seek(0)
         try:
-            return DicomFile(path, _parse(stream, series))
+            dataset, has_pixels = _parse(stream, series)
+        except InputError:
+            raise
         except Exception as error:  # pydicom raises many kinds for damaged files
             raise DicomFile(path, None).damaged() from error
+    kind = kind_of_class(text(dataset, "SOPClassUID"))
+    if not (kind or has_pixels):
+        kind = kind_of_modality(text(dataset, "Modality"))
+    if not (kind or has_pixels):
+        raise InputError(f"{path} ends before its pixels.", "It is cut off, or was exported without them.")
+    return DicomFile(path, dataset, kind)
 
 
 def is_dicom(path: Path) -> bool:
@@ -112,7 +127,8 @@ def is_dicom_head(head: bytes) -> bool:
     """Whether the first bytes of a file are those of DICOM.
 
     They have the mark at byte 128; or, without the preamble, begin with an element of the file meta information or of
-    group 8 whose representation fits it, or whose length is as short as those of the first elements are.
+    group 8 whose representation fits it, or whose length is as short as those of the first elements are: 4 bytes for
+    the length of the group.
     """
     if head[128:132] == b"DICM":
         return True
@@ -120,25 +136,30 @@ def is_dicom_head(head: bytes) -> bool:
         return False
     if head[4:6] in _FIRST_KINDS:
         return head[2:4] <= b"\x60\0"
-    return head[2:4] in (b"\0\0", b"\x01\0", b"\x05\0", b"\x08\0", b"\x12\0", b"\x16\0") and head[5:8] == bytes(3)
+    if head[2:4] == b"\0\0":
+        return head[4:8] == b"\x04\0\0\0"
+    return head[2:4] in (b"\x01\0", b"\x05\0", b"\x08\0", b"\x12\0", b"\x16\0") and head[5:8] == bytes(3)
 
 
-def _parse(stream: IO[bytes], series: str | None) -> Any:
+def _parse(stream: IO[bytes], series: str | None) -> tuple[Any, bool]:
+    """The dataset, and whether the file has pixels, which are read for the wanted series only."""
     from pydicom import dcmread
     from pydicom.filereader import read_dataset
 
     dataset = dcmread(stream, stop_before_pixels=True, force=True)
     syntax = dataset.file_meta.get("TransferSyntaxUID")
+    if syntax is not None and syntax.type != "Transfer Syntax":
+        raise InputError(
+            f"{stream.name} is encoded by the unknown transfer syntax {syntax}.", "Export it without compression."
+        )
     if syntax is None or syntax.is_deflated:  # the stream is not at the pixels
         stream.seek(0)
         dataset = dcmread(stream, force=True)
     elif series in (None, text(dataset, "SeriesInstanceUID")):
         dataset.update(read_dataset(stream, syntax.is_implicit_VR, syntax.is_little_endian))
-    elif stream.read(1):
-        return dataset
-    if "PixelData" not in dataset:
-        raise EOFError
-    return dataset
+    else:
+        return dataset, bool(stream.read(1))
+    return dataset, "PixelData" in dataset
 
 
 def text(dataset: Any, key: str | int) -> str:

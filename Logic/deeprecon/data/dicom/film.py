@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from deeprecon.data.dicom.file import DicomFile, numbers
 from deeprecon.data.dicom.film_values import display_values, padding
+from deeprecon.data.dicom.kinds import with_article
 from deeprecon.data.dicom.pixels import decode, frame_count
 from deeprecon.data.dicom.view import body_part_doubts, read_view
 from deeprecon.data.doubts import Doubt
@@ -53,6 +54,8 @@ def read_film(file: DicomFile) -> Film:
         InputError: another modality than radiography (a CT), several frames, colors, or damaged pixels.
     """
     path, modality = file.path, file.text("Modality")
+    if not file.is_image:
+        raise InputError(f"{path} is {with_article(file.kind)}, not a radiograph.", "Give the file of the X-ray.")
     if modality not in MODALITIES:
         raise InputError(
             f"{path} is {'of modality ' + modality if modality else 'of no stated modality'}, not a radiograph "

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deeprecon.data.dicom.series import DicomSlice
+from deeprecon.data.dicom.slices import DicomSlice
 from deeprecon.data.errors import InputError
 
 Array = npt.NDArray[np.float64]

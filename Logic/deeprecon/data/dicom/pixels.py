@@ -16,6 +16,8 @@ from deeprecon.data.errors import InputError
 Pixels = npt.NDArray[Any]
 Integers = npt.NDArray[np.integer[Any]]
 
+_DECODED_BY_GDCM = tuple(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 57, 70, 80, 81, 90, 91))
+"""Transfer syntaxes: JPEG, JPEG-LS, JPEG 2000."""
 _BIG_ENDIAN, _RLE = "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.5"
 _PIXEL_DATA = 0x7FE00010
 _LAYOUT = ("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "SamplesPerPixel")
@@ -76,6 +78,11 @@ def decode(file: DicomFile) -> Integers:
             f"{file.path} is a color image, expected gray values.", "Give the original series, not screenshots."
         )
     syntax = file.transfer_syntax
+    if syntax is not None and syntax.is_encapsulated and syntax not in (*_DECODED_BY_GDCM, _RLE):
+        raise InputError(
+            f"{file.path} is compressed as {syntax.name}, which this program cannot decode.",
+            "Export it without compression, or decompress it with another program.",
+        )
     encoded = syntax is not None and syntax.is_encapsulated
     try:
         frames = _decode_with_gdcm(file.dataset) if encoded and syntax != _RLE else _decode_native(file, encoded)
@@ -85,7 +92,7 @@ def decode(file: DicomFile) -> Integers:
                 f"{file.path} is a compressed multi-frame file, which cannot be read here.",
                 "Export it without compression, or convert it with dcm2niix.",
             ) from error
-        raise InputError(f"{file.path} is cut off or damaged, or its compression is not supported.", _HINT) from error
+        raise InputError(f"{file.path} is cut off or damaged: its pixels cannot be read.", _HINT) from error
     return _stored_bits(frames, file.count("BitsStored"))
 
 

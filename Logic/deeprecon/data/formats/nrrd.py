@@ -52,7 +52,8 @@ class Nrrd:
         array: (k, j, i), or (list, k, j, i) where the file has a non-spatial axis.
         ijk_to_ras: (4, 4) float64, RAS mm.
         keys: the `key:=value` lines.
-        thickness: of the slab along k in mm, where the file states it.
+        thickness: of the imaged slab in mm, where the file states it.
+        across: the axis of (k, j, i), 0 to 2, that the thickness belongs to.
         measurement_frame: (3, 3) from the frame of the file's vectors to RAS; the file's own patient axes where
             it does not state it. None writes none.
     """
@@ -62,6 +63,7 @@ class Nrrd:
     keys: dict[str, str] = field(default_factory=dict)
     thickness: float | None = None
     measurement_frame: npt.NDArray[np.float64] | None = None
+    across: int = 0
 
 
 @names_damage
@@ -130,7 +132,8 @@ def _decode(path: Path, fields: dict[str, str], keys: dict[str, str], attached: 
     frame = np.diag(flip)
     if vectors := re.findall(r"\([^)]*\)", fields.get("measurementframe", "")):
         frame = (np.array([_vector(vector) for vector in vectors]) * flip).T
-    return Nrrd(np.ascontiguousarray(values), affine + 0.0, keys, _thickness(fields, spatial), frame)
+    thickness, across = _thickness(fields, spatial)
+    return Nrrd(np.ascontiguousarray(values), affine + 0.0, keys, thickness, frame, across)
 
 
 def _vector(text: str) -> list[float]:
@@ -140,10 +143,12 @@ def _vector(text: str) -> list[float]:
     return numbers
 
 
-def _thickness(fields: dict[str, str], spatial: list[int]) -> float | None:
+def _thickness(fields: dict[str, str], spatial: list[int]) -> tuple[float | None, int]:
+    """The thickness of the slab and its axis of (k, j, i): that of the only axis with a thickness, else of k."""
     values = [float(value) for value in fields.get("thicknesses", "").split()]
-    value = values[spatial[2]] if values else math.nan
-    return value if math.isfinite(value) and value > 0 else None
+    stated = {2 - place: values[axis] for place, axis in enumerate(spatial) if values and 0 < values[axis] < math.inf}
+    across = next(iter(stated)) if len(stated) == 1 else 0
+    return stated.get(across), across
 
 
 def _values(path: Path, fields: dict[str, str], attached: bytes, count: int) -> npt.NDArray[np.generic]:
@@ -209,7 +214,8 @@ def write_nrrd(path: Path, nrrd: Nrrd) -> None:
         "kinds: " + ("list " if layers else "") + "domain domain domain",
     ]
     if nrrd.thickness is not None:
-        lines.append("thicknesses: " + ("NaN " if layers else "") + f"NaN NaN {nrrd.thickness!r}")
+        thicknesses = [repr(nrrd.thickness) if axis == nrrd.across else "NaN" for axis in (2, 1, 0)]
+        lines.append("thicknesses: " + ("NaN " if layers else "") + f"{' '.join(thicknesses)}")
     if array.dtype.itemsize > 1:
         lines.append("endian: little")
     lines += ["encoding: gzip", f"space origin: {_vector_text(flip @ nrrd.ijk_to_ras[:3, 3])}"]

@@ -39,6 +39,7 @@ def read_mask(path: Path, scan: DwiScan, run: Run) -> Mask:
     volume = read_volume(path)
     values = np.nan_to_num(np.asarray(volume.array, np.float64))
     threshold, doubts = _threshold(values, path.name)
+    doubts += volume.doubts
     inside = values > threshold
     mask = _reordered(volume, inside, scan)
     if mask is None:

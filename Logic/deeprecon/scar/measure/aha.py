@@ -136,10 +136,10 @@ def aha_rows(
         density: of myocardium in g/ml.
 
     Returns:
-        A dictionary for each of the 17 segments with the keys segment, name, wall_ml, scar_ml, low_ml and high_ml (its
-        95 % interval, as in `scar_burden`), scar_g, scar_percent (of the wall), mean_transmurality_percent (where
-        there is scar) and transmural_share_percent (of the segment's area, transmurality above 50 %). Segments
-        without wall have 0 throughout.
+        A dictionary for each of the 17 segments with the keys segment, name, wall_ml, scar_ml, low_ml and high_ml
+        (every probability lowered or raised by 1.96 of its uncertainty), scar_g, scar_percent (of the wall),
+        mean_transmurality_percent (where there is scar) and transmural_share_percent (of the segment's area,
+        transmurality above 50 %). Segments without wall have 0 throughout.
     """
     rows: list[dict[str, Any]] = []
     margin = Z_95 * np.asarray(uncertainty, np.float64)

@@ -34,7 +34,7 @@ class Reconstruction:
 
     Attributes:
         mesh: RAS mm, with scar_probability, scar_uncertainty and the other arrays at its nodes.
-        burden: rows of wall, scar, core and border zone.
+        burden: rows of wall, scar, core and border zone or uncertain edge.
         wall: segments, depth and transmurality.
         voxels: the reconstruction on a voxel grid; None where the mesh is an open surface.
         channels: corridors through dense scar.

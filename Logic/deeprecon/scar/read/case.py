@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -143,8 +144,10 @@ def _regions(opened: _Opened) -> tuple[dict[str, str], ...]:
 
 
 def _doubts(stacks: Sequence[StackImages], opened: _Opened, parameters: ReconstructParameters) -> tuple[Doubt, ...]:
-    """Names that may mean scar and are not counted, and scar that nearly fills the wall."""
-    doubts = [
+    """Those of the readers; names that may mean scar and are not counted; scar that nearly fills the wall."""
+    found = [file.doubts for file in opened.values()] + [stack.lge.doubts for stack in stacks if stack.lge is not None]
+    doubts = list(dict.fromkeys(chain.from_iterable(found)))
+    doubts += [
         Doubt(
             "segment-not-used",
             file.name,

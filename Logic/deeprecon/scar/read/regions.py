@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
 from deeprecon.data.segmentation import is_segmentation_file, read_segmentation
-from deeprecon.data.volume import Volume, canonical, check_finite, slice_axis
+from deeprecon.data.volume import Volume, axis_along, canonical, check_finite
 from deeprecon.data.volume_io import read_volume
 from deeprecon.scar.read.roles import PARTS, ROLES, Labels, role_of
 
@@ -27,9 +28,11 @@ class RegionFile(ABC):
 
     Attributes:
         name: of the file.
+        doubts: about how it was read.
     """
 
     name: str
+    doubts: tuple[Doubt, ...]
 
     @property
     @abstractmethod
@@ -90,7 +93,7 @@ class _SegmentFile(RegionFile):
 
     def __init__(self, path: Path, labels: Labels) -> None:
         self._segmentation = read_segmentation(path)
-        self.name = self._segmentation.name
+        self.name, self.doubts = self._segmentation.name, self._segmentation.doubts
         self._roles = {name: _segment_roles(name, labels) for name in self._segmentation.names}
 
     def _named(self, roles: tuple[str, ...]) -> list[str]:
@@ -116,7 +119,7 @@ class _SegmentFile(RegionFile):
             )
         volumes = [self._segmentation.volume(name) for name in names]
         union = np.logical_or.reduce([np.asarray(volume.array, bool) for volume in volumes])
-        return _in_canonical_order(replace(volumes[0], array=union.astype(np.float32), name=self.name))
+        return canonical(replace(volumes[0], array=union.astype(np.float32), name=self.name))
 
 
 class _LabelFile(RegionFile):
@@ -124,7 +127,7 @@ class _LabelFile(RegionFile):
 
     def __init__(self, path: Path, labels: Labels) -> None:
         self._volume = read_finite(path)
-        self.name = self._volume.name
+        self.name, self.doubts = self._volume.name, self._volume.doubts
         self._labels = labels
         self._array = _near_integers(np.asarray(self._volume.array))
         self._values = np.unique(self._array).astype(np.float64)  # exact up to 2^53
@@ -170,7 +173,7 @@ class _LabelFile(RegionFile):
                 f"{self.name} is neither a mask nor fractions between 0 and 1: it holds {_listing(values)}.",
                 f"For a label map say which label is the {role}, as in --labels {role}=3; images belong to --lge.",
             )
-        return _in_canonical_order(replace(self._volume, array=np.clip(array, 0, 1).astype(np.float32)))
+        return canonical(replace(self._volume, array=np.clip(array, 0, 1).astype(np.float32)))
 
 
 def read_image(path: Path) -> Volume:
@@ -179,7 +182,7 @@ def read_image(path: Path) -> Volume:
     Raises:
         InputError: as `read_volume`, and for NaN.
     """
-    return _in_canonical_order(read_finite(path))
+    return canonical(read_finite(path))
 
 
 def read_finite(path: Path) -> Volume:
@@ -194,11 +197,14 @@ def read_finite(path: Path) -> Volume:
 
 
 def copy_to_grid(volume: Volume, grid: Volume) -> npt.NDArray[np.float32]:
-    """`volume` on the voxels of `grid`, zero where it does not reach; both in canonical order.
+    """`volume` on the voxels of `grid`, which is in canonical order; zero where it does not reach.
+
+    The two may differ in which axis is taken for that across the slices.
 
     Raises:
         InputError: the voxels of the two do not coincide.
     """
+    volume = canonical(volume, axis_along(volume, grid.ijk_to_ras[:3, 2]))
     to_grid = np.linalg.inv(grid.ijk_to_ras) @ volume.ijk_to_ras
     offset = np.round(to_grid[:3, 3]).astype(int)
     if not np.allclose(to_grid[:3, :3], np.eye(3), atol=2e-3) or not np.allclose(to_grid[:3, 3], offset, atol=0.05):
@@ -242,7 +248,3 @@ def _no_scar_hint(role: str) -> str:
 
 def _listing(values: npt.NDArray[np.float64]) -> str:
     return ", ".join(f"{value:g}" for value in values[:8]) + (", ..." if len(values) > 8 else "")
-
-
-def _in_canonical_order(volume: Volume) -> Volume:
-    return canonical(volume, slice_axis(volume))

@@ -91,9 +91,10 @@ def role_of(name: str) -> str | None:
 
     Whole words count, in any case, also in the plural: "LV_Myocardium", "no-reflow", "BloodPool", "Small scars" and
     "Scar (5 SD)" are recognized, "Scarlet" is not. What is negated does not count: "Healthy myocardium (no scar)" is
-    myocardium, "non-scar" nothing. "LGE" beside a word for tissue names the image, not the scar. Of the right ventricle
-    only the cavity has a role, "RV" by itself included: its wall and scar are not reconstructed; a right coronary
-    artery is no right ventricle. No part of the atria, of the aorta or of the chest has a role.
+    myocardium, "non-scar" nothing. "LGE" beside a word for tissue names the image, not the scar. "Scar core by
+    probability", as results name it, is scar and no drawn core. Of the right ventricle only the cavity has a role, "RV"
+    by itself included: its wall and scar are not reconstructed; a right coronary artery is no right ventricle. No part
+    of the atria, of the aorta or of the chest has a role.
     """
     text = _without_negations(_in_words(name))
     words = set(text.split())
@@ -121,7 +122,7 @@ def _in_words(name: str) -> str:
     spaced = re.sub(r"\b(no|non)[\W_]+(reflow|viable)", r"\1\2", spaced)
     words = (_SINGULAR.get(word, word) for word in re.findall(r"[^\W_]+", spaced))
     text = f" {' '.join(words)} ".replace(" late gadolinium enhancement ", " lge ")
-    text = re.sub(r" right coronary( artery| territory)? ", " ", text)
+    text = re.sub(r" right coronary( artery| territory)? | core by probability ", " ", text)
     return re.sub(rf" ({_ANY_NAME}) free (?!wall )", r" without \1 ", text)
 
 

@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.floating]
 Integers = npt.NDArray[np.int64]
 
 SCAR_TAG = 100
-"""Tag of border zone; core has the next one."""
+"""Tag of border zone; core, or scar without a core of its own, has the next one."""
 
 
 def write_heart_mesh(folder: Path, heart: HeartMesh, mesh: Mesh) -> dict[str, Path]:
@@ -35,7 +35,7 @@ def companion_files(path: Path) -> dict[str, Path]:
 def element_tags(
     mesh: Mesh,
     probability: Floats,
-    cutoffs: tuple[float, float] = (0.5, 0.75),
+    cutoff: float = 0.5,
     base_tag: int | Integers = 1,
     scar_tag: int = SCAR_TAG,
     core: Floats | None = None,
@@ -43,15 +43,16 @@ def element_tags(
 ) -> Integers:
     """(M,) region tag of each element, as openCARP and similar simulators use them.
 
-    Elements whose mean probability does not exceed the first cutoff keep their tag; those between the cutoffs are
-    border zone, `scar_tag`; those above the second are core, `scar_tag` + 1. When the core has a probability of its
-    own, scar elements whose mean of that exceeds the first cutoff are core instead. The mean over an element's nodes
-    is that of probabilities, not of logits: nodes of exactly 0 or 1 are common and would outweigh all others.
+    Elements whose mean probability does not exceed the cutoff keep their tag. When the core has a probability of its
+    own, from intensities or from drawn segments, scar elements whose mean of that exceeds the cutoff are core,
+    `scar_tag` + 1, and the others border zone, `scar_tag`. Else all scar is `scar_tag` + 1: its uncertain edge is no
+    tissue of its own. The mean over an element's nodes is that of probabilities, not of logits: nodes of exactly 0 or
+    1 are common and would outweigh all others.
 
     Args:
         mesh: wall.
         probability: (N,) of scar at the nodes.
-        cutoffs: of scar and of core.
+        cutoff: of scar and of core.
         base_tag: of healthy elements: one for all, or the (M,) tags they have.
         scar_tag: see above.
         core: (N,) probability of scar core at the nodes.
@@ -68,6 +69,6 @@ def element_tags(
             "wall that no slice shows.",
             "Choose another scar tag.",
         )
-    inner = mean > cutoffs[1] if core is None else cell_means(mesh, core) > cutoffs[0]
-    tags = np.where(mean > cutoffs[0], scar_tag + inner, healthy)
+    inner = True if core is None else cell_means(mesh, core) > cutoff
+    tags = np.where(mean > cutoff, scar_tag + inner, healthy)
     return tags if observed is None else np.where(cell_means(mesh, observed) < 1 - 1e-6, scar_tag + 2, tags)

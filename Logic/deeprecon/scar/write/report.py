@@ -82,8 +82,8 @@ def _summary(burden: Sequence[Mapping[str, Any]]) -> str:
     scar = burden[1]
     if "volume_ml" in scar:
         return (
-            f"{scar['volume_ml']:.1f} ml of scar ({scar['low_ml']:.1f} to {scar['high_ml']:.1f} ml), "
-            f"{scar['percent_of_wall']:.1f} % of the wall."
+            f"{scar['volume_ml']:.1f} ml of scar (spread of the ensemble {scar['low_ml']:.1f} to "
+            f"{scar['high_ml']:.1f} ml), {scar['percent_of_wall']:.1f} % of the wall."
         )
     return f"{scar['area_cm2']:.1f} cm² of scar, {scar['percent_of_wall']:.1f} % of the surface."
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ def read_speeds(path: Path, speeds: Mapping[str, float], background: float) -> V
                 f"{path} holds values from {values.min():g} to {values.max():g}, which are no sound speeds in m/s.",
                 "Give speeds for its labels: --speeds 1=1450 2=1580.",
             )
-        return canonical(Volume(values, volume.ijk_to_ras, volume.name))
+        return canonical(replace(volume, array=values))
     segmentation = read_segmentation(path)
     names = {segment.name: segment for segment in segmentation.segments}
     if unknown := sorted(set(speeds) - set(names)):

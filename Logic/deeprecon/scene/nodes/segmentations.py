@@ -121,6 +121,7 @@ class _Labelmaps:
         self._segmentation = node.GetSegmentation()
         drawn_on = reference or node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
         self.slice_thickness = None if drawn_on is None else slice_thickness(drawn_on)
+        self.across = None if self.slice_thickness is None else 0
         wanted = None
         if reference is not None:
             volume = volume_from_node(reference)
@@ -137,7 +138,7 @@ class _Labelmaps:
         name = f"{self._name} ({segment.GetName()})"
         shape = self._grid.GetDimensions()[::-1]
         if image is None or image.IsEmpty():
-            return Volume(np.zeros(shape, np.uint8), self.ijk_to_ras, name, self.slice_thickness)
+            return Volume(np.zeros(shape, np.uint8), self.ijk_to_ras, name, self.slice_thickness, self.across)
         placed = slicer.vtkOrientedImageData()
         placed.ShallowCopy(image)
         _move(placed, self._to_world)
@@ -147,7 +148,7 @@ class _Labelmaps:
             raise InputError(f"{name} could not be put on the voxel grid.", "Export it and load it again.")
         labels = numpy_support.vtk_to_numpy(result.GetPointData().GetScalars()).reshape(shape)
         mask = (labels == segment.GetLabelValue()).astype(np.uint8)
-        return Volume(mask, self.ijk_to_ras, name, self.slice_thickness)
+        return Volume(mask, self.ijk_to_ras, name, self.slice_thickness, self.across)
 
     def _own_grid(self) -> Any:
         """The reference geometry; if a segmentation has none, the bounding box of all segments."""

@@ -35,7 +35,10 @@ def volume_from_node(node: Any) -> Volume:
     matrix = vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(matrix)
     ijk_to_ras = matrix_to_world(node) @ slicer.util.arrayFromVTKMatrix(matrix)
-    volume = Volume(slicer.util.arrayFromVolume(node).copy(), ijk_to_ras, name, slice_thickness(node))
+    thickness = slice_thickness(node)
+    from_dicom = bool(node.GetAttribute("DICOM.instanceUIDs"))
+    across = 0 if from_dicom or thickness is not None else None  # so Slicer loads DICOM, and `node_from_volume` stores
+    volume = Volume(slicer.util.arrayFromVolume(node).copy(), ijk_to_ras, name, thickness, across)
     check_geometry(volume)
     return volume
 
@@ -62,7 +65,7 @@ def node_from_volume(volume: Volume, name: str, node: Any = None) -> Any:
         node.SetAndObserveTransformNodeID(None)
         node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(volume.ijk_to_ras))
         slicer.util.updateVolumeFromArray(node, _storable(volume.array))
-        thickness = volume.slice_thickness
+        thickness = volume.slice_thickness if volume.across in (0, None) else None
         node.SetAttribute(THICKNESS_ATTRIBUTE, None if thickness is None else repr(float(thickness)))
     if node.GetDisplayNode() is None:
         node.CreateDefaultDisplayNodes()

@@ -114,6 +114,6 @@ def _sentence(metrics: Mapping[str, Any]) -> str:
     if size == 0:
         return f"No scar was found. If the images show some, check the scar segment or lower the threshold.{rest}"
     low, high = metrics.get(f"low_{unit}"), metrics.get(f"high_{unit}")
-    interval = "" if low is None or high is None else f" (95 % interval {low:.1f} to {high:.1f})"
+    spread = "" if low is None or high is None else f" (spread of the ensemble {low:.1f} to {high:.1f})"
     share = metrics["percent_of_wall"]
-    return f"Scar {measure}: {size:.1f} {unit.replace('2', '²')}{interval}, {share:.0f} % of the wall.{rest}"
+    return f"Scar {measure}: {size:.1f} {unit.replace('2', '²')}{spread}, {share:.0f} % of the wall.{rest}"
