@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from vtkmodules.vtkCommonDataModel import vtkPointSet, vtkPolyData
 from deeprecon.data.errors import InputError, names_damage
 from deeprecon.data.mesh.mesh import Mesh, with_points
 from deeprecon.data.mesh.opencarp import read_opencarp, write_opencarp
+from deeprecon.data.mesh.parts import Part, find_part
 from deeprecon.data.mesh.ply import read_ply, write_ply
 from deeprecon.data.mesh.vectors import turn_vectors
 from deeprecon.data.mesh.vtk_files import (
@@ -107,6 +109,11 @@ class MeshFile:
     def points(self) -> npt.NDArray[np.float64]:
         """(N, 3) raw coordinates, a copy."""
         return Mesh(self.dataset).points
+
+    @cached_property
+    def part(self) -> Part:
+        """What counts of it."""
+        return find_part(Mesh(self.dataset, self.path.name))
 
 
 @names_damage
