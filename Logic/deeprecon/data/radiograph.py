@@ -87,7 +87,7 @@ def read_radiograph(path: Path | str) -> Radiograph:
 
 def _from_picture(path: Path) -> Radiograph:
     picture = read_picture(path)
-    image, known = _filled(picture.pixels, picture.known), picture.known
+    image, known = continued(picture.pixels, picture.known), picture.known
     note = "The picture states neither the size of its pixels nor whether it is a PA or an AP view."
     return Radiograph(_stretched(path, image), None, "", path.name, (note,), known=known, doubts=picture.doubts)
 
@@ -134,13 +134,13 @@ def _from_dicom(file: DicomFile) -> Radiograph:
     notes = [] if film.view else [_NO_VIEW]
     if film.spacing is None:
         notes.append("The file does not state the size of its pixels.")
-    image = _stretched(file.path, _filled(film.pixels, film.known))
+    image = _stretched(file.path, continued(film.pixels, film.known))
     return Radiograph(
         image, film.spacing, film.view, file.path.name, tuple(notes), film.source_distance, film.known, film.doubts
     )
 
 
-def _filled(image: Pixels, known: Mask | None) -> Pixels:
+def continued(image: Pixels, known: Mask | None) -> Pixels:
     """The image with each unknown pixel at the value of the nearest known one, if there is one."""
     if known is None or not known.any():
         return image
@@ -150,8 +150,8 @@ def _filled(image: Pixels, known: Mask | None) -> Pixels:
             np.clip(np.arange(count), inside[0], inside[-1])
             for count, inside in zip(image.shape, (rows, columns), strict=True)
         )
-        continued: Pixels = image[np.ix_(to_row, to_column)]
-        return continued
+        moved: Pixels = image[np.ix_(to_row, to_column)]
+        return moved
     from scipy import ndimage
 
     nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
