@@ -114,12 +114,15 @@ def write_dwi(path: Path, scan: DwiScan) -> dict[str, Path]:
 def _read_nifti(path: Path, bval: Path, bvec: Path, choices: Choices | None) -> DwiScan:
     nifti = read_nifti(path)
     array = nifti.volumes(path, "4D")
-    if nifti.array.ndim == 3:
+    try:
+        b, vectors = read_fsl(bval, bvec, len(array))
+    except InputError as error:
+        if nifti.array.ndim > 3:
+            raise
+        shape = " x ".join(map(str, nifti.array.shape[::-1]))
         raise InputError(
-            f"{path} is 3D (shape {' x '.join(map(str, nifti.array.shape[::-1]))}), expected 4D.",
-            "Give the whole series, not one volume of it.",
-        )
-    b, vectors = read_fsl(bval, bvec, len(array))
+            f"{path} is 3D (shape {shape}), expected 4D.", "Give the whole series, not one volume of it."
+        ) from error
     table = from_fsl(b, vectors, nifti.ijk_to_ras, bvec.name, choices)
     return DwiScan(
         np.ascontiguousarray(np.moveaxis(array, 0, -1)),
