@@ -24,6 +24,7 @@ class FileFormat:
         read: what the product does with the path; its value is compared where the format has checksums.
         checked: damage of the file's bytes cannot pass unseen: the format has checksums.
         cut: a file without its last bytes cannot pass unseen.
+        named: messages name a file.
     """
 
     name: str
@@ -31,6 +32,7 @@ class FileFormat:
     read: Read
     checked: bool = False
     cut: bool = True
+    named: bool = True
 
 
 def _volume() -> Any:
@@ -166,7 +168,9 @@ def _write_mesh(name: str) -> Callable[[Path], Path]:
 
 def _read_mesh(path: Path) -> Any:
     from deeprecon.data.mesh.files import read_mesh
+    from deeprecon.data.mesh.trial import try_to_read
 
+    try_to_read(path)
     return read_mesh(path).points.tobytes()
 
 
@@ -393,6 +397,6 @@ FORMATS = {
         ),
         FileFormat("checkpoint", _write_checkpoint, _read_checkpoint, checked=True),
         FileFormat("bundle", _write_bundle, _read_bundle, checked=True),
-        FileFormat("job", _write_job, _read_job),
+        FileFormat("job", _write_job, _read_job, named=False),
     )
 }

@@ -27,9 +27,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
+
 from benchmarks.common import argument_parser, write_result
 from benchmarks.scar_methods import fitted, projected
-
 from deeprecon.data.mesh.mesh import Inside
 from deeprecon.scar.anatomy.axes import axes_from_landmarks
 from deeprecon.scar.anatomy.wall_coordinates import WallCoordinates

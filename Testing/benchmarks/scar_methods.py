@@ -19,9 +19,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
+
 from benchmarks.common import argument_parser, write_result
 from benchmarks.scar_shapes import real_shapes
-
 from deeprecon.data.mesh.mesh import Inside
 from deeprecon.jobs.run import Run, SilentReporter
 from deeprecon.scar.fit.agreement import Agreement, project
