@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vtkmodules.vtkCommonCore import vtkLogger, vtkOutputWindow, vtkStringArray, vtkStringOutputWindow
+from vtkmodules.vtkCommonCore import vtkIntArray, vtkLogger, vtkOutputWindow, vtkStringArray, vtkStringOutputWindow
 from vtkmodules.vtkCommonDataModel import vtkFieldData, vtkPointSet, vtkPolyData, vtkUnstructuredGrid
 from vtkmodules.vtkCommonMisc import vtkErrorCode
 from vtkmodules.vtkFiltersCore import vtkTriangleFilter
@@ -27,6 +27,7 @@ from deeprecon.data.files import atomic_path
 
 _AGAIN = "Export the mesh again."
 _LEGACY_4_2 = 42
+SPACE = "SPACE"
 
 
 def read_legacy(path: Path) -> vtkPointSet:
@@ -63,10 +64,23 @@ def write_legacy(path: Path, dataset: vtkPointSet, frame: str) -> None:
 
 
 def write_xml(path: Path, dataset: vtkPointSet, frame: str) -> None:
-    """Write a .vtp or .vtu file, with the axes in the field SPACE."""
-    writer: Any = vtkXMLPolyDataWriter() if isinstance(dataset, vtkPolyData) else vtkXMLUnstructuredGridWriter()
+    """Write a .vtp or .vtu file, with the axes in the field SPACE, a string, as Slicer does.
+
+    meshio refuses .vtu files with strings. In LPS, which Slicer takes where nothing is stated, a number named SPACE=LPS
+    stands for it there.
+    """
+    is_surface = isinstance(dataset, vtkPolyData)
+    writer: Any = vtkXMLPolyDataWriter() if is_surface else vtkXMLUnstructuredGridWriter()
     writer.SetCompressionLevel(1)  # half the time of the standard for files hardly larger
-    _note_space(dataset, frame)
+    if is_surface or frame != "lps":
+        space: Any = vtkStringArray()
+        space.SetName(SPACE)
+        space.InsertNextValue(frame.upper())
+    else:
+        space = vtkIntArray()
+        space.SetName(f"{SPACE}={frame.upper()}")
+        space.InsertNextValue(1)
+    dataset.GetFieldData().AddArray(space)
     _write(writer, path, dataset)
 
 
@@ -81,6 +95,25 @@ def write_stl(path: Path, dataset: vtkPointSet, frame: str) -> None:
 def header(frame: str) -> str:
     """The comment that states the axes, as Slicer reads it."""
     return f"DeepRecon output. SPACE={frame.upper()}"
+
+
+def noted_frame(dataset: vtkPointSet) -> str | None:
+    """The axes that a dataset's fields state, "ras" or "lps", as Slicer and `write_xml` do it; None without such."""
+    fields = dataset.GetFieldData()
+    space = fields.GetAbstractArray(SPACE)
+    text = space.GetValue(0) if isinstance(space, vtkStringArray) and space.GetNumberOfValues() else ""
+    names = [str(fields.GetArrayName(index)) for index in range(fields.GetNumberOfArrays())]
+    found = re.search(rf"^(?:{SPACE}=)?(LPS|RAS)$", "\n".join([text.strip(), *names]), re.IGNORECASE | re.MULTILINE)
+    return found.group(1).lower() if found else None
+
+
+def remove_noted_frame(dataset: vtkPointSet) -> None:
+    """Remove what `noted_frame` reads, in fields of the dataset's own, which others may share."""
+    fields = vtkFieldData()
+    fields.ShallowCopy(dataset.GetFieldData())
+    for name in (SPACE, f"{SPACE}=LPS", f"{SPACE}=RAS"):
+        fields.RemoveArray(name)
+    dataset.SetFieldData(fields)
 
 
 def _read(reader: Any, path: Path) -> vtkPointSet:
@@ -141,14 +174,3 @@ def _write(writer: Any, path: Path, dataset: vtkPointSet) -> None:
         if not done or code or not part.stat().st_size:
             full = code == vtkErrorCode.OutOfDiskSpaceError
             raise OSError(errno.ENOSPC if full else errno.EIO, vtkErrorCode.GetStringFromErrorCode(code), str(path))
-
-
-def _note_space(dataset: vtkPointSet, frame: str) -> None:
-    fields = vtkFieldData()
-    fields.ShallowCopy(dataset.GetFieldData())
-    space = vtkStringArray()
-    space.SetName("SPACE")
-    space.InsertNextValue(frame.upper())
-    fields.RemoveArray("SPACE")
-    fields.AddArray(space)
-    dataset.SetFieldData(fields)
