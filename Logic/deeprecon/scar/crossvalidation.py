@@ -36,7 +36,8 @@ class _SliceReporter(PartReporter):
 def cross_validate(inputs: ReconstructInputs, parameters: ReconstructParameters, run: Run) -> Outcome:
     """Hide each slice in turn, predict it from the others by the chosen method and by every interpolation, and compare.
 
-    Interpolations along the wall are left out, with a warning, where the wall's coordinates are not known. The first and the last slice of a stack are extrapolated, which no method does well; they are marked as ends.
+    Interpolations along the wall are left out, with a warning, where the wall's coordinates are not known. The first
+    and the last slice of a stack are extrapolated, which no method does well; they are marked as ends.
 
     Raises:
         InputError: as `reconstruct`, or there is only one slice.

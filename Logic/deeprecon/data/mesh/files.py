@@ -17,12 +17,12 @@ from deeprecon.data.mesh.mesh import Mesh, with_points
 from deeprecon.data.mesh.opencarp import read_opencarp, write_opencarp
 from deeprecon.data.mesh.parts import Part, find_part
 from deeprecon.data.mesh.ply import read_ply, write_ply
+from deeprecon.data.mesh.stl import read_stl
 from deeprecon.data.mesh.vectors import turn_vectors
 from deeprecon.data.mesh.vtk_files import (
     header,
     noted_frame,
     read_legacy,
-    read_stl,
     read_xml_grid,
     read_xml_surface,
     remove_noted_frame,

@@ -1,4 +1,4 @@
-"""Mesh files that VTK reads and writes: legacy .vtk, XML .vtu and .vtp, and .stl."""
+"""Mesh files that VTK reads and writes: legacy .vtk, XML .vtu and .vtp; .stl to write."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vtkmodules.vtkCommonCore import vtkIntArray, vtkLogger, vtkOutputWindow, vt
 from vtkmodules.vtkCommonDataModel import vtkFieldData, vtkPointSet, vtkPolyData, vtkUnstructuredGrid
 from vtkmodules.vtkCommonMisc import vtkErrorCode
 from vtkmodules.vtkFiltersCore import vtkTriangleFilter
-from vtkmodules.vtkIOGeometry import vtkSTLReader, vtkSTLWriter
+from vtkmodules.vtkIOGeometry import vtkSTLWriter
 from vtkmodules.vtkIOLegacy import vtkDataSetWriter, vtkGenericDataObjectReader
 from vtkmodules.vtkIOXML import (
     vtkXMLPolyDataReader,
@@ -46,12 +46,6 @@ def read_xml_grid(path: Path) -> vtkPointSet:
 def read_xml_surface(path: Path) -> vtkPointSet:
     """Read a .vtp file."""
     return _read(vtkXMLPolyDataReader(), path)
-
-
-def read_stl(path: Path) -> vtkPointSet:
-    """Read a .stl file, text or binary."""
-    _check_stl(path)
-    return _read(vtkSTLReader(), path)
 
 
 def write_legacy(path: Path, dataset: vtkPointSet, frame: str) -> None:
@@ -151,18 +145,6 @@ def _errors(path: Path) -> Iterator[None]:
         found = re.search(r"\(0x[0-9a-f]+\):? *(.*)", text)
         reason = f" ({found.group(1).strip()[:160].rstrip('. ')})" if found and found.group(1).isprintable() else ""
         raise InputError(f"{path} is cut off or damaged{reason}.", _AGAIN)
-
-
-def _check_stl(path: Path) -> None:
-    """VTK reads what there is of a binary STL without a word."""
-    with open(path, "rb") as file:
-        head = file.read(84)
-    size = path.stat().st_size
-    if head[:5].lower() == b"solid" and size != 84 + 50 * int.from_bytes(head[80:84], "little"):
-        if b"endsolid" not in path.read_bytes()[-200:].lower():
-            raise InputError(f"{path} is cut off or damaged (no endsolid).", _AGAIN)
-    elif len(head) < 84 or size < 84 + 50 * int.from_bytes(head[80:84], "little"):
-        raise InputError(f"{path} is cut off or damaged ({size} bytes are too few for its triangles).", _AGAIN)
 
 
 def _write(writer: Any, path: Path, dataset: vtkPointSet) -> None:
