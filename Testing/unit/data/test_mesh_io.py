@@ -121,10 +121,10 @@ def test_slicer_saves_what_we_wrote_in_other_axes(tmp_path, scene, suffix, frame
     assert read_mesh(tmp_path / f"slicer{suffix}").frame == frame.lower()
 
 
-@pytest.mark.parametrize("suffix", [".vtk", ".vtu"])
+@pytest.mark.parametrize("suffix", [".vtk", ".vtu", ".vtp"])
 def test_files_in_lps_hold_numbers_only(tmp_path, suffix):
-    """meshio refuses strings in both formats."""
-    write_mesh(tmp_path / "surface.vtp", sphere_shell(), "mm", "lps")  # the string SPACE, which must not travel on
+    """meshio refuses strings."""
+    write_mesh(tmp_path / "surface.vtp", sphere_shell(), "mm", "ras")  # the string SPACE, which must not travel on
     fields = read_mesh(tmp_path / "surface.vtp").dataset.GetFieldData()
     mesh = mesh_for(suffix)
     mesh.dataset.SetFieldData(fields)

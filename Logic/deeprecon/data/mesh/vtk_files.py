@@ -60,13 +60,12 @@ def write_legacy(path: Path, dataset: vtkPointSet, frame: str) -> None:
 def write_xml(path: Path, dataset: vtkPointSet, frame: str) -> None:
     """Write a .vtp or .vtu file, with the axes in the field SPACE, a string, as Slicer does.
 
-    meshio refuses .vtu files with strings. In LPS, which Slicer takes where nothing is stated, a number named SPACE=LPS
-    stands for it there.
+    Other programs, such as meshio, refuse files with strings. In LPS, which Slicer takes where nothing is stated, a
+    number named SPACE=LPS stands for it.
     """
-    is_surface = isinstance(dataset, vtkPolyData)
-    writer: Any = vtkXMLPolyDataWriter() if is_surface else vtkXMLUnstructuredGridWriter()
+    writer: Any = vtkXMLPolyDataWriter() if isinstance(dataset, vtkPolyData) else vtkXMLUnstructuredGridWriter()
     writer.SetCompressionLevel(1)  # half the time of the standard for files hardly larger
-    if is_surface or frame != "lps":
+    if frame != "lps":
         space: Any = vtkStringArray()
         space.SetName(SPACE)
         space.InsertNextValue(frame.upper())
