@@ -35,7 +35,6 @@ CODES: dict[str, str] = {
     "incidence-reversed": "Far fields are reciprocal only with the opposite directions of incidence.",
     "lungs-not-found": "No lungs were found in a CT: assumed, the middle of the scan is that of the field of view.",
     "mask-probability": "A mask holds probabilities: what is above 0.5 (50 %) is inside.",
-    "mask-resampled": "A mask has another grid than its scan, and was interpolated.",
     "mask-resampled": "A mask or labels have another grid than their image, and were interpolated.",
     "mesh-holds-blood": "A mesh holds most of what the slices show as blood: more than the wall.",
     "mesh-left-out": "Of a mesh, unused nodes, cells listed twice, and faces and lines beside elements do not count.",
