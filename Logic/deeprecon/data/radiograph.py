@@ -11,7 +11,7 @@ import numpy.typing as npt
 from deeprecon.data.dicom.file import DicomFile, open_dicom
 from deeprecon.data.dicom.film import read_film
 from deeprecon.data.doubts import Doubt
-from deeprecon.data.errors import InputError
+from deeprecon.data.errors import InputError, names_damage
 from deeprecon.data.formats.planar_image import read_planar_image
 from deeprecon.data.pictures import PICTURES, is_picture, read_picture
 from deeprecon.data.volume import Volume
@@ -52,6 +52,7 @@ class Radiograph:
     doubts: tuple[Doubt, ...] = ()
 
 
+@names_damage
 def read_radiograph(path: Path | str) -> Radiograph:
     """Read a frontal radiograph, of the kind that its first bytes show.
 

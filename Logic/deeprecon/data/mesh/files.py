@@ -13,7 +13,7 @@ import numpy.typing as npt
 from vtkmodules.vtkCommonCore import vtkStringArray
 from vtkmodules.vtkCommonDataModel import vtkPointSet, vtkPolyData
 
-from deeprecon.data.errors import InputError
+from deeprecon.data.errors import InputError, names_damage
 from deeprecon.data.mesh.mesh import Mesh, with_points
 from deeprecon.data.mesh.opencarp import read_opencarp, write_opencarp
 from deeprecon.data.mesh.parts import Part, find_part
@@ -116,6 +116,7 @@ class MeshFile:
         return find_part(Mesh(self.dataset, self.path.name))
 
 
+@names_damage
 def read_mesh(path: Path | str) -> MeshFile:
     """Read .vtk, .vtu, .vtp, .ply, .stl or openCARP (.pts with .elem and .lon); nodes keep their order.
 
@@ -141,6 +142,7 @@ def read_mesh(path: Path | str) -> MeshFile:
     return MeshFile(path, dataset, kind.unit, _declared_frame(path, dataset, kind.header_bytes))
 
 
+@names_damage
 def read_lines(path: Path | str) -> MeshFile:
     """Read lines, such as paths, from a .vtp file; `read_mesh` refuses them, for they are no mesh.
 
