@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,8 @@ from deeprecon.ctpa.observe.placement import PlacedCt, known_pixels, place
 from deeprecon.ctpa.observe.projection import Geometry, line_integrals
 from deeprecon.ctpa.parameters import EvaluateInputs, SynthesizeParameters
 from deeprecon.ctpa.patches import Windows
-from deeprecon.data.errors import InputError
 from deeprecon.data.files import sha256
+from deeprecon.data.labels_on_grid import labels_on_grid
 from deeprecon.data.radiograph import read_radiograph
 from deeprecon.data.tables import write_table
 from deeprecon.data.volume_io import read_volume
@@ -76,10 +77,9 @@ def evaluate(inputs: EvaluateInputs, parameters: NoParameters, run: Run) -> Outc
     hu, truth = (np.where(known, ct.hu, AIR).astype(np.int16) for ct in (made, placed))
     figures |= _image_metrics(hu, truth, known) | _anatomy(hu, truth, grid)
     if inputs.labels is not None:
-        labels = read_volume(inputs.labels)
-        if labels.array.shape != true.array.shape or not np.allclose(labels.ijk_to_ras, true.ijk_to_ras, atol=1e-3):
-            raise InputError(f"{labels.name} does not lie on the voxels of {true.name}.", "Give the labels of that CT.")
-        figures |= _organs(hu, truth, resample_labels(labels, grid, placed.affine), run)
+        labels, doubts = labels_on_grid(read_volume(inputs.labels), true)
+        run.consider(doubts)
+        figures |= _organs(hu, truth, resample_labels(replace(true, array=labels), grid, placed.affine), run)
     outputs = {"table": run.output / "evaluation.csv"}
     write_table(outputs["table"], [{"figure": name, "value": value} for name, value in figures.items()])
     finite = {name: value for name, value in figures.items() if np.isfinite(value)}  # PSNR of a volume with itself

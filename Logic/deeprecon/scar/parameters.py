@@ -209,6 +209,10 @@ class ReconstructParameters(_CutoffParameters):
     tag_array: Annotated[
         str, "array of region tags at the mesh's cells; left out, one of a usual name, such as tag, elemTag or region"
     ] = ""
+    mesh_region: Annotated[
+        tuple[int, ...],
+        "region tags of the wall in a mesh that holds more; left out, those that lie in what the slices show as wall",
+    ] = ()
     steps: Annotated[int, Range(0, 10_000_000), "training steps; 0: a fixed number for the method, or the budget's"] = 0
     budget: Annotated[
         float,

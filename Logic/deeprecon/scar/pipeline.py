@@ -91,6 +91,7 @@ def read_and_observe(
         parameters.mesh_frame,
         parameters.node_spacing,
         parameters.tag_array,
+        parameters.mesh_region,
     )
     run.consider(heart.doubts)
     slices = observe_slices(case, heart, parameters)
@@ -118,7 +119,8 @@ def _fit_core(data: FitData, parameters: ReconstructParameters, run: Run) -> Fit
 
 def _placement(heart: HeartMesh) -> dict[str, str]:
     tags = {} if heart.tags is None else {"tag_array": heart.tags.name}
-    return {"mesh_unit": heart.unit.value, "mesh_frame": heart.frame.value} | tags
+    region = {"mesh_region": " ".join(map(str, heart.region))} if heart.region else {}
+    return {"mesh_unit": heart.unit.value, "mesh_frame": heart.frame.value} | tags | region
 
 
 def _settings(inputs: ReconstructInputs, parameters: ReconstructParameters, run: Run) -> dict[str, Any]:

@@ -102,8 +102,8 @@ def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters,
     of its own in the array core_probability, 100 (border zone) for the scar outside of it. Without such a core all scar
     is 101: its uncertain edge is scar where its probability exceeds the cutoff, else healthy. Elements with a node that
     no slice shows are 102 (unknown); tags that the elements already have are kept where there is no scar. `--tags`
-    chooses other numbers. Of the cells only those that count are elements: openCARP gets no others, the other formats
-    all, with the tags in an array at the cells.
+    chooses other numbers. Regions that are not wall (`--mesh-region`) keep their tags. Of the cells only those that
+    count are elements: openCARP gets no others, the other formats all, with the tags in an array at the cells.
     """
     heart = read_result(inputs.mesh, parameters.tag_array)
     run.consider(heart.doubts)
@@ -117,14 +117,16 @@ def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters,
 
     of_tissue = parse_tissue_tags(parameters.tags)
     core = at_nodes("core_probability")
+    existing = None if heart.tags is None else heart.tags.values[heart.part.cells]
     tags = element_tags(
         mesh,
         np.asarray(mesh.point_array(VALUE_ARRAYS[parameters.report_values]), np.float64),
         parameters.cutoff,
-        None if heart.tags is None else heart.tags.values[heart.part.cells],
+        existing,
         of_tissue,
         core,
         at_nodes("observed"),
+        np.isin(existing, heart.region) if heart.region and existing is not None else None,
     )
     path = run.output / ("mesh.pts" if opencarp else f"mesh.{parameters.format.value}")
     if opencarp:

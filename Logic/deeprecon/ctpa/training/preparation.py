@@ -44,6 +44,7 @@ from deeprecon.ctpa.training.store import CUBE, FORMAT, STORE, write_case
 from deeprecon.data.doubts import DoubtError
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import write_json
+from deeprecon.data.labels_on_grid import labels_on_grid
 from deeprecon.data.radiograph import continued, read_radiograph
 from deeprecon.data.tables import write_table
 from deeprecon.data.volume_io import read_volume
@@ -158,7 +159,11 @@ def _prepare_pair(
     run.consider((*ct_doubts(ct), *placed.doubts))
     xray, geometry = _xray(pair, placed, grid, BeamName(settings["beam"]), run)
     xray = replace(xray, covered=xray.covered & known_pixels(placed, grid, geometry))
-    labels = None if pair.labels is None else resample_labels(read_volume(pair.labels), grid, placed.affine)
+    labels = None
+    if pair.labels is not None:
+        drawn, doubts = labels_on_grid(read_volume(pair.labels), ct)
+        run.consider(doubts)
+        labels = resample_labels(replace(ct, array=drawn), grid, placed.affine)
     latent = None if encode is None else encode(placed.hu)
     write_case(part, placed.hu, xray, labels, latent, placed.blocks)
     record = {

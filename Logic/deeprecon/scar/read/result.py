@@ -44,7 +44,8 @@ def read_result(path: Path, tag_array: str = "") -> HeartMesh:
         file = replace(file, dataset=mesh.with_point_arrays(arrays).dataset)
     heart = placed_heart(file, unit, frame, tag_array or written.get("tag_array") or "")
     check_heart_size(heart.mesh, hint, f", read in {unit},")
-    return heart
+    region = tuple(int(tag) for tag in str(written.get("mesh_region", "")).split())
+    return replace(heart, region=region)
 
 
 def _read_values(path: Path, count: int) -> npt.NDArray[np.float64]:

@@ -88,7 +88,6 @@ def blood_ml() -> float:
     return float((labeled()[2] == BLOOD).sum() * STEP**3 / 1000)
 
 
-@pytest.mark.xfail(strict=True, reason="all regions of a mesh are taken for wall")
 @pytest.mark.parametrize(
     ("name", "tags"),
     [("tag", (2, 1, 3)), ("region", (10, 20, 30)), ("elemTag", (1, 2, 3)), ("material", (0, 7, 8))],
@@ -107,7 +106,6 @@ def test_the_region_that_slices_show_as_wall_is_used(
     assert " ml" in said
 
 
-@pytest.mark.xfail(strict=True, reason="all regions of a mesh are taken for wall")
 def test_opencarp_with_blood(tmp_path: Path, truth: float) -> None:
     points, cells, kinds = parts(WALL, BLOOD)
     mesh = write_carp(tmp_path / "heart.pts", points * 1000, [(HEXAHEDRON, cells)], np.array([5, 6])[kinds])
@@ -121,7 +119,6 @@ def test_opencarp_with_blood(tmp_path: Path, truth: float) -> None:
     assert {5, 101} <= set(tags[kinds == WALL].tolist())
 
 
-@pytest.mark.xfail(strict=True, reason="all regions of a mesh are taken for wall")
 def test_the_user_names_the_region(tmp_path: Path, truth: float) -> None:
     points, cells, kinds = parts(WALL, BLOOD, ATRIUM)
     values = np.where(kinds == WALL, np.where(np.arange(len(kinds)) % 2, 11, 12), 20 + kinds).astype(np.int32)
@@ -131,7 +128,6 @@ def test_the_user_names_the_region(tmp_path: Path, truth: float) -> None:
     assert result["metrics"]["volume_ml"] == pytest.approx(truth, rel=0.03)
 
 
-@pytest.mark.xfail(strict=True, reason="all regions of a mesh are taken for wall")
 def test_a_region_that_the_mesh_has_not_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     points, cells, kinds = parts(WALL, BLOOD)
     mesh = write_vtu(tmp_path / "heart.vtu", points, [(HEXAHEDRON, cells)], tag=(kinds + 1).astype(np.int32))
@@ -142,7 +138,6 @@ def test_a_region_that_the_mesh_has_not_is_refused(tmp_path: Path, capsys: pytes
     assert "1, 2" in said
 
 
-@pytest.mark.xfail(strict=True, reason="all regions of a mesh are taken for wall")
 def test_blood_without_tags_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     points, cells, _ = parts(WALL, BLOOD)
     code, result = with_blood(tmp_path, write_vtu(tmp_path / "heart.vtu", points, [(HEXAHEDRON, cells)]))
@@ -153,7 +148,6 @@ def test_blood_without_tags_is_told(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert any(f"{round(blood_ml()) + step} ml" in said for step in range(-8, 9))
 
 
-@pytest.mark.xfail(strict=True, reason="all regions of a mesh are taken for wall")
 def test_a_closed_epicardium_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     points, cells, _ = parts(WALL, BLOOD)
     quads = ((0, 3, 2, 1), (4, 5, 6, 7), (0, 1, 5, 4), (2, 3, 7, 6), (0, 4, 7, 3), (1, 2, 6, 5))
