@@ -26,9 +26,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import torch
-
 from benchmarks.common import argument_parser, write_result
 from benchmarks.ctpa_baselines import blend, training_pair
+
 from deeprecon.ctpa.autoencoder.network import AUTOENCODERS, Autoencoder
 from deeprecon.ctpa.autoencoder.tiling import decode_tiled
 from deeprecon.ctpa.diffusion.denoiser import DENOISERS, Denoiser, DenoiserShape, ray_weights

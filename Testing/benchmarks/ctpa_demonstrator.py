@@ -24,6 +24,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.common import argument_parser, write_result
+
 from deeprecon.ctpa.demonstrator import NAME
 from deeprecon.ctpa.grid import PREVIEW
 from deeprecon.ctpa.measure.metrics import mae, psnr

@@ -24,6 +24,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.common import argument_parser, write_result
+
 from deeprecon.ctpa.demonstrator import demonstrator_folder
 from deeprecon.ctpa.grid import FULL, Grid
 from deeprecon.ctpa.observe.projection import Geometry, detector_axes, expose, line_integrals

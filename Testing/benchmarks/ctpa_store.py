@@ -33,8 +33,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
-
 from benchmarks.common import argument_parser, write_result
+
 from deeprecon.ctpa.grid import AIR, PRESETS, PUBLISHED
 from deeprecon.ctpa.observe.projection import Geometry
 from deeprecon.ctpa.patches import Slices, Windows, starts

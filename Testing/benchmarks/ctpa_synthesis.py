@@ -31,10 +31,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
-
 from benchmarks.common import argument_parser, write_result
 from benchmarks.ctpa_baselines import fit_ridge
+from torch import Tensor
+
 from deeprecon.ctpa.autoencoder.network import AUTOENCODERS, Autoencoder
 from deeprecon.ctpa.diffusion.denoiser import DenoiserShape, parameter_count, ray_weights
 from deeprecon.ctpa.diffusion.guidance import sart_step

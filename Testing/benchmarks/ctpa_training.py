@@ -29,8 +29,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import torch
-
 from benchmarks.common import LIBRARY, argument_parser, write_result
+
 from deeprecon.ctpa.diffusion.denoiser import DENOISERS, DenoiserShape, parameter_count
 from deeprecon.ctpa.diffusion.posterior_mean import MAX_DEVIATION_VOXELS, MAX_MEAN_VOXELS, downsampled
 from deeprecon.ctpa.diffusion.processes import PROCESSES

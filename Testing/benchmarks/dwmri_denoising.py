@@ -23,6 +23,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.common import argument_parser, write_result
+
 from deeprecon.dwmri.filters import smooth_in_mask
 from deeprecon.dwmri.fit.denoising import denoise
 from deeprecon.dwmri.measure.accuracy import accuracy

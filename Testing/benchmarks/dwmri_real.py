@@ -31,6 +31,7 @@ from dipy.reconst.dti import TensorModel
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.common import argument_parser, write_result
+
 from deeprecon.data.diffusion.files import read_dwi
 from deeprecon.data.diffusion.gradients import GradientTable
 from deeprecon.data.diffusion.scan import DwiScan, with_finite_values

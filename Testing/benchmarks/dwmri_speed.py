@@ -27,6 +27,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.common import LIBRARY, argument_parser, write_result
+
 from deeprecon.data.diffusion.files import write_dwi
 from deeprecon.data.diffusion.gradients import gradient_table
 from deeprecon.data.diffusion.scan import DwiScan

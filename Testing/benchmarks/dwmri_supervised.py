@@ -21,6 +21,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.common import argument_parser, write_result
+
 from deeprecon.dwmri.fit.supervised import apply_network
 from deeprecon.dwmri.measure.accuracy import accuracy
 from deeprecon.dwmri.networks.architectures import ARCHITECTURES, build, count_parameters

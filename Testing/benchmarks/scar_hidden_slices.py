@@ -17,6 +17,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.common import argument_parser, write_result
 from benchmarks.scar_shapes import real_shapes
+
 from deeprecon.data.tables import read_table
 from deeprecon.jobs.run import Run, SilentReporter
 from deeprecon.scar.crossvalidation import cross_validate

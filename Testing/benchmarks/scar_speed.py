@@ -18,6 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.common import argument_parser, write_result
 from benchmarks.scar_methods import field
+
 from deeprecon.jobs.run import Run, SilentReporter
 from deeprecon.scar.fit.interpolation import SPATIAL, interpolate
 from deeprecon.scar.fit.mlp import predict as predict_mlp

@@ -22,8 +22,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
-
 from benchmarks.common import argument_parser, write_result
+
 from deeprecon.data.doubts import Doubt
 from deeprecon.jobs.run import Run, SilentReporter
 from deeprecon.scattering.fit.linear import invert_linearly

@@ -25,10 +25,10 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import torch
-from torch import nn
-
 from benchmarks.common import argument_parser, write_result
 from benchmarks.scattering_networks import FourierOperator, LazyBcrNet, UNet, backprojected_input
+from torch import nn
+
 from deeprecon.jobs.run import Run, SilentReporter
 from deeprecon.scattering.fit.linear import LinearInversion
 from deeprecon.scattering.fit.network import bcrnet_input

@@ -22,8 +22,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import torch
-
 from benchmarks.common import argument_parser, write_result
+
 from deeprecon.jobs.run import Run
 from deeprecon.seizure.configuration import Config, Framework, ModelConfig
 from deeprecon.seizure.fit.baseline import ALARM

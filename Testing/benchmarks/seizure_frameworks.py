@@ -24,8 +24,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
-
 from benchmarks.common import LIBRARY, argument_parser, write_result
+
 from deeprecon.seizure.configuration import Config, Framework, ModelConfig
 from deeprecon.seizure.simulate.recordings import simulate_recordings
 from deeprecon.seizure.training.split import split_users

@@ -55,9 +55,10 @@ def test_a_file_is_opened_with_its_bval_and_bvec(host: Any, widget: Any, tmp_pat
 
 
 def test_a_dicom_series_is_opened_by_any_of_its_files(host: Any, widget: Any, tmp_path: Path) -> None:
+    from unit.data.test_dwi_dicom import write_dicom
+
     from deeprecon.data.errors import InputError
     from deeprecon.scene.dwmri.scan import scan_from_node
-    from unit.data.test_dwi_dicom import write_dicom
 
     with pytest.raises(InputError, match="No file"):
         widget.onOpenButton()

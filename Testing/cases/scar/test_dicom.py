@@ -12,11 +12,11 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.uid import generate_uid
+from unit.data.dicom_files import SERIES, new_file, write_slice
 
 from deeprecon.data.mesh.mesh import Inside
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
-from unit.data.dicom_files import SERIES, new_file, write_slice
 
 from .files import THICKNESS, codes, heart, run, scan, write_heart
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from benchmarks.ctpa_baselines import blend
+
 from deeprecon.ctpa.grid import FULL, PREVIEW, PUBLISHED, Grid, resample, to_hu, to_network
 from deeprecon.ctpa.patches import Blending, Windows, seam_planes, starts
 from deeprecon.data.errors import InputError

@@ -6,8 +6,8 @@ import math
 
 import pytest
 import torch
-
 from benchmarks.ctpa_baselines import training_pair
+
 from deeprecon.ctpa.diffusion.processes import PROCESSES, SAMPLERS, Epsilon, sample
 from deeprecon.ctpa.parameters import ProcessName, SamplerName
 

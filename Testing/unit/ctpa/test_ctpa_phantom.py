@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from benchmarks.ctpa_baselines import blend, fit_ridge
+
 from deeprecon.ctpa.grid import Grid
 from deeprecon.ctpa.measure import anatomy, metrics
 from deeprecon.ctpa.measure.projection_check import check_projection

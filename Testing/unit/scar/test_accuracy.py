@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from benchmarks.scar_methods import field, stacks_of
+
 from deeprecon.data.mesh.files import place, read_mesh
 from deeprecon.scar.fit.interpolation import SPATIAL, interpolate
 from deeprecon.scar.measure.metrics import evaluate
