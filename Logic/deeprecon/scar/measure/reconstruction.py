@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from deeprecon.data.mesh.mesh import Mesh
 from deeprecon.scar.fit.agreement import Agreement, agree_with_pixels
-from deeprecon.scar.fit.fitted import Fitted, prism_means
+from deeprecon.scar.fit.fitted import Fitted, on_shell, prism_means
 from deeprecon.scar.measure.burden import scar_burden
 from deeprecon.scar.measure.channels import Channel, find_channels
 from deeprecon.scar.measure.metrics import entropy
@@ -22,7 +22,7 @@ from deeprecon.scar.measure.voxels import VoxelResult, predict_voxels
 from deeprecon.scar.measure.wall import WallMeasures, measure_wall
 from deeprecon.scar.observe.node_groups import group_nodes
 from deeprecon.scar.observe.slices import ObservedSlices
-from deeprecon.scar.parameters import ReconstructParameters
+from deeprecon.scar.parameters import Projection, ReconstructParameters
 from deeprecon.scar.read.case import Case
 
 Row = dict[str, Any]
@@ -36,7 +36,7 @@ class Reconstruction:
         mesh: RAS mm, with scar_probability, scar_uncertainty and the other arrays at its nodes.
         burden: rows of wall, scar, core and border zone or uncertain edge.
         wall: segments, depth and transmurality.
-        voxels: the reconstruction on a voxel grid; None where the mesh is an open surface.
+        voxels: the reconstruction on a voxel grid.
         channels: corridors through dense scar.
         slices: rows about each slice.
         slice_probability: per stack (k, j, i) float32, reconstructed probability at the pixel centers, 0 off the wall.
@@ -49,7 +49,7 @@ class Reconstruction:
     mesh: Mesh
     burden: Sequence[dict[str, str | float]]
     wall: WallMeasures
-    voxels: VoxelResult | None
+    voxels: VoxelResult
     channels: Sequence[Channel]
     slices: Sequence[Row]
     slice_probability: tuple[npt.NDArray[np.float32], ...]
@@ -70,13 +70,18 @@ def measure(
     """Measure scar (and core, where it was fitted by itself) at the nodes of a mesh and in its slices."""
     observations = slices.observations
     groups = group_nodes(mesh.points, slices.stacks)
-    predicted, uncertainty = scar.predict(mesh.points)
     reach = parameters.observed_within or default_reach(slices.stacks)
-    observed = observed_nodes(mesh, slices, groups, reach)
+    scar_nodes, core_nodes, shell = scar, core, slices.shell
+    if shell is None:
+        observed = observed_nodes(mesh, slices, groups, reach)
+    else:
+        observed, scar_nodes, core_nodes = shell.met, on_shell(scar, shell), core and on_shell(core, shell)
+        parameters = replace(parameters, projection=Projection.OFF)  # its nodes are not those of the pixels
+    predicted, uncertainty = scar_nodes.predict(mesh.points)
     uncertainty = np.where(observed, uncertainty, 1).astype(np.float32)
     agreed = agree_with_pixels(predicted, groups, observations, parameters)
     probability = agreed.probability
-    core_probability = None if core is None else np.minimum(core.predict(mesh.points)[0], probability)
+    core_probability = None if core_nodes is None else np.minimum(core_nodes.predict(mesh.points)[0], probability)
     burden = scar_burden(
         mesh,
         probability,
@@ -85,8 +90,8 @@ def measure(
         parameters.core_cutoff,
         parameters.density,
         core_probability,
-        scar.samples(mesh.points) if scar.samples else None,
-        core.samples(mesh.points) if core and core.samples else None,
+        scar_nodes.samples(mesh.points) if scar_nodes.samples else None,
+        core_nodes.samples(mesh.points) if core_nodes and core_nodes.samples else None,
         observed,
     )
     wall = measure_wall(case, slices, mesh, probability, uncertainty, parameters, observed)
@@ -98,7 +103,7 @@ def measure(
         "scar_entropy": entropy(probability),
         "scar_binary": observed & (probability > parameters.cutoff),
         "observed": observed,
-        "group_residual": node_residuals(agreed, groups),
+        "group_residual": node_residuals(agreed, groups) if shell is None else np.full(mesh.n_points, np.nan),
         **({} if core_probability is None else {"core_probability": core_probability}),
         **wall.arrays,
     }
@@ -150,20 +155,19 @@ def _unknown_wall(burden: Sequence[Mapping[str, Any]], reach: float) -> list[str
 
 def _voxels(
     slices: ObservedSlices, mesh: Mesh, scar: Fitted, core: Fitted | None, observed: npt.NDArray[np.bool_]
-) -> VoxelResult | None:
-    if slices.inside is None:
-        return None
+) -> VoxelResult:
+    """The wall on a grid; beneath a shell that of the slices, all of which is observed."""
     predict_core = None if core is None else core.predict
+    if slices.shell is not None:
+        mesh, observed = slices.shell.wall, np.ones(slices.shell.wall.n_points, bool)
     known = partial(nearest_values, mesh, observed)
     return predict_voxels(scar.predict, predict_core, slices.inside, slices.stacks[0], mesh.points, known)
 
 
 def _channels(
-    voxels: VoxelResult | None, scar: Fitted, core: Fitted | None, parameters: ReconstructParameters
+    voxels: VoxelResult, scar: Fitted, core: Fitted | None, parameters: ReconstructParameters
 ) -> list[Channel]:
     """Channels through the core, which is separated by its own probability where it has one."""
-    if voxels is None:
-        return []
     if voxels.core is None or core is None:
         dense, cutoff, samples = voxels.scar, parameters.core_cutoff, scar.samples
     else:
