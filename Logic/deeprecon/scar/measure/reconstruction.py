@@ -159,8 +159,8 @@ def _unknown_wall(burden: Sequence[Mapping[str, Any]], reach: float, is_shell: b
     size = f"{burden[-1]['volume_ml']:.1f} ml" if "volume_ml" in burden[-1] else f"{burden[-1]['area_cm2']:.1f} cm²"
     if is_shell:
         return [
-            f"Beneath {size} of the surface ({share:.1f} %) the slices show no wall: nothing is known there, and it does "
-            "not count in percentages."
+            f"Beneath {size} of the surface ({share:.1f} %) the slices show no wall: nothing is known there, and it "
+            "does not count in percentages."
         ]
     return [
         f"{size} of the wall ({share:.1f} %) lie farther than {reach:.3g} mm from every slice: nothing is known there, "
