@@ -14,6 +14,7 @@ from typing import Any
 from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import atomic_path, write_json
+from deeprecon.data.tables import without_formula
 from deeprecon.jobs.console import plain_figures
 from deeprecon.jobs.events import to_plain
 from deeprecon.jobs.failures import Failure, explain_exception
@@ -97,7 +98,7 @@ class Summary:
         with atomic_path(path) as part, open(part, "w", encoding="utf-8-sig", newline="") as file:
             writer = csv.DictWriter(file, self.columns, restval="")
             writer.writeheader()
-            writer.writerows(self.rows)
+            writer.writerows({name: without_formula(value) for name, value in row.items()} for row in self.rows)
 
 
 def _result_values(result: Mapping[str, Any]) -> dict[str, Any]:
