@@ -54,7 +54,7 @@ def read_film(file: DicomFile) -> Film:
     """
     path, modality = file.path, file.text("Modality")
     if not file.is_image:
-        raise InputError(f"{path} is {with_article(file.kind)}, not a radiograph.", "Give the file of the X-ray.")
+        raise InputError(f"{path} is no image but {with_article(file.kind)}.", "Give the file of the X-ray.")
     if modality not in MODALITIES:
         raise InputError(
             f"{path} is {'of modality ' + modality if modality else 'of no stated modality'}, not a radiograph "
