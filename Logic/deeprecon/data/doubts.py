@@ -46,6 +46,7 @@ CODES: dict[str, str] = {
     "noise-too-low": "The noise level of a diffusion scan is below half of that of its background and repeated b0.",
     "noise-uncertain": "A diffusion scan has few volumes, none repeated: its noise level is that of the background.",
     "not-monitored": "A part of the recording has gaps or shows no wearer: no probability, no alarm.",
+    "pair-mismatch": "The X-ray of a pair for training does not fit the projection of its CT, or fits better turned.",
     "part-left-out": "A scan of a dataset is a phase, a real or an imaginary part, no magnitude; it is left out.",
     "phase-image": "A diffusion scan is a phase or imaginary image by its name, its ImageType or its values.",
     "real-valued": "A diffusion scan has negative noise, so it is real-valued: negatives stay, no Rician correction.",
