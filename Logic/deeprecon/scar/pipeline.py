@@ -16,7 +16,7 @@ from deeprecon.scar.measure.slices import slice_rows
 from deeprecon.scar.observe.heart_axes import find_wall_coordinates
 from deeprecon.scar.observe.node_groups import training_groups
 from deeprecon.scar.observe.slices import ObservedSlices, observe_slices
-from deeprecon.scar.parameters import ReconstructInputs, ReconstructParameters
+from deeprecon.scar.parameters import ReconstructInputs, ReconstructParameters, Shell
 from deeprecon.scar.read.case import Case, read_case
 from deeprecon.scar.read.mesh import HeartMesh, read_heart_mesh
 from deeprecon.scar.write.finished import Finished
@@ -91,6 +91,8 @@ def read_and_observe(
         parameters.mesh_frame,
         parameters.node_spacing,
         parameters.tag_array,
+        parameters.mesh_region,
+        parameters.shell is not Shell.AUTO,
     )
     run.consider(heart.doubts)
     slices = observe_slices(case, heart, parameters)
@@ -106,8 +108,9 @@ def fit_data(case: Case, heart: HeartMesh, slices: ObservedSlices, parameters: R
     Raises:
         InputError: the method needs the coordinates of the wall, and they are not known.
     """
-    coordinates = find_wall_coordinates(case, slices, heart.mesh) if is_anatomical(parameters) else None
-    return FitData(slices.stacks, slices.observations, slices.quadrature, heart.mesh, coordinates)
+    wall = heart.mesh if slices.shell is None else slices.shell.wall
+    coordinates = find_wall_coordinates(case, slices, wall) if is_anatomical(parameters) else None
+    return FitData(slices.stacks, slices.observations, slices.quadrature, wall, coordinates)
 
 
 def _fit_core(data: FitData, parameters: ReconstructParameters, run: Run) -> Fitted | None:
@@ -118,7 +121,8 @@ def _fit_core(data: FitData, parameters: ReconstructParameters, run: Run) -> Fit
 
 def _placement(heart: HeartMesh) -> dict[str, str]:
     tags = {} if heart.tags is None else {"tag_array": heart.tags.name}
-    return {"mesh_unit": heart.unit.value, "mesh_frame": heart.frame.value} | tags
+    region = {"mesh_region": " ".join(map(str, heart.region))} if heart.region else {}
+    return {"mesh_unit": heart.unit.value, "mesh_frame": heart.frame.value} | tags | region
 
 
 def _settings(inputs: ReconstructInputs, parameters: ReconstructParameters, run: Run) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from deeprecon.scar.measure.metrics import evaluate as compare_with_truth
 from deeprecon.scar.parameters import (
     DEFAULT_STEPS,
     FIELD_STEPS,
+    VALUE_ARRAYS,
     Frame,
     MeshFormat,
     Method,
@@ -82,7 +83,11 @@ def evaluate(inputs: settings.EvaluateInputs, parameters: settings.EvaluateParam
     run.consider(heart.doubts)
     probability, uncertainty, scar = (
         np.asarray(source.point_array(name)[heart.part.first], np.float64)
-        for source, name in ((mesh, "scar_probability"), (mesh, "scar_uncertainty"), (truth, "scar_truth"))
+        for source, name in (
+            (mesh, VALUE_ARRAYS[parameters.report_values]),
+            (mesh, "scar_uncertainty"),
+            (truth, "scar_truth"),
+        )
     )
     figures = compare_with_truth(heart.mesh, probability, uncertainty, scar > 0.5, parameters.cutoff)
     outputs = {"table": run.output / "evaluation.csv"}
@@ -97,8 +102,8 @@ def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters,
     of its own in the array core_probability, 100 (border zone) for the scar outside of it. Without such a core all scar
     is 101: its uncertain edge is scar where its probability exceeds the cutoff, else healthy. Elements with a node that
     no slice shows are 102 (unknown); tags that the elements already have are kept where there is no scar. `--tags`
-    chooses other numbers. Of the cells only those that count are elements: openCARP gets no others, the other formats
-    all, with the tags in an array at the cells.
+    chooses other numbers. Regions that are not wall (`--mesh-region`) keep their tags. Of the cells only those that
+    count are elements: openCARP gets no others, the other formats all, with the tags in an array at the cells.
     """
     heart = read_result(inputs.mesh, parameters.tag_array)
     run.consider(heart.doubts)
@@ -112,14 +117,16 @@ def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters,
 
     of_tissue = parse_tissue_tags(parameters.tags)
     core = at_nodes("core_probability")
+    existing = None if heart.tags is None else heart.tags.values[heart.part.cells]
     tags = element_tags(
         mesh,
-        np.asarray(mesh.point_array("scar_probability"), np.float64),
+        np.asarray(mesh.point_array(VALUE_ARRAYS[parameters.report_values]), np.float64),
         parameters.cutoff,
-        None if heart.tags is None else heart.tags.values[heart.part.cells],
+        existing,
         of_tissue,
         core,
         at_nodes("observed"),
+        np.isin(existing, heart.region) if heart.region and existing is not None else None,
     )
     path = run.output / ("mesh.pts" if opencarp else f"mesh.{parameters.format.value}")
     if opencarp:
@@ -130,7 +137,8 @@ def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters,
     numbers = {"scar": of_tissue.core} if core is None else {"border": of_tissue.border, "core": of_tissue.core}
     numbers["unknown"] = of_tissue.unknown
     counts = {f"{name}_elements": int((tags == number).sum()) for name, number in numbers.items()}
-    return Outcome(outputs, {"nodes": mesh.n_points, "elements": len(tags)} | counts)
+    placement = {"mesh_unit": unit.value, "mesh_frame": frame.value}  # without which it could not be read again
+    return Outcome(outputs, {"nodes": mesh.n_points, "elements": len(tags), **counts, **placement})
 
 
 def resolve(parameters: ReconstructParameters, device: str, threads: int, precision: str) -> ReconstructParameters:

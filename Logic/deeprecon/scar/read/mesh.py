@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from deeprecon.data.mesh.tags import Tags, find_tags
 from deeprecon.data.mesh.voxels import voxel_mesh
 from deeprecon.scar.parameters import Frame, Unit
 from deeprecon.scar.read.case import Case
+from deeprecon.scar.read.mesh_region import Region, choose_region
 
 HEART_SIZES = (10.0, 1000.0)
 """Diagonal in mm of the box around a heart: from less than a mouse's to far more than any human's."""
@@ -40,6 +42,8 @@ class HeartMesh:
         suffix: of the file that results are written to.
         from_slices: whether it was made from the slices themselves, which therefore lie on it wherever they are.
         tags: of the regions of the whole; None where the file has none.
+        region: tags of the regions that are wall, where others count as little as what lies outside of it; empty where
+            all are.
         doubts: about the mesh.
     """
 
@@ -51,6 +55,7 @@ class HeartMesh:
     suffix: str = ".vtu"
     from_slices: bool = False
     tags: Tags | None = None
+    region: tuple[int, ...] = ()
     doubts: tuple[Doubt, ...] = ()
 
     def result(self, mesh: Mesh) -> Mesh:
@@ -68,6 +73,8 @@ def read_heart_mesh(
     frame: Frame = Frame.AUTO,
     node_spacing: float = 1.5,
     tag_array: str = "",
+    region: Sequence[int] = (),
+    beside: bool = False,
 ) -> HeartMesh:
     """The mesh of a case, placed where the wall of its images is; without a file, made from the contoured wall.
 
@@ -76,18 +83,42 @@ def read_heart_mesh(
         unit, frame: as stated by the user; AUTO finds the only ones that fit.
         node_spacing: in mm, of the mesh that is made.
         tag_array: name of the array of region tags at the cells; empty for a usual one.
+        region: tags of the wall; empty to have them found (`choose_region`).
+        beside: the mesh is stated to be an inner or outer surface of the wall.
 
     Raises:
-        InputError: as `read_mesh`, `find_tags` and `find_placement`.
+        InputError: as `read_mesh`, `find_tags`, `find_placement` and `choose_region`.
     """
     if path is None:
-        walls = (stack.wall for stack in case.stacks)
-        short_axis = max(walls, key=lambda wall: np.count_nonzero(wall.array.any(axis=(1, 2))))
-        made = voxel_mesh(short_axis, node_spacing)
+        made = wall_of_slices(case, node_spacing)
         return HeartMesh(made, made, find_part(made), from_slices=True)
     file = read_mesh(path)
-    found_unit, found_frame = find_placement(file, case.wall_points, unit=unit.value, frame=frame.value)
-    return placed_heart(file, found_unit, found_frame, tag_array)
+    found_unit, found_frame = find_placement(file, case.wall_points, unit.value, frame.value, beside)
+    heart = placed_heart(file, found_unit, found_frame, tag_array)
+    return _with_region(heart, choose_region(heart.mesh, heart.tags, heart.part.cells, region, case))
+
+
+def wall_of_slices(case: Case, node_spacing: float) -> Mesh:
+    """A volume mesh of the wall that the stack with most slices shows.
+
+    Raises:
+        InputError: as `voxel_mesh`.
+    """
+    walls = (stack.wall for stack in case.stacks)
+    short_axis = max(walls, key=lambda wall: np.count_nonzero(wall.array.any(axis=(1, 2))))
+    return voxel_mesh(short_axis, node_spacing)
+
+
+def _with_region(heart: HeartMesh, region: Region) -> HeartMesh:
+    """The mesh with the regions that are wall as what counts of it."""
+    if not region.tags:
+        return heart
+    assert heart.tags is not None
+    chosen = np.zeros(len(heart.tags.values), bool)
+    chosen[heart.part.cells] = np.isin(heart.tags.values[heart.part.cells], region.tags)
+    part = find_part(heart.whole, chosen)
+    doubts = (*heart.doubts, *region.doubts)
+    return replace(heart, mesh=part.of(heart.whole), part=part, region=region.tags, doubts=doubts)
 
 
 def read_mesh_in_box(

@@ -14,10 +14,10 @@ import numpy.typing as npt
 from deeprecon.data.errors import InputError
 from deeprecon.data.mesh.files import format_of, read_mesh
 from deeprecon.data.mesh.mesh import Mesh
-from deeprecon.scar.parameters import Unit
+from deeprecon.scar.parameters import VALUE_ARRAYS, Unit
 from deeprecon.scar.read.mesh import HeartMesh, check_heart_size, placed_heart
 
-_ARRAYS = "scar_probability", "scar_uncertainty", "core_probability", "observed"
+_ARRAYS = *VALUE_ARRAYS.values(), "scar_uncertainty", "core_probability", "observed"
 
 
 def read_result(path: Path, tag_array: str = "") -> HeartMesh:
@@ -44,7 +44,8 @@ def read_result(path: Path, tag_array: str = "") -> HeartMesh:
         file = replace(file, dataset=mesh.with_point_arrays(arrays).dataset)
     heart = placed_heart(file, unit, frame, tag_array or written.get("tag_array") or "")
     check_heart_size(heart.mesh, hint, f", read in {unit},")
-    return heart
+    region = tuple(int(tag) for tag in str(written.get("mesh_region", "")).split())
+    return replace(heart, region=region)
 
 
 def _read_values(path: Path, count: int) -> npt.NDArray[np.float64]:

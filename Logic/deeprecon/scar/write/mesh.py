@@ -40,6 +40,7 @@ def element_tags(
     tags: TissueTags = STANDARD_TAGS,
     core: Floats | None = None,
     observed: Floats | None = None,
+    wall: npt.NDArray[np.bool_] | None = None,
 ) -> Integers:
     """(M,) region tag of each element, as openCARP and similar simulators use them.
 
@@ -57,16 +58,19 @@ def element_tags(
         tags: of each tissue.
         core: (N,) probability of scar core at the nodes.
         observed: (N,) 0 at nodes that no slice shows; elements with such a node are unknown.
+        wall: (M,) false for elements of other regions, which keep their tags; None for all.
 
     Raises:
         InputError: a tag that healthy elements keep is that of another tissue.
     """
     mean = cell_means(mesh, probability)
-    unknown = np.zeros(len(mean), bool) if observed is None else cell_means(mesh, observed) < 1 - 1e-6
-    is_scar = ~unknown & (mean > cutoff)
+    wall = np.ones(len(mean), bool) if wall is None else wall
+    unknown = np.zeros(len(mean), bool) if observed is None else wall & (cell_means(mesh, observed) < 1 - 1e-6)
+    is_scar = wall & ~unknown & (mean > cutoff)
     inner = True if core is None else cell_means(mesh, core) > cutoff
     if existing is None or tags.healthy is not None:
         healthy = np.full(len(mean), 1 if tags.healthy is None else tags.healthy)
+        healthy = healthy if existing is None else np.where(wall, healthy, existing)
     else:
         healthy = np.asarray(existing, np.int64)
     taken = {"border": tags.border, "core": tags.core} | ({"unknown": tags.unknown} if unknown.any() else {})

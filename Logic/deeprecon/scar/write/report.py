@@ -16,8 +16,10 @@ from deeprecon.data.mesh.mesh import Mesh, surface
 from deeprecon.reporting.bullseye import bullseye
 from deeprecon.reporting.figures import Slice, curves, montage, surface_views, views_along
 from deeprecon.reporting.html import Report
+from deeprecon.reporting.orientation import orientation
 from deeprecon.scar.measure.channels import channel_rows
 from deeprecon.scar.observe.stacks import Stack
+from deeprecon.scar.parameters import VALUE_ARRAYS, ReportValues
 from deeprecon.scar.write.finished import Finished
 
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -26,6 +28,11 @@ MAX_PICTURES = 10
 """Slices in the montage."""
 MARGIN = 6
 """Pixels left around the wall in the slice pictures."""
+_VALUES = {
+    ReportValues.ESTIMATE: "Tables, pictures and the segmentation show the estimate, scar_probability.",
+    ReportValues.AGREED: "Tables, pictures and the segmentation show the values that were made to agree with the "
+    "pixels, scar_probability_agreed; the spread is that of the estimate, scar_probability.",
+}
 
 
 def write_report(path: Path, done: Finished) -> list[Path]:
@@ -43,10 +50,11 @@ def write_report(path: Path, done: Finished) -> list[Path]:
     for warning in done.warnings:
         report.warning(warning)
     report.heading("Burden")
+    report.text(_VALUES[done.parameters.report_values])
     report.table(found.burden)
     report.heading("Scar in three dimensions")
     picture = _surface(found.mesh, done.slices.stacks[0])
-    add("mesh", picture("scar_probability"), "Scar probability on the surface of the mesh.")
+    add("mesh", picture(VALUE_ARRAYS[done.parameters.report_values]), "Scar probability on the surface of the mesh.")
     add("uncertainty", picture("scar_uncertainty"), "Uncertainty on the surface of the mesh.")
     if segments := found.wall.segments:
         report.heading("Segments of the left ventricle")
@@ -112,19 +120,19 @@ def _surface(mesh: Mesh, stack: Stack) -> Callable[[str], bytes]:
 def _slices(done: Finished) -> list[Slice]:
     """The slices that show wall, at most MAX_PICTURES spread evenly, cropped to the heart."""
     slices = []
-    for images, stack, probability in zip(
-        done.case.stacks, done.slices.stacks, done.found.slice_probability, strict=True
-    ):
+    stacks = zip(done.case.stacks, done.slices.stacks, done.found.slice_probability, strict=True)
+    for number, (images, stack, probability) in enumerate(stacks, 1):
+        name = "" if len(done.case.stacks) == 1 else f"stack {number}, "
         crop = tuple(_around(np.nonzero((stack.wall > 0).any(axis=axes))[0]) for axes in ((0, 2), (0, 1)))
         gray = stack.wall * 0.3 if images.lge is None else np.asarray(images.lge.array, np.float32)
-        spacing = np.linalg.norm(stack.ijk_to_ras[:3, :3], axis=0)
+        view = orientation(stack.ijk_to_ras[:3, 1], stack.ijk_to_ras[:3, 0])
         for k in np.nonzero((stack.wall > 0).any(axis=(1, 2)))[0]:
             outlines = {
                 "myocardium": stack.wall[k][crop],
                 "observed scar": (stack.scar[k] * (stack.wall[k] > 0))[crop],
                 "reconstructed scar": probability[k][crop],
             }
-            slices.append(Slice(f"slice {k + 1}", gray[k][crop], outlines, float(spacing[1] / spacing[0])))
+            slices.append(Slice(f"{name}slice {k + 1}", gray[k][crop], outlines, view))
     chosen = np.unique(np.linspace(0, len(slices) - 1, min(MAX_PICTURES, len(slices))).round().astype(int))
     return [slices[index] for index in chosen]
 

@@ -65,12 +65,7 @@ def other_files(folder: Path) -> list[str]:
     return []
 
 
-NOT_LISTED = pytest.mark.xfail(strict=True, reason="what is passed over is not listed")
-
-
-@pytest.mark.parametrize(
-    "neighbors", [pytest.param(reports, marks=NOT_LISTED), pytest.param(pictures, marks=NOT_LISTED), other_files]
-)
+@pytest.mark.parametrize("neighbors", [reports, pictures, other_files])
 def test_what_is_no_slice_is_passed_over_and_listed(
     tmp_path: Path, truth: float, neighbors: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -99,7 +94,6 @@ def contours(folder: Path, kind: str, modality: str) -> Path:
     return save(made, folder / "contours.dcm")
 
 
-@pytest.mark.xfail(strict=True, reason="what is not read is called damaged or no image")
 @pytest.mark.parametrize(
     ("kind", "modality", "word"),
     [
@@ -165,7 +159,6 @@ def numbered(made: Any, index: int) -> None:
     made.SeriesDescription = f"LGE PSIR SAX {index + 1}"
 
 
-@pytest.mark.xfail(strict=True, reason="series of one slice each are not joined")
 @pytest.mark.parametrize("change", [own_series, numbered])
 def test_a_series_for_each_slice_is_joined(tmp_path: Path, truth: float, change: Any) -> None:
     code, result = prepared(tmp_path, write_series(tmp_path / "lge", scan().lge, change=change))
@@ -199,7 +192,7 @@ def test_series_that_do_not_belong_together_are_asked_about(
     folder = write_series(tmp_path / "lge", scan().lge, change=change)
     assert prepared(tmp_path, folder)[0] == 2
     said = capsys.readouterr().err
-    assert str(folder) in said
+    assert folder.name in said
     assert "series" in said
 
 
@@ -211,10 +204,9 @@ def test_a_slice_scanned_twice_is_asked_about(tmp_path: Path, capsys: pytest.Cap
     set_pixels(made, scan().lge[4] // 2)
     save(made, folder / "again")
     assert prepared(tmp_path, folder)[0] == 2
-    assert str(folder) in capsys.readouterr().err
+    assert folder.name in capsys.readouterr().err
 
 
-@pytest.mark.xfail(strict=True, reason="slices without a place are left out or called missing")
 @pytest.mark.parametrize("missing", [range(9), [4], [0, 8]])
 @pytest.mark.parametrize("element", ["ImagePositionPatient", "ImageOrientationPatient"])
 def test_slices_without_a_place_are_not_left_out_in_silence(
@@ -227,5 +219,5 @@ def test_slices_without_a_place_are_not_left_out_in_silence(
     folder = write_series(tmp_path / "lge", scan().lge, change=change)
     assert prepared(tmp_path, folder)[0] == 2
     said = capsys.readouterr().err
-    assert str(folder) in said
+    assert folder.name in said
     assert element in said

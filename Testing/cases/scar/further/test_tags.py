@@ -41,7 +41,6 @@ def write_result(folder: Path, **arrays: Any) -> None:
     assert reconstructed(folder, mesh)[0] == 0
 
 
-@pytest.mark.xfail(strict=True, reason="only a cell array 'tag' is known; no --tags, no --tag-array")
 @pytest.mark.parametrize(
     ("name", "dtype"),
     [("Region", np.float64), ("elemTag", np.int16), ("Material", np.int32)],
@@ -51,7 +50,6 @@ def test_a_tag_array_of_another_program(tmp_path: Path, name: str, dtype: Any) -
     assert {10, 24} < exported_tags(tmp_path)
 
 
-@pytest.mark.xfail(strict=True, reason="only a cell array 'tag' is known; no --tags, no --tag-array")
 def test_a_tag_array_in_the_field_data_of_legacy_cells(tmp_path: Path) -> None:
     points, cells = tetrahedra()
     lines = ["FIELD FieldData 1", f"material 1 {len(cells)} int", *map(str, halves(24, 10))]
@@ -60,13 +58,11 @@ def test_a_tag_array_in_the_field_data_of_legacy_cells(tmp_path: Path) -> None:
     assert {10, 24} < exported_tags(tmp_path)
 
 
-@pytest.mark.xfail(strict=True, reason="only a cell array 'tag' is known; no --tags, no --tag-array")
 def test_the_user_names_the_tag_array(tmp_path: Path) -> None:
     write_result(tmp_path, **{"gmsh:geometrical": halves(1, 2), "gmsh:physical": halves(24, 10)})
     assert {10, 24} < exported_tags(tmp_path, "--tag-array", "gmsh:physical")
 
 
-@pytest.mark.xfail(strict=True, reason="only a cell array 'tag' is known; no --tags, no --tag-array")
 def test_an_array_that_is_not_there_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_result(tmp_path, elemTag=halves(24, 10))
     assert exported(tmp_path, "--tag-array", "label")[0] == 2
@@ -76,7 +72,6 @@ def test_an_array_that_is_not_there_is_refused(tmp_path: Path, capsys: pytest.Ca
     assert "elemTag" in said
 
 
-@pytest.mark.xfail(strict=True, reason="only a cell array 'tag' is known; no --tags, no --tag-array")
 @pytest.mark.parametrize(
     ("own", "options", "scar"),
     [
@@ -92,7 +87,6 @@ def test_tags_in_use_are_avoided(tmp_path: Path, own: tuple[int, int], options: 
     assert {*own, scar} <= exported_tags(tmp_path, "--tags", *options)
 
 
-@pytest.mark.xfail(strict=True, reason="only a cell array 'tag' is known; no --tags, no --tag-array")
 def test_a_tag_in_use_is_refused_with_the_way_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_result(tmp_path, tag=halves(101, 1).astype(np.float32))
     assert exported(tmp_path)[0] == 2
@@ -102,7 +96,6 @@ def test_a_tag_in_use_is_refused_with_the_way_out(tmp_path: Path, capsys: pytest
     assert "--tags" in said
 
 
-@pytest.mark.xfail(strict=True, reason="only a cell array 'tag' is known; no --tags, no --tag-array")
 def test_healthy_elements_without_tags_get_the_chosen_one(tmp_path: Path) -> None:
     write_result(tmp_path)
     tags = exported_tags(tmp_path, "--tags", "healthy=3", "core=9")
