@@ -79,12 +79,12 @@ def run_cases(command: Command, file: Path, output: Path, part: tuple[int, int],
                 summary.add_failed(case.name, _with_earlier_result(found, folder.parent), seconds=seconds)
                 console.show_error(found.message, found.hint, codes=found.codes)
             else:
-                summary.add_done(case.name, _metrics(found), seconds=seconds)
+                summary.add_done(case.name, _result(found), seconds=seconds)
                 command = _with_resolved_device(command, folder)
             summary.write(table)
         for case in cases[len(summary.rows) :]:
             if (output / case.name / RESULT).is_file():
-                summary.add_earlier(case.name, _metrics(output / case.name))
+                summary.add_earlier(case.name, _result(output / case.name))
                 summary.write(table)
     _print_summary(table, summary)
     if interrupted.is_set():
@@ -115,9 +115,9 @@ def _run_case(
     return Failure(found["kind"], found["message"], found["hint"], found["codes"])
 
 
-def _metrics(folder: Path) -> dict[str, Any]:
-    metrics: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))["metrics"]
-    return metrics
+def _result(folder: Path) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    return result
 
 
 def _with_earlier_result(failure: Failure, folder: Path) -> Failure:
@@ -209,7 +209,7 @@ def _print_summary(path: Path, summary: Summary) -> None:
         print("There was no case to run.")
         return
     names = summary.columns
-    figures = [name for name in names if name not in ("case", "status", "seconds", "message")]
+    figures = [name for name in names if name not in ("case", "status", "seconds", "doubts", "message")]
     shown = [name for name in names if name not in figures[MAX_TABLE_FIGURES:]]
     print(format_table([{name: row.get(name) for name in shown} for row in summary.rows]))
     print(f"{summary.done} of {len(summary.rows)} cases done. Summary in {path}")

@@ -14,6 +14,7 @@ from typing import Any
 from deeprecon.cases import run_cases
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.command import JOB_FOLDER, Command, create_job_folder
+from deeprecon.jobs.config_file import check_config_files
 from deeprecon.jobs.console import Console, on_interrupt, plain_figures
 from deeprecon.jobs.failures import explain_exception
 from deeprecon.jobs.job import MAX_SEED, MAX_THREADS, VERSION, Job
@@ -69,6 +70,7 @@ def _main(arguments: list[str], console: Console) -> int:
         return DONE if len(arguments) > 1 else BAD_INPUT
     name = arguments[1]
     verb = load_verb(method, name)
+    check_config_files(arguments[2:])
     options = _parser(method, name, verb).parse_args(arguments[2:])
     console.verbose = bool(options.verbose)
     if options.resume is not None:

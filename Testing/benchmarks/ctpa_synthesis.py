@@ -87,6 +87,9 @@ class Latent:
     def latent(self) -> Volumes:
         return self.values
 
+    def known(self, shape: tuple[int, int, int]) -> npt.NDArray[np.bool_]:
+        return np.ones(shape, bool)
+
 
 class Quiet:
     """A reporter of the held-out figures alone."""

@@ -61,6 +61,9 @@ class Case:
     def __init__(self, number: int, channels: int, grid: Grid) -> None:
         self._number, self._shape = number, (channels, *grid.shape)
 
+    def known(self, shape: tuple[int, int, int]) -> Any:
+        return np.ones(shape, bool)
+
     def latent(self) -> Any:
         return np.random.default_rng(self._number).standard_normal(self._shape, np.float32)
 

@@ -152,6 +152,40 @@ def test_a_file_of_options_that_cannot_be_read_ends_with_code_2(
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"a: &a [x, x]\nb: &b [*a, *a]\nmode: *b\n", "references"),
+        (b"[" * 20_000, "nested too deeply"),
+        (b"steps: 3\n# \xff\xfe", "not UTF-8"),
+        (b"#" * 200_000, "200000 bytes"),
+    ],
+)
+@pytest.mark.parametrize("joined", [True, False])
+def test_a_file_that_is_no_file_of_options_is_refused_at_once(
+    content: bytes, words: str, joined: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_bytes(content)
+    option = [f"--config={path}"] if joined else ["--config", str(path)]
+    assert cli.main(["fake", "work", *option, "--output", str(tmp_path / "out")]) == cli.BAD_INPUT
+    message = capsys.readouterr().err
+    assert words in message
+    assert str(path) in message
+
+
+def test_a_folder_that_is_no_bundle_is_found_before_it_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "large").mkdir()
+    (tmp_path / "large" / "file.bin").write_bytes(b"x")
+    (tmp_path / "a.csv").write_text("time,x\n0,1\n", encoding="utf-8")
+    files = ["--bundle", str(tmp_path / "large"), "--recording", str(tmp_path / "a.csv")]
+    assert cli.main(["seizure", "detect", *files, "--output", str(tmp_path / "out")]) == cli.BAD_INPUT
+    assert "is no model bundle" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_option_before_the_method_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--verison"]) == cli.BAD_INPUT
     assert "no option --verison" in capsys.readouterr().err

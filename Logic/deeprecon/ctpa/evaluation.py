@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from deeprecon.ctpa.grid import PREVIEW, Grid, Hu, is_on_grid, resample, resample_labels
+from deeprecon.ctpa.grid import AIR, PREVIEW, Grid, Hu, is_on_grid, resample_labels
 from deeprecon.ctpa.measure.anatomy import (
     cardiothoracic_ratio,
     implausible_organs,
@@ -20,15 +21,16 @@ from deeprecon.ctpa.measure.anatomy import (
 from deeprecon.ctpa.measure.metrics import mae, psnr, seam_ratio, ssim
 from deeprecon.ctpa.measure.projection_check import check_projection
 from deeprecon.ctpa.observe.alignment import find_shift
-from deeprecon.ctpa.observe.body import body_mask
+from deeprecon.ctpa.observe.body import Mask, body_mask
 from deeprecon.ctpa.observe.ct_checks import ct_doubts
 from deeprecon.ctpa.observe.film import XrayImage, standardized_xray
 from deeprecon.ctpa.observe.film_checks import film_doubts
+from deeprecon.ctpa.observe.placement import PlacedCt, known_pixels, place
 from deeprecon.ctpa.observe.projection import Geometry, line_integrals
 from deeprecon.ctpa.parameters import EvaluateInputs, SynthesizeParameters
 from deeprecon.ctpa.patches import Windows
-from deeprecon.data.errors import InputError
 from deeprecon.data.files import sha256
+from deeprecon.data.labels_on_grid import labels_on_grid
 from deeprecon.data.radiograph import read_radiograph
 from deeprecon.data.tables import write_table
 from deeprecon.data.volume_io import read_volume
@@ -41,6 +43,8 @@ PATCH, STRIDE = 128, 96
 
 def evaluate(inputs: EvaluateInputs, parameters: NoParameters, run: Run) -> Outcome:
     """Metrics of a synthetic CT on its own voxels, with a fixed range of HU, of the whole field and within the body.
+
+    What one of the two scans does not show counts in none of them.
 
     HU by organ and the recall of vessels need the true CT's labels, the projection error the X-ray, which is taken with
     the settings of the synthesis, see `_settings`.
@@ -55,25 +59,27 @@ def evaluate(inputs: EvaluateInputs, parameters: NoParameters, run: Run) -> Outc
     if not is_on_grid(synthetic, grid):
         grid = PREVIEW
         run.reporter.warning(f"{synthetic.name} does not have the voxels of a synthetic CT and is resampled.")
-    hu, _ = resample(synthetic, grid)
+    made = place(synthetic, grid)
     true = read_volume(inputs.truth)
-    truth, affine = resample(true, grid)
-    run.consider(ct_doubts(true))
+    placed = place(true, grid)
+    run.consider((*made.doubts, *ct_doubts(true), *placed.doubts))
     figures: dict[str, float] = {}
     if inputs.xray is not None:
-        xray, geometry, offset = _registered_xray(inputs.ct, inputs.xray, truth, grid, run)
+        xray, geometry, offset = _registered_xray(inputs.ct, inputs.xray, placed, grid, run)
         if any(offset):
-            truth, affine = resample(true, grid, offset)
-        for name, volume in (("", hu), ("truth_", truth)):
-            check = check_projection(volume, xray.image, grid, geometry, xray.covered)
+            placed = place(true, grid, offset)
+        for name, ct in (("", made), ("truth_", placed)):
+            covered = xray.covered & known_pixels(ct, grid, geometry)
+            check = check_projection(ct.hu, xray.image, grid, geometry, covered)
             figures |= {f"{name}projection_nrmse": check.nrmse, f"{name}projection_ncc": check.ncc}
     run.reporter.status("Comparing")
-    figures |= _image_metrics(hu, truth) | _anatomy(hu, truth, grid)
+    known = made.known & placed.known
+    hu, truth = (np.where(known, ct.hu, AIR).astype(np.int16) for ct in (made, placed))
+    figures |= _image_metrics(hu, truth, known) | _anatomy(hu, truth, grid)
     if inputs.labels is not None:
-        labels = read_volume(inputs.labels)
-        if labels.array.shape != true.array.shape or not np.allclose(labels.ijk_to_ras, true.ijk_to_ras, atol=1e-3):
-            raise InputError(f"{labels.name} does not lie on the voxels of {true.name}.", "Give the labels of that CT.")
-        figures |= _organs(hu, truth, resample_labels(labels, grid, affine), run)
+        labels, doubts = labels_on_grid(read_volume(inputs.labels), true)
+        run.consider(doubts)
+        figures |= _organs(hu, truth, resample_labels(replace(true, array=labels), grid, placed.affine), run)
     outputs = {"table": run.output / "evaluation.csv"}
     write_table(outputs["table"], [{"figure": name, "value": value} for name, value in figures.items()])
     finite = {name: value for name, value in figures.items() if np.isfinite(value)}  # PSNR of a volume with itself
@@ -81,7 +87,7 @@ def evaluate(inputs: EvaluateInputs, parameters: NoParameters, run: Run) -> Outc
 
 
 def _registered_xray(
-    ct: Path, path: Path, truth: Hu, grid: Grid, run: Run
+    ct: Path, path: Path, truth: PlacedCt, grid: Grid, run: Run
 ) -> tuple[XrayImage, Geometry, tuple[float, float, float]]:
     """The standardized X-ray, its geometry, and the shift of the true CT in RAS mm that fits it best.
 
@@ -92,7 +98,8 @@ def _registered_xray(
     xray, geometry = standardized_xray(radiograph, settings, grid)
     for note in xray.notes:
         run.reporter.warning(f"{radiograph.name}: {note}")
-    (up, left), fit = find_shift(xray, line_integrals(truth, grid, geometry), grid, geometry)
+    known = known_pixels(truth, grid, geometry)
+    (up, left), fit = find_shift(xray, line_integrals(truth.hu, grid, geometry), grid, geometry, known)
     if up or left:
         run.reporter.warning(
             f"The true CT is moved by {0.0 - up:.0f} mm towards the head and {0.0 - left:.0f} mm to the left on the "
@@ -102,12 +109,13 @@ def _registered_xray(
     return xray, geometry, (-left / scale + 0.0, 0.0, up / scale)
 
 
-def _image_metrics(hu: Hu, truth: Hu) -> dict[str, float]:
-    body = body_mask(truth)
+def _image_metrics(hu: Hu, truth: Hu, known: Mask) -> dict[str, float]:
+    body = body_mask(truth) & known
+    whole = None if known.all() else known
     figures: dict[str, float] = {}
-    for name, mask in (("", None), ("_body", body)):
+    for name, mask in (("", whole), ("_body", body)):
         figures |= {f"psnr{name}": psnr(hu, truth, mask), f"mae{name}": mae(hu, truth, mask)}
-    figures["ssim"], figures["ssim_body"] = ssim(hu, truth, (None, body))
+    figures["ssim"], figures["ssim_body"] = ssim(hu, truth, (whole, body))
     k, j, i = hu.shape
     windows = Windows.cubes((k, j, i), PATCH, STRIDE)
     return figures | {"seam_ratio": seam_ratio(hu, windows), "truth_seam_ratio": seam_ratio(truth, windows)}

@@ -102,15 +102,17 @@ def block_mean(values: npt.NDArray[Any], factor: int) -> npt.NDArray[Any]:
     return mean
 
 
-def resample(volume: Volume, grid: Grid, offset: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> tuple[Hu, Array]:
-    """A CT resampled on the grid around the middle of its own field: trilinear, after smoothing where it gets coarser.
+def resample(volume: Volume, grid: Grid, center: npt.ArrayLike | None = None) -> tuple[Hu, Array]:
+    """A CT resampled on a grid: trilinear, after smoothing where it gets coarser.
 
-    Outside of the scan there is air, as for the values below -1000 by which scanners mark padding.
+    Values below -1000, by which scanners mark what they did not reconstruct, become air. Voxels outside of the scan get
+    the value of the nearest one inside: they are unknown, see `deeprecon.ctpa.observe.placement`.
 
     Args:
         volume: in any orientation.
         grid: to resample on.
-        offset: of the grid's middle from that of the field, RAS mm.
+        center: middle of the grid's field in RAS mm; that of the scan if left out. A volume that has the grid's voxels
+            is not resampled about its own middle.
 
     Returns:
         HU (k, j, i), and the affine IJK to RAS in the patient.
@@ -120,29 +122,50 @@ def resample(volume: Volume, grid: Grid, offset: tuple[float, float, float] = (0
     """
     import SimpleITK as sitk
 
-    low, high = float(np.min(volume.array)), float(np.max(volume.array))
-    if not np.isfinite([low, high]).all() or low > -500 or high < 0:
-        raise InputError(
-            f"{volume.name} holds values from {low:g} to {high:g}, not the HU of a CT with air and tissue.",
-            "Give the original scan, not one that was scaled.",
-        )
-    corners = volume.to_ras(np.array(np.meshgrid(*[(-0.5, count - 0.5) for count in volume.n])).reshape(3, -1).T)
-    extent = np.ptp(corners, axis=0)
-    if (extent < MIN_COVERAGE * np.array(grid.field)).any():
-        size = " x ".join(f"{value:.0f}" for value in extent)
+    low, high = _check_hu(volume)
+    lower, upper = bounds(volume)
+    middle = 0.5 * (lower + upper)
+    about = middle if center is None else np.asarray(center, float)
+    half = 0.5 * np.array(grid.field)
+    inside = np.minimum(upper, about + half) - np.maximum(lower, about - half)
+    if (inside < MIN_COVERAGE * np.array(grid.field)).any():
+        size = " x ".join(f"{max(0.0, value):.0f}" for value in inside)
         raise InputError(
             f"{volume.name} covers {size} mm of the {grid.field[0]:.0f} x {grid.field[1]:.0f} x {grid.field[2]:.0f} mm "
             "of a chest: it is a crop.",
             "Give the whole scan.",
         )
-    if is_on_grid(volume, grid) and not any(offset):
+    if is_on_grid(volume, grid) and np.allclose(about, middle, atol=1e-6):
         return np.rint(np.clip(volume.array, AIR, 32767)).astype(np.int16), np.array(volume.ijk_to_ras)
-    affine = grid.affine(0.5 * (corners.min(axis=0) + corners.max(axis=0)) + np.array(offset))
+    affine = grid.affine(about)
     image = image_from_volume(Volume(np.clip(volume.array, AIR, 32767).astype(np.float32), volume.ijk_to_ras))
     ratio = np.array(_along(volume.ijk_to_ras, grid.spacing)) / volume.spacing
     image = sitk.SmoothingRecursiveGaussian(image, (volume.spacing * np.maximum(0.01, _blur(ratio))).tolist())
-    result = _resampled(image, np.float32, grid, affine, sitk.sitkLinear, float(AIR))
+    result = _resampled(image, np.float32, grid, affine, sitk.sitkLinear)
     return np.rint(np.clip(result, max(AIR, low), high)).astype(np.int16), affine
+
+
+def bounds(volume: Volume) -> tuple[Array, Array]:
+    """The lower and the upper corner of the box around a volume, RAS mm."""
+    corners = volume.to_ras(np.array(np.meshgrid(*[(-0.5, count - 0.5) for count in volume.n])).reshape(3, -1).T)
+    return corners.min(axis=0), corners.max(axis=0)
+
+
+def _check_hu(volume: Volume) -> tuple[float, float]:
+    """The lowest and the highest value of a volume that may be in HU.
+
+    Raises:
+        InputError: with the way out.
+    """
+    low, high = float(np.min(volume.array)), float(np.max(volume.array))
+    if not np.isfinite([low, high]).all():
+        raise InputError(f"{volume.name} holds voxels that are not finite numbers (NaN).", "Export the scan again.")
+    if low > -500 or high < 0:
+        raise InputError(
+            f"{volume.name} holds values from {low:g} to {high:g}, not the HU of a CT with air and tissue.",
+            "Give the original scan, not one that was scaled.",
+        )
+    return low, high
 
 
 def is_on_grid(volume: Volume, grid: Grid) -> bool:
@@ -156,18 +179,19 @@ def resample_labels(volume: Volume, grid: Grid, affine: Array) -> npt.NDArray[np
     import SimpleITK as sitk
 
     image = image_from_volume(Volume(np.asarray(volume.array).astype(np.uint8), volume.ijk_to_ras))
-    labels: npt.NDArray[np.uint8] = _resampled(image, np.uint8, grid, affine, sitk.sitkNearestNeighbor, 0)
+    labels: npt.NDArray[np.uint8] = _resampled(image, np.uint8, grid, affine, sitk.sitkNearestNeighbor, False)
     return labels
 
 
 def _resampled(
-    image: Any, dtype: npt.DTypeLike, grid: Grid, affine: Array, interpolator: int, outside: float
+    image: Any, dtype: npt.DTypeLike, grid: Grid, affine: Array, interpolator: int, continued: bool = True
 ) -> npt.NDArray[Any]:
+    """On the grid; outside of the image the nearest value is continued, or 0."""
     import SimpleITK as sitk
 
     target = image_from_volume(Volume(np.empty(grid.shape, dtype), affine))
     values: npt.NDArray[Any] = sitk.GetArrayFromImage(
-        sitk.Resample(image, target, sitk.Transform(), interpolator, outside)
+        sitk.Resample(image, target, sitk.Transform(), interpolator, 0.0, image.GetPixelID(), continued)
     )
     return values
 

@@ -2,6 +2,32 @@
 
 from __future__ import annotations
 
+import csv
+import functools
+import struct
+import zlib
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+_Arguments = ParamSpec("_Arguments")
+_Content = TypeVar("_Content")
+
+_DAMAGE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    RuntimeError,  # RecursionError, too
+    TypeError,
+    ValueError,
+    csv.Error,
+    struct.error,
+    zlib.error,
+)
+"""What parsers raise on content that no tool writes; the errors of the system and of memory are not among them."""
+
 
 class InputError(ValueError):
     """Bad input, described for the user.
@@ -18,3 +44,20 @@ class InputError(ValueError):
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
+
+
+def names_damage(read: Callable[_Arguments, _Content]) -> Callable[_Arguments, _Content]:
+    """A reader of files whose first argument is the path: whatever its parsers raise becomes an InputError with it."""
+
+    @functools.wraps(read)
+    def named(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Content:
+        try:
+            return read(*args, **kwargs)
+        except InputError:
+            raise
+        except _DAMAGE as error:
+            path = args[0] if args else next(iter(kwargs.values()))
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[-1][:160].rstrip(". ")
+            raise InputError(f"{path} is cut off or damaged ({reason}).", "Copy or export it again.") from error
+
+    return named

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deeprecon.data.errors import InputError
+from deeprecon.data.errors import InputError, names_damage
 from deeprecon.data.files import write_json
 
 _TO_RAS = {"RAS": (1.0, 1.0, 1.0), "0": (1.0, 1.0, 1.0), "LPS": (-1.0, -1.0, 1.0), "1": (-1.0, -1.0, 1.0)}
@@ -31,6 +31,7 @@ _Place = tuple[str, Any, Any]
 """Label, position and coordinate system of a point as they stand in a file."""
 
 
+@names_damage
 def read_markups(path: Path | str) -> dict[str, npt.NDArray[np.float64]]:
     """Read all placed points of a .mrk.json or .fcsv file, of all lists in it.
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from deeprecon.data.dicom.file import DicomFile, open_dicom
 from deeprecon.data.dicom.film import read_film
 from deeprecon.data.doubts import Doubt
-from deeprecon.data.errors import InputError
+from deeprecon.data.errors import InputError, names_damage
 from deeprecon.data.formats.nifti import refuse_pair
 from deeprecon.data.formats.planar_image import read_planar_image
 from deeprecon.data.pictures import PICTURES, is_picture, read_picture
@@ -53,6 +53,7 @@ class Radiograph:
     doubts: tuple[Doubt, ...] = ()
 
 
+@names_damage
 def read_radiograph(path: Path | str) -> Radiograph:
     """Read a frontal radiograph, of the kind that its first bytes show.
 
@@ -88,7 +89,7 @@ def read_radiograph(path: Path | str) -> Radiograph:
 
 def _from_picture(path: Path) -> Radiograph:
     picture = read_picture(path)
-    image, known = _filled(picture.pixels, picture.known), picture.known
+    image, known = continued(picture.pixels, picture.known), picture.known
     note = "The picture states neither the size of its pixels nor whether it is a PA or an AP view."
     return Radiograph(_stretched(path, image), None, "", path.name, (note,), known=known, doubts=picture.doubts)
 
@@ -135,13 +136,13 @@ def _from_dicom(file: DicomFile) -> Radiograph:
     notes = [] if film.view else [_NO_VIEW]
     if film.spacing is None:
         notes.append("The file does not state the size of its pixels.")
-    image = _stretched(file.path, _filled(film.pixels, film.known))
+    image = _stretched(file.path, continued(film.pixels, film.known))
     return Radiograph(
         image, film.spacing, film.view, file.path.name, tuple(notes), film.source_distance, film.known, film.doubts
     )
 
 
-def _filled(image: Pixels, known: Mask | None) -> Pixels:
+def continued(image: Pixels, known: Mask | None) -> Pixels:
     """The image with each unknown pixel at the value of the nearest known one, if there is one."""
     if known is None or not known.any():
         return image
@@ -151,8 +152,8 @@ def _filled(image: Pixels, known: Mask | None) -> Pixels:
             np.clip(np.arange(count), inside[0], inside[-1])
             for count, inside in zip(image.shape, (rows, columns), strict=True)
         )
-        continued: Pixels = image[np.ix_(to_row, to_column)]
-        return continued
+        moved: Pixels = image[np.ix_(to_row, to_column)]
+        return moved
     from scipy import ndimage
 
     nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)

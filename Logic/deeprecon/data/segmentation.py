@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.doubts import Doubt
-from deeprecon.data.errors import InputError
+from deeprecon.data.errors import InputError, names_damage
 from deeprecon.data.formats.nrrd import Nrrd, read_nrrd, write_nrrd
 from deeprecon.data.volume import Volume, check_affine, check_finite
 from deeprecon.data.volume_io import read_volume
@@ -109,6 +109,7 @@ def is_segmentation_file(path: Path | str) -> bool:
     return str(path).lower().endswith((".seg.nrrd", ".seg.nhdr"))
 
 
+@names_damage
 def read_segmentation(path: Path | str) -> Segmentation:
     """Read Slicer's .seg.nrrd, or a label volume in any format of `read_volume`, whose values become names ("1", "2").
 

@@ -8,8 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from deeprecon.data.errors import InputError
+from deeprecon.data.errors import InputError, names_damage
 from deeprecon.data.files import write_text
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What the text of a formula begins with."""
 
 
 def write_table(path: Path | str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -18,10 +21,27 @@ def write_table(path: Path | str, rows: Sequence[Mapping[str, Any]]) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: without_formula(value) for name, value in row.items()} for row in rows)
     write_text(path, text.getvalue())
 
 
+def without_formula(value: Any) -> Any:
+    """A value for a cell; text that a spreadsheet program would take for a formula gets an apostrophe in front.
+
+    See OWASP, CSV injection (https://owasp.org/www-community/attacks/CSV_Injection). `read_table` takes it off again.
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) and not _is_number(value) else value
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+@names_damage
 def read_table(path: Path | str) -> list[dict[str, str]]:
     """Read a CSV file with a header line; a byte order mark, as Excel writes it, is tolerated.
 
@@ -51,4 +71,8 @@ def read_table(path: Path | str) -> list[dict[str, str]]:
                 f"The table {path}, row {number}: {len(line)} values for {len(header)} columns.",
                 "Values with commas need quotes; columns are separated by commas.",
             )
-    return [dict(zip(header, line, strict=True)) for _, line in lines[1:]]
+    return [dict(zip(header, map(_with_formula, line), strict=True)) for _, line in lines[1:]]
+
+
+def _with_formula(text: str) -> str:
+    return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULA) else text

@@ -13,7 +13,7 @@ import numpy as np
 
 from deeprecon.data.dicom.file import open_dicom
 from deeprecon.data.dicom.series import read_dicom
-from deeprecon.data.errors import InputError
+from deeprecon.data.errors import InputError, names_damage
 from deeprecon.data.formats.metaimage import read_metaimage, write_metaimage
 from deeprecon.data.formats.nifti import read_nifti, refuse_pair, write_nifti
 from deeprecon.data.formats.nrrd import Nrrd, read_nrrd, write_nrrd
@@ -75,6 +75,7 @@ FORMATS = (
 VOLUME_ENDINGS = tuple(ending for kind in FORMATS for ending in kind.endings)
 
 
+@names_damage
 def read_volume(path: Path | str) -> Volume:
     """Read one 3D image in the orientation that the file has; `canonical` puts it in order.
 

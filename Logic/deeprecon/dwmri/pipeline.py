@@ -22,7 +22,6 @@ from deeprecon.dwmri.observe.checks import (
     volume_numbers,
 )
 from deeprecon.dwmri.observe.mask import find_mask
-from deeprecon.dwmri.observe.second_noise import noise_doubt, second_estimate
 from deeprecon.dwmri.parameters import EnhanceInputs, EnhanceParameters, PrepareInputs, PrepareParameters, parse_volumes
 from deeprecon.dwmri.read.masks import read_mask
 from deeprecon.dwmri.read.scans import read_scan, volume_choices
@@ -44,7 +43,7 @@ def enhance_scan(inputs: EnhanceInputs, parameters: EnhanceParameters, run: Run)
     """
     from deeprecon.dwmri.fit.denoising import denoise
     from deeprecon.dwmri.measure.checks import check_attenuation, check_residual, check_tensors
-    from deeprecon.dwmri.observe.noise_level import estimate_noise
+    from deeprecon.dwmri.observe.noise import measure_noise
 
     findings = Findings(run.reporter)
     run.reporter.status("Reading the scan")
@@ -56,9 +55,8 @@ def enhance_scan(inputs: EnhanceInputs, parameters: EnhanceParameters, run: Run)
     run.reporter.status("Estimating the noise")
     array = _floats(scan)
     independent = check_independence(array, mask, findings)
-    sigma = estimate_noise(array, mask, run.device, run.threads, rician, independent)
-    second = second_estimate(array, scan.gradients, mask, scan.signed)
-    run.consider(noise_doubt(float(np.median(sigma[mask])), second, scan.name))
+    sigma, doubts = measure_noise(scan, mask, rician, run, independent)
+    run.consider(doubts)
     check_snr(array, sigma, mask, scan.gradients.b0, findings)
 
     run.reporter.status("Denoising")
@@ -199,7 +197,7 @@ def _write(
         "threads": run.threads,
     }
     outputs["report"] = run.output / "report.html"
-    for picture in write_report(outputs["report"], found, before, after, findings, settings):
+    for picture in write_report(outputs["report"], found, before, after, findings, run.doubts, settings):
         outputs[f"picture_{picture.stem}"] = picture
     return Outcome(outputs, findings.metrics)
 

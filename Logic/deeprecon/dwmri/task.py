@@ -10,12 +10,12 @@ from deeprecon.data.diffusion.files import write_dwi
 from deeprecon.data.diffusion.scan import with_finite_values
 from deeprecon.data.errors import InputError
 from deeprecon.data.tables import write_table
-from deeprecon.data.volume_io import read_volume, write_volume
+from deeprecon.data.volume_io import write_volume
 from deeprecon.dwmri import parameters as settings
 from deeprecon.dwmri.dataset import enhance_dataset
 from deeprecon.dwmri.observe.mask import find_mask
 from deeprecon.dwmri.pipeline import enhance_scan, prepare
-from deeprecon.dwmri.read.masks import read_mask
+from deeprecon.dwmri.read.masks import read_labels, read_mask
 from deeprecon.dwmri.read.scans import load_scan, volume_choices
 from deeprecon.jobs.parameters import NoParameters
 from deeprecon.jobs.run import Outcome, Run
@@ -100,9 +100,7 @@ def evaluate(inputs: settings.EvaluateInputs, parameters: NoParameters, run: Run
     mask = find_mask(truth) if inputs.mask is None else read_mask(inputs.mask, truth, run)
     labels = None
     if inputs.labels is not None:
-        values = np.asarray(read_volume(inputs.labels).array).astype(np.uint8)
-        if values.shape != truth.shape:
-            raise InputError(f"{inputs.labels.name} does not lie on the grid of {inputs.truth.name}.")
+        values = read_labels(inputs.labels, truth, run)
         labels = {name: (values >> bit & 1).astype(bool) for bit, name in enumerate(LABELS)}
     metrics = accuracy(arrays["dwi"], truth, mask, labels, arrays.get("noisy"))
     outputs = {"table": run.output / "evaluation.csv"}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deeprecon.data.errors import InputError
-from deeprecon.jobs.job import Job
+from deeprecon.jobs.job import BUNDLE_CARD, Job
 from deeprecon.jobs.parameters import fields_of, from_json
 from deeprecon.jobs.verbs import Verb, load_verb
 
@@ -28,6 +28,13 @@ def check_job(job: Job, folder: Path) -> tuple[Verb, Any, Any]:
         for path in found:
             if not path.exists():
                 raise InputError(f"The {name} input {path} does not exist.", "Check the path.")
+            if not (path.is_file() or path.is_dir()):
+                raise InputError(f"The {name} input {path} is neither a file nor a folder.", "Give a file.")
+            if (
+                name == "bundle" and not (path / BUNDLE_CARD).is_file()
+            ):  # before a large folder is read for its checksum
+                message = f"{path} is no model bundle: {BUNDLE_CARD} cannot be read."
+                raise InputError(message, "Choose a bundle's folder.")
         located[name] = found if isinstance(getattr(inputs, name), tuple) else found[0]
     parameters: Any = from_json(verb.parameters, job.parameters)
     if reasons := parameters.validate():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -60,6 +61,12 @@ def explain_exception(error: BaseException) -> Failure:
         return Failure("input", error.message, error.hint, error.codes)
     if isinstance(error, InputError):
         return Failure("input", error.message, error.hint)
+    if isinstance(error, OSError) and error.filename is not None:
+        hint = "Find out whether it is still there and can be read and written to, and run again."
+        return Failure("disk", f"{error.strerror or error}: {os.fsdecode(error.filename)}.", hint)
+    if isinstance(error, UnicodeEncodeError):
+        hint = "Set the language of the shell to one with UTF-8, such as LANG=C.UTF-8, or rename it."
+        return Failure("input", f"A name cannot be written in {error.encoding}: {_short_message(error)}.", hint)
     if isinstance(error, ModuleNotFoundError):
         return Failure("internal", f"The Python package {error.name} is missing.", "Install it and run again.")
     return Failure("internal", f"{type(error).__name__}: {_short_message(error)}", "Please report this with the log.")

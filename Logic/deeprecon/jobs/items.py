@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import atomic_path, write_json
+from deeprecon.data.tables import without_formula
 from deeprecon.jobs.console import plain_figures
 from deeprecon.jobs.events import to_plain
 from deeprecon.jobs.failures import Failure, explain_exception
@@ -52,7 +54,7 @@ class ItemRun(Run):
 
 def _item_run(run: Run, folder: Path, output: Path, reporter: PartReporter) -> ItemRun:
     settings = (run.device, run.threads, run.precision, run.seed)
-    return ItemRun(folder, output, *settings, reporter, run, accepted=run.accepted, doubts=run.doubts)
+    return ItemRun(folder, output, *settings, reporter, run, accepted=run.accepted)
 
 
 class Summary:
@@ -66,18 +68,18 @@ class Summary:
         self.column = column
         self.rows: list[dict[str, Any]] = []
 
-    def add_done(self, label: str, metrics: dict[str, Any], **values: Any) -> None:
-        """A row of an item that is done, with those of its metrics that are single numbers or words."""
-        self.rows.append({**plain_figures(metrics), self.column: label, "status": "done", **values})
+    def add_done(self, label: str, result: Mapping[str, Any], **values: Any) -> None:
+        """A row of an item that is done: of its result, the codes of the doubts, and figures that are single values."""
+        self.rows.append({**_result_values(result), self.column: label, "status": "done", **values})
 
     def add_failed(self, label: str, failure: Failure, **values: Any) -> None:
         """A row of an item that has no result."""
         self.rows.append({self.column: label, "status": failure.kind, **values, "message": failure.message})
 
-    def add_earlier(self, label: str, metrics: dict[str, Any]) -> None:
+    def add_earlier(self, label: str, result: Mapping[str, Any]) -> None:
         """A row of an item that was not run, and has a result of an earlier run."""
         message = "Not run this time: the figures are those of an earlier run."
-        self.rows.append({**plain_figures(metrics), self.column: label, "status": "earlier", "message": message})
+        self.rows.append({**_result_values(result), self.column: label, "status": "earlier", "message": message})
 
     @property
     def done(self) -> int:
@@ -86,9 +88,9 @@ class Summary:
 
     @property
     def columns(self) -> list[str]:
-        """Of the table, in their order: the item, its status, its figures, the message."""
+        """Of the table, in their order: the item, its status, its doubts, its figures, the message."""
         names = dict.fromkeys(name for row in self.rows for name in row)
-        first = [name for name in (self.column, "status", "seconds") if name in names]
+        first = [name for name in (self.column, "status", "seconds", "doubts") if name in names]
         return [*first, *(name for name in names if name not in (*first, "message")), "message"]
 
     def write(self, path: Path) -> None:
@@ -96,7 +98,13 @@ class Summary:
         with atomic_path(path) as part, open(part, "w", encoding="utf-8-sig", newline="") as file:
             writer = csv.DictWriter(file, self.columns, restval="")
             writer.writeheader()
-            writer.writerows(self.rows)
+            writer.writerows({name: without_formula(value) for name, value in row.items()} for row in self.rows)
+
+
+def _result_values(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the content of a result.json: metrics that are single numbers or words, and the codes of its doubts."""
+    codes = " ".join(dict.fromkeys(doubt["code"] for doubt in result.get("doubts", [])))
+    return {**plain_figures(result["metrics"]), **({"doubts": codes} if codes else {})}
 
 
 def run_items(
@@ -108,7 +116,8 @@ def run_items(
 ) -> Summary:
     """Run a task on each item, one after the other, within one job; one that fails does not stop the others.
 
-    What is finished is kept in the checkpoint and not computed again when an interrupted job is resumed.
+    What is finished is kept in the checkpoint, with its doubts, and not computed again when an interrupted job is
+    resumed.
 
     Args:
         items: at least one.
@@ -133,22 +142,27 @@ def run_items(
         run.reporter.status(f"[{number + 1}/{len(items)}] {item.label}")
         reporter = PartReporter(run.reporter, number / len(items), (number + 1) / len(items), begun)
         folder = kept / item.name
+        own = _item_run(run, kept / f".{item.name}", folder, reporter)
         try:
             if not (folder / RESULT).is_file():
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir(parents=True)
-                content = compute(item, _item_run(run, kept / f".{item.name}", folder, reporter))
+                content = compute(item, own)
                 if run.should_stop():  # it may have ended early: resuming computes it to its end
                     break
-                write_json(folder / RESULT, to_plain(content))
-            content = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+                doubts = [doubt.as_json() for doubt in own.doubts]
+                write_json(folder / RESULT, to_plain({**content, "doubts": doubts}))
+            content = {"doubts": [], **json.loads((folder / RESULT).read_text(encoding="utf-8"))}
+            own.consider(Doubt.from_json(content["doubts"]))
             publish(item, folder, content)
-            summary.add_done(item.label, content["metrics"])
+            summary.add_done(item.label, content)
         except (InputError, OSError, MemoryError) as error:
             failure = explain_exception(error)
             summary.add_failed(item.label, failure)
             accept = f" To continue all the same: --accept {' '.join(failure.codes)}" if failure.codes else ""
             run.reporter.warning(f"{item.label}: {failure.message}{accept}")
+        finally:
+            run.doubts.extend(doubt for doubt in own.doubts if doubt not in run.doubts)
     if not summary.rows:
         raise Stopped
     if not summary.done:

@@ -16,6 +16,8 @@ FORMAT = 1
 VERSION = "0.1.0"
 """Version of the library, the same as in pyproject.toml; Slicer runs it without installing it as a package."""
 
+BUNDLE_CARD = "configs/metadata.json"
+"""The file that makes a folder a model bundle."""
 
 MAX_THREADS = 4096
 MAX_SEED = 2**63 - 1
@@ -80,7 +82,7 @@ class Job:
             values = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise InputError(f"Cannot read the job {path}: {error.strerror}.") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{path} is not a valid job file: {error}.") from error
         if not isinstance(values, dict) or values.get("format") != FORMAT:
             raise InputError(f"{path} is not a job of format {FORMAT}.", "Make the job again with this version.")

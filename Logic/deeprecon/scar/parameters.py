@@ -10,6 +10,8 @@ from typing import Annotated
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.parameters import Parameters, Range
 from deeprecon.scar.thresholds import USAGE, parse_threshold
+from deeprecon.scar.tissue_tags import USAGE as TAG_USAGE
+from deeprecon.scar.tissue_tags import parse_tissue_tags
 
 
 class Method(Enum):
@@ -186,6 +188,13 @@ class ReconstructParameters(_CutoffParameters):
     node_spacing: Annotated[float, Range(0.3, 10, "mm"), "element size of the mesh made when none is given"] = 1.5
     mesh_unit: Annotated[Unit, "length unit of the mesh file; auto: the only one that fits"] = Unit.AUTO
     mesh_frame: Annotated[Frame, "patient axes of the mesh file; auto: the only ones that fit"] = Frame.AUTO
+    tag_array: Annotated[
+        str, "array of region tags at the mesh's cells; left out, one of a usual name, such as tag, elemTag or region"
+    ] = ""
+    mesh_region: Annotated[
+        tuple[int, ...],
+        "region tags of the wall in a mesh that holds more; left out, those that lie in what the slices show as wall",
+    ] = ()
     steps: Annotated[int, Range(0, 10_000_000), "training steps; 0: a fixed number for the method, or the budget's"] = 0
     budget: Annotated[
         float,
@@ -271,6 +280,21 @@ class ExportParameters(Parameters):
     frame: Annotated[Frame, "patient axes of the file; auto is LPS, as Slicer writes"] = Frame.AUTO
     unit: Annotated[Unit, "length unit of the file; auto is um for openCARP, else mm"] = Unit.AUTO
     cutoff: Annotated[float, Range(0.01, 0.99), "probability above which an element is scar, and core"] = 0.5
+    tags: Annotated[
+        tuple[str, ...],
+        f"tags of the elements, such as {TAG_USAGE}; left out, these, but healthy elements keep tags that they have",
+    ] = ()
+    tag_array: Annotated[
+        str, "array of the tags that elements have; left out, that of the run, or one of a usual name"
+    ] = ""
+
+    def validate(self) -> list[str]:
+        reasons = super().validate()
+        try:
+            parse_tissue_tags(self.tags)
+        except InputError as error:
+            reasons.append(str(error))
+        return reasons
 
 
 @dataclass(frozen=True)

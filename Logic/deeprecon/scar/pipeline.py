@@ -84,7 +84,16 @@ def read_and_observe(
     """
     case = read_case(inputs, parameters)
     run.consider(case.doubts)
-    heart = read_heart_mesh(inputs.mesh, case, parameters.mesh_unit, parameters.mesh_frame, parameters.node_spacing)
+    heart = read_heart_mesh(
+        inputs.mesh,
+        case,
+        parameters.mesh_unit,
+        parameters.mesh_frame,
+        parameters.node_spacing,
+        parameters.tag_array,
+        parameters.mesh_region,
+    )
+    run.consider(heart.doubts)
     slices = observe_slices(case, heart, parameters)
     run.consider(slices.doubts)
     for warning in slices.warnings:
@@ -109,7 +118,9 @@ def _fit_core(data: FitData, parameters: ReconstructParameters, run: Run) -> Fit
 
 
 def _placement(heart: HeartMesh) -> dict[str, str]:
-    return {"mesh_unit": heart.unit.value, "mesh_frame": heart.frame.value}
+    tags = {} if heart.tags is None else {"tag_array": heart.tags.name}
+    region = {"mesh_region": " ".join(map(str, heart.region))} if heart.region else {}
+    return {"mesh_unit": heart.unit.value, "mesh_frame": heart.frame.value} | tags | region
 
 
 def _settings(inputs: ReconstructInputs, parameters: ReconstructParameters, run: Run) -> dict[str, Any]:

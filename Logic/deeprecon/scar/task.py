@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from vtkmodules.util.numpy_support import vtk_to_numpy
+import numpy.typing as npt
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.mesh.files import place, read_mesh, write_mesh
-from deeprecon.data.mesh.opencarp import TAG
+from deeprecon.data.mesh.parts import with_cells
 from deeprecon.data.tables import write_table
 from deeprecon.jobs.parameters import NoParameters
 from deeprecon.jobs.run import Outcome, Run
@@ -30,9 +30,10 @@ from deeprecon.scar.parameters import (
 )
 from deeprecon.scar.pipeline import prepare, reconstruct
 from deeprecon.scar.read.mesh import check_heart_size
-from deeprecon.scar.read.result import read_result_mesh
+from deeprecon.scar.read.result import read_result
+from deeprecon.scar.tissue_tags import parse_tissue_tags
 from deeprecon.scar.training import mlp_verbs
-from deeprecon.scar.write.mesh import SCAR_TAG, companion_files, element_tags
+from deeprecon.scar.write.mesh import companion_files, element_tags, with_element_tags
 
 
 def phantom(inputs: settings.PhantomInputs, parameters: settings.PhantomParameters, run: Run) -> Outcome:
@@ -71,17 +72,19 @@ def evaluate(inputs: settings.EvaluateInputs, parameters: settings.EvaluateParam
     Raises:
         InputError: the two meshes do not have the same nodes, or an array is missing.
     """
-    mesh, truth = read_result_mesh(inputs.mesh), read_result_mesh(inputs.truth)
+    heart, other = read_result(inputs.mesh), read_result(inputs.truth)
+    mesh, truth = heart.whole, other.whole
     if mesh.n_points != truth.n_points or not np.allclose(mesh.points, truth.points, atol=1e-3):
         raise InputError(
             f"{inputs.mesh.name} and {inputs.truth.name} do not have the same nodes.",
             "Evaluate on the mesh of the truth.",
         )
+    run.consider(heart.doubts)
     probability, uncertainty, scar = (
-        np.asarray(source.point_array(name), np.float64)
+        np.asarray(source.point_array(name)[heart.part.first], np.float64)
         for source, name in ((mesh, "scar_probability"), (mesh, "scar_uncertainty"), (truth, "scar_truth"))
     )
-    figures = compare_with_truth(mesh, probability, uncertainty, scar > 0.5, parameters.cutoff)
+    figures = compare_with_truth(heart.mesh, probability, uncertainty, scar > 0.5, parameters.cutoff)
     outputs = {"table": run.output / "evaluation.csv"}
     write_table(outputs["table"], [{"figure": name, "value": value} for name, value in figures.items()])
     return Outcome(outputs, dict(figures))
@@ -93,27 +96,41 @@ def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters,
     Elements are tagged by the mean probability of their nodes: 1 (healthy), 101 (scar) and, where the result has a core
     of its own in the array core_probability, 100 (border zone) for the scar outside of it. Without such a core all scar
     is 101: its uncertain edge is scar where its probability exceeds the cutoff, else healthy. Elements with a node that
-    no slice shows are 102 (unknown); tags that the elements already have are kept where there is no scar.
+    no slice shows are 102 (unknown); tags that the elements already have are kept where there is no scar. `--tags`
+    chooses other numbers. Regions that are not wall (`--mesh-region`) keep their tags. Of the cells only those that
+    count are elements: openCARP gets no others, the other formats all, with the tags in an array at the cells.
     """
-    mesh = read_result_mesh(inputs.mesh)
-    own_core, knows = "core_probability" in mesh.array_names, "observed" in mesh.array_names
-    old = mesh.dataset.GetCellData().GetArray(TAG)
+    heart = read_result(inputs.mesh, parameters.tag_array)
+    run.consider(heart.doubts)
+    mesh = with_cells(heart.whole, heart.part.cells)
     opencarp = parameters.format is MeshFormat.OPENCARP
     unit = parameters.unit if parameters.unit is not Unit.AUTO else Unit.UM if opencarp else Unit.MM
     frame = parameters.frame if parameters.frame is not Frame.AUTO else Frame.LPS
+
+    def at_nodes(name: str) -> npt.NDArray[np.float64] | None:
+        return np.asarray(mesh.point_array(name), np.float64) if name in mesh.array_names else None
+
+    of_tissue = parse_tissue_tags(parameters.tags)
+    core = at_nodes("core_probability")
+    existing = None if heart.tags is None else heart.tags.values[heart.part.cells]
     tags = element_tags(
         mesh,
         np.asarray(mesh.point_array("scar_probability"), np.float64),
         parameters.cutoff,
-        1 if old is None else vtk_to_numpy(old).astype(np.int64),
-        core=np.asarray(mesh.point_array("core_probability"), np.float64) if own_core else None,
-        observed=np.asarray(mesh.point_array("observed"), np.float64) if knows else None,
+        existing,
+        of_tissue,
+        core,
+        at_nodes("observed"),
+        np.isin(existing, heart.region) if heart.region and existing is not None else None,
     )
     path = run.output / ("mesh.pts" if opencarp else f"mesh.{parameters.format.value}")
-    write_mesh(path, mesh, unit.value, frame.value, element_tags=tags)
+    if opencarp:
+        write_mesh(path, mesh, unit.value, frame.value, element_tags=tags)
+    else:
+        write_mesh(path, with_element_tags(heart, tags), unit.value, frame.value)
     outputs = {"mesh": path} | companion_files(path)
-    numbers = {"border": SCAR_TAG, "core": SCAR_TAG + 1} if own_core else {"scar": SCAR_TAG + 1}
-    numbers["unknown"] = SCAR_TAG + 2
+    numbers = {"scar": of_tissue.core} if core is None else {"border": of_tissue.border, "core": of_tissue.core}
+    numbers["unknown"] = of_tissue.unknown
     counts = {f"{name}_elements": int((tags == number).sum()) for name, number in numbers.items()}
     return Outcome(outputs, {"nodes": mesh.n_points, "elements": len(tags)} | counts)
 

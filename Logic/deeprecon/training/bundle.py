@@ -22,19 +22,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deeprecon.data.errors import InputError
+from deeprecon.data.errors import InputError, names_damage
 from deeprecon.data.files import sha256, write_json, write_text
+from deeprecon.jobs.job import BUNDLE_CARD
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-CARD = "configs/metadata.json"
+CARD = BUNDLE_CARD
 README = "docs/README.md"
 FORMAT = 1
 MONAI_VERSION = "1.4.0"
 MONAI_SCHEMA = (
     "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
 )
+MAX_CARD = 2**22
+"""Bytes of a card; more is no card."""
 IGNORED_FILES = {"Thumbs.db", "desktop.ini"}
 
 
@@ -89,6 +92,7 @@ class Card:
     outputs: dict[str, Any]
 
 
+@names_damage
 def read_bundle(folder: Path, method: str | None = None) -> Bundle:
     """Read a bundle and check every file against its card.
 
@@ -103,12 +107,12 @@ def read_bundle(folder: Path, method: str | None = None) -> Bundle:
     hint = "Get the bundle again from where it came."
     path = folder / CARD
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+        if path.stat().st_size > MAX_CARD:
+            raise InputError(f"{path} is damaged: it has {path.stat().st_size} bytes.", hint)
+        text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise InputError(f"{folder} is no model bundle: {CARD} cannot be read.", "Choose a bundle's folder.") from error
-    except ValueError as error:
-        raise InputError(f"{path} is damaged: {error}.", hint) from error
-    _check_card(path, card)
+    card = parse_card(path, text)
     if method is not None and card["method"] != method:
         raise InputError(f"The model in {folder} is for {card['method']}, not for {method}.", "Choose another bundle.")
 
@@ -123,6 +127,24 @@ def read_bundle(folder: Path, method: str | None = None) -> Bundle:
             raise InputError(f"{folder / name} was changed or damaged: its checksum differs from the card.", hint)
     weights = tuple(folder / name for name in sorted(card["files"]) if name.startswith("models/"))
     return Bundle(folder, card["method"], card["network"], card["parameters"], weights, sha256(path), card)
+
+
+def parse_card(path: Path, text: str) -> dict[str, Any]:
+    """The card of a bundle, checked.
+
+    Args:
+        path: of the file it comes from, for messages.
+        text: of the card.
+
+    Raises:
+        InputError: no JSON, or entries that are missing or wrong.
+    """
+    try:
+        card: dict[str, Any] = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is damaged: {error}.", "Get the bundle again from where it came.") from error
+    _check_card(path, card)
+    return card
 
 
 def write_bundle(

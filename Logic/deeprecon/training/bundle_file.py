@@ -10,7 +10,10 @@ from pathlib import Path, PurePosixPath
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import atomic_path
-from deeprecon.training.bundle import CARD, Bundle, read_bundle
+from deeprecon.training.bundle import CARD, MAX_CARD, Bundle, parse_card, read_bundle
+
+MAX_RATIO = 100
+"""Bytes unpacked for a byte in the zip file; more is no bundle."""
 
 
 def export_bundle(bundle: Bundle, path: Path) -> None:
@@ -43,10 +46,7 @@ def import_bundle(path: Path, folder: Path, method: str) -> Bundle:
     staging = Path(tempfile.mkdtemp(prefix=".part-", dir=folder))
     try:
         with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                parts = PurePosixPath(name)
-                if parts.is_absolute() or ".." in parts.parts or "\\" in name or ":" in name:
-                    raise InputError(f"{path} names a file outside of the bundle: {name!r}.", "Do not use this bundle.")
+            _check_entries(path, archive)
             archive.extractall(staging)
         bundle = read_bundle(staging, method)
         words = re.sub(r"[^A-Za-z0-9]+", "-", str(bundle.metadata.get("name", method))).strip("-").lower()
@@ -59,3 +59,24 @@ def import_bundle(path: Path, folder: Path, method: str) -> Bundle:
         raise InputError(f"{path} is no model bundle in a zip file, or it is damaged.", "Get it again.") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _check_entries(path: Path, archive: zipfile.ZipFile) -> None:
+    """Check the names and sizes of what is in a zip file against its card before anything is unpacked."""
+    hint = "Do not use this bundle."
+    entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+    for entry in archive.infolist():
+        parts = PurePosixPath(entry.filename)
+        if parts.is_absolute() or ".." in parts.parts or "\\" in entry.filename or ":" in entry.filename:
+            raise InputError(f"{path} names a file outside of the bundle: {entry.filename!r}.", hint)
+    cards = [entry for entry in entries if entry.filename == CARD]
+    if len(cards) != 1 or cards[0].file_size > MAX_CARD:
+        raise InputError(f"{path} is no model bundle in a zip file: it has no card {CARD}.", "Choose a bundle.")
+    card = parse_card(path, archive.read(cards[0]).decode("utf-8", "replace"))
+    if sorted(entry.filename for entry in entries) != sorted([CARD, *card["files"]]):
+        raise InputError(f"{path} does not hold the files that its card names.", hint)
+    for entry in entries:  # weights do not get smaller: `export_bundle` stores them as they are
+        if entry.file_size > MAX_RATIO * max(entry.compress_size, 1024):
+            raise InputError(
+                f"{path} is damaged: {entry.filename} is {entry.file_size} bytes in a zip file of few.", hint
+            )

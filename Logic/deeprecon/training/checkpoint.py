@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from deeprecon.data.errors import InputError
+from deeprecon.data.errors import InputError, names_damage
 from deeprecon.data.files import atomic_path
 
 FORMAT = "deeprecon-checkpoint-1"
@@ -46,6 +46,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
+@names_damage
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read what `save_checkpoint` wrote, tensors on the CPU.
 
@@ -95,6 +96,7 @@ def set_random_state(state: dict[str, Any]) -> None:
         torch.mps.set_rng_state(state["mps"])
 
 
+@names_damage
 def load_external(path: Path, allowed: Sequence[Any] = ()) -> Any:
     """Content of a .pth, .pt, .ckpt or .safetensors file from elsewhere, without running anything that it contains.
 

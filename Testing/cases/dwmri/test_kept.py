@@ -8,8 +8,11 @@ import nibabel
 import numpy as np
 import pytest
 
+from deeprecon.cli import main
 from deeprecon.data.diffusion.files import read_dwi
 from deeprecon.data.doubts import CODES
+from deeprecon.data.tables import read_table
+from deeprecon.dwmri import dataset
 
 from .files import AFFINE, codes, head, result, runner, vectors, write_scan
 
@@ -74,6 +77,32 @@ def test_sidecars_keep_their_entries_and_reversed_scans_are_there(made, run, tmp
     assert (
         np.abs(found.mean(axis=-1) - made.clean.array[..., b0].mean(axis=-1))[inside].mean() < made.sigma[inside].mean()
     )
+
+
+def test_a_resumed_dataset_keeps_the_doubts_of_the_scans_that_were_finished(made, run, tmp_path, monkeypatch, capsys):
+    b, g = made.clean.gradients.bvals, vectors(made)
+    b0, folder = np.flatnonzero(b == 0)[:2], tmp_path / "ds" / "sub-01" / "dwi"
+    write_scan(folder, made.noisy.array[..., b0], b[b0], g[b0], "sub-01_dir-AP_dwi.nii.gz")
+    write_scan(folder, made.noisy.array, b, g, "sub-01_dir-PA_dwi.nii.gz")
+    original = dataset.enhance_scan
+
+    def broken(given, parameters, own):
+        if "dir-PA" in given.dwi.name:
+            raise KeyboardInterrupt
+        return original(given, parameters, own)
+
+    monkeypatch.setattr(dataset, "enhance_scan", broken)
+    assert run("enhance", "--bids", tmp_path / "ds", "--method", "pca")[0] == 3
+    monkeypatch.setattr(dataset, "enhance_scan", original)
+    capsys.readouterr()
+    assert main(["dwmri", "enhance", "--resume", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().err.count("b0-only") == 1
+    output = tmp_path / "out"
+    assert codes(output) == {"b0-only"}
+    rows = {row["scan"].rpartition("/")[2]: row["doubts"] for row in read_table(output / "summary.csv")}
+    assert rows == {"sub-01_dir-AP_dwi.nii.gz": "b0-only", "sub-01_dir-PA_dwi.nii.gz": ""}
+    sidecar = output / "sub-01" / "dwi" / "sub-01_dir-AP_desc-denoised_dwi.json"
+    assert [doubt["code"] for doubt in json.loads(sidecar.read_text("utf-8"))["Doubts"]] == ["b0-only"]
 
 
 @pytest.mark.parametrize("ending", ["nii.gz", "nrrd"])

@@ -11,8 +11,9 @@ from scipy.ndimage import gaussian_filter
 from deeprecon.data.doubts import CODES
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import read_volume, write_volume
+from deeprecon.dwmri.task import LABELS
 
-from .files import AFFINE, codes, head, runner, vectors, write_scan
+from .files import AFFINE, codes, head, result, runner, vectors, write_scan
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +100,51 @@ def test_a_mask_that_lies_elsewhere_is_refused(made, prepared, capsys):
     assert "mask.nii.gz" in message
     assert "does not lie on the grid" in message
     assert prepared(made.mask.astype(np.uint8), np.eye(4))[0] == 2  # as written without its geometry
+
+
+# labels of `evaluate`
+
+
+@pytest.fixture
+def evaluated(made, tmp_path):
+    """Runs `evaluate` of the noisy scan with labels: exit code, figures and codes of the doubts."""
+    run, table = runner(tmp_path), (made.clean.gradients.bvals, vectors(made))
+    noisy = write_scan(tmp_path, made.noisy.array, *table)
+    truth = write_scan(tmp_path, made.clean.array, *table, "truth.nii.gz")
+
+    def evaluate(array, affine=AFFINE):
+        write_volume(tmp_path / "labels.nii.gz", Volume(array, affine))
+        code, output = run("evaluate", "--dwi", noisy, "--truth", truth, "--labels", tmp_path / "labels.nii.gz")
+        return (code, result(output)["metrics"], codes(output)) if code == 0 else (code, None, None)
+
+    return evaluate
+
+
+@pytest.fixture
+def labels(made):
+    return sum((made.labels[name].astype(np.uint8) << bit for bit, name in enumerate(LABELS)), np.uint8(0))
+
+
+def test_labels_in_another_order_or_on_another_grid_give_the_same_figures(labels, evaluated):
+    code, plain, found = evaluated(labels)
+    assert (code, found) == (0, set())
+    affine = AFFINE[:, [1, 0, 2, 3]].copy()
+    affine[:3, 3] += (len(labels) - 1) * affine[:3, 2]
+    affine[:3, 2] *= -1
+    assert evaluated(labels[::-1].transpose(0, 2, 1), affine) == (0, plain, set())
+    fine = AFFINE @ np.diag([0.5, 0.5, 0.5, 1])
+    fine[:3, 3] = (AFFINE @ [-0.2, -0.2, -0.2, 1])[:3]
+    assert evaluated(np.kron(labels, np.ones((2, 2, 2), np.uint8)), fine) == (0, plain, {"mask-resampled"})
+
+
+@pytest.mark.parametrize("kind", ["as many voxels elsewhere", "another grid elsewhere", "no labels"])
+def test_labels_that_are_not_of_the_scan_are_refused(kind, labels, evaluated, capsys):
+    moved = AFFINE.copy()
+    moved[:3, 3] += 30
+    if kind == "no labels":
+        assert evaluated(labels + np.float32(0.3))[0] == 2
+    else:
+        assert evaluated(labels if kind.startswith("as many") else labels[1:], moved)[0] == 2
+    message = capsys.readouterr().err
+    assert "labels.nii.gz" in message
+    assert ("holds no labels" if kind == "no labels" else "does not lie on the grid of") in message

@@ -10,7 +10,7 @@ import pytest
 
 from deeprecon.data.segmentation import read_segmentation
 from deeprecon.scar.measure.sizes import node_sizes
-from deeprecon.scar.read.result import read_result_mesh
+from deeprecon.scar.read.result import read_result
 
 from .files import heart, run, scan, table, write_heart
 
@@ -36,7 +36,7 @@ def one_slice(tmp_path: Path) -> dict[str, Any]:
 
 
 def test_wall_far_from_the_only_slice_is_unknown(tmp_path: Path, one_slice: dict[str, Any]) -> None:
-    mesh = read_result_mesh(tmp_path / "out" / "mesh.vtu")
+    mesh = read_result(tmp_path / "out" / "mesh.vtu").mesh
     observed = np.asarray(mesh.point_array("observed")) > 0
     probability, uncertainty = (np.asarray(mesh.point_array(f"scar_{name}")) for name in ("probability", "uncertainty"))
     assert 0.2 < observed.mean() < 0.6
@@ -74,7 +74,7 @@ def test_unknown_elements_have_a_tag_of_their_own(tmp_path: Path, one_slice: dic
 def test_nodes_in_no_pixel_have_no_residual(tmp_path: Path, suffix: str) -> None:
     code, _ = reconstructed(tmp_path, [4], mesh=write_heart(tmp_path / f"heart{suffix}"))
     assert code == 0
-    mesh = read_result_mesh(tmp_path / "out" / f"mesh{suffix}")
+    mesh = read_result(tmp_path / "out" / f"mesh{suffix}").mesh
     if suffix == ".pts":
         residual = np.loadtxt(tmp_path / "out" / "mesh.group_residual.dat")
     else:

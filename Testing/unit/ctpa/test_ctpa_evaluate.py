@@ -17,7 +17,7 @@ from deeprecon.ctpa.simulate.files import write_xray
 from deeprecon.data.files import sha256, write_json
 from deeprecon.data.radiograph import read_radiograph
 from deeprecon.data.volume import Volume
-from deeprecon.data.volume_io import write_volume
+from deeprecon.data.volume_io import read_volume, write_volume
 from deeprecon.jobs.parameters import to_json
 
 GRID = Grid((76, 64, 64))
@@ -146,11 +146,25 @@ def test_the_xray_is_taken_as_it_was_for_the_ct(done, figures_of, files, chest, 
     assert figures_of(done("evaluate", "alone", inputs=inputs))["projection_nrmse"] > 0.3
 
 
+def test_labels_in_another_order_of_axes_are_the_same(done, figures_of, files, tmp_path):
+    labels = read_volume(files / "labels.nii.gz")
+    affine = labels.ijk_to_ras[:, [1, 0, 2, 3]].copy()
+    affine[:3, 3] += (labels.array.shape[0] - 1) * affine[:3, 2]
+    affine[:3, 2] *= -1
+    write_volume(tmp_path / "turned.nii.gz", Volume(labels.array[::-1].transpose(0, 2, 1), affine))
+    inputs = {"ct": files / "truth.nii.gz", "truth": files / "truth.nii.gz"}
+    plain, turned = (
+        figures_of(done("evaluate", f"of {path.stem}", inputs=inputs | {"labels": path}))
+        for path in (files / "labels.nii.gz", tmp_path / "turned.nii.gz")
+    )
+    assert plain == turned
+
+
 def test_labels_of_another_ct_and_volumes_that_are_no_ct_are_refused(error_of, files, tmp_path):
     write_volume(tmp_path / "small.nii.gz", Volume(np.zeros((9, 9, 9), np.uint8), np.eye(4)))
     inputs = {"ct": files / "truth.nii.gz", "truth": files / "truth.nii.gz"}
     message = error_of("evaluate", inputs=inputs | {"labels": tmp_path / "small.nii.gz"})
-    assert "does not lie on the voxels" in message
+    assert "small.nii.gz (9 x 9 x 9 voxels) does not lie on the grid of truth.nii.gz" in message
     assert "not the HU of a CT" in error_of("evaluate", inputs=inputs | {"ct": files / "labels.nii.gz"})
 
 

@@ -93,12 +93,11 @@ def test_an_own_projection_fits_the_real_ct_and_the_film_of_another_patient_does
 @needs(THORAX)
 def test_a_real_ct_is_evaluated_against_itself_on_other_voxels(done, figures_of, tmp_path):
     """A result is on the product's grid, the truth as the scanner left it."""
-    from deeprecon.ctpa.grid import resample
+    from deeprecon.ctpa.observe.placement import place
     from deeprecon.data.volume import Volume
     from deeprecon.data.volume_io import write_volume
 
-    hu, _ = resample(read_volume(THORAX), GRID)
-    write_volume(tmp_path / "ct.nii.gz", Volume(hu, GRID.affine()))
+    write_volume(tmp_path / "ct.nii.gz", Volume(place(read_volume(THORAX), GRID).hu, GRID.affine()))
     found = figures_of(done("evaluate", inputs={"ct": tmp_path / "ct.nii.gz", "truth": THORAX}))
     assert found["mae"] == 0
     assert found["lung_litres"] == found["truth_lung_litres"]

@@ -16,7 +16,7 @@ from deeprecon.ctpa.observe.alignment import find_shift
 from deeprecon.ctpa.observe.film import XrayImage, film_on_detector, standardize
 from deeprecon.ctpa.observe.projection import Beam, Geometry, View, expose, line_integrals
 from deeprecon.ctpa.read.manifest import read_manifest, split_patients
-from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
+from deeprecon.ctpa.simulate.chests import Label, draw_grid, make_anatomy
 from deeprecon.ctpa.simulate.files import write_xray
 from deeprecon.ctpa.training import preparation as prepare_module
 from deeprecon.ctpa.training.store import CUBE, Case, Store, write_cubes
@@ -286,7 +286,7 @@ def test_bad_pairs_are_left_out_with_their_reason(done, tmp_path, files, chest):
     assert "the same CT as that of row 1" in reasons["f"]
     assert "view LL is not a frontal one" in reasons["g"]
     assert "voxels, not an X-ray" in reasons["h"]
-    assert "from nan to nan" in reasons["i"]
+    assert "not finite numbers (NaN)" in reasons["i"]
     assert "from 7 to 7, not the HU" in reasons["j"]  # not filled with a middle gray
     assert "not a frontal view by its ViewPosition LL" in reasons["k"]
     assert "of modality CT, not a radiograph" in reasons["l"]
@@ -404,7 +404,8 @@ def test_a_scan_in_any_axis_order_and_spacing_comes_onto_the_grid(done, tmp_path
     assert np.corrcoef(first.volume()[inner].ravel(), ct.array[inner].ravel())[0, 1] > 0.9
     np.testing.assert_allclose(first.affine, second.affine, atol=1e-4)
     middle = first.affine @ [31.5, 31.5, 37.5, 1]
-    assert middle[:3] == pytest.approx((12, -30, 140), abs=5.7)  # half a voxel of the coarse scan
+    lungs = np.argwhere(chest[1].array == Label.LUNG)[:, ::-1] @ ct.ijk_to_ras[:3, :3].T + ct.ijk_to_ras[:3, 3]
+    assert middle[:3] == pytest.approx(0.5 * (lungs.min(axis=0) + lungs.max(axis=0)), abs=5.7)  # half a coarse voxel
 
 
 def test_a_dicom_series_goes_in_by_its_folder_or_by_one_of_its_files(done, tmp_path, chest):

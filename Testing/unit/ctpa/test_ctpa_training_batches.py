@@ -31,6 +31,9 @@ class _Case:
     def latent(self):
         return self._latent
 
+    def known(self, shape):
+        return np.ones(shape, bool)
+
 
 def latent_samples(**changes):
     cases = [_Case(number, View.AP if number % 3 else View.PA) for number in range(9)]

@@ -11,6 +11,7 @@ from deeprecon.data.mesh.mesh import Mesh
 from deeprecon.scar.measure.burden import scar_burden
 from deeprecon.scar.measure.sizes import connected_pieces, mesh_edges, node_sizes
 from deeprecon.scar.simulate.ventricle import grid_mesh
+from deeprecon.scar.tissue_tags import TissueTags, parse_tissue_tags
 from deeprecon.scar.write.mesh import element_tags
 
 
@@ -136,16 +137,32 @@ def test_element_tags_keep_healthy_tags_and_mark_border_and_core() -> None:
     probability = np.interp(mesh.points[:, 0], [0, 1, 2, 3], [0, 0.2, 1, 1])
     core = np.interp(mesh.points[:, 0], [0, 1, 2, 3], [0, 0, 0.2, 1])
     assert element_tags(mesh, probability, core=core).tolist() == [1, 100, 101]
-    old = np.array([7, 8, 9])
-    assert element_tags(mesh, probability, base_tag=old, scar_tag=20, core=core).tolist() == [7, 20, 21]
+    own, tags = np.array([7, 8, 9]), TissueTags(border=20, core=21)
+    assert element_tags(mesh, probability, existing=own, tags=tags, core=core).tolist() == [7, 20, 21]
     assert element_tags(mesh, probability).tolist() == [1, 101, 101], "the uncertain edge is no tissue of its own"
-    assert element_tags(mesh, np.zeros(mesh.n_points), base_tag=3).tolist() == [3, 3, 3]
+    assert element_tags(mesh, np.zeros(mesh.n_points), existing=own).tolist() == [7, 8, 9]
+    assert element_tags(mesh, np.zeros(mesh.n_points), existing=own, tags=TissueTags(3)).tolist() == [3, 3, 3]
+    half = np.interp(mesh.points[:, 0], [0, 1, 2, 3], [0, 0, 1, 1])
+    assert element_tags(mesh, probability, observed=half).tolist() == [102, 102, 101]
 
 
 def test_scar_tags_that_are_taken_are_refused() -> None:
     mesh = box((3, 1, 1), 1.0)
-    with pytest.raises(InputError, match="box has elements tagged 100"):
-        element_tags(mesh, np.zeros(mesh.n_points), base_tag=np.array([1, 100, 2]))
+    with pytest.raises(InputError, match="box has healthy elements tagged 100 and 101") as caught:
+        element_tags(mesh, np.zeros(mesh.n_points), existing=np.array([101, 100, 201]))
+    assert "--tags border=300 core=301 unknown=302" in caught.value.hint
+    own = np.array([1, 102, 2])
+    assert element_tags(mesh, np.zeros(mesh.n_points), existing=own).tolist() == [1, 102, 2]  # nothing is unknown
+    with pytest.raises(InputError, match="box has healthy elements tagged 102"):
+        element_tags(mesh, np.zeros(mesh.n_points), existing=own, observed=(mesh.points[:, 0] < 2.5).astype(float))
+
+
+def test_tags_of_tissues_are_written_as_in_the_message() -> None:
+    assert parse_tissue_tags(("healthy=1", "border=200", "CORE=201")) == TissueTags(1, 200, 201, 102)
+    assert parse_tissue_tags(("border=7 core=7",)) == TissueTags(None, 7, 7, 102)
+    for wrong in ("border", "border=", "border=1.5", "scar=3", "healthy=100"):
+        with pytest.raises(InputError, match="tag"):
+            parse_tissue_tags((wrong,))
 
 
 def test_curved_cells_and_stray_lines_do_not_disturb() -> None:

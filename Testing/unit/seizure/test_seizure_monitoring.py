@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from deeprecon.data.errors import InputError
 from deeprecon.data.tables import read_table
 from deeprecon.seizure.observe.recordings import recording_from_samples
 from deeprecon.seizure.read.accelerometer_csv import Samples
@@ -77,6 +78,13 @@ def test_a_clock_that_drifts_is_followed(axes):
     assert found.valid.all()
     moved = np.interp(np.arange(len(found.magnitude)) / 25, drifting, np.linalg.norm(axes, axis=1))
     assert np.abs(np.corrcoef(moved, found.magnitude)[0, 1]) > 0.97
+
+
+def test_a_clock_that_jumps_by_years_is_named_and_takes_no_memory(axes):
+    times = np.arange(len(axes)) / 25
+    times[40_000:] += 30 * 365 * 86400.0
+    with pytest.raises(InputError, match=r"wrist\.csv: the clock jumps by 10950 days after 1600 s"):
+        observe(axes, times)
 
 
 def change(axes: np.ndarray, kind: str) -> np.ndarray:

@@ -24,13 +24,16 @@ SEARCH_PIXEL = 6.0
 """Size in mm of the pixels of the coarse search."""
 
 
-def find_shift(xray: XrayImage, projection: Image, grid: Grid, geometry: Geometry) -> tuple[tuple[float, float], float]:
+def find_shift(
+    xray: XrayImage, projection: Image, grid: Grid, geometry: Geometry, seen: Mask | None = None
+) -> tuple[tuple[float, float], float]:
     """The shift of an X-ray with the highest correlation with a CT's projection.
 
     Args:
         xray: on the detector of `projection.detector_axes`.
         projection: of the CT onto the same pixels.
         grid, geometry: see there.
+        seen: pixels of the projection whose rays lie within the CT; all if left out.
 
     Returns:
         The shift in mm, towards the head and to the left, and the correlation.
@@ -42,6 +45,7 @@ def find_shift(xray: XrayImage, projection: Image, grid: Grid, geometry: Geometr
     margin = [round(MARGIN / size) for size in pixel]
     inner = np.zeros_like(xray.covered)
     inner[margin[0] : -margin[0], margin[1] : -margin[1]] = True
+    inner &= True if seen is None else seen
     best, shift = -np.inf, (0, 0)
     for step in dict.fromkeys((factor, 1)):  # the whole range on coarse pixels, then refined on fine ones
         moved, fixed, known, used = (

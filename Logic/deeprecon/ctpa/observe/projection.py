@@ -154,7 +154,7 @@ def expose(
         (rows, columns) float32 in units of the line integral, but for gain and offset.
     """
     intensity = np.exp(-integrals.astype(np.float64))
-    intensity += scatter * gaussian_blur(intensity, 0.1 * min(intensity.shape)) * intensity.mean()
+    intensity += scatter * gaussian_blur(intensity, 0.1 * min(intensity.shape))
     if photons:
         intensity = rng.poisson(photons * intensity) / photons
     intensity = np.maximum(gaussian_blur(intensity, blur), 0.5 / (photons or 1e9))

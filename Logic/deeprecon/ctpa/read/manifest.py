@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from deeprecon.data.dicom.file import is_dicom_head
-from deeprecon.data.errors import InputError
+from deeprecon.data.errors import InputError, names_damage
 from deeprecon.data.files import digest
 from deeprecon.data.tables import read_table
 
@@ -53,6 +53,7 @@ class Pair:
         return {role: path for role, path in found.items() if path is not None}
 
 
+@names_damage
 def read_manifest(path: Path) -> list[Pair]:
     """Read a manifest: CSV with a header line, or JSON, a list of objects; other columns are ignored.
 

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from deeprecon.ctpa.grid import PRESETS, Grid, Hu, resample
+from deeprecon.ctpa.grid import PRESETS, Grid, Hu
 from deeprecon.ctpa.observe.ct_checks import ct_doubts
+from deeprecon.ctpa.observe.placement import PlacedCt, known_pixels, place
 from deeprecon.ctpa.observe.projection import Geometry, Image, detector_axes, expose, line_integrals
 from deeprecon.ctpa.parameters import PhantomInputs, PhantomParameters
 from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
 from deeprecon.data.errors import InputError
+from deeprecon.data.radiograph import continued
 from deeprecon.data.tables import write_table
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import read_volume, write_volume
@@ -51,9 +53,9 @@ def phantom(inputs: PhantomInputs, parameters: PhantomParameters, run: Run) -> O
             row |= {"labels": f"{folder.name}/labels.nii.gz", "embolus": int(anatomy.has_embolus)}
         else:
             ct = read_volume(inputs.ct)
-            hu, affine = resample(ct, grid)
-            run.consider(ct_doubts(ct))
-            row = {"patient": inputs.ct.name.split(".")[0]} | _write_pair(folder, hu, affine, grid, rng)
+            placed = place(ct, grid)
+            run.consider((*ct_doubts(ct), *placed.doubts))
+            row = {"patient": inputs.ct.name.split(".")[0]} | _write_pair_of(placed, folder, grid, rng)
         rows.append(row)
         run.reporter.progress((index + 1) / parameters.count)
     if not rows:
@@ -71,6 +73,24 @@ def _write_pair(folder: Path, hu: Hu, affine: Array, grid: Grid, rng: np.random.
     geometry = Geometry()
     write_volume(folder / "ct.nii.gz", Volume(hu, affine))
     write_xray(folder / "xray.nii.gz", expose(line_integrals(hu, grid, geometry), rng), grid, geometry)
+    return _manifest_row(folder, geometry)
+
+
+def _write_pair_of(placed: PlacedCt, folder: Path, grid: Grid, rng: np.random.Generator) -> dict[str, object]:
+    """The same for a patient's CT: only what the scan shows is written, and enters the X-ray."""
+    geometry = Geometry()
+    spans = [np.flatnonzero(placed.known.any(axis=other)) for other in ((1, 2), (0, 2), (0, 1))]
+    k, j, i = (slice(int(span[0]), int(span[-1]) + 1) for span in spans)
+    affine = placed.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ [i.start, j.start, k.start]
+    write_volume(folder / "ct.nii.gz", Volume(np.ascontiguousarray(placed.hu[k, j, i]), affine))
+    exposed = expose(line_integrals(placed.hu, grid, geometry), rng).astype(float)
+    image = continued(exposed, known_pixels(placed, grid, geometry)).astype(np.float32)
+    write_xray(folder / "xray.nii.gz", image, grid, geometry)
+    return _manifest_row(folder, geometry)
+
+
+def _manifest_row(folder: Path, geometry: Geometry) -> dict[str, object]:
     return {"view": geometry.view.value, "ct": f"{folder.name}/ct.nii.gz", "xray": f"{folder.name}/xray.nii.gz"}
 
 

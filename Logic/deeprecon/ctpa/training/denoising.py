@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from deeprecon.ctpa.diffusion.denoiser import RayWeights, ray_weights
-from deeprecon.ctpa.diffusion.posterior_mean import PosteriorMean
+from deeprecon.ctpa.diffusion.posterior_mean import PosteriorMean, voxels_of
 from deeprecon.ctpa.diffusion.processes import Process
 from deeprecon.ctpa.diffusion.residual import ResidualDenoiser
 from deeprecon.ctpa.grid import Grid
 from deeprecon.ctpa.observe.projection import Geometry
-from deeprecon.ctpa.patches import Slices
+from deeprecon.ctpa.patches import Shape, Slices
 from deeprecon.training.batches import Indices
 
 GOLDEN_RATIO = 0.5 * (5**0.5 - 1)
@@ -32,6 +33,7 @@ class LatentCase(Protocol):
     @property
     def geometry(self) -> Geometry: ...
     def latent(self) -> Any: ...
+    def known(self, shape: Shape) -> npt.NDArray[np.bool_]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +68,7 @@ class NoisyLatents:
     seed: int
 
     def __call__(self, numbers: Indices) -> Batch:
-        """The samples of these numbers, all of one group: x, t, target, xray, withheld, deviation, and rays."""
+        """The samples of these numbers, all of one group: x, t, target, known, xray, withheld, deviation, rays."""
         rng = np.random.default_rng([self.seed, 1, int(numbers[0]) // self.group])
         geometry = self.cases[int(rng.integers(len(self.cases)))].geometry
         alike = [number for number, case in enumerate(self.cases) if case.geometry == geometry]
@@ -91,8 +93,9 @@ class NoisyLatents:
         """
         data = torch.stack([torch.from_numpy(self.cases[index].latent()) for index in chosen])
         data = (data.float() - self.shift) / self.scale
+        known = torch.stack([known_of(self.cases[index], data) for index in chosen])
         if window is not None:
-            data, noise = data[(..., *window)], noise[(..., *window)]
+            data, noise, known = (values[(..., *window)] for values in (data, noise, known))
         scale, spread = self.process.scales(t.view(-1, 1, 1, 1, 1))
         deviation = self.deviations[list(chosen)].clone()
         deviation[withheld] = 0
@@ -101,6 +104,7 @@ class NoisyLatents:
             "x": scale * data + spread * noise,
             "t": t,
             "target": self.process.target(data, noise, t.view(-1, 1, 1, 1, 1)),
+            "known": known,
             "xray": self.xrays[list(chosen)],
             "withheld": withheld,
             "deviation": deviation,
@@ -133,7 +137,7 @@ class NoisyLatents:
 class DenoisingLoss(nn.Module):
     """Mean squared error of a denoiser's prediction for a `Batch`, over the mean square of the target, per sample.
 
-    Relative errors, as the target is far larger for samples without an X-ray.
+    Relative errors, as the target is far larger for samples without an X-ray; both where the scan is known.
     """
 
     def __init__(self, denoiser: ResidualDenoiser) -> None:
@@ -146,19 +150,29 @@ class DenoisingLoss(nn.Module):
         # the spatial features only: the components have to be those of the cross-fitted deviations
         features = super(ResidualDenoiser, self.denoiser).features(batch["xray"], batch["withheld"])
         predicted = self.denoiser.denoise_residual(batch["x"], batch["t"], features, rays, batch["deviation"])
-        target = batch["target"]
-        error = (predicted.float() - target).square().flatten(1).mean(dim=1)
-        relative: Tensor = (error / target.square().flatten(1).mean(dim=1)).mean()
-        return relative
+        return relative_error(predicted.float(), batch["target"], batch["known"])
+
+
+def relative_error(predicted: Tensor, target: Tensor, known: Tensor) -> Tensor:
+    """Mean over samples of the squared error over the square of the target, both where a sample is known.
+
+    Args:
+        predicted, target: (batch, channels, k, j, i).
+        known: (batch, 1, k, j, i) 1 or 0.
+    """
+    error = (known * (predicted - target)).square().flatten(1).mean(dim=1)
+    return (error / (known * target).square().flatten(1).mean(dim=1).clamp_min(1e-12)).mean()
 
 
 def latent_statistics(cases: Sequence[LatentCase]) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each channel over all voxels of all cases, (channels, 1, 1, 1)."""
+    """Mean and standard deviation of each channel over the known voxels of all cases, (channels, 1, 1, 1)."""
     means, squares = [], []
     for case in cases:
         latent = np.asarray(case.latent(), np.float64)
-        means.append(latent.mean(axis=(1, 2, 3)))
-        squares.append((latent**2).mean(axis=(1, 2, 3)))
+        known = case.known(latent.shape[1:])
+        values = latent if known.all() else latent[:, known][:, :, None, None]
+        means.append(values.mean(axis=(1, 2, 3)))
+        squares.append((values**2).mean(axis=(1, 2, 3)))
     mean = np.mean(means, axis=0)
     variance = np.mean(squares, axis=0) - mean**2
     return _channels(mean), _channels(np.sqrt(np.maximum(variance, 1e-12)))
@@ -186,8 +200,14 @@ def residual_deviation(
     for case, deviation in zip(cases, deviations, strict=True):
         mean = posterior_mean.volume(deviation[None], axes)[0]
         residual = (torch.from_numpy(case.latent()).float() - shift) / scale - mean
-        squares.append(residual.square().mean(dim=(1, 2, 3)))
+        known = known_of(case, residual)
+        squares.append((known * residual).square().mean(dim=(1, 2, 3)) / known.mean())
     return torch.stack(squares).mean(dim=0).sqrt().clamp_min(MIN_RESIDUAL_DEVIATION).view(-1, 1, 1, 1)
+
+
+def known_of(case: LatentCase, latent: Tensor) -> Tensor:
+    """(1, k, j, i) 1 for the voxels of a case's latent (..., k, j, i) that its scan shows, else 0."""
+    return torch.from_numpy(case.known(voxels_of(latent))).float()[None]
 
 
 def _channels(values: Any) -> Tensor:

@@ -6,16 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
 from deeprecon.ctpa.grid import Grid, Hu, to_network
+from deeprecon.ctpa.observe.placement import BLOCK
 from deeprecon.ctpa.patches import Slices
 from deeprecon.ctpa.simulate.chests import draw, make_anatomy
 from deeprecon.ctpa.training.store import Case
+from deeprecon.data.errors import InputError
 from deeprecon.training.batches import Indices
 
-ALIGNMENT = 8
+Mask = npt.NDArray[np.bool_]
+
+ALIGNMENT = BLOCK
 """Patches begin at multiples of it in voxels, as tiles do."""
 FIRST_PHANTOM, FIRST_HELD_OUT = 10**9, 2 * 10**9
 """Seeds of anatomies, far from those of `ctpa phantom`."""
@@ -28,6 +34,8 @@ MAX_OFFSET = 0.35
 @dataclass(frozen=True, eq=False)
 class StorePatches:
     """Random patches of a store's volumes, for `training.batches.RandomBatches`.
+
+    Of a CT that does not fill the field of view only patches within the scan are drawn: the rest is unknown.
 
     Attributes:
         cases: to draw from.
@@ -50,7 +58,10 @@ class StorePatches:
     def _one(self, number: int) -> Hu:
         rng = np.random.default_rng([self.seed, 4, number])
         case = self.cases[int(rng.integers(len(self.cases)))]
-        return case.patch(_window(case.grid.shape, self.patch, rng))
+        blocks = case.blocks()
+        if blocks.all():
+            return case.patch(_window(case.grid.shape, self.patch, rng))
+        return case.patch(_known_window(case, blocks, self.patch, rng))
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +107,28 @@ def _window(shape: tuple[int, int, int], patch: int, rng: np.random.Generator) -
         start = ALIGNMENT * int(rng.integers((count - size) // ALIGNMENT + 1))
         parts.append(slice(start, start + size))
     return parts[0], parts[1], parts[2]
+
+
+def _known_window(case: Case, blocks: Mask, patch: int, rng: np.random.Generator) -> Slices:
+    """A random patch in which every block is known.
+
+    Raises:
+        InputError: there is none.
+    """
+    shape = case.grid.shape
+    sizes = [min(patch, count) for count in shape]
+    spans = [-(-size // ALIGNMENT) for size in sizes]
+    starts = [range((count - size) // ALIGNMENT + 1) for count, size in zip(shape, sizes, strict=True)]
+    found: Mask = sliding_window_view(blocks, spans).all(axis=(3, 4, 5)).astype(bool)
+    places = np.argwhere(found[tuple(slice(len(some)) for some in starts)])
+    if not len(places):
+        raise InputError(
+            f"The scan of {case.patient} ({case.name}) fills no patch of {' x '.join(map(str, sizes))} voxels.",
+            "Choose a smaller --patch, or leave the scan out.",
+        )
+    place = places[int(rng.integers(len(places)))] * ALIGNMENT
+    k, j, i = (slice(int(start), int(start) + size) for start, size in zip(place, sizes, strict=True))
+    return k, j, i
 
 
 def _stacked(volumes: Sequence[Hu]) -> Tensor:

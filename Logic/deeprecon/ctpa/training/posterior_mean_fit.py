@@ -17,7 +17,7 @@ from deeprecon.ctpa.diffusion.posterior_mean import (
     downsampled,
     voxels_of,
 )
-from deeprecon.ctpa.training.denoising import LatentCase
+from deeprecon.ctpa.training.denoising import LatentCase, known_of
 
 MAX_ROWS = 80
 """Maximum rows of the image that enters the regression."""
@@ -34,20 +34,25 @@ def fit_latent_regression(
 ) -> tuple[PosteriorMean, Tensor]:
     """The posterior mean of standardized latents, and cross-fitted deviations (cases, latent, *coarse).
 
+    Voxels that a case does not show are those of the mean over the cases that show them.
+
     Args:
         cases: of the training.
         xrays: (cases, 1, rows, columns).
         shift, scale: (latent, 1, 1, 1) mean and standard deviation of the latents.
         seed: see `fit_posterior_mean`.
     """
-    total, coarse = torch.zeros(()), []
+    total, weight, coarse, weights = torch.zeros(()), torch.zeros(()), [], []
     for case in cases:
         latent = (torch.from_numpy(case.latent()).float() - shift) / scale
-        total = total + downsampled(latent, MAX_MEAN_VOXELS)
-        coarse.append(downsampled(latent, MAX_DEVIATION_VOXELS))
-    stacked = torch.stack(coarse)
-    deviations = stacked - stacked.mean(dim=0)
-    model = fit_posterior_mean(xrays, deviations, total / len(cases), seed, rank=MAX_RANK)
+        known = known_of(case, latent)
+        total = total + downsampled(known * latent, MAX_MEAN_VOXELS)
+        weight = weight + downsampled(known, MAX_MEAN_VOXELS)
+        coarse.append(downsampled(known * latent, MAX_DEVIATION_VOXELS))
+        weights.append(downsampled(known, MAX_DEVIATION_VOXELS))
+    stacked, shown = torch.stack(coarse), torch.stack(weights)
+    deviations = stacked - shown * (stacked.sum(dim=0) / shown.sum(dim=0).clamp_min(1e-6))
+    model = fit_posterior_mean(xrays, deviations, total / weight.clamp_min(1e-6), seed, rank=MAX_RANK)
     return model, cross_fitted_deviations(xrays, deviations, seed, rank=MAX_RANK)
 
 

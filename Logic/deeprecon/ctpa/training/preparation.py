@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deeprecon.ctpa.grid import HIGH, LOW, PRESETS, Grid, Hu, resample, resample_labels
+from deeprecon.ctpa.grid import HIGH, LOW, PRESETS, Grid, Hu, resample_labels
 from deeprecon.ctpa.observe.alignment import find_shift
 from deeprecon.ctpa.observe.ct_checks import ct_doubts
 from deeprecon.ctpa.observe.film import XrayImage, acquisition_geometry, film_on_detector, standardize
 from deeprecon.ctpa.observe.film_checks import film_doubts
+from deeprecon.ctpa.observe.placement import PlacedCt, known_pixels, place
 from deeprecon.ctpa.observe.projection import Geometry, expose, line_integrals
 from deeprecon.ctpa.parameters import (
     BeamName,
@@ -43,7 +44,8 @@ from deeprecon.ctpa.training.store import CUBE, FORMAT, STORE, write_case
 from deeprecon.data.doubts import DoubtError
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import write_json
-from deeprecon.data.radiograph import read_radiograph
+from deeprecon.data.labels_on_grid import labels_on_grid
+from deeprecon.data.radiograph import continued, read_radiograph
 from deeprecon.data.tables import write_table
 from deeprecon.data.volume_io import read_volume
 from deeprecon.jobs.run import Outcome, Run, Stopped
@@ -153,18 +155,24 @@ def _prepare_pair(
     part.mkdir()
 
     ct = read_volume(pair.ct)
-    hu, affine = resample(ct, grid)
-    run.consider(ct_doubts(ct))
-    xray, geometry = _xray(pair, hu, grid, BeamName(settings["beam"]), run)
-    labels = None if pair.labels is None else resample_labels(read_volume(pair.labels), grid, affine)
-    write_case(part, hu, xray.image, labels, None if encode is None else encode(hu))
+    placed = place(ct, grid)
+    run.consider((*ct_doubts(ct), *placed.doubts))
+    xray, geometry = _xray(pair, placed, grid, BeamName(settings["beam"]), run)
+    xray = replace(xray, covered=xray.covered & known_pixels(placed, grid, geometry))
+    labels = None
+    if pair.labels is not None:
+        drawn, doubts = labels_on_grid(read_volume(pair.labels), ct)
+        run.consider(doubts)
+        labels = resample_labels(replace(ct, array=drawn), grid, placed.affine)
+    latent = None if encode is None else encode(placed.hu)
+    write_case(part, placed.hu, xray, labels, latent, placed.blocks)
     record = {
         "name": pair.name,
         "patient": pair.patient,
         "geometry": geometry.to_json(),
-        "affine": affine.tolist(),
+        "affine": placed.affine.tolist(),
         "projected": pair.xray is None,
-        "notes": list(xray.notes),
+        "notes": [*xray.notes, *(doubt.text for doubt in placed.doubts)],
         "sources": {role: {"name": path.name, "sha256": sources[role]} for role, path in pair.files().items()},
         "key": key,
     }
@@ -173,20 +181,22 @@ def _prepare_pair(
     return record
 
 
-def _xray(pair: Pair, hu: Hu, grid: Grid, beam: BeamName, run: Run) -> tuple[XrayImage, Geometry]:
+def _xray(pair: Pair, ct: PlacedCt, grid: Grid, beam: BeamName, run: Run) -> tuple[XrayImage, Geometry]:
     """The pair's X-ray, registered with the CT's projection, or that projection where the pair has none."""
     if pair.xray is None:
         geometry = acquisition_geometry(pair.view, beam=beam)
-        exposed = expose(line_integrals(hu, grid, geometry), np.random.default_rng([run.seed, pair.row, 62]))
+        exposed = expose(line_integrals(ct.hu, grid, geometry), np.random.default_rng([run.seed, pair.row, 62]))
+        known = known_pixels(ct, grid, geometry)
         note = "The X-ray is a projection of the CT, with scatter, noise and a gain of its own."
-        return XrayImage(standardize(exposed), np.ones_like(exposed, bool), (note,)), geometry
+        return XrayImage(standardize(continued(exposed.astype(float), known), known), known, (note,)), geometry
     radiograph = read_radiograph(pair.xray)
     doubts = film_doubts(radiograph, SynthesizeParameters(view=XrayView(pair.view or "auto")))
     run.consider(doubts)
     radiograph = replace(radiograph, view=pair.view or radiograph.view)
     geometry = acquisition_geometry(radiograph.view, beam=beam, source_distance=radiograph.source_distance)
     centered = film_on_detector(radiograph, geometry, grid)
-    shift, fit = find_shift(centered, line_integrals(hu, grid, geometry), grid, geometry)
+    known = known_pixels(ct, grid, geometry)
+    shift, fit = find_shift(centered, line_integrals(ct.hu, grid, geometry), grid, geometry, known)
     xray = film_on_detector(radiograph, geometry, grid, shift=shift)
     notes = [*xray.notes, *map(str, doubts)]
     if any(shift):

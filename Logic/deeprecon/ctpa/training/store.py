@@ -2,7 +2,9 @@
 
 store.json            format, grid, HU, split, and for each case its patient, geometry, affine, sources and notes
 cases/NAME/ct.npy     int16 HU as cubes: (k, j, i, 64, 64, 64), the last ones padded with air
+cases/NAME/known.npy  bool (k, j, i) blocks of 8 voxels that the scan shows; missing where it fills the field of view
 cases/NAME/xray.npy   float32 (rows, columns), see `film.standardize`
+cases/NAME/covered.npy bool (rows, columns) pixels within the film, whose rays lie within the scan; missing where all do
 cases/NAME/latent.npy float16 (channels, k, j, i), where the store was prepared with an autoencoder
 cases/NAME/labels.npy uint8 as cubes, where the pair had labels
 """
@@ -20,6 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.ctpa.grid import AIR, HIGH, LOW, Grid, Hu
+from deeprecon.ctpa.observe.film import XrayImage
+from deeprecon.ctpa.observe.placement import BLOCK, known_voxels
 from deeprecon.ctpa.observe.projection import Geometry, Image
 from deeprecon.ctpa.patches import Shape, Slices
 from deeprecon.ctpa.read.manifest import SPLITS
@@ -27,6 +31,7 @@ from deeprecon.data.errors import InputError
 
 Array = npt.NDArray[np.float64]
 Cubes = npt.NDArray[Any]
+Mask = npt.NDArray[np.bool_]
 
 FORMAT = 1
 STORE = "store.json"
@@ -68,10 +73,28 @@ class Case:
         """(k, j, i) HU of the whole volume."""
         return self.patch(_all_voxels(self.grid.shape))
 
+    def blocks(self) -> Mask:
+        """(k, j, i) blocks of `placement.BLOCK` voxels that the scan shows; what lies outside of it is unknown."""
+        path = self.folder / "known.npy"
+        if path.exists():
+            blocks: Mask = np.load(path)
+            return blocks
+        return np.ones([-(-count // BLOCK) for count in self.grid.shape], bool)
+
+    def known(self, shape: Shape | None = None) -> Mask:
+        """(k, j, i) voxels that the scan shows: of the volume, or of a latent of this shape."""
+        return known_voxels(self.blocks(), self.grid.shape, shape or self.grid.shape)
+
     def xray(self) -> Image:
         """(rows towards the head, columns to the left) float32; see `film.film_on_detector`."""
         image: Image = np.load(self.folder / "xray.npy")
         return image
+
+    def covered(self) -> Mask:
+        """(rows, columns) pixels of the X-ray with which a projection may be compared."""
+        path = self.folder / "covered.npy"
+        covered: Mask = np.load(path) if path.exists() else np.ones((self.grid.shape[0], self.grid.shape[2]), bool)
+        return covered
 
     def latent(self) -> npt.NDArray[np.float32]:
         """(channels, k, j, i).
@@ -162,13 +185,18 @@ def write_cubes(path: Path, volume: npt.NDArray[Any], fill: int) -> None:
 def write_case(
     folder: Path,
     hu: Hu,
-    image: Image,
+    xray: XrayImage,
     labels: npt.NDArray[np.uint8] | None,
     latent: npt.NDArray[np.float32] | None,
+    blocks: Mask,
 ) -> None:
     """Write the files of a case into an existing folder; see the module's docstring."""
     write_cubes(folder / "ct.npy", hu, AIR)
-    np.save(folder / "xray.npy", image.astype(np.float32))
+    if not blocks.all():
+        np.save(folder / "known.npy", blocks)
+    np.save(folder / "xray.npy", xray.image.astype(np.float32))
+    if not xray.covered.all():
+        np.save(folder / "covered.npy", xray.covered)
     if labels is not None:
         write_cubes(folder / "labels.npy", labels, 0)
     if latent is not None:

@@ -75,8 +75,12 @@ def held_out_metrics(
         latent = (data * scale + shift)[None].to(run.device)
         hu = to_hu(autoencoder.decode(latent, coarser)[0, 0].float().cpu().numpy())
         k, j, i = hu.shape
-        errors.append(check_projection(hu, image, Grid((k, j, i), grid.field), case.geometry).nrmse)
+        pixels = torch.from_numpy(case.covered()).float()
+        covered = (torch.nn.functional.adaptive_avg_pool2d(pixels[None], image.shape)[0] > 0.5).numpy()
+        errors.append(check_projection(hu, image, Grid((k, j, i), grid.field), case.geometry, covered).nrmse)
         truth = torch.from_numpy(to_network(case.volume()))[None, None]
-        ratios.append(psnr(hu, to_hu(torch.nn.functional.adaptive_avg_pool3d(truth, hu.shape)[0, 0].numpy())))
+        true = to_hu(torch.nn.functional.adaptive_avg_pool3d(truth, hu.shape)[0, 0].numpy())
+        known = case.known((k, j, i))
+        ratios.append(psnr(hu, true, None if known.all() else known))
         run.reporter.progress((index + 1) / min(len(cases), MAX_CASES))
     return {"held_out_psnr": float(np.mean(ratios)), "held_out_nrmse": float(np.mean(errors))}, prediction_limit(errors)

@@ -12,7 +12,7 @@ from typing import IO, Any
 import numpy as np
 
 from deeprecon.data.dicom.kinds import kind_of_class, kind_of_head, kind_of_modality
-from deeprecon.data.errors import InputError
+from deeprecon.data.errors import InputError, names_damage
 from deeprecon.data.files import HEAD
 
 _FIRST_KINDS = (b"UL", b"OB", b"UI", b"CS", b"SH", b"LO", b"DA", b"TM", b"UN")
@@ -80,6 +80,7 @@ class DicomFile:
         return InputError(f"{self.path} is cut off or damaged{addition}.", "Copy or export it again.")
 
 
+@names_damage
 def open_dicom(path: Path, series: str | None = None) -> DicomFile | None:
     """Read a file; None for one that is not DICOM.
 

@@ -6,7 +6,8 @@ import re
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 SECONDARY_CAPTURE = _STORAGE + "7"
-SEGMENTATION, STRUCTURES = "DICOM segmentation", "RT structure set"
+SEGMENTATION, SURFACES, STRUCTURES = "DICOM segmentation", "surface segmentation", "RT structure set"
+CONTOURS = SEGMENTATION, SURFACES, STRUCTURES
 _KINDS = {
     "1.2.840.10008.1.3.10": "DICOM directory",
     _STORAGE + "481.2": "RT dose",
@@ -18,7 +19,7 @@ _KINDS = {
     _STORAGE + "66.2": "set of fiducials",
     _STORAGE + "66.3": "spatial registration",
     _STORAGE + "66.4": SEGMENTATION,
-    _STORAGE + "66.5": "surface segmentation",
+    _STORAGE + "66.5": SURFACES,
     _STORAGE + "66.6": "set of fiber tracts",
     _STORAGE + "66.7": SEGMENTATION,
     _STORAGE + "66": "raw data",
@@ -62,8 +63,8 @@ def kind_of_modality(modality: str) -> str:
 
 def way_out(kind: str) -> str:
     """What the user can do with a file that holds no image."""
-    if kind in (SEGMENTATION, STRUCTURES):
-        extension = "QuantitativeReporting" if kind == SEGMENTATION else "SlicerRT"
+    if kind in CONTOURS:
+        extension = "SlicerRT" if kind == STRUCTURES else "QuantitativeReporting"
         return f"Load it into Slicer with the extension {extension}, and save the segmentation as .seg.nrrd."
     return "Give the files of the image series."
 

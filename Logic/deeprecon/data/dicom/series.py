@@ -11,7 +11,7 @@ from pathlib import Path
 
 from deeprecon.data.dicom.file import DicomFile, open_dicom
 from deeprecon.data.dicom.joining import join, stack_around
-from deeprecon.data.dicom.kinds import SEGMENTATION, STRUCTURES, way_out, with_article
+from deeprecon.data.dicom.kinds import CONTOURS, way_out, with_article
 from deeprecon.data.dicom.slices import DicomSlice, is_screenshot, slices_of
 from deeprecon.data.dicom.stack import arrange, stack_pixels
 from deeprecon.data.doubts import Doubt
@@ -19,6 +19,7 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
 
 _DIRECTORY = "DICOMDIR"
+_WITHOUT_PLACE = "images-without-place"
 _ORIGINAL = "Give the original images of the scanner: copies, screenshots and some anonymized files lack their place."
 
 
@@ -85,7 +86,13 @@ def read_dicom(path: Path, opened: DicomFile | None = None) -> Volume:
             f"{slices[0].path} is a Siemens mosaic, which is read as a diffusion scan only.",
             "Convert the series with dcm2niix.",
         )
-    slices, ijk_to_ras = arrange(folder, slices)
+    try:
+        slices, ijk_to_ras = arrange(folder, slices)
+    except InputError:
+        for doubt in series.doubts:
+            if doubt.code == _WITHOUT_PLACE:  # why there is a gap
+                raise InputError(f"{folder}: {doubt.text}", doubt.way_out) from None
+        raise
     return Volume(stack_pixels(slices), ijk_to_ras, folder.name, slices[0].thickness, across=0, doubts=series.doubts)
 
 
@@ -193,7 +200,7 @@ def _incomplete(folder: Path, slices: list[DicomSlice], left_out: Mapping[DicomF
     }
     if missing:
         found = f"Images of the series have no place in the patient, and would be left out: {_listed(missing)}."
-        yield Doubt("images-without-place", folder.name, found, "Export the series again.")
+        yield Doubt(_WITHOUT_PLACE, folder.name, found, "Export the series again.")
 
 
 def _nothing_found(folder: Path, content: _Content) -> InputError:
@@ -207,7 +214,7 @@ def _nothing_found(folder: Path, content: _Content) -> InputError:
         return InputError(f"{message}.", hint)
     kinds = set(content.left_out.values())
     listing = _listed({file.path: kind for file, kind in content.left_out.items()})
-    told = next((kind for kind in (SEGMENTATION, STRUCTURES) if kind in kinds), "")
+    told = next((kind for kind in CONTOURS if kind in kinds), "")
     hint = _ORIGINAL if any(kind.startswith("image") for kind in kinds) else way_out(told)
     return InputError(f"The folder {folder} holds no DICOM image with a place in the patient: {listing}.", hint)
 

@@ -19,7 +19,7 @@ from deeprecon.data.diffusion.gradients import Choices, GradientTable, from_fsl,
 from deeprecon.data.diffusion.kinds import part_doubts, read_sidecar, stated_part
 from deeprecon.data.diffusion.scan import DwiScan, usable_scan
 from deeprecon.data.doubts import Doubt
-from deeprecon.data.errors import InputError
+from deeprecon.data.errors import InputError, names_damage
 from deeprecon.data.formats.nifti import read_nifti, refuse_pair, write_nifti
 from deeprecon.data.formats.nrrd import Nrrd, read_nrrd, write_nrrd
 from deeprecon.data.volume_io import NIFTI, NRRD
@@ -29,6 +29,7 @@ _DOUBTS = "DeepRecon.doubts"
 _FORMATS = "NIfTI (.nii, .nii.gz) with .bval and .bvec, DWI NRRD (.nrrd, .nhdr) or a DICOM folder"
 
 
+@names_damage
 def read_dwi(path: Path, bval: Path | None = None, bvec: Path | None = None, choices: Choices | None = None) -> DwiScan:
     """Read a diffusion scan in the orientation that its file has.
 
@@ -43,6 +44,7 @@ def read_dwi(path: Path, bval: Path | None = None, bvec: Path | None = None, cho
     return usable_scan(_read(path, bval, bvec, choices))
 
 
+@names_damage
 def read_gradients(path: Path) -> GradientTable:
     """The gradients of all volumes of a scan file, also of those that `read_dwi` leaves out; errors as there."""
     return _read(path).gradients

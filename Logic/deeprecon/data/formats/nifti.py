@@ -5,8 +5,7 @@ NIfTI-1: https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h, NIfTI-2: nif
 
 from __future__ import annotations
 
-import gzip
-import zlib
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,9 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deeprecon.data.errors import InputError
+from deeprecon.data.errors import InputError, names_damage
 from deeprecon.data.files import atomic_path
 from deeprecon.data.formats.gzip_blocks import write_gzip
+from deeprecon.data.formats.inflate import GZIP, inflate, inflate_start
 
 Floats = npt.NDArray[np.float64]
 
@@ -58,6 +58,8 @@ _SECONDS = {8: 1.0, 16: 1e-3, 24: 1e-6}
 """Of a unit of time."""
 _EXTENSION = 4
 """Bytes between header and voxels that state that there is no extension."""
+_TRAILING = 2**20
+"""Bytes that may follow the voxels: some tools pad."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ class Nifti:
         return self.array.reshape(-1, *self.array.shape[-3:])
 
 
+@names_damage
 def read_nifti(path: Path) -> Nifti:
     """Read a file, compressed or not, in either byte order.
 
@@ -122,11 +125,11 @@ def read_nifti(path: Path) -> Nifti:
         OSError: it cannot be opened.
     """
     content = path.read_bytes()
-    try:
-        content = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise _damaged(path, str(error)) from error
-    header = _header(path, content)
+    compressed = content.startswith(GZIP)
+    header = _header(path, inflate_start(content, max(_HEADERS)) if compressed else content)
+    if compressed:
+        start, shape, stored = _layout_of_values(path, header)
+        content = inflate(path, content, start + math.prod(shape) * stored.itemsize + _TRAILING)
     affine = _checked_affine(path, header)
     scaling = _scaling(header)
     array = _array(path, header, content)
@@ -220,6 +223,15 @@ def _header(path: Path, content: bytes) -> Any:
 
 def _array(path: Path, header: Any, content: bytes) -> npt.NDArray[np.generic]:
     """The numbers in the file."""
+    start, shape, stored = _layout_of_values(path, header)
+    count = math.prod(shape)
+    if len(content) < start + count * stored.itemsize:
+        raise _damaged(path, f"{len(content)} bytes for {' x '.join(map(str, shape[::-1]))} values")
+    return np.frombuffer(content, stored, count, start).reshape(shape).astype(stored.newbyteorder("="))
+
+
+def _layout_of_values(path: Path, header: Any) -> tuple[int, tuple[int, ...], np.dtype[Any]]:
+    """First byte, shape and type of the numbers in the file."""
     kind = _TYPES.get(int(header["datatype"]))
     if kind is None:
         raise InputError(
@@ -228,11 +240,9 @@ def _array(path: Path, header: Any, content: bytes) -> npt.NDArray[np.generic]:
         )
     stored = np.dtype(kind).newbyteorder(header.dtype["dim"].base.byteorder)
     shape = tuple(int(length) for length in header["dim"][header["dim"][0] : 0 : -1])
-    start = max(int(header["vox_offset"]), header.dtype.itemsize + _EXTENSION)
-    count = int(np.prod(shape, dtype=object))
-    if min(shape) < 1 or len(content) < start + count * stored.itemsize:
-        raise _damaged(path, f"{len(content)} bytes for {' x '.join(map(str, shape[::-1]))} values")
-    return np.frombuffer(content, stored, count, start).reshape(shape).astype(kind)
+    if min(shape) < 1 or not np.isfinite(header["vox_offset"]):
+        raise _damaged(path, f"a shape of {' x '.join(map(str, shape[::-1]))}")
+    return max(int(header["vox_offset"]), header.dtype.itemsize + _EXTENSION), shape, stored
 
 
 def _scaling(header: Any) -> tuple[float, float]:

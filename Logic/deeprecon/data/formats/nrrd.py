@@ -6,19 +6,19 @@ keys and list axes of Slicer's segmentations as they stand in the file.
 
 from __future__ import annotations
 
-import bz2
 import gzip
 import math
+import os
 import re
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from deeprecon.data.errors import InputError
+from deeprecon.data.errors import InputError, names_damage
 from deeprecon.data.files import atomic_path
+from deeprecon.data.formats.inflate import inflate, inflate_bzip2
 
 _TYPES = {
     "int8": ("signed char", "int8", "int8_t"),
@@ -66,6 +66,7 @@ class Nrrd:
     across: int = 0
 
 
+@names_damage
 def read_nrrd(path: Path) -> Nrrd:
     """Read a .nrrd or .nhdr file of three spatial axes and at most one other.
 
@@ -104,6 +105,8 @@ def _parse_header(text: str) -> tuple[dict[str, str], dict[str, str]]:
 
 def _decode(path: Path, fields: dict[str, str], keys: dict[str, str], attached: bytes) -> Nrrd:
     sizes = [int(size) for size in fields["sizes"].split()]
+    if not sizes or min(sizes) < 1:
+        raise ValueError(f"sizes {fields['sizes']}")
     if "space" not in fields or "spacedirections" not in fields:
         raise InputError(f"{path} does not state where the image lies in the patient (no space directions).", _RESAVE)
     if fields["space"].lower() not in _TO_RAS:
@@ -153,25 +156,18 @@ def _values(path: Path, fields: dict[str, str], attached: bytes, count: int) -> 
         raise InputError(f"{path} holds values of type {fields['type']!r}, expected whole or floating numbers.")
     dtype = _DTYPES[fields["type"].lower()]
     data, source = attached, path
-    name = fields.get("datafile")
-    if name is not None:
-        if name.startswith("LIST") or "%" in name or len(name.split("\n")) > 1:
-            raise InputError(f"{path} spreads its data over several files.", _RESAVE)
-        source = path.parent / name
-        if not source.is_file():
-            raise InputError(f"{path} needs the data file {source}, which is missing.", "Keep both files together.")
+    if (name := fields.get("datafile")) is not None:
+        source = _data_file(path, name)
         data = source.read_bytes()
     if any(fields.get(skip, "0") != "0" for skip in ("byteskip", "lineskip")):
         raise InputError(f"{path} skips a part of its data file, which is not supported.", _RESAVE)
     encoding = fields["encoding"].lower()
     cut_off = InputError(f"{source} is cut off or damaged: its image data are incomplete.", "Copy or export it again.")
-    try:
-        if encoding in ("gzip", "gz"):
-            data = gzip.decompress(data)
-        elif encoding in ("bzip2", "bz2"):
-            data = bz2.decompress(data)
-    except (OSError, EOFError, zlib.error, ValueError) as error:
-        raise cut_off from error
+    limit = count * dtype.itemsize
+    if encoding in ("gzip", "gz"):
+        data = inflate(source, data, limit)
+    elif encoding in ("bzip2", "bz2"):
+        data = inflate_bzip2(source, data, limit)
     if encoding in ("ascii", "text", "txt"):
         values = np.array(data.split(), dtype=dtype)
     elif encoding in ("raw", "gzip", "gz", "bzip2", "bz2"):
@@ -184,6 +180,18 @@ def _values(path: Path, fields: dict[str, str], attached: bytes, count: int) -> 
     if values.size != count:
         raise cut_off
     return values
+
+
+def _data_file(path: Path, name: str) -> Path:
+    """The file that holds the data of a header, in the header's folder or below it."""
+    if name.startswith("LIST") or "%" in name or len(name.split("\n")) > 1:
+        raise InputError(f"{path} spreads its data over several files.", _RESAVE)
+    source = Path(os.path.normpath(path.parent / name))
+    if not source.is_relative_to(os.path.normpath(path.parent)):
+        raise InputError(f"{path} has its data outside of its folder ({name}).", _RESAVE)
+    if not source.is_file():
+        raise InputError(f"{path} needs the data file {source}, which is missing.", "Keep both files together.")
+    return source
 
 
 def write_nrrd(path: Path, nrrd: Nrrd) -> None:

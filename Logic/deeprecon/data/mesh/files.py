@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ import numpy.typing as npt
 from vtkmodules.vtkCommonCore import vtkStringArray
 from vtkmodules.vtkCommonDataModel import vtkPointSet, vtkPolyData
 
-from deeprecon.data.errors import InputError
+from deeprecon.data.errors import InputError, names_damage
 from deeprecon.data.mesh.mesh import Mesh, with_points
 from deeprecon.data.mesh.opencarp import read_opencarp, write_opencarp
+from deeprecon.data.mesh.parts import Part, find_part
 from deeprecon.data.mesh.ply import read_ply, write_ply
 from deeprecon.data.mesh.vectors import turn_vectors
 from deeprecon.data.mesh.vtk_files import (
@@ -108,7 +110,13 @@ class MeshFile:
         """(N, 3) raw coordinates, a copy."""
         return Mesh(self.dataset).points
 
+    @cached_property
+    def part(self) -> Part:
+        """What counts of it."""
+        return find_part(Mesh(self.dataset, self.path.name))
 
+
+@names_damage
 def read_mesh(path: Path | str) -> MeshFile:
     """Read .vtk, .vtu, .vtp, .ply, .stl or openCARP (.pts with .elem and .lon); nodes keep their order.
 
@@ -134,6 +142,7 @@ def read_mesh(path: Path | str) -> MeshFile:
     return MeshFile(path, dataset, kind.unit, _declared_frame(path, dataset, kind.header_bytes))
 
 
+@names_damage
 def read_lines(path: Path | str) -> MeshFile:
     """Read lines, such as paths, from a .vtp file; `read_mesh` refuses them, for they are no mesh.
 

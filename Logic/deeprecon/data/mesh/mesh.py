@@ -184,16 +184,14 @@ def _volume_types(dataset: vtkPointSet) -> list[int]:
     return found
 
 
-def node_volumes(mesh: Mesh) -> Floats:
-    """(N,) volume in mm^3 that belongs to each node: every cell's volume is shared equally by its nodes.
-
-    The sum over all nodes is the volume of the mesh; quadratic cells are measured by linear pieces.
+def cell_volumes(mesh: Mesh) -> Floats:
+    """(C,) volume of each cell in mm^3, cells as `Mesh.cells` counts them; quadratic ones by linear pieces.
 
     Raises:
         InputError: the mesh is a surface.
     """
     if not mesh.is_volume:
-        raise InputError(f"{mesh.name} is a surface: its nodes have no volume.", "Give a volume mesh.")
+        raise InputError(f"{mesh.name} is a surface, which has no volume.", "Give a volume mesh.")
     size = vtkCellSizeFilter()
     size.SetInputData(mesh.dataset)
     size.ComputeVertexCountOff()
@@ -202,7 +200,19 @@ def node_volumes(mesh: Mesh) -> Floats:
     size.ComputeVolumeOn()
     size.SetVolumeArrayName("volume")
     size.Update()
-    volumes = np.abs(vtk_to_numpy(size.GetOutput().GetCellData().GetArray("volume")))
+    volumes: Floats = np.abs(vtk_to_numpy(size.GetOutput().GetCellData().GetArray("volume")))
+    return volumes
+
+
+def node_volumes(mesh: Mesh) -> Floats:
+    """(N,) volume in mm^3 that belongs to each node: every cell's volume is shared equally by its nodes.
+
+    The sum over all nodes is the volume of the mesh.
+
+    Raises:
+        InputError: the mesh is a surface.
+    """
+    volumes = cell_volumes(mesh)
     connectivity, offsets, _types = mesh.cells()
     counts = np.diff(offsets)
     shares = np.repeat(volumes / np.maximum(counts, 1), counts)

@@ -31,6 +31,7 @@ from vtkmodules.vtkCommonDataModel import (
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import atomic_path
 from deeprecon.data.mesh.mesh import Mesh, unstructured_grid
+from deeprecon.data.mesh.tags import TAG, find_tags
 
 _KINDS = {
     "Ln": VTK_LINE,
@@ -46,7 +47,7 @@ _CORNERS = {"Ln": 2, "Tr": 3, "Qd": 4, "Tt": 4, "Py": 5, "Pr": 6, "Hx": 8}
 _TURNED = {"Hx": [0, 1, 2, 3, 4, 7, 6, 5], "Pr": [0, 1, 2, 3, 5, 4]}
 """openCARP's order of corners out of VTK's, and back: each is its own inverse."""
 
-TAG, FIBER, SHEET = "tag", "fiber", "sheet"
+FIBER, SHEET = "fiber", "sheet"
 _AS_VTK = "openCARP_corners_as_VTK"
 
 
@@ -204,7 +205,7 @@ def write_opencarp(
         path: NAME.pts.
         dataset: cells and arrays.
         points: (N, 3) in the file's unit.
-        element_tags: (C,) whole numbers; the cell array "tag", or else 0, when left out.
+        element_tags: (C,) whole numbers; those that `find_tags` finds, or else 0, when left out.
 
     Raises:
         InputError: cells of a kind that openCARP has not.
@@ -220,10 +221,9 @@ def write_opencarp(
     cell_data = dataset.GetCellData()
     if element_tags is not None:
         tags = np.asarray(element_tags, np.int64)
-    elif cell_data.GetArray(TAG) is not None:
-        tags = vtk_to_numpy(cell_data.GetArray(TAG)).astype(np.int64)
     else:
-        tags = np.zeros(len(types), np.int64)
+        found = find_tags(mesh)
+        tags = np.zeros(len(types), np.int64) if found is None else found.values
     if tags.shape != (len(types),):
         raise ValueError(f"{tags.size} tags for {len(types)} elements")
     as_vtk = dataset.GetFieldData().HasArray(_AS_VTK)

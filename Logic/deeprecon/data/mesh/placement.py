@@ -38,14 +38,15 @@ def placement_scores(file: MeshFile, wall_points: npt.ArrayLike) -> dict[Placeme
     if wall.ndim != 2 or len(wall) == 0:
         raise InputError("There is no wall in the images to lay the mesh on.", "Choose the segment of the myocardium.")
     wall = wall[:: -(-len(wall) // _MAX_POINTS)]
-    raw = file.points
+    part = file.part.of(Mesh(file.dataset, file.path.name))
+    raw = part.points
     diagonal = float(np.linalg.norm(np.ptp(raw, axis=0)))
     wall_diagonal = float(np.linalg.norm(np.ptp(wall, axis=0)))
     if diagonal == 0:
         raise InputError(f"{file.path} has no extent: all its nodes lie at one place.", "Export the mesh again.")
     # Work on a mesh of 100 mm, whatever its unit, so that one grid serves all.
     unify = 100.0 / diagonal
-    mesh = Mesh(with_points(file.dataset, raw * unify), file.path.name)
+    mesh = Mesh(with_points(part.dataset, raw * unify), part.name)
     closed = mesh.is_volume or open_edges(mesh) == 0
     inside = Inside(mesh) if closed else None
     scores = {}

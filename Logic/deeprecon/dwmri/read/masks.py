@@ -1,7 +1,8 @@
-"""Masks of a scan, on its grid or another one, of whole numbers or of probabilities."""
+"""Masks of a scan, of whole numbers or of probabilities, and labels, on its grid or another one."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,19 +11,15 @@ import numpy.typing as npt
 from deeprecon.data.diffusion.scan import DwiScan
 from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
-from deeprecon.data.volume import Volume
+from deeprecon.data.labels_on_grid import labels_on_grid
+from deeprecon.data.segmentation import is_label
 from deeprecon.data.volume_io import read_volume
 from deeprecon.jobs.run import Run
-from deeprecon.numerics.grids import interpolate
 
 Mask = npt.NDArray[np.bool_]
 
 MIN_MASK_VOXELS = 100
 """Voxels that a mask must have for anything to be measured in it."""
-MIN_SHARE = 0.5
-"""Of the volume of a mask on another grid that must lie on the scan."""
-SAME_PLACE = 0.3
-"""Voxels by which the places of two grids may differ, as by rounding."""
 MAX_PERCENT, MAX_LABELS = 100.0, 20
 """Highest value of a mask of probabilities in percent, and how many different whole numbers are still labels."""
 
@@ -40,14 +37,11 @@ def read_mask(path: Path, scan: DwiScan, run: Run) -> Mask:
     values = np.nan_to_num(np.asarray(volume.array, np.float64))
     threshold, doubts = _threshold(values, path.name)
     doubts += volume.doubts
-    inside = values > threshold
-    mask = _reordered(volume, inside, scan)
-    if mask is None:
-        mask, doubt = _resampled(volume, inside, scan)
-        doubts += (doubt,)
+    found, elsewhere = labels_on_grid(replace(volume, array=values > threshold), scan.volume(scan.array[..., 0]))
+    mask = np.asarray(found, bool)
     if mask.sum() < MIN_MASK_VOXELS:
         raise InputError(f"The mask {path.name} has {mask.sum()} voxels, which are too few.", "Draw it anew.")
-    run.consider(doubts)
+    run.consider((*doubts, *elsewhere))
     return mask
 
 
@@ -63,61 +57,16 @@ def _threshold(values: npt.NDArray[np.float64], name: str) -> tuple[float, tuple
     return threshold, (Doubt("mask-probability", name, text, "Give a mask of 0 and 1.", assumed=True),)
 
 
-def _reordered(volume: Volume, inside: Mask, scan: DwiScan) -> Mask | None:
-    """A mask in the order of the scan's axes; None where the grids differ."""
-    between = np.linalg.inv(volume.ijk_to_ras) @ scan.ijk_to_ras  # from the scan's indices to the mask's
-    turn = np.round(between[:3, :3])
-    if not np.array_equal(np.abs(turn).sum(axis=0), np.ones(3)) or not np.array_equal(
-        np.abs(turn).sum(axis=1), np.ones(3)
-    ):
-        return None
-    axes = np.abs(turn).argmax(axis=0)  # axis (i, j, k) of the mask for each of the scan's
-    flipped = turn[axes, np.arange(3)] < 0
-    counts = np.array(volume.n)
-    first = np.zeros(3)
-    first[axes] = np.where(flipped, counts[axes] - 1, 0)
-    exact = np.eye(4)
-    exact[:3, :3], exact[:3, 3] = turn, first
-    corners = np.array(np.meshgrid(*[(0, count - 1) for count in scan.shape[::-1]], [1])).reshape(4, -1)
-    shape = tuple(counts[axes][::-1])
-    if shape != scan.shape or np.abs((between - exact) @ corners).max() > SAME_PLACE:
-        return None
-
-    turned = inside.transpose([2 - int(axes[axis]) for axis in (2, 1, 0)])
-    return np.asarray(turned[tuple(slice(None, None, -1 if flipped[axis] else 1) for axis in (2, 1, 0))])
-
-
-def _resampled(volume: Volume, inside: Mask, scan: DwiScan) -> tuple[Mask, Doubt]:
-    """A mask at the voxels of a scan with another grid, and the doubt about it.
+def read_labels(path: Path, scan: DwiScan, run: Run) -> npt.NDArray[np.uint8]:
+    """Labels (k, j, i) on the grid of a scan, see `labels_on_grid`.
 
     Raises:
-        InputError: most of it lies elsewhere.
+        InputError: not readable, no labels, or elsewhere.
     """
-    if volume.array.shape == scan.shape:
-        raise InputError(
-            f"The mask {volume.name} has as many voxels as {scan.name} but does not lie on the grid of the scan: its "
-            "geometry is another one.",
-            "Copy the geometry of the scan to the mask if it was drawn there.",
-        )
-    k, j, i = np.indices(scan.shape).reshape(3, -1)
-    ras = scan.volume(np.zeros(scan.shape, np.uint8)).to_ras(np.stack([i, j, k], axis=1))
-    indices = volume.to_ijk(ras)[:, ::-1]
-    found = interpolate(inside.astype(np.float32), indices, "zero").reshape(scan.shape) > 0.5
-    sizes = [float(np.prod(each.spacing)) for each in (volume, scan)]
-    share = found.sum() * sizes[1] / max(inside.sum() * sizes[0], 1e-12)
-    if share < MIN_SHARE:
-        raise InputError(
-            f"The mask {volume.name} ({_size(volume.array.shape)} voxels) does not lie on the grid of {scan.name} "
-            f"({_size(scan.shape)}), and {100 * share:.0f} % of it lie on the scan.",
-            "Draw it on the scan, or resample it to its grid.",
-        )
-    text = (
-        f"it has another grid ({_size(volume.array.shape)} voxels) than {scan.name} ({_size(scan.shape)}) and was "
-        f"interpolated: {found.sum()} voxels of the scan."
-    )
-    way_out = "Look at the mask in the result; draw it on the scan where it does not fit."
-    return found, Doubt("mask-resampled", volume.name, text, way_out, assumed=True)
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    return " x ".join(str(count) for count in shape[::-1])
+    volume = read_volume(path)
+    if not is_label(volume):
+        raise InputError(f"{path} holds no labels: its values are not a few whole numbers from 0 to 255.")
+    labels = replace(volume, array=np.asarray(volume.array).astype(np.uint8))
+    found, doubts = labels_on_grid(labels, scan.volume(scan.array[..., 0]))
+    run.consider((*volume.doubts, *doubts))
+    return np.asarray(found, np.uint8)

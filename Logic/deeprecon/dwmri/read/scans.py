@@ -43,7 +43,6 @@ def read_scan(
         InputError, DoubtError: see `load_scan`.
     """
     original = load_scan(path, run, bval, bvec, choices)
-    findings.warnings += [str(doubt) for doubt in original.doubts]
     scan, bad = with_finite_values(original)
     for text in (*scan.notes, *table_warnings(scan.gradients)):
         findings.warn(text)

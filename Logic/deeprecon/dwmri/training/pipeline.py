@@ -13,7 +13,7 @@ from deeprecon.data.tables import write_table
 from deeprecon.dwmri.networks.architectures import count_parameters
 from deeprecon.dwmri.networks.resolution import upsample_maps, upsample_scan
 from deeprecon.dwmri.observe.mask import find_mask
-from deeprecon.dwmri.observe.noise_level import estimate_noise
+from deeprecon.dwmri.observe.noise import measure_noise
 from deeprecon.dwmri.parameters import TrainInputs, TrainParameters
 from deeprecon.dwmri.read.masks import read_mask
 from deeprecon.dwmri.read.scans import load_scan
@@ -72,7 +72,8 @@ def _read_pairs(inputs: TrainInputs, run: Run) -> tuple[list[Pair], int]:
         noisy, _ = with_finite_values(load_scan(noisy_path, run))
         clean, _ = with_finite_values(load_scan(clean_path, run))
         mask = read_mask(inputs.mask[number], noisy, run) if inputs.mask else find_mask(noisy)
-        sigma = estimate_noise(noisy.array.astype(np.float32), mask, run.device, run.threads, not noisy.signed)
+        sigma, doubts = measure_noise(noisy, mask, not noisy.signed, run)
+        run.consider(doubts)
         scale = _scale(noisy, clean)
         if scale == 2:
             noisy = upsample_scan(noisy)

@@ -42,7 +42,7 @@ def write_derivatives(
 
     Args:
         folder: of the outputs.
-        content: of their result.json: outputs (file name by role) and metrics.
+        content: of their result.json: outputs (file name by role), metrics and doubts.
         scan: in the dataset of scans, whose folder is `root`.
         output: folder of the dataset of derivatives.
         parameters: of the run.
@@ -59,6 +59,7 @@ def write_derivatives(
         "SkullStripped": parameters.background is Background.ZERO,
         "Parameters": to_json(parameters),
         "Figures": content["metrics"],
+        "Doubts": content["doubts"],
     }
     write_json(target / f"{prefix}_{SUFFIXES['dwi']}.json", sidecar)
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.diffusion.scan import DwiScan
+from deeprecon.data.doubts import Doubt
 from deeprecon.data.volume import canonical
 from deeprecon.dwmri.findings import Findings
 from deeprecon.dwmri.fit.denoising import Enhancement
@@ -28,6 +29,7 @@ def write_report(
     before: TensorMaps | None,
     after: TensorMaps | None,
     findings: Findings,
+    doubts: Sequence[Doubt],
     settings: Mapping[str, Any],
 ) -> list[Path]:
     """Write the page, and its pictures as PNG files in the same folder; returns the pictures' paths.
@@ -37,6 +39,7 @@ def write_report(
         content: the scan before and after.
         before, after: maps of the tensor; None where the table does not determine one.
         findings: metrics and warnings.
+        doubts: of the run.
         settings: everything needed to repeat the run.
     """
     report = Report("Diffusion scan enhancement", _summary(findings.metrics))
@@ -48,7 +51,7 @@ def write_report(
         pictures.append(file)
         report.picture(picture, caption)
 
-    for warning in findings.warnings:
+    for warning in (*map(str, doubts), *findings.warnings):
         report.warning(warning)
     report.heading("Before, after, residual")
     add("slices", _slices(content), "A b0 and a weighted volume. The residual should look like noise, without anatomy.")

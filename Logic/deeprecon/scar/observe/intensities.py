@@ -11,11 +11,10 @@ from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
 from deeprecon.scar.observe.extrapolation import fill_from_neighbors
+from deeprecon.scar.observe.healthy_level import PURE_WALL, lower_mode
 from deeprecon.scar.observe.populations import are_two_populations
 from deeprecon.scar.thresholds import Threshold, WallIntensities, parse_threshold
 
-_PURE_WALL = 0.95
-"""Share of wall above which a pixel shows wall alone, without blood or fat in its prism."""
 _MOSTLY_WALL = 0.75
 """Share of wall above which a pixel's own intensity is a better estimate of its wall than that of its neighbors."""
 _MIN_PIXELS = 30
@@ -51,10 +50,9 @@ def levels(
 ) -> Levels:
     """Healthy level, threshold and scar level of a stack.
 
-    Only pixels full of wall are used. Healthy wall is the remote region where one is given. Else it is the lower mode
-    of the wall's intensities: the lowest peak of their density (Gaussian kernel, Silverman's width) that reaches 30 %
-    of the highest; its deviation comes from the pixels below it, where no scar is mixed in. The plateau is the median
-    of the wall's pixels above the middle between threshold and maximum.
+    Only pixels full of wall are used. Healthy wall is the remote region where one is given, else the lower mode of the
+    wall's intensities (`lower_mode`). The plateau is the median of the wall's pixels above the middle between threshold
+    and maximum.
 
     Args:
         lge: (k, j, i).
@@ -69,7 +67,7 @@ def levels(
     values = _wall_intensities(lge, wall)
     maximum = float(np.percentile(values, 99))
     if remote is None:
-        healthy, deviation = _lower_mode(values)
+        healthy, deviation = lower_mode(values)
     else:
         healthy, deviation = _remote(lge, remote)
     found = rule.intensity(WallIntensities(values, healthy, deviation, maximum))
@@ -186,7 +184,7 @@ def _wall_intensities(lge: Volume, wall: npt.NDArray[np.floating]) -> npt.NDArra
     if not np.isfinite(held).all():
         count = int((~np.isfinite(held)).sum())
         raise InputError(f"{lge.name}: {count} wall pixels are not numbers (NaN or infinite).", "Repair the file.")
-    values = np.asarray(lge.array, np.float64)[wall >= _PURE_WALL]
+    values = np.asarray(lge.array, np.float64)[wall >= PURE_WALL]
     if len(values) < _MIN_PIXELS:
         raise InputError(
             f"{lge.name}: only {len(values)} pixels are full of myocardium, too few for intensity statistics.",
@@ -210,21 +208,3 @@ def _remote(lge: Volume, remote: npt.NDArray[np.floating]) -> tuple[float, float
     if not np.isfinite(values).all():
         raise InputError(f"{lge.name}: the remote region holds pixels that are not numbers (NaN or infinite).")
     return float(values.mean()), float(values.std())
-
-
-def _lower_mode(values: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """Mean and deviation of healthy wall: the lowest high peak of the density, and the scatter below it."""
-    quarter, three_quarters = np.percentile(values, [25, 75])
-    sizes = [size for size in (values.std(), (three_quarters - quarter) / 1.34) if size > 0]
-    width = 0.9 * min(sizes) * len(values) ** -0.2
-    places = np.linspace(values.min(), values.max(), 512)
-    counts, edges = np.histogram(values, places)
-    centers = (edges[1:] + edges[:-1]) / 2
-    reach = (centers[:, None] - centers) / width
-    density = np.exp(-0.5 * reach**2) @ counts
-    framed = np.concatenate([[-np.inf], density, [-np.inf]])
-    peaks = (density >= framed[:-2]) & (density > framed[2:]) & (density > 0.3 * density.max())
-    mode = float(centers[np.argmax(peaks)])
-    below = values[values <= mode]
-    deviation = float(np.sqrt(np.mean((below - mode) ** 2))) if len(below) else 0.0
-    return mode, deviation or float(width)

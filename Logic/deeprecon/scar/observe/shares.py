@@ -12,6 +12,7 @@ import numpy.typing as npt
 from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
+from deeprecon.scar.observe.healthy_level import find_drift
 from deeprecon.scar.observe.intensities import scar_and_core, scar_fraction, threshold_doubts
 from deeprecon.scar.observe.stacks import Stack
 from deeprecon.scar.parameters import Observation, ReconstructParameters
@@ -42,20 +43,40 @@ def observe_shares(
 
 
 def _observe_stack(images: StackImages, parameters: ReconstructParameters, warnings: list[str]) -> Stack:
+    doubts: tuple[Doubt, ...] = ()
     wall = np.asarray(images.wall.array, np.float32)
-    scar, core = _from_intensities(images, parameters) if images.scar is None else _from_regions(images, warnings)
+    if images.scar is None:
+        images, doubts = _without_drift(images)
+        assert images.lge is not None
+        doubts += threshold_doubts(images.lge, wall, images.remote, parameters.threshold)
+        scar, core = _from_intensities(images, parameters)
+    else:
+        scar, core = _from_regions(images, warnings)
     if parameters.observation is Observation.BINARY:
         scar = _rounded(scar)
         core = None if core is None else _rounded(core)
     thickness = images.wall.slice_thickness
     assert thickness is not None
-    doubts = () if images.lge is None or images.scar is not None else _doubts(images, wall, parameters)
     return Stack(wall, scar, images.wall.ijk_to_ras, thickness, images.wall.name, core, doubts=doubts)
 
 
-def _doubts(images: StackImages, wall: Shares, parameters: ReconstructParameters) -> tuple[Doubt, ...]:
+def _without_drift(images: StackImages) -> tuple[StackImages, tuple[Doubt, ...]]:
+    """The images with healthy wall of every slice at the same level."""
     assert images.lge is not None
-    return threshold_doubts(images.lge, wall, images.remote, parameters.threshold)
+    drift = find_drift(images.lge.array, np.asarray(images.wall.array), images.remote)
+    if not drift:
+        return images, ()
+    lge = replace(images.lge, array=np.asarray(images.lge.array, np.float64) - drift.offsets[:, None, None])
+    low, high = drift.levels
+    doubt = Doubt(
+        "healthy-level-drifts",
+        lge.name,
+        f"Healthy wall drifts from {low:.4g} to {high:.4g} through the stack; each slice is measured from its own "
+        "level.",
+        "If the brighter slices are scar throughout, give a remote region in several slices, or draw the scar.",
+        assumed=True,
+    )
+    return replace(images, lge=lge), (doubt,)
 
 
 def _from_intensities(images: StackImages, parameters: ReconstructParameters) -> tuple[Shares, Shares | None]:

@@ -10,6 +10,7 @@ import numpy as np
 from deeprecon.data.doubts import Doubt
 from deeprecon.data.mesh.mesh import Inside, Mesh, open_edges
 from deeprecon.scar.observe.alignment import align
+from deeprecon.scar.observe.blood import blood_doubts
 from deeprecon.scar.observe.observations import Observations, Quadrature, observe, overlap_warnings, quadrature
 from deeprecon.scar.observe.shares import observe_shares
 from deeprecon.scar.observe.stacks import Stack
@@ -59,6 +60,8 @@ def observe_slices(case: Case, heart: HeartMesh, parameters: ReconstructParamete
     points = quadrature(observations, inside)
     warnings += overlap_warnings(observations, points)
     doubts = tuple(doubt for stack in stacks for doubt in stack.doubts)
+    if inside is not None and not heart.from_slices:
+        doubts += blood_doubts(heart.mesh, inside, case.stacks)
     return ObservedSlices(stacks, observations, points, inside, (*case.warnings, *warnings), doubts)
 
 

@@ -49,6 +49,22 @@ class StackImages:
     remote: Shares | None = None
     cavities: tuple[Volume | None, Volume | None] = (None, None)
 
+    @property
+    def bloods(self) -> tuple[npt.NDArray[np.bool_], ...]:
+        """(k, j, i) masks of the cavities that are drawn; of what the wall encloses in each slice where none is."""
+        drawn = tuple(np.asarray(cavity.array) > 0.5 for cavity in self.cavities if cavity is not None)
+        if drawn:
+            return drawn
+        from scipy.ndimage import binary_fill_holes
+
+        wall = np.asarray(self.wall.array) > 0.5
+        return (np.stack([binary_fill_holes(plane) for plane in wall]) & ~wall,)
+
+    @property
+    def blood(self) -> npt.NDArray[np.bool_]:
+        """(k, j, i) mask of all `bloods`."""
+        return np.asarray(np.any(self.bloods, axis=0))
+
 
 @dataclass(frozen=True, eq=False)
 class Case:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
 from deeprecon.data.mesh.files import FRAMES, SCALES, MeshFile, format_of, place, read_mesh
 from deeprecon.data.mesh.mesh import Mesh
+from deeprecon.data.mesh.parts import Part, find_part
 from deeprecon.data.mesh.placement import CLEAR_LEAD, CLEAR_SHARE, find_placement
+from deeprecon.data.mesh.tags import Tags, find_tags
 from deeprecon.data.mesh.voxels import voxel_mesh
 from deeprecon.scar.parameters import Frame, Unit
 from deeprecon.scar.read.case import Case
+from deeprecon.scar.read.mesh_region import Region, choose_region
 
 HEART_SIZES = (10.0, 1000.0)
 """Diagonal in mm of the box around a heart: from less than a mouse's to far more than any human's."""
 
+_FILL = {"scar_uncertainty": 1.0, "group_residual": np.nan}
+"""Values at nodes that do not count; other arrays are 0 there."""
 _MAX_SIZE_RATIO = 3.0
 """By how much a mesh may be larger or smaller than the box that a network was trained in."""
 
@@ -28,21 +35,45 @@ class HeartMesh:
     """A mesh of the wall and how it is written back.
 
     Attributes:
-        mesh: RAS mm.
+        mesh: RAS mm, what counts of the whole.
+        whole: the mesh of the file in RAS mm with all its nodes and cells.
+        part: what `mesh` is of the whole.
         unit, frame: of its file.
         suffix: of the file that results are written to.
         from_slices: whether it was made from the slices themselves, which therefore lie on it wherever they are.
+        tags: of the regions of the whole; None where the file has none.
+        region: tags of the regions that are wall, where others count as little as what lies outside of it; empty where
+            all are.
+        doubts: about the mesh.
     """
 
     mesh: Mesh
+    whole: Mesh
+    part: Part
     unit: Unit = Unit.MM
     frame: Frame = Frame.LPS
     suffix: str = ".vtu"
     from_slices: bool = False
+    tags: Tags | None = None
+    region: tuple[int, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
+
+    def result(self, mesh: Mesh) -> Mesh:
+        """The mesh of the file with the arrays at the nodes of `mesh`, which has the nodes of what counts of it."""
+        if self.part.is_whole:
+            return mesh
+        arrays = {name: self.part.spread(mesh.point_array(name), _FILL.get(name, 0)) for name in mesh.array_names}
+        return self.whole.with_point_arrays(arrays)
 
 
 def read_heart_mesh(
-    path: Path | None, case: Case, unit: Unit = Unit.AUTO, frame: Frame = Frame.AUTO, node_spacing: float = 1.5
+    path: Path | None,
+    case: Case,
+    unit: Unit = Unit.AUTO,
+    frame: Frame = Frame.AUTO,
+    node_spacing: float = 1.5,
+    tag_array: str = "",
+    region: Sequence[int] = (),
 ) -> HeartMesh:
     """The mesh of a case, placed where the wall of its images is; without a file, made from the contoured wall.
 
@@ -50,17 +81,33 @@ def read_heart_mesh(
         path: mesh file.
         unit, frame: as stated by the user; AUTO finds the only ones that fit.
         node_spacing: in mm, of the mesh that is made.
+        tag_array: name of the array of region tags at the cells; empty for a usual one.
+        region: tags of the wall; empty to have them found (`choose_region`).
 
     Raises:
-        InputError: as `read_mesh` and `find_placement`.
+        InputError: as `read_mesh`, `find_tags`, `find_placement` and `choose_region`.
     """
     if path is None:
         walls = (stack.wall for stack in case.stacks)
         short_axis = max(walls, key=lambda wall: np.count_nonzero(wall.array.any(axis=(1, 2))))
-        return HeartMesh(voxel_mesh(short_axis, node_spacing), from_slices=True)
+        made = voxel_mesh(short_axis, node_spacing)
+        return HeartMesh(made, made, find_part(made), from_slices=True)
     file = read_mesh(path)
     found_unit, found_frame = find_placement(file, case.wall_points, unit=unit.value, frame=frame.value)
-    return _heart_mesh(file, found_unit, found_frame)
+    heart = placed_heart(file, found_unit, found_frame, tag_array)
+    return _with_region(heart, choose_region(heart.mesh, heart.tags, heart.part.cells, region, case))
+
+
+def _with_region(heart: HeartMesh, region: Region) -> HeartMesh:
+    """The mesh with the regions that are wall as what counts of it."""
+    if not region.tags:
+        return heart
+    assert heart.tags is not None
+    chosen = np.zeros(len(heart.tags.values), bool)
+    chosen[heart.part.cells] = np.isin(heart.tags.values[heart.part.cells], region.tags)
+    part = find_part(heart.whole, chosen)
+    doubts = (*heart.doubts, *region.doubts)
+    return replace(heart, mesh=part.of(heart.whole), part=part, region=region.tags, doubts=doubts)
 
 
 def read_mesh_in_box(
@@ -77,13 +124,45 @@ def read_mesh_in_box(
         InputError: as `read_mesh` and `find_in_box`.
     """
     file = read_mesh(path)
-    return _heart_mesh(file, *find_in_box(file, box, unit.value, frame.value))
+    return placed_heart(file, *find_in_box(file, box, unit.value, frame.value))
 
 
-def _heart_mesh(file: MeshFile, unit: str, frame: str) -> HeartMesh:
+def placed_heart(file: MeshFile, unit: str, frame: str, tag_array: str = "") -> HeartMesh:
+    """A mesh whose unit and axes are known.
+
+    Raises:
+        InputError: as `find_tags`.
+    """
     kind = format_of(file.path)
     suffix = file.path.suffix.lower() if kind is not None and kind.values else ".vtp"
-    return HeartMesh(place(file, unit, frame), Unit(unit), Frame(frame), suffix)
+    whole = place(file, unit, frame)
+    tags = find_tags(whole, tag_array)
+    return HeartMesh(
+        file.part.of(whole),
+        whole,
+        file.part,
+        Unit(unit),
+        Frame(frame),
+        suffix,
+        tags=tags,
+        doubts=(*_left_out_doubts(file), *_tag_doubts(file.path.name, tags)),
+    )
+
+
+def _left_out_doubts(file: MeshFile) -> list[Doubt]:
+    """What of a mesh does not count."""
+    if not file.part.left_out:
+        return []
+    text = f"What does not count: {', '.join(file.part.left_out)}."
+    return [Doubt("mesh-left-out", file.path.name, text, "Leave them out of the file.", assumed=True)]
+
+
+def _tag_doubts(where: str, tags: Tags | None) -> list[Doubt]:
+    """Region tags that could be others."""
+    if tags is None or not tags.others:
+        return []
+    text = f"Its region tags are taken from {tags.name}, not from {', '.join(tags.others)}."
+    return [Doubt("tags-in-several-arrays", where, text, "Name the right one with --tag-array.", assumed=True)]
 
 
 def find_in_box(
@@ -103,7 +182,7 @@ def find_in_box(
     units = [unit] if unit != "auto" else [file.unit] if file.unit else list(SCALES)
     frames = [frame] if frame != "auto" else [file.frame] if file.frame else list(FRAMES)
     margin = 0.05 * (box[1] - box[0])
-    raw = file.points
+    raw = file.points[file.part.first]
     scores = {}
     for u in units:
         for f in frames:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,23 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.errors import InputError
-from deeprecon.data.mesh.files import format_of, place, read_mesh
+from deeprecon.data.mesh.files import format_of, read_mesh
 from deeprecon.data.mesh.mesh import Mesh
 from deeprecon.scar.parameters import Unit
-from deeprecon.scar.read.mesh import check_heart_size
+from deeprecon.scar.read.mesh import HeartMesh, check_heart_size, placed_heart
+
+_ARRAYS = "scar_probability", "scar_uncertainty", "core_probability", "observed"
 
 
-def read_result_mesh(path: Path) -> Mesh:
+def read_result(path: Path, tag_array: str = "") -> HeartMesh:
     """A mesh that this software wrote. Its unit and axes are in the result.json of its folder; else it is in mm.
 
+    Args:
+        path: of the mesh.
+        tag_array: name of the array of region tags; empty for that of the run, or a usual one.
+
     Raises:
-        InputError: its axes are not known, or it is no heart in mm.
+        InputError: its axes are not known, it is no heart in mm, or there are no such tags.
     """
     file = read_mesh(path)
     written = _metrics_of_run(path)
@@ -29,14 +36,16 @@ def read_result_mesh(path: Path) -> Mesh:
     hint = "Keep the mesh in the folder that scar reconstruct wrote, beside its result.json."
     if frame is None:
         raise InputError(f"{path.name} does not say in which patient axes it is.", hint)
-    mesh = place(file, unit, frame)
-    check_heart_size(mesh, hint, f", read in {unit},")
     kind = format_of(file.path)
-    if kind is None or not kind.value_files:
-        return mesh
-    names = "scar_probability", "scar_uncertainty", "core_probability", "observed"
-    files = {name: path.with_suffix(f".{name}.dat") for name in names}
-    return mesh.with_point_arrays({name: _read_values(at, mesh.n_points) for name, at in files.items() if at.exists()})
+    if kind is not None and kind.value_files:
+        mesh = Mesh(file.dataset, path.name)
+        files = {name: path.with_suffix(f".{name}.dat") for name in _ARRAYS}
+        arrays = {name: _read_values(at, mesh.n_points) for name, at in files.items() if at.exists()}
+        file = replace(file, dataset=mesh.with_point_arrays(arrays).dataset)
+    heart = placed_heart(file, unit, frame, tag_array or written.get("tag_array") or "")
+    check_heart_size(heart.mesh, hint, f", read in {unit},")
+    region = tuple(int(tag) for tag in str(written.get("mesh_region", "")).split())
+    return replace(heart, region=region)
 
 
 def _read_values(path: Path, count: int) -> npt.NDArray[np.float64]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deeprecon.data.errors import InputError
+from deeprecon.data.errors import InputError, names_damage
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -51,6 +51,7 @@ class NodeGroups:
         return sizes
 
 
+@names_damage
 def read_training_data(path: Path) -> NodeGroups:
     """Read training data as cardioscar's `prepare` or ours wrote them; rows may come in any order.
 

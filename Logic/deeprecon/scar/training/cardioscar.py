@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from deeprecon.data.errors import InputError
+from deeprecon.data.errors import InputError, names_damage
 from deeprecon.data.files import sha256
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _HINT = "Give a .pth file that cardioscar's train or fine-tune wrote."
 
 
+@names_damage
 def read_checkpoint(path: Path) -> tuple[Mlp, str]:
     """The network in a cardioscar .pth file, and a description of what it was trained on.
 

@@ -71,6 +71,7 @@ def apply(inputs: ApplyInputs, parameters: ApplyParameters, run: Run) -> Outcome
     run.reporter.status("Reading the model and the mesh")
     network = load_mlp(read_bundle(inputs.bundle, "scar"))
     heart = read_mesh_in_box(inputs.mesh, network.box, parameters.mesh_unit, parameters.mesh_frame)
+    run.consider(heart.doubts)
     mesh = heart.mesh
     run.reporter.status("Computing the probabilities")
     network.to(run.device)

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.doubts import Doubt
-from deeprecon.data.errors import InputError
+from deeprecon.data.errors import InputError, names_damage
 from deeprecon.scattering.physics.directions import high_order_share, required_directions, resample_directions
 from deeprecon.scattering.physics.far_field_laws import energy_defect
 from deeprecon.scattering.read.far_field_checks import MAX_HIGH_ORDER_SHARE, role_doubts, wave_number_doubts
@@ -42,6 +42,7 @@ _MAX_ENERGY_DEFECT = 0.15
 """Above it the user is warned."""
 
 
+@names_damage
 def read_far_fields(path: Path, angles: int = 0, limit: int = 0) -> FarFieldData:
     """Read and check a file.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from deeprecon.data.errors import InputError
+from deeprecon.data.errors import InputError, names_damage
 from deeprecon.scattering.read.far_field_data import RegionGeometry
 from deeprecon.scattering.read.hdf5 import open_hdf5
 
@@ -32,6 +32,7 @@ class Reconstruction:
     geometry: RegionGeometry
 
 
+@names_damage
 def read_reconstruction(path: Path) -> Reconstruction:
     """Read a file that `write_reconstruction` wrote.
 

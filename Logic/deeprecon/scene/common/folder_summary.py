@@ -31,10 +31,25 @@ class CaseKind:
 XRAYS = CaseKind(
     "xrays",
     "X-rays",
-    {"xray": "X-ray", "status": "status", "trust": "trust", "nrmse": "projection error", "message": "message"},
+    {
+        "xray": "X-ray",
+        "status": "status",
+        "doubts": "doubts",
+        "trust": "trust",
+        "nrmse": "projection error",
+        "message": "message",
+    },
 )
 SCANS = CaseKind(
-    "scans", "scans", {"scan": "scan", "status": "status", "snr_dwi": "signal over noise", "message": "message"}
+    "scans",
+    "scans",
+    {
+        "scan": "scan",
+        "status": "status",
+        "doubts": "doubts",
+        "snr_dwi": "signal over noise",
+        "message": "message",
+    },
 )
 
 

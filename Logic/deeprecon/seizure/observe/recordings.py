@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.doubts import Doubt
-from deeprecon.data.errors import InputError
+from deeprecon.data.errors import InputError, names_damage
 from deeprecon.seizure.configuration import SAMPLE_RATE, EventFilters
 from deeprecon.seizure.observe.calibration import check_calibration, still_weights
 from deeprecon.seizure.observe.event_rows import join_rows
@@ -26,6 +26,11 @@ from deeprecon.seizure.read.text import read_text
 Floats = npt.NDArray[np.float64]
 
 
+MAX_GAP = 7 * 86400.0
+"""Seconds; what lies farther apart is no single recording."""
+
+
+@names_damage
 def load_recordings(path: Path, unit: Unit = Unit.AUTO, filters: EventFilters | None = None) -> list[Recording]:
     """All recordings of a file: the events of a JSON or flattened CSV file, or the samples of a watch's CSV file.
 
@@ -54,6 +59,7 @@ def load_recordings(path: Path, unit: Unit = Unit.AUTO, filters: EventFilters | 
     ]
 
 
+@names_damage
 def load_single_recording(path: Path, unit: Unit = Unit.AUTO) -> Recording:
     """The recording of a file that contains one.
 
@@ -161,6 +167,7 @@ def _observe(where: str, times: Floats, magnitude: Floats, values: Floats, rate:
         values: (N, 3) g on the axes, or (N, 1) magnitude.
         rate: samples a second.
     """
+    _check_clock(where, times)
     causes = find_unmonitored(times, values, rate)
     usable = (causes == Cause.MONITORED) | (causes == Cause.NOT_WORN)
     factor, doubts = check_calibration(where, still_weights(times, values, usable))
@@ -181,6 +188,16 @@ def _observe(where: str, times: Floats, magnitude: Floats, values: Floats, rate:
         notes.append(f"{gaps} gaps were masked")
     lost = {cause.words: float((nearest == cause).sum()) / SAMPLE_RATE for cause in Cause if cause != Cause.MONITORED}
     return _Observed(signal, valid, {words: seconds for words, seconds in lost.items() if seconds}, notes, doubts)
+
+
+def _check_clock(where: str, times: Floats) -> None:
+    """Refuse a clock that jumps: the time between would be memory for samples that are not there."""
+    steps = np.diff(times)
+    if len(steps) and steps.max() > MAX_GAP:
+        raise InputError(
+            f"{where}: the clock jumps by {steps.max() / 86400:.0f} days after {times[int(steps.argmax())]:.0f} s.",
+            "Give what lies before and after it as files of their own.",
+        )
 
 
 def _sample_rate(path: Path, times: Floats) -> float:

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from deeprecon.data.errors import InputError
+from deeprecon.data.errors import InputError, names_damage
 from deeprecon.jobs.parameters import check_ranges, fields_of, from_json
 from deeprecon.seizure.configuration import SAMPLE_RATE, SECTIONS, Config, Framework, ModelConfig
 from deeprecon.seizure.networks.architecture import PUBLISHED_STRIDES, receptive_field
@@ -74,6 +74,7 @@ UNUSED_KEYS = {
 """Keys of nnTraining2 that are not used here, and what replaces them."""
 
 
+@names_damage
 def read_configuration(path: Path) -> Config:
     """Read and check a configuration file.
 

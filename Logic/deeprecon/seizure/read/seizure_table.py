@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deeprecon.data.errors import InputError
+from deeprecon.data.errors import InputError, names_damage
 from deeprecon.data.tables import read_table
 
 
+@names_damage
 def read_seizure_table(path: Path) -> dict[str, tuple[str, list[tuple[float, float]]]]:
     """User and seizures of each recording; a row without times is a recording without seizures.
 

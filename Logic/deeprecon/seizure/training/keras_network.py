@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from deeprecon.data.errors import InputError
+from deeprecon.data.errors import InputError, names_damage
 from deeprecon.data.files import atomic_path
 from deeprecon.seizure.configuration import ModelConfig
 from deeprecon.seizure.networks.deepepi_keras import Weights, get_weights, import_keras, keras_model
@@ -121,6 +121,7 @@ def write_state(path: Path, arrays: Weights, **about: Any) -> None:
         np.savez(file, **arrays, about=text)  # type: ignore[arg-type]
 
 
+@names_damage
 def read_state(path: Path) -> tuple[Weights, dict[str, Any]]:
     """Read what `write_state` wrote."""
     with np.load(path, allow_pickle=False) as file:

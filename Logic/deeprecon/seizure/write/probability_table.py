@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from deeprecon.data.errors import InputError
+from deeprecon.data.errors import InputError, names_damage
 from deeprecon.data.tables import read_table, write_table
 from deeprecon.seizure.fit.detection import Detection
 
@@ -50,6 +50,7 @@ def write_probability_table(path: Path, detection: Detection, quantile: float, t
     write_table(path, [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)])
 
 
+@names_damage
 def read_probability_table(path: Path) -> tuple[Detection, float]:
     """Read probability.csv.
 
