@@ -67,8 +67,8 @@ def _different(covariances: Doubles) -> Mask:
     """(V,) all volumes but those that are the same as one before them."""
     variances = np.diagonal(covariances, axis1=1, axis2=2)
     distances = variances[:, :, None] + variances[:, None] - 2 * covariances
-    same = (distances < SAME**2 * variances[:, :, None]).all(axis=0)
-    return np.array([not row[:number].any() for number, row in enumerate(same)])
+    same = np.tril(np.all(distances < SAME**2 * variances[:, :, None], axis=0), -1)
+    return np.asarray(~same.any(axis=1))
 
 
 def _slabs(array: Floats, mask: Mask) -> Iterator[Doubles]:
