@@ -33,7 +33,7 @@ from deeprecon.panels.common.run_callbacks import SecondaryRun
 from deeprecon.panels.common.time_estimates import TrainingTimeEstimate
 from deeprecon.panels.scar.tables_panel import ScarTablesPanel
 from deeprecon.panels.scar.widgets import LABELS, SegmentSelector, ThresholdSelector
-from deeprecon.scar.parameters import Frame, Method, ReconstructParameters, Unit
+from deeprecon.scar.parameters import VALUE_ARRAYS, Frame, Method, ReconstructParameters, Unit
 from deeprecon.scene.common.results import discard, nodes_of_run
 from deeprecon.scene.display.views import show_in_views
 from deeprecon.scene.nodes.parameters import from_dataclass, parameter_pack, to_dataclass
@@ -243,6 +243,8 @@ class ScarReconstructionWidget(MethodWidget):
         for hidden in (nodes.mesh, nodes.segmentation if "segmentation" in loaded.nodes else None):
             if hidden is not None:
                 hidden.SetDisplayVisibility(False)  # the result has the same surface
+        if self.resultPanel.shown in VALUE_ARRAYS.values():
+            self.resultPanel.shown = VALUE_ARRAYS[settings.report_values]
         self.showResult(self.resultPanel.shown)
         self.ui.resultsCollapsibleButton.collapsed = False
         return loaded.sentence

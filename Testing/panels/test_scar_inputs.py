@@ -116,12 +116,18 @@ def test_a_core_threshold_needs_intensities(host: Any, ready: Any) -> None:
     assert not ready.runPanel.ui.applyButton.enabled
     assert "needs a number" in ready.runPanel.ui.applyButton.toolTip
     edit.text = "max:95"
+    ready.ui.projectionCombo.currentIndex = ready.ui.projectionCombo.findText("No agreed values")
+    ready.ui.reportValuesCombo.currentIndex = 1
+    assert not ready.runPanel.ui.applyButton.enabled
+    assert "agreed values are not made" in ready.runPanel.ui.applyButton.toolTip
     ready.ui.projectionCombo.currentIndex = ready.ui.projectionCombo.findText("Make the nodes agree with every pixel")
     ready.ui.alignmentCombo.currentIndex = 1
     assert (node.settings.projection, node.settings.alignment) == (Projection.EXACT, Alignment.OFF)
     apply(host, ready)
     job = json.loads((ready.runPanel.folder / "job.json").read_text(encoding="utf-8"))["parameters"]
     assert (job["core_threshold"], job["projection"], job["alignment"]) == ("max:95", "exact", "off")
+    assert job["report_values"] == "agreed"
+    assert node.outputMesh.GetDisplayNode().GetActiveScalarName() == "scar_probability_agreed"
     assert slicer.util.arrayFromModelPointData(node.outputMesh, "core_probability").max() > 0
     combo = ready.resultPanel.ui.showCombo
     assert combo.findData("scar_entropy") == 2

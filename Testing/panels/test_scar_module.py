@@ -82,7 +82,9 @@ def test_sample_case_from_cancelled_run_to_discarded_result(host: Any, widget: A
     assert offered[2:] == ["scar_entropy", "scar_binary", "scar_transmurality"]
     widget.resultPanel.ui.showCombo.currentIndex = 4
     assert mesh.GetDisplayNode().GetActiveScalarName() == "scar_transmurality"
-    widget.resultPanel.ui.showCombo.currentIndex = 5
+    widget.resultPanel.shown = "scar_probability_agreed"
+    assert mesh.GetDisplayNode().GetActiveScalarName() == "scar_probability_agreed"
+    widget.resultPanel.shown = "group_residual"
     assert mesh.GetDisplayNode().GetActiveScalarName() == "group_residual"
     assert tuple(mesh.GetDisplayNode().GetScalarRange()) == (-0.5, 0.5)
     widget.resultPanel.ui.tablePathEdit.currentPath = str(tmp_path / "table.csv")

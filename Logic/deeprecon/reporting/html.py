@@ -41,6 +41,9 @@ class Report:
     def heading(self, text: str) -> None:
         self._parts.append(f"<h2>{html.escape(text)}</h2>")
 
+    def text(self, text: str) -> None:
+        self._parts.append(f"<p>{html.escape(text)}</p>")
+
     def warning(self, text: str) -> None:
         self._parts.append(f"<p class='warning'>{html.escape(text)}</p>")
 

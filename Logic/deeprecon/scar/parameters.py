@@ -52,16 +52,31 @@ class Alignment(Enum):
 
 
 class Projection(Enum):
-    """Whether the nodes in each pixel are made to agree with it at the end.
+    """How the agreed values are made: those whose mean over the nodes in each pixel agrees with it.
 
     AUTO brings the mean of the nodes within 0.01 of a share, or to the same side of one half as a mask, which is a
-    rounded share; interpolations are left unchanged. EXACT brings any mean within 0.01 of its pixel, that of a mask
-    too, as if its pixels were entirely scar or entirely not.
+    rounded share. EXACT brings any mean within 0.01 of its pixel, that of a mask too, as if its pixels were entirely
+    scar or entirely not. OFF makes none.
     """
 
     AUTO = "auto"
     EXACT = "exact"
     OFF = "off"
+
+
+class ReportValues(Enum):
+    """Which probabilities tables, volumes, pictures, the segmentation and tags are made of.
+
+    ESTIMATE is what the method finds, scar_probability. AGREED are the same values after they were made to agree with
+    the pixels, scar_probability_agreed.
+    """
+
+    ESTIMATE = "estimate"
+    AGREED = "agreed"
+
+
+VALUE_ARRAYS = {ReportValues.ESTIMATE: "scar_probability", ReportValues.AGREED: "scar_probability_agreed"}
+"""Their arrays at the nodes of a result."""
 
 
 class MlpSize(Enum):
@@ -168,8 +183,11 @@ class ReconstructParameters(_CutoffParameters):
     ] = ""
     alignment: Annotated[Alignment, "bring shifted slices back onto the wall of the given mesh"] = Alignment.WALL
     projection: Annotated[
-        Projection, "make the nodes in each pixel agree with it at the end; auto: with a mask up to its rounding"
+        Projection, "how scar_probability_agreed is made to agree with each pixel; auto: with a mask up to its rounding"
     ] = Projection.AUTO
+    report_values: Annotated[
+        ReportValues, "what tables, pictures and the segmentation show: the estimate, or the values that agree"
+    ] = ReportValues.ESTIMATE
     labels: Annotated[
         tuple[str, ...],
         "label values or segment names, such as scar=3,4 myocardium=2; well-known names are found without it",
@@ -214,6 +232,11 @@ class ReconstructParameters(_CutoffParameters):
                 parse_threshold(text)
             except InputError as error:
                 reasons.append(str(error))
+        if self.report_values is ReportValues.AGREED and self.projection is Projection.OFF:
+            reasons.append(
+                "the agreed values are not made with the projection off: report the estimate, or choose the projection "
+                "auto or exact"
+            )
         return reasons
 
 
@@ -262,6 +285,7 @@ class EvaluateInputs:
 class EvaluateParameters(Parameters):
     """Settings of `scar evaluate`."""
 
+    report_values: Annotated[ReportValues, "which values are compared"] = ReportValues.ESTIMATE
     cutoff: Annotated[float, Range(0.01, 0.99), "probability above which a node counts as scar"] = 0.5
 
 
@@ -279,6 +303,7 @@ class ExportParameters(Parameters):
     format: Annotated[MeshFormat, "openCARP gets .pts, .elem with tags, .lon and .dat"] = MeshFormat.OPENCARP
     frame: Annotated[Frame, "patient axes of the file; auto is LPS, as Slicer writes"] = Frame.AUTO
     unit: Annotated[Unit, "length unit of the file; auto is um for openCARP, else mm"] = Unit.AUTO
+    report_values: Annotated[ReportValues, "which values the tags are made of"] = ReportValues.ESTIMATE
     cutoff: Annotated[float, Range(0.01, 0.99), "probability above which an element is scar, and core"] = 0.5
     tags: Annotated[
         tuple[str, ...],

@@ -21,6 +21,7 @@ from deeprecon.scar.measure.metrics import evaluate as compare_with_truth
 from deeprecon.scar.parameters import (
     DEFAULT_STEPS,
     FIELD_STEPS,
+    VALUE_ARRAYS,
     Frame,
     MeshFormat,
     Method,
@@ -82,7 +83,11 @@ def evaluate(inputs: settings.EvaluateInputs, parameters: settings.EvaluateParam
     run.consider(heart.doubts)
     probability, uncertainty, scar = (
         np.asarray(source.point_array(name)[heart.part.first], np.float64)
-        for source, name in ((mesh, "scar_probability"), (mesh, "scar_uncertainty"), (truth, "scar_truth"))
+        for source, name in (
+            (mesh, VALUE_ARRAYS[parameters.report_values]),
+            (mesh, "scar_uncertainty"),
+            (truth, "scar_truth"),
+        )
     )
     figures = compare_with_truth(heart.mesh, probability, uncertainty, scar > 0.5, parameters.cutoff)
     outputs = {"table": run.output / "evaluation.csv"}
@@ -115,7 +120,7 @@ def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters,
     existing = None if heart.tags is None else heart.tags.values[heart.part.cells]
     tags = element_tags(
         mesh,
-        np.asarray(mesh.point_array("scar_probability"), np.float64),
+        np.asarray(mesh.point_array(VALUE_ARRAYS[parameters.report_values]), np.float64),
         parameters.cutoff,
         existing,
         of_tissue,
@@ -132,7 +137,8 @@ def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters,
     numbers = {"scar": of_tissue.core} if core is None else {"border": of_tissue.border, "core": of_tissue.core}
     numbers["unknown"] = of_tissue.unknown
     counts = {f"{name}_elements": int((tags == number).sum()) for name, number in numbers.items()}
-    return Outcome(outputs, {"nodes": mesh.n_points, "elements": len(tags)} | counts)
+    placement = {"mesh_unit": unit.value, "mesh_frame": frame.value}  # without which it could not be read again
+    return Outcome(outputs, {"nodes": mesh.n_points, "elements": len(tags), **counts, **placement})
 
 
 def resolve(parameters: ReconstructParameters, device: str, threads: int, precision: str) -> ReconstructParameters:

@@ -103,8 +103,17 @@ def test_pixels_that_are_not_met_are_listed_with_the_reason():
     assert len(lonely) == len(observations) - len(groups) > 0
     assert {row["reason"] for row in lonely} == {"no node of the mesh"}
     others = [row for row in rows if row["nodes"]]
-    assert len(others) == (groups.values > TOLERANCE).sum() > 0
-    assert all(row["mean"] == 0 and row["observed"] > TOLERANCE for row in others)
+    tolerance = np.maximum(TOLERANCE, 0.5 / groups.sizes)
+    assert len(others) == (groups.values > tolerance).sum() > 0
+    assert all(row["mean"] == 0 and row["observed"] > max(TOLERANCE, 0.5 / row["nodes"]) for row in others)
+
+
+def test_a_pixel_counts_as_missed_from_half_a_nodes_share_on():
+    values = np.zeros(6, np.float32)
+    assert not agreement(values, groups_of([[0, 1], [2, 3, 4, 5]], [0.24, 0.12])).unmet.any()
+    assert agreement(values, groups_of([[0, 1], [2, 3, 4, 5]], [0.26, 0.13])).unmet.all()
+    many = agreement(np.zeros(100, np.float32), groups_of([list(range(100))], [0.011]))
+    assert many.unmet.all(), "0.01 at least"
 
 
 def test_groups_that_overlap_are_met_together():

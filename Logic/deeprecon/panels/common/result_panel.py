@@ -97,6 +97,10 @@ class ResultPanel:
         """Name of the array to be shown."""
         return str(self.ui.showCombo.currentData)
 
+    @shown.setter
+    def shown(self, name: str) -> None:
+        self.ui.showCombo.currentIndex = self.ui.showCombo.findData(name)
+
     def _onShow(self, *_arguments: Any) -> None:
         if self._nodes:
             self._onShowArray(self.shown)

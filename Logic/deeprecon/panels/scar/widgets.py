@@ -21,8 +21,9 @@ LABELS = {
     "projectionCombo": {
         "AUTO": "Automatic: as far as pixels are exact",
         "EXACT": "Make the nodes agree with every pixel",
-        "OFF": "As the method finds",
+        "OFF": "No agreed values",
     },
+    "reportValuesCombo": {"ESTIMATE": "The estimate", "AGREED": "The values that agree with the pixels"},
     "scarSourceCombo": {
         "SEGMENT": "The scar segment",
         "INTENSITIES": "Intensities of the LGE volume",

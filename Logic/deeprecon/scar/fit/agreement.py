@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from deeprecon.scar.fit.fitted import Fitted
 from deeprecon.scar.observe.observations import Observations
-from deeprecon.scar.parameters import Method, Projection, ReconstructParameters
+from deeprecon.scar.parameters import Projection, ReconstructParameters
 from deeprecon.scar.read.training_data import NodeGroups
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 TOLERANCE = 0.01
-"""By how much the mean over a group may miss the nearest mean that it may have."""
+"""To which the mean over a group is brought to the nearest mean that it may have."""
 _TARGET_TOLERANCE = 0.8 * TOLERANCE
 _MARGIN = 1e-6
 """Probabilities are kept this far from 0 and 1, where log-odds are infinite, and from the cutoff."""
@@ -31,6 +32,7 @@ class Agreement:
         means: (G,) mean over each group's nodes.
         error: (G,) how far that is from the nearest mean that the group may have.
         before: (G,) the same before the projection.
+        tolerance: (G,) up to which a group is satisfied: `TOLERANCE`, or half a node's share of it where that is more.
         projected: whether the probabilities were adjusted.
     """
 
@@ -38,12 +40,13 @@ class Agreement:
     means: Floats
     error: Floats
     before: Floats
+    tolerance: Floats
     projected: bool = False
 
     @property
     def unmet(self) -> npt.NDArray[np.bool_]:
         """(G,) true for groups whose mean cannot be met together with those of the groups that they overlap."""
-        return np.asarray(self.error > TOLERANCE)
+        return np.asarray(self.error > self.tolerance)
 
 
 def agree_with_pixels(
@@ -52,17 +55,16 @@ def agree_with_pixels(
     observations: Observations,
     parameters: ReconstructParameters,
 ) -> Agreement:
-    """The probabilities as the chosen projection leaves them, and how well they agree with the pixels.
+    """The agreed values that the chosen projection makes of an estimate, and how well they agree with the pixels.
 
     Args:
         probability: (N,) at the nodes of the mesh.
         groups: of the nodes in each pixel.
         observations: of the same slices.
-        parameters: with the projection; interpolations are left as they are by Projection.AUTO.
+        parameters: with the projection; Projection.OFF leaves the probabilities as they are.
     """
     rounded = bool(np.isin(observations.y, (0, 1)).all()) and parameters.projection is not Projection.EXACT
-    untouched = parameters.method is Method.INTERPOLATION and parameters.projection is Projection.AUTO
-    if parameters.projection is Projection.OFF or untouched:
+    if parameters.projection is Projection.OFF:
         return agreement(probability, groups, rounded)
     assert groups.numbers is not None
     return project(probability, groups, observations.slice_id[groups.numbers], rounded, parameters.cutoff)
@@ -73,7 +75,26 @@ def agreement(probability: npt.NDArray[np.floating], groups: NodeGroups, rounded
     assert groups.nodes is not None
     means = _means(probability[groups.nodes].astype(np.float64), groups.offsets)
     error = _error(means, groups.values, rounded)
-    return Agreement(probability.astype(np.float32), means, error, error)
+    tolerance = np.maximum(TOLERANCE, 0.5 / groups.sizes)
+    return Agreement(probability.astype(np.float32), means, error, error, tolerance)
+
+
+def agreed_fit(scar: Fitted, agreed: Agreement, points: Floats) -> Fitted:
+    """A fitted method with the agreed values: anywhere, the value of the node nearest to it.
+
+    Args:
+        scar: whose uncertainty, samples and history are kept.
+        agreed: at the nodes.
+        points: (N, 3) of these nodes, RAS mm.
+    """
+    from scipy.spatial import cKDTree
+
+    nodes = cKDTree(points)
+
+    def predict(at: Floats) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        return agreed.probability[nodes.query(at)[1]], scar.predict(at)[1]
+
+    return replace(scar, predict=predict)
 
 
 def project(
@@ -120,7 +141,7 @@ def project(
     result = probability.astype(np.float32).copy()
     moved = np.unique(groups.nodes)
     result[moved] = _sigmoid(logits[moved])
-    return Agreement(result, means, error, now.error, True)
+    return replace(now, probability=result, means=means, error=error, projected=True)
 
 
 def _sigmoid(logits: Floats) -> Floats:

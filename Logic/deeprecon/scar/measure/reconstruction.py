@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.mesh.mesh import Mesh
-from deeprecon.scar.fit.agreement import Agreement, agree_with_pixels
+from deeprecon.scar.fit.agreement import Agreement, agree_with_pixels, agreed_fit
 from deeprecon.scar.fit.fitted import Fitted, prism_means
 from deeprecon.scar.measure.burden import scar_burden
 from deeprecon.scar.measure.channels import Channel, find_channels
@@ -22,8 +22,9 @@ from deeprecon.scar.measure.voxels import VoxelResult, predict_voxels
 from deeprecon.scar.measure.wall import WallMeasures, measure_wall
 from deeprecon.scar.observe.node_groups import group_nodes
 from deeprecon.scar.observe.slices import ObservedSlices
-from deeprecon.scar.parameters import ReconstructParameters
+from deeprecon.scar.parameters import VALUE_ARRAYS, ReconstructParameters, ReportValues
 from deeprecon.scar.read.case import Case
+from deeprecon.scar.read.training_data import NodeGroups
 
 Row = dict[str, Any]
 
@@ -33,14 +34,15 @@ class Reconstruction:
     """A measured reconstruction.
 
     Attributes:
-        mesh: RAS mm, with scar_probability, scar_uncertainty and the other arrays at its nodes.
+        mesh: RAS mm, with scar_probability (the estimate), scar_probability_agreed, scar_uncertainty and the other
+            arrays at its nodes.
         burden: rows of wall, scar, core and border zone or uncertain edge.
         wall: segments, depth and transmurality.
         voxels: the reconstruction on a voxel grid; None where the mesh is an open surface.
         channels: corridors through dense scar.
         slices: rows about each slice.
         slice_probability: per stack (k, j, i) float32, reconstructed probability at the pixel centers, 0 off the wall.
-        unmet: rows of the pixels that the nodes do not agree with; empty where they were not made to agree.
+        unmet: rows of the pixels that the agreed values do not satisfy; empty where there are no such values.
         history: curve name -> values, with the steps under "step"; empty for methods that do not train.
         figures: for the result.
         warnings: sentences for the user.
@@ -67,16 +69,23 @@ def measure(
     core: Fitted | None,
     parameters: ReconstructParameters,
 ) -> Reconstruction:
-    """Measure scar (and core, where it was fitted by itself) at the nodes of a mesh and in its slices."""
+    """Measure scar (and core, where it was fitted by itself) at the nodes of a mesh and in its slices.
+
+    All but the arrays of probability, the residuals and the unmet pixels is about the values that
+    `parameters.report_values` names.
+    """
     observations = slices.observations
     groups = group_nodes(mesh.points, slices.stacks)
-    predicted, uncertainty = scar.predict(mesh.points)
+    estimate, uncertainty = scar.predict(mesh.points)
     reach = parameters.observed_within or default_reach(slices.stacks)
     observed = observed_nodes(mesh, slices, groups, reach)
     uncertainty = np.where(observed, uncertainty, 1).astype(np.float32)
-    agreed = agree_with_pixels(predicted, groups, observations, parameters)
-    probability = agreed.probability
-    core_probability = None if core is None else np.minimum(core.predict(mesh.points)[0], probability)
+    agreed = agree_with_pixels(estimate, groups, observations, parameters)
+    if parameters.report_values is ReportValues.AGREED:
+        scar, probability = agreed_fit(scar, agreed, mesh.points), agreed.probability
+    else:
+        probability = estimate
+    core_probability = None if core is None else np.minimum(core.predict(mesh.points)[0], estimate)
     burden = scar_burden(
         mesh,
         probability,
@@ -93,12 +102,12 @@ def measure(
     means = prism_means(scar.predict, slices.quadrature)
     voxels = _voxels(slices, mesh, scar, core, observed)
     arrays: dict[str, npt.ArrayLike] = {
-        "scar_probability": probability,
+        "scar_probability": estimate,
         "scar_uncertainty": uncertainty,
-        "scar_entropy": entropy(probability),
+        "scar_entropy": entropy(estimate),
         "scar_binary": observed & (probability > parameters.cutoff),
         "observed": observed,
-        "group_residual": node_residuals(agreed, groups),
+        **_agreed_arrays(agreed, groups),
         **({} if core_probability is None else {"core_probability": core_probability}),
         **wall.arrays,
     }
@@ -171,15 +180,23 @@ def _channels(
     return find_channels(dense, voxels.scar, voxels.wall & voxels.observed, voxels.ijk_to_ras, cutoff, samples)
 
 
+def _agreed_arrays(agreed: Agreement, groups: NodeGroups) -> dict[str, npt.ArrayLike]:
+    """The agreed values and how far they miss their pixels; nothing where they were not made."""
+    if not agreed.projected:
+        return {}
+    return {VALUE_ARRAYS[ReportValues.AGREED]: agreed.probability, "group_residual": node_residuals(agreed, groups)}
+
+
 def _agreement_figures(agreed: Agreement) -> dict[str, Any]:
-    error = agreed.error[~agreed.unmet] if agreed.projected else agreed.error
-    figures: dict[str, Any] = {
-        "largest_group_error_before": float(agreed.before.max(initial=0)),
-        "largest_group_error": float(error.max(initial=0)),
-    }
-    return figures | ({"groups_unmet": int(agreed.unmet.sum())} if agreed.projected else {})
+    """By how much the estimate and, where they were made, the agreed values miss the pixels."""
+    figures: dict[str, Any] = {"largest_group_error_before": float(agreed.before.max(initial=0))}
+    if not agreed.projected:
+        return figures
+    met = ~agreed.unmet
+    return figures | {"largest_group_error": float(agreed.error[met].max(initial=0)), "groups_unmet": int((~met).sum())}
 
 
 def _contradictions(agreed: Agreement) -> list[str]:
     count = int(agreed.unmet.sum()) if agreed.projected else 0
-    return [f"{count} pixels contradict others that they overlap; unmet.csv names them."] if count else []
+    text = "pixels contradict others that they overlap, so that scar_probability_agreed cannot satisfy them"
+    return [f"{count} {text}; unmet.csv names them."] if count else []

@@ -67,7 +67,7 @@ def node_residuals(agreed: Agreement, groups: NodeGroups) -> npt.NDArray[np.floa
 
 
 def unmet_rows(agreed: Agreement, groups: NodeGroups, observations: Observations) -> list[dict[str, Any]]:
-    """One row per pixel that the nodes do not agree with, and the reason."""
+    """One row per pixel that the agreed values do not satisfy, and the reason."""
     assert groups.numbers is not None
     nodes = np.zeros(len(observations), np.int64)
     nodes[groups.numbers] = groups.sizes

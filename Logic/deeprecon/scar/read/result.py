@@ -14,10 +14,10 @@ import numpy.typing as npt
 from deeprecon.data.errors import InputError
 from deeprecon.data.mesh.files import format_of, read_mesh
 from deeprecon.data.mesh.mesh import Mesh
-from deeprecon.scar.parameters import Unit
+from deeprecon.scar.parameters import VALUE_ARRAYS, Unit
 from deeprecon.scar.read.mesh import HeartMesh, check_heart_size, placed_heart
 
-_ARRAYS = "scar_probability", "scar_uncertainty", "core_probability", "observed"
+_ARRAYS = *VALUE_ARRAYS.values(), "scar_uncertainty", "core_probability", "observed"
 
 
 def read_result(path: Path, tag_array: str = "") -> HeartMesh:

@@ -18,6 +18,7 @@ from deeprecon.reporting.figures import Slice, curves, montage, surface_views, v
 from deeprecon.reporting.html import Report
 from deeprecon.scar.measure.channels import channel_rows
 from deeprecon.scar.observe.stacks import Stack
+from deeprecon.scar.parameters import VALUE_ARRAYS, ReportValues
 from deeprecon.scar.write.finished import Finished
 
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -26,6 +27,11 @@ MAX_PICTURES = 10
 """Slices in the montage."""
 MARGIN = 6
 """Pixels left around the wall in the slice pictures."""
+_VALUES = {
+    ReportValues.ESTIMATE: "Tables, pictures and the segmentation show the estimate, scar_probability.",
+    ReportValues.AGREED: "Tables, pictures and the segmentation show the values that were made to agree with the "
+    "pixels, scar_probability_agreed; the spread is that of the estimate, scar_probability.",
+}
 
 
 def write_report(path: Path, done: Finished) -> list[Path]:
@@ -43,10 +49,11 @@ def write_report(path: Path, done: Finished) -> list[Path]:
     for warning in done.warnings:
         report.warning(warning)
     report.heading("Burden")
+    report.text(_VALUES[done.parameters.report_values])
     report.table(found.burden)
     report.heading("Scar in three dimensions")
     picture = _surface(found.mesh, done.slices.stacks[0])
-    add("mesh", picture("scar_probability"), "Scar probability on the surface of the mesh.")
+    add("mesh", picture(VALUE_ARRAYS[done.parameters.report_values]), "Scar probability on the surface of the mesh.")
     add("uncertainty", picture("scar_uncertainty"), "Uncertainty on the surface of the mesh.")
     if segments := found.wall.segments:
         report.heading("Segments of the left ventricle")

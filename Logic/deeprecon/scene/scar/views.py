@@ -16,6 +16,7 @@ ARRAYS = {
     "scar_binary": "Scar or healthy",
     "core_probability": "Core probability",
     "scar_transmurality": "Transmurality",
+    "scar_probability_agreed": "Scar probability that agrees with the pixels",
     "group_residual": "Mean of a pixel minus its observation",
 }
 """Arrays at the nodes that a mesh can be colored by, and their names."""
