@@ -20,7 +20,7 @@ from deeprecon.data.diffusion.kinds import part_doubts, read_sidecar, stated_par
 from deeprecon.data.diffusion.scan import DwiScan, usable_scan
 from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError, names_damage
-from deeprecon.data.formats.nifti import read_nifti, write_nifti
+from deeprecon.data.formats.nifti import read_nifti, refuse_pair, write_nifti
 from deeprecon.data.formats.nrrd import Nrrd, read_nrrd, write_nrrd
 from deeprecon.data.volume_io import NIFTI, NRRD
 
@@ -64,6 +64,7 @@ def _read(path: Path, bval: Path | None = None, bvec: Path | None = None, choice
         elif (file := open_dicom(path)) is not None:
             scan = read_dwi_dicom(path, file, choices)
         else:
+            refuse_pair(path)
             raise InputError(f"{path} is of an unknown kind.", f"Give {_FORMATS}.")
     except OSError as error:
         raise InputError(f"Cannot read {path}: {error.strerror or error}.", "Copy or export it again.") from error
