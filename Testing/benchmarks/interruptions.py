@@ -1,0 +1,425 @@
+"""Ends runs of every method at random moments and in every way, and looks at what is left.
+
+    python Testing/benchmarks/interruptions.py --points 10
+
+Each row is a method and a way to end a run: `kill -9`, SIGTERM and Ctrl+C in a new folder, over an earlier result and
+in `--cases`; a folder that is deleted, an input that is altered, a full disk, little memory, two runs in one folder,
+two runs on one input. After each the script checks that an earlier result is whole (every file has the checksum that its
+result.json states), that nothing half-written passes for a result, that no traceback is shown, that the exit code is
+the right one, and, after a kill, that `--resume` gives the files of a run that was left alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import common
+import numpy as np
+
+from deeprecon.jobs.process import child_environment
+
+PROGRAM = [sys.executable, "-m", "deeprecon"]
+DONE, INTERNAL, BAD_INPUT, CANCELLED = range(4)
+UNCOMPARED = ("report.html", "provenance", "history")
+"""Outputs that hold dates or times."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A verb on files that were made for it.
+
+    Attributes:
+        verb: method and verb.
+        options: of the run.
+        inputs: files by option.
+    """
+
+    verb: tuple[str, str]
+    options: tuple[str, ...]
+    inputs: dict[str, Path]
+
+    def arguments(self, output: Path, inputs: dict[str, Path] | None = None) -> list[str]:
+        """The command line."""
+        given = [word for name, path in (inputs or self.inputs).items() for word in (name, str(path))]
+        return [*self.verb, *given, *self.options, "--threads", "1", "--output", str(output)]
+
+
+def make(folder: Path, *arguments: str) -> Path:
+    """Make inputs by a verb of the product."""
+    ran = run([*arguments, "--output", str(folder)])
+    if ran.returncode != DONE:
+        raise RuntimeError(ran.stdout)
+    return folder
+
+
+def make_scar(folder: Path) -> Task:
+    """A heart with its segmentation."""
+    heart = make(folder / "heart", "scar", "phantom", "--node-spacing", "4", "--pixel", "3", "--no-dicom")
+    mesh, segments = heart / "mesh.vtu", next(heart.glob("*.seg.nrrd"))
+    inputs = {"--mesh": mesh, "--scar": segments, "--myocardium": segments}
+    return Task(("scar", "reconstruct"), ("--steps", "300"), inputs)
+
+
+def make_dwmri(folder: Path) -> Task:
+    """A small head."""
+    size = ("--columns", "24", "--rows", "24", "--slices", "8", "--shells", "1000:8")
+    head = make(folder / "head", "dwmri", "phantom", *size)
+    return Task(("dwmri", "enhance"), ("--steps", "100"), {"--dwi": next(head.glob("*.nii*"))})
+
+
+def make_ctpa(folder: Path) -> Task:
+    """A chest's X-ray."""
+    chest = make(folder / "chest", "ctpa", "phantom")
+    (xray,) = chest.rglob("xray.*")
+    return Task(("ctpa", "synthesize"), ("--steps", "4"), {"--xray": xray})
+
+
+def make_scattering(folder: Path) -> Task:
+    """Far fields of discs."""
+    fields = make(folder / "fields", "scattering", "phantom", "--count", "40", "--k", "4")
+    return Task(("scattering", "reconstruct"), (), {"--data": next(fields.glob("*.h5"))})
+
+
+def make_seizure_training(folder: Path) -> Task:
+    """Events of six users."""
+    size = ("--users", "6", "--seizures", "2", "--minutes", "2", "--recording", "0.3")
+    watch = make(folder / "watch", "seizure", "phantom", *size)
+    dataset = make(folder / "dataset", "seizure", "prepare", "--recordings", str(watch / "events.json"))
+    options = ("--models", "2", "--steps", "60")
+    return Task(("seizure", "train"), options, {"--data": dataset / "dataset.npz"})
+
+
+def make_seizure_detection(folder: Path) -> Task:
+    """A recording and a model."""
+    training = make_seizure_training(folder)
+    data = str(training.inputs["--data"])
+    model = make(folder / "model", "seizure", "train", "--data", data, "--models", "2", "--steps", "20")
+    inputs = {"--recording": folder / "watch" / "recording.csv", "--bundle": model / "bundle"}
+    return Task(("seizure", "detect"), (), inputs)
+
+
+TASKS: dict[str, Callable[[Path], Task]] = {
+    "scar": make_scar,
+    "dwmri": make_dwmri,
+    "ctpa": make_ctpa,
+    "scattering": make_scattering,
+    "seizure training": make_seizure_training,
+    "seizure detection": make_seizure_detection,
+}
+
+
+def start(arguments: Sequence[str], **options: Any) -> subprocess.Popen[str]:
+    """Start the command line in a process group of its own."""
+    return subprocess.Popen(
+        [*PROGRAM, *arguments],
+        env={**child_environment(), "OMP_NUM_THREADS": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        **options,
+    )
+
+
+def run(arguments: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run the command line to its end."""
+    process = start(arguments, **options)
+    output, _ = process.communicate(timeout=1200)
+    return subprocess.CompletedProcess(arguments, process.returncode, output)
+
+
+def files_of(folder: Path) -> dict[str, str] | None:
+    """Checksum by name of the files that result.json lists; None where there is no result.json."""
+    path = folder / "result.json"
+    if not path.exists():
+        return None
+    content = json.loads(path.read_text(encoding="utf-8"))
+    found = dict(content.get("other_files", {}))
+    for entry in content["outputs"].values():
+        if "sha256" in entry:
+            found[entry["path"]] = entry["sha256"]
+        found |= {f"{entry['path']}/{name}": checksum for name, checksum in entry.get("files", {}).items()}
+    return found
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether there is no result, or one whose files all have their checksums."""
+    listed = files_of(folder)
+    return listed is None or all(
+        (folder / name).is_file() and hashlib.sha256((folder / name).read_bytes()).hexdigest() == checksum
+        for name, checksum in listed.items()
+    )
+
+
+def comparable(folder: Path) -> dict[str, str]:
+    """The files that must be equal in two runs of the same settings."""
+    files = files_of(folder) or {}
+    return {name: value for name, value in files.items() if not any(word in name for word in UNCOMPARED)}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """The result's files byte by byte."""
+    names = ["result.json", *(files_of(folder) or {})]
+    return {name: (folder / name).read_bytes() for name in names}
+
+
+class Checks:
+    """Ways to end a run of one task; each returns what was wrong, in words.
+
+    Args:
+        task: that is run.
+        folder: for its outputs.
+        rng: of the moments.
+    """
+
+    def __init__(self, task: Task, folder: Path, rng: np.random.Generator) -> None:
+        self.task, self.folder, self.rng = task, folder, rng
+        began = time.monotonic()
+        alone = run(task.arguments(folder / "alone"))
+        self.seconds = time.monotonic() - began
+        if alone.returncode != DONE:
+            raise RuntimeError(alone.stdout)
+        self.expected = comparable(folder / "alone")
+
+    def new_folder(self, earlier: bool) -> Path:
+        """An output folder, empty or with a complete earlier result."""
+        output = Path(tempfile.mkdtemp(dir=self.folder)) / "out"
+        if earlier:
+            shutil.copytree(self.folder / "alone", output)
+        return output
+
+    def interrupt(self, number: int, earlier: bool) -> list[str]:
+        """Send a signal at a random moment."""
+        output = self.new_folder(earlier)
+        before = contents(output) if earlier else {}
+        process = start(self.task.arguments(output))
+        time.sleep(float(self.rng.uniform(0.02, 1.0)) * self.seconds)
+        os.killpg(process.pid, number) if number == signal.SIGKILL else process.send_signal(number)
+        text, _ = process.communicate(timeout=600)
+        wrong = self.common_faults(output, text)
+        allowed = {-number, DONE} if number == signal.SIGKILL else {DONE, CANCELLED, -number}
+        if process.returncode not in allowed:
+            wrong.append(f"exit code {process.returncode}: {text[-300:]}")
+        if earlier and process.returncode != DONE and contents(output) != before and not self.is_settled(output):
+            wrong.append("the earlier result was replaced or damaged")
+        if process.returncode != DONE and (output / ".job" / "job.json").exists():
+            resumed = run([*self.task.verb, "--resume", str(output)])
+            if resumed.returncode != DONE:
+                wrong.append(f"not resumed: {resumed.stdout[-300:]}")
+            elif comparable(output) != self.expected:
+                wrong.append("resumed to other files")
+        return wrong
+
+    def is_settled(self, output: Path) -> bool:
+        """Whether a kill fell into the move of the files, which the next run ends."""
+        return (output / ".incoming").exists()
+
+    def common_faults(self, output: Path, text: str) -> list[str]:
+        """What must never be."""
+        wrong = [] if is_whole(output) or self.is_settled(output) else ["a result that is not whole"]
+        if "Traceback" in text:
+            wrong.append(f"a traceback: {text[-400:]}")
+        return wrong
+
+    def in_cases(self, number: int) -> list[str]:
+        """Send a signal to a run of two cases, each of which has an earlier result."""
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        names = [name.removeprefix("--") for name in self.task.inputs]
+        with open(folder / "cases.csv", "w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["case", *names])
+            for case in ("a", "b"):
+                writer.writerow([case, *(str(path) for path in self.task.inputs.values())])
+                shutil.copytree(self.folder / "alone", folder / "out" / case)
+        before = [contents(folder / "out" / case) for case in ("a", "b")]
+        options = [*self.task.verb, *self.task.options, "--threads", "1", "--cases", str(folder / "cases.csv")]
+        process = start([*options, "--output", str(folder / "out")])
+        time.sleep(float(self.rng.uniform(0.02, 0.9)) * self.seconds)
+        os.killpg(process.pid, number) if number == signal.SIGKILL else process.send_signal(number)
+        text, _ = process.communicate(timeout=600)
+        wrong = []
+        for case, earlier in zip(("a", "b"), before, strict=True):
+            output = folder / "out" / case
+            wrong += self.common_faults(output, text)
+            if contents(output) != earlier and comparable(output) != self.expected:
+                wrong.append(f"case {case} lost its result")
+        table = folder / "out" / "summary.csv"
+        if table.exists():
+            with open(table, encoding="utf-8-sig", newline="") as file:
+                for row in csv.DictReader(file):
+                    if (
+                        row["status"] in ("done", "earlier")
+                        and not (folder / "out" / row["case"] / "result.json").exists()
+                    ):
+                        wrong.append("the summary counts a result that is not there")
+        return wrong
+
+    def deleted_folder(self, _: int) -> list[str]:
+        """Delete the output folder in the middle of the run."""
+        output = self.new_folder(earlier=False)
+        process = start(self.task.arguments(output))
+        time.sleep(float(self.rng.uniform(0.1, 0.9)) * self.seconds)
+        shutil.rmtree(output, ignore_errors=True)
+        text, _ = process.communicate(timeout=600)
+        wrong = [] if "Traceback" not in text else [f"a traceback: {text[-400:]}"]
+        if process.returncode == DONE and not is_whole(output):
+            wrong.append("done without a result")
+        return wrong
+
+    def altered_input(self, _: int) -> list[str]:
+        """Alter an input in the middle of the run, and then resume a run with another input."""
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        inputs = {}
+        for name, path in self.task.inputs.items():
+            copy = folder / path.name
+            if not copy.exists():
+                shutil.copytree(path, copy) if path.is_dir() else shutil.copy(path, copy)
+            inputs[name] = copy
+        changed = next(path for path in inputs.values() if path.is_file())
+        process = start(self.task.arguments(folder / "out", inputs))
+        job = folder / "out" / ".job" / "job.json"
+        while process.poll() is None and not (
+            job.exists() and json.loads(job.read_bytes() or b"{}").get("inputs_read")
+        ):
+            time.sleep(0.01)
+        content = changed.read_bytes()
+        changed.write_bytes(content + b"\n")
+        text, _ = process.communicate(timeout=600)
+        wrong = self.common_faults(folder / "out", text)
+        if process.returncode != BAD_INPUT or "changed while the run used it" not in text:
+            wrong.append(f"an altered input was not seen: exit code {process.returncode}")
+        resumed = run([*self.task.verb, "--resume", str(folder / "out")])
+        if resumed.returncode != BAD_INPUT or "changed since" not in resumed.stdout:
+            wrong.append(f"resumed with an altered input: exit code {resumed.returncode}")
+        changed.write_bytes(content)
+        if run([*self.task.verb, "--resume", str(folder / "out")]).returncode != DONE:
+            wrong.append("not resumed with the right input")
+        return wrong
+
+    def full_disk(self, _: int) -> list[str]:
+        """A disk that gets full over an earlier result."""
+        disk = Path(tempfile.mkdtemp(dir=self.folder))
+        size = sum(path.stat().st_size for path in (self.folder / "alone").rglob("*") if path.is_file())
+        room = int(size * float(self.rng.uniform(1.05, 1.8))) + 200_000
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={room}", "none", str(disk)]
+        if subprocess.run(mount, capture_output=True, check=False).returncode:
+            return ["a small disk cannot be mounted here"]
+        try:
+            shutil.copytree(self.folder / "alone", disk / "out")
+            before = contents(disk / "out")
+            ran = run(self.task.arguments(disk / "out"))
+            wrong = self.common_faults(disk / "out", ran.stdout)
+            if ran.returncode != DONE:
+                if contents(disk / "out") != before:
+                    wrong.append("the earlier result was lost")
+                if "disk is full" not in ran.stdout:
+                    wrong.append(f"no word of the disk: {ran.stdout[-300:]}")
+            return wrong
+        finally:
+            subprocess.run(["umount", str(disk)], check=True)
+
+    def little_memory(self, _: int) -> list[str]:
+        """An address space that is too small at some point."""
+        import resource
+
+        limit = int(float(self.rng.uniform(0.3, 3.0)) * 2**30)
+        output = self.new_folder(earlier=True)
+        before = contents(output)
+        ran = run(
+            self.task.arguments(output), preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        )
+        wrong = [] if is_whole(output) else ["a result that is not whole"]
+        if ran.returncode != DONE and contents(output) != before:
+            wrong.append("the earlier result was lost")
+        if ran.returncode == INTERNAL and "emory" not in ran.stdout:
+            wrong.append(f"no word of memory: {ran.stdout[-300:]}")
+        return wrong
+
+    def two_in_one_folder(self, _: int) -> list[str]:
+        """A second run in the same folder."""
+        output = self.new_folder(earlier=False)
+        first = start(self.task.arguments(output))
+        time.sleep(float(self.rng.uniform(0.2, 0.8)) * self.seconds)
+        second = run(self.task.arguments(output))
+        text, _ = first.communicate(timeout=600)
+        wrong = self.common_faults(output, text + second.stdout)
+        if first.returncode != DONE or comparable(output) != self.expected:
+            wrong.append(f"the first run ended with {first.returncode}: {text[-300:]}")
+        if second.returncode not in (BAD_INPUT, DONE):
+            wrong.append(f"the second run ended with {second.returncode}: {second.stdout[-300:]}")
+        return wrong
+
+    def two_on_one_input(self, _: int) -> list[str]:
+        """Two runs on the same inputs at once."""
+        outputs = [self.new_folder(earlier=False) for _ in range(2)]
+        processes = [start(self.task.arguments(output)) for output in outputs]
+        wrong = []
+        for process, output in zip(processes, outputs, strict=True):
+            text, _ = process.communicate(timeout=900)
+            wrong += self.common_faults(output, text)
+            if process.returncode != DONE or comparable(output) != self.expected:
+                wrong.append(f"ended with {process.returncode}: {text[-300:]}")
+        return wrong
+
+    def ways(self) -> dict[str, Callable[[int], list[str]]]:
+        """Ways by name; each takes the number of the point."""
+        signals = {"kill -9": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "Ctrl+C": signal.SIGINT}
+        found: dict[str, Callable[[int], list[str]]] = {}
+        for name, number in signals.items():
+            found[name] = lambda _, number=number: self.interrupt(number, earlier=False)
+            found[f"{name} over a result"] = lambda _, number=number: self.interrupt(number, earlier=True)
+            found[f"{name} in --cases"] = lambda _, number=number: self.in_cases(number)
+        return {
+            **found,
+            "folder deleted": self.deleted_folder,
+            "input altered": self.altered_input,
+            "disk full": self.full_disk,
+            "little memory": self.little_memory,
+            "two in one folder": self.two_in_one_folder,
+            "two on one input": self.two_on_one_input,
+        }
+
+
+def main() -> int:
+    """Run, print a table, and return 1 where anything was wrong."""
+    parser = common.argument_parser(__doc__, "interruptions")
+    parser.add_argument("--points", type=int, default=10, help="random moments for each row (default: 10)")
+    parser.add_argument("--task", choices=TASKS, action="append", help="only this one; may be given again")
+    parser.add_argument("--way", action="append", help="only ways whose name contains this; may be given again")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments (default: 0)")
+    options = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in options.task or TASKS:
+            own = Path(folder) / name
+            own.mkdir()
+            checks = Checks(TASKS[name](own), own, np.random.default_rng(options.seed))
+            print(f"{name}: {checks.seconds:.1f} s alone", flush=True)
+            for way, check in checks.ways().items():
+                if options.way and not any(word in way for word in options.way):
+                    continue
+                wrong = [fault for number in range(options.points) for fault in check(number)]
+                print(f"  {way:24} {options.points:3} points  {len(wrong):3} faults", flush=True)
+                for fault in wrong[:5]:
+                    print(f"    {fault}", flush=True)
+                rows.append({"task": name, "way": way, "points": options.points, "faults": wrong})
+    common.write_result(options.json, {"rows": rows})
+    return int(any(row["faults"] for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
