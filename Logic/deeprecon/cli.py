@@ -26,6 +26,7 @@ from deeprecon.jobs.options import (
     option_name,
     single_required_input,
 )
+from deeprecon.jobs.results.publication import finished_result
 from deeprecon.jobs.run import STOP, request_stop
 from deeprecon.jobs.verbs import METHODS, Verb, load_verb, load_verbs
 from deeprecon.training.ranks import rank
@@ -195,6 +196,11 @@ def _resume(method: str, name: str, options: Any, console: Console) -> int:
     job = Job.load(folder)
     if (job.method, job.verb) != (method, name):
         raise InputError(f"{options.resume} holds a run of {job.method} {job.verb}, not of {method} {name}.")
+    if (done := finished_result(folder)) is not None:
+        if not rank():
+            print("This run is finished: there is nothing to resume.")
+            _print_result(done.parent)
+        return DONE
     return _run_here(folder, console)
 
 

@@ -150,7 +150,7 @@ def _run(folder: Path, staging: Path, log: EventLog, started: float) -> None:
     taken = {os.path.realpath(path) for paths in input_paths(inputs).values() for path in paths}
     target = publish(staging, output, content, taken, run.interrupted, job.overwrite)
     _say_where(target, output, log)
-    if not run.should_stop():  # after an early stop the job can still be resumed
+    if not run.should_stop() and not verb.keeps_checkpoint:  # after an early stop the job can still be resumed
         shutil.rmtree(run.checkpoint, ignore_errors=True)
     log.progress(1.0, 0.0)
     log.result(Path(os.path.normpath(Path(job.output) / target.relative_to(output) / RESULT)), outcome.metrics)

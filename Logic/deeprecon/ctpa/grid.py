@@ -175,9 +175,15 @@ def is_on_grid(volume: Volume, grid: Grid) -> bool:
 
 
 def resample_labels(volume: Volume, grid: Grid, affine: Array) -> npt.NDArray[np.uint8]:
-    """Labels at the nearest voxel, on the grid with the given affine; 0 outside of the volume."""
+    """Labels at the nearest voxel, on the grid with the given affine; 0 outside of the volume.
+
+    Raises:
+        InputError: labels that are not finite.
+    """
     import SimpleITK as sitk
 
+    if not np.isfinite(volume.array).all():
+        raise InputError(f"{volume.name} holds labels that are not finite numbers (NaN).", "Export the labels again.")
     image = image_from_volume(Volume(np.asarray(volume.array).astype(np.uint8), volume.ijk_to_ras))
     labels: npt.NDArray[np.uint8] = _resampled(image, np.uint8, grid, affine, sitk.sitkNearestNeighbor, False)
     return labels

@@ -26,8 +26,8 @@ TILE_MARGIN = 2
 """Latent voxels of a tile's halo on each side, at most."""
 TILE_BYTES = 0.7e9
 """Maximum memory of a tile: larger ones are hardly faster."""
-MEMORY_SHARE = 0.9
-"""Share of the free memory that is used."""
+MEMORY_SHARE = 0.5
+"""Share of the device's memory that is used, whatever is free at the moment."""
 COMPRESSED = 0.6
 """Maximum size of a compressed volume over that of its int16 voxels."""
 
@@ -114,13 +114,13 @@ def decoding_bytes(card: Mapping[str, Any], level: int, tile: int, itemsize: int
     return float(max(COPIES * features, features + COPIES * widths[level] * itemsize * inside))
 
 
-def best_tile(card: Mapping[str, Any], level: int, itemsize: int, free: float = float("inf")) -> int:
-    """The largest of `TILES` within `TILE_BYTES` and `free` bytes."""
+def best_tile(card: Mapping[str, Any], level: int, itemsize: int, total: float = float("inf")) -> int:
+    """The largest of `TILES` within `TILE_BYTES` and a share of the `total` bytes of the device."""
     features = decoding_bytes(card, level, 0, itemsize)
     fitting = [
         tile
         for tile in TILES
-        if decoding_bytes(card, level, tile, itemsize) <= min(max(features, TILE_BYTES), MEMORY_SHARE * free)
+        if decoding_bytes(card, level, tile, itemsize) <= min(max(features, TILE_BYTES), MEMORY_SHARE * total)
     ]
     return fitting[0] if fitting else TILES[-1]
 

@@ -214,7 +214,9 @@ class SynthesizeParameters(Parameters):
     guidance: Annotated[float, Range(0, 10), "scale of classifier-free guidance by the X-ray; 1 for none"] = 1.0
     projection_guidance: Annotated[bool, "correct samples towards the X-ray by back-projection"] = False
     window: Annotated[
-        int, Range(0, 512), "latent voxels of a window along each axis; 0 for as many as the memory allows"
+        int,
+        Range(0, 512),
+        "latent voxels of a window along each axis; 0: the whole latent where half of the device's memory holds it",
     ] = 0
     stride: Annotated[int, Range(0, 512), "latent voxels from one window to the next; 0 for half a window"] = 0
     blending: Annotated[BlendingName, "weights of the voxels of overlapping windows"] = BlendingName.HANN

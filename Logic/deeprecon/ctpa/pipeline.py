@@ -23,7 +23,14 @@ from deeprecon.ctpa.measure.quality import (
     geometry_doubts,
 )
 from deeprecon.ctpa.measure.summary import VolumeSummary
-from deeprecon.ctpa.memory import ResourceEstimate, coarser, describe_estimate, estimate_resources, volume_shape
+from deeprecon.ctpa.memory import (
+    MEMORY_SHARE,
+    ResourceEstimate,
+    coarser,
+    describe_estimate,
+    estimate_resources,
+    volume_shape,
+)
 from deeprecon.ctpa.observe.film_checks import film_doubts
 from deeprecon.ctpa.observe.projection import Geometry
 from deeprecon.ctpa.parameters import SynthesizeInputs, SynthesizeParameters
@@ -131,11 +138,12 @@ def check_resources(estimate: ResourceEstimate, run: Run) -> None:
     Raises:
         InputError: with what is needed and what is free.
     """
-    free = memory()[1]
-    if run.device == "cpu" and free is not None and free < estimate.least:
+    total, free = memory()
+    needed = max(estimate.least, min(estimate.memory, MEMORY_SHARE * (total or float("inf"))))
+    if run.device == "cpu" and free is not None and free < needed:
         raise InputError(
-            f"Too little memory: this run needs at least {estimate.least / 1e9:.1f} GB, {free / 1e9:.1f} GB are free.",
-            "Close other programs, choose --preset preview, or use a computer with more memory.",
+            f"Too little memory: this run needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free.",
+            "Close other programs, choose --preset preview or a small --window, or use a computer with more memory.",
         )
     space = shutil.disk_usage(run.output).free
     if space < estimate.disk:
@@ -236,6 +244,7 @@ def _figures(study: _Study, samples: Sequence[DecodedSample], quality: _Quality,
     return {
         "trust": quality.level.value,
         "trust_reasons": [reason.text for reason in quality.reasons],
+        "denoised": ", then ".join(dict.fromkeys(sample.setup for sample in samples if sample.setup)),
         "nrmse": quality.check.nrmse,
         "ncc": quality.check.ncc,
         "projection_ssim": quality.check.ssim,

@@ -65,6 +65,7 @@ VERBS = {
         settings.TrainAutoencoderInputs,
         settings.TrainAutoencoderParameters,
         train_autoencoder,
+        keeps_checkpoint=True,
         precisions=lambda parameters: ("fp32", "bf16"),
     ),
     "train-diffusion": Verb(
@@ -72,6 +73,7 @@ VERBS = {
         settings.TrainDiffusionInputs,
         settings.TrainDiffusionParameters,
         train_diffusion,
+        keeps_checkpoint=True,
         precisions=lambda parameters: ("fp32", "bf16"),
     ),
     "synthesize": Verb(

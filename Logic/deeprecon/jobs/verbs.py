@@ -33,6 +33,7 @@ class Verb:
             nothing depends on them. (parameters, device, threads, precision) -> parameters
         needs_torch: whether a run with these parameters computes with torch. Where it does not, nothing is probed
             and the run works without torch, on one CPU thread.
+        keeps_checkpoint: whether the checkpoint stays after success: the best epochs of a training and the last one.
         precisions: what a run with these parameters can compute in; the only one, where there is one, is "auto" too.
     """
 
@@ -42,6 +43,7 @@ class Verb:
     function: Callable[[Any, Any, Run], Outcome]
     resolve: Callable[[Any, str, int, str], Any] | None = None
     needs_torch: Callable[[Any], bool] = lambda parameters: True
+    keeps_checkpoint: bool = False
     precisions: Callable[[Any], tuple[str, ...]] = lambda parameters: ("fp32", "bf16", "fp16")
 
 

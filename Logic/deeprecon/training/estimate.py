@@ -74,6 +74,15 @@ def free_bytes(device: str) -> int | None:
     return memory()[1]
 
 
+def total_bytes(device: str) -> int | None:
+    """Memory of the device, a container's limit respected; None where it is unknown. It is the same on every run."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    return memory()[0]
+
+
 def peak_bytes(device: str) -> int | None:
     """Most memory that this process has used so far, on the device; None where it is unknown."""
     if device.startswith("cuda"):

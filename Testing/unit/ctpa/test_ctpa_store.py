@@ -219,15 +219,6 @@ def test_a_shifted_film_is_moved_back_with_a_note(done, tmp_path, files, chest):
     assert any("moved -22 mm towards the head and 0 mm" in note for note in case.notes)
 
 
-def test_an_xray_of_another_patient_is_noted(done, tmp_path, files):
-    rng = np.random.default_rng(1)
-    write_xray(tmp_path / "x.nii.gz", rng.normal(size=(76, 64)), GRID, Geometry())
-    path = tmp_path / "manifest.csv"
-    write_table(path, [{"patient": "a", "ct": files / "ct0.nii.gz", "xray": "x.nii.gz"}])
-    case = Store.open(done("prepare", inputs={"manifest": path}, validation=0.0, test=0.0)).cases()[0]
-    assert any("fits the CT badly" in note for note in case.notes)
-
-
 def test_all_scans_of_a_patient_are_in_one_split(prepared):
     store = Store.open(prepared)
     splits = {case.name: case.split for case in store.cases()}
@@ -308,6 +299,8 @@ def test_a_store_of_nothing_is_not_written(error_of, tmp_path):
         ("ct\nb.nii\n", "no column patient"),
         ("patient,ct\n", "lists no pair"),
         ("patient,ct\n,b.nii\n", "row 1: patient is empty"),
+        ("patient,ct\na,b.nii\nNaN,c.nii\n", "row 2: patient is NaN"),
+        ("patient,ct,xray\na,b.nii,nan\n", "xray is nan, not a value. Leave it empty"),
         ("patient,ct\na,b,c\n", "3 values for 2 columns"),
         ("", "is empty"),
     ],

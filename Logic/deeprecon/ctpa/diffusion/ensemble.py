@@ -15,7 +15,7 @@ import torch
 from deeprecon.ctpa.autoencoder.tiling import decode_tiled
 from deeprecon.ctpa.diffusion.model import Model
 from deeprecon.ctpa.diffusion.processes import Correct
-from deeprecon.ctpa.diffusion.sampling import DTYPES, SamplingPlan, denoise_latent, device_precisions, free_memory
+from deeprecon.ctpa.diffusion.sampling import DTYPES, SamplingPlan, denoise_latent, device_precisions
 from deeprecon.ctpa.grid import Grid
 from deeprecon.ctpa.memory import TILES, best_tile
 from deeprecon.ctpa.observe.projection import Geometry, Image
@@ -23,6 +23,7 @@ from deeprecon.ctpa.patches import Windows
 from deeprecon.data.files import atomic_path
 from deeprecon.jobs.failures import explain_exception
 from deeprecon.jobs.run import PartReporter, Run, Stopped
+from deeprecon.training.estimate import total_bytes
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def _setups(model: Model, level: int, run: Run) -> Iterator[tuple[str, str, int]
         if device == "cpu" and precision == "fp16":
             precision = "fp32"  # CPUs have no convolutions in fp16
         itemsize = DTYPES[precision].itemsize
-        first = best_tile(model.bundle.parameters, level, itemsize, free_memory(device) or float("inf"))
+        first = best_tile(model.bundle.parameters, level, itemsize, total_bytes(device) or float("inf"))
         if precision == "bf16" and number == 1:
             first = TILES[-1]  # half the memory of the smallest tile in fp32
         yield from ((device, precision, tile) for tile in TILES if tile <= first)

@@ -1,4 +1,4 @@
-"""Sampling a latent: the whole latent at once where memory suffices, else in windows that are fused at every step.
+"""Sampling a latent: the whole latent at once where the device is large enough, else in windows fused at every step.
 
 Fusing the predictions of each step, over one volume of noise, makes the windows parts of one sample (Bar-Tal 2023,
 MultiDiffusion); sampling windows one after the other and averaging would mix independent samples. The windows move
@@ -23,13 +23,13 @@ from deeprecon.ctpa.observe.projection import Geometry
 from deeprecon.ctpa.patches import Blending, Shape, Windows
 from deeprecon.jobs.failures import explain_exception
 from deeprecon.jobs.run import Run, Stopped
-from deeprecon.training.hardware import memory
+from deeprecon.training.estimate import total_bytes
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 WINDOWS = (64, 48, 32, 16)
 """Latent voxels of a window along each axis, tried from the largest; multiples of twice any denoiser's divisor."""
-MEMORY_SHARE = 0.8
-"""Share of the free memory that is used."""
+MEMORY_SHARE = 0.5
+"""Share of the device's memory that a step may take, whatever is free at the moment: windows change the bits."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class SamplingPlan:
         steps: from noise to data.
         sampler: a name of `SamplerName`.
         guidance: scale of classifier-free guidance; 1 for none (Ho and Salimans 2022).
-        window: latent voxels of a window along each axis; 0 for the whole, None to choose by the free memory.
+        window: latent voxels of a window along each axis; 0 for the whole, None to choose by the memory of the device.
         stride: latent voxels from one such window to the next; 0 for half a window, as for all chosen windows.
         blending: of the windows.
     """
@@ -62,7 +62,7 @@ class ComputeSetup:
     device: str
 
     def __str__(self) -> str:
-        extent = f"windows of {self.window} latent voxels" if self.window else "the whole latent at once"
+        extent = f"in windows of {self.window} latent voxels" if self.window else "the whole latent at once"
         return f"{extent}, {self.precision}, on {self.device}"
 
 
@@ -134,17 +134,17 @@ def denoise_latent(
 
 
 def compute_setups(shape: DenoiserShape, grid: Grid, plan: SamplingPlan, run: Run) -> Iterator[ComputeSetup]:
-    """Setups in the order in which they are tried: the largest window that fits the free memory first."""
+    """Setups in the order in which they are tried: the largest window that fits the device's memory first."""
     windows = [0, *(size for size in WINDOWS if size < max(grid.shape))]
     if plan.window is not None:
         windows = [plan.window, *(size for size in windows if 0 < size < (plan.window or max(grid.shape)))]
     batch = 1 if plan.guidance == 1 else 2
     for number, (device, precision) in enumerate(device_precisions(run)):
-        free = free_memory(device)
+        total = total_bytes(device)
         fitting = [
             size
             for size in windows
-            if free is None or denoising_bytes(shape, grid, size, batch, precision) < MEMORY_SHARE * free
+            if total is None or denoising_bytes(shape, grid, size, batch, precision) < MEMORY_SHARE * total
         ]
         if plan.window is not None and number == 0:
             fitting = windows
@@ -161,14 +161,6 @@ def device_precisions(run: Run) -> list[tuple[str, str]]:
     if run.device != "cpu":
         result.append(("cpu", "fp32"))
     return result
-
-
-def free_memory(device: str) -> int | None:
-    """Free bytes on a device; None where they are unknown."""
-    if device.startswith("cuda"):
-        free: int = torch.cuda.mem_get_info(device)[0]
-        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return memory()[1]
 
 
 def denoising_bytes(shape: DenoiserShape, grid: Grid, window: int, batch: int, precision: str) -> int:
@@ -198,8 +190,7 @@ class _Predictor:
         self.windows: Windows | None = None
         self._setups = compute_setups(denoiser.shape, grid, plan, run)
         self._change_setup(next(self._setups))
-        if self.setup.window:
-            self._reporter.status(f"Denoising with {self.setup}")
+        self._reporter.status(f"Denoising {self.setup}")
 
     @torch.no_grad()
     def __call__(self, x: Tensor, t: float) -> Tensor:
@@ -213,7 +204,7 @@ class _Predictor:
                 setup = next(self._setups, None)
                 if setup is None:
                     raise
-            self._reporter.warning(f"Memory ran out with {self.setup}; it goes on with {setup}.")
+            self._reporter.warning(f"Memory ran out while denoising {self.setup}; it goes on {setup}.")
             self._change_setup(setup)
 
     def _change_setup(self, setup: ComputeSetup) -> None:

@@ -18,6 +18,8 @@ REQUIRED = ("patient", "ct")
 OPTIONAL = ("xray", "view", "labels")
 VIEWS = ("", "PA", "AP")
 TRAIN, VALIDATION, TEST = SPLITS = ("train", "validation", "test")
+NOT_A_VALUE = ("nan", "none", "null", "<na>", "n/a")
+"""What programs write into the cells of a table that have no value."""
 MIN_PATIENTS_TO_SPLIT = 3
 """Minimum patients for each split with a share to get at least one."""
 
@@ -92,6 +94,10 @@ def _read_json(path: Path) -> list[dict[str, str]]:
 
 def _pair(path: Path, number: int, row: Mapping[str, Any]) -> Pair:
     text = {name: str(row.get(name, "")).strip() for name in (*REQUIRED, *OPTIONAL)}
+    for name, value in text.items():
+        if value.lower() in NOT_A_VALUE:
+            way_out = "Fill it in, or remove the row." if name in REQUIRED else "Leave it empty where there is none."
+            raise InputError(f"The manifest {path}, row {number}: {name} is {value}, not a value.", way_out)
     for name in REQUIRED:
         if not text[name]:
             raise InputError(f"The manifest {path}, row {number}: {name} is empty.", "Fill it in, or remove the row.")

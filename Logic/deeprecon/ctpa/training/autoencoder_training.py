@@ -24,6 +24,7 @@ from deeprecon.ctpa.training.patch_batches import PhantomPatches, StorePatches
 from deeprecon.ctpa.training.plan import (
     TrainingEstimate,
     check_memory,
+    checkpoint_figures,
     describe_steps,
     estimate_figures,
     estimate_training,
@@ -95,6 +96,7 @@ def train_autoencoder(inputs: TrainAutoencoderInputs, parameters: TrainAutoencod
         **codebook_figures(),
         **_psnr(errors(loss), presets, finest),
         **estimate_figures(estimate, time.monotonic() - begun, run),
+        **checkpoint_figures(run),
     }
     outputs = {"bundle": run.output / "bundle", "history": run.output / "history.csv"}
     write_table(outputs["history"], result.history)

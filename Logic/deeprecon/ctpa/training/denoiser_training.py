@@ -37,6 +37,7 @@ from deeprecon.ctpa.training.plan import (
     Probe,
     TrainingEstimate,
     check_memory,
+    checkpoint_figures,
     describe_steps,
     estimate_figures,
     estimate_training,
@@ -60,6 +61,8 @@ PROBES = (8, 16)
 """Latent voxels along each axis of the windows from which memory and time are estimated."""
 MAX_HELD_OUT = 16
 """Maximum held-out batches of the loss."""
+MIN_TRAINING = 3
+"""Minimum training cases: cross-fitting leaves one out, and one case alone has no deviation from a mean."""
 
 
 def train_diffusion(inputs: TrainDiffusionInputs, parameters: TrainDiffusionParameters, run: Run) -> Outcome:
@@ -90,6 +93,7 @@ def train_diffusion(inputs: TrainDiffusionInputs, parameters: TrainDiffusionPara
         "held_out_loss": result.best,
         "best_epoch": result.best_epoch,
         **estimate_figures(estimate, time.monotonic() - begun, run),
+        **checkpoint_figures(run),
     }
     if not fabric.is_global_zero:
         return Outcome()
@@ -314,9 +318,10 @@ def _check(store: Store, source: Bundle, inputs: TrainDiffusionInputs, parameter
             "Give the bundle with which the store was prepared.",
         )
     training, validation = len(store.cases(TRAIN)), len(store.cases(VALIDATION))
-    if training < 2 or not validation:
+    if training < MIN_TRAINING or not validation:
         raise InputError(
-            f"{store.folder} has {training} training and {validation} validation cases; two and one are the least.",
+            f"{store.folder} has {training} training and {validation} validation cases; {MIN_TRAINING} and 1 are the "
+            "least.",
             "Prepare it with more patients, or a larger --validation.",
         )
     frozen = parameters.xray_encoder is not EncoderName.SPATIAL

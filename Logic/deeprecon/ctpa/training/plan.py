@@ -115,6 +115,12 @@ def estimate_figures(estimate: TrainingEstimate, seconds: float, run: Run) -> di
     return figures | {"training_seconds": round(seconds, 1)}
 
 
+def checkpoint_figures(run: Run) -> dict[str, float]:
+    """Metrics of a result: files and size of the checkpoint, which stays; the best epochs and the last one."""
+    sizes = [path.stat().st_size for path in run.checkpoint.glob("*.safetensors")]
+    return {"checkpoints": len(sizes), "checkpoints_mb": round(sum(sizes) / 1e6, 1)}
+
+
 def fit_settings(steps: int, accumulate: int, learning_rate: float) -> tuple[FitSettings, int]:
     """Settings of a fit over about `steps` steps, with `VALIDATIONS` validations.
 

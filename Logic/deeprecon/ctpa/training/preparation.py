@@ -41,7 +41,7 @@ from deeprecon.ctpa.read.manifest import (
     split_patients,
 )
 from deeprecon.ctpa.training.store import CUBE, FORMAT, STORE, write_case
-from deeprecon.data.doubts import DoubtError
+from deeprecon.data.doubts import Doubt, DoubtError
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import write_json
 from deeprecon.data.labels_on_grid import labels_on_grid
@@ -53,7 +53,9 @@ from deeprecon.jobs.run import Outcome, Run, Stopped
 Encode = Callable[[Hu], npt.NDArray[np.float32]]
 
 MIN_CORRELATION = 0.5
-"""Minimum correlation of an X-ray with the projection of its CT, for the pair to go without a note."""
+"""Minimum correlation of an X-ray with the projection of its CT: films of other patients reach 0.3 to 0.5."""
+MIN_ADVANTAGE = 0.03
+"""Minimum by which a turned film correlates better than the given one, for the given one to be doubted."""
 RECORD = "case.json"
 
 
@@ -196,7 +198,8 @@ def _xray(pair: Pair, ct: PlacedCt, grid: Grid, beam: BeamName, run: Run) -> tup
     geometry = acquisition_geometry(radiograph.view, beam=beam, source_distance=radiograph.source_distance)
     centered = film_on_detector(radiograph, geometry, grid)
     known = known_pixels(ct, grid, geometry)
-    shift, fit = find_shift(centered, line_integrals(ct.hu, grid, geometry), grid, geometry, known)
+    projection = line_integrals(ct.hu, grid, geometry)
+    shift, fit = find_shift(centered, projection, grid, geometry, known)
     xray = film_on_detector(radiograph, geometry, grid, shift=shift)
     notes = [*xray.notes, *map(str, doubts)]
     if any(shift):
@@ -204,9 +207,37 @@ def _xray(pair: Pair, ct: PlacedCt, grid: Grid, beam: BeamName, run: Run) -> tup
             f"It was moved {shift[0]:.0f} mm towards the head and {shift[1]:.0f} mm to the left, where it fits the CT "
             f"best (correlation {fit:.2f})."
         )
+    mismatch = _mismatch(centered, fit, pair, lambda image: find_shift(image, projection, grid, geometry, known)[1])
+    run.consider(mismatch)
+    return XrayImage(xray.image, xray.covered, (*notes, *map(str, mismatch))), geometry
+
+
+def _mismatch(film: XrayImage, fit: float, pair: Pair, correlate: Callable[[XrayImage], float]) -> tuple[Doubt, ...]:
+    """Whether a film is not of its CT, or not the right way round.
+
+    Args:
+        film: as given.
+        fit: correlation of the film with the projection of the CT.
+        pair: see there.
+        correlate: the correlation of another film.
+    """
+    name, image, covered = str(pair.xray), film.image, film.covered
+    others = {
+        "mirrored": replace(film, image=image[:, ::-1], covered=covered[:, ::-1]),
+        "upside down": replace(film, image=image[::-1], covered=covered[::-1]),
+        "turned by 180 degrees": replace(film, image=image[::-1, ::-1], covered=covered[::-1, ::-1]),
+        "inverted": replace(film, image=-image),
+    }
+    found = {kind: correlate(other) for kind, other in others.items()}
+    best = max(found, key=lambda kind: found[kind])
+    if found[best] > fit + MIN_ADVANTAGE and found[best] > MIN_CORRELATION:
+        text = f"It fits the projection of {pair.ct.name} better {best} (correlation {found[best]:.2f}) than as it is"
+        way_out = "Turn, mirror or invert the film, or look whether it is the one of this CT."
+        return (Doubt("pair-mismatch", name, f"{text} ({fit:.2f}).", way_out),)
     if fit < MIN_CORRELATION:
-        notes.append(f"It fits the CT badly (correlation {fit:.2f}): are they of one patient, the right way round?")
-    return XrayImage(xray.image, xray.covered, tuple(notes)), geometry
+        text = f"It fits the projection of {pair.ct.name} badly (correlation {fit:.2f}, at least {MIN_CORRELATION:g} expected)"
+        return (Doubt("pair-mismatch", name, f"{text}.", "Give the film and the CT of one patient."),)
+    return ()
 
 
 def _link(source: Path, target: Path) -> None:

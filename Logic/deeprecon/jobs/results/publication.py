@@ -12,6 +12,7 @@ from typing import Any
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import sha256, write_json
+from deeprecon.jobs.events import EVENTS
 
 RESULT = "result.json"
 INCOMING = ".incoming"
@@ -84,6 +85,20 @@ def _foreign_files(output: Path, names: list[str]) -> Iterator[str]:
         path = output / name
         if os.path.lexists(path) and not (path.is_file() and own.get(name) == sha256(path)):
             yield name
+
+
+def finished_result(folder: Path) -> Path | None:
+    """result.json of a job that ran to its end; None where it was stopped, failed, or its result is gone.
+
+    Args:
+        folder: of the job.
+    """
+    try:
+        last = json.loads((folder / EVENTS).read_bytes().splitlines()[-1])
+        path = Path(os.path.normpath(folder / last["path"])) if last["type"] == "result" else None
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return path if path is not None and _is_complete(path.parent) else None
 
 
 def _is_complete(output: Path) -> bool:

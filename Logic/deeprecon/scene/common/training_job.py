@@ -9,6 +9,7 @@ from typing import Any
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.job import Job
 from deeprecon.jobs.parameters import to_json
+from deeprecon.jobs.results.publication import finished_result
 from deeprecon.scene.common.results import read_result
 
 _CHECKPOINT = "checkpoint"
@@ -53,6 +54,8 @@ def resume_problem(folder: Path, method: str, verb: str) -> str:
         return "This folder holds no training."
     if (job.method, job.verb) != (method, verb):
         return f"This folder holds a job of {job.method} {job.verb}."
+    if finished_result(folder) is not None:
+        return "The training in this folder is finished."
     checkpoint = folder / _CHECKPOINT
     if not (checkpoint.is_dir() and any(checkpoint.iterdir())):
         return (
