@@ -1,13 +1,14 @@
-"""Values of regular grids between their points."""
+"""Regular grids: values between their points, and the order of their axes."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 Outside = Literal["nearest", "nan", "zero"]
+T = TypeVar("T", bound=np.generic)
 
 
 def interpolate(grid: npt.ArrayLike, indices: npt.ArrayLike, outside: Outside = "nearest") -> npt.NDArray[np.float64]:
@@ -43,3 +44,9 @@ def interpolate(grid: npt.ArrayLike, indices: npt.ArrayLike, outside: Outside = 
         beyond = ((places < -0.5) | (places > last + 0.5)).any(axis=1)
         result[beyond] = np.nan if outside == "nan" else 0
     return result[:, 0] if values.ndim == axes else result
+
+
+def turned(image: npt.NDArray[T], swap: bool, rows: bool, columns: bool) -> npt.NDArray[T]:
+    """An image (rows, columns, ...), each if asked for: both swapped, then the rows, then the columns reversed."""
+    image = image.swapaxes(0, 1) if swap else image
+    return np.ascontiguousarray(image[:: -1 if rows else 1, :: -1 if columns else 1])

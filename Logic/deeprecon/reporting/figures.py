@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deeprecon.reporting.orientation import AS_STORED, Orientation
+
 FloatArray = npt.NDArray[np.floating[Any]]
 
 PICTURE_SIZE = 480  # along the longer side of a surface in its picture
@@ -119,12 +121,13 @@ def _triangle_centers(count: int) -> FloatArray:
 
 @dataclass(frozen=True)
 class Slice:
-    """One slice for `montage`: a gray image (j, i) and outlines, each drawn where its map (j, i) crosses 0.5."""
+    """One slice for `montage`: a gray image (j, i), outlines, each drawn where its map (j, i) crosses 0.5, and how
+    these arrays are turned to be shown."""
 
     title: str
     image: FloatArray
     outlines: Mapping[str, FloatArray]
-    aspect: float = 1.0
+    view: Orientation = AS_STORED
 
 
 OUTLINE_COLORS = ("#35c4ff", "#ffd23f", "#ff3b30", "#7ddc5a")
@@ -139,14 +142,17 @@ def montage(slices: Sequence[Slice], columns: int = 5) -> bytes:
     rows = -(-len(slices) // columns)
     size = (2.5 * columns, 2.75 * rows)
     figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
+    figure.get_layout_engine().set(h_pad=0.08)  # else the upper titles are cut
     low, high = np.percentile(np.concatenate([entry.image.ravel() for entry in slices]), [1, 99.5])
     for axis in axes.ravel():
         axis.axis("off")
     for axis, entry in zip(axes.ravel(), slices, strict=False):
-        axis.imshow(entry.image, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), aspect=entry.aspect)
+        image, view = entry.view.turned(entry.image), entry.view
+        axis.imshow(image, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), aspect=view.aspect)
+        view.draw_letters(axis)
         for color, outline in zip(OUTLINE_COLORS, entry.outlines.values(), strict=False):
             if outline.min() < 0.5 < outline.max():
-                axis.contour(outline, levels=[0.5], colors=[color], linewidths=1.3)
+                axis.contour(view.turned(outline), levels=[0.5], colors=[color], linewidths=1.3)
         axis.set_title(entry.title, fontsize=9)
     names = slices[0].outlines
     handles = [Line2D([], [], color=color, label=name) for color, name in zip(OUTLINE_COLORS, names, strict=False)]

@@ -15,9 +15,10 @@ from deeprecon.data.mesh.mesh import Inside
 from deeprecon.data.tables import write_table
 from deeprecon.jobs.run import Outcome, PartReporter, Run
 from deeprecon.scar.fit.fitted import FitData, prism_means
-from deeprecon.scar.fit.interpolation import SPATIAL
+from deeprecon.scar.fit.interpolation import INTERPOLATIONS, SPATIAL
 from deeprecon.scar.fit.methods import fit
 from deeprecon.scar.measure.metrics import dice
+from deeprecon.scar.observe.heart_axes import find_wall_coordinates
 from deeprecon.scar.observe.observations import observe, quadrature
 from deeprecon.scar.observe.stacks import Stack
 from deeprecon.scar.parameters import Method, ReconstructInputs, ReconstructParameters
@@ -35,17 +36,24 @@ class _SliceReporter(PartReporter):
 def cross_validate(inputs: ReconstructInputs, parameters: ReconstructParameters, run: Run) -> Outcome:
     """Hide each slice in turn, predict it from the others by the chosen method and by every interpolation, and compare.
 
-    The first and the last slice of a stack are extrapolated, which no method does well; they are marked as ends.
+    Interpolations along the wall are left out, with a warning, where the wall's coordinates are not known. The first
+    and the last slice of a stack are extrapolated, which no method does well; they are marked as ends.
 
     Raises:
         InputError: as `reconstruct`, or there is only one slice.
     """
     case, heart, slices = read_and_observe(inputs, parameters, run)
-    data = fit_data(case, heart, slices, parameters)
+    data, kinds = fit_data(case, heart, slices, parameters), tuple(INTERPOLATIONS)
+    if data.coordinates is None:
+        try:
+            data = replace(data, coordinates=find_wall_coordinates(case, slices, heart.mesh))
+        except InputError as error:
+            kinds = SPATIAL
+            run.reporter.warning(f"Interpolations along the wall are left out. {error}")
     hidden = list(_slices_with_wall(slices.stacks))
     if len(hidden) < 2:
         raise InputError("There is one slice only; no other can predict it.", "Give a stack of slices.")
-    interpolations = [replace(parameters, method=Method.INTERPOLATION, interpolation=kind) for kind in SPATIAL]
+    interpolations = [replace(parameters, method=Method.INTERPOLATION, interpolation=kind) for kind in kinds]
     methods = interpolations if parameters in interpolations else [parameters, *interpolations]
     rows: list[dict[str, Any]] = []
     begun = time.monotonic()

@@ -137,7 +137,8 @@ def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters,
     numbers = {"scar": of_tissue.core} if core is None else {"border": of_tissue.border, "core": of_tissue.core}
     numbers["unknown"] = of_tissue.unknown
     counts = {f"{name}_elements": int((tags == number).sum()) for name, number in numbers.items()}
-    return Outcome(outputs, {"nodes": mesh.n_points, "elements": len(tags)} | counts)
+    placement = {"mesh_unit": unit.value, "mesh_frame": frame.value}  # without which it could not be read again
+    return Outcome(outputs, {"nodes": mesh.n_points, "elements": len(tags), **counts, **placement})
 
 
 def resolve(parameters: ReconstructParameters, device: str, threads: int, precision: str) -> ReconstructParameters:

@@ -92,9 +92,10 @@ def test_a_file_is_named_as_what_it_is(tmp_path):
     with pytest.raises(InputError, match=r"a\.dcm is an RT structure set, which cannot be read") as error:
         read_volume(path)
     assert "seg.nrrd" in error.value.hint
-    for read in (read_radiograph, read_dwi):
-        with pytest.raises(InputError, match="is an RT structure set"):
-            read(path)
+    with pytest.raises(InputError, match="is an RT structure set"):
+        read_dwi(path)
+    with pytest.raises(InputError, match="is no image but an RT structure set"):
+        read_radiograph(path)
 
 
 def test_a_kind_follows_from_the_modality_where_no_class_is_stated(tmp_path):

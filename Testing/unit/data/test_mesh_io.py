@@ -105,6 +105,35 @@ def test_the_frame_that_slicer_notes_is_found(tmp_path, scene, suffix, frame):
     assert np.allclose(sorted_rows(place(file, "mm", file.frame).points), sorted_rows(mesh.points), atol=2e-3)
 
 
+@pytest.mark.parametrize("suffix", [".vtk", ".vtu"])
+@pytest.mark.parametrize("frame", ["RAS", "LPS"])
+def test_slicer_saves_what_we_wrote_in_other_axes(tmp_path, scene, suffix, frame):
+    import slicer
+
+    write_mesh(tmp_path / "ours.vtu", box("tetra"), "mm", "lps")
+    node = scene.AddNewNodeByClass("vtkMRMLModelNode")
+    storage = scene.AddNewNodeByClass("vtkMRMLModelStorageNode")
+    storage.SetFileName(str(tmp_path / "ours.vtu"))
+    assert storage.ReadData(node)
+    storage.SetFileName(str(tmp_path / f"slicer{suffix}"))
+    storage.SetCoordinateSystem(getattr(slicer.vtkMRMLStorageNode, f"CoordinateSystem{frame}"))
+    assert storage.WriteData(node)
+    assert read_mesh(tmp_path / f"slicer{suffix}").frame == frame.lower()
+
+
+@pytest.mark.parametrize("suffix", [".vtk", ".vtu", ".vtp"])
+def test_files_in_lps_hold_numbers_only(tmp_path, suffix):
+    """meshio refuses strings."""
+    write_mesh(tmp_path / "surface.vtp", sphere_shell(), "mm", "ras")  # the string SPACE, which must not travel on
+    fields = read_mesh(tmp_path / "surface.vtp").dataset.GetFieldData()
+    mesh = mesh_for(suffix)
+    mesh.dataset.SetFieldData(fields)
+    write_mesh(tmp_path / f"m{suffix}", mesh, "mm", "lps")
+    content = (tmp_path / f"m{suffix}").read_bytes()
+    assert b"string" not in content.lower()
+    assert read_mesh(tmp_path / f"m{suffix}").frame == "lps"
+
+
 def test_an_unmarked_file_declares_nothing(tmp_path):
     writer = vtk.vtkXMLPolyDataWriter()
     writer.SetInputData(sphere_shell().dataset)

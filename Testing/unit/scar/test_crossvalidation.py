@@ -10,6 +10,7 @@ import pytest
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
 from deeprecon.scar.fit.interpolation import SPATIAL
+from deeprecon.scar.parameters import Interpolation
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -32,6 +33,15 @@ def test_every_slice_is_predicted_by_the_field_and_by_every_interpolation(given,
     summary = {row["method"]: float(row["rms"]) for row in rows_of(output / "summary.csv")}
     assert 0 < summary["field"] < 0.5
     assert result_of(output)["metrics"]["slices"] == shown
+
+
+def test_interpolations_along_the_wall_are_compared_where_its_axes_are_known(given, files, done, start):
+    settings = {"slice_thickness": 12.0, "method": "interpolation"}
+    output = done("cross-validate", inputs={**given, "landmarks": files["landmarks"]}, **settings)
+    assert {row["method"] for row in rows_of(output / "summary.csv")} == {kind.value for kind in Interpolation}
+    _, output = start("cross-validate", "without", inputs=given, **settings)
+    assert {row["method"] for row in rows_of(output / "summary.csv")} == {kind.value for kind in SPATIAL}
+    assert "Interpolations along the wall are left out" in (output / ".job" / "events.jsonl").read_text("utf-8")
 
 
 def test_the_hidden_slice_is_really_hidden(given, files, patient, done):

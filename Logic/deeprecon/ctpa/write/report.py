@@ -17,6 +17,7 @@ from deeprecon.ctpa.measure.quality import QualityLevel, Reason
 from deeprecon.ctpa.measure.summary import VolumeSummary
 from deeprecon.reporting.figures import png, pyplot
 from deeprecon.reporting.html import Report
+from deeprecon.reporting.orientation import Orientation, orientation
 
 Pixels = npt.NDArray[np.floating[Any]] | npt.NDArray[np.int16]
 
@@ -105,12 +106,13 @@ def projection_picture(check: ProjectionCheck, grid: Grid, level: QualityLevel) 
             {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit},
         ),
     )
+    coronal = _views(grid)["coronal"]
     for axis, (title, line, image, look) in zip(axes, panels, strict=True):
-        shown = axis.imshow(image, origin="lower", aspect=grid.spacing[2] / grid.spacing[0], **look)
+        shown = axis.imshow(coronal.turned(image), aspect=coronal.aspect, **look)
         axis.set_title(title, color=INK, fontsize=13, fontweight="bold", loc="left", pad=20)
         axis.text(0, 1.012, line, color=FAINT, fontsize=10.5, transform=axis.transAxes, va="bottom")
         _bare(axis)
-        _sides(axis, "R", "L")
+        coronal.draw_letters(axis, color=INK)
     bar = figure.colorbar(shown, ax=axes[2], shrink=0.62, pad=0.015, ticks=[-limit, 0, limit])
     bar.ax.set_yticklabels(["CT absorbs less", "equal", "CT absorbs more"], color=FAINT, fontsize=9)
     bar.outline.set_visible(False)
@@ -134,7 +136,7 @@ def slices_picture(mean: VolumeSummary, spread: VolumeSummary | None) -> bytes:
     if spread is not None:
         top = max(50.0, float(np.percentile(spread.coronal, 99.5)))
         rows.append(("spread of the samples", spread, 0.0, top, "magma"))
-    i, j, k = mean.grid.spacing
+    oriented = _views(mean.grid)
     extents = [(mean.grid.field[0], mean.grid.field[1]), (mean.grid.field[0], mean.grid.field[2])]
     widths = [extents[0][0], extents[1][0], mean.grid.field[1]]
     figure, axes = plt.subplots(
@@ -142,18 +144,15 @@ def slices_picture(mean: VolumeSummary, spread: VolumeSummary | None) -> bytes:
         gridspec_kw={"width_ratios": widths},
     )  # fmt: skip
     for line, (name, summary, low, high, colors) in zip(axes, rows, strict=True):
-        views: tuple[tuple[str, Pixels, float, str, tuple[str, str]], ...] = (
-            ("axial", summary.axial, j / i, "upper", ("R", "L")),
-            ("coronal", summary.coronal, k / i, "lower", ("R", "L")),
-            ("sagittal", summary.sagittal, k / j, "lower", ("A", "P")),
-        )
-        for axis, (view, image, aspect, origin, sides) in zip(line, views, strict=True):
-            shown = axis.imshow(image, cmap=colors, vmin=low, vmax=high, aspect=aspect, origin=origin)
-            axis.set_title(f"{view}, {name}", color=INK, fontsize=11, loc="left")
+        images: tuple[Pixels, ...] = (summary.axial, summary.coronal, summary.sagittal)
+        for axis, (plane, view), image in zip(line, oriented.items(), images, strict=True):
+            shown = axis.imshow(view.turned(image), cmap=colors, vmin=low, vmax=high, aspect=view.aspect)
+            axis.set_title(f"{plane}, {name}", color=INK, fontsize=11, loc="left")
             _bare(axis)
-            _sides(axis, *sides)
+            view.draw_letters(axis, color=INK)
             if summary is mean:
-                axis.text(0.5, 0.015, "SYNTHETIC", color="#ffd23f", fontsize=8.5, ha="center", transform=axis.transAxes)
+                dark = {"facecolor": "black", "alpha": 0.5, "linewidth": 0, "pad": 1.5}
+                axis.text(0.02, 0.02, "SYNTHETIC", color="#ffd23f", fontsize=8.5, bbox=dark, transform=axis.transAxes)
         bar = figure.colorbar(shown, ax=line, shrink=0.8, pad=0.01)
         bar.set_label("HU", color=FAINT)
         bar.ax.tick_params(color=FAINT, labelcolor=FAINT, labelsize=9)
@@ -167,9 +166,7 @@ def _bare(axis: Any) -> None:
         spine.set_visible(False)
 
 
-def _sides(axis: Any, first: str, last: str) -> None:
-    """Letters of the patient's sides at the left and right edge of a picture."""
-    for letter, x in ((first, 0.025), (last, 0.975)):
-        axis.text(
-            x, 0.5, letter, color=INK, fontsize=10, ha="center", va="center", alpha=0.85, transform=axis.transAxes
-        )
+def _views(grid: Grid) -> dict[str, Orientation]:
+    """How the three planes of a grid are turned, by name; their arrays are (j, i), (k, i) and (k, j)."""
+    i, j, k = grid.affine()[:3, :3].T
+    return {"axial": orientation(j, i), "coronal": orientation(k, i), "sagittal": orientation(k, j)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +16,10 @@ from deeprecon.data.dicom.pixels import decode, frame_count
 from deeprecon.data.dicom.view import body_part_doubts, read_view
 from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
+from deeprecon.numerics.grids import turned
 
 Pixels = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
-T = TypeVar("T", bound=np.generic)
 
 MODALITIES = ("CR", "DX", "RG")
 """Computed, digital and film radiography."""
@@ -59,7 +58,7 @@ def read_film(file: DicomFile) -> Film:
     """
     path, modality = file.path, file.text("Modality")
     if not file.is_image:
-        raise InputError(f"{path} is {with_article(file.kind)}, not a radiograph.", "Give the file of the X-ray.")
+        raise InputError(f"{path} is no image but {with_article(file.kind)}.", "Give the file of the X-ray.")
     if modality not in MODALITIES:
         raise InputError(
             f"{path} is {'of modality ' + modality if modality else 'of no stated modality'}, not a radiograph "
@@ -87,12 +86,6 @@ def read_film(file: DicomFile) -> Film:
         _age(file),
         (*view.doubts, *body_part_doubts(file), *polarity, *orientation),
     )
-
-
-def turned(image: npt.NDArray[T], swap: bool, rows: bool, columns: bool) -> npt.NDArray[T]:
-    """An image, each if asked for: rows and columns swapped, then the rows, then the columns in reverse order."""
-    image = image.T if swap else image
-    return np.ascontiguousarray(image[:: -1 if rows else 1, :: -1 if columns else 1])
 
 
 def _turn(file: DicomFile) -> tuple[bool, bool, bool, tuple[Doubt, ...]]:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from vtkmodules.vtkCommonCore import vtkStringArray
 from vtkmodules.vtkCommonDataModel import vtkPointSet, vtkPolyData
 
 from deeprecon.data.errors import InputError, names_damage
@@ -18,13 +17,15 @@ from deeprecon.data.mesh.mesh import Mesh, with_points
 from deeprecon.data.mesh.opencarp import read_opencarp, write_opencarp
 from deeprecon.data.mesh.parts import Part, find_part
 from deeprecon.data.mesh.ply import read_ply, write_ply
+from deeprecon.data.mesh.stl import read_stl
 from deeprecon.data.mesh.vectors import turn_vectors
 from deeprecon.data.mesh.vtk_files import (
     header,
+    noted_frame,
     read_legacy,
-    read_stl,
     read_xml_grid,
     read_xml_surface,
+    remove_noted_frame,
     write_legacy,
     write_stl,
     write_xml,
@@ -159,14 +160,11 @@ def read_lines(path: Path | str) -> MeshFile:
 
 
 def _declared_frame(path: Path, dataset: vtkPointSet, header_bytes: int) -> str | None:
-    space, found = dataset.GetFieldData().GetAbstractArray("SPACE"), None
-    if isinstance(space, vtkStringArray) and space.GetNumberOfValues():
-        found = re.fullmatch(r"(LPS|RAS)", space.GetValue(0).strip(), re.IGNORECASE)
-    elif header_bytes:
-        with open(path, "rb") as file:
-            head = file.read(header_bytes)
-        found = re.search(r"SPACE=(LPS|RAS)\b", head.decode("latin-1"), re.IGNORECASE)
-    return found.group(1).lower() if found else None
+    """The axes that a file states in the comment at its start, else in its fields, which may come from another file."""
+    with open(path, "rb") as file:
+        head = file.read(header_bytes)
+    found = re.search(r"SPACE=(LPS|RAS)\b", head.decode("latin-1"), re.IGNORECASE)
+    return found.group(1).lower() if found else noted_frame(dataset)
 
 
 def place(file: MeshFile, unit: str, frame: str) -> Mesh:
@@ -223,6 +221,7 @@ def write_mesh(
         )
     points = mesh.points / (SCALES[unit] * FRAMES[frame])
     dataset = _moved(mesh.dataset, points, frame)
+    remove_noted_frame(dataset)  # it may be that of another file
     if element_tags is not None and kind.value_files:
         write_opencarp(path, dataset, points, element_tags)
     else:

@@ -1,4 +1,4 @@
-"""Mesh files that VTK reads and writes: legacy .vtk, XML .vtu and .vtp, and .stl."""
+"""Mesh files that VTK reads and writes: legacy .vtk, XML .vtu and .vtp; .stl to write."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vtkmodules.vtkCommonCore import vtkLogger, vtkOutputWindow, vtkStringArray, vtkStringOutputWindow
+from vtkmodules.vtkCommonCore import vtkIntArray, vtkLogger, vtkOutputWindow, vtkStringArray, vtkStringOutputWindow
 from vtkmodules.vtkCommonDataModel import vtkFieldData, vtkPointSet, vtkPolyData, vtkUnstructuredGrid
 from vtkmodules.vtkCommonMisc import vtkErrorCode
 from vtkmodules.vtkFiltersCore import vtkTriangleFilter
-from vtkmodules.vtkIOGeometry import vtkSTLReader, vtkSTLWriter
+from vtkmodules.vtkIOGeometry import vtkSTLWriter
 from vtkmodules.vtkIOLegacy import vtkDataSetWriter, vtkGenericDataObjectReader
 from vtkmodules.vtkIOXML import (
     vtkXMLPolyDataReader,
@@ -27,6 +27,7 @@ from deeprecon.data.files import atomic_path
 
 _AGAIN = "Export the mesh again."
 _LEGACY_4_2 = 42
+SPACE = "SPACE"
 
 
 def read_legacy(path: Path) -> vtkPointSet:
@@ -47,12 +48,6 @@ def read_xml_surface(path: Path) -> vtkPointSet:
     return _read(vtkXMLPolyDataReader(), path)
 
 
-def read_stl(path: Path) -> vtkPointSet:
-    """Read a .stl file, text or binary."""
-    _check_stl(path)
-    return _read(vtkSTLReader(), path)
-
-
 def write_legacy(path: Path, dataset: vtkPointSet, frame: str) -> None:
     """Write a binary .vtk file of version 4.2, with the axes in its header."""
     writer = vtkDataSetWriter()
@@ -63,10 +58,22 @@ def write_legacy(path: Path, dataset: vtkPointSet, frame: str) -> None:
 
 
 def write_xml(path: Path, dataset: vtkPointSet, frame: str) -> None:
-    """Write a .vtp or .vtu file, with the axes in the field SPACE."""
+    """Write a .vtp or .vtu file, with the axes in the field SPACE, a string, as Slicer does.
+
+    Other programs, such as meshio, refuse files with strings. In LPS, which Slicer takes where nothing is stated, a
+    number named SPACE=LPS stands for it.
+    """
     writer: Any = vtkXMLPolyDataWriter() if isinstance(dataset, vtkPolyData) else vtkXMLUnstructuredGridWriter()
     writer.SetCompressionLevel(1)  # half the time of the standard for files hardly larger
-    _note_space(dataset, frame)
+    if frame != "lps":
+        space: Any = vtkStringArray()
+        space.SetName(SPACE)
+        space.InsertNextValue(frame.upper())
+    else:
+        space = vtkIntArray()
+        space.SetName(f"{SPACE}={frame.upper()}")
+        space.InsertNextValue(1)
+    dataset.GetFieldData().AddArray(space)
     _write(writer, path, dataset)
 
 
@@ -81,6 +88,25 @@ def write_stl(path: Path, dataset: vtkPointSet, frame: str) -> None:
 def header(frame: str) -> str:
     """The comment that states the axes, as Slicer reads it."""
     return f"DeepRecon output. SPACE={frame.upper()}"
+
+
+def noted_frame(dataset: vtkPointSet) -> str | None:
+    """The axes that a dataset's fields state, "ras" or "lps", as Slicer and `write_xml` do it; None without such."""
+    fields = dataset.GetFieldData()
+    space = fields.GetAbstractArray(SPACE)
+    text = space.GetValue(0) if isinstance(space, vtkStringArray) and space.GetNumberOfValues() else ""
+    names = [str(fields.GetArrayName(index)) for index in range(fields.GetNumberOfArrays())]
+    found = re.search(rf"^(?:{SPACE}=)?(LPS|RAS)$", "\n".join([text.strip(), *names]), re.IGNORECASE | re.MULTILINE)
+    return found.group(1).lower() if found else None
+
+
+def remove_noted_frame(dataset: vtkPointSet) -> None:
+    """Remove what `noted_frame` reads, in fields of the dataset's own, which others may share."""
+    fields = vtkFieldData()
+    fields.ShallowCopy(dataset.GetFieldData())
+    for name in (SPACE, f"{SPACE}=LPS", f"{SPACE}=RAS"):
+        fields.RemoveArray(name)
+    dataset.SetFieldData(fields)
 
 
 def _read(reader: Any, path: Path) -> vtkPointSet:
@@ -120,18 +146,6 @@ def _errors(path: Path) -> Iterator[None]:
         raise InputError(f"{path} is cut off or damaged{reason}.", _AGAIN)
 
 
-def _check_stl(path: Path) -> None:
-    """VTK reads what there is of a binary STL without a word."""
-    with open(path, "rb") as file:
-        head = file.read(84)
-    size = path.stat().st_size
-    if head[:5].lower() == b"solid" and size != 84 + 50 * int.from_bytes(head[80:84], "little"):
-        if b"endsolid" not in path.read_bytes()[-200:].lower():
-            raise InputError(f"{path} is cut off or damaged (no endsolid).", _AGAIN)
-    elif len(head) < 84 or size < 84 + 50 * int.from_bytes(head[80:84], "little"):
-        raise InputError(f"{path} is cut off or damaged ({size} bytes are too few for its triangles).", _AGAIN)
-
-
 def _write(writer: Any, path: Path, dataset: vtkPointSet) -> None:
     writer.SetInputData(dataset)
     with atomic_path(path) as part:
@@ -141,14 +155,3 @@ def _write(writer: Any, path: Path, dataset: vtkPointSet) -> None:
         if not done or code or not part.stat().st_size:
             full = code == vtkErrorCode.OutOfDiskSpaceError
             raise OSError(errno.ENOSPC if full else errno.EIO, vtkErrorCode.GetStringFromErrorCode(code), str(path))
-
-
-def _note_space(dataset: vtkPointSet, frame: str) -> None:
-    fields = vtkFieldData()
-    fields.ShallowCopy(dataset.GetFieldData())
-    space = vtkStringArray()
-    space.SetName("SPACE")
-    space.InsertNextValue(frame.upper())
-    fields.RemoveArray("SPACE")
-    fields.AddArray(space)
-    dataset.SetFieldData(fields)

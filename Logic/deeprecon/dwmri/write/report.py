@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from deeprecon.data.diffusion.scan import DwiScan
 from deeprecon.data.doubts import Doubt
-from deeprecon.data.volume import canonical
+from deeprecon.data.volume import Volume, axis_along, canonical
 from deeprecon.dwmri.findings import Findings
 from deeprecon.dwmri.fit.denoising import Enhancement
 from deeprecon.dwmri.measure.tensor import TensorMaps
 from deeprecon.dwmri.write.metric_table import metric_rows
 from deeprecon.reporting.figures import curves, png, pyplot
 from deeprecon.reporting.html import Report
+from deeprecon.reporting.orientation import Orientation, orientation
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -82,41 +84,53 @@ def _summary(metrics: Mapping[str, Any]) -> str:
     )
 
 
-def _axial(content: Enhancement, array: Floats) -> Floats:
-    """A slice across the body axis of (k, j, i) or (k, j, i, 3): front up, the patient's right on the left.
+@dataclass(frozen=True, eq=False)
+class _Axial:
+    """Pictures of the slice across the body axis that shows most of the mask, in radiological convention."""
 
-    It is the one that shows most of the mask.
-    """
-    if array.ndim == 4:
-        return np.stack([_axial(content, array[..., channel]) for channel in range(array.shape[-1])], axis=-1)
-    scan = content.before
-    axis = 2 - int((np.abs(scan.ijk_to_ras[2, :3]) / scan.spacing).argmax())
-    shown = canonical(scan.volume(content.mask.astype(np.uint8)), axis=axis).array.sum(axis=(1, 2)).argmax()
-    return np.asarray(canonical(scan.volume(array), axis=axis).array[shown][::-1, ::-1], np.float64)
+    content: Enhancement
+
+    @cached_property
+    def _mask(self) -> Volume:
+        return self._ordered(self.content.mask.astype(np.uint8))
+
+    @cached_property
+    def _slice(self) -> int:
+        return int(self._mask.array.sum(axis=(1, 2)).argmax())
+
+    @cached_property
+    def view(self) -> Orientation:
+        """How the slice is turned."""
+        return orientation(self._mask.ijk_to_ras[:3, 1], self._mask.ijk_to_ras[:3, 0])
+
+    def __call__(self, array: Floats) -> Floats:
+        """The slice of (k, j, i) or (k, j, i, 3), as it is shown."""
+        if array.ndim == 4:
+            return np.stack([self(array[..., channel]) for channel in range(array.shape[-1])], axis=-1)
+        return np.asarray(self.view.turned(self._ordered(array).array[self._slice]), np.float64)
+
+    def _ordered(self, array: npt.NDArray[np.generic]) -> Volume:
+        """Slices across the body axis along array axis 0."""
+        volume = self.content.before.volume(array)
+        return canonical(volume, axis_along(volume, np.array([0.0, 0.0, 1.0])))
 
 
-def _panels(entries: Sequence[tuple[str, Floats, dict[str, Any]]], columns: int, aspect: float) -> bytes:
+def _panels(entries: Sequence[tuple[str, Floats, dict[str, Any]]], columns: int, view: Orientation) -> bytes:
     plt = pyplot()
     rows = -(-len(entries) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(3.2 * columns, 3.3 * rows), layout="constrained", squeeze=False)
     for axis, (title, image, options) in zip(axes.ravel(), entries, strict=True):
-        drawn = axis.imshow(image, aspect=aspect, **options)
+        drawn = axis.imshow(image, aspect=view.aspect, **options)
         axis.set_title(title, fontsize=10)
         axis.axis("off")
+        view.draw_letters(axis)
         if options.get("cmap") not in ("gray", None):
             figure.colorbar(drawn, ax=axis, shrink=0.7)
     return png(figure)
 
 
-def _aspect(scan: DwiScan) -> float:
-    axes = np.abs(scan.ijk_to_ras[2, :3]) / scan.spacing
-    i, j = (float(size) for number, size in enumerate(scan.spacing) if number != int(axes.argmax()))
-    plane = [number for number in range(3) if number != int(axes.argmax())]
-    across = np.abs(scan.ijk_to_ras[0, plane]) / scan.spacing[plane]
-    return j / i if across[0] >= across[1] else i / j
-
-
 def _slices(content: Enhancement) -> bytes:
+    axial = _Axial(content)
     table = content.before.gradients
     chosen = [int(np.flatnonzero(which)[0]) for which in (table.b0, ~table.b0) if which.any()]
     entries: list[tuple[str, Floats, dict[str, Any]]] = []
@@ -129,30 +143,32 @@ def _slices(content: Enhancement) -> bytes:
         limit = 3 * float(np.median(content.sigma[content.mask]))
         residual = np.where(content.mask, before - after, 0)
         entries += [
-            (f"{name}, before", _axial(content, before), gray),
-            (f"{name}, after", _axial(content, after), gray),
-            (f"{name}, residual", _axial(content, residual), {"cmap": "RdBu", "vmin": -limit, "vmax": limit}),
+            (f"{name}, before", axial(before), gray),
+            (f"{name}, after", axial(after), gray),
+            (f"{name}, residual", axial(residual), {"cmap": "RdBu", "vmin": -limit, "vmax": limit}),
         ]
-    return _panels(entries, 3, _aspect(content.before))
+    return _panels(entries, 3, axial.view)
 
 
 def _tensor(content: Enhancement, before: TensorMaps, after: TensorMaps) -> bytes:
+    axial = _Axial(content)
     entries: list[tuple[str, Floats, dict[str, Any]]] = []
     for name, maps in (("before", before), ("after", after)):
         entries += [
-            (f"FA, {name}", _axial(content, maps.fa), {"cmap": "gray", "vmin": 0, "vmax": 1}),
-            (f"Directions, {name}", np.clip(_axial(content, maps.color), 0, 1), {}),
-            (f"MD, {name} (mm²/s)", _axial(content, maps.md), {"cmap": "viridis", "vmin": 0, "vmax": 3e-3}),
+            (f"FA, {name}", axial(maps.fa), {"cmap": "gray", "vmin": 0, "vmax": 1}),
+            (f"Directions, {name}", np.clip(axial(maps.color), 0, 1), {}),
+            (f"MD, {name} (mm²/s)", axial(maps.md), {"cmap": "viridis", "vmin": 0, "vmax": 3e-3}),
         ]
-    return _panels(entries, 3, _aspect(content.before))
+    return _panels(entries, 3, axial.view)
 
 
 def _noise(content: Enhancement) -> bytes:
+    axial = _Axial(content)
     residual = np.asarray(content.before.array, np.float32) - np.asarray(content.after.array, np.float32)
     size = np.where(content.mask, np.sqrt(np.mean(residual**2, axis=-1)), 0)
     high = 1.5 * float(np.median(content.sigma[content.mask]))
     entries = [
-        (title, _axial(content, np.where(content.mask, image, 0)), {"cmap": "viridis", "vmin": 0, "vmax": high})
+        (title, axial(np.where(content.mask, image, 0)), {"cmap": "viridis", "vmin": 0, "vmax": high})
         for title, image in (("Noise", content.sigma), ("Standard error", content.uncertainty), ("Residual RMS", size))
     ]
-    return _panels(entries, 3, _aspect(content.before))
+    return _panels(entries, 3, axial.view)

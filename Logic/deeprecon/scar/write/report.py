@@ -16,6 +16,7 @@ from deeprecon.data.mesh.mesh import Mesh, surface
 from deeprecon.reporting.bullseye import bullseye
 from deeprecon.reporting.figures import Slice, curves, montage, surface_views, views_along
 from deeprecon.reporting.html import Report
+from deeprecon.reporting.orientation import orientation
 from deeprecon.scar.measure.channels import channel_rows
 from deeprecon.scar.observe.stacks import Stack
 from deeprecon.scar.parameters import VALUE_ARRAYS, ReportValues
@@ -119,19 +120,19 @@ def _surface(mesh: Mesh, stack: Stack) -> Callable[[str], bytes]:
 def _slices(done: Finished) -> list[Slice]:
     """The slices that show wall, at most MAX_PICTURES spread evenly, cropped to the heart."""
     slices = []
-    for images, stack, probability in zip(
-        done.case.stacks, done.slices.stacks, done.found.slice_probability, strict=True
-    ):
+    stacks = zip(done.case.stacks, done.slices.stacks, done.found.slice_probability, strict=True)
+    for number, (images, stack, probability) in enumerate(stacks, 1):
+        name = "" if len(done.case.stacks) == 1 else f"stack {number}, "
         crop = tuple(_around(np.nonzero((stack.wall > 0).any(axis=axes))[0]) for axes in ((0, 2), (0, 1)))
         gray = stack.wall * 0.3 if images.lge is None else np.asarray(images.lge.array, np.float32)
-        spacing = np.linalg.norm(stack.ijk_to_ras[:3, :3], axis=0)
+        view = orientation(stack.ijk_to_ras[:3, 1], stack.ijk_to_ras[:3, 0])
         for k in np.nonzero((stack.wall > 0).any(axis=(1, 2)))[0]:
             outlines = {
                 "myocardium": stack.wall[k][crop],
                 "observed scar": (stack.scar[k] * (stack.wall[k] > 0))[crop],
                 "reconstructed scar": probability[k][crop],
             }
-            slices.append(Slice(f"slice {k + 1}", gray[k][crop], outlines, float(spacing[1] / spacing[0])))
+            slices.append(Slice(f"{name}slice {k + 1}", gray[k][crop], outlines, view))
     chosen = np.unique(np.linspace(0, len(slices) - 1, min(MAX_PICTURES, len(slices))).round().astype(int))
     return [slices[index] for index in chosen]
 

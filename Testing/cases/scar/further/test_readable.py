@@ -58,10 +58,7 @@ def write(path: Path) -> Path:
     return make(path, points * TO_LPS, [(TETRAHEDRON, cells)])
 
 
-AS_TEXT = pytest.mark.xfail(strict=True, reason="the axes are an array of text")
-
-
-@pytest.mark.parametrize("name", [pytest.param("heart.vtu", marks=AS_TEXT), "heart.vtk"])
+@pytest.mark.parametrize("name", ["heart.vtu", "heart.vtk"])
 def test_result_has_arrays_of_numbers_only(tmp_path: Path, name: str) -> None:
     assert reconstructed(tmp_path, write(tmp_path / name))[0] == 0
     assert_numbers_only(tmp_path / "out" / f"mesh{Path(name).suffix}")
@@ -70,9 +67,9 @@ def test_result_has_arrays_of_numbers_only(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        pytest.param("heart.vtu", "vtk", marks=AS_TEXT),
-        pytest.param("heart.vtk", "vtu", marks=AS_TEXT),
-        pytest.param("heart.pts", "vtu", marks=AS_TEXT),
+        ("heart.vtu", "vtk"),
+        ("heart.vtk", "vtu"),
+        ("heart.pts", "vtu"),
         ("heart.pts", "vtk"),
     ],
 )
@@ -82,7 +79,6 @@ def test_export_has_arrays_of_numbers_only(tmp_path: Path, name: str, kind: str)
     assert_numbers_only(tmp_path / "x" / f"mesh.{kind}")
 
 
-@pytest.mark.xfail(strict=True, reason="the axes are an array of text")
 def test_mesh_made_from_the_wall_has_arrays_of_numbers_only(tmp_path: Path) -> None:
     drawn = write_wall(tmp_path)
     code, _ = run("reconstruct", tmp_path / "out", *QUICK, "--node-spacing", "4", scar=drawn, myocardium=drawn)
@@ -90,7 +86,6 @@ def test_mesh_made_from_the_wall_has_arrays_of_numbers_only(tmp_path: Path) -> N
     assert_numbers_only(tmp_path / "out" / "mesh.vtu")
 
 
-@pytest.mark.xfail(strict=True, reason="the axes are an array of text")
 def test_surface_has_arrays_of_numbers_only(tmp_path: Path) -> None:
     points, triangles = used(*surface())
     assert reconstructed(tmp_path, write_ply(tmp_path / "heart.ply", points * TO_LPS, triangles))[0] == 0
@@ -98,7 +93,6 @@ def test_surface_has_arrays_of_numbers_only(tmp_path: Path) -> None:
     assert_numbers_only(tmp_path / "x" / "mesh.vtp")
 
 
-@pytest.mark.xfail(strict=True, reason="a legacy file in RAS is exported as if it were in LPS")
 def test_axes_are_still_known_after_an_export(tmp_path: Path) -> None:
     assert reconstructed(tmp_path, write(tmp_path / "heart.vtu"))[0] == 0
     assert exported(tmp_path, "--format", "vtk", "--frame", "ras")[0] == 0
