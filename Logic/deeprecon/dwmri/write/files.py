@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.diffusion.files import fsl_files, write_dwi
+from deeprecon.data.diffusion.kinds import entries_of_result, read_sidecar
 from deeprecon.data.diffusion.scan import DwiScan
+from deeprecon.data.files import write_json
 from deeprecon.data.formats.nifti import write_nifti
 from deeprecon.data.volume_io import NIFTI, NRRD, write_volume
 from deeprecon.dwmri.measure.tensor import TensorMaps
@@ -48,8 +50,6 @@ def write_scan(
 ) -> dict[str, Path]:
     """Write the scan in its input's format and maps on its grid; returns role -> file.
 
-    NIfTI's tables are copied where nothing in them changed.
-
     Args:
         inputs: files that the scan was read from.
         scan: enhanced.
@@ -57,6 +57,17 @@ def write_scan(
         volumes: name -> (k, j, i).
         folder: to write to.
     """
+    outputs = write_scan_alone(inputs, scan, folder)
+    for name, volume in volumes.items():
+        outputs[name] = folder / f"{name}.nii.gz"
+        write_volume(outputs[name], scan.volume(np.asarray(volume)))
+    outputs["residual"] = folder / "residual.nii.gz"
+    write_nifti(outputs["residual"], np.moveaxis(residual, -1, 0), scan.ijk_to_ras)
+    return outputs
+
+
+def write_scan_alone(inputs: EnhanceInputs, scan: DwiScan, folder: Path) -> dict[str, Path]:
+    """Write a scan in its input's format; returns role -> file. NIfTI's tables are copied where nothing changed."""
     assert inputs.dwi is not None
     nrrd = inputs.dwi.name.lower().endswith(NRRD)
     outputs = write_dwi(folder / ("dwi.nrrd" if nrrd else "dwi.nii.gz"), scan)
@@ -64,12 +75,26 @@ def write_scan(
     if inputs.dwi.name.lower().endswith(NIFTI) and not changed:
         for source, target in zip(fsl_files(inputs.dwi, inputs.bval, inputs.bvec), ("bval", "bvec"), strict=True):
             shutil.copyfile(source, outputs[target])
-    for name, volume in volumes.items():
-        outputs[name] = folder / f"{name}.nii.gz"
-        write_volume(outputs[name], scan.volume(np.asarray(volume)))
-    outputs["residual"] = folder / "residual.nii.gz"
-    write_nifti(outputs["residual"], np.moveaxis(residual, -1, 0), scan.ijk_to_ras)
     return outputs
+
+
+def write_sidecar(source: Path, folder: Path, finer: bool = False) -> dict[str, Path]:
+    """Write the entries of the JSON file beside a NIfTI file, such as the phase encoding, for the next steps.
+
+    Args:
+        source: the NIfTI file; nothing is written for other files, or where there is no JSON file.
+        folder: gets dwi.json.
+        finer: whether the scan has a finer grid now.
+
+    Returns:
+        The file by role.
+    """
+    sidecar = read_sidecar(source) if source.name.lower().endswith(NIFTI) else {}
+    if not sidecar:
+        return {}
+    path = folder / "dwi.json"
+    write_json(path, entries_of_result(sidecar, finer))
+    return {"sidecar": path}
 
 
 def write_tensor_maps(scan: DwiScan, maps: TensorMaps | None, suffix: str, folder: Path) -> dict[str, Path]:
