@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from deeprecon.data.errors import InputError
+from deeprecon.data.mesh.trial import try_to_read
 from deeprecon.jobs.check import check_job, check_output, input_paths
 from deeprecon.jobs.events import Event, EventLog, print_event, to_plain
 from deeprecon.jobs.failures import Failure, explain_exception
@@ -122,6 +123,9 @@ def _run(folder: Path, staging: Path, log: EventLog, started: float) -> None:
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
     settle(output)
+    for paths in input_paths(inputs).values():
+        for path in paths:
+            try_to_read(path)
     checksums = input_checksums(inputs, output)
     entries = input_entries(checksums)
     if job.inputs_read and job.inputs_read != entries:

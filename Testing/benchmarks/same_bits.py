@@ -23,6 +23,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.common import argument_parser, write_result
+
 from deeprecon.jobs.process import child_environment
 
 RESULTS = (".nii.gz", ".nrrd", ".vtu", ".h5", ".csv", ".npz", ".safetensors")

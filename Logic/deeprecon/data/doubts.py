@@ -56,6 +56,7 @@ CODES: dict[str, str] = {
     "segment-not-used": "A segment has a word for scar in its name and is not counted as scar.",
     "series-differ": "DICOM series form one stack by their places, and differ in sequence, patient or time.",
     "series-joined": "A stack is stored as one DICOM series for each slice; assumed: they belong together.",
+    "shell-assumed": "An open surface shows the scar of the wall beneath it.",
     "skipped-volumes": "A DWI NRRD marks volumes as to be skipped (DWMRI_skip); they are left out.",
     "slice-of-stack": "A DICOM file was given that is a series of one slice, of a stack of such series.",
     "sum-of-axes": "The magnitude of an event is taken for a sum of three axes.",

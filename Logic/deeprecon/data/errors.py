@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import struct
+import tokenize
 import zlib
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -20,10 +21,12 @@ _DAMAGE = (
     LookupError,
     NotImplementedError,
     RuntimeError,  # RecursionError, too
+    SyntaxError,  # of the headers of NumPy's files
     TypeError,
     ValueError,
     csv.Error,
     struct.error,
+    tokenize.TokenError,
     zlib.error,
 )
 """What parsers raise on content that no tool writes; the errors of the system and of memory are not among them."""

@@ -118,6 +118,17 @@ class Frame(Enum):
     LPS = "lps"
 
 
+class Shell(Enum):
+    """What a surface that is not the wall's whole boundary shows of the wall beneath it, along the normal.
+
+    AUTO is MAX for open surfaces; closed ones are the boundary of the wall.
+    """
+
+    AUTO = "auto"
+    MAX = "max"
+    MEAN = "mean"
+
+
 class Lesion(Enum):
     """Scars of the phantoms, all analytic."""
 
@@ -213,6 +224,11 @@ class ReconstructParameters(_CutoffParameters):
         tuple[int, ...],
         "region tags of the wall in a mesh that holds more; left out, those that lie in what the slices show as wall",
     ] = ()
+    shell: Annotated[
+        Shell,
+        "an inner or outer surface of the wall shows the maximum or the mean of the scar through the wall beneath it; "
+        "auto: the maximum, for open surfaces",
+    ] = Shell.AUTO
     steps: Annotated[int, Range(0, 10_000_000), "training steps; 0: a fixed number for the method, or the budget's"] = 0
     budget: Annotated[
         float,

@@ -16,7 +16,7 @@ from deeprecon.scar.measure.slices import slice_rows
 from deeprecon.scar.observe.heart_axes import find_wall_coordinates
 from deeprecon.scar.observe.node_groups import training_groups
 from deeprecon.scar.observe.slices import ObservedSlices, observe_slices
-from deeprecon.scar.parameters import ReconstructInputs, ReconstructParameters
+from deeprecon.scar.parameters import ReconstructInputs, ReconstructParameters, Shell
 from deeprecon.scar.read.case import Case, read_case
 from deeprecon.scar.read.mesh import HeartMesh, read_heart_mesh
 from deeprecon.scar.write.finished import Finished
@@ -92,6 +92,7 @@ def read_and_observe(
         parameters.node_spacing,
         parameters.tag_array,
         parameters.mesh_region,
+        parameters.shell is not Shell.AUTO,
     )
     run.consider(heart.doubts)
     slices = observe_slices(case, heart, parameters)
@@ -107,8 +108,9 @@ def fit_data(case: Case, heart: HeartMesh, slices: ObservedSlices, parameters: R
     Raises:
         InputError: the method needs the coordinates of the wall, and they are not known.
     """
-    coordinates = find_wall_coordinates(case, slices, heart.mesh) if is_anatomical(parameters) else None
-    return FitData(slices.stacks, slices.observations, slices.quadrature, heart.mesh, coordinates)
+    wall = heart.mesh if slices.shell is None else slices.shell.wall
+    coordinates = find_wall_coordinates(case, slices, wall) if is_anatomical(parameters) else None
+    return FitData(slices.stacks, slices.observations, slices.quadrature, wall, coordinates)
 
 
 def _fit_core(data: FitData, parameters: ReconstructParameters, run: Run) -> Fitted | None:

@@ -120,7 +120,7 @@ def _read_nifti(path: Path, bval: Path, bvec: Path, choices: Choices | None) -> 
             "Give the whole series, not one volume of it.",
         )
     b, vectors = read_fsl(bval, bvec, len(array))
-    table = from_fsl(b, vectors, nifti.ijk_to_ras, bvec.name, choices)
+    table = from_fsl(b, vectors, nifti.ijk_to_ras, f"{bval.name} and {bvec.name}", choices)
     return DwiScan(
         np.ascontiguousarray(np.moveaxis(array, 0, -1)),
         nifti.ijk_to_ras,

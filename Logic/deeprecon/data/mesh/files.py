@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from vtkmodules.vtkCommonDataModel import vtkPointSet, vtkPolyData
+from vtkmodules.vtkCommonDataModel import VTK_NUMBER_OF_CELL_TYPES, vtkPointSet, vtkPolyData
 
 from deeprecon.data.errors import InputError, names_damage
 from deeprecon.data.mesh.mesh import Mesh, with_points
@@ -82,6 +82,8 @@ FORMATS = (
     MeshFileFormat((".stl",), read_stl, write_stl, volumes=False, values=False, header_bytes=80),
     MeshFileFormat((".pts", ".elem"), read_opencarp, _write_opencarp, value_files=True, unit="um"),
 )
+CELL_NODES = {1: 1, 3: 2, 5: 3, 8: 4, 9: 4, 10: 4, 11: 8, 12: 8, 13: 6, 14: 5}
+"""Nodes of a cell by VTK's type, where all cells of the type have as many (vtkCellType.h)."""
 MESH_ENDINGS = tuple(ending for kind in FORMATS for ending in kind.endings)
 
 
@@ -133,14 +135,30 @@ def read_mesh(path: Path | str) -> MeshFile:
         raise InputError(f"There is no file {path}.", "Check the path.")
     dataset = kind.read(path)
     mesh = Mesh(dataset, path.name)
-    connectivity, _offsets, types = mesh.cells()
-    if mesh.n_points == 0 or len(types) == 0:
-        raise InputError(f"{path} holds no mesh ({mesh.n_points} nodes, {len(types)} cells).", _AGAIN)
-    if connectivity.min() < 0 or connectivity.max() >= mesh.n_points:
-        raise InputError(f"{path} is damaged: its cells name nodes that it does not have.", _AGAIN)
+    _check_cells(path, mesh)
     if not np.isfinite(mesh.points).all():
         raise InputError(f"{path} has coordinates that are not finite numbers.", _AGAIN)
     return MeshFile(path, dataset, kind.unit, _declared_frame(path, dataset, kind.header_bytes))
+
+
+def _check_cells(path: Path, mesh: Mesh) -> None:
+    """Compare the cells' nodes, lengths and types with each other: VTK's filters crash on what does not agree."""
+    connectivity, offsets, types = mesh.cells()
+    if mesh.n_points == 0 or len(types) == 0:
+        raise InputError(f"{path} holds no mesh ({mesh.n_points} nodes, {len(types)} cells).", _AGAIN)
+    sizes = np.diff(offsets)
+    if len(sizes) != len(types) or offsets[0] != 0 or offsets[-1] != len(connectivity) or sizes.min() < 0:
+        raise InputError(f"{path} is damaged: the lengths of its cells do not fit its list of nodes.", _AGAIN)
+    for kind in np.unique(types):
+        own, expected = sizes[types == kind], CELL_NODES.get(int(kind))
+        if kind >= VTK_NUMBER_OF_CELL_TYPES:
+            raise InputError(f"{path} is damaged: there is no cell type {kind}.", _AGAIN)
+        if expected is not None and (own != expected).any():
+            raise InputError(
+                f"{path} is damaged: cells of type {kind} have {own[own != expected][0]} nodes, not {expected}.", _AGAIN
+            )
+    if len(connectivity) and (connectivity.min() < 0 or connectivity.max() >= mesh.n_points):
+        raise InputError(f"{path} is damaged: its cells name nodes that it does not have.", _AGAIN)
 
 
 @names_damage

@@ -24,15 +24,16 @@ _SIZE_RATIO = 4.0
 _OPEN_REACH = 5.0
 
 
-def placement_scores(file: MeshFile, wall_points: npt.ArrayLike) -> dict[Placement, float]:
+def placement_scores(file: MeshFile, wall_points: npt.ArrayLike, beside: bool = False) -> dict[Placement, float]:
     """Share of the wall's points that lie in the mesh, for each unit and frame; 0 where the sizes do not match.
 
-    Of an open surface, which has no inside, the points within 5 mm of a node are counted. Sizes match when the
-    diagonals of both bounding boxes differ by less than a factor of 4.
+    Of a surface that has no inside, or beside which the wall lies, the points within 5 mm of a node are counted. Sizes
+    match when the diagonals of both bounding boxes differ by less than a factor of 4.
 
     Args:
         file: raw mesh.
         wall_points: (M, 3) RAS mm, centres of the pixels that show wall.
+        beside: the mesh is a surface of the wall's inner or outer side, even where it is closed.
     """
     wall = np.asarray(wall_points, np.float64)
     if wall.ndim != 2 or len(wall) == 0:
@@ -47,7 +48,7 @@ def placement_scores(file: MeshFile, wall_points: npt.ArrayLike) -> dict[Placeme
     # Work on a mesh of 100 mm, whatever its unit, so that one grid serves all.
     unify = 100.0 / diagonal
     mesh = Mesh(with_points(part.dataset, raw * unify), part.name)
-    closed = mesh.is_volume or open_edges(mesh) == 0
+    closed = mesh.is_volume or (not beside and open_edges(mesh) == 0)
     inside = Inside(mesh) if closed else None
     scores = {}
     for unit, scale in SCALES.items():
@@ -62,7 +63,9 @@ def placement_scores(file: MeshFile, wall_points: npt.ArrayLike) -> dict[Placeme
     return scores
 
 
-def find_placement(file: MeshFile, wall_points: npt.ArrayLike, unit: str = "auto", frame: str = "auto") -> Placement:
+def find_placement(
+    file: MeshFile, wall_points: npt.ArrayLike, unit: str = "auto", frame: str = "auto", beside: bool = False
+) -> Placement:
     """The unit and frame that lay the mesh onto the wall: as the caller or the file states, else the clear winner.
 
     Args:
@@ -70,6 +73,7 @@ def find_placement(file: MeshFile, wall_points: npt.ArrayLike, unit: str = "auto
         wall_points: (M, 3) RAS mm, centres of the pixels that show wall.
         unit: "mm", "cm", "m", "um", or "auto".
         frame: "ras", "lps", or "auto".
+        beside: see `placement_scores`.
 
     Returns:
         (unit, frame) for `place`.
@@ -81,7 +85,7 @@ def find_placement(file: MeshFile, wall_points: npt.ArrayLike, unit: str = "auto
     frames = [frame] if frame != "auto" else [file.frame] if file.frame else list(FRAMES)
     if not set(units) <= set(SCALES) or not set(frames) <= set(FRAMES):
         raise InputError(f"Unknown unit or axes of a mesh: {unit}, {frame}.", "Units: mm, cm, m, um; axes: ras, lps.")
-    scores = placement_scores(file, wall_points)
+    scores = placement_scores(file, wall_points, beside)
     ranked = sorted(((scores[u, f], (u, f)) for u in units for f in frames), key=lambda entry: -entry[0])
     best, winner = ranked[0]
     stated = len(ranked) == 1

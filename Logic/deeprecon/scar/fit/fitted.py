@@ -12,6 +12,7 @@ import numpy.typing as npt
 from deeprecon.data.mesh.mesh import Mesh
 from deeprecon.scar.anatomy.wall_coordinates import WallCoordinates
 from deeprecon.scar.observe.observations import Observations, Quadrature
+from deeprecon.scar.observe.shell import Shell
 from deeprecon.scar.observe.stacks import Stack
 
 Floats = npt.NDArray[np.float64]
@@ -62,6 +63,18 @@ class Fitted:
     samples: Samples | None = None
     history: Mapping[str, Sequence[float]] = field(default_factory=dict)
     figures: Mapping[str, Any] = field(default_factory=dict)
+
+
+def on_shell(fitted: Fitted, shell: Shell) -> Fitted:
+    """A fitted method read at the nodes of a shell, to which all points given to it belong, through the wall."""
+
+    def predict(nodes: Floats) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        probability, uncertainty = fitted.predict(shell.points)
+        return shell.project(probability), shell.at_extreme(uncertainty, probability)
+
+    read = fitted.samples
+    samples = None if read is None else lambda nodes: shell.project(read(shell.points))
+    return replace(fitted, predict=predict, samples=samples)
 
 
 def prism_means(predict: Predict, quadrature: Quadrature) -> npt.NDArray[np.float32]:

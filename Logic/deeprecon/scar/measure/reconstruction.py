@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from deeprecon.data.mesh.mesh import Mesh
 from deeprecon.scar.fit.agreement import Agreement, agree_with_pixels, agreed_fit
-from deeprecon.scar.fit.fitted import Fitted, prism_means
+from deeprecon.scar.fit.fitted import Fitted, on_shell, prism_means
 from deeprecon.scar.measure.burden import scar_burden
 from deeprecon.scar.measure.channels import Channel, find_channels
 from deeprecon.scar.measure.metrics import entropy
@@ -22,7 +22,7 @@ from deeprecon.scar.measure.voxels import VoxelResult, predict_voxels
 from deeprecon.scar.measure.wall import WallMeasures, measure_wall
 from deeprecon.scar.observe.node_groups import group_nodes
 from deeprecon.scar.observe.slices import ObservedSlices
-from deeprecon.scar.parameters import VALUE_ARRAYS, ReconstructParameters, ReportValues
+from deeprecon.scar.parameters import VALUE_ARRAYS, Projection, ReconstructParameters, ReportValues
 from deeprecon.scar.read.case import Case
 from deeprecon.scar.read.training_data import NodeGroups
 
@@ -38,7 +38,7 @@ class Reconstruction:
             arrays at its nodes.
         burden: rows of wall, scar, core and border zone or uncertain edge.
         wall: segments, depth and transmurality.
-        voxels: the reconstruction on a voxel grid; None where the mesh is an open surface.
+        voxels: the reconstruction on a voxel grid.
         channels: corridors through dense scar.
         slices: rows about each slice.
         slice_probability: per stack (k, j, i) float32, reconstructed probability at the pixel centers, 0 off the wall.
@@ -51,7 +51,7 @@ class Reconstruction:
     mesh: Mesh
     burden: Sequence[dict[str, str | float]]
     wall: WallMeasures
-    voxels: VoxelResult | None
+    voxels: VoxelResult
     channels: Sequence[Channel]
     slices: Sequence[Row]
     slice_probability: tuple[npt.NDArray[np.float32], ...]
@@ -76,16 +76,22 @@ def measure(
     """
     observations = slices.observations
     groups = group_nodes(mesh.points, slices.stacks)
-    estimate, uncertainty = scar.predict(mesh.points)
     reach = parameters.observed_within or default_reach(slices.stacks)
-    observed = observed_nodes(mesh, slices, groups, reach)
+    at_nodes, core_at_nodes, shell = scar, core, slices.shell
+    if shell is None:
+        observed = observed_nodes(mesh, slices, groups, reach)
+    else:
+        observed, at_nodes, core_at_nodes = shell.met, on_shell(scar, shell), core and on_shell(core, shell)
+        # The nodes of a shell are not those of the pixels.
+        parameters = replace(parameters, projection=Projection.OFF, report_values=ReportValues.ESTIMATE)
+    estimate, uncertainty = at_nodes.predict(mesh.points)
     uncertainty = np.where(observed, uncertainty, 1).astype(np.float32)
     agreed = agree_with_pixels(estimate, groups, observations, parameters)
     if parameters.report_values is ReportValues.AGREED:
         scar, probability = agreed_fit(scar, agreed, mesh.points), agreed.probability
     else:
         probability = estimate
-    core_probability = None if core is None else np.minimum(core.predict(mesh.points)[0], estimate)
+    core_probability = None if core_at_nodes is None else np.minimum(core_at_nodes.predict(mesh.points)[0], estimate)
     burden = scar_burden(
         mesh,
         probability,
@@ -94,8 +100,8 @@ def measure(
         parameters.core_cutoff,
         parameters.density,
         core_probability,
-        scar.samples(mesh.points) if scar.samples else None,
-        core.samples(mesh.points) if core and core.samples else None,
+        at_nodes.samples(mesh.points) if at_nodes.samples else None,
+        core_at_nodes.samples(mesh.points) if core_at_nodes and core_at_nodes.samples else None,
         observed,
     )
     wall = measure_wall(case, slices, mesh, probability, uncertainty, parameters, observed)
@@ -132,7 +138,7 @@ def measure(
             "observed_within_mm": reach,
             "not_observed_percent": _not_observed(burden),
         },
-        (*_unknown_wall(burden, reach), *_contradictions(agreed), *wall.warnings),
+        (*_unknown_wall(burden, reach, shell is not None), *_contradictions(agreed), *wall.warnings),
     )
 
 
@@ -146,11 +152,16 @@ def _not_observed(burden: Sequence[Mapping[str, Any]]) -> float:
     return float(burden[-1]["percent_of_wall"]) if burden[-1]["region"] == "not observed" else 0.0
 
 
-def _unknown_wall(burden: Sequence[Mapping[str, Any]], reach: float) -> list[str]:
+def _unknown_wall(burden: Sequence[Mapping[str, Any]], reach: float, is_shell: bool) -> list[str]:
     """A warning about the wall that no slice shows."""
     if not (share := _not_observed(burden)):
         return []
     size = f"{burden[-1]['volume_ml']:.1f} ml" if "volume_ml" in burden[-1] else f"{burden[-1]['area_cm2']:.1f} cm²"
+    if is_shell:
+        return [
+            f"Beneath {size} of the surface ({share:.1f} %) the slices show no wall: nothing is known there, and it "
+            "does not count in percentages."
+        ]
     return [
         f"{size} of the wall ({share:.1f} %) lie farther than {reach:.3g} mm from every slice: nothing is known there, "
         "and it counts neither as wall nor as scar in volumes and percentages."
@@ -159,20 +170,19 @@ def _unknown_wall(burden: Sequence[Mapping[str, Any]], reach: float) -> list[str
 
 def _voxels(
     slices: ObservedSlices, mesh: Mesh, scar: Fitted, core: Fitted | None, observed: npt.NDArray[np.bool_]
-) -> VoxelResult | None:
-    if slices.inside is None:
-        return None
+) -> VoxelResult:
+    """The wall on a grid; beneath a shell that of the slices, all of which is observed."""
     predict_core = None if core is None else core.predict
+    if slices.shell is not None:
+        mesh, observed = slices.shell.wall, np.ones(slices.shell.wall.n_points, bool)
     known = partial(nearest_values, mesh, observed)
     return predict_voxels(scar.predict, predict_core, slices.inside, slices.stacks[0], mesh.points, known)
 
 
 def _channels(
-    voxels: VoxelResult | None, scar: Fitted, core: Fitted | None, parameters: ReconstructParameters
+    voxels: VoxelResult, scar: Fitted, core: Fitted | None, parameters: ReconstructParameters
 ) -> list[Channel]:
     """Channels through the core, which is separated by its own probability where it has one."""
-    if voxels is None:
-        return []
     if voxels.core is None or core is None:
         dense, cutoff, samples = voxels.scar, parameters.core_cutoff, scar.samples
     else:

@@ -52,6 +52,6 @@ def find_wall_coordinates(case: Case, slices: ObservedSlices, mesh: Mesh) -> Wal
     Raises:
         InputError: the mesh is a surface, or nothing defines the ventricle's axes.
     """
-    if slices.inside is None or not mesh.is_volume:
+    if not mesh.is_volume:
         raise InputError("The mesh is a surface, which has no depth.", "Give a volume mesh.")
     return WallCoordinates(find_axes(case, slices.stacks), slices.inside, mesh.points)

@@ -74,6 +74,7 @@ def read_heart_mesh(
     node_spacing: float = 1.5,
     tag_array: str = "",
     region: Sequence[int] = (),
+    beside: bool = False,
 ) -> HeartMesh:
     """The mesh of a case, placed where the wall of its images is; without a file, made from the contoured wall.
 
@@ -83,19 +84,29 @@ def read_heart_mesh(
         node_spacing: in mm, of the mesh that is made.
         tag_array: name of the array of region tags at the cells; empty for a usual one.
         region: tags of the wall; empty to have them found (`choose_region`).
+        beside: the mesh is stated to be an inner or outer surface of the wall.
 
     Raises:
         InputError: as `read_mesh`, `find_tags`, `find_placement` and `choose_region`.
     """
     if path is None:
-        walls = (stack.wall for stack in case.stacks)
-        short_axis = max(walls, key=lambda wall: np.count_nonzero(wall.array.any(axis=(1, 2))))
-        made = voxel_mesh(short_axis, node_spacing)
+        made = wall_of_slices(case, node_spacing)
         return HeartMesh(made, made, find_part(made), from_slices=True)
     file = read_mesh(path)
-    found_unit, found_frame = find_placement(file, case.wall_points, unit=unit.value, frame=frame.value)
+    found_unit, found_frame = find_placement(file, case.wall_points, unit.value, frame.value, beside)
     heart = placed_heart(file, found_unit, found_frame, tag_array)
     return _with_region(heart, choose_region(heart.mesh, heart.tags, heart.part.cells, region, case))
+
+
+def wall_of_slices(case: Case, node_spacing: float) -> Mesh:
+    """A volume mesh of the wall that the stack with most slices shows.
+
+    Raises:
+        InputError: as `voxel_mesh`.
+    """
+    walls = (stack.wall for stack in case.stacks)
+    short_axis = max(walls, key=lambda wall: np.count_nonzero(wall.array.any(axis=(1, 2))))
+    return voxel_mesh(short_axis, node_spacing)
 
 
 def _with_region(heart: HeartMesh, region: Region) -> HeartMesh:

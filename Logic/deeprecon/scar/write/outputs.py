@@ -24,8 +24,6 @@ def _mesh(done: Finished, folder: Path) -> dict[str, Path]:
 
 
 def _segmentation(done: Finished, folder: Path) -> dict[str, Path]:
-    if done.found.voxels is None:
-        return {}
     path = folder / "segmentation.seg.nrrd"
     regions = segment_regions(done.found.voxels, done.parameters.cutoff, done.parameters.core_cutoff)
     write_segmentation(path, regions)

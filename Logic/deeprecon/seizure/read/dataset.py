@@ -10,7 +10,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from deeprecon.data.errors import InputError
+from deeprecon.data.errors import InputError, names_damage
 from deeprecon.data.files import atomic_path
 from deeprecon.seizure.read.recording import Recording
 
@@ -42,6 +42,7 @@ def write_dataset(path: Path, recordings: Sequence[Recording]) -> None:
         )
 
 
+@names_damage
 def read_dataset(path: Path) -> list[Recording]:
     """Read what `write_dataset` wrote.
 

@@ -69,7 +69,6 @@ def sector_share(points: Any, triangles: Any) -> float:
     return float(100 * areas[in_sector((a + b + c) / 3)].sum() / areas.sum())
 
 
-@pytest.mark.xfail(strict=True, reason="a shell shows the scar at its own place only")
 @pytest.mark.parametrize(
     ("inner", "low", "high", "suffix"),
     [(True, 0.55, 1.0, ".stl"), (False, 0.0, 0.45, ".ply"), (True, 0.35, 0.65, ".ply")],
@@ -84,7 +83,6 @@ def test_scar_beneath_a_shell(tmp_path: Path, inner: bool, low: float, high: flo
     assert result["metrics"]["percent_of_wall"] == pytest.approx(sector_share(points, triangles), abs=8)
 
 
-@pytest.mark.xfail(strict=True, reason="a shell shows the scar at its own place only")
 def test_a_shell_within_the_cavity(tmp_path: Path) -> None:
     """An electroanatomical map that is smaller than the cavity."""
     points, triangles = shell(True)
@@ -99,7 +97,6 @@ def test_a_shell_within_the_cavity(tmp_path: Path) -> None:
     assert result["metrics"]["percent_of_wall"] == pytest.approx(sector_share(smaller, triangles), abs=8)
 
 
-@pytest.mark.xfail(strict=True, reason="a shell shows the scar at its own place only")
 @pytest.mark.parametrize(("low", "share"), [(0.0, 1.0), (0.8, 0.0)])
 def test_the_mean_through_the_wall(tmp_path: Path, low: float, share: float) -> None:
     points, triangles = shell(True)
@@ -110,7 +107,6 @@ def test_the_mean_through_the_wall(tmp_path: Path, low: float, share: float) -> 
     assert result["metrics"]["percent_of_wall"] == pytest.approx(expected, abs=8)
 
 
-@pytest.mark.xfail(strict=True, reason="a shell shows the scar at its own place only")
 def test_what_a_shell_shows_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     points, triangles = shell(True)
     mesh = write_ply(tmp_path / "shell.ply", points * TO_LPS, triangles)

@@ -1,0 +1,402 @@
+"""Small valid files of every format that the library reads, and how each is read, for `fuzz.py`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import common  # noqa: F401 the library's path
+import numpy as np
+
+Read = Callable[[Path], Any]
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """A format.
+
+    Attributes:
+        name: of the format.
+        make: writes valid files into a folder and returns the one that is read.
+        read: what the product does with the path; its value is compared where the format has checksums.
+        checked: damage of the file's bytes cannot pass unseen: the format has checksums.
+        cut: a file without its last bytes cannot pass unseen.
+        named: messages name a file.
+    """
+
+    name: str
+    make: Callable[[Path], Path]
+    read: Read
+    checked: bool = False
+    cut: bool = True
+    named: bool = True
+
+
+def _volume() -> Any:
+    from deeprecon.data.volume import Volume
+
+    array = np.random.default_rng(0).integers(0, 1000, (4, 6, 5)).astype(np.int16)
+    return Volume(array, np.diag([1.2, 1.2, 8.0, 1.0]))
+
+
+def _write_volume(name: str) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        from deeprecon.data.volume_io import write_volume
+
+        write_volume(folder / name, _volume())
+        return folder / name
+
+    return make
+
+
+def _read_volume(path: Path) -> Any:
+    from deeprecon.data.volume_io import read_volume
+
+    return read_volume(path).array.tobytes()
+
+
+def _write_series(folder: Path) -> Path:
+    from deeprecon.data.dicom.ct import write_ct_series
+
+    write_ct_series(folder, _volume(), {})
+    return folder
+
+
+def _write_film(folder: Path) -> Path:
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
+
+    data = Dataset()
+    data.file_meta = FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID = DigitalXRayImageStorageForPresentation
+    data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID = "2.25.7"
+    data.Modality, data.Rows, data.Columns, data.SamplesPerPixel = "DX", 96, 80, 1
+    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 12, 11, 0
+    data.PhotometricInterpretation, data.ImagerPixelSpacing, data.ViewPosition = "MONOCHROME2", [4.0, 4.0], "PA"
+    data.PixelData = np.random.default_rng(0).integers(0, 4096, (96, 80)).astype(np.uint16).tobytes()
+    data.save_as(folder / "a.dcm", enforce_file_format=True)
+    return folder / "a.dcm"
+
+
+def _write_picture(name: str) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        from PIL import Image
+
+        pixels = np.random.default_rng(0).integers(0, 256, (96, 80)).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / name)
+        return folder / name
+
+    return make
+
+
+def _read_radiograph(path: Path) -> Any:
+    from deeprecon.data.radiograph import read_radiograph
+
+    return read_radiograph(path).image.tobytes()
+
+
+def _scan() -> Any:
+    from deeprecon.data.diffusion.gradients import GradientTable
+    from deeprecon.data.diffusion.scan import DwiScan
+
+    random = np.random.default_rng(0)
+    vectors = random.normal(size=(7, 3))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    b = np.array([0.0, *[1000.0] * 6])
+    vectors[0] = 0
+    array = random.integers(100, 1000, (4, 6, 5, 7)).astype(np.int16)
+    return DwiScan(array, np.diag([2.0, 2.0, 2.0, 1.0]), GradientTable(b, vectors))
+
+
+def _write_dwi(name: str) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        from deeprecon.data.diffusion.files import write_dwi
+
+        write_dwi(folder / name, _scan())
+        return folder / name
+
+    return make
+
+
+def _read_dwi(path: Path) -> Any:
+    from deeprecon.data.diffusion.files import read_dwi
+
+    return read_dwi(path).array.tobytes()
+
+
+def _write_segmentation(folder: Path) -> Path:
+    from deeprecon.data.segmentation import Segment, Segmentation, write_segmentation
+
+    masks = _volume().array > 500, _volume().array < 200
+    parts = tuple(Segment(name, mask) for name, mask in zip(("myocardium", "scar"), masks, strict=True))
+    write_segmentation(folder / "a.seg.nrrd", Segmentation(parts, _volume().ijk_to_ras, "a", 8.0))
+    return folder / "a.seg.nrrd"
+
+
+def _read_segmentation(path: Path) -> Any:
+    from deeprecon.data.segmentation import read_segmentation
+
+    return len(read_segmentation(path).segments)
+
+
+def _write_mesh(name: str) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        from vtkmodules.vtkFiltersGeometry import vtkGeometryFilter
+
+        from deeprecon.data.mesh.files import write_mesh
+        from deeprecon.data.mesh.mesh import Mesh
+        from deeprecon.scar.simulate.hearts import sample_case
+
+        mesh = sample_case(seed=0, node_spacing=14, pixel=6).mesh
+        if name.endswith((".vtp", ".ply", ".stl")):
+            surface = vtkGeometryFilter()
+            surface.SetInputData(mesh.dataset)
+            surface.Update()
+            mesh = Mesh(surface.GetOutput(), "surface")
+            if name.endswith(".stl"):
+                for array in mesh.array_names:
+                    mesh.dataset.GetPointData().RemoveArray(array)
+        write_mesh(folder / name, mesh)
+        return folder / name
+
+    return make
+
+
+def _read_mesh(path: Path) -> Any:
+    from deeprecon.data.mesh.files import read_mesh
+    from deeprecon.data.mesh.trial import try_to_read
+
+    try_to_read(path)
+    return read_mesh(path).points.tobytes()
+
+
+def _write_text(name: str, text: str) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        (folder / name).write_text(text, encoding="utf-8")
+        return folder / name
+
+    return make
+
+
+def _write_markups(folder: Path) -> Path:
+    from deeprecon.data.markups import write_markups
+
+    write_markups(folder / "a.mrk.json", {"apex": np.array([1.0, 2.0, 3.0]), "base": np.array([4.0, 5.0, 6.0])})
+    return folder / "a.mrk.json"
+
+
+def _read_markups(path: Path) -> Any:
+    from deeprecon.data.markups import read_markups
+
+    return read_markups(path)
+
+
+def _read_table(path: Path) -> Any:
+    from deeprecon.data.tables import read_table
+
+    return read_table(path)
+
+
+def _read_manifest(path: Path) -> Any:
+    from deeprecon.ctpa.read.manifest import read_manifest
+
+    return read_manifest(path)
+
+
+def _write_far_fields(folder: Path) -> Path:
+    from deeprecon.jobs.run import Run, SilentReporter
+    from deeprecon.scattering.parameters import PhantomParameters
+    from deeprecon.scattering.simulate.far_fields import simulate_phantoms
+    from deeprecon.scattering.write.far_field_file import write_far_fields
+
+    run = Run(folder, folder, "cpu", 1, "fp32", 0, SilentReporter())
+    write_far_fields(folder / "a.h5", simulate_phantoms(PhantomParameters(count=2, k=4.0, grid=16, rings=8), run), "a")
+    return folder / "a.h5"
+
+
+def _read_far_fields(path: Path) -> Any:
+    from deeprecon.scattering.read.far_field_file import read_far_fields
+
+    return read_far_fields(path).far_field.tobytes()
+
+
+def _write_recording(folder: Path) -> Path:
+    from deeprecon.seizure.simulate.files import write_phantom
+
+    return write_phantom(folder, 1, 1, 0.5, 0.02, 0)["recording"]
+
+
+def _write_events(folder: Path) -> Path:
+    from deeprecon.seizure.simulate.files import write_phantom
+
+    return write_phantom(folder, 1, 1, 0.5, 0.0, 0)["events"]
+
+
+def _read_recordings(path: Path) -> Any:
+    from deeprecon.seizure.observe.recordings import load_recordings
+
+    return [recording.magnitude.tobytes() for recording in load_recordings(path)]
+
+
+def _write_dataset(folder: Path) -> Path:
+    from deeprecon.seizure.observe.recordings import load_recordings
+    from deeprecon.seizure.read.dataset import write_dataset
+
+    recordings = load_recordings(_write_events(folder))
+    write_dataset(folder / "a.npz", recordings)
+    return folder / "a.npz"
+
+
+def _read_dataset(path: Path) -> Any:
+    from deeprecon.seizure.read.dataset import read_dataset
+
+    return [recording.magnitude.tobytes() for recording in read_dataset(path)]
+
+
+def _write_configuration(folder: Path) -> Path:
+    from deeprecon.jobs.parameters import to_json
+    from deeprecon.seizure.configuration import Framework, ModelConfig
+
+    content = {"modelConfig": to_json(ModelConfig(Framework.PYTORCH))}
+    (folder / "a.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+    return folder / "a.json"
+
+
+def _read_configuration(path: Path) -> Any:
+    from deeprecon.seizure.read.configuration import read_configuration
+
+    return read_configuration(path)
+
+
+def _read_seizure_table(path: Path) -> Any:
+    from deeprecon.seizure.read.seizure_table import read_seizure_table
+
+    return read_seizure_table(path)
+
+
+def _write_checkpoint(folder: Path) -> Path:
+    import torch
+
+    from deeprecon.training.checkpoint import save_checkpoint
+
+    save_checkpoint(folder / "a.safetensors", {"w": torch.arange(100.0), "step": 3, "list": [1, None, "x"]})
+    return folder / "a.safetensors"
+
+
+def _read_checkpoint(path: Path) -> Any:
+    from deeprecon.training.checkpoint import load_checkpoint
+
+    return load_checkpoint(path)["w"].numpy().tobytes()
+
+
+def _write_bundle(folder: Path) -> Path:
+    import torch
+
+    from deeprecon.training.bundle import Card, write_bundle
+    from deeprecon.training.bundle_file import export_bundle
+
+    card = Card("Test", "0.1.0", "a", "b", "c", "Apache-2.0", "d", "e", {}, {})
+    weights = [{"w": torch.arange(100.0)}]
+    bundle = write_bundle(folder / "bundle", card, "scar", "field", {"width": 64}, weights, "# Test\n")
+    export_bundle(bundle, folder / "a.zip")
+    return folder / "a.zip"
+
+
+def _read_bundle(path: Path) -> Any:
+    import shutil
+    import tempfile
+
+    from deeprecon.training.bundle import load_weights
+    from deeprecon.training.bundle_file import import_bundle
+
+    target = Path(tempfile.mkdtemp(dir=path.parent))
+    try:
+        return load_weights(import_bundle(path, target, "scar"))[0]["w"].numpy().tobytes()
+    finally:
+        shutil.rmtree(target, ignore_errors=True)
+
+
+def _write_job(folder: Path) -> Path:
+    from deeprecon.jobs.job import Job
+
+    Job("scar", "phantom", {}, {}, "..").save(folder)
+    return folder / "job.json"
+
+
+def _read_job(path: Path) -> Any:
+    from deeprecon.jobs.check import check_job
+    from deeprecon.jobs.job import Job
+
+    return check_job(Job.load(path.parent), path.parent)
+
+
+_CASES = "case,mesh,myocardium,slice-thickness\na,a.vtu,a.nrrd,8\nb,b.vtu,b.nrrd,10\n"
+_FCSV = """# Markups fiducial file version = 4.11
+# CoordinateSystem = LPS
+# columns = id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID
+1,1.0,2.0,3.0,0,0,0,1,1,1,0,apex,,
+2,4.0,5.0,6.0,0,0,0,1,1,1,0,base,,
+"""
+
+
+def _read_cases(path: Path) -> Any:
+    from deeprecon.cases import read_cases
+    from deeprecon.jobs.command import Command
+
+    return read_cases(path, Command("scar", "reconstruct"))
+
+
+def _read_gradients(path: Path) -> Any:
+    from deeprecon.data.diffusion.gradients import read_fsl
+
+    return read_fsl(path, path.with_suffix(".bvec"), 7)
+
+
+def _write_gradients(folder: Path) -> Path:
+    return _write_dwi("a.nii")(folder).with_suffix(".bval")
+
+
+FORMATS = {
+    entry.name: entry
+    for entry in (
+        *(FileFormat(f"volume {name}", _write_volume(name), _read_volume) for name in ("a.nii", "a.mha")),
+        FileFormat("volume a.nii.gz", _write_volume("a.nii.gz"), _read_volume, checked=True),
+        FileFormat("volume a.nrrd", _write_volume("a.nrrd"), _read_volume),
+        FileFormat("volume a.nhdr", _write_volume("a.nhdr"), _read_volume),
+        FileFormat("CT series", _write_series, _read_volume),
+        FileFormat("X-ray a.dcm", _write_film, _read_radiograph),
+        *(FileFormat(f"X-ray {name}", _write_picture(name), _read_radiograph) for name in ("a.jpg", "a.tif")),
+        FileFormat("X-ray a.png", _write_picture("a.png"), _read_radiograph, checked=True),
+        FileFormat("DWI a.nii.gz", _write_dwi("a.nii.gz"), _read_dwi, checked=True),
+        FileFormat("DWI a.nrrd", _write_dwi("a.nrrd"), _read_dwi),
+        FileFormat("gradients", _write_gradients, _read_gradients, cut=False),
+        FileFormat("segmentation", _write_segmentation, _read_segmentation),
+        *(
+            FileFormat(f"mesh {name}", _write_mesh(name), _read_mesh)
+            for name in ("a.vtk", "a.vtu", "a.vtp", "a.ply", "a.stl", "a.pts")
+        ),
+        FileFormat("markups json", _write_markups, _read_markups),
+        FileFormat("markups fcsv", _write_text("a.fcsv", _FCSV), _read_markups, cut=False),
+        FileFormat("table", _write_text("a.csv", "name,value\na,1\nb,2\n"), _read_table, cut=False),
+        FileFormat("manifest", _write_text("a.csv", "patient,ct\na,a.nii\nb,b.nii\n"), _read_manifest, cut=False),
+        FileFormat("cases", _write_text("a.csv", _CASES), _read_cases, cut=False),
+        FileFormat("far fields", _write_far_fields, _read_far_fields),
+        FileFormat("recording", _write_recording, _read_recordings, cut=False),
+        FileFormat("events", _write_events, _read_recordings),
+        FileFormat("data set", _write_dataset, _read_dataset, checked=True),
+        FileFormat("configuration", _write_configuration, _read_configuration),
+        FileFormat(
+            "seizure table",
+            _write_text("a.csv", "recording,user,start,end\na,1,10,20\n"),
+            _read_seizure_table,
+            cut=False,
+        ),
+        FileFormat("checkpoint", _write_checkpoint, _read_checkpoint, checked=True),
+        FileFormat("bundle", _write_bundle, _read_bundle, checked=True),
+        FileFormat("job", _write_job, _read_job, named=False),
+    )
+}
