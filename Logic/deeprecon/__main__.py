@@ -11,5 +11,7 @@ from deeprecon.cli import main
 from deeprecon.jobs.process import die_with_parent
 
 if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):  # names of files need not be text in the terminal's encoding
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     die_with_parent()
     sys.exit(main())

@@ -202,3 +202,13 @@ def test_a_mesh_off_the_wall_or_in_other_units_is_reported(host: Any, ready: Any
     sphere.Update()
     node.mesh = slicer.modules.models.logic().AddModel(sphere.GetOutput())
     assert "same patient" in ui.meshPlacementLabel.text
+    sphere.SetRadius(22)
+    sphere.SetCenter(23, 23, 16)
+    sphere.Update()
+    ui.meshUnitCombo.currentIndex = ui.meshFrameCombo.currentIndex = 0
+    far = vtk.vtkPolyData()
+    far.DeepCopy(sphere.GetOutput())
+    far.GetPoints().InsertNextPoint(-3000, 2000, 4000)  # a node that no cell uses
+    far.GetPointData().Initialize()
+    node.mesh = slicer.modules.models.logic().AddModel(far)
+    assert ui.meshPlacementLabel.text == ""

@@ -70,6 +70,27 @@ def test_a_link_under_the_name_of_a_temporary_file_is_not_followed(
     assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "ours"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names that are no UTF-8")
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_folders_and_files_may_have_any_name(tmp_path: Path, locale: str) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xe9\xff <b>"))
+    folder.mkdir()
+    environment = {**child_environment(), "LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-m", "deeprecon"]
+    data, output = folder / "data", folder / "out"
+    phantom = ["seizure", "phantom", "--users", "1", "--seizures", "1", "--minutes", "1", "--output", str(data)]
+    prepare = ["seizure", "prepare", "--recordings", str(data / "events.json"), "--output", str(output)]
+    (folder / "damaged.json").write_text("{", encoding="utf-8")
+    damaged = [*prepare[:3], str(folder / "damaged.json"), *prepare[4:5], str(folder / "none")]
+    codes = [
+        subprocess.run([*command, *verb], env=environment, capture_output=True, check=False, timeout=120).returncode
+        for verb in (phantom, prepare, damaged)
+    ]
+    assert codes == [0, 0, 2]
+    assert (output / "result.json").is_file()
+    assert not (folder / "none" / "result.json").exists()
+
+
 @pytest.mark.skipif(os.name != "posix", reason="POSIX modes")
 def test_files_have_the_usual_mode(tmp_path: Path) -> None:
     with atomic_path(tmp_path / "a.txt") as part:

@@ -14,7 +14,7 @@ from typing import Any
 from deeprecon.data.errors import InputError
 
 CODES: dict[str, str] = {
-    "b0-only": "A scan has no diffusion-weighted volume, as one with reversed phase encoding; its noise is removed.",
+    "b0-only": "A scan has no diffusion-weighted volume, as one with reversed phase encoding: there is no tensor.",
     "b0-threshold": "No volume of a diffusion scan has a b-value below the threshold: its lowest shell counts as b0.",
     "calibration-doubtful": "A still arm does not measure 1 g within 5 %.",
     "ct-clipped": "The values of a CT were cut to a window: bone and contrast are missing.",
@@ -57,6 +57,7 @@ CODES: dict[str, str] = {
     "series-differ": "DICOM series form one stack by their places, and differ in sequence, patient or time.",
     "series-joined": "A stack is stored as one DICOM series for each slice; assumed: they belong together.",
     "shell-assumed": "An open surface shows the scar of the wall beneath it.",
+    "single-volume": "A diffusion scan is one volume without weighting: its noise is unknown, and it stays as it is.",
     "skipped-volumes": "A DWI NRRD marks volumes as to be skipped (DWMRI_skip); they are left out.",
     "slice-of-stack": "A DICOM file was given that is a series of one slice, of a stack of such series.",
     "sum-of-axes": "The magnitude of an event is taken for a sum of three axes.",

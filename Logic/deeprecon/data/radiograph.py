@@ -12,6 +12,7 @@ from deeprecon.data.dicom.file import DicomFile, open_dicom
 from deeprecon.data.dicom.film import read_film
 from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError, names_damage
+from deeprecon.data.formats.nifti import refuse_pair
 from deeprecon.data.formats.planar_image import read_planar_image
 from deeprecon.data.pictures import PICTURES, is_picture, read_picture
 from deeprecon.data.volume import Volume
@@ -81,6 +82,7 @@ def read_radiograph(path: Path | str) -> Radiograph:
         notes = ("The file does not state which way is up; it is taken as it is stored.", _NO_VIEW)
         return Radiograph(_stretched(path, pixels), spacing, "", path.name, notes)
     if not path.name.lower().endswith(VOLUME_ENDINGS):
+        refuse_pair(path)
         raise InputError(f"{path} is of an unknown kind.", "Give DICOM, PNG, JPEG, TIFF, NIfTI, NRRD or MetaImage.")
     return radiograph_from_volume(read_volume(path), path)
 

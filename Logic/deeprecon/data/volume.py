@@ -12,6 +12,8 @@ from deeprecon.data.errors import InputError
 
 Array = npt.NDArray[np.float64]
 
+MAX_SPACING = 500.0
+"""mm; larger voxels or slices are an error of the file."""
 MAX_SHEAR = 2e-3
 """Largest cosine between two axes that still counts as square: 0.1 degree, 0.3 mm across a heart."""
 
@@ -134,7 +136,8 @@ def check_geometry(volume: Volume) -> None:
     """Raise InputError unless `volume` is a 3D array of numbers on a square, finite grid.
 
     Raises:
-        InputError: not 3D, empty, not numbers, or an affine with NaN, without volume, or sheared (with the angle).
+        InputError: not 3D, empty, not numbers, slices or voxels larger than a body, or an affine with NaN, without
+            volume, or sheared (with the angle).
     """
     array, name = volume.array, volume.name
     if array.ndim != 3:
@@ -142,6 +145,9 @@ def check_geometry(volume: Volume) -> None:
     if array.size == 0 or array.dtype.kind not in "buif":
         raise InputError(f"{name} holds no real numbers (shape {array.shape}, type {array.dtype}).")
     check_affine(volume.ijk_to_ras, name)
+    thickness = volume.slice_thickness
+    if thickness is not None and not 0 < thickness <= MAX_SPACING:
+        raise InputError(f"{name} states slices of {thickness:g} mm, thicker than a body.", "Export the image again.")
 
 
 def check_affine(ijk_to_ras: Array, name: str) -> None:
@@ -158,6 +164,10 @@ def check_affine(ijk_to_ras: Array, name: str) -> None:
         raise InputError(
             f"{name}: the geometry is singular, an axis has no length (spacing {_text(spacing)} mm).",
             "Export the image again.",
+        )
+    if spacing.max() > MAX_SPACING:
+        raise InputError(
+            f"{name} states voxels of {_text(spacing)} mm, larger than any scanner's.", "Export the image again."
         )
     unit = columns / spacing
     cosines = np.abs((unit.T @ unit)[np.triu_indices(3, 1)])

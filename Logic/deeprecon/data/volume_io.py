@@ -15,7 +15,7 @@ from deeprecon.data.dicom.file import open_dicom
 from deeprecon.data.dicom.series import read_dicom
 from deeprecon.data.errors import InputError, names_damage
 from deeprecon.data.formats.metaimage import read_metaimage, write_metaimage
-from deeprecon.data.formats.nifti import read_nifti, write_nifti
+from deeprecon.data.formats.nifti import read_nifti, refuse_pair, write_nifti
 from deeprecon.data.formats.nrrd import Nrrd, read_nrrd, write_nrrd
 from deeprecon.data.volume import Volume, check_geometry
 
@@ -101,6 +101,7 @@ def read_volume(path: Path | str) -> Volume:
         elif (file := open_dicom(path)) is not None:
             volume = read_dicom(path, file)
         else:
+            refuse_pair(path)
             known = ", ".join(f"{kind.name} ({', '.join(kind.endings)})" for kind in FORMATS)
             raise InputError(f"{path} is of an unknown kind.", f"Give {known} or a DICOM series (its folder).")
     except OSError as error:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.diffusion.scan import DwiScan
+from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume_io import write_volume
 from deeprecon.dwmri.findings import Findings
@@ -47,7 +48,10 @@ def enhance_scan(inputs: EnhanceInputs, parameters: EnhanceParameters, run: Run)
 
     findings = Findings(run.reporter)
     run.reporter.status("Reading the scan")
-    scan, mask, dtype = _read(inputs, parameters, run, findings)
+    scan, dtype = _read(inputs, parameters, run, findings)
+    if len(scan.gradients) == 1 and inputs.bundle is None:
+        return _pass_on(inputs, scan, run, findings)
+    mask = _mask(inputs, scan, run)
     rician = parameters.bias_correction and not scan.signed
     describe_table(scan.gradients, findings)
     scan = _impute(scan, mask, parameters, findings)
@@ -85,7 +89,8 @@ def prepare(inputs: PrepareInputs, parameters: PrepareParameters, run: Run) -> O
     from deeprecon.data.tables import write_table
 
     findings = Findings(run.reporter)
-    scan, mask, _ = _read(inputs, parameters, run, findings)
+    scan, _ = _read(inputs, parameters, run, findings)
+    mask = _mask(inputs, scan, run)
     table = scan.gradients
     describe_table(table, findings)
     lost = check_slices(scan, mask, findings)
@@ -110,15 +115,28 @@ def _read(
     parameters: EnhanceParameters | PrepareParameters,
     run: Run,
     findings: Findings,
-) -> tuple[DwiScan, Mask, np.dtype[Any]]:
-    """The scan with finite values, its mask, and the number type of its file."""
+) -> tuple[DwiScan, np.dtype[Any]]:
+    """The scan with finite values, and the number type of its file."""
     assert inputs.dwi is not None
-    choices = volume_choices(parameters)
-    scan, dtype = read_scan(inputs.dwi, inputs.bval, inputs.bvec, choices, run, findings)
+    return read_scan(inputs.dwi, inputs.bval, inputs.bvec, volume_choices(parameters), run, findings)
+
+
+def _mask(inputs: EnhanceInputs | PrepareInputs, scan: DwiScan, run: Run) -> Mask:
+    """The mask of a scan: the one that was given, else where the head is found."""
     mask = read_mask(inputs.mask, scan, run) if inputs.mask is not None else find_mask(scan)
     if not scan.array[mask].any():
         raise InputError(f"{scan.name} is zero everywhere in the mask.", "Check that the mask is of this scan.")
-    return scan, mask, dtype
+    return mask
+
+
+def _pass_on(inputs: EnhanceInputs, scan: DwiScan, run: Run, findings: Findings) -> Outcome:
+    """A single volume without weighting, as of reversed phase encoding, as it is: its noise is not to be told."""
+    from deeprecon.dwmri.write.files import write_scan_alone
+
+    text = "it is a single volume, whose noise cannot be told from its anatomy: it was copied, not denoised."
+    run.consider([Doubt("single-volume", scan.name, text, "Give all volumes in one file, if there are more.", True)])
+    describe_table(scan.gradients, findings)
+    return Outcome(write_scan_alone(inputs, scan, run.output), findings.metrics)
 
 
 def _impute(scan: DwiScan, mask: Mask, parameters: EnhanceParameters, findings: Findings) -> DwiScan:

@@ -126,7 +126,8 @@ class EventLog:
         with self._lock:
             event = to_plain({**values, "type": event_type, "time": round(time.monotonic() - self._start, 3)})
             self._show(event)
-            self._file.write(json.dumps(event, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+            line = json.dumps(event, ensure_ascii=False, allow_nan=False)
+            self._file.write(line.encode("utf-8", "backslashreplace") + b"\n")
 
     def _end_incomplete_line(self) -> None:
         """End a line that a killed run left incomplete, so that the first line of this run is readable."""

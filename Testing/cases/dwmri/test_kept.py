@@ -79,6 +79,45 @@ def test_sidecars_keep_their_entries_and_reversed_scans_are_there(made, run, tmp
     )
 
 
+@pytest.mark.parametrize("axes", [3, 4])
+def test_a_single_reversed_volume_is_passed_on_with_its_sidecar(axes, made, run, tmp_path):
+    assert "single-volume" in CODES
+    array, folder = made.noisy.array[..., :1], tmp_path / "ds" / "sub-01" / "dwi"
+    own = {"PhaseEncodingDirection": "j", "TotalReadoutTime": 0.05}
+    path = write_scan(folder, array, [0], np.zeros((1, 3)), "sub-01_dir-PA_dwi.nii.gz", own)
+    if axes == 3:
+        nibabel.save(nibabel.Nifti1Image(array[..., 0].transpose(2, 1, 0), AFFINE), path)
+    code, output = run("enhance", "--bids", tmp_path / "ds", "--method", "pca")
+    assert code == 0
+    assert codes(output) == {"b0-only", "single-volume"}
+    stem = output / "sub-01" / "dwi" / "sub-01_dir-PA_desc-denoised_dwi.nii.gz"
+    np.testing.assert_array_equal(read_dwi(stem).array, array)
+    sidecar = json.loads(stem.with_name("sub-01_dir-PA_desc-denoised_dwi.json").read_text("utf-8"))
+    assert sidecar.items() >= own.items()
+
+
+def test_a_single_weighted_volume_and_one_of_a_series_are_refused(made, run, tmp_path, capsys):
+    one = write_scan(tmp_path, made.noisy.array[..., :1], [1000], [[1, 0, 0]])
+    assert run("enhance", "--dwi", one)[0] == 2
+    assert "dwi.nii.gz has a single volume, which is diffusion weighted" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("method", ["pca", "mppca", "local-pca"])
+@pytest.mark.parametrize("kind", ["two slices", "two b0"])
+def test_thin_scans_and_two_b0_work_by_every_local_method(kind, method, made, run, tmp_path):
+    if method != "pca":
+        pytest.importorskip("dipy")
+    table = made.clean.gradients
+    chosen = np.flatnonzero(table.b0)[:2] if kind == "two b0" else np.arange(len(table))
+    slices = slice(4, 6) if kind == "two slices" else slice(None)
+    path = write_scan(tmp_path, made.noisy.array[slices][..., chosen], table.bvals[chosen], vectors(made)[chosen])
+    code, output = run("enhance", "--dwi", path, "--method", method)
+    assert code == 0
+    truth, inside = made.clean.array[slices][..., chosen], made.mask[slices]
+    error = np.abs(read_dwi(output / "dwi.nii.gz").array - truth)[inside].mean()
+    assert error < 0.9 * np.abs(made.noisy.array[slices][..., chosen] - truth)[inside].mean()
+
+
 def test_a_resumed_dataset_keeps_the_doubts_of_the_scans_that_were_finished(made, run, tmp_path, monkeypatch, capsys):
     b, g = made.clean.gradients.bvals, vectors(made)
     b0, folder = np.flatnonzero(b == 0)[:2], tmp_path / "ds" / "sub-01" / "dwi"

@@ -158,7 +158,7 @@ def test_tags_of_another_name_are_named_once(tmp_path):
 def test_several_arrays_of_tags_are_stated(tmp_path):
     points, tets, _ = parts()
     mesh = grid(points, [tets], [vtk.VTK_TETRA], region=np.arange(len(tets)), elemTag=halves())
-    code, result = reconstructed(tmp_path, mesh)
+    code, result = reconstructed(tmp_path, mesh, "--accept", "tags-in-several-arrays", "mesh-left-out")
     assert (code, codes(result), result["metrics"]["tag_array"]) == (0, ["tags-in-several-arrays"], "elemTag")
 
 

@@ -64,7 +64,7 @@ def test_words_of_kinds():
 
 
 def test_a_diffusion_scan_and_a_ct_pass_over_what_is_no_image(tmp_path):
-    write_enhanced(tmp_path / "scan", True, 3)
+    write_enhanced(tmp_path / "scan", True, 3, averages=False)
     volume = Volume(np.arange(60, dtype=np.int16).reshape(3, 4, 5), np.eye(4))
     write_ct_series(tmp_path / "ct", volume, {})
     for folder in ("scan", "ct"):

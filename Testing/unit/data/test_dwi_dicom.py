@@ -123,9 +123,10 @@ def test_enhanced_files_become_volumes_without_the_averages_that_the_scanner_add
     expected = write_enhanced(tmp_path / "d", slices_first, files)
     scan = read_dwi(tmp_path / "d")
     same(scan, expected)
-    assert scan.notes == ("3 images were left out: phases, or computed by the scanner.",)
+    assert [doubt.code for doubt in scan.doubts] == ["trace-volume"]
+    assert "3 images" in scan.doubts[0].text
     write_enhanced(tmp_path / "e", slices_first, 1, averages=False)
-    assert read_dwi(tmp_path / "e").notes == ()
+    assert read_dwi(tmp_path / "e").doubts == ()
 
 
 def test_phases_and_computed_maps_are_no_volumes(tmp_path):

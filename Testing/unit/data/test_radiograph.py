@@ -134,7 +134,7 @@ def test_a_view_whose_code_is_lateral_contradicts(value, scheme, undefined, tmp_
     assert f"code {value} left lateral." in not_frontal(write_xray(tmp_path / "x.dcm", **extra))
 
 
-@pytest.mark.parametrize("directions", [["A", "F"], ["P", "F"], ["F", "AL"]])
+@pytest.mark.parametrize("directions", [["A", "F"], ["P", "F"], ["F", "AL"], ["LA", "F"]])
 def test_a_view_whose_rows_or_columns_run_from_front_to_back_contradicts(directions, tmp_path):
     path = write_xray(tmp_path / "x.dcm", ViewPosition=None, PatientOrientation=directions)
     assert "PatientOrientation " + "\\".join(directions) in not_frontal(path)
@@ -149,7 +149,7 @@ def test_the_position_decides_before_the_code_and_other_views_contradict_both(tm
     code = write_xray(tmp_path / "b.dcm", **view_code("272479007", PatientOrientation=["A", "F"]))
     assert read_radiograph(code).view == "PA"
     assert "but a frontal one by its view code 272479007" in not_frontal(code)
-    orientation = {"ViewPosition": None, "PatientOrientation": ["LA", "F"]}
+    orientation = {"ViewPosition": None, "PatientOrientation": ["L", "FA"]}
     found = read_radiograph(write_xray(tmp_path / "c.dcm", **orientation))
     assert (found.view, found.doubts) == ("", ())
 

@@ -52,7 +52,7 @@ def test_enhance_writes_all_its_outputs(settings, files, head, done):
     residual = nibabel.load(output / "residual.nii.gz").get_fdata()
     change = noisy.array - found.array
     np.testing.assert_allclose(np.moveaxis(residual.T, 0, -1)[head.mask], change[head.mask], atol=1e-2)
-    np.testing.assert_array_equal(found.array[~head.mask], noisy.array[~head.mask])
+    assert np.abs(found.array - head.clean.array)[~head.mask].mean() < 0.5 * noisy.array[~head.mask].mean()
     color = nibabel.load(output / "color_fa_after.nii.gz")
     assert color.shape == (24, 24, 12, 3)
     page = (output / "report.html").read_text(encoding="utf-8")

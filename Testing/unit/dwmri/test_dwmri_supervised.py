@@ -56,21 +56,20 @@ def test_the_inputs_do_not_depend_on_the_scale_of_the_image(head):
 )  # with the largest receptive fields
 def test_tiles_give_the_same_result_as_the_complete_scan(name, head, monkeypatch):
     rng, table = np.random.default_rng(0), head.noisy.gradients.subset(np.array([0, 5]))
-    mask = np.zeros((32, 62, 66), bool)
+    mask = np.zeros((32, 48, 80), bool)
     mask[4:20, 20:40, 9:30] = True
     array, sigma = rng.random((*mask.shape, 2), np.float32), np.full(mask.shape, 0.1, np.float32)
     network = perturbed(name, 4)
     complete = apply_network(network, array, table, head.noisy.ijk_to_ras, mask, sigma, "cpu")
     monkeypatch.setattr("deeprecon.dwmri.fit.supervised.TILE", 16)
     covered = np.zeros(mask.shape, int)
-    for core, _ in tiles(mask):
+    for core, _ in tiles(mask.shape):
         covered[core] += 1
-    assert len(tiles(mask)) == 2 * 2 * 2
-    assert covered.max() == 1
-    assert covered[mask].all()
+    assert len(tiles(mask.shape)) == 2 * 3 * 5
+    assert (covered == 1).all()
     tiled = apply_network(network, array, table, head.noisy.ijk_to_ras, mask, sigma, "cpu")
-    np.testing.assert_allclose(tiled[mask], complete[mask], atol=1e-5)
-    assert np.abs(tiled - array)[mask].mean() > 1e-3
+    np.testing.assert_allclose(tiled, complete, atol=1e-5)
+    assert np.abs(tiled - array).mean() > 1e-3
 
 
 def test_the_finer_grid_covers_the_same_space():

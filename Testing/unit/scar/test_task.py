@@ -191,7 +191,7 @@ def test_a_surface_in_stl_comes_back_as_vtp_with_values(tmp_path, files, patient
     assert (output / "segmentation.seg.nrrd").exists()
 
 
-def test_an_open_surface_gets_values_but_no_segmentation(tmp_path, files, patient, done, quick):
+def test_an_open_surface_shows_the_wall_of_the_slices(tmp_path, files, patient, done, quick):
     closed = triangles(patient.mesh)
     dataset = closed.dataset
     dataset.BuildCells()
@@ -199,7 +199,7 @@ def test_an_open_surface_gets_values_but_no_segmentation(tmp_path, files, patien
     dataset.RemoveDeletedCells()
     write_mesh(tmp_path / "open.vtp", Mesh(dataset), "mm", "lps")
     output = done("reconstruct", inputs=images(files, tmp_path / "open.vtp"), **INSTANT)
-    assert not (output / "segmentation.seg.nrrd").exists()
+    assert (output / "segmentation.seg.nrrd").exists()
     assert "open surface" in (output / ".job" / "events.jsonl").read_text(encoding="utf-8")
     assert Mesh(read_mesh(output / "mesh.vtp").dataset).point_array("scar_probability").max() > 0.5
 

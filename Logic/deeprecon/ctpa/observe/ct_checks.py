@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,10 +14,12 @@ AIR_HU = (-1050.0, -500.0)
 """Range of the median of air and lungs."""
 TISSUE_HU = (-200.0, 300.0)
 """Range of the median of what is neither."""
-MIN_MAXIMUM = 400.0
-"""HU that bone exceeds in every chest."""
+MIN_MAXIMUM, USUAL_MAXIMUM = 400.0, 1000.0
+"""HU that bone exceeds in every chest, and in nearly every one."""
 MIN_CUT = 1e-4
 """Share of the voxels at the maximum of a CT that was cut; averaged bone has its maximum at a few."""
+MAX_EQUAL = 0.5
+"""Share of the voxels within 20 HU of the median of tissue that have one value, in an image with noise."""
 _BINS = 4.0
 
 
@@ -47,10 +51,17 @@ def _value_doubts(volume: Volume) -> tuple[Doubt, ...]:
         )
         way_out = "Give the CT in HU: its rescale intercept (often -1024) may not have been applied, or a window was."
         return (Doubt("ct-offset", where, found, way_out),)
-    if high < MIN_MAXIMUM and (values == high).sum() > max(10, MIN_CUT * values.size):
+    below = USUAL_MAXIMUM if _has_noise(values, tissue) else MIN_MAXIMUM
+    if high < below and (values == high).sum() > max(10, MIN_CUT * values.size):
         found = f"It was cut to a window: no value is above {high:.0f} HU, where bone and contrast are."
         return (Doubt("ct-clipped", where, found, "Give the original scan."),)
     return ()
+
+
+def _has_noise(values: npt.NDArray[Any], tissue: float) -> bool:
+    """Whether tissue varies; a phantom of constant parts has its maximum in many voxels, and is no window."""
+    near = np.asarray(values[np.abs(values - tissue) < 20], np.float64)
+    return bool((near == np.median(near)).mean() < MAX_EQUAL) if near.size else False
 
 
 def _medians(values: npt.NDArray[np.float32]) -> tuple[float, float]:

@@ -24,11 +24,12 @@ from deeprecon.data.dicom.slices import DicomSlice
 from deeprecon.data.dicom.stack import arrange, stack_pixels
 from deeprecon.data.diffusion.gradients import Choices, GradientTable, gradient_table
 from deeprecon.data.diffusion.scan import DwiScan
+from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
 
 _SIEMENS, _SIEMENS_B_VALUE, _SIEMENS_DIRECTION = 0x00190010, 0x0019100C, 0x0019100E
-_LEFT_OUT = {"P", "PHASE", "PHASE MAP", "R", "REAL", "I", "IMAGINARY", "ADC", "EADC", "FA", "TRACEW", "TRACE"}
-_AVERAGE = "ISOTROPIC"
+_LEFT_OUT = {"P", "PHASE", "PHASE MAP", "R", "REAL", "I", "IMAGINARY", "ADC", "EADC", "FA"}
+_AVERAGES, _ISOTROPIC = {"TRACEW", "TRACE"}, "ISOTROPIC"
 """Words of image types, complex components and directionalities: of images that are no measured magnitudes."""
 _SAME_PLACE = 0.01
 """mm along the normal within which slices of different volumes lie at one place."""
@@ -67,7 +68,7 @@ def read_dwi_dicom(path: Path, opened: DicomFile | None = None, choices: Choices
     """Read a diffusion series: a folder that holds one, or one file of it.
 
     The images at one place, in the order of their instance numbers and frames, are the volumes. Phases, and what the
-    scanner computed (averages over the directions, maps of diffusion), are left out; the notes state their number.
+    scanner computed (averages over the directions, maps of diffusion), are left out; notes and doubts say so.
 
     Args:
         path: of the folder or the file.
@@ -82,7 +83,7 @@ def read_dwi_dicom(path: Path, opened: DicomFile | None = None, choices: Choices
     folder, slices = series.folder, series.slices
     if slices[0].is_mosaic:
         return replace(_from_mosaics(folder, slices, choices), doubts=series.doubts)
-    every = _weighted(slices)
+    every, averages = _weighted(slices)
     if not every:
         raise InputError(f"The series in {folder} holds only phases or computed maps.", "Give the scan itself.")
     volumes = _volumes(folder, every)
@@ -94,9 +95,17 @@ def read_dwi_dicom(path: Path, opened: DicomFile | None = None, choices: Choices
     pixels = stack_pixels([entry for members, _ in arranged for entry in members])
     array = np.moveaxis(pixels.reshape(len(volumes), -1, *pixels.shape[1:]), 0, -1)
     table = _table(folder, [volume[0].b for volume in volumes], [volume[0].direction for volume in volumes], choices)
-    left_out = len(slices) - len(every)
-    notes = (f"{left_out} images were left out: phases, or computed by the scanner.",) if left_out else ()
-    return DwiScan(np.ascontiguousarray(array), ijk_to_ras, table, folder.name, notes=notes, doubts=series.doubts)
+    others = len(slices) - len(every) - averages
+    notes = (f"{others} images were left out: phases, or computed by the scanner.",) if others else ()
+    doubts = (*series.doubts, *_average_doubts(averages, folder.name))
+    return DwiScan(np.ascontiguousarray(array), ijk_to_ras, table, folder.name, notes=notes, doubts=doubts)
+
+
+def _average_doubts(count: int, name: str) -> tuple[Doubt, ...]:
+    if not count:
+        return ()
+    text = f"{count} images are averages over the directions by their header, and are left out."
+    return (Doubt("trace-volume", name, text, "Nothing needs to be done.", assumed=True),)
 
 
 def _volumes(folder: Path, every: Sequence[_Weighted]) -> list[tuple[_Weighted, ...]]:
@@ -142,19 +151,22 @@ def _table(
     return gradient_table(np.array(bvals), np.array(directions) * (-1.0, -1.0, 1.0), folder.name, choices)
 
 
-def _weighted(slices: Sequence[DicomSlice]) -> list[_Weighted]:
-    """Those of the slices that were measured, and are magnitudes."""
-    found = []
+def _weighted(slices: Sequence[DicomSlice]) -> tuple[list[_Weighted], int]:
+    """Those of the slices that were measured, and are magnitudes; how many of the others are averages."""
+    found, averages = [], 0
     for file, entries in groupby(slices, key=lambda entry: entry.file):
         instance = int(next(iter(numbers(file.dataset, "InstanceNumber")), 0))
         for entry in entries:
             weighting = _weighting_of_file(file) if entry.groups is None else _weighting_of_frame(entry.groups)
-            if weighting.kinds & _LEFT_OUT or (_AVERAGE in weighting.kinds and weighting.b):
+            if weighting.kinds & _LEFT_OUT:
+                continue
+            if weighting.kinds & _AVERAGES or (_ISOTROPIC in weighting.kinds and weighting.b):
+                averages += 1
                 continue
             if weighting.b is None:
                 raise InputError(f"{file.path} does not state its b-value where this program looks for it.", _CONVERT)
             found.append(_Weighted(entry, instance, weighting.b, np.array(weighting.direction), weighting.echo))
-    return found
+    return found, averages
 
 
 def _weighting_of_file(file: DicomFile) -> _Weighting:

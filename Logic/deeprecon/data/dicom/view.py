@@ -120,7 +120,7 @@ def _statements(file: DicomFile) -> Iterator[tuple[str, str | None]]:
         if len(kinds) == 1:  # "PA and lateral" names the images of a study
             yield f"{name} {file.text(name)!r}", kinds[0]
     orientation = file.text("PatientOrientation").upper()
-    if any(direction.startswith(("A", "P")) for direction in orientation.split("\\")):
+    if any(re.match(r"[AP]|[LR]\w*[AP]", direction.strip()) for direction in orientation.split("\\")):  # LP: oblique
         yield f"PatientOrientation {orientation}", _OTHER
 
 

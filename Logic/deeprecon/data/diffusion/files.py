@@ -20,7 +20,7 @@ from deeprecon.data.diffusion.kinds import part_doubts, read_sidecar, stated_par
 from deeprecon.data.diffusion.scan import DwiScan, usable_scan
 from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError, names_damage
-from deeprecon.data.formats.nifti import read_nifti, write_nifti
+from deeprecon.data.formats.nifti import read_nifti, refuse_pair, write_nifti
 from deeprecon.data.formats.nrrd import Nrrd, read_nrrd, write_nrrd
 from deeprecon.data.volume_io import NIFTI, NRRD
 
@@ -64,6 +64,7 @@ def _read(path: Path, bval: Path | None = None, bvec: Path | None = None, choice
         elif (file := open_dicom(path)) is not None:
             scan = read_dwi_dicom(path, file, choices)
         else:
+            refuse_pair(path)
             raise InputError(f"{path} is of an unknown kind.", f"Give {_FORMATS}.")
     except OSError as error:
         raise InputError(f"Cannot read {path}: {error.strerror or error}.", "Copy or export it again.") from error
@@ -114,12 +115,15 @@ def write_dwi(path: Path, scan: DwiScan) -> dict[str, Path]:
 def _read_nifti(path: Path, bval: Path, bvec: Path, choices: Choices | None) -> DwiScan:
     nifti = read_nifti(path)
     array = nifti.volumes(path, "4D")
-    if nifti.array.ndim == 3:
+    try:
+        b, vectors = read_fsl(bval, bvec, len(array))
+    except InputError as error:
+        if nifti.array.ndim > 3:
+            raise
+        shape = " x ".join(map(str, nifti.array.shape[::-1]))
         raise InputError(
-            f"{path} is 3D (shape {' x '.join(map(str, nifti.array.shape[::-1]))}), expected 4D.",
-            "Give the whole series, not one volume of it.",
-        )
-    b, vectors = read_fsl(bval, bvec, len(array))
+            f"{path} is 3D (shape {shape}), expected 4D.", "Give the whole series, not one volume of it."
+        ) from error
     table = from_fsl(b, vectors, nifti.ijk_to_ras, f"{bval.name} and {bvec.name}", choices)
     return DwiScan(
         np.ascontiguousarray(np.moveaxis(array, 0, -1)),

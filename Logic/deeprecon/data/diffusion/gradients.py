@@ -127,13 +127,13 @@ def gradient_table(
 
     Args:
         bvals: (V,) s/mm2.
-        directions: (V, 3) in RAS, lengths near 1; b0 volumes may have any length, zero and NaN too.
+        directions: (V, 3) in RAS, lengths near 1, zero or NaN where there is none; those of b0 may have any length.
         name: of the file, for messages.
         choices: of the user; the usual ones if left out.
 
     Raises:
-        InputError: b-values that are negative, not finite or beyond any scanner, directions that are missing, not
-            finite or not near length 1, volumes to leave out that there are not.
+        InputError: b-values that are negative, not finite or beyond any scanner, directions that are missing or not
+            near length 1, volumes to leave out that there are not.
     """
     choices = choices or Choices()
     b = np.array(bvals, float).ravel()
@@ -149,10 +149,7 @@ def gradient_table(
     b, doubts = _without_offset(b, name)
     threshold, lowest = _b0_threshold(b, used, choices.b0_threshold, name)
     weighted = b > threshold
-    vectors[~weighted & ~np.isfinite(vectors).all(axis=1)] = 0.0
-    bad = weighted & ~np.isfinite(vectors).all(axis=1)
-    if bad.any():
-        raise InputError(f"{name}: the direction of volume {_numbers(bad)} is not finite.", "Convert the scan again.")
+    vectors[~np.isfinite(vectors).all(axis=1)] = 0.0
     lengths = np.linalg.norm(vectors, axis=1)
     averages = _averages(b, weighted, lengths, name)
     wrong = weighted & ~averages & (np.abs(lengths - 1) > NORM_TOLERANCE)

@@ -33,6 +33,8 @@ WRAPPED_GAP = 1000
 """Width of the empty range above the wrapped numbers: they are the highest of the image, far from its lowest."""
 UNDERSHOOT = -100
 """Stored value down to which interpolation may have left negative numbers in an image that uses all 16 bits."""
+MAX_SHARE_OF_ABOVE, MAX_SHARE_OF_NEGATIVE = 0.02, 0.25
+"""Numbers from -1000 to -1 over those from 0 to 999, and over all negative ones, where the range of 16 bits is full."""
 PADDING_SHARE = 1e-3
 """Of the values, from which a single low number is the padding around the image."""
 MAX_SHARE_OUTSIDE, MAX_SHARE_INSIDE = 0.1, 2e-3
@@ -122,11 +124,12 @@ def _unwrapped(scan: DwiScan) -> DwiScan | None:
         return None
     low = whole < WRAPPED_BELOW
     floor, top = float(whole[~low].min(initial=0.0)), float(whole[low].max())
-    straddles = whole.min() < -30000 and whole.max() > 30000
+    full = _is_full_range(whole)
+    straddles = full or (whole.min() < -30000 and whole.max() > 30000)
     padding = len(np.unique(whole[low])) == 1 and low.mean() > PADDING_SHARE
     if padding or (floor - top < WRAPPED_GAP and not straddles) or _even(whole):
         return None
-    wrapped = whole < (UNDERSHOOT if straddles else WRAPPED_BELOW)
+    wrapped = whole < (0 if full else UNDERSHOOT if straddles else WRAPPED_BELOW)
     text = (
         f"{wrapped.sum()} values from {whole[wrapped].min():.0f} to {whole[wrapped].max():.0f} are probably unsigned "
         "16-bit numbers that were read as signed ones: they are the brightest, not the darkest."
@@ -136,6 +139,16 @@ def _unwrapped(scan: DwiScan) -> DwiScan | None:
         array.dtype if array.dtype.kind == "f" else np.uint16 if floor >= 0 else np.int32
     )
     return replace(scan, array=array, doubts=(*scan.doubts, Doubt("wrapped-16-bit", scan.name, text, way_out)))
+
+
+def _is_full_range(whole: npt.NDArray[Any]) -> bool:
+    """Whether negative numbers are frequent far from 0 and rare next to it, where those of noise are the most frequent.
+
+    They are the brightest of an image then that uses all 16 bits, so that no range is empty.
+    """
+    negative = int(np.count_nonzero(whole < 0))
+    below, above = (int(np.count_nonzero((whole >= low) & (whole < low + 1000))) for low in (-1000, 0))
+    return 0 < below < min(MAX_SHARE_OF_ABOVE * above, MAX_SHARE_OF_NEGATIVE * negative)
 
 
 def _phase_doubt(scan: DwiScan) -> Doubt | None:
@@ -163,12 +176,15 @@ def _real_doubt(scan: DwiScan) -> Doubt | None:
     array: npt.NDArray[Any] = scan.array
     if not (array < 0).any():
         return None
+    lowest = array == array.min()
+    padding = lowest.sum() > max(0.5 * (array < 0).sum(), PADDING_SHARE * array.size)
+    fill = lowest.all(axis=-1) if padding else np.zeros(array.shape[:-1], bool)
     b0 = scan.gradients.b0
     mean = np.nan_to_num(scan.array[..., b0 if b0.any() else ~b0].mean(axis=-1, dtype=np.float64))
     head = mean > HEAD_LEVEL * np.percentile(mean, 98)
     shares = []
     for place in (head, ~head):
-        values = array[place]
+        values = array[place & ~fill]
         shares.append(float((values < 0).sum()) / max(int(np.count_nonzero(values)), 1))
     inside, outside = shares
     if inside <= MAX_SHARE_INSIDE and outside <= MAX_SHARE_OUTSIDE:

@@ -97,7 +97,7 @@ def usable_scan(scan: DwiScan) -> DwiScan:
     scan = replace(scan, doubts=(*scan.doubts, *(doubt for doubt in table.doubts if doubt.code not in known)))
     check_scan(scan)
     if scan.gradients.b0.all() and "b0-only" not in known:
-        text = "it has no diffusion-weighted volume: its noise is removed, and there is no tensor."
+        text = "it has no diffusion-weighted volume, so that there is no tensor."
         doubt = Doubt("b0-only", scan.name, text, "Check that --bval belongs to this scan.", assumed=True)
         scan = replace(scan, doubts=(*scan.doubts, doubt))
     return scan
@@ -107,7 +107,7 @@ def check_scan(scan: DwiScan) -> None:
     """Raise InputError unless a scan can be worked on.
 
     Raises:
-        InputError: not 4D, fewer than two volumes, a table of another length, no real numbers, a broken geometry, or
+        InputError: not 4D, a single weighted volume, a table of another length, no real numbers, a broken geometry, or
             nothing but one value.
     """
     array = scan.array
@@ -115,10 +115,10 @@ def check_scan(scan: DwiScan) -> None:
         raise InputError(f"{scan.name} is {array.ndim}D, expected 4D.", "Give the whole series, not one volume of it.")
     if array.size == 0 or array.dtype.kind not in "iuf":
         raise InputError(f"{scan.name} holds no real numbers (shape {array.shape}, type {array.dtype}).")
-    if array.shape[-1] < 2:
-        raise InputError(f"{scan.name} has a single volume.", "Give the whole series.")
     if len(scan.gradients) != array.shape[-1]:
         raise InputError(f"{scan.name} has {array.shape[-1]} volumes but {len(scan.gradients)} gradients.")
+    if array.shape[-1] < 2 and not scan.gradients.b0.all():
+        raise InputError(f"{scan.name} has a single volume, which is diffusion weighted.", "Give the whole series.")
     check_affine(scan.ijk_to_ras, scan.name)
     if scan.gradients.b0.all() and scan.gradients.stated_directions >= MIN_DIRECTIONS:
         raise InputError(

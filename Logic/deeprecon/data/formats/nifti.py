@@ -138,6 +138,19 @@ def read_nifti(path: Path) -> Nifti:
     return Nifti(array, affine, scaling, _details(header))
 
 
+def refuse_pair(path: Path) -> None:
+    """Say of a header or image of the Analyze kind, which lie in two files, that these are not read.
+
+    Raises:
+        InputError: the path ends in .hdr, .img or .img.gz.
+    """
+    if path.name.lower().endswith((".hdr", ".img", ".img.gz")):
+        raise InputError(
+            f"{path} is one of a pair of files (.hdr and .img), which are not read.",
+            "Save the image as .nii.gz (in FSL: fslchfiletype NIFTI_GZ).",
+        )
+
+
 def write_nifti(path: Path, array: npt.NDArray[np.generic], ijk_to_ras: Floats, details: Details | None = None) -> None:
     """Write (k, j, i) or (V, k, j, i) with sform and qform in mm, atomically; compressed where the path ends in .gz.
 

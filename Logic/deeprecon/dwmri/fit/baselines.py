@@ -29,28 +29,33 @@ def mppca(array: Floats, table: GradientTable, mask: Mask, sigma: Floats, indepe
 
     It estimates the noise itself, on volumes with independent noise; the others go through PCA with that level.
     """
-    local, rest = _dipy("denoise.localpca"), ~independent
+    local, rest, radius = _dipy("denoise.localpca"), ~independent, _radius(array)
     found = np.empty_like(array)
     with _one_thread():
         found[..., independent], noise = local.mppca(
-            array[..., independent], mask=mask, patch_radius=RADIUS, return_sigma=True
+            array[..., independent], mask=mask, patch_radius=radius, return_sigma=True
         )
         if rest.any():
-            found[..., rest] = local.localpca(array, sigma=noise, mask=mask, patch_radius=RADIUS)[..., rest]
+            found[..., rest] = local.localpca(array, sigma=noise, mask=mask, patch_radius=radius)[..., rest]
     return _in_mask(found, array, mask)
 
 
 def local_pca(array: Floats, table: GradientTable, mask: Mask, sigma: Floats, independent: Mask) -> Floats:
-    """dipy's local PCA with a noise map from dipy's `pca_noise_estimate` (Manjon et al. 2013)."""
+    """dipy's local PCA with a noise map from dipy's `pca_noise_estimate` (Manjon et al. 2013).
+
+    That estimate needs three slices; with fewer, the noise map is ours.
+    """
     measured = table.subset(np.flatnonzero(independent))
     with _one_thread():
         gradients = _dipy("core.gradients").gradient_table(
             measured.bvals, bvecs=measured.directions, b0_threshold=measured.b0_threshold
         )
-        noise = _dipy("denoise.pca_noise_estimate").pca_noise_estimate(
-            array[..., independent].astype(np.float64), gradients, correct_bias=True, smooth=3
-        )
-        found = _dipy("denoise.localpca").localpca(array, sigma=noise, mask=mask, patch_radius=RADIUS)
+        noise = sigma.astype(np.float64)
+        if min(mask.shape) >= 3:
+            noise = _dipy("denoise.pca_noise_estimate").pca_noise_estimate(
+                array[..., independent].astype(np.float64), gradients, correct_bias=True, smooth=3
+            )
+        found = _dipy("denoise.localpca").localpca(array, sigma=noise, mask=mask, patch_radius=_radius(array))
     return _in_mask(found, array, mask)
 
 
@@ -102,6 +107,11 @@ def patch2self_version(version: int) -> Denoiser:
         return np.asarray(found, np.float32)
 
     return denoise
+
+
+def _radius(array: Floats) -> npt.NDArray[np.int64]:
+    """(3,) `RADIUS`, fewer along axes that are shorter than a window."""
+    return np.array([min(RADIUS, (count - 1) // 2) for count in array.shape[:3]])
 
 
 def _in_mask(found: npt.NDArray[Any], array: Floats, mask: Mask) -> Floats:

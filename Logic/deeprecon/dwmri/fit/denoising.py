@@ -25,9 +25,6 @@ from deeprecon.jobs.run import Run
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
-MARGIN = 4
-"""Voxels around the mask that are used: the receptive field of the network reaches three far."""
-
 BASELINES: dict[Method, baselines.Denoiser] = {
     Method.MPPCA: baselines.mppca,
     Method.LOCAL_PCA: baselines.local_pca,
@@ -44,7 +41,7 @@ class Enhancement:
 
     Attributes:
         before: float32, finite.
-        after: float32; outside of the mask as before.
+        after: float32.
         mask: (k, j, i).
         sigma: (k, j, i) noise.
         uncertainty: (k, j, i) standard error of a voxel, root mean square over the volumes, in units of the image; 0
@@ -73,7 +70,10 @@ def denoise(
     run: Run,
     independent: Mask | None = None,
 ) -> Enhancement:
-    """Remove the noise from a scan.
+    """Remove the noise from a scan, from all of its field: at the rim of the mask nothing changes.
+
+    The mask is where the method learns and where its error is measured. Voxels that are 0 in every volume, as where a
+    scanner or a program cut the background away, stay so.
 
     Args:
         scan: finite.
@@ -89,20 +89,18 @@ def denoise(
         InputError: a package that the method needs is missing.
     """
     array, table = np.asarray(scan.array, np.float32), scan.gradients
-    box = bounding_box(mask, MARGIN)
-    inside, level = mask[box], sigma[box]
-    scaled = np.ascontiguousarray(array[box] / level[..., None])
+    scaled = array / sigma[..., None]
     history: dict[str, list[float]] = {}
     metrics: dict[str, Any] = {}
     if method is Method.NETWORK:
-        refined = refine(scaled, inside, rician, steps, run)
+        refined = refine(scaled, mask, rician, steps, run)
         found, error, history, metrics = refined.array, refined.error, refined.history, refined.metrics
     else:
         own = np.ones(len(table), bool) if independent is None else independent
-        found, error = _denoise_without_training(scaled, table, inside, level, method, rician, run, own)
-    result, uncertainty = array.copy(), np.zeros(mask.shape, np.float32)
-    result[mask] = (found * level[..., None])[inside]
-    uncertainty[mask] = (error * level)[inside]
+        found, error = _denoise_without_training(scaled, table, mask, sigma, method, rician, run, own)
+    result = found * sigma[..., None]
+    result[~array.any(axis=-1)] = 0
+    uncertainty = np.where(mask, error * sigma, 0).astype(np.float32)
     return Enhancement(scan, scan.with_array(result), mask, sigma, uncertainty, history, metrics)
 
 
@@ -124,16 +122,23 @@ def _denoise_without_training(
     """The result, and (k, j, i) its error on a simulated repeat of the scan, both in units of the noise as `scaled`."""
     large = mask.sum() > LARGE_MASK
 
-    def apply(values: Floats, noise: Floats, measured: Mask, stride: int | None) -> Floats:
+    def apply(
+        values: Floats, inside: Mask, noise: Floats, measured: Mask, stride: int | None, everywhere: bool
+    ) -> Floats:
         if method is Method.PCA:
-            return mean_of_results(local_pcas(values, mask, rician, run.device, run.threads, stride))
-        clean = BASELINES[method](values * noise[..., None], table, mask, noise, measured) / noise[..., None]
-        return correct_bias(clean, np.ones_like(sigma)) if rician else clean
+            return mean_of_results(local_pcas(values, inside, rician, run.device, run.threads, stride, everywhere))
+        field = np.ones_like(inside) if everywhere else inside
+        clean = BASELINES[method](values * noise[..., None], table, field, noise, measured) / noise[..., None]
+        return correct_bias(clean, np.ones_like(noise)) if rician else clean
 
-    found = apply(scaled, sigma, independent, None)
+    found = apply(scaled, mask, sigma, independent, stride=None, everywhere=True)
     taps = noise_taps(scaled, found, mask, rician)
     run.reporter.progress(0.6)
     run.reporter.status("Measuring the uncertainty on a simulated repeat")
-    repeat = simulate_repeat(found, rician, taps, np.random.default_rng([run.seed, 1]))
-    again = apply(repeat, np.ones_like(sigma), np.ones(len(table), bool), 2 if large else None)
-    return found, smoothed_error(again - found)
+    box = bounding_box(mask)
+    repeat = simulate_repeat(found[box], rician, taps, np.random.default_rng([run.seed, 1]))
+    level, measured = np.ones_like(sigma[box]), np.ones(len(table), bool)
+    again = apply(repeat, mask[box], level, measured, stride=2 if large else None, everywhere=False)
+    error = np.zeros(mask.shape, np.float32)
+    error[box] = smoothed_error(again - found[box])
+    return found, error

@@ -26,7 +26,13 @@ SIMILAR_PER_VOLUME, SIMILAR_LIMITS = 1.6, (24, 48)
 
 
 def local_pcas(
-    array: Floats, mask: Mask, rician: bool, device: str, threads: int, stride: int | None = None
+    array: Floats,
+    mask: Mask,
+    rician: bool,
+    device: str,
+    threads: int,
+    stride: int | None = None,
+    everywhere: bool = False,
 ) -> list[Floats]:
     """Three results (k, j, i, V) in units of the noise: windows of 3^3, of 5^3, and of the most similar of 5^3 voxels.
 
@@ -39,18 +45,21 @@ def local_pcas(
         rician: whether these are magnitudes: then their noise is stabilized first, and the results have no bias.
         device, threads: see `shrink`.
         stride: of the windows; by the size of the mask if left out.
+        everywhere: see `shrink`.
     """
     large = mask.sum() > LARGE_MASK
     small_stride, large_stride = (1, 2 if large else 1) if stride is None else (stride, stride)
     if rician:
         array = stabilize(array)
     volumes = array.shape[-1]
-    axes = principal_axes(array, mask, MAX_COMPONENTS) if volumes > MAX_COMPONENTS else None
+    used = np.ones_like(mask) if everywhere else mask
+    axes = principal_axes(array, used, MAX_COMPONENTS) if volumes > MAX_COMPONENTS else None
     data = array if axes is None else array @ axes
     similar = int(np.clip(SIMILAR_PER_VOLUME * volumes, *SIMILAR_LIMITS))
-    small = shrink(data, mask, 1, small_stride, device, threads)
-    wide = shrink(data, mask, 2, large_stride, device, threads)
-    alike = shrink(data, mask, 2, large_stride, device, threads, pilot=0.5 * (small + wide), similar=similar)
+    small = shrink(data, mask, 1, small_stride, device, threads, everywhere)
+    wide = shrink(data, mask, 2, large_stride, device, threads, everywhere)
+    pilot = 0.5 * (small + wide)
+    alike = shrink(data, mask, 2, large_stride, device, threads, everywhere, pilot, similar)
     parts = (part if axes is None else part @ axes.T for part in (small, wide, alike))
     return [signal_from_stabilized(part) if rician else part for part in parts]
 
@@ -66,8 +75,11 @@ def mean_of_results(results: list[Floats]) -> Floats:
 
 def principal_axes(array: Floats, mask: Mask, count: int) -> Floats:
     """(V, C) orthonormal axes of the most variance of the volumes (k, j, i, V) in the mask, at most `count` of them."""
-    values = array[mask].astype(np.float64)
-    _, vectors = np.linalg.eigh(values.T @ values)
+    products = np.zeros((array.shape[-1], array.shape[-1]))
+    for part, inside in zip(array, mask, strict=True):  # a slice at a time, as all in double precision take much memory
+        values = part[inside].astype(np.float64)
+        products += values.T @ values
+    _, vectors = np.linalg.eigh(products)
     return np.ascontiguousarray(vectors[:, ::-1][:, :count]).astype(np.float32)
 
 
@@ -78,6 +90,7 @@ def shrink(
     stride: int,
     device: str,
     threads: int = 1,
+    everywhere: bool = False,
     pilot: Floats | None = None,
     similar: int = 0,
 ) -> Floats:
@@ -90,6 +103,7 @@ def shrink(
         stride: voxels from one window to the next.
         device: to compute on.
         threads: batches that are worked on at a time on a CPU.
+        everywhere: whether the rest of the grid is denoised too, by windows that are further apart.
         pilot: (k, j, i, V) a first result. Of each window only the voxels are used that are most similar to its center
             there, so that edges do not mix tissues (Manjon et al. 2015, Med. Image Anal. 22:35).
         similar: how many these are, with a pilot.
@@ -113,7 +127,7 @@ def shrink(
         return index.reshape(-1), weighted, weight[:, None].expand(index.shape).reshape(-1, 1)
 
     total, weight = torch.zeros_like(flat), torch.zeros((len(flat), 1), device=device)
-    windows = window_indices(mask, radius, stride, volumes, device)
+    windows = window_indices(mask, radius, stride, volumes, device, everywhere=everywhere)
     for places, values, weights in map_batches(denoise, windows, threads):
         total.index_add_(0, places, values)
         weight.index_add_(0, places, weights)

@@ -30,6 +30,7 @@ from deeprecon.dwmri.fit.refiner_training import (
 from deeprecon.dwmri.networks.architectures import count_parameters
 from deeprecon.dwmri.networks.refiner import Refiner
 from deeprecon.dwmri.noise.correlation import lag1_of_tap, noise_taps
+from deeprecon.dwmri.observe.mask import bounding_box
 from deeprecon.jobs.run import PartReporter, Run
 from deeprecon.training.devices import seed_generators
 
@@ -47,7 +48,7 @@ class Refined:
 
     Attributes:
         array: (k, j, i, V) without bias, where its correction was asked for.
-        error: (k, j, i) root mean square error over the volumes, from the repeats.
+        error: (k, j, i) root mean square error over the volumes, from the repeats; 0 far from the mask.
         history: curve name -> values, with the steps under "step".
         metrics: of the training.
     """
@@ -59,7 +60,7 @@ class Refined:
 
 
 def refine(array: Floats, mask: Mask, rician: bool, steps: int, run: Run) -> Refined:
-    """Train on repeats of a scan and apply the network to it.
+    """Train on repeats of a scan in the mask, and apply the network to all of it.
 
     Args:
         array: (k, j, i, V) in units of the noise.
@@ -70,10 +71,10 @@ def refine(array: Floats, mask: Mask, rician: bool, steps: int, run: Run) -> Ref
     """
     begun = time.monotonic()
     seed_generators(run.seed)
-    guides = local_pcas(array, mask, rician, run.device, run.threads)
+    guides = local_pcas(array, mask, rician, run.device, run.threads, everywhere=True)
     truth = first = mean_of_results(guides)
     noise = NoiseModel(rician, noise_taps(array, first, mask, rician))
-    axes = principal_axes(truth, mask, COMPONENTS)
+    axes, box = principal_axes(truth, mask, COMPONENTS), bounding_box(mask)
     own = project_components(array, axes, run.device)
     own_guides = torch.cat([project_components(guide, axes, run.device) for guide in guides])
     del guides
@@ -83,7 +84,7 @@ def refine(array: Floats, mask: Mask, rician: bool, steps: int, run: Run) -> Ref
     history: dict[str, list[float]] = {"step": [], "loss": [], "validation": []}
     for number in range(ROUNDS):
         run.reporter.status(f"Simulating repeats of the scan, round {number + 1} of {ROUNDS}")
-        repeats = simulate_repeats(truth, mask, axes, noise, number, run)
+        repeats = simulate_repeats(truth[box], mask[box], axes, noise, number, run)
         run.reporter.status(f"Training the network, round {number + 1} of {ROUNDS}")
         reporter = PartReporter(run.reporter, number / ROUNDS, (number + 1) / ROUNDS, begun)
         for entry in train_refiner(model, repeats, steps // ROUNDS, replace(run, reporter=reporter), number):
@@ -102,7 +103,9 @@ def refine(array: Floats, mask: Mask, rician: bool, steps: int, run: Run) -> Ref
         "training_steps": int(history["step"][-1]) if history["step"] else 0,
         "noise_lag1": [round(lag1_of_tap(tap), 3) for tap in noise.taps],
     }
-    return Refined(truth, _error(model, repeats, mask.shape, axes.shape[0]), history, metrics)
+    error = np.zeros(mask.shape, np.float32)
+    error[box] = _error(model, repeats, mask[box].shape, axes.shape[0])
+    return Refined(truth, error, history, metrics)
 
 
 def _error(model: Refiner, repeats: list[Repeat], shape: tuple[int, ...], volumes: int) -> Floats:

@@ -62,9 +62,8 @@ def denoise_with_network(
     coarse = downsample(found) if scale == 2 else found
     repeat = simulate_repeat(coarse / sigma[..., None], rician, (0.0, 0.0, 0.0), np.random.default_rng([run.seed, 1]))
     error = smoothed_error(apply(repeat * sigma[..., None]) - found)
-    result, uncertainty = base.array.astype(np.float32), np.where(inside, error, 0).astype(np.float32)
-    result[inside] = found[inside]
-    return Enhancement(base, base.with_array(result), inside, level, uncertainty)
+    found[~base.array.any(axis=-1)] = 0
+    return Enhancement(base, base.with_array(found), inside, level, np.where(inside, error, 0).astype(np.float32))
 
 
 def apply_network(
@@ -78,13 +77,13 @@ def apply_network(
 ) -> Floats:
     """(k, j, i, V) the output of a network for a scan, volume by volume, without negative values.
 
-    Large volumes are computed tile by tile, so that the features fit into memory; voxels far from the mask stay as they
-    are. Tiles make a difference only for the baseline, whose attention depends on the mean of its input.
+    Large volumes are computed tile by tile, so that the features fit into memory. Tiles make a difference only for the
+    baseline, whose attention depends on the mean of its input.
     """
     network.to(device).eval()
     inputs = network_inputs(array, table, ijk_to_ras, mask, sigma, device)
-    result = array.copy()
-    for core, window in tiles(mask):
+    result = np.empty_like(array)
+    for core, window in tiles(mask.shape):
         inner = tuple(slice(c.start - w.start, c.stop - w.start) for c, w in zip(core, window, strict=True))
         k, j, i = core
         for volume in range(array.shape[-1]):
@@ -94,23 +93,22 @@ def apply_network(
     return result
 
 
-def tiles(mask: Mask) -> list[tuple[tuple[slice, ...], tuple[slice, ...]]]:
-    """Parts of a grid that hold voxels of a mask, and the window that is the network's input for each of them.
+def tiles(shape: tuple[int, ...]) -> list[tuple[tuple[slice, ...], tuple[slice, ...]]]:
+    """Parts of a grid, and the window that is the network's input for each of them.
 
     The grid is a single part where it has no more voxels than a window.
     """
-    everything = tuple(slice(0, count) for count in mask.shape)
-    if mask.size <= (TILE + 2 * HALO) ** 3:
+    everything = tuple(slice(0, count) for count in shape)
+    if np.prod(shape) <= (TILE + 2 * HALO) ** 3:
         return [(everything, everything)]
     found = []
-    for start in product(*(range(0, count, TILE) for count in mask.shape)):
-        core = tuple(slice(a, min(a + TILE, count)) for a, count in zip(start, mask.shape, strict=True))
+    for start in product(*(range(0, count, TILE) for count in shape)):
+        core = tuple(slice(a, min(a + TILE, count)) for a, count in zip(start, shape, strict=True))
         window = tuple(
             slice(max(0, part.start - HALO), min(part.stop + HALO, count))
-            for part, count in zip(core, mask.shape, strict=True)
+            for part, count in zip(core, shape, strict=True)
         )
-        if mask[core].any():
-            found.append((core, window))
+        found.append((core, window))
     return found
 
 

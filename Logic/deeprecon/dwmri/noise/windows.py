@@ -22,7 +22,13 @@ BATCH_ELEMENTS = 4_000_000
 
 
 def window_indices(
-    mask: Mask, radius: int, stride: int, volumes: int, device: str, steps: tuple[int, int, int] = (1, 1, 1)
+    mask: Mask,
+    radius: int,
+    stride: int,
+    volumes: int,
+    device: str,
+    steps: tuple[int, int, int] = (1, 1, 1),
+    everywhere: bool = False,
 ) -> Iterator[Tensor]:
     """(B, n) flat voxel indices of the windows that touch the mask, batch after batch.
 
@@ -33,19 +39,19 @@ def window_indices(
         volumes: of the scan, for the size of a batch.
         device: where the indices are needed.
         steps: voxels along k, j and i from one voxel of a window to the next.
+        everywhere: whether windows that do not touch the mask follow, as far apart as covers the rest of the grid.
     """
     shape = mask.shape
     widths = [2 * min(radius, (count - 1) // (2 * step)) * step for count, step in zip(shape, steps, strict=True)]
-    starts = [
-        np.unique(np.append(np.arange(0, count - width, stride), count - width - 1))
-        for count, width in zip(shape, widths, strict=True)
-    ]
-    chosen: npt.NDArray[Any] = mask
+    touched: npt.NDArray[Any] = mask
     for axis, (width, step) in enumerate(zip(widths, steps, strict=True)):
-        views = np.lib.stride_tricks.sliding_window_view(chosen, width + 1, axis)
-        chosen = np.asarray(views[..., ::step].any(axis=-1))
-    grid = np.stack(np.meshgrid(*starts, indexing="ij"), axis=-1).reshape(-1, 3)
-    grid = grid[chosen[tuple(grid.T)]]
+        views = np.lib.stride_tricks.sliding_window_view(touched, width + 1, axis)
+        touched = np.asarray(views[..., ::step].any(axis=-1))
+    grid = _starts(shape, widths, stride)
+    grid = grid[touched[tuple(grid.T)]]
+    if everywhere:
+        rest = _starts(shape, widths, max(stride, 2 * radius))
+        grid = np.concatenate([grid, rest[~touched[tuple(rest.T)]]])
     places = [np.arange(0, width + 1, step) for width, step in zip(widths, steps, strict=True)]
     offsets = np.stack(np.meshgrid(*places, indexing="ij"), axis=-1).reshape(-1, 3)
     strides = np.array([shape[1] * shape[2], shape[2], 1])
@@ -53,6 +59,15 @@ def window_indices(
     size = max(1, BATCH_ELEMENTS // (len(offsets) * volumes))
     for start in range(0, len(first), size):
         yield first[start : start + size, None] + inside[None]
+
+
+def _starts(shape: tuple[int, ...], widths: list[int], stride: int) -> npt.NDArray[np.int64]:
+    """(N, 3) first voxels of windows `stride` voxels apart; the last ones end with the grid."""
+    along = [
+        np.unique(np.append(np.arange(0, count - width, stride), count - width - 1))
+        for count, width in zip(shape, widths, strict=True)
+    ]
+    return np.stack(np.meshgrid(*along, indexing="ij"), axis=-1).reshape(-1, 3)
 
 
 def map_batches(work: Callable[[Tensor], T], batches: Iterable[Tensor], threads: int) -> Iterator[T]:

@@ -19,6 +19,8 @@ Mask = npt.NDArray[np.bool_]
 
 MIN_RESIDUAL_RATIO = 0.25
 """Of a volume's residual to the median, below which it is not noise: noise at a signal of zero still has 0.65."""
+SAME = 1e-3
+"""Standard deviation of the difference of two volumes to that of one of them, below which both are the same one."""
 TIE_FACTOR = 1.5
 """Factor within which residuals tie: of repeated volumes, the last one is taken for the repeat."""
 MAX_VOXELS = 5000
@@ -34,18 +36,20 @@ def independent_volumes(array: Floats, mask: Mask) -> Mask:
 
     The residual of a volume's regression on the others is its noise and the signal that only it has. It is computed
     slice by slice, as volumes are often repaired in some slices only. Where it is far below the median, the volume is a
-    combination of others, and so are these of it: one is left out at a time, until no other one is explained.
+    combination of others, and so are these of it: one is left out at a time, until no other one is explained. Of
+    volumes that are the same one, as in a series that was stored twice, the first is kept.
 
-    At least half of the volumes stay, as in images without noise.
+    At least half of the different volumes stay, as in images without noise.
 
     Args:
         array: (k, j, i, V).
         mask: (k, j, i).
     """
     volumes = array.shape[-1]
-    kept = np.ones(volumes, bool)
     covariances = np.stack([covariance(voxels) for voxels in _slabs(array, mask)] or [np.eye(volumes)])
-    while kept.sum() > max(MIN_VOLUMES, (volumes + 1) // 2):
+    kept = _different(covariances)
+    least = max(MIN_VOLUMES, (int(kept.sum()) + 1) // 2)
+    while kept.sum() > least:
         residuals = residual_std(covariances[:, kept][:, :, kept])
         ratio = residuals / np.maximum(np.median(residuals, axis=1, keepdims=True), 1e-12)
         dependent = ratio < MIN_RESIDUAL_RATIO
@@ -57,6 +61,14 @@ def independent_volumes(array: Floats, mask: Mask) -> Mask:
         chosen = np.flatnonzero(most & (size <= TIE_FACTOR * size[most].min()))[-1]
         kept[np.flatnonzero(kept)[chosen]] = False
     return kept
+
+
+def _different(covariances: Doubles) -> Mask:
+    """(V,) all volumes but those that are the same as one before them."""
+    variances = np.diagonal(covariances, axis1=1, axis2=2)
+    distances = variances[:, :, None] + variances[:, None] - 2 * covariances
+    same = np.tril(np.all(distances < SAME**2 * variances[:, :, None], axis=0), -1)
+    return np.asarray(~same.any(axis=1))
 
 
 def _slabs(array: Floats, mask: Mask) -> Iterator[Doubles]:

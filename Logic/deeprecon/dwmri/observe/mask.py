@@ -12,6 +12,9 @@ from deeprecon.dwmri.read.masks import MIN_MASK_VOXELS
 
 Mask = npt.NDArray[np.bool_]
 
+MARGIN = 4
+"""Voxels around the mask that count in it: the receptive field of the network reaches three far."""
+
 
 def find_mask(scan: DwiScan) -> Mask:
     """The head: the largest component above Otsu's threshold on the smoothed mean of the b0 (else all) volumes, filled.
@@ -34,10 +37,10 @@ def find_mask(scan: DwiScan) -> Mask:
     return np.asarray(signal if signal.any() else np.ones(mean.shape), bool)
 
 
-def bounding_box(mask: Mask, margin: int) -> tuple[slice, slice, slice]:
-    """Slices (k, j, i) around a mask, `margin` voxels wider as far as the grid reaches."""
+def bounding_box(mask: Mask) -> tuple[slice, slice, slice]:
+    """Slices (k, j, i) around a mask, `MARGIN` voxels wider as far as the grid reaches."""
     box: list[Any] = []
     for axis in range(3):
         inside = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
-        box.append(slice(max(int(inside[0]) - margin, 0), int(inside[-1]) + margin + 1))
+        box.append(slice(max(int(inside[0]) - MARGIN, 0), int(inside[-1]) + MARGIN + 1))
     return box[0], box[1], box[2]

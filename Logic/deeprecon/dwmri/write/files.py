@@ -48,8 +48,6 @@ def write_scan(
 ) -> dict[str, Path]:
     """Write the scan in its input's format and maps on its grid; returns role -> file.
 
-    NIfTI's tables are copied where nothing in them changed.
-
     Args:
         inputs: files that the scan was read from.
         scan: enhanced.
@@ -57,6 +55,17 @@ def write_scan(
         volumes: name -> (k, j, i).
         folder: to write to.
     """
+    outputs = write_scan_alone(inputs, scan, folder)
+    for name, volume in volumes.items():
+        outputs[name] = folder / f"{name}.nii.gz"
+        write_volume(outputs[name], scan.volume(np.asarray(volume)))
+    outputs["residual"] = folder / "residual.nii.gz"
+    write_nifti(outputs["residual"], np.moveaxis(residual, -1, 0), scan.ijk_to_ras)
+    return outputs
+
+
+def write_scan_alone(inputs: EnhanceInputs, scan: DwiScan, folder: Path) -> dict[str, Path]:
+    """Write a scan in its input's format; returns role -> file. NIfTI's tables are copied where nothing changed."""
     assert inputs.dwi is not None
     nrrd = inputs.dwi.name.lower().endswith(NRRD)
     outputs = write_dwi(folder / ("dwi.nrrd" if nrrd else "dwi.nii.gz"), scan)
@@ -64,11 +73,6 @@ def write_scan(
     if inputs.dwi.name.lower().endswith(NIFTI) and not changed:
         for source, target in zip(fsl_files(inputs.dwi, inputs.bval, inputs.bvec), ("bval", "bvec"), strict=True):
             shutil.copyfile(source, outputs[target])
-    for name, volume in volumes.items():
-        outputs[name] = folder / f"{name}.nii.gz"
-        write_volume(outputs[name], scan.volume(np.asarray(volume)))
-    outputs["residual"] = folder / "residual.nii.gz"
-    write_nifti(outputs["residual"], np.moveaxis(residual, -1, 0), scan.ijk_to_ras)
     return outputs
 
 

@@ -64,6 +64,10 @@ def write_job(
     """
     check_settings(parameters, nodes.missing())
     scan = scan_from_node(nodes.dwi)
+    if len(scan.gradients) == 1 and nodes.bundle is None:
+        raise InputError(
+            f"{scan.name} has a single volume, whose noise cannot be told from its anatomy.", "Choose a series."
+        )
     mask = None if nodes.mask is None else _mask(nodes)
     (folder / "inputs").mkdir(parents=True, exist_ok=True)
     inputs, names = {"dwi": "inputs/dwi.nrrd", **bundle_input(nodes.bundle)}, {"dwi.nrrd": nodes.dwi.GetName()}

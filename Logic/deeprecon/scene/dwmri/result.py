@@ -95,7 +95,8 @@ def _colors_node(array: Any, ijk_to_ras: Any, name: str, node: Any) -> Any:
 
 def summary_sentence(metrics: Mapping[str, Any]) -> str:
     """Noise and FA in one or two sentences."""
-    text = f"Done: {metrics['volumes']} volumes, signal of the weighted ones {metrics['snr_dwi']:.1f} times the noise."
+    kind, snr = ("weighted ones", "snr_dwi") if "snr_dwi" in metrics else ("b0", "snr_b0")
+    text = f"Done: {metrics['volumes']} volumes, signal of the {kind} {metrics[snr]:.1f} times the noise."
     before, after = metrics.get("mean_fa_before"), metrics.get("mean_fa_after")
     if before is not None and after is not None:
         text += f" Mean FA {before:.3f} before, {after:.3f} after."

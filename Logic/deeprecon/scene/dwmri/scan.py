@@ -20,6 +20,7 @@ from vtk.util import numpy_support
 
 from deeprecon.data.diffusion.files import read_dwi, read_gradients
 from deeprecon.data.diffusion.gradients import GradientTable, gradient_table, image_rotation
+from deeprecon.data.diffusion.kinds import part_doubts, read_sidecar, stated_part
 from deeprecon.data.diffusion.scan import DwiScan, usable_scan
 from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
@@ -50,6 +51,8 @@ def scan_from_node(node: Any) -> DwiScan:
     array, ijk_to_ras = _sequence_image(node) if node.IsA(SEQUENCE) else _image(node)
     check_affine(ijk_to_ras, node.GetName())
     doubts = Doubt.from_json(json.loads(node.GetAttribute(_DOUBTS) or "[]"))
+    if not doubts and (path := _loaded_file(node)) is not None:
+        doubts = part_doubts(stated_part(path, read_sidecar(path)), path.name)
     return usable_scan(DwiScan(array, ijk_to_ras, gradients_of(node), node.GetName(), doubts=doubts))
 
 
@@ -183,9 +186,8 @@ def _sequence_gradients(node: Any) -> GradientTable:
     if text:
         stored = json.loads(text)
         return gradient_table(stored["b"], np.array(stored["ras"], float).reshape(-1, 3), node.GetName())
-    storage = node.GetStorageNode()
-    path = Path(storage.GetFileName() or "") if storage is not None else Path()
-    if not path.is_file():
+    path = _loaded_file(node)
+    if path is None:
         raise InputError(
             f"The sequence {node.GetName()} has no gradients, and the file that it was loaded from does not exist.",
             "Load the scan with Open below the scan's name: NIfTI with .bval and .bvec, or DWI NRRD.",
@@ -194,6 +196,13 @@ def _sequence_gradients(node: Any) -> GradientTable:
     if len(table) != node.GetNumberOfDataNodes():
         raise InputError(f"{path.name} has {len(table)} volumes, {node.GetName()} {node.GetNumberOfDataNodes()}.")
     return table
+
+
+def _loaded_file(node: Any) -> Path | None:
+    """The file that Slicer loaded a node from; None where there is none any more."""
+    storage = node.GetStorageNode()
+    path = Path(storage.GetFileName() or "") if storage is not None else Path()
+    return path if path.is_file() else None
 
 
 def _fill_sequence(node: Any, scan: DwiScan) -> None:

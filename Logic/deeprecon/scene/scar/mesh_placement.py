@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.mesh.files import FRAMES, SCALES
+from deeprecon.scene.nodes.models import mesh_from_node
 from deeprecon.scene.scar.job import ScarNodes
 from deeprecon.scene.scar.segments import chosen_volume
 
@@ -47,7 +48,9 @@ def mesh_placement_problem(nodes: ScarNodes, wall: npt.NDArray[np.float64]) -> s
         nodes: with a mesh.
         wall: (2, 3) lower and upper corner of the wall in RAS mm, see `wall_bounds`.
     """
-    mesh = _bounds(nodes.mesh)
+    if overlap(_bounds(nodes.mesh) * nodes.mesh_scale, wall) >= MIN_OVERLAP:
+        return ""
+    mesh = _bounds_of_cells(nodes.mesh)
     if overlap(mesh * nodes.mesh_scale, wall) >= MIN_OVERLAP:
         return ""
     fits = [
@@ -90,3 +93,10 @@ def _bounds(node: Any) -> npt.NDArray[np.float64]:
     bounds = [0.0] * 6
     node.GetRASBounds(bounds)
     return np.array(bounds).reshape(3, 2).T
+
+
+def _bounds_of_cells(node: Any) -> npt.NDArray[np.float64]:
+    """The same of the nodes that cells use."""
+    mesh = mesh_from_node(node)
+    points = mesh.points[mesh.cells()[0]]
+    return np.stack([points.min(axis=0), points.max(axis=0)]) if len(points) else _bounds(node)

@@ -106,7 +106,7 @@ def dicom(folder: Path, scan: Head, slices: int = 4, implicit: bool = False, **e
 
     Entries of `elements` are values, or functions of the volume.
     """
-    folder.mkdir()
+    folder.mkdir(parents=True)
     number = 0
     for volume in range(len(scan.b)):
         for k in range(slices):

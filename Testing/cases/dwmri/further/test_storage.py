@@ -132,17 +132,20 @@ def detached(folder):
     return nrrd(folder / "dwi.nhdr", MADE, MADE.noisy, "raw")
 
 
-OPEN = pytest.mark.xfail(strict=True, reason="a pair of .hdr and .img is of an unknown kind")
-
-
-@pytest.mark.parametrize(
-    "store", [parts, big_endian, pytest.param(pair, marks=OPEN), compressed_nifti2, with_extension, detached]
-)
+@pytest.mark.parametrize("store", [parts, big_endian, compressed_nifti2, with_extension, detached])
 def test_the_same_scan_is_read_however_it_is_stored(store, run, tmp_path):
     code, output = run("export", "--dwi", store(tmp_path), "--format", "nifti")
     assert code == 0
     np.testing.assert_allclose(values(output / "dwi.nii.gz"), canonical(MADE.noisy), rtol=1e-6)
     assert result(output)["metrics"]["b0_volumes"] == 2
+
+
+@pytest.mark.parametrize("given", [".hdr", ".img"])
+def test_a_pair_of_files_is_refused_as_what_it_is(given, run, tmp_path, capsys):
+    assert run("export", "--dwi", pair(tmp_path).with_suffix(given))[0] == 2
+    message = capsys.readouterr().err
+    assert f"dwi{given} is one of a pair of files" in message
+    assert ".nii.gz" in message
 
 
 # 22: DICOM without the preamble

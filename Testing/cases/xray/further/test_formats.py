@@ -127,7 +127,7 @@ def report(folder):
     return path
 
 
-TRUE = ("no image", "holds no", "no pixels", "empty", "unknown kind")
+TRUE = ("structured report", "no image", "holds no", "no pixels", "empty", "unknown kind")
 
 
 @pytest.mark.parametrize("store", [pdf, web_page, empty, archive, report])

@@ -37,12 +37,9 @@ def test_a_film_lies_as_its_orientation_states(store, elements, codes, tmp_path)
     assert found == codes
 
 
-OPEN = pytest.mark.xfail(strict=True, reason="an oblique orientation passes")
-
-
 @pytest.mark.parametrize(
     "directions",
-    [["L", "L"], ["L", "R"], ["A", "F"], ["P", "H"], pytest.param(["LP", "F"], marks=OPEN), ["AL", "F"], ["F", "P"]],
+    [["L", "L"], ["L", "R"], ["A", "F"], ["P", "H"], ["LP", "F"], ["AL", "F"], ["F", "P"]],
 )
 def test_an_orientation_that_is_none_of_a_frontal_film_is_refused(directions, tmp_path, capsys):
     path = write_film(tmp_path / "x.dcm", CHEST, PatientOrientation=directions)
