@@ -3,8 +3,8 @@
     python Testing/benchmarks/same_bits.py [--methods scar dwmri ...] [--runs 3] [--busy 0 1 4] [--full]
 
 Each method runs with its default settings on a small phantom and with fewer steps, in a process of its own; `train` is
-a short training of a network. `--full`: sizes of phantoms, steps and samples are the defaults, too. The first line of a method
-is its reference; a row is "same" where device, threads, precision, parameters and the checksums of all volumes,
+a short training of a network. `--full`: sizes of phantoms, steps and samples are the defaults, too. The first row of a
+method is its reference; a row is "same" where device, threads, precision, parameters and the checksums of all volumes,
 meshes, tables of results and weights are those of the reference.
 """
 
@@ -56,7 +56,7 @@ def prepare_dwmri(folder: Path, full: bool) -> Command:
     size = [] if full else ["--columns", "20", "--rows", "20", "--slices", "8", "--shells", "1000:12"]
     deeprecon(folder, "dwmri", "phantom", *size)
     steps = [] if full else ["--steps", "40"]
-    return ["dwmri", "enhance", str(folder / "dwi.nii.gz"), *steps]
+    return ["dwmri", "enhance", "--dwi", str(folder / "dwi.nii.gz"), *steps]
 
 
 def prepare_ctpa(folder: Path, full: bool) -> Command:
@@ -77,7 +77,7 @@ def prepare_scattering(folder: Path, full: bool) -> Command:
     data = next((folder / "data").glob("*.h5"))
     size = [] if full else ["--epochs", "2", "--rank", "8"]
     deeprecon(folder / "network", "scattering", "train", data, *size)
-    bundle = ["--method", "network", "--bundle", str(folder / "network" / "bundle")]
+    bundle = ["--method", "bcrnet", "--bundle", str(folder / "network" / "bundle")]
     return ["scattering", "reconstruct", str(data), *bundle]
 
 

@@ -226,6 +226,9 @@ class SynthesizeParameters(Parameters):
         float, Range(0, 5000, "mm"), "from tube to detector; 0 for the typical one: 1800 for PA, 1000 for AP"
     ] = 0.0
     pixel_spacing: Annotated[float, Range(0, 5, "mm"), "of the X-ray at the detector; 0 for that of the file"] = 0.0
+    patient_age: Annotated[
+        float, Range(0, 120, "years"), "of a child, whose chest is small; 0 for that of the file, else an adult"
+    ] = 0.0
     turn: Annotated[Turn, "turn the X-ray clockwise first"] = Turn.NONE
     flip: Annotated[bool, "swap left and right of the X-ray first"] = False
     invert: Annotated[bool, "swap bright and dark of the X-ray first"] = False

@@ -27,6 +27,7 @@ CODES: dict[str, str] = {
     "film-orientation": "The file of an X-ray does not state clearly which way is up.",
     "film-polarity": "The file of an X-ray contradicts itself about which end of its values is bright.",
     "film-size": "The chest is larger or smaller on the film than chests are, by the size of its pixels.",
+    "film-spacing": "The file of an X-ray does not state the size of its pixels; assumed: a detector of usual size.",
     "film-turned": "The X-ray was stored turned or mirrored, as its file states; assumed: it was turned upright.",
     "film-view": "The file of an X-ray contradicts itself about PA and AP, or names an unknown view.",
     "ge-b-values": "b-values of 1000000000 and more are GE's, which add this number.",

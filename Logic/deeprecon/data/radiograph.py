@@ -41,6 +41,9 @@ class Radiograph:
         known: (rows, columns) False for padding, where the image has the value of the nearest known pixel; None where
             there is none.
         doubts: what the file leaves open or contradicts; `Run.consider` decides.
+        age: of the patient in years; None where unknown.
+        header: whether the file states which way is up and which end is bright; a picture does not, nor does a volume
+            that a program made of one.
     """
 
     image: npt.NDArray[np.float32]
@@ -51,6 +54,8 @@ class Radiograph:
     source_distance: float | None = None
     known: Mask | None = None
     doubts: tuple[Doubt, ...] = ()
+    age: float | None = None
+    header: bool = True
 
 
 @names_damage
@@ -80,7 +85,7 @@ def read_radiograph(path: Path | str) -> Radiograph:
     if (flat := read_planar_image(path)) is not None:
         pixels, spacing = flat
         notes = ("The file does not state which way is up; it is taken as it is stored.", _NO_VIEW)
-        return Radiograph(_stretched(path, pixels), spacing, "", path.name, notes)
+        return Radiograph(_stretched(path, pixels), spacing, "", path.name, notes, header=False)
     if not path.name.lower().endswith(VOLUME_ENDINGS):
         refuse_pair(path)
         raise InputError(f"{path} is of an unknown kind.", "Give DICOM, PNG, JPEG, TIFF, NIfTI, NRRD or MetaImage.")
@@ -91,11 +96,15 @@ def _from_picture(path: Path) -> Radiograph:
     picture = read_picture(path)
     image, known = continued(picture.pixels, picture.known), picture.known
     note = "The picture states neither the size of its pixels nor whether it is a PA or an AP view."
-    return Radiograph(_stretched(path, image), None, "", path.name, (note,), known=known, doubts=picture.doubts)
+    return Radiograph(
+        _stretched(path, image), None, "", path.name, (note,), known=known, doubts=picture.doubts, header=False
+    )
 
 
 def radiograph_from_volume(volume: Volume, where: Path | str = "") -> Radiograph:
     """A volume of a single slice as a radiograph; one that lies in a coronal plane is turned by its geometry.
+
+    One that does not is a picture that a program loaded: a spacing of exactly 1 mm stands for an unknown one there.
 
     Args:
         volume: what absorbs more is brighter.
@@ -110,7 +119,14 @@ def radiograph_from_volume(volume: Volume, where: Path | str = "") -> Radiograph
         raise InputError(f"{where} is a volume of {size} voxels, not an X-ray.", "Give a single frontal image.")
     axis = volume.array.shape.index(1)
     image, spacing = _upright(volume, axis)
-    return Radiograph(_stretched(where, image), spacing, "", volume.name, (_NO_VIEW,))
+    coronal = _is_coronal(volume, axis)
+    stated = spacing if coronal or spacing != (1.0, 1.0) else None
+    return Radiograph(_stretched(where, image), stated, "", volume.name, (_NO_VIEW,), header=coronal)
+
+
+def _is_coronal(volume: Volume, axis: int) -> bool:
+    """Whether the normal of the single slice runs from front to back."""
+    return int(np.abs(volume.ijk_to_ras[:3, 2 - axis]).argmax()) == 1
 
 
 def _upright(volume: Volume, axis: int) -> tuple[Pixels, tuple[float, float]]:
@@ -121,7 +137,7 @@ def _upright(volume: Volume, axis: int) -> tuple[Pixels, tuple[float, float]]:
     image = np.asarray(volume.array, float).squeeze(axis)
     rows, columns = (2 - kept for kept in range(3) if kept != axis)  # as columns of the affine
     directions = volume.ijk_to_ras[:3, :3] / volume.spacing
-    if np.abs(directions[:, 2 - axis]).argmax() == 1:
+    if _is_coronal(volume, axis):
         if abs(directions[2, columns]) > abs(directions[2, rows]):
             image, rows, columns = image.T, columns, rows
         if directions[2, rows] > 0:  # rows grow towards the head
@@ -138,7 +154,15 @@ def _from_dicom(file: DicomFile) -> Radiograph:
         notes.append("The file does not state the size of its pixels.")
     image = _stretched(file.path, continued(film.pixels, film.known))
     return Radiograph(
-        image, film.spacing, film.view, file.path.name, tuple(notes), film.source_distance, film.known, film.doubts
+        image,
+        film.spacing,
+        film.view,
+        file.path.name,
+        tuple(notes),
+        film.source_distance,
+        film.known,
+        film.doubts,
+        film.age,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ from deeprecon.data.volume import Volume, check_affine, check_finite
 from deeprecon.data.volume_io import read_volume
 
 Color = tuple[float, float, float]
+
+_LEFT_OUT = "DeepRecon.LeftOut"
+"""Key of names of segments that were not written."""
 
 _COLORS: tuple[Color, ...] = (
     (0.50, 0.68, 0.50),
@@ -40,12 +44,14 @@ class Segment:
         mask: (k, j, i) bool.
         color: red, green, blue, each 0 to 1.
         terminology: Slicer's serialized terminology entry ("context~category^...~type^..."), empty where unknown.
+        sources: names of the segments that it was made from, where its name is another one.
     """
 
     name: str
     mask: npt.NDArray[np.bool_]
     color: Color = (0.5, 0.5, 0.5)
     terminology: str = ""
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +65,7 @@ class Segmentation:
         slice_thickness: of the imaged slab in mm where the file states it.
         across: the array axis that runs across the slices, where the file states it.
         doubts: about the files.
+        left_out: names of segments of its source that it lacks.
     """
 
     segments: tuple[Segment, ...]
@@ -67,6 +74,7 @@ class Segmentation:
     slice_thickness: float | None = None
     across: int | None = None
     doubts: tuple[Doubt, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -147,6 +155,7 @@ def _from_nrrd(path: Path, nrrd: Nrrd) -> Segmentation:
             # Files of Slicer 4.10 and before have one layer a segment, and neither of these keys.
             layer, value = int(keys.get("Layer", len(segments))), int(keys.get("LabelValue", 1))
             red, green, blue = (float(part) for part in keys.get("Color", "0.5 0.5 0.5").split())
+            sources = _listed_names(keys.get("Sources"))
             mask = layers[layer] == value
         except (ValueError, IndexError) as error:
             raise InputError(
@@ -155,9 +164,19 @@ def _from_nrrd(path: Path, nrrd: Nrrd) -> Segmentation:
             ) from error
         tags = dict(tag.partition(":")[::2] for tag in keys.get("Tags", "").split("|"))
         name = keys.get("Name", keys.get("ID", ""))
-        segments.append(Segment(name, mask, (red, green, blue), tags.get("TerminologyEntry", "")))
+        segments.append(Segment(name, mask, (red, green, blue), tags.get("TerminologyEntry", ""), sources))
     across = None if nrrd.thickness is None else nrrd.across
-    return Segmentation(tuple(segments), nrrd.ijk_to_ras, path.name, nrrd.thickness, across)
+    left_out = _listed_names(nrrd.keys.get(_LEFT_OUT))
+    return Segmentation(tuple(segments), nrrd.ijk_to_ras, path.name, nrrd.thickness, across, left_out=left_out)
+
+
+def _listed_names(text: str | None) -> tuple[str, ...]:
+    """The names in a key that `write_segmentation` wrote as JSON; none where it holds something else."""
+    try:
+        names = json.loads(text or "[]")
+    except ValueError:
+        return ()
+    return tuple(map(str, names)) if isinstance(names, list) else ()
 
 
 def write_segmentation(path: Path | str, segmentation: Segmentation) -> None:
@@ -200,6 +219,10 @@ def write_segmentation(path: Path | str, segmentation: Segmentation) -> None:
             f"Segment{number}_Layer": str(layer),
             f"Segment{number}_Tags": tags,
         }
+        if segment.sources:
+            keys[f"Segment{number}_Sources"] = json.dumps(segment.sources, ensure_ascii=False)
+    if segmentation.left_out:
+        keys[_LEFT_OUT] = json.dumps(segmentation.left_out, ensure_ascii=False)
     stacked = np.stack(layers)
     if stacked.max() < 256:
         stacked = stacked.astype(np.uint8)

@@ -131,12 +131,14 @@ def _mask(inputs: EnhanceInputs | PrepareInputs, scan: DwiScan, run: Run) -> Mas
 
 def _pass_on(inputs: EnhanceInputs, scan: DwiScan, run: Run, findings: Findings) -> Outcome:
     """A single volume without weighting, as of reversed phase encoding, as it is: its noise is not to be told."""
-    from deeprecon.dwmri.write.files import write_scan_alone
+    from deeprecon.dwmri.write.files import write_scan_alone, write_sidecar
 
+    assert inputs.dwi is not None
     text = "it is a single volume, whose noise cannot be told from its anatomy: it was copied, not denoised."
     run.consider([Doubt("single-volume", scan.name, text, "Give all volumes in one file, if there are more.", True)])
     describe_table(scan.gradients, findings)
-    return Outcome(write_scan_alone(inputs, scan, run.output), findings.metrics)
+    outputs = write_scan_alone(inputs, scan, run.output) | write_sidecar(inputs.dwi, run.output)
+    return Outcome(outputs, findings.metrics)
 
 
 def _impute(scan: DwiScan, mask: Mask, parameters: EnhanceParameters, findings: Findings) -> DwiScan:
@@ -192,7 +194,7 @@ def _write(
     run: Run,
     findings: Findings,
 ) -> Outcome:
-    from deeprecon.dwmri.write.files import as_stored, write_scan, write_tensor_maps
+    from deeprecon.dwmri.write.files import as_stored, write_scan, write_sidecar, write_tensor_maps
     from deeprecon.dwmri.write.report import write_report
 
     array = _floats(found.after)
@@ -205,6 +207,8 @@ def _write(
         "uncertainty": found.uncertainty,
     }
     outputs = write_scan(inputs, found.after.with_array(stored), _floats(found.before) - array, volumes, run.output)
+    assert inputs.dwi is not None
+    outputs |= write_sidecar(inputs.dwi, run.output, finer=findings.metrics.get("scale") == 2)
     for maps, suffix in ((before, "before"), (after, "after")):
         outputs |= write_tensor_maps(found.after, maps, suffix, run.output)
     settings = {

@@ -17,6 +17,7 @@ from deeprecon.dwmri.observe.mask import find_mask
 from deeprecon.dwmri.pipeline import enhance_scan, prepare
 from deeprecon.dwmri.read.masks import read_labels, read_mask
 from deeprecon.dwmri.read.scans import load_scan, volume_choices
+from deeprecon.dwmri.write.files import write_sidecar
 from deeprecon.jobs.parameters import NoParameters
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.jobs.verbs import Verb
@@ -121,6 +122,7 @@ def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters,
             f"Slicer reads a DWI NRRD of fewer than {MIN_NRRD_VOLUMES} volumes, but cannot save it again."
         )
     outputs = write_dwi(run.output / ("dwi.nrrd" if nrrd else "dwi.nii.gz"), scan)
+    outputs |= write_sidecar(inputs.dwi, run.output)
     return Outcome(outputs, {"volumes": len(scan.gradients), "b0_volumes": int(scan.gradients.b0.sum())})
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gzip
+from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
 
-from deeprecon.data.diffusion.files import read_dwi
+from deeprecon.data.diffusion.files import SCAN_ENDINGS, read_dwi
 from deeprecon.data.doubts import CODES
 from deeprecon.data.errors import InputError
 
@@ -144,3 +145,9 @@ def test_repeated_volumes_share_a_gradient(made, tmp_path):
     expected = given(tmp_path).copy()
     expected[first + 1] = expected[first]
     np.testing.assert_allclose(found.directions, expected, atol=1e-5)
+
+
+def test_the_dialog_of_the_panel_offers_the_files_that_are_read():
+    ui = Path(__file__).resolve().parents[3] / "DWMRIEnhance" / "Resources" / "UI" / "DWMRIEnhance.ui"
+    patterns = " ".join(f"*{ending}" for ending in (*SCAN_ENDINGS, ".dcm"))
+    assert f"<string>Diffusion scan ({patterns})</string>" in ui.read_text("utf-8")

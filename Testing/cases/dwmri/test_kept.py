@@ -10,6 +10,7 @@ import pytest
 
 from deeprecon.cli import main
 from deeprecon.data.diffusion.files import read_dwi
+from deeprecon.data.diffusion.kinds import entries_of_result
 from deeprecon.data.doubts import CODES
 from deeprecon.data.tables import read_table
 from deeprecon.dwmri import dataset
@@ -77,6 +78,16 @@ def test_sidecars_keep_their_entries_and_reversed_scans_are_there(made, run, tmp
     assert (
         np.abs(found.mean(axis=-1) - made.clean.array[..., b0].mean(axis=-1))[inside].mean() < made.sigma[inside].mean()
     )
+
+
+def test_the_shell_keeps_the_sidecar_of_a_scan(made, run, tmp_path):
+    own = {"PhaseEncodingDirection": "j-", "TotalReadoutTime": 0.05, "RepetitionTime": 3.2, "SliceTiming": [0, 0.5]}
+    path = write_scan(tmp_path, made.noisy.array, made.clean.gradients.bvals, vectors(made), sidecar=own)
+    for verb, options in (("export", ("--format", "nifti")), ("enhance", ("--method", "pca"))):
+        code, output = run(verb, "--dwi", path, *options, name=verb)
+        assert code == 0
+        assert json.loads((output / "dwi.json").read_text("utf-8")) == own
+    assert entries_of_result(own, finer=True).keys() == own.keys() - {"SliceTiming"}
 
 
 @pytest.mark.parametrize("axes", [3, 4])

@@ -88,6 +88,8 @@ def test_what_is_negated_is_no_scar(tmp_path: Path, truth: float, name: str) -> 
         ("Scar core by probability", "scar"),
         ("Scar uncertain edge", "scar"),
         ("RV scar", None),
+        ("RV insertion point fibrosis", "scar"),
+        ("RV insertion points", None),
         ("chest wall", None),
     ],
 )

@@ -39,6 +39,12 @@ def test_a_shell_that_is_stated_needs_no_word(tmp_path: Path, options: tuple[str
     assert (code, codes(result)) == (0, [])
 
 
+def test_a_shell_has_no_values_that_agree_with_pixels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _ = reconstructed(tmp_path, shell_file(tmp_path), "--report-values", "agreed")
+    assert code == 2
+    assert "is a shell: its nodes are not those of the pixels" in capsys.readouterr().err
+
+
 def test_an_assumed_shell_may_be_accepted(tmp_path: Path) -> None:
     code, result = reconstructed(tmp_path, shell_file(tmp_path), "--accept", "shell-assumed")
     assert (code, codes(result)) == (0, ["shell-assumed"])

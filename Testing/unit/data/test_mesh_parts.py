@@ -62,6 +62,19 @@ def test_an_untidy_mesh_is_the_tidy_one_in_it(shift):
     assert heights[-1] == 0
 
 
+def test_many_nodes_at_one_place_and_a_node_far_away_are_no_burden():
+    tidy = box("tetra")
+    connectivity, _offsets, types = tidy.cells()
+    points = np.vstack([tidy.points, np.zeros((20_000, 3)), [[1e9, 0, 0]]])
+    start = tidy.n_points
+    more = np.concatenate([np.arange(start, start + 20_000), [0, 1, 2, start + 20_000]])
+    cells, kinds = np.concatenate([connectivity, more]), np.concatenate([types, np.full(5_001, vtk.VTK_TETRA)])
+    mesh = Mesh(unstructured_grid(points, cells, np.arange(len(kinds) + 1) * 4, kinds), "mesh")
+    part = find_part(mesh)
+    assert len(part.first) == tidy.n_points + 2
+    assert len(part.cells) == len(types) + 2
+
+
 @pytest.mark.parametrize("cells", VOLUME_CELLS)
 def test_a_tidy_mesh_is_the_part_itself(cells):
     mesh = box(cells)

@@ -223,3 +223,16 @@ def test_what_is_no_segmentation_is_not_written(tmp_path):
     with pytest.raises(InputError):
         write_segmentation(tmp_path / "s.seg.nrrd", Segmentation((), np.eye(4)))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("written", ["{", "5", '"scar"'])
+def test_sources_that_are_no_list_are_ignored(tmp_path, written):
+    mask = np.ones((2, 3, 4), bool)
+    parts = (Segment("scar", mask, sources=("A", "B = C")), Segment("wall", ~mask))
+    path = tmp_path / "a.seg.nrrd"
+    write_segmentation(path, Segmentation(parts, np.eye(4), left_out=("Liver",)))
+    found = read_segmentation(path)
+    assert [segment.sources for segment in found.segments] == [("A", "B = C"), ()]
+    assert found.left_out == ("Liver",)
+    path.write_bytes(path.read_bytes().replace(b'["A", "B = C"]', written.encode()))
+    assert read_segmentation(path).segments[0].sources == ()

@@ -125,7 +125,8 @@ def test_a_dicom_image_is_read_from_the_database(scene: Any, shared_data: Path, 
     node.SetAttribute("DICOM.instanceUIDs", "1.2.3")
     assert source_file(node) == path
     assert radiograph_of(node).view in ("PA", "AP", "")
-    assert "1955" in description(radiograph_of(node)) or "1841" in description(radiograph_of(node))
+    text = description(radiograph_of(node), SETTINGS)
+    assert "1955" in text or "1841" in text
 
 
 def test_other_volumes_are_refused_and_no_file_is_written(scene: Any, tmp_path: Path) -> None:
@@ -155,7 +156,7 @@ def test_the_preview_is_turned_as_the_computation_turns(scene: Any) -> None:
 def test_the_sample_is_a_chest(scene: Any) -> None:
     radiograph = radiograph_of(load_sample_xray())
     assert radiograph.view == "PA"
-    assert "PA view" in description(radiograph)
+    assert "PA view" in description(radiograph, SETTINGS)
     rows, columns = radiograph.image.shape
     lung = radiograph.image[rows // 3 : rows // 2, columns // 5 : columns // 3].mean()
     spine = radiograph.image[rows // 3 : rows // 2, int(0.47 * columns) : int(0.53 * columns)].mean()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from deeprecon.data.segmentation import read_segmentation
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import read_volume
 from deeprecon.scar.parameters import Interpolation, Method, ReconstructParameters
+from deeprecon.scar.read.regions import open_regions
 from deeprecon.scene.common.provenance import attach_provenance
 from deeprecon.scene.nodes.volumes import node_from_volume
 from deeprecon.scene.scar.cross_validation import summary_sentence
@@ -87,6 +89,18 @@ def test_segments_of_another_stack_are_matched_by_name_then_by_role(nodes: ScarN
     assert set(masks) == {"scar", "myocardium"}
     assert masks["scar"][0, 0].tolist() == [0, 1, 0, 0, 0, 0]  # "Bright" as in the first stack, not "Scar"
     assert masks["myocardium"][0, 0].tolist() == [0, 1, 1, 1, 0, 0]
+
+
+def test_the_result_tells_the_segments_by_the_names_that_the_user_gave(nodes: ScarNodes, tmp_path: Path) -> None:
+    extra = nodes.segmentation.GetSegmentation().AddEmptySegment("x", "Old | scar, 2019")
+    chosen = dict(nodes.segments) | {"scar": "1Bright\n" + extra}
+    nodes.segmentation.GetSegmentation().AddEmptySegment("y", "Liver")
+    write_job(tmp_path, replace(nodes, segments=chosen), ReconstructParameters())
+    files = [tmp_path / "inputs" / f"segmentation{mark}.seg.nrrd" for mark in ("", "2")]
+    assert dict(open_regions(files[0], {}).listing) == {
+        "Muscle": "myocardium", "Bright": "scar", "Old | scar, 2019": "scar", "Liver": "",
+    }  # fmt: skip
+    assert dict(open_regions(files[1], {}).listing) == {"LV wall": "myocardium", "Bright": "scar", "Scar": ""}
 
 
 def test_missing_inputs_of_a_stack_are_named(nodes: ScarNodes, tmp_path: Path) -> None:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from deeprecon.ctpa.observe.film import BODY_SHARE, oriented
+from deeprecon.ctpa.observe.film import BODY_SHARE, TYPICAL_SIDE, oriented
 from deeprecon.ctpa.parameters import SynthesizeParameters, XrayView
 from deeprecon.data.doubts import Doubt
 from deeprecon.data.radiograph import Radiograph
 
-MIN_WIDTH, MAX_WIDTH = 200.0, 560.0
-"""Range in mm of the width of an adult's chest at the detector, arms at the sides included."""
+AGES = (0.0, 1.0, 5.0, 10.0, 16.0)
+"""Ages in years of `MIN_WIDTHS` and `MAX_WIDTHS`, which are interpolated between; from the last one on adults."""
+MIN_WIDTHS, MAX_WIDTHS = (80.0, 90.0, 110.0, 140.0, 200.0), (220.0, 260.0, 320.0, 420.0, 560.0)
+"""Range in mm of the width of a chest at the detector, arms at the sides included, by age."""
 
 
 def film_doubts(radiograph: Radiograph, parameters: SynthesizeParameters) -> tuple[Doubt, ...]:
-    """Those of the reader that the settings do not settle, and one about the size of the chest.
+    """Those of the reader that the settings do not settle, what is assumed without a header, and the chest's size.
 
     Args:
         radiograph: as read.
@@ -23,7 +25,26 @@ def film_doubts(radiograph: Radiograph, parameters: SynthesizeParameters) -> tup
     """
     settled = () if parameters.view is XrayView.AUTO else ("film-view",)
     found = tuple(doubt for doubt in radiograph.doubts if doubt.code not in settled)
-    return found + _size_doubts(radiograph, parameters)
+    return found + _assumptions(radiograph, parameters) + _size_doubts(radiograph, parameters)
+
+
+def _assumptions(radiograph: Radiograph, parameters: SynthesizeParameters) -> tuple[Doubt, ...]:
+    """What the file does not state: the way up, the bright end, the size of the pixels."""
+    missing = []
+    known = {doubt.code for doubt in radiograph.doubts}
+    if not radiograph.header and not known & {"film-turned", "film-orientation"}:
+        missing.append(("film-orientation", "which way is up", "as it is stored; --turn and --flip change it"))
+    if not radiograph.header and "film-polarity" not in known:
+        missing.append(
+            ("film-polarity", "which end is bright", "as bright where more is absorbed; --invert changes it")
+        )
+    if radiograph.spacing is None and not parameters.pixel_spacing:
+        side = f"as {TYPICAL_SIDE:.0f} mm for the longer side; --pixel-spacing states it"
+        missing.append(("film-spacing", "the size of its pixels", side))
+    return tuple(
+        Doubt(code, radiograph.name, f"It does not state {what}; it is taken {how}.", assumed=True)
+        for code, what, how in missing
+    )
 
 
 def chest_width(image: npt.NDArray[np.float32], known: npt.NDArray[np.bool_] | None = None) -> float:
@@ -58,11 +79,16 @@ def _size_doubts(radiograph: Radiograph, parameters: SynthesizeParameters) -> tu
         else oriented(radiograph.known.astype(np.float32), parameters.turn, parameters.flip) > 0.5
     )
     width = chest_width(image, known) * across
-    if MIN_WIDTH <= width <= MAX_WIDTH:
+    age = parameters.patient_age or (AGES[-1] if radiograph.age is None else radiograph.age)
+    low, high = (float(np.interp(age, AGES, widths)) for widths in (MIN_WIDTHS, MAX_WIDTHS))
+    if low <= width <= high:
         return ()
+    whose = "adults' are" if age >= AGES[-1] else f"those at an age of {age:.3g} years are"
     found = (
-        f"With pixels of {across:.3g} mm the chest is {width:.0f} mm wide at the detector, where adults' are "
-        f"{MIN_WIDTH:.0f} to {MAX_WIDTH:.0f} mm."
+        f"With pixels of {across:.3g} mm the chest is {width:.0f} mm wide at the detector, where {whose} {low:.0f} to "
+        f"{high:.0f} mm."
     )
-    way_out = "State the size of its pixels at the detector with --pixel-spacing, or accept it for a child."
+    way_out = (
+        "State the size of its pixels at the detector with --pixel-spacing, or the age of a child with --patient-age."
+    )
     return (Doubt("film-size", radiograph.name, found, way_out),)

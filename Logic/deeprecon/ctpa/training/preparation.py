@@ -235,7 +235,9 @@ def _mismatch(film: XrayImage, fit: float, pair: Pair, correlate: Callable[[Xray
         way_out = "Turn, mirror or invert the film, or look whether it is the one of this CT."
         return (Doubt("pair-mismatch", name, f"{text} ({fit:.2f}).", way_out),)
     if fit < MIN_CORRELATION:
-        text = f"It fits the projection of {pair.ct.name} badly (correlation {fit:.2f}, at least {MIN_CORRELATION:g} expected)"
+        text = (
+            f"It fits the projection of {pair.ct.name} badly (correlation {fit:.2f}, not {MIN_CORRELATION:g} or more)"
+        )
         return (Doubt("pair-mismatch", name, f"{text}.", "Give the film and the CT of one patient."),)
     return ()
 

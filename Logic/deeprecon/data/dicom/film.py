@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +37,7 @@ class Film:
         spacing: mm between columns and between rows at the detector; None where unknown.
         view: "PA", "AP", or "" where the file does not state it.
         source_distance: from tube to detector in mm; None where unknown.
+        age: of the patient in years; None where unknown.
         doubts: what the header leaves open or contradicts.
     """
 
@@ -43,6 +46,7 @@ class Film:
     spacing: tuple[float, float] | None
     view: str
     source_distance: float | None
+    age: float | None = None
     doubts: tuple[Doubt, ...] = ()
 
 
@@ -79,6 +83,7 @@ def read_film(file: DicomFile) -> Film:
         spacing[::-1] if spacing is not None and swap else spacing,
         view.side,
         distance if DISTANCES[0] <= distance <= DISTANCES[1] else None,
+        _age(file),
         (*view.doubts, *body_part_doubts(file), *polarity, *orientation),
     )
 
@@ -103,6 +108,20 @@ def _turn(file: DicomFile) -> tuple[bool, bool, bool, tuple[Doubt, ...]]:
         return False, False, False, ()
     found = f"It is stored turned or mirrored (PatientOrientation {stated}) and was turned upright."
     return swap, upside_down, mirrored, (Doubt("film-turned", where, found, assumed=True),)
+
+
+def _age(file: DicomFile) -> float | None:
+    """Years by PatientAge (030Y, 011M, 003W, 010D), else from the dates of birth and study; None where unknown."""
+    if found := re.fullmatch(r"(\d{1,3})([DWMY])", file.text("PatientAge").upper()):
+        return int(found[1]) / {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}[found[2]]
+    days = []
+    for keyword in ("PatientBirthDate", "StudyDate"):
+        try:
+            days.append(datetime.strptime(file.text(keyword), "%Y%m%d"))
+        except ValueError:
+            return None
+    years = (days[1] - days[0]).days / 365.25
+    return years if years >= 0 else None
 
 
 def _spacing(file: DicomFile) -> tuple[float, float] | None:

@@ -26,7 +26,9 @@ from deeprecon.data.volume_io import NIFTI, NRRD
 
 _DOUBTS = "DeepRecon.doubts"
 """Key of a NRRD file: doubts about the file that it was made from, as JSON."""
-_FORMATS = "NIfTI (.nii, .nii.gz) with .bval and .bvec, DWI NRRD (.nrrd, .nhdr) or a DICOM folder"
+SCAN_ENDINGS = (*NIFTI, *NRRD)
+"""Of the files that a scan is read from; DICOM files have any."""
+_FORMATS = f"NIfTI ({', '.join(NIFTI)}) with .bval and .bvec, DWI NRRD ({', '.join(NRRD)}) or a DICOM folder"
 
 
 @names_damage

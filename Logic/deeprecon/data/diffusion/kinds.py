@@ -71,6 +71,12 @@ def read_sidecar(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def entries_of_result(sidecar: dict[str, Any], finer: bool) -> dict[str, Any]:
+    """The entries of a sidecar that hold for what was made from its scan: of a finer grid, the slices are others."""
+    lost = {"SliceTiming"} if finer else set()
+    return {key: value for key, value in sidecar.items() if key not in lost}
+
+
 def part_doubts(part: str, name: str) -> tuple[Doubt, ...]:
     """The doubt about a scan that is a part of a complex image by its name or sidecar, see `stated_part`."""
     if part in ("phase", "imag"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from deeprecon.dwmri.fit.refinement import refine
 from deeprecon.dwmri.noise.correlation import noise_taps
 from deeprecon.dwmri.noise.rician import correct_bias
 from deeprecon.dwmri.noise.windows import LARGE_MASK
+from deeprecon.dwmri.observe.independent import first_equal
 from deeprecon.dwmri.observe.mask import bounding_box
 from deeprecon.dwmri.parameters import Method
 from deeprecon.dwmri.simulate.repeats import simulate_repeat
@@ -89,6 +90,11 @@ def denoise(
         InputError: a package that the method needs is missing.
     """
     array, table = np.asarray(scan.array, np.float32), scan.gradients
+    distinct, source = np.unique(first_equal(array), return_inverse=True)
+    if len(distinct) < len(table):  # what is there twice would count as signal
+        own = None if independent is None else independent[distinct]
+        part = denoise(scan.volumes(distinct), mask, sigma, method, rician, steps, run, own)
+        return replace(part, before=scan, after=scan.with_array(np.asarray(part.after.array)[..., source]))
     scaled = array / sigma[..., None]
     history: dict[str, list[float]] = {}
     metrics: dict[str, Any] = {}

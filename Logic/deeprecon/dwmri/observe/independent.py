@@ -6,6 +6,7 @@ independent noise. Then the smallest singular values are zero, or as small as ro
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -69,6 +70,13 @@ def _different(covariances: Doubles) -> Mask:
     distances = variances[:, :, None] + variances[:, None] - 2 * covariances
     same = np.tril(np.all(distances < SAME**2 * variances[:, :, None], axis=0), -1)
     return np.asarray(~same.any(axis=1))
+
+
+def first_equal(array: Floats) -> npt.NDArray[np.int64]:
+    """(V,) the number of the first volume that is equal to each one of (k, j, i, V), in every voxel."""
+    first: dict[bytes, int] = {}
+    numbers = range(array.shape[-1])
+    return np.array([first.setdefault(hashlib.sha256(array[..., n].tobytes()).digest(), n) for n in numbers])
 
 
 def _slabs(array: Floats, mask: Mask) -> Iterator[Doubles]:

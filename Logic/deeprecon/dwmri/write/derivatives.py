@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from deeprecon.data.diffusion.kinds import entries_of_result
 from deeprecon.data.files import write_json
 from deeprecon.dwmri.parameters import Background, EnhanceParameters
 from deeprecon.dwmri.read.bids import file_stem, merged_sidecar
@@ -54,7 +55,8 @@ def write_derivatives(
         if role in SUFFIXES:
             ending = name[name.index(".") :]
             shutil.copyfile(folder / name, target / f"{prefix}_{SUFFIXES[role]}{ending}")
-    sidecar = merged_sidecar(scan, root) | {
+    finer = content["metrics"].get("scale") == 2
+    sidecar = entries_of_result(merged_sidecar(scan, root), finer) | {
         "Sources": [f"bids:raw:{scan.relative_to(root).as_posix()}"],
         "SkullStripped": parameters.background is Background.ZERO,
         "Parameters": to_json(parameters),

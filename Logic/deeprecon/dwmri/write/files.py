@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.diffusion.files import fsl_files, write_dwi
+from deeprecon.data.diffusion.kinds import entries_of_result, read_sidecar
 from deeprecon.data.diffusion.scan import DwiScan
+from deeprecon.data.files import write_json
 from deeprecon.data.formats.nifti import write_nifti
 from deeprecon.data.volume_io import NIFTI, NRRD, write_volume
 from deeprecon.dwmri.measure.tensor import TensorMaps
@@ -74,6 +76,25 @@ def write_scan_alone(inputs: EnhanceInputs, scan: DwiScan, folder: Path) -> dict
         for source, target in zip(fsl_files(inputs.dwi, inputs.bval, inputs.bvec), ("bval", "bvec"), strict=True):
             shutil.copyfile(source, outputs[target])
     return outputs
+
+
+def write_sidecar(source: Path, folder: Path, finer: bool = False) -> dict[str, Path]:
+    """Write the entries of the JSON file beside a NIfTI file, such as the phase encoding, for the next steps.
+
+    Args:
+        source: the NIfTI file; nothing is written for other files, or where there is no JSON file.
+        folder: gets dwi.json.
+        finer: whether the scan has a finer grid now.
+
+    Returns:
+        The file by role.
+    """
+    sidecar = read_sidecar(source) if source.name.lower().endswith(NIFTI) else {}
+    if not sidecar:
+        return {}
+    path = folder / "dwi.json"
+    write_json(path, entries_of_result(sidecar, finer))
+    return {"sidecar": path}
 
 
 def write_tensor_maps(scan: DwiScan, maps: TensorMaps | None, suffix: str, folder: Path) -> dict[str, Path]:

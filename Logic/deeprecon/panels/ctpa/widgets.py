@@ -140,12 +140,15 @@ class XrayPreview:
                 self._radiograph = None if node is None else radiograph_of(node)
             except InputError as error:
                 self._problem = str(error)
-        turned = (parameters.turn, parameters.flip, parameters.invert)
+        turned = (
+            parameters.turn, parameters.flip, parameters.invert, parameters.view, parameters.pixel_spacing,
+            parameters.patient_age,
+        )  # fmt: skip
         if turned != self._turned or node is None:
             self._turned = turned
             radiograph = self._radiograph
             showPixels(self._picture, None if radiograph is None else preview(radiograph, parameters))
-            self._text.text = self._problem if radiograph is None else description(radiograph)
+            self._text.text = self._problem if radiograph is None else description(radiograph, parameters)
             self._text.styleSheet = "color: #c62828;" if self._problem else ""
             self._text.visible = bool(self._text.text)
             for side in self._sides:

@@ -9,6 +9,7 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
+from deeprecon.data.diffusion.files import SCAN_ENDINGS
 from deeprecon.dwmri.parameters import TrainInputs, TrainParameters
 from deeprecon.panels.common.plot_views import ChartView
 from deeprecon.panels.common.training_panel import Training
@@ -60,7 +61,7 @@ TRAINING = Training(
         "compile": _("Compile on a GPU"),
     },
     needed=("noisy", "clean"),
-    endings=(".nii.gz", ".nii", ".nrrd", ".nhdr"),
+    endings=SCAN_ENDINGS,
 )
 
 DIRECTIONS = "Gradient directions"

@@ -83,7 +83,7 @@ def measure(
     else:
         observed, at_nodes, core_at_nodes = shell.met, on_shell(scar, shell), core and on_shell(core, shell)
         # The nodes of a shell are not those of the pixels.
-        parameters = replace(parameters, projection=Projection.OFF, report_values=ReportValues.ESTIMATE)
+        parameters = replace(parameters, projection=Projection.OFF)
     estimate, uncertainty = at_nodes.predict(mesh.points)
     uncertainty = np.where(observed, uncertainty, 1).astype(np.float32)
     agreed = agree_with_pixels(estimate, groups, observations, parameters)

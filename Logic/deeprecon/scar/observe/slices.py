@@ -16,7 +16,7 @@ from deeprecon.scar.observe.observations import Observations, Quadrature, observ
 from deeprecon.scar.observe.shares import observe_shares
 from deeprecon.scar.observe.shell import Shell, find_shell
 from deeprecon.scar.observe.stacks import Stack
-from deeprecon.scar.parameters import Alignment, ReconstructParameters
+from deeprecon.scar.parameters import Alignment, ReconstructParameters, ReportValues
 from deeprecon.scar.parameters import Shell as ShellValues
 from deeprecon.scar.read.case import Case
 from deeprecon.scar.read.mesh import HeartMesh, wall_of_slices
@@ -58,6 +58,11 @@ def observe_slices(case: Case, heart: HeartMesh, parameters: ReconstructParamete
     doubts = tuple(doubt for stack in stacks for doubt in stack.doubts)
     shell = None
     if is_shell(heart.mesh, parameters):
+        if parameters.report_values is ReportValues.AGREED:
+            raise InputError(
+                f"{heart.mesh.name} is a shell: its nodes are not those of the pixels, and no values agree with them.",
+                "Report the estimate.",
+            )
         wall = wall_of_slices(case, parameters.node_spacing)
         inside = Inside(wall)
         shell = find_shell(heart.mesh, wall, inside, parameters.shell is ShellValues.MEAN)

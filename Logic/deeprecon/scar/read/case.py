@@ -155,7 +155,7 @@ def _regions(opened: _Opened) -> tuple[dict[str, str], ...]:
     return tuple(
         {"file": file.name, "segment or label": name, "taken for": role or "not used"}
         for file in opened.values()
-        for name, role in file.taken.items()
+        for name, role in file.listing
     )
 
 

@@ -39,6 +39,11 @@ class RegionFile(ABC):
     def taken(self) -> dict[str, str]:
         """Segment or label value -> the role that it is taken for; "" for one that is not used."""
 
+    @property
+    def listing(self) -> list[tuple[str, str]]:
+        """`taken` with the names that the user gave, where a panel has renamed segments or left some out."""
+        return list(self.taken.items())
+
     @abstractmethod
     def defines(self, role: str) -> bool:
         """Whether a segment or label value is known for `role` itself, even where no voxel has it."""
@@ -103,6 +108,14 @@ class _SegmentFile(RegionFile):
     @property
     def taken(self) -> dict[str, str]:
         return {name: ", ".join(role for role in ROLES if role in own) for name, own in self._roles.items()}
+
+    @property
+    def listing(self) -> list[tuple[str, str]]:
+        taken = self.taken
+        named = [
+            (own, taken[part.name]) for part in self._segmentation.segments for own in part.sources or (part.name,)
+        ]
+        return named + [(name, "") for name in self._segmentation.left_out]
 
     def defines(self, role: str) -> bool:
         return bool(self._named((role,)))

@@ -56,6 +56,7 @@ not reach, and core and border zone are scar."""
 _RIGHT = {"rv", "right"}
 _ELSEWHERE = {"atrium", "atrial", "atria", "chest", "thoracic", "abdominal", "aorta", "aortic"}
 _RIGHT_VENTRICLE = {"rv", "right ventricle"}
+_INSERTION = r"(rv|right ventricle|right ventricular) (insertion|hinge)( points?)?"
 
 _ANY_NAME = "|".join(sorted({name for names in ROLES.values() for name in names}, key=len, reverse=True))
 _NEGATIONS = "no|non|not|without|w o|minus|excluding|excl|except|outside|free of"
@@ -93,8 +94,8 @@ def role_of(name: str) -> str | None:
     "Scar (5 SD)" are recognized, "Scarlet" is not. What is negated does not count: "Healthy myocardium (no scar)" is
     myocardium, "non-scar" nothing. "LGE" beside a word for tissue names the image, not the scar. "Scar core by
     probability", as results name it, is scar and no drawn core. Of the right ventricle only the cavity has a role, "RV"
-    by itself included: its wall and scar are not reconstructed; a right coronary artery is no right ventricle. No part
-    of the atria, of the aorta or of the chest has a role.
+    by itself included: its wall and scar are not reconstructed; a right coronary artery is no right ventricle, and the
+    insertion of the right ventricle lies in the septum. No part of the atria, of the aorta or of the chest has a role.
     """
     text = _without_negations(_in_words(name))
     words = set(text.split())
@@ -122,7 +123,7 @@ def _in_words(name: str) -> str:
     spaced = re.sub(r"\b(no|non)[\W_]+(reflow|viable)", r"\1\2", spaced)
     words = (_SINGULAR.get(word, word) for word in re.findall(r"[^\W_]+", spaced))
     text = f" {' '.join(words)} ".replace(" late gadolinium enhancement ", " lge ")
-    text = re.sub(r" right coronary( artery| territory)? | core by probability ", " ", text)
+    text = re.sub(rf" right coronary( artery| territory)? | {_INSERTION} | core by probability ", " ", text)
     return re.sub(rf" ({_ANY_NAME}) free (?!wall )", r" without \1 ", text)
 
 

@@ -113,6 +113,8 @@ def _with_geometry(parameters: SynthesizeParameters, radiograph: Radiograph) -> 
     """The settings, with view and source distance of an X-ray if they are left to its file."""
     if radiograph.view and parameters.view is XrayView.AUTO:
         parameters = replace(parameters, view=XrayView(radiograph.view))
+    if radiograph.age and not parameters.patient_age:
+        parameters = replace(parameters, patient_age=float(radiograph.age))
     if radiograph.source_distance and not parameters.source_distance:
         parameters = replace(parameters, source_distance=float(radiograph.source_distance))
     return parameters

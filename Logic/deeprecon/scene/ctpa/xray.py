@@ -18,6 +18,7 @@ import slicer
 import slicer.util
 
 from deeprecon.ctpa.observe.film import oriented
+from deeprecon.ctpa.observe.film_checks import film_doubts
 from deeprecon.ctpa.parameters import SynthesizeParameters
 from deeprecon.data.dicom.file import is_dicom
 from deeprecon.data.doubts import Doubt
@@ -57,6 +58,8 @@ def node_from_radiograph(radiograph: Radiograph, name: str, path: Path | None = 
         "notes": list(radiograph.notes),
         "source_distance": radiograph.source_distance,
         "doubts": [doubt.as_json() for doubt in radiograph.doubts],
+        "age": radiograph.age,
+        "header": radiograph.header,
         "checksum": _checksum(node),
     }
     node.SetAttribute(_ORIGIN, json.dumps(origin))
@@ -85,7 +88,9 @@ def radiograph_of(node: Any) -> Radiograph:
     spacing = None if origin["spacing"] is None else (float(origin["spacing"][0]), float(origin["spacing"][1]))
     origin_fields = (str(origin["view"]), node.GetName(), tuple(origin["notes"]), origin["source_distance"])
     doubts = tuple(Doubt(**entry) for entry in origin["doubts"])
-    return Radiograph(found.image, spacing, *origin_fields, doubts=doubts)
+    return Radiograph(
+        found.image, spacing, *origin_fields, doubts=doubts, age=origin.get("age"), header=origin.get("header", True)
+    )
 
 
 def source_file(node: Any) -> Path | None:
@@ -119,12 +124,12 @@ def write_xray(node: Any, folder: Path) -> tuple[str, Radiograph | None]:
     if radiograph.spacing is None:  # a picture file has no pixel size either
         _write_picture(folder / "xray.png", radiograph.image)
         return "xray.png", radiograph
-    write_volume(folder / "xray.nrrd", _as_volume(radiograph))
+    write_volume(folder / "xray.nrrd", _as_volume(radiograph) if radiograph.header else _as_picture(radiograph))
     return "xray.nrrd", radiograph
 
 
-def description(radiograph: Radiograph) -> str:
-    """Description of an X-ray: number and size of its pixels, the view, and what its file leaves open."""
+def description(radiograph: Radiograph, parameters: SynthesizeParameters) -> str:
+    """Description of an X-ray: number and size of its pixels, the view, and the doubts that the job will have."""
     rows, columns = radiograph.image.shape
     size = "whose size is not stated"
     if radiograph.spacing is not None:
@@ -132,7 +137,7 @@ def description(radiograph: Radiograph) -> str:
         size = f"of {radiograph.spacing[0]:.3f} mm: {width:.0f} x {height:.0f} mm"
     view = f"{radiograph.view} view" if radiograph.view else "view not stated"
     sentences = [f"{columns} x {rows} pixels {size}; {view}."]
-    sentences += [doubt.text for doubt in radiograph.doubts]
+    sentences += [doubt.text for doubt in film_doubts(radiograph, parameters)]
     return " ".join(sentences)
 
 
@@ -156,6 +161,12 @@ def _as_volume(radiograph: Radiograph) -> Volume:
     affine = np.diag([-width, -1.0, height, 1.0])
     affine[:3, 3] = 0.5 * (columns - 1) * width, 0.0, -0.5 * (rows - 1) * height
     return Volume(np.ascontiguousarray(radiograph.image[::-1, None, :]), affine, radiograph.name)
+
+
+def _as_picture(radiograph: Radiograph) -> Volume:
+    """An axial slice, as programs load a picture: the job then states the same assumptions as the panel."""
+    width, height = radiograph.spacing or (1.0, 1.0)
+    return Volume(np.ascontiguousarray(radiograph.image[None]), np.diag([-width, -height, 1.0, 1.0]), radiograph.name)
 
 
 def _origin(node: Any) -> dict[str, Any] | None:

@@ -190,8 +190,15 @@ def _segmentation(stack: ScarStack, segments: Mapping[str, str]) -> Segmentation
     if not np.asarray(wall.array).any():
         name = segment_choices(stack.segmentation)[segments["myocardium"]]
         raise InputError(f"The segment {name} of the myocardium is empty.", "Draw it, or choose another segment.")
-    parts = tuple(Segment(role, np.asarray(volume.array) > 0, COLORS[role]) for role, volume in volumes.items())
-    return Segmentation(parts, wall.ijk_to_ras, "segmentation", wall.slice_thickness)
+    names = segment_names(stack.segmentation)
+    sources = {role: choice.split("\n") for role, choice in segments.items()}
+    parts = tuple(
+        Segment(role, np.asarray(volume.array) > 0, COLORS[role], sources=tuple(names[key] for key in sources[role]))
+        for role, volume in volumes.items()
+    )
+    taken = {key for keys in sources.values() for key in keys}
+    left_out = tuple(name for key, name in names.items() if key not in taken)
+    return Segmentation(parts, wall.ijk_to_ras, "segmentation", wall.slice_thickness, left_out=left_out)
 
 
 def _stacks(nodes: ScarNodes) -> Iterator[tuple[ScarStack, dict[str, str]]]:

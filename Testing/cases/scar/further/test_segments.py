@@ -41,10 +41,7 @@ def thirds() -> list[Any]:
     "names",
     [
         ("Scar_1", "Scar_2", "Scar_3"),
-        pytest.param(
-            ("Fibrosis septal", "Fibrosis lateral", "Fibrosis inferior RV insertion"),
-            marks=pytest.mark.xfail(strict=True, reason="the insertion of the right ventricle is not counted"),
-        ),
+        ("Fibrosis septal", "Fibrosis lateral", "Fibrosis inferior RV insertion"),
         ("Infarct core", "Peri-infarct zone", "MVO"),
         ("core", "gray zone", "microvascular obstruction"),
         ("LGE anterior", "LGE apex", "hyperenhancement"),
