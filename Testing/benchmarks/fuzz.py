@@ -104,7 +104,8 @@ def run_case(entry: FileFormat, number: int, valid: Path, folder: Path) -> tuple
         with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             value = entry.read(folder / main)
     except InputError as error:
-        if not entry.named or chosen.name in error.message or (chosen.parent.name in error.message and not main):
+        names = [path.name for path in files] if main else [folder.name]
+        if not entry.named or any(name in error.message for name in names):
             return "refused", what
         return "foreign", f"{what}: the message names no file: {error.message[:200]}"
     except MemoryError:

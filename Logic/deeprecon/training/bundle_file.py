@@ -8,7 +8,7 @@ import tempfile
 import zipfile
 from pathlib import Path, PurePosixPath
 
-from deeprecon.data.errors import InputError
+from deeprecon.data.errors import InputError, names_damage
 from deeprecon.data.files import atomic_path
 from deeprecon.training.bundle import CARD, MAX_CARD, Bundle, parse_card, read_bundle
 
@@ -31,6 +31,7 @@ def export_bundle(bundle: Bundle, path: Path) -> None:
         raise InputError(f"{path} cannot be written: {error.strerror}.", "Choose another folder.") from error
 
 
+@names_damage
 def import_bundle(path: Path, folder: Path, method: str) -> Bundle:
     """Unpack a bundle that `export_bundle` wrote.
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.errors import InputError
+from deeprecon.data.formats.metaimage import check_metaimage
 from deeprecon.data.formats.nifti import read_nifti
 
 _NIFTI, _OTHERS = (".nii", ".nii.gz"), (".nrrd", ".nhdr", ".mha", ".mhd")
@@ -30,6 +31,8 @@ def read_planar_image(path: Path) -> tuple[npt.NDArray[np.float64], tuple[float,
         return nifti.array.astype(float), (width, height)
     if not name.endswith(_OTHERS):
         return None
+    if name.endswith((".mha", ".mhd")):
+        check_metaimage(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
