@@ -2,7 +2,6 @@
 # ruff: noqa: PT009, PT027  Slicer's self-tests are unittest tests
 
 import sys
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -32,11 +31,11 @@ from deeprecon.panels.common.result_panel import ResultPanel, overwriteProblem
 from deeprecon.panels.common.run_callbacks import SecondaryRun
 from deeprecon.panels.common.time_estimates import TrainingTimeEstimate
 from deeprecon.panels.scar.tables_panel import ScarTablesPanel
-from deeprecon.panels.scar.widgets import LABELS, SegmentSelector, ThresholdSelector
+from deeprecon.panels.scar.widgets import CONTROLS, LABELS, RegionsEdit, SegmentSelector, ThresholdSelector
 from deeprecon.scar.parameters import VALUE_ARRAYS, Frame, Method, ReconstructParameters, Unit
 from deeprecon.scene.common.results import discard, nodes_of_run
 from deeprecon.scene.display.views import show_in_views
-from deeprecon.scene.nodes.parameters import from_dataclass, parameter_pack, to_dataclass
+from deeprecon.scene.nodes.parameters import parameter_pack
 from deeprecon.scene.scar.cross_validation import VERB as CROSS_VALIDATE
 from deeprecon.scene.scar.cross_validation import load_cross_validation, summary_sentence
 from deeprecon.scene.scar.inputs import (
@@ -126,12 +125,14 @@ class ScarReconstructionWidget(MethodWidget):
 
     title = "Scar reconstruction"
     labels = LABELS
+    controls = CONTROLS
 
     def __init__(self, parent=None):
         self.resultPanel = None
         self.tablesPanel = None
         self.segments = None
         self.threshold = None
+        self.regions = None
         self.estimate = TrainingTimeEstimate("ScarReconstruction")
         self.meshPlacement = MeshPlacementCheck()
         self.job = None  # nodes, settings and device of the last run; the user may choose others while it runs
@@ -145,6 +146,7 @@ class ScarReconstructionWidget(MethodWidget):
         combos = ui.myocardiumCombo, ui.scarCombo, ui.noReflowCombo, ui.remoteCombo
         self.segments = SegmentSelector(dict(zip(SEGMENTS, combos, strict=True)), self.onSegments)
         self.threshold = ThresholdSelector(ui.thresholdRuleCombo, ui.thresholdSpinBox, self.onThreshold)
+        self.regions = RegionsEdit(ui.meshRegionEdit, self.onRegions)
         layout = ui.resultFrame.layout()
         self.resultPanel = ResultPanel(layout, ARRAYS, self.showResult, self.onChanged)
         self.tablesPanel = ScarTablesPanel(layout, self.onDiscardCrossValidation)
@@ -152,6 +154,7 @@ class ScarReconstructionWidget(MethodWidget):
         self.tablesPanel.setScene(slicer.mrmlScene)
         ui.sampleButton.connect("clicked(bool)", self.onSampleButton)
         ui.thicknessSpinBox.connect("valueChanged(double)", self.onThickness)
+        ui.observedWithinSpinBox.connect("valueChanged(double)", self.onObservedWithin)
 
     # -- updating the panel
 
@@ -164,6 +167,7 @@ class ScarReconstructionWidget(MethodWidget):
             self._updateResult(node),
             nodes_of(node).missing(),
             *settings.validate(),
+            "" if node.mesh is None else self.regions.problem(),
             self.ui.meshPlacementLabel.text,
         )
         return next((reason for reason in reasons if reason), "")
@@ -209,7 +213,10 @@ class ScarReconstructionWidget(MethodWidget):
         show(isNetwork, ui.networkCombo, ui.networkComboLabel, ui.samplesSpinBox, ui.samplesSpinBoxLabel)
         show(not trained, ui.interpolationCombo, ui.interpolationComboLabel)
         self.threshold.show(settings.threshold)
+        self.regions.show(node.settings.mesh_region)
         ui.thicknessSpinBox.value = settings.slice_thickness or 0.0
+        ui.observedWithinSpinBox.value = settings.observed_within or 0.0
+        ui.meshCollapsibleButton.visible = node.mesh is not None
         nodes = nodes_of(node)
         problem = self.meshPlacement.problem(nodes)
         ui.meshPlacementLabel.text = problem
@@ -280,14 +287,24 @@ class ScarReconstructionWidget(MethodWidget):
 
     def onThreshold(self, threshold):
         """Another threshold was chosen."""
-        if self._parameterNode and not self._updating:
-            self._parameterNode.settings.threshold = threshold
+        self._set("threshold", threshold)
+
+    def onRegions(self, tags):
+        """Other regions of the mesh are the wall, or the text names none."""
+        self._set("mesh_region", tags)
+        self.onChanged()
 
     def onThickness(self, value):
         """Another slice thickness; 0 leaves it to the images."""
+        self._set("slice_thickness", value or None)
+
+    def onObservedWithin(self, value):
+        """Another distance up to which the wall is observed; 0 takes one slice spacing."""
+        self._set("observed_within", value or None)
+
+    def _set(self, name, value):
         if self._parameterNode and not self._updating:
-            settings = replace(to_dataclass(self._parameterNode.settings), slice_thickness=value or None)
-            from_dataclass(self._parameterNode.settings, settings)
+            setattr(self._parameterNode.settings, name, value)
 
     def onSampleButton(self):
         """Generate and load the sample case, and choose it."""

@@ -212,3 +212,60 @@ def test_a_mesh_off_the_wall_or_in_other_units_is_reported(host: Any, ready: Any
     far.GetPointData().Initialize()
     node.mesh = slicer.modules.models.logic().AddModel(far)
     assert ui.meshPlacementLabel.text == ""
+
+
+def tagged_mesh() -> Any:
+    """Tetrahedra of the tube's wall, tagged 2, and of its blood pool, tagged 7, in an array with an unusual name."""
+    from vtkmodules.util.numpy_support import numpy_to_vtk
+
+    from deeprecon.data.mesh.mesh import cell_means
+    from deeprecon.data.mesh.voxels import voxel_mesh
+    from deeprecon.data.volume import Volume
+    from deeprecon.scene.nodes.models import node_from_mesh
+
+    _, j, i = np.indices((5, 24, 24))
+    inside = (np.hypot(j - 11.5, i - 11.5) < 10).astype(np.uint8)
+    mesh = voxel_mesh(Volume(inside, np.diag([2.0, 2.0, 8.0, 1.0]), "heart"), 3.0)
+    x, y = (cell_means(mesh, mesh.points[:, axis]) for axis in (0, 1))
+    tags = numpy_to_vtk(np.where(np.hypot(x - 23, y - 23) > 12, 2, 7).astype(np.int32), deep=True)
+    tags.SetName("part")
+    mesh.dataset.GetCellData().AddArray(tags)
+    return node_from_mesh(mesh, "Patient heart")
+
+
+def test_regions_of_the_mesh_are_named_in_the_panel_as_a_message_asks(host: Any, ready: Any) -> None:
+    import slicer
+
+    from deeprecon.scar.parameters import Method
+
+    node, ui = ready._parameterNode, ready.ui
+    node.settings.method = Method.INTERPOLATION
+    assert not ui.meshCollapsibleButton.visible
+    node.mesh = tagged_mesh()
+    assert ui.meshCollapsibleButton.visible
+    ui.meshRegionEdit.text = "wall"
+    assert "whole numbers" in ready.runPanel.ui.applyButton.toolTip
+    assert not ready.runPanel.ui.applyButton.enabled
+    ui.meshRegionEdit.text = "2"
+    message = apply(host, ready)
+    assert "no region tags, so that &quot;Regions of the wall&quot; 2 names none" in message
+    assert "the tags with &quot;Array of region tags&quot;." in message
+    ui.tagArrayEdit.text = "part"
+    ui.observedWithinSpinBox.value = 20.0
+    assert "Scar volume" in apply(host, ready)
+    job = json.loads((ready.runPanel.folder / "job.json").read_text(encoding="utf-8"))["parameters"]
+    assert (job["tag_array"], job["mesh_region"], job["observed_within"]) == ("part", [2], 20.0)
+    probability = slicer.util.arrayFromModelPointData(node.outputMesh, "scar_probability")
+    points = slicer.util.arrayFromModelPoints(node.outputMesh)
+    assert probability.max() > 0.9
+    assert probability[np.hypot(*(points[:, :2] - 23).T) < 8].max() == 0  # blood
+    ui.meshRegionEdit.text = ui.tagArrayEdit.text = ""
+    ui.observedWithinSpinBox.value = 0.0
+    ready.runPanel.ui.repeatButton.click()
+    assert (ui.meshRegionEdit.text, ui.tagArrayEdit.text, ui.observedWithinSpinBox.value) == ("2", "part", 20.0)
+    ui.shellCombo.currentIndex = 1
+    assert "a volume mesh, which &quot;A surface shows&quot; is not meant for" in apply(host, ready)
+    node.mesh = None  # what the settings of a mesh say does not concern the one that is made
+    assert "Scar volume" in apply(host, ready)
+    job = json.loads((ready.runPanel.folder / "job.json").read_text(encoding="utf-8"))["parameters"]
+    assert (job["tag_array"], job["mesh_region"], job["shell"]) == ("", [], "auto")

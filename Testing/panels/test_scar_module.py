@@ -178,7 +178,7 @@ def test_unloading_the_module_ends_the_run(host: Any, ready: Any, fake_worker: U
 def test_a_saved_scene_restores_the_inputs_but_no_run(host: Any, ready: Any, tmp_path: Path) -> None:
     import slicer
 
-    from deeprecon.scar.parameters import Interpolation, Method
+    from deeprecon.scar.parameters import Interpolation, Method, Shell
 
     node = ready._parameterNode
     node.settings.method = Method.INTERPOLATION
@@ -187,10 +187,15 @@ def test_a_saved_scene_restores_the_inputs_but_no_run(host: Any, ready: Any, tmp
     node.seed = 11
     node.segmentation2, node.inputVolume2 = node.segmentation, node.inputVolume
     ready.ui.thicknessSpinBox.value = 6.0
+    ready.ui.observedWithinSpinBox.value = 4.5
+    ready.ui.tagArrayEdit.text = "elemTag"
+    ready.ui.meshRegionEdit.text = "3, 4"
+    ready.ui.shellCombo.currentIndex = 2
     path = str(tmp_path / "Szene 场景.mrb")
     assert slicer.util.saveScene(path, properties={})
     slicer.mrmlScene.Clear()
     assert ready._parameterNode.seed == 0
+    assert ready.ui.meshRegionEdit.text == ready.ui.tagArrayEdit.text == ""
     slicer.util.loadScene(path, properties={})
     host.process(0.1)
     ready.enter()
@@ -198,6 +203,9 @@ def test_a_saved_scene_restores_the_inputs_but_no_run(host: Any, ready: Any, tmp
     assert node.settings.method is Method.INTERPOLATION
     assert node.settings.interpolation is Interpolation.SIGNED_DISTANCE
     assert (node.settings.node_spacing, node.seed, node.settings.slice_thickness) == (2.5, 11, 6.0)
+    assert (node.settings.observed_within, node.settings.tag_array) == (4.5, "elemTag")
+    assert (list(node.settings.mesh_region), node.settings.shell) == ([3, 4], Shell.MEAN)
+    assert (ready.ui.meshRegionEdit.text, ready.ui.observedWithinSpinBox.value) == ("3 4", 4.5)
     assert node.segmentation.GetName() == "Patient segmentation"
     assert node.segmentation2 is node.segmentation
     assert node.inputVolume2.GetName() == "Patient LGE"

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from deeprecon.jobs.parameters import fields_of
+from deeprecon.scar.parameters import ReconstructParameters
+
 from .conftest import MODULE, ROOT
 
 PANELS = ROOT / "Logic" / "deeprecon" / "panels"
@@ -46,6 +49,8 @@ BY_VARIABLE = {
         "_combo": "QComboBox",
         "spinBox": "QDoubleSpinBox",
         "_spinBox": "QDoubleSpinBox",
+        "edit": "QLineEdit",
+        "_edit": "QLineEdit",
     },
 }
 """Variables that hold widgets out of a .ui file, and their classes."""
@@ -165,6 +170,23 @@ def test_linked_widgets_name_fields_of_the_parameter_node(host: Any) -> None:
     by_code = {"myocardiumSegment", "scarSegment", "noReflowSegment", "remoteSegment", "knownSegments", "settings"}
     by_run = {"outputSegmentation", "outputTable", "outputSlices", "outputCheck"}
     assert direct | by_code | by_run == set(node.allParameters)
+
+
+def test_options_in_messages_of_a_job_become_the_labels_of_the_controls_that_do_the_same(host: Any) -> None:
+    widget = host.loadModule(MODULE)
+    options = {field.name.replace("_", "-") for field in fields_of(ReconstructParameters)}
+    without_control = {"patience"}
+    assert options - set(widget.runPanel._callbacks.controls) == without_control
+    text = "Name them with --mesh-region, --tag-array or --shell max; see --labels, --node-spacing and --no-scar."
+    assert widget.runPanel._withPanelNames(text) == (
+        'Name them with "Regions of the wall", "Array of region tags" or "A surface shows" max; see "Scar", '
+        '"Element size" and "Scar comes from".'
+    )
+    diffusion = host.loadModule(DWMRI).runPanel
+    assert diffusion._withPanelNames("Leave it out with --exclude.") == 'Leave it out with "Volumes to leave out".'
+    assert diffusion._withPanelNames("See --b0-threshold and --repair.") == (
+        'See "b0 up to" and "Replace slices that are lost or corrupted".'
+    )
 
 
 @pytest.mark.parametrize("path", [MODULE, DWMRI, CTPA, *sorted(PANELS.rglob("*.py"))], ids=lambda path: path.name)

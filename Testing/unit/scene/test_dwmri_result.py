@@ -12,20 +12,24 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
+from scipy.ndimage import gaussian_filter
 
 from deeprecon.data.diffusion.files import write_dwi
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import read_volume, write_volume
 from deeprecon.dwmri.parameters import EnhanceParameters, Method, Stored
+from deeprecon.dwmri.read.masks import read_mask
 from deeprecon.dwmri.simulate.head import make_phantom
 from deeprecon.dwmri.write.metric_table import metric_rows
 from deeprecon.jobs.job import Job
 from deeprecon.jobs.parameters import to_json
+from deeprecon.jobs.run import Run, SilentReporter
 from deeprecon.scene.common.provenance import provenance_of
 from deeprecon.scene.common.results import discard, nodes_of_run
 from deeprecon.scene.dwmri.inputs import is_result, stored_inputs
 from deeprecon.scene.dwmri.job import OUTPUT, DwiNodes, write_folder_job, write_job
+from deeprecon.scene.dwmri.mask import mask_to_edit
 from deeprecon.scene.dwmri.result import load_folder, load_outputs
 from deeprecon.scene.dwmri.scan import SEQUENCE, WEIGHTED, node_from_map, node_from_scan, scan_from_node
 from deeprecon.scene.dwmri.views import available_comparisons, select_volume, show_comparison
@@ -84,6 +88,23 @@ def test_a_drawn_mask_is_put_on_the_grid_of_the_scan(scene: Any, phantom: Any, t
         slicer.util.updateSegmentBinaryLabelmapFromArray(part.astype(np.uint8), drawn, key, label)
     write_job(tmp_path, DwiNodes(node, drawn), FAST)
     np.testing.assert_array_equal(read_volume(tmp_path / "inputs" / "mask.nrrd").array > 0, phantom.mask)
+
+
+def test_a_label_map_of_probabilities_is_cut_at_one_half_by_the_panel_as_by_the_shell(
+    scene: Any, phantom: Any, tmp_path: Path
+) -> None:
+    share = gaussian_filter(phantom.mask.astype(float), 1.0)
+    percent = np.rint(100 * share / share.max()).astype(np.uint8)
+    node = node_from_scan(phantom.noisy, "Patient DWI")
+    mask = node_from_map(Volume(percent, phantom.noisy.ijk_to_ras), "Patient mask")
+    write_job(tmp_path, DwiNodes(node, mask), FAST)
+    run = Run(tmp_path, tmp_path, "cpu", 1, "fp32", 0, SilentReporter())
+    np.testing.assert_array_equal(read_mask(tmp_path / "inputs" / "mask.nrrd", phantom.noisy, run), percent > 50)
+    assert [doubt.code for doubt in run.doubts] == ["mask-probability"]
+    drawn, image = mask_to_edit(node, mask)
+    key = drawn.GetSegmentation().GetNthSegmentID(0)
+    found = slicer.util.arrayFromSegmentBinaryLabelmap(drawn, key, image)
+    np.testing.assert_array_equal(found > 0, percent > 50)
 
 
 def test_an_invalid_job_writes_no_file(scene: Any, phantom: Any, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
 from deeprecon.data.labels_on_grid import labels_on_grid
 from deeprecon.data.segmentation import is_label
+from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import read_volume
 from deeprecon.jobs.run import Run
 
@@ -25,24 +26,32 @@ MAX_PERCENT, MAX_LABELS = 100.0, 20
 
 
 def read_mask(path: Path, scan: DwiScan, run: Run) -> Mask:
-    """A mask (k, j, i) on the grid of a scan.
+    """A mask (k, j, i) on the grid of a scan; what is inside, see `voxels_inside`.
 
-    Every value above 0 is inside; of probabilities, those above 0.5 (above 50, where they are in percent). A mask that
-    is stored in another order of axes is the same one; one on another grid is interpolated at the scan's voxels.
+    A mask that is stored in another order of axes is the same one; one on another grid is interpolated at the scan's
+    voxels.
 
     Raises:
         InputError: not readable, elsewhere, or (nearly) empty.
     """
     volume = read_volume(path)
-    values = np.nan_to_num(np.asarray(volume.array, np.float64))
-    threshold, doubts = _threshold(values, path.name)
-    doubts += volume.doubts
-    found, elsewhere = labels_on_grid(replace(volume, array=values > threshold), scan.volume(scan.array[..., 0]))
+    inside, doubts = voxels_inside(replace(volume, name=path.name))
+    found, elsewhere = labels_on_grid(replace(volume, array=inside), scan.volume(scan.array[..., 0]))
     mask = np.asarray(found, bool)
     if mask.sum() < MIN_MASK_VOXELS:
         raise InputError(f"The mask {path.name} has {mask.sum()} voxels, which are too few.", "Draw it anew.")
-    run.consider((*doubts, *elsewhere))
+    run.consider((*doubts, *volume.doubts, *elsewhere))
     return mask
+
+
+def voxels_inside(drawn: Volume) -> tuple[Mask, tuple[Doubt, ...]]:
+    """The voxels that a mask shows as inside, and the doubt about it.
+
+    Every value above 0 is inside; of probabilities, those above 0.5 (above 50, where they are in percent).
+    """
+    values = np.nan_to_num(np.asarray(drawn.array, np.float64))
+    threshold, doubts = _threshold(values, drawn.name)
+    return values > threshold, doubts
 
 
 def _threshold(values: npt.NDArray[np.float64], name: str) -> tuple[float, tuple[Doubt, ...]]:

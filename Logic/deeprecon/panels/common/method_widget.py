@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +17,19 @@ from deeprecon.panels.common.training_panel import TrainingPanel
 from deeprecon.panels.computer.device_panel import DevicePanel
 
 
+def controlLabels(widgets: Mapping[str, Any], others: Mapping[str, str]) -> dict[str, str]:
+    """Option of the command line -> label of its control.
+
+    Args:
+        widgets: name -> widget of a panel; the label of a widget is called as it, with "Label" behind.
+        others: option -> name of its control, for those that have no link to a parameter with the name of the option.
+    """
+    links = ((str(widget.property("SlicerParameterName") or ""), name) for name, widget in widgets.items())
+    names = {link.rpartition(".")[2].replace("_", "-"): name for link, name in links if link} | dict(others)
+    labels = {option: widgets.get(f"{name}Label", widgets[name]) for option, name in names.items()}
+    return {option: widget.text.rstrip(":") for option, widget in labels.items() if hasattr(widget, "text")}
+
+
 class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: ignore[misc]
     """Base of a module's Widget, in the manner of Slicer's template.
 
@@ -26,12 +40,14 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
     Attributes:
         title: of the training curves.
         labels: combo box -> name of its enum's member -> text.
+        controls: option of the command line -> name of its control, for those that no parameter link tells.
         logicClass: the module's Logic.
         trainingPanels: made by the module in `connectWidgets`; connected with the same parameter node.
     """
 
     title: ClassVar[str]
     labels: ClassVar[dict[str, dict[str, str]]]
+    controls: ClassVar[dict[str, str]] = {}
     logicClass: ClassVar[type]
 
     def __init__(self, parent: Any = None) -> None:
@@ -55,7 +71,14 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
         widget.setMRMLScene(slicer.mrmlScene)
         self.logic = self.logicClass()
         self.devicePanel = DevicePanel(self.ui.deviceCollapsibleButton.layout(), self.onChanged)
-        callbacks = RunCallbacks(self.prepare, self.load, self.repeat, self.onChanged, self.secondaryRun())
+        callbacks = RunCallbacks(
+            self.prepare,
+            self.load,
+            self.repeat,
+            self.onChanged,
+            self.secondaryRun(),
+            controls=controlLabels(vars(self.ui), self.controls),
+        )
         self.runPanel = RunPanel(self.ui.runCollapsibleButton.layout(), callbacks, self.devicePanel, self.title)
         self.runPanel.setScene(slicer.mrmlScene)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from slicer.i18n import tr as _
@@ -37,6 +37,7 @@ class RunCallbacks:
         changed: called after each change of state.
         secondary: a second kind of run, or None.
         text: of the button that starts a run.
+        controls: option of the command line, without dashes -> label of the control that does the same.
     """
 
     prepare: Callable[[], Path]
@@ -45,3 +46,4 @@ class RunCallbacks:
     changed: Callable[[], None]
     secondary: SecondaryRun | None = None
     text: str = _("Apply")
+    controls: Mapping[str, str] = field(default_factory=dict)

@@ -290,7 +290,12 @@ class RunPanel:
         """A message of the job with node names instead of file names and labels instead of command line options."""
         for file, node in self.fileNames.items():
             text = text.replace(file, node)
-        return re.sub(r"--([a-z][a-z-]+)", lambda option: f'"{option[1].replace("-", " ").capitalize()}"', text)
+        controls = self._callbacks.controls
+        return re.sub(
+            r"--([a-z][a-z0-9-]*[a-z0-9])",
+            lambda option: f'"{controls.get(option[1]) or option[1].replace("-", " ").capitalize()}"',
+            text,
+        )
 
     def log(self, text: str) -> None:
         """Add a line to the log; it is shown with the next tick."""

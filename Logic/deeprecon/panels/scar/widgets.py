@@ -1,9 +1,12 @@
-"""Labels of the scar panel, and its widgets without a parameter link: segment and threshold selectors."""
+"""Labels of the scar panel, and its widgets without a parameter link: segments, threshold and region tags."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from slicer.i18n import tr as _
 
 from deeprecon.scar.parameters import INTERPOLATION_LABELS
 from deeprecon.scar.thresholds import RULES
@@ -41,8 +44,28 @@ LABELS = {
         "RAS": "Right, anterior, superior (RAS)",
         "LPS": "Left, posterior, superior (LPS)",
     },
+    "shellCombo": {
+        "AUTO": "Automatic: the maximum, if it is open",
+        "MAX": "The maximum through the wall (max)",
+        "MEAN": "The mean through the wall (mean)",
+    },
 }
 """Combo box -> name of its enum's member -> text."""
+
+CONTROLS = {
+    "core-threshold": "coreThresholdEdit",
+    "labels": "scarCombo",
+    "lge": "inputVolumeSelector",
+    "mesh-region": "meshRegionEdit",
+    "myocardium": "myocardiumCombo",
+    "no-scar": "scarSourceCombo",
+    "observed-within": "observedWithinSpinBox",
+    "remote": "remoteCombo",
+    "scar": "scarCombo",
+    "slice-thickness": "thicknessSpinBox",
+    "threshold": "thresholdFrame",
+}
+"""Option of the command line -> the control that does the same, where no parameter link tells."""
 
 NONE = "None"
 
@@ -115,3 +138,44 @@ class ThresholdSelector:
 
     def _onNumber(self, value: float) -> None:
         self._changed(f"{list(RULES)[self._combo.currentIndex]}:{value:g}")
+
+
+class RegionsEdit:
+    """A text field with the tags of regions: whole numbers with spaces or commas between them.
+
+    Args:
+        edit: the field.
+        changed: called with the tags after the user changed them; with the last ones while the text is no such list.
+    """
+
+    def __init__(self, edit: Any, changed: Callable[[list[int]], None]) -> None:
+        self._edit = edit
+        self._changed = changed
+        self._tags: list[int] = []
+        edit.connect("textChanged(QString)", self._onText)
+
+    def show(self, tags: Sequence[int]) -> None:
+        """Show tags; the user's own way of writing them stays."""
+        if list(tags) != self._tags:
+            self._tags = list(tags)
+            wasBlocked = self._edit.blockSignals(True)
+            self._edit.text = " ".join(map(str, tags))
+            self._edit.blockSignals(wasBlocked)
+
+    def problem(self) -> str:
+        """Why the text names no regions; empty if it does, or where there is none."""
+        if _tags(self._edit.text) is not None:
+            return ""
+        text: str = _("Regions of the wall are whole numbers, such as 1 2; {text} is none.")
+        return text.format(text=self._edit.text.strip())
+
+    def _onText(self, text: str) -> None:
+        tags = _tags(text)
+        self._tags = self._tags if tags is None else tags
+        self._changed(self._tags)
+
+
+def _tags(text: str) -> list[int] | None:
+    """The whole numbers in a text, None where it holds something else."""
+    words = re.split(r"[\s,;]+", text.strip(" ,;\t"))
+    return [int(word) for word in words if word] if all(re.fullmatch(r"(-?\d+)?", word) for word in words) else None

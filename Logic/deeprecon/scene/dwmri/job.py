@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
 from deeprecon.dwmri.parameters import EnhanceParameters
+from deeprecon.dwmri.read.masks import voxels_inside
 from deeprecon.jobs.job import Job, bundle_input
 from deeprecon.jobs.parameters import to_json
 from deeprecon.scene.common.job import OUTPUT, check_settings, write_cases_job
@@ -96,20 +97,20 @@ def write_folder_job(
 
 
 def _mask(nodes: DwiNodes) -> Volume:
-    """The mask as 0 and 1, a segmentation's on the grid of the scan.
+    """A label map as it is, which the job reads as the files of masks; a segmentation on the grid of the scan.
 
     Raises:
         InputError: it is empty.
     """
-    if not nodes.mask.IsA("vtkMRMLSegmentationNode"):
-        drawn = volume_from_node(nodes.mask)
-        inside = np.asarray(drawn.array) > 0
-    else:
+    if nodes.mask.IsA("vtkMRMLSegmentationNode"):
         grid = empty_like(nodes.dwi)
-        drawn = volume_from_node(grid)
-        inside = np.zeros(drawn.array.shape, bool)
+        mask = volume_from_node(grid)
+        inside = np.zeros(mask.array.shape, bool)
         for key in segment_names(nodes.mask):
             inside |= np.asarray(segment_volume(nodes.mask, key, grid).array) > 0
-    if not inside.any():
+        mask = replace(mask, array=inside.astype(np.uint8))
+    else:
+        mask = volume_from_node(nodes.mask)
+    if not voxels_inside(mask)[0].any():
         raise InputError(f"The mask {nodes.mask.GetName()} is empty on the scan.", "Draw it, or choose none.")
-    return Volume(inside.astype(np.uint8), drawn.ijk_to_ras, "mask")
+    return mask

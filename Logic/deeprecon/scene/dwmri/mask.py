@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from deeprecon.data.segmentation import Segment, Segmentation
 from deeprecon.dwmri.observe.mask import find_mask
+from deeprecon.dwmri.read.masks import voxels_inside
 from deeprecon.scene.dwmri.scan import mean_b0_volume, scan_from_node
 from deeprecon.scene.nodes.segmentations import node_from_segmentation
 from deeprecon.scene.nodes.volumes import node_from_volume, volume_from_node
@@ -40,7 +39,7 @@ def mask_to_edit(scan_node: Any, mask_node: Any = None) -> tuple[Any, Any]:
             mask, ijk_to_ras = find_mask(scan), scan.ijk_to_ras
         else:
             labels = volume_from_node(mask_node)
-            mask, ijk_to_ras = np.asarray(labels.array) > 0, labels.ijk_to_ras
+            mask, ijk_to_ras = voxels_inside(labels)[0], labels.ijk_to_ras
         brain = Segmentation((Segment("Brain", mask, _COLOR, ""),), ijk_to_ras, name)
         drawn = node_from_segmentation(brain, f"{name} mask", image)
     return drawn, image

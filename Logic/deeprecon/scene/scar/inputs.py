@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from deeprecon.data.errors import InputError
-from deeprecon.scar.parameters import Frame, Method, ReconstructParameters, Unit
+from deeprecon.scar.parameters import Frame, Method, ReconstructParameters, Shell, Unit
 from deeprecon.scene.common.stored_inputs import read_choices, restore_settings, stored_parameters, write_inputs
 from deeprecon.scene.nodes.parameters import to_dataclass
 from deeprecon.scene.scar.job import ScarNodes, ScarStack, fits_core
@@ -68,10 +68,15 @@ def nodes_of(node: Any) -> ScarNodes:
 
 
 def settings_of(node: Any) -> ReconstructParameters:
-    """The settings of a parameter node; without the core threshold if the scar comes from a segment."""
+    """The settings of a parameter node, without those that its inputs have no use for.
+
+    These are the core threshold where the scar comes from a segment, and those of a mesh where there is none.
+    """
     settings: ReconstructParameters = to_dataclass(node.settings)
     if node.scarSource is not ScarSource.INTENSITIES:
         settings = replace(settings, core_threshold="")
+    if node.mesh is None:
+        settings = replace(settings, tag_array="", mesh_region=(), shell=Shell.AUTO)
     return replace(settings, no_scar=node.scarSource is ScarSource.NONE)
 
 

@@ -1,0 +1,40 @@
+"""The benchmark of interruptions on a verb that takes a second: three moments for each way to end a run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))
+
+from interruptions import TASKS, Checks  # noqa: E402
+
+POINTS = 3
+PLACES = ("", " over a result", " in --cases")
+SIGNALS = [f"{name}{place}" for name in ("kill -9", "SIGTERM", "Ctrl+C") for place in PLACES]
+OTHERS = ["folder deleted", "input altered", "disk full", "little memory", "two in one folder", "two on one input"]
+WAYS = [*SIGNALS, *OTHERS]
+
+
+@pytest.fixture(scope="module")
+def checks(tmp_path_factory: pytest.TempPathFactory) -> Checks:
+    folder = tmp_path_factory.mktemp("interruptions")
+    return Checks(TASKS["seizure preparation"](folder), folder, np.random.default_rng(0))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
+@pytest.mark.parametrize("way", WAYS)
+def test_nothing_is_lost_and_the_words_are_right(checks: Checks, way: str) -> None:
+    faults = [fault for number in range(POINTS) for fault in checks.ways()[way](number)]
+    if faults == POINTS * ["a small disk cannot be mounted here"]:
+        pytest.skip(faults[0])
+    assert faults == []
+
+
+def test_every_way_is_tried(checks: Checks) -> None:
+    assert sorted(checks.ways()) == sorted(WAYS)
