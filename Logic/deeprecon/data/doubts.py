@@ -124,6 +124,12 @@ class DoubtError(InputError):
         )
 
 
+def how_to_accept(codes: Iterable[str]) -> str:
+    """How to go on in spite of contradictions of some codes; empty without codes."""
+    names = " ".join(codes)
+    return f"To continue all the same: --accept {names}" if names else ""
+
+
 def not_accepted(doubts: Iterable[Doubt], accepted: Iterable[str]) -> tuple[Doubt, ...]:
     """The contradictions among some doubts whose codes are not accepted."""
     codes = set(accepted)

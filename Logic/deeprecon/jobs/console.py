@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TextIO
 
+from deeprecon.data.doubts import how_to_accept
 from deeprecon.jobs.events import Event
 
 PLAIN_PROGRESS_STEP = 0.1
@@ -63,7 +64,7 @@ class Console:
         if hint:
             self._print_line(f"  {hint}")
         if codes:
-            self._print_line(f"  To continue all the same: --accept {' '.join(codes)}")
+            self._print_line(f"  {how_to_accept(codes)}")
 
     def finish(self) -> None:
         """End the updating line."""

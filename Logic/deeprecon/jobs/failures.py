@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from deeprecon.data.doubts import DoubtError
+from deeprecon.data.doubts import DoubtError, how_to_accept
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.run import Stopped
 
@@ -38,6 +38,11 @@ class Failure:
     message: str
     hint: str = ""
     codes: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> str:
+        """All of it in a line, for tables and warnings: message, hint and how to accept the contradictions."""
+        return " ".join(filter(None, (self.message, self.hint, how_to_accept(self.codes))))
 
 
 CANCELLED = Failure("cancelled", "The run was cancelled.", "What it has saved is kept: it can be resumed.")

@@ -73,8 +73,8 @@ class Summary:
         self.rows.append({**_result_values(result), self.column: label, "status": "done", **values})
 
     def add_failed(self, label: str, failure: Failure, **values: Any) -> None:
-        """A row of an item that has no result."""
-        self.rows.append({self.column: label, "status": failure.kind, **values, "message": failure.message})
+        """A row of an item that has no result: why, and what to do about it."""
+        self.rows.append({self.column: label, "status": failure.kind, **values, "message": failure.told})
 
     def add_earlier(self, label: str, result: Mapping[str, Any]) -> None:
         """A row of an item that was not run, and has a result of an earlier run."""
@@ -159,8 +159,7 @@ def run_items(
         except (InputError, OSError, MemoryError) as error:
             failure = explain_exception(error)
             summary.add_failed(item.label, failure)
-            accept = f" To continue all the same: --accept {' '.join(failure.codes)}" if failure.codes else ""
-            run.reporter.warning(f"{item.label}: {failure.message}{accept}")
+            run.reporter.warning(f"{item.label}: {failure.told}")
         finally:
             run.doubts.extend(doubt for doubt in own.doubts if doubt not in run.doubts)
     if not summary.rows:

@@ -269,6 +269,10 @@ def test_one_slice_of_such_a_stack_is_asked_for(tmp_path: Path, capsys: pytest.C
     code, result = run("prepare", tmp_path / "out", "--threshold", "fwhm", "--accept", "slice-of-stack", **files)
     assert (code, codes(result)) == (0, ["slice-of-stack"])
     assert len(slices(tmp_path)) == 1
+    (tmp_path / "one").mkdir()
+    files["lge"] = lge.rename(tmp_path / "one" / lge.name)
+    code, result = run("prepare", tmp_path / "out", "--threshold", "fwhm", **files)
+    assert (code, codes(result)) == (0, [])
 
 
 def test_slices_of_the_series_without_a_place_are_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

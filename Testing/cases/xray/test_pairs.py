@@ -63,6 +63,7 @@ def test_a_film_that_is_not_of_its_ct_is_left_out_with_the_reason(pairs: Path, t
     assert "better inverted" in reasons["inverted"]
     assert "badly" in reasons["other"]
     assert all(f"{kind}_film.nii.gz" in reason for kind, reason in reasons.items())
+    assert all(reason.endswith("--accept pair-mismatch") for reason in reasons.values())
     assert [doubt["code"] for doubt in result["doubts"]] == []
 
 

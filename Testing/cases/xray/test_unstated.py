@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from deeprecon.ctpa.observe.film_checks import film_doubts
-from deeprecon.ctpa.parameters import SynthesizeParameters
+from deeprecon.ctpa.parameters import SynthesizeParameters, Turn
 from deeprecon.data.doubts import DoubtError
 from deeprecon.data.radiograph import radiograph_from_volume, read_radiograph
 from deeprecon.data.volume import Volume
@@ -67,3 +67,27 @@ def test_what_a_picture_cannot_state_is_assumed_and_said(tmp_path: Path) -> None
     ]  # fmt: skip
     coronal = Volume(GRAY[::-1, None].astype(np.int16), np.diag([-2.1, 1.0, 2.1, 1.0]), "x")
     assert film_doubts(radiograph_from_volume(coronal), SynthesizeParameters()) == ()
+
+
+@pytest.mark.parametrize(
+    ("elements", "code", "settings"),
+    [
+        ({"PatientOrientation": ["H", "F"]}, "film-orientation", [{"turn": Turn.HALF}, {"flip": True}]),
+        ({"PresentationLUTShape": "INVERSE"}, "film-polarity", [{"invert": True}]),
+    ],
+)
+def test_the_way_out_that_is_named_is_one(
+    elements: dict[str, Any], code: str, settings: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    path = write_film(tmp_path / FILM, CHEST, **elements)
+    with pytest.raises(DoubtError) as refused:
+        consider(tmp_path, path)
+    assert refused.value.codes == (code,)
+    for given in settings:
+        assert all(f"--{name}" in refused.value.hint for name in given)
+        assert consider(tmp_path, path, **given) == []
+
+
+def test_what_is_asked_for_is_not_assumed(tmp_path: Path) -> None:
+    Image.fromarray(GRAY).save(tmp_path / "x.png")
+    assert consider(tmp_path, tmp_path / "x.png", flip=True, invert=True) == ["film-spacing"]

@@ -80,10 +80,12 @@ def gray_and_alpha(folder: Path) -> Path:
 
 
 TURNED: Codes = frozenset({"film-turned"})
+UNSTATED: Codes = frozenset({"film-polarity", "film-spacing"})
+"""What no picture states."""
 KINDS = {
     "08 turned": Kind(film(np.rot90(CHEST), PatientOrientation=["F", "R"]), codes=TURNED),
     "08 lateral": Kind(film(CHEST, PatientOrientation=["P", "F"]), "film-not-frontal"),
-    "09 photo": Kind(photo, codes=TURNED, view=""),
+    "09 photo": Kind(photo, codes=TURNED | UNSTATED, view=""),
     "09 cut off": Kind(half, "cut off"),
     "10 modality LUT": Kind(film(4095 - CHEST, ModalityLUTSequence=[table_item(0, np.arange(4095, -1, -1))])),
     "10 for processing": Kind(
@@ -94,7 +96,7 @@ KINDS = {
     "11 padding": Kind(film(np.where(CHEST > 3900, 4095, CHEST), PixelPaddingValue=4095)),
     "13 words": Kind(film(CHEST, ViewPosition="POSTEROANTERIOR")),
     "13 foot": Kind(film(CHEST, BodyPartExamined="FOOT"), "film-body-part"),
-    "14 gray and alpha": Kind(gray_and_alpha, view=""),
+    "14 gray and alpha": Kind(gray_and_alpha, codes=UNSTATED | {"film-orientation"}, view=""),
     "14 DICOM called .png": Kind(renamed),
 }
 """By the number of the case."""

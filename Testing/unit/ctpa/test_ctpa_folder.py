@@ -90,7 +90,7 @@ def test_each_x_ray_gets_a_folder_and_a_row(xrays: Path, fake: FakeSynthesis, tm
         ("b.nrrd", "done"),
     ]
     assert rows[0]["nrmse"] == "0.25"
-    assert rows[1]["message"] == "It shows nothing."
+    assert rows[1]["message"] == "It shows nothing. Check it."
     assert outcome.metrics == {"xrays": 3, "done": 2, "failed": 1}
     reporter: Any = run.reporter
     assert any("a.png" in text for text in reporter.warnings)

@@ -14,8 +14,11 @@ import pytest
 from deeprecon import cli
 from deeprecon.data.doubts import CODES, Doubt, DoubtError, not_accepted
 from deeprecon.data.errors import InputError
+from deeprecon.data.tables import read_table
 from deeprecon.jobs.failures import explain_exception
+from deeprecon.jobs.items import Item, run_items
 from deeprecon.jobs.job import Job
+from deeprecon.jobs.run import Run, SilentReporter
 from deeprecon.jobs.runner import JobRunner
 from deeprecon.jobs.verbs import METHODS
 
@@ -92,8 +95,28 @@ def test_cases_accept_row_by_row(tmp_path: Path) -> None:
     )
     assert cli.main(["fake", "work", "--cases", str(table), "--output", str(tmp_path / "out")]) == cli.BAD_INPUT
     with open(tmp_path / "out" / "summary.csv", encoding="utf-8-sig", newline="") as file:
-        assert [row["status"] for row in csv.DictReader(file)] == ["input", "done"]
+        rows = list(csv.DictReader(file))
+    assert [row["status"] for row in rows] == ["input", "done"]
+    assert rows[0]["message"] == f"{LEFT} Turn it. To continue all the same: --accept test-doubt"
     assert [entry["code"] for entry in doubts(tmp_path / "out" / "accepted")] == ["test-doubt"]
+
+
+def test_each_refused_item_of_a_folder_has_its_way_out_and_its_code(tmp_path: Path) -> None:
+    run = Run(tmp_path, tmp_path, "cpu", 1, "fp32", 0, SilentReporter(), accepted=("second-doubt",))
+
+    def compute(item: Item, own: Run) -> dict[str, Any]:
+        own.consider([Doubt(item.name, item.label, "Left is right.", "Turn it.")])
+        return {"outputs": {}, "metrics": {}}
+
+    items = [Item(code, f"{code}.png", tmp_path / code) for code in ("test-doubt", "second-doubt")]
+    run_items(items, run, "xray", compute, lambda item, folder, content: None)
+    refused, accepted = read_table(tmp_path / "summary.csv")
+    assert refused["message"] == (
+        "test-doubt.png: Left is right. Turn it. To continue all the same: --accept test-doubt"
+    )
+    assert (refused["status"], accepted["status"], accepted["doubts"]) == ("input", "done", "second-doubt")
+    with pytest.raises(InputError, match=r"No xray could be used: .* Turn it\. .* --accept test-doubt"):
+        run_items(items[:1], run, "xray", compute, lambda item, folder, content: None)
 
 
 def test_the_panel_learns_the_codes_from_the_child(tmp_path: Path) -> None:

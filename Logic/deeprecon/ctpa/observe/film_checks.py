@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.ctpa.observe.film import BODY_SHARE, TYPICAL_SIDE, oriented
-from deeprecon.ctpa.parameters import SynthesizeParameters, XrayView
+from deeprecon.ctpa.parameters import SynthesizeParameters, Turn, XrayView
 from deeprecon.data.doubts import Doubt
 from deeprecon.data.radiograph import Radiograph
 
@@ -21,11 +21,16 @@ def film_doubts(radiograph: Radiograph, parameters: SynthesizeParameters) -> tup
 
     Args:
         radiograph: as read.
-        parameters: a view that is stated there settles which of PA and AP it is.
+        parameters: a view, a turn or flip, and an inversion that are asked for there settle what the file leaves open.
     """
-    settled = () if parameters.view is XrayView.AUTO else ("film-view",)
-    found = tuple(doubt for doubt in radiograph.doubts if doubt.code not in settled)
-    return found + _assumptions(radiograph, parameters) + _size_doubts(radiograph, parameters)
+    settled = {
+        "film-view": parameters.view is not XrayView.AUTO,
+        "film-orientation": parameters.turn is not Turn.NONE or parameters.flip,
+        "film-polarity": parameters.invert,
+    }
+    found = radiograph.doubts + _assumptions(radiograph, parameters)
+    left = tuple(doubt for doubt in found if not settled.get(doubt.code))
+    return left + _size_doubts(radiograph, parameters)
 
 
 def _assumptions(radiograph: Radiograph, parameters: SynthesizeParameters) -> tuple[Doubt, ...]:

@@ -41,13 +41,14 @@ from deeprecon.ctpa.read.manifest import (
     split_patients,
 )
 from deeprecon.ctpa.training.store import CUBE, FORMAT, STORE, write_case
-from deeprecon.data.doubts import Doubt, DoubtError
+from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import write_json
 from deeprecon.data.labels_on_grid import labels_on_grid
 from deeprecon.data.radiograph import continued, read_radiograph
 from deeprecon.data.tables import write_table
 from deeprecon.data.volume_io import read_volume
+from deeprecon.jobs.failures import explain_exception
 from deeprecon.jobs.run import Outcome, Run, Stopped
 
 Encode = Callable[[Hu], npt.NDArray[np.float32]]
@@ -96,10 +97,9 @@ def prepare(inputs: PrepareInputs, parameters: PrepareParameters, run: Run) -> O
             records.append(_prepare_pair(pair, sources, grid, settings, encode, waiting, run))
         except InputError as error:
             shutil.rmtree(waiting / pair.name, ignore_errors=True)
-            refused.append({"row": pair.row, "patient": pair.patient, "ct": str(pair.ct), "reason": str(error)})
-            codes = error.codes if isinstance(error, DoubtError) else ()
-            accept = f" To continue all the same: --accept {' '.join(codes)}" if codes else ""
-            run.reporter.warning(f"Row {pair.row} is left out: {error}{accept}")
+            reason = explain_exception(error).told
+            refused.append({"row": pair.row, "patient": pair.patient, "ct": str(pair.ct), "reason": reason})
+            run.reporter.warning(f"Row {pair.row} is left out: {reason}")
         run.reporter.progress((index + 1) / len(pairs))
     if not records:
         raise InputError(

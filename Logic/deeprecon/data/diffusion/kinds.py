@@ -102,9 +102,8 @@ def judge_values(scan: DwiScan) -> DwiScan:
 
 
 def _phase(name: str, text: str) -> Doubt:
-    return Doubt(
-        "phase-image", name, text, "Give the magnitude; --accept phase-image denoises it as a real-valued image."
-    )
+    way_out = "Give the magnitude; if this is accepted, it is denoised as a real-valued image."
+    return Doubt("phase-image", name, text, way_out)
 
 
 def _real(name: str, text: str) -> Doubt:
@@ -140,7 +139,7 @@ def _unwrapped(scan: DwiScan) -> DwiScan | None:
         f"{wrapped.sum()} values from {whole[wrapped].min():.0f} to {whole[wrapped].max():.0f} are probably unsigned "
         "16-bit numbers that were read as signed ones: they are the brightest, not the darkest."
     )
-    way_out = "Convert the scan again as unsigned or floating numbers; --accept wrapped-16-bit adds 65536 to them."
+    way_out = "Convert the scan again as unsigned or floating numbers; if this is accepted, 65536 is added to them."
     array = (array.astype(float) + np.where(wrapped, 65536 * slope, 0)).astype(
         array.dtype if array.dtype.kind == "f" else np.uint16 if floor >= 0 else np.int32
     )

@@ -101,7 +101,7 @@ def _row_seconds(times: Floats, where: str) -> tuple[float, list[Doubt]]:
         f"rows of {ROW_SAMPLES} samples follow each other every {seconds:.2f} s, not every 5 s: "
         f"{ROW_SAMPLES / seconds:.1f} samples a second instead of {SAMPLE_RATE}."
     )
-    way_out = "Check the times of the rows; with them, the signal is resampled from this rate to 25 samples a second."
+    way_out = "Check the times of the rows; if this is accepted, the signal is resampled to 25 samples a second."
     return seconds, [Doubt("row-rate", where, text, way_out, assumed=plausible)]
 
 
