@@ -230,9 +230,9 @@ class CTPASynthesisWidget(ImageMethodWidget):
 
     def writeFolderJob(self, folder, settings, device, seed):
         """Write the job over a folder of X-rays."""
-        xrays, self.target = Path(self.ui.folderEdit.currentPath), Path(self.ui.targetEdit.currentPath)
+        xrays, target = Path(self.ui.folderEdit.currentPath), Path(self.ui.targetEdit.currentPath)
         bundle = nodes_of(self._parameterNode).bundle
-        write_folder_job(folder, xrays, self.target, bundle, settings, device, seed)
+        write_folder_job(folder, xrays, target, bundle, settings, device, seed)
 
     def onExport(self):
         """Write the result as a DICOM series."""

@@ -207,8 +207,8 @@ class DWMRIEnhanceWidget(ImageMethodWidget):
     def writeFolderJob(self, folder, settings, device, seed):
         """Write the job over a dataset."""
         dataset = Path(self.ui.folderEdit.currentPath)
-        self.target, bundle = dataset / PIPELINE, nodes_of(self._parameterNode).bundle
-        write_folder_job(folder, dataset, self.target, bundle, settings, device, seed)
+        bundle = nodes_of(self._parameterNode).bundle
+        write_folder_job(folder, dataset, dataset / PIPELINE, bundle, settings, device, seed)
 
     def restoreInputs(self):
         """Set the parameter node to inputs and settings of the selected result."""

@@ -68,7 +68,7 @@ def fake_worker(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 @pytest.fixture
 def panel(host: Any, probed: Any, tmp_path: Path) -> Iterator[Any]:
-    """A run panel alone, ready to start; `panel.calls` lists the calls of its callbacks."""
+    """A run panel alone, ready to start; `panel.calls` lists the calls of its callbacks, `panel.loaded` the folders."""
     import qt
     import slicer
 
@@ -80,6 +80,7 @@ def panel(host: Any, probed: Any, tmp_path: Path) -> Iterator[Any]:
     window = qt.QWidget()
     window.setLayout(qt.QVBoxLayout())
     calls: list[str] = []
+    loaded: list[Path] = []
 
     def prepare() -> Path:
         calls.append("prepare")
@@ -89,6 +90,7 @@ def panel(host: Any, probed: Any, tmp_path: Path) -> Iterator[Any]:
 
     def load(folder: Path) -> str:
         calls.append("load")
+        loaded.append(folder)
         return "Scar volume: 1 ml."
 
     device = DevicePanel(window.layout(), lambda: None)
@@ -96,7 +98,7 @@ def panel(host: Any, probed: Any, tmp_path: Path) -> Iterator[Any]:
     made = RunPanel(window.layout(), callbacks, device, "Test curves")
     made.setScene(slicer.mrmlScene)
     made.setReady(True)
-    made.calls = calls
+    made.calls, made.loaded = calls, loaded
     window.show()
     yield made
     made.cleanup()

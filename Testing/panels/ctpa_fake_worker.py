@@ -18,9 +18,11 @@ def main(folder: Path) -> int:
     job = Job.load(folder)
     if job.verb != "synthesize":
         return run_job(folder)
-    output = folder / job.output
+    output, path = folder / job.output, Path(job.output) / "result.json"
     xray = folder / job.inputs["xray"]
     if xray.is_dir():
+        if output.exists():  # its files are taken for those of the user
+            output, path = output / "result", path.parent / "result" / path.name
         output.mkdir(parents=True)
         rows = [
             {"xray": path.name, "status": "done", "trust": "amber", "nrmse": 0.3} for path in sorted(xray.iterdir())
@@ -36,7 +38,7 @@ def main(folder: Path) -> int:
         write_json(output / "result.json", result)
     for text in ("The X-ray is small.", *METRICS["trust_reasons"]):
         print(json.dumps({"type": "warning", "time": 0.0, "message": text}), flush=True)
-    print(json.dumps({"type": "result", "time": 0.0, "path": "result.json", "metrics": METRICS}), flush=True)
+    print(json.dumps({"type": "result", "time": 0.0, "path": str(path), "metrics": METRICS}), flush=True)
     return 0
 
 

@@ -45,7 +45,7 @@ def main(mode: str, folder: Path) -> int:
             print(f"line {number} äö", flush=False)
     say("warning", message="The slices overlap.")
     say("progress", fraction=1.0, seconds_left=0)
-    say("result", path="result.json", metrics={})
+    say("result", path="output/result/result.json" if mode == "beside" else "result.json", metrics={})
     return 0
 
 

@@ -282,6 +282,13 @@ def test_all_x_rays_of_a_folder_are_processed(host: Any, ready: Any, tmp_path: P
     assert job["parameters"]["steps"] == 5
     table = ready.ui.folderTable.mrmlTableNode().GetTable()
     assert [table.GetValue(row, 1).ToString() for row in range(2)] == ["done", "input"]
+    (tmp_path / "out" / "summary.csv").write_text("xray,status\nnotes of the user,read\n", encoding="utf-8")
+    run.ui.secondaryButton.click()
+    host.waitFor(lambda: not run.busy, 120)
+    assert "1 of 2 X-rays are done" in run.ui.messageLabel.text
+    assert "notes of the user" in (tmp_path / "out" / "summary.csv").read_text(encoding="utf-8")
+    table = ready.ui.folderTable.mrmlTableNode().GetTable()
+    assert [table.GetValue(row, 1).ToString() for row in range(2)] == ["done", "input"]
 
 
 def test_the_result_is_exported_as_dicom(host: Any, ready: Any, tmp_path: Path) -> None:

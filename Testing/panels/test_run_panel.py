@@ -216,6 +216,14 @@ def test_a_contradiction_is_asked_about_and_the_run_continues_when_it_is_accepte
     assert panel.state.value == "failed"
 
 
+def test_the_result_is_loaded_from_where_it_lies(host: Any, panel: Any, fake_worker: Use) -> None:
+    fake_worker("beside")
+    panel.ui.applyButton.click()
+    host.waitFor(lambda: not panel.busy, 120)
+    assert panel.state.value == "done"
+    assert panel.loaded == [panel.folder / "output" / "result"]
+
+
 def test_other_failures_offer_nothing_to_accept(host: Any, panel: Any, fake_worker: Use) -> None:
     fake_worker("input")
     panel.ui.applyButton.click()

@@ -180,6 +180,26 @@ def test_the_model_of_a_folder_is_used(host: Any, trainer: Any, tmp_path: Path) 
     assert trainer.used == [folder / "bundle"]
 
 
+def test_the_model_is_used_where_the_result_lies(host: Any, trainer: Any, tmp_path: Path) -> None:
+    from deeprecon.scene.common.training_job import trained_model
+
+    folder = tmp_path / "done"
+    lines = []
+    for place, early in (("", False), ("stopped", True), ("result", False)):
+        (folder / place / "bundle").mkdir(parents=True)
+        content = {"outputs": {"bundle": {"path": "bundle", "files": {}}}, "provenance": {"stopped_early": early}}
+        (folder / place / "result.json").write_text(json.dumps(content), encoding="utf-8")
+        lines.append(json.dumps({"type": "result", "path": f"{place}/result.json".lstrip("/")}))
+        (folder / "events.jsonl").write_text("\n".join([*lines, '{"type": "error"}', ""]), encoding="utf-8")
+        trainer.ui.folderEdit.currentPath = ""
+        trainer.ui.folderEdit.currentPath = str(folder)
+        trainer.ui.useButton.click()
+    assert trainer.used == [folder / "bundle", folder / "bundle", folder / "result" / "bundle"]
+    assert trained_model(folder / "stopped") == folder / "stopped" / "bundle"  # as after the run that was interrupted
+    (folder / "result" / "result.json").unlink()
+    assert trained_model(folder) == folder / "bundle"
+
+
 def test_a_training_survives_the_scene_but_not_the_module(
     host: Any, trainer: Any, fake_worker: Use, tmp_path: Path
 ) -> None:

@@ -42,7 +42,7 @@ def xray(scene: Any) -> Any:
 
 def test_every_synthetic_node_is_named_so(xray: Any, tmp_path: Path) -> None:
     write_result(tmp_path / OUTPUT)
-    result = load_outputs(tmp_path, CtpaNodes(xray))
+    result = load_outputs(tmp_path / OUTPUT, CtpaNodes(xray))
     names = {role: node.GetName() for role, node in result.nodes.items()}
     assert names == {
         "ct": "Patient film CT (SYNTHETIC)",
@@ -72,7 +72,7 @@ def test_every_synthetic_node_is_named_so(xray: Any, tmp_path: Path) -> None:
 
     # the nodes are reused, and discarding removes all
     write_result(tmp_path / "again" / OUTPUT, samples=1)
-    again = load_outputs(tmp_path / "again", CtpaNodes(xray), {"ct": ct})
+    again = load_outputs(tmp_path / "again" / OUTPUT, CtpaNodes(xray), {"ct": ct})
     assert again.nodes["ct"] is ct
     assert set(nodes_of_run(ct)) == {"ct", "xray", "projected", "difference", "figures"}  # one sample is the mean
     discard(nodes_of_run(ct).values())
@@ -147,7 +147,7 @@ def test_volume_rendering_uses_slicers_presets_where_they_are(xray: Any, tmp_pat
 def test_samples_that_are_too_large_are_not_loaded(xray: Any, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(ctpa_result, "MAX_SAMPLE_BYTES", 100)
     write_result(tmp_path / OUTPUT, samples=3)
-    result = load_outputs(tmp_path, CtpaNodes(xray))
+    result = load_outputs(tmp_path / OUTPUT, CtpaNodes(xray))
     assert set(result.nodes) == {"ct", "spread", "xray", "projected", "difference", "figures"}
     assert "3 samples are too large" in result.sentence
     assert str(tmp_path / OUTPUT) in result.sentence

@@ -125,7 +125,7 @@ def test_from_a_diffusion_volume_to_the_enhanced_one(scene: Any, phantom: Any, f
     given = DwiNodes(node, mask)
     write_job(tmp_path, given, FAST, "cpu")
     assert same_inputs(tmp_path, finished)
-    result = load_outputs(finished, given)
+    result = load_outputs(finished / OUTPUT, given)
     made = result.nodes["dwi"]
     assert made.GetClassName() == result.nodes["residual"].GetClassName() == WEIGHTED
     assert made.GetName() == "Patient DWI enhanced"
@@ -164,7 +164,7 @@ def test_from_a_diffusion_volume_to_the_enhanced_one(scene: Any, phantom: Any, f
     assert made.GetDisplayNode().GetDiffusionComponent() == 13
 
     # the nodes are reused, and discarding removes all
-    again = load_outputs(finished, given, {"dwi": made})
+    again = load_outputs(finished / OUTPUT, given, {"dwi": made})
     assert {role: each.GetID() for role, each in again.nodes.items()} == {
         role: each.GetID() for role, each in result.nodes.items()
     }
@@ -184,7 +184,7 @@ def test_a_sequence_gives_a_sequence(scene: Any, phantom: Any, finished: Path, t
     node = node_from_scan(phantom.noisy, "Patient series", None, like)
     write_job(tmp_path, DwiNodes(node), FAST, "cpu")
     assert same_inputs(tmp_path, finished)
-    result = load_outputs(finished, DwiNodes(node))
+    result = load_outputs(finished / OUTPUT, DwiNodes(node))
     made = result.nodes["dwi"]
     assert made.GetClassName() == SEQUENCE
     assert made.GetNumberOfDataNodes() == 14

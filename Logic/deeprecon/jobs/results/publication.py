@@ -93,12 +93,36 @@ def finished_result(folder: Path) -> Path | None:
     Args:
         folder: of the job.
     """
+    with suppress(OSError, LookupError):
+        path = _result_of_event(folder, (folder / EVENTS).read_bytes().splitlines()[-1])
+        return path if path is not None and _is_complete(path.parent) else None
+    return None
+
+
+def last_result(folder: Path) -> Path | None:
+    """The folder of a job's newest complete result, else of its newest one; None where there is none, or none any more.
+
+    Args:
+        folder: of the job.
+    """
     try:
-        last = json.loads((folder / EVENTS).read_bytes().splitlines()[-1])
-        path = Path(os.path.normpath(folder / last["path"])) if last["type"] == "result" else None
-    except (OSError, ValueError, LookupError, TypeError):
+        lines = (folder / EVENTS).read_bytes().splitlines()
+    except OSError:
         return None
-    return path if path is not None and _is_complete(path.parent) else None
+    paths = [path for line in reversed(lines) if (path := _result_of_event(folder, line)) is not None]
+    found = [path.parent for path in paths if path.is_file()]
+    return next(filter(_is_complete, found), found[0] if found else None)
+
+
+def _result_of_event(folder: Path, line: bytes) -> Path | None:
+    """The result.json that a line of the events of a job tells of; None where it tells of something else."""
+    if b'"result"' not in line:
+        return None
+    try:
+        event = json.loads(line)
+        return Path(os.path.normpath(folder / event["path"])) if event["type"] == "result" else None
+    except (ValueError, LookupError, TypeError):
+        return None
 
 
 def _is_complete(output: Path) -> bool:

@@ -11,7 +11,9 @@ from pathlib import Path
 import slicer
 
 from deeprecon.data.errors import InputError
+from deeprecon.jobs.command import JOB_FOLDER
 from deeprecon.jobs.process import child_environment
+from deeprecon.jobs.results.publication import last_result
 from deeprecon.jobs.runner import ProcessRunner
 from deeprecon.panels.computer.device_panel import userCommand, userOverlay
 
@@ -58,7 +60,7 @@ def _run(method: str, verb: str, load: Callable[[Path], object], arguments: list
         print(f"Error: not finished after {own.time_limit:g} seconds.", file=sys.stderr)
         return INTERNAL
     if code == 0 and own.scene is not None:
-        load(own.output)
+        load(last_result(own.output / JOB_FOLDER) or own.output)
         if not slicer.util.saveScene(str(own.scene), properties={}):
             raise InputError(f"The scene {own.scene} cannot be written.", "Choose another folder.")
     return code

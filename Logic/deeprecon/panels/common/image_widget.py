@@ -28,7 +28,6 @@ class ImageMethodWidget(MethodWidget):
         chooseModelText: asks for a model.
         bundlePanel: made by the module in `connectWidgets`.
         job: nodes, kind of run and amount of work of the last run; the user may choose others while it runs.
-        target: folder of the results of the last run over a folder.
     """
 
     caseKind: ClassVar[CaseKind]
@@ -38,7 +37,6 @@ class ImageMethodWidget(MethodWidget):
         self.bundlePanel: BundlePanel | None = None
         self.estimate = ThroughputEstimate(type(self).__name__.removesuffix("Widget"))
         self.job: tuple[Any, ...] | None = None
-        self.target = Path()
         MethodWidget.__init__(self, parent)
 
     def connectWidgets(self) -> None:
@@ -127,7 +125,7 @@ class ImageMethodWidget(MethodWidget):
 
     def loadFolder(self, folder: Path) -> str:
         """Show the summary of a run over a folder."""
-        loaded = load_summary(self.target, self.caseKind, self._parameterNode.outputSummary)
+        loaded = load_summary(folder, self.caseKind, self._parameterNode.outputSummary)
         self._parameterNode.outputSummary = loaded.nodes["summary"]
         self.ui.folderCollapsibleButton.collapsed = False
         return loaded.sentence

@@ -50,13 +50,13 @@ class MethodLogic(ScriptedLoadableModuleLogic):  # type: ignore[misc]
 
         Args:
             write: writes a job; called with its folder, `nodes`, `parameters`, `device` and `seed`.
-            load: loads the results; called with the folder, `nodes` and `outputs`.
+            load: loads the results; called with their folder, `nodes` and `outputs`.
             nodes: the inputs.
             parameters: the settings.
             device: "auto", "cpu", "cuda:0", ...
             seed: of every random number.
             outputs: nodes of an earlier run to write into.
-            wait: False returns the started JobRunner at once; poll it, then call `load` with its folder.
+            wait: False returns the started JobRunner at once; poll it, then call `load` with its `result_folder`.
             onEvent: called with each event of the job while waiting.
 
         Raises:
@@ -66,7 +66,7 @@ class MethodLogic(ScriptedLoadableModuleLogic):  # type: ignore[misc]
         folder = self.newJobFolder()
         write(folder, nodes, parameters, device, seed)
         runner = self.run(folder, wait, onEvent)
-        return load(folder, nodes, outputs) if wait else runner
+        return load(runner.result_folder, nodes, outputs) if wait else runner
 
     @staticmethod
     def run(folder: Path, wait: bool = True, onEvent: Callable[[dict[str, Any]], Any] | None = None) -> JobRunner:

@@ -100,7 +100,7 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
         raise NotImplementedError
 
     def load(self, folder: Path) -> str:
-        """Load the results of a job and return a sentence about them."""
+        """Load the results in a folder and return a sentence about them."""
         raise NotImplementedError
 
     def repeat(self) -> None:

@@ -32,7 +32,7 @@ class RunCallbacks:
 
     Attributes:
         prepare: writes the job folder and returns it; raises InputError for bad input.
-        load: loads the results of a finished job folder and returns a sentence about them.
+        load: loads the results in a folder, the job's output or one below it, and returns a sentence about them.
         repeat: restores inputs and settings of the selected result; None if there is none.
         changed: called after each change of state.
         secondary: a second kind of run, or None.

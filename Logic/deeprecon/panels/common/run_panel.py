@@ -234,7 +234,7 @@ class RunPanel:
                 return
             self.ui.stageLabel.text = _("Loading the result…")
             try:
-                text = self._current.load(self.folder)
+                text = self._current.load(runner.result_folder)
             except InputError as error:
                 self._fail(error.message, error.hint)
                 return

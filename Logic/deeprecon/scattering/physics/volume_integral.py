@@ -149,7 +149,7 @@ def gmres(operator: Any, given: Tensor, tolerance: float) -> tuple[Tensor, int, 
     columns: list[Tensor] = []
     target = torch.zeros(len(given), 1, 1, dtype=given.dtype, device=given.device)
     target[:, 0, 0] = size.to(given.dtype)
-    weights, residual = target, 1.0
+    weights, residual, norm = target, 1.0, size
     for count in range(1, MAX_ITERATIONS + 1):
         vector = operator(basis[-1])
         column = []
@@ -157,14 +157,16 @@ def gmres(operator: Any, given: Tensor, tolerance: float) -> tuple[Tensor, int, 
             share = (earlier.conj() * vector).sum(dim=1)
             vector = vector - share[:, None] * earlier
             column.append(share)
-        norm = torch.linalg.vector_norm(vector, dim=1)
-        columns.append(torch.stack([*column, norm.to(given.dtype)], dim=1))
+        solved, norm = norm == 0, torch.linalg.vector_norm(vector, dim=1)
+        # A row that is solved exactly adds zeros; an entry of their own leaves its solution, and the rank full.
+        columns.append(torch.stack([*column, torch.where(solved, 1.0, norm).to(given.dtype)], dim=1))
         basis.append(vector / norm.clamp_min(torch.finfo(norm.dtype).tiny)[:, None])
         hessenberg = torch.zeros(len(given), count + 1, count, dtype=given.dtype, device=given.device)
         for index, entries in enumerate(columns):
             hessenberg[:, : index + 2, index] = entries
         target = torch.nn.functional.pad(target, (0, 0, 0, 1))
-        weights = torch.linalg.lstsq(hessenberg, target).solution
+        # The CPU's default, "gelsy", takes its order of columns from memory that is not set: other bits each time.
+        weights = torch.linalg.lstsq(hessenberg, target, driver="gels").solution
         left = torch.linalg.vector_norm(target - hessenberg @ weights, dim=(1, 2)) / scale
         residual = float(left.max())
         if residual <= tolerance:

@@ -9,7 +9,7 @@ from typing import Any
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.job import Job
 from deeprecon.jobs.parameters import to_json
-from deeprecon.jobs.results.publication import finished_result
+from deeprecon.jobs.results.publication import finished_result, last_result
 from deeprecon.scene.common.results import read_result
 
 _CHECKPOINT = "checkpoint"
@@ -67,7 +67,11 @@ def resume_problem(folder: Path, method: str, verb: str) -> str:
 
 
 def trained_model(folder: Path) -> Path | None:
-    """Folder of the model bundle that a training wrote; None if there is none yet."""
+    """Folder of the model bundle that a training in a folder wrote, or one whose result it is; None if there is none.
+
+    The result lies below the folder where it would have replaced other files.
+    """
+    folder = last_result(folder) or folder
     try:
         entry = read_result(folder)["outputs"].get("bundle")
     except InputError:

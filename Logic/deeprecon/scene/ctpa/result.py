@@ -16,7 +16,6 @@ from deeprecon.ctpa.measure.quality import SEAM_LIMITS
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import read_volume
-from deeprecon.scene.common.job import OUTPUT
 from deeprecon.scene.common.provenance import provenance_of
 from deeprecon.scene.common.results import NodeFactory, RunResult, load_results, read_result
 from deeprecon.scene.ctpa.inputs import store_inputs
@@ -76,21 +75,21 @@ def load_outputs(folder: Path, nodes: CtpaNodes, reuse: Mapping[str, Any] | None
     """Load the results of a finished job: all or none.
 
     Args:
-        folder: the job folder.
+        folder: with result.json.
         nodes: inputs of the job; stored on the synthetic CT.
         reuse: role -> node of an earlier run whose content is replaced.
 
     Raises:
         InputError: no result, or one that is damaged.
     """
-    made = load_folder(folder / OUTPUT, nodes.xray, reuse)
+    made = load_folder(folder, nodes.xray, reuse)
     store_inputs(made["ct"], nodes)
-    metrics = read_result(folder / OUTPUT).get("metrics", {})
-    left = [] if "sample_01" in made else sorted((folder / OUTPUT).glob("sample_*.nii.gz"))
+    metrics = read_result(folder).get("metrics", {})
+    left = [] if "sample_01" in made else sorted(folder.glob("sample_*.nii.gz"))
     sentence = summary_sentence(metrics)
     if len(left) > 1:
-        sentence += f" The {len(left)} samples are too large to load all; they are in {folder / OUTPUT}."
-    return RunResult(made, sentence, folder / OUTPUT / "report.html")
+        sentence += f" The {len(left)} samples are too large to load all; they are in {folder}."
+    return RunResult(made, sentence, folder / "report.html")
 
 
 def load_folder(folder: Path, xray: Any = None, reuse: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.formats.nifti import read_nifti
 from deeprecon.data.volume import Volume
 from deeprecon.dwmri.write.metric_table import metric_rows
-from deeprecon.scene.common.job import OUTPUT
 from deeprecon.scene.common.results import NodeFactory, RunResult, load_results, nodes_of_run, read_result
 from deeprecon.scene.dwmri.inputs import store_inputs, stored_inputs
 from deeprecon.scene.dwmri.job import DwiNodes
@@ -26,17 +25,17 @@ def load_outputs(folder: Path, nodes: DwiNodes, reuse: Mapping[str, Any] | None 
     """Load the results of a finished job: all or none.
 
     Args:
-        folder: the job folder.
+        folder: with result.json.
         nodes: inputs of the job; stored on the result scan.
         reuse: role -> node of an earlier run whose content is replaced.
 
     Raises:
         InputError: no result, or one that is damaged.
     """
-    made = load_folder(folder / OUTPUT, nodes.dwi, reuse)
+    made = load_folder(folder, nodes.dwi, reuse)
     store_inputs(made["dwi"], nodes)
-    metrics = read_result(folder / OUTPUT).get("metrics", {})
-    return RunResult(made, summary_sentence(metrics), folder / OUTPUT / "report.html")
+    metrics = read_result(folder).get("metrics", {})
+    return RunResult(made, summary_sentence(metrics), folder / "report.html")
 
 
 def load_folder(folder: Path, source: Any = None, reuse: Mapping[str, Any] | None = None) -> dict[str, Any]:

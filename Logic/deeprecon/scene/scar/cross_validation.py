@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from deeprecon.scar.parameters import INTERPOLATION_LABELS, Interpolation, Method
-from deeprecon.scene.common.job import OUTPUT
 from deeprecon.scene.common.provenance import provenance_of
 from deeprecon.scene.common.results import RunResult, load_results
 from deeprecon.scene.scar.job import ScarNodes
@@ -20,7 +19,7 @@ def load_cross_validation(folder: Path, nodes: ScarNodes, summary: Any = None) -
     """Load the tables "summary" and "slices" of a finished job of the verb `VERB`: all or none.
 
     Args:
-        folder: the job folder.
+        folder: with result.json.
         nodes: inputs of the job.
         summary: node of an earlier cross-validation, whose content is replaced; None for new nodes.
 
@@ -28,7 +27,7 @@ def load_cross_validation(folder: Path, nodes: ScarNodes, summary: Any = None) -
         InputError: no result, or one that is damaged.
     """
     source = nodes.volume if nodes.volume is not None else nodes.segmentation
-    made = load_results(folder / OUTPUT, f"{source.GetName()} cross-validation", source, {"summary": summary})
+    made = load_results(folder, f"{source.GetName()} cross-validation", source, {"summary": summary})
     name_columns(made)
     return RunResult(made, summary_sentence(made["summary"]))
 

@@ -11,7 +11,6 @@ import slicer
 
 from deeprecon.data.mesh.files import place, read_lines
 from deeprecon.data.mesh.mesh import Mesh
-from deeprecon.scene.common.job import OUTPUT
 from deeprecon.scene.common.results import NodeFactory, RunResult, load_results, read_result
 from deeprecon.scene.nodes.models import node_from_mesh
 from deeprecon.scene.scar.inputs import store_inputs
@@ -57,7 +56,7 @@ def load_outputs(folder: Path, nodes: ScarNodes, reuse: Mapping[str, Any] | None
     """Load the results of a finished job: all or none.
 
     Args:
-        folder: the job folder.
+        folder: with result.json.
         nodes: inputs of the job; stored on the result mesh.
         reuse: role -> node of an earlier run whose content is replaced.
 
@@ -69,11 +68,16 @@ def load_outputs(folder: Path, nodes: ScarNodes, reuse: Mapping[str, Any] | None
         InputError: no result, or one that is damaged.
     """
     source = nodes.volume if nodes.volume is not None else nodes.segmentation
-    made = load_results(folder / OUTPUT, f"{source.GetName()} scar", source, reuse, node_factories)
+    made = load_results(folder, f"{source.GetName()} scar", source, reuse, node_factories)
     store_inputs(made["mesh"], nodes)
     name_columns(made)
+<<<<<<< HEAD
     sentence = result_sentence(read_result(folder / OUTPUT).get("metrics", {}))
     return RunResult(made, sentence, folder / OUTPUT / "report.html")
+=======
+    sentence = _sentence(read_result(folder).get("metrics", {}))
+    return RunResult(made, sentence, folder / "report.html")
+>>>>>>> main
 
 
 def name_columns(nodes: Mapping[str, Any]) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import slicer.util
 
 from deeprecon.data.doubts import Doubt
-from deeprecon.scene.common.job import OUTPUT
 from deeprecon.scene.common.results import RunResult, load_results, read_result
 
 
@@ -17,7 +16,7 @@ def load_outputs(folder: Path, node: Any, reuse: Mapping[str, Any] | None = None
     """Load the results of a finished reconstruction: all or none.
 
     Args:
-        folder: job folder of the reconstruction.
+        folder: of the reconstruction, with result.json.
         node: input of the simulation; None for other data.
         reuse: role -> node of an earlier run whose content is replaced.
 
@@ -28,12 +27,12 @@ def load_outputs(folder: Path, node: Any, reuse: Mapping[str, Any] | None = None
         InputError: no result, or one that is damaged.
     """
     name = "Wave scattering" if node is None else f"{node.GetName()} scattering"
-    made = load_results(folder / OUTPUT, name, node, reuse)
+    made = load_results(folder, name, node, reuse)
     _same_window(made)
-    result = read_result(folder / OUTPUT)
+    result = read_result(folder)
     doubts = [str(Doubt(**entry)) for entry in result.get("doubts", ())]
     sentence = " ".join([*doubts, summary_sentence(result.get("metrics", {}))])
-    return RunResult(made, sentence, folder / OUTPUT / "report.html")
+    return RunResult(made, sentence, folder / "report.html")
 
 
 def _same_window(nodes: Mapping[str, Any]) -> None:

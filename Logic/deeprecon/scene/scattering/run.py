@@ -70,8 +70,9 @@ def run_reconstruction(
     time_limit: float | None = None,
 ) -> RunResult:
     """Run the job of `write_reconstruction` and load its images; arguments and errors as of `reconstruct_node`."""
-    _finish(JobRunner(folder, command, environment), on_event, time_limit)
-    return load_outputs(folder, node)
+    runner = JobRunner(folder, command, environment)
+    _finish(runner, on_event, time_limit)
+    return load_outputs(runner.result_folder, node)
 
 
 def _check_wave_number(bundle: Path, k: float) -> None:

@@ -52,4 +52,4 @@ def detect_seizures(
     if (failure := runner.failure()) is not None:
         raise InputError(failure["message"], failure["hint"])
     name = recording.GetName() if hasattr(recording, "GetName") else Path(recording).stem
-    return load_outputs(output, name)
+    return load_outputs(runner.result_folder, name)
