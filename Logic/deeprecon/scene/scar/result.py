@@ -71,13 +71,8 @@ def load_outputs(folder: Path, nodes: ScarNodes, reuse: Mapping[str, Any] | None
     made = load_results(folder, f"{source.GetName()} scar", source, reuse, node_factories)
     store_inputs(made["mesh"], nodes)
     name_columns(made)
-<<<<<<< HEAD
-    sentence = result_sentence(read_result(folder / OUTPUT).get("metrics", {}))
-    return RunResult(made, sentence, folder / OUTPUT / "report.html")
-=======
-    sentence = _sentence(read_result(folder).get("metrics", {}))
+    sentence = result_sentence(read_result(folder).get("metrics", {}))
     return RunResult(made, sentence, folder / "report.html")
->>>>>>> main
 
 
 def name_columns(nodes: Mapping[str, Any]) -> None:
