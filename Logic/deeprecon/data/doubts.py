@@ -34,6 +34,7 @@ CODES: dict[str, str] = {
     "healthy-level-drifts": "The intensity of healthy wall drifts through a stack; each slice has a level of its own.",
     "images-without-place": "Images of a DICOM series have no place in the patient (no ImagePositionPatient).",
     "incidence-reversed": "Far fields are reciprocal only with the opposite directions of incidence.",
+    "long-axis-alone": "Long-axis slices alone hold little of the wall: scar has no volume, mass or percentage.",
     "lungs-not-found": "No lungs were found in a CT: assumed, the middle of the scan is that of the field of view.",
     "mask-probability": "A mask holds probabilities: what is above 0.5 (50 %) is inside.",
     "mask-resampled": "A mask or labels have another grid than their image, and were interpolated.",

@@ -56,6 +56,35 @@ def test_a_closed_surface_is_the_wall(tmp_path: Path) -> None:
     assert (code, codes(result)) == (0, [])
 
 
+@pytest.mark.parametrize("stated", [(), ("--mesh-unit", "mm", "--mesh-frame", "lps")])
+def test_a_closed_inner_surface_is_refused_and_told_of_the_shell(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], stated: tuple[str, ...]
+) -> None:
+    """An endocardial surface with a lid over the valves."""
+    points, triangles = shell(True)
+    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
+    _, first, counts = np.unique(np.sort(edges, axis=1), axis=0, return_index=True, return_counts=True)
+    rim = edges[first[counts == 1]]
+    lid = np.column_stack([rim[:, ::-1], np.full(len(rim), len(points))])
+    closed = np.vstack([points, points[rim].mean((0, 1))]), np.vstack([triangles, lid])
+    mesh = write_ply(tmp_path / "closed.ply", closed[0] * TO_LPS, closed[1])
+    assert reconstructed(tmp_path, mesh, *stated, drawn=drawn(tmp_path, 0.55, 1.0))[0] == 2
+    said = capsys.readouterr().err
+    assert "closed.ply" in said
+    assert "if it is the wall's inner or outer surface, say so with --shell max" in said
+    assert reconstructed(tmp_path, mesh, *stated, "--shell", "max", drawn=drawn(tmp_path, 0.55, 1.0))[0] == 0
+
+
+def test_a_surface_in_another_place_is_not_told_of_the_shell(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    points, triangles = used(*surface())
+    assert reconstructed(tmp_path, write_ply(tmp_path / "far.ply", (points + 400) * TO_LPS, triangles))[0] == 2
+    said = capsys.readouterr().err
+    assert "no unit and axes lay it onto the wall" in said
+    assert "--shell" not in said
+
+
 def test_a_wall_without_scar_gives_a_shell_without(tmp_path: Path) -> None:
     code, result = reconstructed(tmp_path, shell_file(tmp_path, inner=False), "--no-scar", drawn=write_wall(tmp_path))
     assert code == 2  # the segmentation shows some

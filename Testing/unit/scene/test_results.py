@@ -23,7 +23,7 @@ from deeprecon.scene.common.results import discard, load_results
 from deeprecon.scene.display.colors import color_table, show_scalars
 from deeprecon.scene.nodes.models import mesh_from_node
 from deeprecon.scene.nodes.volumes import node_from_volume, volume_from_node
-from deeprecon.scene.scar.result import node_factories
+from deeprecon.scene.scar.result import node_factories, result_sentence
 
 from .conftest import tetrahedra
 
@@ -210,3 +210,8 @@ def test_units_and_axes_of_a_result_are_heeded(scene: Any, make_results: Make) -
     result["metrics"]["mesh_unit"] = "cm"
     (folder / "result.json").write_text(json.dumps(result))
     np.testing.assert_allclose(mesh_from_node(load_results(folder)["mesh"]).points, tetrahedra().points, atol=1e-5)
+
+
+def test_the_panels_sentence_says_where_scar_has_no_volume() -> None:
+    assert result_sentence({"nodes": 10, "not_observed_percent": 60.0}).startswith("Volume, mass and percentage")
+    assert result_sentence({"volume_ml": 12.34, "percent_of_wall": 9.6}) == "Scar volume: 12.3 ml, 10 % of the wall."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from vtkmodules.vtkCommonDataModel import vtkStaticPointLocator
@@ -85,12 +87,12 @@ def find_placement(
     frames = [frame] if frame != "auto" else [file.frame] if file.frame else list(FRAMES)
     if not set(units) <= set(SCALES) or not set(frames) <= set(FRAMES):
         raise InputError(f"Unknown unit or axes of a mesh: {unit}, {frame}.", "Units: mm, cm, m, um; axes: ras, lps.")
+    choices = [(u, f) for u in units for f in frames]
     scores = placement_scores(file, wall_points, beside)
-    ranked = sorted(((scores[u, f], (u, f)) for u in units for f in frames), key=lambda entry: -entry[0])
-    best, winner = ranked[0]
-    stated = len(ranked) == 1
-    if best >= (STATED_SHARE if stated else CLEAR_SHARE) and (stated or best - ranked[1][0] >= CLEAR_LEAD):
-        return winner
+    if (found := _clear(scores, choices)) is not None:
+        return found
+    winner = max(choices, key=lambda choice: scores[choice])
+    best, stated = scores[winner], len(choices) == 1
     listing = ", ".join(f"{u}/{f} {100 * share:.0f} %" for (u, f), share in sorted(scores.items(), key=lambda e: -e[1]))
     if stated:
         problem = f"read as {winner[0]}/{winner[1]}, it covers only {100 * best:.0f} % of the wall seen in the images"
@@ -98,10 +100,24 @@ def find_placement(
         problem = "no unit and axes lay it onto the wall seen in the images"
     else:
         problem = "more than one choice of unit and axes lays it onto the wall seen in the images"
-    raise InputError(
-        f"{file.path}: {problem}. Share of the wall in the mesh: {listing}.",
-        "State the right ones with --mesh-unit and --mesh-frame, or check that both belong together.",
-    )
+    way_out = "State the right ones with --mesh-unit and --mesh-frame, or check that both belong together."
+    if not beside and not file.part.of(Mesh(file.dataset)).is_volume:
+        beside_it = _clear(placement_scores(file, wall_points, beside=True), choices)
+        if beside_it is not None:
+            way_out = (
+                f"The wall lies beside this surface, read as {'/'.join(beside_it)}: if it is the wall's inner or outer "
+                f"surface, say so with --shell max. {way_out}"
+            )
+    raise InputError(f"{file.path}: {problem}. Share of the wall in the mesh: {listing}.", way_out)
+
+
+def _clear(scores: dict[Placement, float], choices: Sequence[Placement]) -> Placement | None:
+    """The one of some choices of unit and frame that scores well enough, and clearly better than the others."""
+    winner, *others = sorted(choices, key=lambda choice: -scores[choice])
+    if not others:
+        return winner if scores[winner] >= STATED_SHARE else None
+    is_clear = scores[winner] >= CLEAR_SHARE and scores[winner] - scores[others[0]] >= CLEAR_LEAD
+    return winner if is_clear else None
 
 
 def _near(mesh: Mesh, points: npt.NDArray[np.float64], reach: float) -> npt.NDArray[np.bool_]:

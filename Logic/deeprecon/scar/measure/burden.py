@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -15,6 +17,10 @@ Regions = dict[str, npt.NDArray[np.bool_]]
 
 MIN_PIECE = 0.05
 """Volume in ml (area in cm2 on a surface) below which a piece is not counted."""
+NOT_GIVEN = "not given"
+"""Stands in tables for sizes that the slices are too few for."""
+NOT_OBSERVED = "not observed"
+"""Name of the row of the wall that no slice shows."""
 Z_95 = 1.959964
 """97.5 % quantile of the normal distribution."""
 
@@ -113,7 +119,15 @@ def _not_observed(pattern: dict[str, str | float], size: float, whole: float, de
     known = {"volume_ml": size, "area_cm2": size, "mass_g": size * density, "percent_of_wall": 100 * size / whole}
     known |= {f"low_{unit}": size, f"high_{unit}": size}
     row: dict[str, str | float] = {key: round(known.get(key, 0.0), 3) for key in pattern}
-    return row | {"region": "not observed"}
+    return row | {"region": NOT_OBSERVED}
+
+
+def without_sizes(rows: Sequence[Mapping[str, str | float]]) -> list[dict[str, str | float]]:
+    """The rows of `scar_burden` without any size but that of the wall that no slice shows."""
+    return [
+        {key: NOT_GIVEN if key != "region" and row["region"] != NOT_OBSERVED else value for key, value in row.items()}
+        for row in rows
+    ]
 
 
 def _regions(scar: Floats, core: Floats | None, cutoff: float, core_cutoff: float) -> Regions:

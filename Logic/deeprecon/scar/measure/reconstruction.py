@@ -13,7 +13,7 @@ import numpy.typing as npt
 from deeprecon.data.mesh.mesh import Mesh
 from deeprecon.scar.fit.agreement import Agreement, agree_with_pixels, agreed_fit
 from deeprecon.scar.fit.fitted import Fitted, on_shell, prism_means
-from deeprecon.scar.measure.burden import scar_burden
+from deeprecon.scar.measure.burden import NOT_GIVEN, NOT_OBSERVED, scar_burden, without_sizes
 from deeprecon.scar.measure.channels import Channel, find_channels
 from deeprecon.scar.measure.metrics import entropy
 from deeprecon.scar.measure.observed import default_reach, nearest_values, observed_nodes
@@ -36,7 +36,7 @@ class Reconstruction:
     Attributes:
         mesh: RAS mm, with scar_probability (the estimate), scar_probability_agreed, scar_uncertainty and the other
             arrays at its nodes.
-        burden: rows of wall, scar, core and border zone or uncertain edge.
+        burden: rows of wall, scar, core and border zone or uncertain edge; without sizes where the slices are too few.
         wall: segments, depth and transmurality.
         voxels: the reconstruction on a voxel grid.
         channels: corridors through dense scar.
@@ -105,6 +105,8 @@ def measure(
         observed,
     )
     wall = measure_wall(case, slices, mesh, probability, uncertainty, parameters, observed)
+    if not slices.give_volume:
+        burden, wall = without_sizes(burden), replace(wall, segments=(), transmurality=())
     means = prism_means(scar.predict, slices.quadrature)
     voxels = _voxels(slices, mesh, scar, core, observed)
     arrays: dict[str, npt.ArrayLike] = {
@@ -143,13 +145,13 @@ def measure(
 
 
 def scar_figures(burden: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The row of all scar in a table of burden, without the name of its region."""
-    return {key: value for key, value in burden[1].items() if key != "region"}
+    """The row of all scar in a table of burden, without the name of its region and what is not given."""
+    return {key: value for key, value in burden[1].items() if key != "region" and value != NOT_GIVEN}
 
 
 def _not_observed(burden: Sequence[Mapping[str, Any]]) -> float:
     """Percent of the whole wall that no slice shows."""
-    return float(burden[-1]["percent_of_wall"]) if burden[-1]["region"] == "not observed" else 0.0
+    return float(burden[-1]["percent_of_wall"]) if burden[-1]["region"] == NOT_OBSERVED else 0.0
 
 
 def _unknown_wall(burden: Sequence[Mapping[str, Any]], reach: float, is_shell: bool) -> list[str]:

@@ -12,6 +12,8 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.mesh.mesh import Inside, Mesh, open_edges
 from deeprecon.scar.observe.alignment import align
 from deeprecon.scar.observe.blood import blood_doubts
+from deeprecon.scar.observe.long_axis_alone import CODE as LONG_AXIS_ALONE
+from deeprecon.scar.observe.long_axis_alone import long_axis_doubts
 from deeprecon.scar.observe.observations import Observations, Quadrature, observe, overlap_warnings, quadrature
 from deeprecon.scar.observe.shares import observe_shares
 from deeprecon.scar.observe.shell import Shell, find_shell
@@ -47,6 +49,11 @@ class ObservedSlices:
     doubts: tuple[Doubt, ...] = ()
     shell: Shell | None = None
 
+    @property
+    def give_volume(self) -> bool:
+        """Whether the slices show enough of the wall for volumes, masses and percentages of scar."""
+        return all(doubt.code != LONG_AXIS_ALONE for doubt in self.doubts)
+
 
 def observe_slices(case: Case, heart: HeartMesh, parameters: ReconstructParameters) -> ObservedSlices:
     """From the images of a patient to observations of scar, aligned with the mesh.
@@ -75,6 +82,8 @@ def observe_slices(case: Case, heart: HeartMesh, parameters: ReconstructParamete
                 stacks = align(stacks, inside)
                 warnings += _shift_warnings(stacks)
     observations = observe(stacks)
+    wall = heart.mesh if shell is None else shell.wall
+    doubts += long_axis_doubts(case, stacks, wall, inside, heart.from_slices or shell is not None)
     points = quadrature(observations, inside)
     warnings += overlap_warnings(observations, points)
     return ObservedSlices(stacks, observations, points, inside, (*case.warnings, *warnings), doubts, shell)

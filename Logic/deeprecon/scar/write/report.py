@@ -17,6 +17,7 @@ from deeprecon.reporting.bullseye import bullseye
 from deeprecon.reporting.figures import Slice, curves, montage, surface_views, views_along
 from deeprecon.reporting.html import Report
 from deeprecon.reporting.orientation import orientation
+from deeprecon.scar.measure.burden import NOT_GIVEN
 from deeprecon.scar.measure.channels import channel_rows
 from deeprecon.scar.observe.stacks import Stack
 from deeprecon.scar.parameters import VALUE_ARRAYS, ReportValues
@@ -88,6 +89,8 @@ def write_report(path: Path, done: Finished) -> list[Path]:
 def _summary(burden: Sequence[Mapping[str, Any]]) -> str:
     """The result in one sentence."""
     scar = burden[1]
+    if NOT_GIVEN in scar.values():
+        return "Volume, mass and percentage of scar are not given: all slices are long-axis slices."
     if "volume_ml" in scar:
         return (
             f"{scar['volume_ml']:.1f} ml of scar (spread of the ensemble {scar['low_ml']:.1f} to "

@@ -71,7 +71,7 @@ def load_outputs(folder: Path, nodes: ScarNodes, reuse: Mapping[str, Any] | None
     made = load_results(folder, f"{source.GetName()} scar", source, reuse, node_factories)
     store_inputs(made["mesh"], nodes)
     name_columns(made)
-    sentence = _sentence(read_result(folder).get("metrics", {}))
+    sentence = result_sentence(read_result(folder).get("metrics", {}))
     return RunResult(made, sentence, folder / "report.html")
 
 
@@ -103,11 +103,12 @@ def _lines_node(lines: Mesh, name: str, node: Any) -> Any:
     return node
 
 
-def _sentence(metrics: Mapping[str, Any]) -> str:
+def result_sentence(metrics: Mapping[str, Any]) -> str:
+    """What a run found, from the metrics of its result."""
     measure, unit = ("volume", "ml") if "volume_ml" in metrics else ("area", "cm2")
     size = metrics.get(f"{measure}_{unit}")
     if size is None:
-        return "Done."
+        return "Volume, mass and percentage of scar are not given: all slices are long-axis slices."
     unknown = metrics.get("not_observed_percent", 0)
     rest = f" No slice shows {unknown:.0f} % of the wall, which does not count." if unknown >= 0.5 else ""
     if size == 0:
