@@ -17,6 +17,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from deeprecon.ctpa.autoencoder.codebook import Codebook
+from deeprecon.training.layers.convolution import Conv3d
 
 INITIAL_GAIN = 3**0.5
 """Factor on PyTorch's initial weights of a convolution, which would reduce the signal by as much."""
@@ -60,8 +61,8 @@ class Residual(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = nn.Conv3d(channels, channels, 3, padding=1)
-        self.second = nn.Conv3d(channels, channels, 3, padding=1)
+        self.first = Conv3d(channels, channels, 3, padding=1)
+        self.second = Conv3d(channels, channels, 3, padding=1)
         nn.init.zeros_(self.second.weight)
         nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
 
@@ -75,7 +76,7 @@ class Upsample(nn.Module):
 
     def __init__(self, channels: int, finer: int) -> None:
         super().__init__()
-        self.convolution = nn.Conv3d(channels, finer, 3, padding=1)
+        self.convolution = Conv3d(channels, finer, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         result: Tensor = self.convolution(functional.interpolate(x, scale_factor=2.0, mode="nearest"))
@@ -96,13 +97,13 @@ class Autoencoder(nn.Module):
         widths = shape.widths
         self.stems, self.down, self.up, self.heads = (nn.ModuleList() for _ in range(4))
         for fine, coarse in pairwise(widths):
-            self.stems.append(nn.Conv3d(1, fine, 3, padding=1))
-            self.down.append(nn.Sequential(*_residuals(fine, shape.blocks), nn.Conv3d(fine, coarse, 2, stride=2)))
+            self.stems.append(Conv3d(1, fine, 3, padding=1))
+            self.down.append(nn.Sequential(*_residuals(fine, shape.blocks), Conv3d(fine, coarse, 2, stride=2)))
             self.up.append(nn.Sequential(Upsample(coarse, fine), *_residuals(fine, shape.blocks)))
-            self.heads.append(nn.Sequential(nn.SiLU(), nn.Conv3d(fine, 1, 3, padding=1)))
+            self.heads.append(nn.Sequential(nn.SiLU(), Conv3d(fine, 1, 3, padding=1)))
         last = widths[-1]
-        self.narrow = nn.Sequential(*_residuals(last, shape.blocks), nn.Conv3d(last, shape.latent, 1))
-        self.widen = nn.Sequential(nn.Conv3d(shape.latent, last, 3, padding=1), *_residuals(last, shape.blocks))
+        self.narrow = nn.Sequential(*_residuals(last, shape.blocks), Conv3d(last, shape.latent, 1))
+        self.widen = nn.Sequential(Conv3d(shape.latent, last, 3, padding=1), *_residuals(last, shape.blocks))
         for layer in self.modules():
             if isinstance(layer, nn.Conv3d):
                 layer.weight.data.mul_(INITIAL_GAIN)

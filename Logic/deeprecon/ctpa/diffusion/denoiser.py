@@ -18,6 +18,7 @@ from deeprecon.ctpa.encoders.spatial import ChannelNorm, XrayEncoder
 from deeprecon.ctpa.grid import Grid
 from deeprecon.ctpa.observe.projection import Geometry, detector_axes, interpolation
 from deeprecon.ctpa.patches import Slices
+from deeprecon.training.layers.convolution import Conv3d
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,8 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int, out: int, embedding: int, context: int) -> None:
         super().__init__()
         self.norms = nn.ModuleList([ChannelNorm(channels), ChannelNorm(out)])
-        self.first = nn.Conv3d(channels, out, 3, padding=1)
-        self.second = nn.Conv3d(out, out, 3, padding=1)
+        self.first = Conv3d(channels, out, 3, padding=1)
+        self.second = Conv3d(out, out, 3, padding=1)
         self.time = nn.Linear(embedding, 2 * out)
         self.context = Pointwise(context, out)
         self.skip = Pointwise(channels, out) if channels != out else nn.Identity()
@@ -170,13 +171,13 @@ class Denoiser(nn.Module):
         self.null = nn.Parameter(0.02 * torch.randn(shape.features))
         self.time = nn.Sequential(nn.Linear(TIME_FEATURES, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
         self.overall = nn.Linear(shape.features, embedding)
-        self.enter = nn.Conv3d(shape.latent, widths[0], 3, padding=1)
+        self.enter = Conv3d(shape.latent, widths[0], 3, padding=1)
         self.down, self.up, self.shrink, self.grow = (nn.ModuleList() for _ in range(4))
         for level, width in enumerate(widths):
             blocks: list[nn.Module] = [ResidualBlock(width, width, embedding, context) for _ in range(shape.blocks)]
             if level + 1 < len(widths):
-                self.shrink.append(nn.Conv3d(width, widths[level + 1], 2, stride=2))
-                self.grow.append(nn.Conv3d(widths[level + 1], width, 3, padding=1))
+                self.shrink.append(Conv3d(width, widths[level + 1], 2, stride=2))
+                self.grow.append(Conv3d(widths[level + 1], width, 3, padding=1))
                 merged = [
                     ResidualBlock(2 * width if n == 0 else width, width, embedding, context)
                     for n in range(shape.blocks)
@@ -185,7 +186,7 @@ class Denoiser(nn.Module):
             elif shape.heads:
                 blocks += [Attention(width, shape.heads), ResidualBlock(width, width, embedding, context)]
             self.down.append(nn.ModuleList(blocks))
-        self.leave = nn.Sequential(ChannelNorm(widths[0]), nn.SiLU(), nn.Conv3d(widths[0], shape.latent, 3, padding=1))
+        self.leave = nn.Sequential(ChannelNorm(widths[0]), nn.SiLU(), Conv3d(widths[0], shape.latent, 3, padding=1))
         for part in (self.down, self.up, self.shrink, self.grow, self.enter, self.leave):
             part.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # twice as fast on CPUs
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from deeprecon.ctpa.diffusion.denoiser import Denoiser, DenoiserShape, RayWeights
 from deeprecon.ctpa.diffusion.posterior_mean import PosteriorMean
 from deeprecon.ctpa.diffusion.processes import Process
+from deeprecon.training.layers.convolution import Conv3d
 
 
 class ResidualDenoiser(Denoiser):
@@ -33,7 +34,7 @@ class ResidualDenoiser(Denoiser):
         checkpointing: bool = False,
     ) -> None:
         super().__init__(shape, factor, encoder, checkpointing)
-        enter = nn.Conv3d(2 * shape.latent, shape.widths[0], 3, padding=1)
+        enter = Conv3d(2 * shape.latent, shape.widths[0], 3, padding=1)
         self.enter = enter.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.posterior_mean = posterior_mean
         self.process = process

@@ -19,6 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool3d, conv3d, interpolate, pad, silu
 
+from deeprecon.training.layers.convolution import Conv3d
+
 CHANNELS = 5
 FREQUENCIES = 3
 FEATURES = 2 * FREQUENCIES * 7
@@ -44,7 +46,7 @@ class Modulated(nn.Module):
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
-        self.conv = nn.Conv3d(before, after, 3, padding=1)
+        self.conv = Conv3d(before, after, 3, padding=1)
         self.film = nn.Linear(FEATURES, 2 * after)
         nn.init.zeros_(self.film.weight)
 
@@ -61,7 +63,7 @@ class Blend(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.conv = nn.Conv3d(width, 4, 1)
+        self.conv = Conv3d(width, 4, 1)
         nn.init.zeros_(self.conv.weight)
         assert self.conv.bias is not None
         nn.init.zeros_(self.conv.bias)
@@ -79,8 +81,8 @@ class Factorized(nn.Module):
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
         kernels = [(3, 1, 1), (1, 3, 1), (1, 1, 3)]
-        self.along = nn.ModuleList(nn.Conv3d(before, after, size, padding="same") for size in kernels)
-        self.join = nn.Conv3d(3 * after, after, 1)
+        self.along = nn.ModuleList(Conv3d(before, after, size, padding="same") for size in kernels)
+        self.join = Conv3d(3 * after, after, 1)
 
     def forward(self, values: Tensor) -> Tensor:
         joined: Tensor = self.join(torch.cat([layer(values) for layer in self.along], dim=1))
@@ -95,7 +97,7 @@ class Attention(nn.Module):
         self.channels = nn.Sequential(
             nn.Linear(width, max(1, width // 4)), nn.SiLU(), nn.Linear(max(1, width // 4), width)
         )
-        self.places = nn.Conv3d(2, 1, 7, padding=3)
+        self.places = Conv3d(2, 1, 7, padding=3)
 
     def forward(self, values: Tensor) -> Tensor:
         mean, peak = values.mean(dim=(2, 3, 4)), values.amax(dim=(2, 3, 4))
@@ -184,7 +186,7 @@ class UNet(nn.Module):
         super().__init__()
         self.down, self.deep = Modulated(before, width), Modulated(width, 2 * width)
         self.up, self.join = Modulated(2 * width, width), Modulated(2 * width, width)
-        self.gate = nn.Conv3d(2 * width, width, 1) if adaptive else None
+        self.gate = Conv3d(2 * width, width, 1) if adaptive else None
 
     def forward(self, values: Tensor, code: Tensor) -> Tensor:
         skip = self.down(values, code)

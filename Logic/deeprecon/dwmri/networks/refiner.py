@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
+from deeprecon.training.layers.convolution import Conv3d
+
 
 class Refiner(nn.Module):
     """Three layers of 3^3 convolutions over the leading components of a scan, with a gate for each component.
@@ -25,10 +27,10 @@ class Refiner(nn.Module):
         self.components = components
         self.scale: Tensor
         self.register_buffer("scale", scale.view(1, components, 1, 1, 1))
-        self.first = nn.Conv3d((3 + guides) * components, width, 3, padding=1)
-        self.layers = nn.ModuleList(nn.Conv3d(width, width, 3, padding=1) for _ in range(2))
-        self.correction = nn.Conv3d(width, components, 1)
-        self.gate = nn.Conv3d(width, components, 1)
+        self.first = Conv3d((3 + guides) * components, width, 3, padding=1)
+        self.layers = nn.ModuleList(Conv3d(width, width, 3, padding=1) for _ in range(2))
+        self.correction = Conv3d(width, components, 1)
+        self.gate = Conv3d(width, components, 1)
         nn.init.zeros_(self.correction.weight)
         for layer, value in ((self.correction, 0.0), (self.gate, 2.0)):
             assert layer.bias is not None
