@@ -122,7 +122,8 @@ class Run:
     @property
     def interrupted(self) -> bool:
         """True where the run was asked to stop by an interrupt, not to finish with what it has."""
-        return self.should_stop() and (self.folder / STOP).read_text(encoding="utf-8") == INTERRUPTED
+        request = self.folder / STOP
+        return request.is_file() and request.read_text(encoding="utf-8") == INTERRUPTED
 
 
 def request_stop(folder: Path, interrupted: bool = False) -> None:

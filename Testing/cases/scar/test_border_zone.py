@@ -10,7 +10,7 @@ import pytest
 
 from deeprecon.data.segmentation import read_segmentation
 from deeprecon.scar.measure.sizes import node_sizes
-from deeprecon.scar.read.result import read_result_mesh
+from deeprecon.scar.read.result import read_result
 
 from .files import run, scan, table, write_heart
 
@@ -75,7 +75,7 @@ def test_a_result_by_probability_that_is_read_again_has_no_drawn_core(tmp_path: 
     code, _ = run("reconstruct", tmp_path / "again", *options, scar=file, myocardium=file, mesh=mesh)
     assert code == 0
     assert not CORE_AND_BORDER & set(table(tmp_path / "again")) - {"core"}
-    result = read_result_mesh(tmp_path / "again" / "mesh.vtu")
+    result = read_result(tmp_path / "again" / "mesh.vtu").mesh
     assert "core_probability" not in result.array_names
     first = table(tmp_path / "out")["scar"]["volume_ml"]
     assert node_sizes(result)[np.asarray(result.point_array("scar_binary")) > 0].sum() / 1000 == pytest.approx(
