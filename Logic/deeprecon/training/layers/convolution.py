@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Conv3d(nn.Conv3d):
-    """`nn.Conv3d`, which computes in fp32 on a CPU where its input is shorter than its kernel along an axis.
+    """`nn.Conv3d`, without autocast on a CPU where its input is shorter than its kernel along an axis.
 
     There oneDNN's bf16 gradient of the weights reads memory that was never set (PyTorch 2.13, AVX-512 BF16): trainings
     with small patches went differently in each run, or to NaN.
@@ -18,4 +18,4 @@ class Conv3d(nn.Conv3d):
         if not short or input.device.type != "cpu":
             return super()._conv_forward(input, weight, bias)  # type: ignore[no-any-return]
         with torch.autocast("cpu", enabled=False):
-            return super()._conv_forward(input.float(), weight, bias)  # type: ignore[no-any-return]
+            return super()._conv_forward(input.to(weight.dtype), weight, bias)  # type: ignore[no-any-return]
