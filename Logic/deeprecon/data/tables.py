@@ -30,10 +30,11 @@ def without_formula(value: Any) -> Any:
 
     See OWASP, CSV injection (https://owasp.org/www-community/attacks/CSV_Injection). `read_table` takes it off again.
     """
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) and not _is_number(value) else value
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) and not is_number(value) else value
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether a cell's text is a number."""
     try:
         float(text)
     except ValueError:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.errors import InputError
+from deeprecon.data.tables import is_number
 
 Floats = npt.NDArray[np.float64]
 
@@ -89,7 +90,7 @@ def _parse_lines(path: Path, body: str, columns: list[int]) -> tuple[Floats, dat
             continue
         try:
             chosen = [cells[column].strip() for column in columns]
-            if not rows and start is None and not _is_number(chosen[0]):
+            if not rows and start is None and not is_number(chosen[0]):
                 start = datetime.fromisoformat(chosen[0])
             at = float(chosen[0]) if start is None else (datetime.fromisoformat(chosen[0]) - start).total_seconds()
             rows.append([at, *map(float, chosen[1:])])
@@ -100,11 +101,3 @@ def _parse_lines(path: Path, body: str, columns: list[int]) -> tuple[Floats, dat
                 f"{path}, line {line}: {','.join(cells)[:80]!r} contains a value that is not a number, or not a time."
             ) from None
     return np.array(rows, np.float64).reshape(-1, len(columns)), start
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
