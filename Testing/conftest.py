@@ -22,6 +22,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--record-slow", action="store_true", help="write slow_tests.txt from the durations of this run")
 
 
+def pytest_report_header() -> str:
+    if in_slicer():
+        return "Slicer: the running application"
+    from slicerhost import pythonlayer
+
+    folder = pythonlayer.folder()
+    return f"Slicer's Python layer: {'stand-ins' if folder is None else folder}"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     slow = set(SLOW_TESTS.read_text(encoding="utf-8").splitlines()) if SLOW_TESTS.is_file() else set()
     for item in items:
