@@ -15,7 +15,7 @@ from pathlib import Path
 import slicer
 
 MODULES = ("ScarReconstruction", "CTPASynthesis", "DWMRIEnhance")
-RESOURCES = ("requirements/overlay.lock", "Bundles/ctpa-demonstrator/configs/metadata.json", "Icons/DeepRecon.png")
+RESOURCES = ("requirements/overlay.lock", "Bundles/ctpa-demonstrator/configs/metadata.json")
 
 
 def check(folder: Path) -> None:

@@ -2,7 +2,7 @@
 # Renews the hashed lock files; needs uv. torch stays out of them: its CPU and CUDA builds share a version.
 set -euo pipefail
 cd "$(dirname "$0")"
-overlay=../../Logic/Resources/requirements/overlay
+overlay=../../Logic/deeprecon/Resources/requirements/overlay
 apart=$(mktemp)
 echo "torch ; sys_platform == 'never'" > "$apart"
 compile() { uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --override "$apart" --no-emit-package torch "$@"; }
