@@ -143,7 +143,12 @@ def test_icons_are_128_pixels_wide() -> None:
 
 @pytest.mark.parametrize(
     "folder_and_name",
-    ["Testing/requirements/demo", "Testing/requirements/test", "Logic/deeprecon/Resources/requirements/overlay"],
+    [
+        "Testing/requirements/demo",
+        "Testing/requirements/test",
+        "Testing/requirements/slicer",
+        "Logic/deeprecon/Resources/requirements/overlay",
+    ],
 )
 def test_lock_files_are_hashed_complete_and_free_of_torch(folder_and_name: str) -> None:
     wanted = (ROOT / f"{folder_and_name}.in").read_text(encoding="utf-8").splitlines()
