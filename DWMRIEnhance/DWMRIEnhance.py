@@ -137,6 +137,11 @@ class DWMRIEnhanceWidget(ImageMethodWidget):
             self.results.cleanup()
         ImageMethodWidget.cleanup(self)
 
+    def exit(self):
+        """The user left the module: other modules' views do not flicker."""
+        self.results.comparePanel.cleanup()
+        ImageMethodWidget.exit(self)
+
     def onSceneStartClose(self, caller, event):
         """Release all nodes of the scene."""
         self.results.cleanup()
@@ -183,14 +188,14 @@ class DWMRIEnhanceWidget(ImageMethodWidget):
         """Write the job folder."""
         node, folder = self._parameterNode, self.logic.newJobFolder()
         nodes, settings = nodes_of(node), to_dataclass(node.settings)
-        self.job = nodes, self.runKind(node, settings)
+        self.job = nodes, {"dwi": node.outputScan}, self.runKind(node, settings)
         self.runPanel.fileNames = write_job(folder, nodes, settings, self.devicePanel.device, node.seed)
         return folder
 
     def load(self, folder):
         """Load the results of a job."""
-        node, (nodes, kind) = self._parameterNode, self.job
-        loaded = load_outputs(folder, nodes, {"dwi": node.outputScan})
+        node, (nodes, outputs, kind) = self._parameterNode, self.job
+        loaded = load_outputs(folder, nodes, outputs)
         self.results.loaded(loaded.nodes["dwi"], loaded.report)
         node.outputScan = loaded.nodes["dwi"]
         self.estimate.learn(*kind, count_values(loaded.nodes["dwi"]), self.runPanel.seconds)

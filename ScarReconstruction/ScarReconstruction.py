@@ -33,7 +33,7 @@ from deeprecon.panels.common.time_estimates import TrainingTimeEstimate
 from deeprecon.panels.scar.tables_panel import ScarTablesPanel
 from deeprecon.panels.scar.widgets import CONTROLS, LABELS, RegionsEdit, SegmentSelector, ThresholdSelector
 from deeprecon.scar.parameters import VALUE_ARRAYS, Frame, Method, ReconstructParameters, Unit
-from deeprecon.scene.common.results import discard, nodes_of_run
+from deeprecon.scene.common.results import discard, hide_inputs, nodes_of_run
 from deeprecon.scene.display.views import show_in_views
 from deeprecon.scene.nodes.parameters import parameter_pack
 from deeprecon.scene.scar.cross_validation import VERB as CROSS_VALIDATE
@@ -135,7 +135,7 @@ class ScarReconstructionWidget(MethodWidget):
         self.regions = None
         self.estimate = TrainingTimeEstimate("ScarReconstruction")
         self.meshPlacement = MeshPlacementCheck()
-        self.job = None  # nodes, settings and device of the last run; the user may choose others while it runs
+        self.job = None  # nodes, settings, device and outputs of the last run; the choices may change while it runs
         self.reported = None, None  # result mesh and report of the last run
         self.logicClass = ScarReconstructionLogic
         MethodWidget.__init__(self, parent)
@@ -187,7 +187,7 @@ class ScarReconstructionWidget(MethodWidget):
         self.resultPanel.setResult(list(made.values()), node.outputTable, report, others)
         self.tablesPanel.setResult(made, report.with_name("bullseye.png") if report else None)
         self.tablesPanel.setCrossValidation(check, summary_sentence(node.outputCheck) if check else "")
-        if made:
+        if made and mesh.GetMesh() is not None:
             arrays = mesh.GetMesh().GetPointData()
             self.resultPanel.setChoices([name for name in ARRAYS if arrays.HasArray(name)])
         return overwriteProblem(mesh, made)
@@ -234,22 +234,22 @@ class ScarReconstructionWidget(MethodWidget):
     def _prepare(self, verb):
         node = self._parameterNode
         folder = self.logic.newJobFolder()
-        self.job = nodes, settings, device = nodes_of(node), settings_of(node), self.devicePanel.device
+        nodes, settings, device = nodes_of(node), settings_of(node), self.devicePanel.device
+        self.job = nodes, settings, device, {**outputs_of(node), "check": node.outputCheck}
         self.runPanel.fileNames = write_job(folder, nodes, settings, device, node.seed, verb)
         return folder
 
     def load(self, folder):
         """Load the results of a job."""
-        node, (nodes, settings, device) = self._parameterNode, self.job
-        loaded = load_outputs(folder, nodes, outputs_of(node))
+        node, (nodes, settings, device, outputs) = self._parameterNode, self.job
+        loaded = load_outputs(folder, nodes, {role: outputs[role] for role in OUTPUTS.values()})
         self.reported = loaded.nodes["mesh"], loaded.report
         with slicer.util.NodeModify(node):
             for name, role in OUTPUTS.items():
                 setattr(node, name, loaded.nodes.get(role))
         self.estimate.learn(settings.method.value, device, training_seconds(settings, nodes), self.runPanel.seconds)
-        for hidden in (nodes.mesh, nodes.segmentation if "segmentation" in loaded.nodes else None):
-            if hidden is not None:
-                hidden.SetDisplayVisibility(False)  # the result has the same surface
+        covered = nodes.mesh, nodes.segmentation if "segmentation" in loaded.nodes else None
+        hide_inputs(loaded.nodes["mesh"], covered)  # the result has the same surface
         if self.resultPanel.shown in VALUE_ARRAYS.values():
             self.resultPanel.shown = VALUE_ARRAYS[settings.report_values]
         self.showResult(self.resultPanel.shown)
@@ -264,9 +264,9 @@ class ScarReconstructionWidget(MethodWidget):
 
     def loadCrossValidation(self, folder):
         """Load the tables of a cross-validation."""
-        node = self._parameterNode
-        loaded = load_cross_validation(folder, self.job[0], node.outputCheck)
-        node.outputCheck = loaded.nodes["summary"]
+        nodes, *_others, outputs = self.job
+        loaded = load_cross_validation(folder, nodes, outputs["check"])
+        self._parameterNode.outputCheck = loaded.nodes["summary"]
         self.tablesPanel.expandCrossValidation()
         self.ui.resultsCollapsibleButton.collapsed = False
         return loaded.sentence

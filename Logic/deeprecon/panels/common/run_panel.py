@@ -216,6 +216,8 @@ class RunPanel:
         if runner is None:
             self._timer.stop()
             return
+        if slicer.mrmlScene.IsImporting():  # a result is not loaded in the middle of that
+            return
         for event in runner.poll(EVENTS_PER_TICK):
             self._onEvent(event)
         self._showTime()

@@ -71,11 +71,11 @@ class ComparePanel:
         for each in (ui.fadeSlider, ui.flickerButton, ui.sideBySideCheckBox):
             each.enabled = pair
         if not pair:
-            ui.flickerButton.checked = False
+            self.cleanup()
 
     def cleanup(self) -> None:
-        """Stop flickering."""
-        self._timer.stop()
+        """Stop flickering, because there is nothing to compare, or the user left the module."""
+        self.ui.flickerButton.checked = False
 
     def _onFade(self, value: float) -> None:
         self._onFadeTo(value)

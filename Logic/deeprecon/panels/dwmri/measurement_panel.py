@@ -15,6 +15,7 @@ from deeprecon.panels.common.plot_views import ChartView
 from deeprecon.scene.common.provenance import attach_provenance, provenance_of
 from deeprecon.scene.display.charts import Curve, draw_chart
 from deeprecon.scene.dwmri.measurements import Image, ResultImages, line_profile, new_line, new_region, region_rows
+from deeprecon.scene.dwmri.result import images_of
 from deeprecon.scene.dwmri.views import COMPARISONS
 from deeprecon.scene.nodes.tables import node_from_rows
 
@@ -38,7 +39,7 @@ class MeasurementPanel(VTKObservationMixin):  # type: ignore[misc]
         self.chartView = ChartView(ui.measureCollapsibleButton.layout(), TITLE)
         self._node, self._shown = node, shown
         self._images: ResultImages | None = None
-        self._measured: tuple[str, int] | None = None
+        self._measured: tuple[Any, ...] = ()
         self._seen: tuple[Any, ...] = ()
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
@@ -52,10 +53,10 @@ class MeasurementPanel(VTKObservationMixin):  # type: ignore[misc]
         self.chartView.setScene(scene)
 
     def clear(self) -> None:
-        """Release all nodes, because the scene or the module closes."""
+        """Release all nodes, because there is no result, or the scene or the module closes."""
         self._timer.stop()
         self.removeObservers()
-        self._images, self._measured, self._seen = None, None, ()
+        self._images, self._measured, self._seen = None, (), ()
 
     def update(self, scan: Any) -> None:
         """Follow the chosen result (None where there is none), region, line and comparison."""
@@ -64,8 +65,11 @@ class MeasurementPanel(VTKObservationMixin):  # type: ignore[misc]
         ui.regionTable.setMRMLTableNode(node.regionTable)
         ui.regionTable.visible = node.region is not None and node.regionTable is not None
         self.chartView.widget.visible = node.line is not None
+        if scan is None:
+            self.clear()
+            return
         seen = scan, node.region, node.line, self._shown()
-        if scan is None or seen == self._seen:
+        if seen == self._seen:
             return
         self._seen = seen
         self.removeObservers()
@@ -91,12 +95,10 @@ class MeasurementPanel(VTKObservationMixin):  # type: ignore[misc]
         scan = None if node is None else node.outputScan
         if scan is None or slicer.mrmlScene.IsClosing():
             return
-        key = scan.GetID(), scan.GetMTime()
-        if self._images is None or key != self._measured:
-            self._images, self._measured = ResultImages(scan), key
         try:
+            images = self._readImages(scan)
             if node.region is not None:
-                rows = region_rows(self._images, node.region)
+                rows = region_rows(images, node.region)
                 table = node_from_rows(rows, f"{scan.GetName()} regions", node.regionTable)
                 provenance = provenance_of(scan)
                 attach_provenance(
@@ -105,10 +107,18 @@ class MeasurementPanel(VTKObservationMixin):  # type: ignore[misc]
                 )
                 node.regionTable = table
             if node.line is not None:
-                self._drawProfile(self._images, node.line)
+                self._drawProfile(images, node.line)
             self._showMessage("")
         except InputError as error:
             self._showMessage(str(error))
+
+    def _readImages(self, scan: Any) -> ResultImages:
+        """The images of the run, read again if the result or the nodes of the run have changed."""
+        nodes = images_of(scan)
+        key = scan.GetMTime(), *((role, each.GetID()) for role, each in nodes.items())
+        if self._images is None or key != self._measured:
+            self._images, self._measured = ResultImages(scan), key
+        return self._images
 
     def _drawProfile(self, runImages: ResultImages, line: Any) -> None:
         name, volume = self._shown()
