@@ -40,14 +40,23 @@ class RunningApplication:
         if not show:
             return getattr(slicer.modules, name + "Instance")
         self._opened.add(name)
+        self.openModule(name)
+        return slicer.util.getModuleWidget(name)
+
+    def openModule(self, name: str) -> None:
+        """Opens the panel of a module; the one that is open is left first."""
         if slicer.util.mainWindow() is not None:
             slicer.util.selectModule(name)
         else:
+            panels = [self.app.moduleManager().module(each).widgetRepresentation() for each in self._opened]
+            for panel in panels:
+                if panel.isEntered:
+                    panel.exit()
+                    panel.hide()
             panel = self.app.moduleManager().module(name).widgetRepresentation()
             panel.show()
             panel.enter()
         self.process()
-        return slicer.util.getModuleWidget(name)
 
     def closeModules(self) -> None:
         """Makes the panels anew, which ends what still runs in them: the application does not unload its modules."""

@@ -100,11 +100,20 @@ class Host:
             return instance
         panel = module.widgetRepresentation()
         panel.resize(480, 800)
+        self._panels.append(panel)
+        self.openModule(name)
+        return panel.self()
+
+    def openModule(self, name: str) -> None:
+        """Opens the panel of a loaded module, as the module selector does: the one that is open is left first."""
+        for panel in self._panels:
+            if panel.isEntered:
+                panel.exit()
+                panel.hide()
+        panel = self.app.moduleManager().module(name).widgetRepresentation()
         panel.show()
         panel.enter()
-        self._panels.append(panel)
         self.process()
-        return panel.self()
 
     def startupCompleted(self) -> None:
         """Emits the application's startupCompleted(), upon which modules register their sample data."""
