@@ -147,6 +147,12 @@ def apply(host: Any, widget: Any, timeout: float = 180.0) -> str:
     return str(widget.runPanel.ui.messageLabel.text)
 
 
+def press(host: Any, button: Any, timeout: float = 180.0) -> None:
+    """Press a button that starts work in steps, and wait until it can be pressed again."""
+    button.click()
+    host.waitFor(lambda: button.enabled, timeout)
+
+
 def wait_until_gone(pids: list[int], timeout: float = 120.0) -> list[int]:
     """Those of the processes that are still there after `timeout` seconds."""
     end = time.monotonic() + timeout

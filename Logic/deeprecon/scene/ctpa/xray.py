@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import zlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from deeprecon.data.pictures import PICTURES
 from deeprecon.data.radiograph import Radiograph, radiograph_from_volume, read_radiograph
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
+from deeprecon.jobs.steps import Apart, Steps, in_steps
 from deeprecon.scene.nodes.volumes import node_from_volume, volume_from_node
 
 _ORIGIN = "DeepRecon.XrayOrigin"
@@ -38,14 +40,16 @@ MAX_PREVIEW_SIDE = 240
 """Maximum side of the preview in pixels."""
 
 
-def open_xray(path: Path) -> Any:
+@in_steps
+def open_xray(path: Path) -> Steps[Any]:
     """Load an X-ray file into the scene as a coronal slice; returns its vtkMRMLScalarVolumeNode.
 
     Raises:
         InputError: as `read_radiograph`.
     """
     name = path.name.removesuffix(".gz")
-    return node_from_radiograph(read_radiograph(path), slicer.mrmlScene.GenerateUniqueName(Path(name).stem), path)
+    radiograph = yield Apart("Reading the X-ray…", partial(read_radiograph, path))
+    return node_from_radiograph(radiograph, slicer.mrmlScene.GenerateUniqueName(Path(name).stem), path)
 
 
 def node_from_radiograph(radiograph: Radiograph, name: str, path: Path | None = None) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from deeprecon.dwmri.parameters import EnhanceParameters
 from deeprecon.dwmri.read.masks import voxels_inside
 from deeprecon.jobs.job import Job, bundle_input
 from deeprecon.jobs.parameters import to_json
+from deeprecon.jobs.steps import Apart, Steps, in_steps
 from deeprecon.scene.common.job import OUTPUT, check_settings, write_cases_job
 from deeprecon.scene.dwmri.scan import empty_like, scan_from_node
 from deeprecon.scene.nodes.segmentations import segment_names, segment_volume
@@ -45,9 +47,10 @@ class DwiNodes:
         return "" if self.dwi is not None else "Choose a diffusion scan."
 
 
+@in_steps
 def write_job(
     folder: Path, nodes: DwiNodes, parameters: EnhanceParameters, device: str = "auto", seed: int = 0
-) -> dict[str, str]:
+) -> Steps[dict[str, str]]:
     """Write nodes as files with neutral names and job.json into `folder`.
 
     Args:
@@ -64,7 +67,8 @@ def write_job(
         InputError: something is missing, the settings contradict each other, or a node cannot be used.
     """
     check_settings(parameters, nodes.missing())
-    scan = scan_from_node(nodes.dwi)
+    yield "Preparing the data…"
+    scan = yield from scan_from_node.steps(nodes.dwi)
     if len(scan.gradients) == 1 and nodes.bundle is None:
         raise InputError(
             f"{scan.name} has a single volume, whose noise cannot be told from its anatomy.", "Choose a series."
@@ -72,7 +76,7 @@ def write_job(
     mask = None if nodes.mask is None else _mask(nodes)
     (folder / "inputs").mkdir(parents=True, exist_ok=True)
     inputs, names = {"dwi": "inputs/dwi.nrrd", **bundle_input(nodes.bundle)}, {"dwi.nrrd": nodes.dwi.GetName()}
-    write_dwi_with_doubts(folder / inputs["dwi"], scan)
+    yield Apart("Writing the scan…", partial(write_dwi_with_doubts, folder / inputs["dwi"], scan))
     if mask is not None:
         inputs["mask"], names["mask.nrrd"] = "inputs/mask.nrrd", nodes.mask.GetName()
         write_volume(folder / inputs["mask"], mask)

@@ -14,7 +14,9 @@ import slicer.util
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
+from deeprecon.data.diffusion.scan import DwiScan
 from deeprecon.data.errors import InputError
+from deeprecon.jobs.steps import Apart, Steps, finish
 from deeprecon.numerics.grids import interpolate
 from deeprecon.scene.dwmri.result import images_of
 from deeprecon.scene.dwmri.scan import empty_like, scan_from_node
@@ -73,17 +75,31 @@ class ResultImages:
 
     def signal(self, role: str) -> Image:
         """The mean of a scan's weighted volumes."""
-        key = f"signal {role}"
-        if key not in self._images:
-            scan = self._scan(role)
-            mean = scan.array[..., ~scan.gradients.b0].mean(axis=-1, dtype=np.float64)
-            self._images[key] = Image(mean, scan.ijk_to_ras, empty_like(self._nodes[role]))
-        return self._images[key]
+        finish(self.fetch_signal(role))
+        return self._images[f"signal {role}"]
 
     def _scan(self, role: str) -> Any:
-        if role not in self._scans:
-            self._scans[role] = scan_from_node(self._nodes[role])
+        finish(self.fetch_scan(role))
         return self._scans[role]
+
+    def fetch_scan(self, role: str) -> Steps[None]:
+        """Read in steps what `volume` takes."""
+        if role not in self._scans and self.has(role):
+            self._scans[role] = yield from scan_from_node.steps(self._nodes[role])
+
+    def fetch_signal(self, role: str) -> Steps[None]:
+        """Compute in steps what `signal` gives."""
+        key = f"signal {role}"
+        if key not in self._images and self.has(role):
+            yield from self.fetch_scan(role)
+            scan = self._scans[role]
+            mean = yield Apart("Averaging the scan…", partial(_mean_of_weighted, scan))
+            self._images[key] = Image(mean, scan.ijk_to_ras, empty_like(self._nodes[role]))
+
+
+def _mean_of_weighted(scan: DwiScan) -> Floats:
+    mean: Floats = scan.array[..., ~scan.gradients.b0].mean(axis=-1, dtype=np.float64)
+    return mean
 
 
 def region_rows(measures: ResultImages, region: Any) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,14 @@ import vtk
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume, check_affine, check_geometry
+from deeprecon.jobs.steps import Apart, Steps, in_steps
 
 THICKNESS_ATTRIBUTE = "DeepRecon.SliceThickness"
 _DICOM_SLICE_THICKNESS = "0018,0050"
 
 
-def volume_from_node(node: Any) -> Volume:
+@in_steps
+def volume_from_node(node: Any) -> Steps[Volume]:
     """The image of a scalar or label map volume node, in world coordinates.
 
     Args:
@@ -38,9 +41,20 @@ def volume_from_node(node: Any) -> Volume:
     thickness = slice_thickness(node)
     from_dicom = bool(node.GetAttribute("DICOM.instanceUIDs"))
     across = 0 if from_dicom or thickness is not None else None  # so Slicer loads DICOM, and `node_from_volume` stores
-    volume = Volume(slicer.util.arrayFromVolume(node).copy(), ijk_to_ras, name, thickness, across)
+    array = yield from copied(slicer.util.arrayFromVolume(node), name)
+    volume = Volume(array, ijk_to_ras, name, thickness, across)
     check_geometry(volume)
     return volume
+
+
+def copied(array: npt.NDArray[np.generic], name: str) -> Steps[npt.NDArray[np.generic]]:
+    """A copy of an array of a node, which may change with the next step.
+
+    A thread fetches the memory, which takes ten times as long as filling it.
+    """
+    space: npt.NDArray[np.generic] = yield Apart(f"Copying {name}…", partial(np.full, array.shape, 0, array.dtype))
+    np.copyto(space, array)
+    return space
 
 
 def node_from_volume(volume: Volume, name: str, node: Any = None) -> Any:

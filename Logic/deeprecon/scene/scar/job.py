@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from deeprecon.data.segmentation import Segment, Segmentation, write_segmentatio
 from deeprecon.data.volume_io import write_volume
 from deeprecon.jobs.job import Job
 from deeprecon.jobs.parameters import to_json
+from deeprecon.jobs.steps import Apart, Steps, in_steps
 from deeprecon.scar.parameters import Frame, ReconstructParameters, Unit
 from deeprecon.scene.common.job import OUTPUT, check_settings
 from deeprecon.scene.nodes.markups import points_from_node
@@ -121,6 +123,7 @@ class ScarNodes:
         return not {"core", "border-zone"}.isdisjoint(find_segments(self.segmentation))
 
 
+@in_steps
 def write_job(
     folder: Path,
     nodes: ScarNodes,
@@ -128,7 +131,7 @@ def write_job(
     device: str = "auto",
     seed: int = 0,
     verb: str = "reconstruct",
-) -> dict[str, str]:
+) -> Steps[dict[str, str]]:
     """Write nodes as files with neutral names and job.json into `folder`.
 
     Args:
@@ -153,10 +156,13 @@ def write_job(
         suffix = "" if number == 1 else str(number)
         if stack.volume is not None:
             images.append(f"inputs/lge{suffix}.nrrd")
-            write_volume(folder / images[-1], volume_from_node(stack.volume))
+            volume = yield from volume_from_node.steps(stack.volume)
+            yield Apart("Writing the images…", partial(write_volume, folder / images[-1], volume))
             made[f"lge{suffix}.nrrd"] = stack.volume
         drawn.append(f"inputs/segmentation{suffix}.seg.nrrd")
-        write_segmentation(folder / drawn[-1], _segmentation(stack, segments))
+        yield "Reading the segments…"
+        segmentation = _segmentation(stack, segments)
+        yield Apart("Writing the segments…", partial(write_segmentation, folder / drawn[-1], segmentation))
         made[f"segmentation{suffix}.seg.nrrd"] = stack.segmentation
     inputs: dict[str, Any] = {"myocardium": drawn}
     if images:
@@ -164,8 +170,10 @@ def write_job(
     if not (nodes.from_intensities or nodes.no_scar):
         inputs["scar"] = drawn
     if nodes.mesh is not None:
+        yield "Reading the mesh…"
         mesh = mesh_from_node(nodes.mesh)
         inputs["mesh"] = "inputs/mesh.vtu" if mesh.is_volume else "inputs/mesh.vtp"
+        yield "Writing the mesh…"
         placed = Mesh(with_points(mesh.dataset, mesh.points * nodes.mesh_scale), "mesh")
         write_mesh(folder / inputs["mesh"], placed, "mm", "lps")  # the axes that Slicer itself writes
         made[Path(inputs["mesh"]).name] = nodes.mesh
