@@ -24,6 +24,7 @@ NOT_IN_SLICER = {
     "panels/test_batch.py": "starts the stand-in of Slicer",
     "panels/test_ctpa_batch.py": "starts the stand-in of Slicer",
     "panels/test_dwmri_batch.py": "starts the stand-in of Slicer",
+    "panels/test_parameter_storage.py": "compares Slicer with its stand-in",
     "panels/test_static.py": "compares the modules with the stand-in of Slicer",
     "unit/test_installed.py": "builds and installs the extension for the stand-in of Slicer",
 }
@@ -82,10 +83,13 @@ def shared_data() -> Path:
     return folder
 
 
-def pytest_report_header() -> str | None:
+def pytest_report_header() -> str:
     """The application that runs the tests."""
     if not IN_SLICER:
-        return None
+        from slicerhost import pythonlayer
+
+        folder = pythonlayer.folder()
+        return f"in the stand-in of Slicer, {'stand-ins' if folder is None else folder} as its Python layer"
     import qt
     import slicer
 
