@@ -171,6 +171,11 @@ class Driver:
         self.watchdog.measure(name, action)
         self.host.process(0.3)
 
+    def press(self, name: str, button: Any) -> None:
+        """A button that starts work in steps, until it can be pressed again."""
+        self.do(name, button.click)
+        self.host.waitFor(lambda: button.enabled, 600)
+
     def run(self) -> None:
         """Press Apply and wait for the result."""
         panel = self.widget.runPanel
@@ -187,7 +192,7 @@ def drive_ctpa(driver: Driver) -> None:
 
     widget, node = driver.widget, driver.node
     widget.ui.fileEdit.currentPath = str(driver.folder / "xray.nrrd")
-    driver.do("open the X-ray", widget.onOpenButton)
+    driver.press("open the X-ray", widget.ui.openButton)
     driver.run()
     for name in ("sample_01", "spread", "ct"):
         driver.do(f"show {name}", lambda name=name: widget.showResult(name))
@@ -210,8 +215,8 @@ def drive_dwmri(driver: Driver) -> None:
 
     widget, node = driver.widget, driver.node
     widget.ui.fileEdit.currentPath = str(driver.folder / "dwi.nrrd")
-    driver.do("open the scan", widget.onOpenButton)
-    driver.do("check the axes", widget.gradients._onFlips)
+    driver.press("open the scan", widget.ui.openButton)
+    driver.press("check the axes", widget.ui.flipsButton)
     driver.run()
     results = widget.results
     for name in COMPARISONS:
@@ -219,11 +224,12 @@ def drive_dwmri(driver: Driver) -> None:
     results.comparePanel.ui.sideBySideCheckBox.checked = True
     driver.do("side by side", lambda: results.show("scan"))
     driver.do("volume 5", lambda: results._onVolume(5))
-    driver.do("region", results.measurePanel._onBox)
-    driver.host.process(0.5)
-    driver.do("line", results.measurePanel._onLine)
-    driver.host.process(0.5)
-    driver.do("edit the mask", widget.onEditMask)
+    measures = results.measurePanel
+    driver.do("region", measures._onBox)
+    driver.host.waitFor(lambda: node.regionTable is not None, 600)
+    driver.do("line", measures._onLine)
+    driver.host.waitFor(lambda: not (measures._timer.active or measures._stepper.busy), 600)
+    driver.press("edit the mask", widget.ui.editMaskButton)
     driver.do("choose no scan", lambda: setattr(node, "inputScan", None))
     driver.do("choose the scan", lambda: setattr(node, "inputScan", slicer.util.getNode("dwi")))
     driver.do("repeat", widget.runPanel._onRepeat)
@@ -251,7 +257,7 @@ def drive_scar(driver: Driver) -> None:
 
 
 def drive_samples(driver: Driver) -> None:
-    driver.do("sample", driver.widget.onSampleButton)
+    driver.press("sample", driver.widget.ui.sampleButton)
 
 
 MODULES: dict[str, tuple[str, Callable[..., None], Callable[[Driver], None]]] = {

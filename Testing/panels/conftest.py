@@ -147,7 +147,7 @@ def apply(host: Any, widget: Any, timeout: float = 180.0) -> str:
     return str(widget.runPanel.ui.messageLabel.text)
 
 
-def press(host: Any, button: Any, timeout: float = 180.0) -> None:
+def press(host: Any, button: Any, timeout: float = 600.0) -> None:
     """Press a button that starts work in steps, and wait until it can be pressed again."""
     button.click()
     host.waitFor(lambda: button.enabled, timeout)

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Apart:
-    """Work on arrays and files alone, without Qt, VTK and the scene, which a thread may do.
+    """Work on arrays, files and VTK objects of its own, without Qt and the scene, which a thread may do.
 
     Attributes:
         text: what to show meanwhile.

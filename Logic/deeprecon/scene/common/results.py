@@ -185,23 +185,22 @@ def _factory(role: str, path: Path, result: dict[str, Any], input_node: Any) -> 
         volume = yield Apart(text, partial(read_volume, path))
         return partial(node_from_volume, volume)
     if ending.endswith(MESH_ENDINGS):
-        return partial(node_from_mesh, (yield from _mesh(path, result, text)))
+        mesh = yield Apart(text, partial(_mesh, path, result))
+        return partial(node_from_mesh, mesh)
     if ending.endswith(".csv"):
         return partial(node_from_rows, typed_rows(read_table(path)))
     return None
 
 
-def _mesh(path: Path, result: dict[str, Any], text: str) -> Steps[Mesh]:
+def _mesh(path: Path, result: dict[str, Any]) -> Mesh:
     """A result mesh in RAS mm. The metrics mesh_unit and mesh_frame give the unit, if it is not mm, and the
     axes, if the format cannot store them."""
-    yield text
     file = read_mesh(path)
     metrics = result.get("metrics", {})
     unit = file.unit or metrics.get("mesh_unit", "mm")
     frame = file.frame or metrics.get("mesh_frame")
     if unit not in SCALES or frame not in FRAMES:
         raise InputError(f"{path} does not state the patient axes of its coordinates.", "Write it as .vtu or .vtp.")
-    yield text
     return place(file, unit, frame)
 
 

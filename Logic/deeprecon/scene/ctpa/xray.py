@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import zlib
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ def open_xray(path: Path) -> Steps[Any]:
         InputError: as `read_radiograph`.
     """
     name = path.name.removesuffix(".gz")
-    radiograph = yield Apart("Reading the X-ray…", partial(read_radiograph, path))
+    radiograph = yield Apart("Reading the X-ray…", partial(_radiograph, path))
     return node_from_radiograph(radiograph, slicer.mrmlScene.GenerateUniqueName(Path(name).stem), path)
 
 
@@ -84,7 +84,7 @@ def radiograph_of(node: Any) -> Radiograph:
         )
     source = source_file(node)
     if source is not None:
-        return read_radiograph(source)
+        return _radiograph(source)
     origin = _origin(node)
     found = radiograph_from_volume(volume_from_node(node))
     if origin is None:
@@ -95,6 +95,19 @@ def radiograph_of(node: Any) -> Radiograph:
     return Radiograph(
         found.image, spacing, *origin_fields, doubts=doubts, age=origin.get("age"), header=origin.get("header", True)
     )
+
+
+def _radiograph(path: Path) -> Radiograph:
+    """The X-ray in a file; it is not read again as long as its size, times and inode are the same."""
+    if not path.is_file():
+        return read_radiograph(path)  # says what is wrong
+    state = path.stat()
+    return _read(path, (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino))
+
+
+@lru_cache(maxsize=1)
+def _read(path: Path, state: tuple[int, ...]) -> Radiograph:
+    return read_radiograph(path)
 
 
 def source_file(node: Any) -> Path | None:

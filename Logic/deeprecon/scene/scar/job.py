@@ -173,9 +173,7 @@ def write_job(
         yield "Reading the mesh…"
         mesh = mesh_from_node(nodes.mesh)
         inputs["mesh"] = "inputs/mesh.vtu" if mesh.is_volume else "inputs/mesh.vtp"
-        yield "Writing the mesh…"
-        placed = Mesh(with_points(mesh.dataset, mesh.points * nodes.mesh_scale), "mesh")
-        write_mesh(folder / inputs["mesh"], placed, "mm", "lps")  # the axes that Slicer itself writes
+        yield Apart("Writing the mesh…", partial(_write_mesh, folder / inputs["mesh"], mesh, nodes.mesh_scale))
         made[Path(inputs["mesh"]).name] = nodes.mesh
     if nodes.landmarks is not None:
         inputs["landmarks"] = "inputs/landmarks.mrk.json"
@@ -185,6 +183,11 @@ def write_job(
     parameters = replace(parameters, mesh_unit=Unit.MM, mesh_frame=Frame.LPS, no_scar=no_scar)
     Job("scar", verb, inputs, to_json(parameters), output=OUTPUT, device=device, seed=seed).save(folder)
     return {name: node.GetName() for name, node in made.items()}
+
+
+def _write_mesh(path: Path, mesh: Mesh, scale: npt.NDArray[np.float64]) -> None:
+    placed = Mesh(with_points(mesh.dataset, mesh.points * scale), "mesh")
+    write_mesh(path, placed, "mm", "lps")  # the axes that Slicer itself writes
 
 
 def _segmentation(stack: ScarStack, segments: Mapping[str, str]) -> Segmentation:
