@@ -219,6 +219,7 @@ class CTPASynthesisWidget(ImageMethodWidget):
         shown = quality_of(node.outputCt).reasons  # under Results
         self.runPanel.warnings = [each for each in self.runPanel.warnings if each not in shown]
         self.onChanged()
+        yield _("Showing the result…")
         self.showResult(self.resultPanel.shown)
         self.ui.resultsCollapsibleButton.collapsed = False
         return loaded.sentence

@@ -201,6 +201,7 @@ class DWMRIEnhanceWidget(ImageMethodWidget):
         node.outputScan = loaded.nodes["dwi"]
         self.estimate.learn(*kind, count_values(loaded.nodes["dwi"]), self.runPanel.seconds)
         self.onChanged()
+        yield _("Showing the result…")
         self.results.show()
         self.ui.resultsCollapsibleButton.collapsed = False
         return loaded.sentence

@@ -26,6 +26,8 @@ from benchmarks.common import argument_parser, write_result  # noqa: E402
 
 LIMIT = 0.15
 """Seconds of CPU time that one call of our own code may take."""
+OPENING = "open the panel"
+"""The first time, with the import of the library; without any data, so that the limit is not for it."""
 SHAPES = {
     "large": {"ct": (600, 512, 512), "xray": (2048, 2048), "scan": (60, 96, 96), "volumes": 65, "node_spacing": 0.5},
     "small": {"ct": (24, 32, 32), "xray": (64, 64), "scan": (10, 20, 22), "volumes": 7, "node_spacing": 4.0},
@@ -161,8 +163,9 @@ class Driver:
         self.host, self.folder, self.watchdog = host, folder, Watchdog()
         command = [sys.executable, "-c", WORKER, str(folder)]
         run_panel.JobRunner = lambda job, _command, environment: JobRunner(job, command, environment)  # type: ignore
+        path = ROOT / module / f"{module}.py"
         with self.watchdog.watching():
-            self.do("open the panel", lambda: host.loadModule(ROOT / module / f"{module}.py"))
+            self.do(OPENING, lambda: host.loadModule(path))
         self.widget = sys.modules["slicer"].util.getModuleWidget(module)
         self.node = self.widget._parameterNode
 
@@ -326,7 +329,7 @@ def main() -> int:
             ]
     print_tables(rows)
     write_result(arguments.json, {"size": arguments.size, "limit": LIMIT, "rows": rows})
-    slowest = max(row["own"] for row in rows)
+    slowest = max(row["own"] for row in rows if row["call"] != OPENING)
     print(f"longest call of our own: {1000 * slowest:.0f} ms (limit {1000 * LIMIT:.0f}); written to {arguments.json}")
     sys.stdout.flush()
     os._exit(0 if slowest <= LIMIT else 1)

@@ -1,4 +1,4 @@
-"""Large data are read, checked and written by a thread, and nodes are filled one a tick; see benchmarks/gui_thread.py."""
+"""What grows with the data is done by a thread, not by the one of the GUI; times: benchmarks/gui_thread.py."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_what_grows_with_the_data_is_done_apart(
         monkeypatch.setattr(name, recorded(original, callers.setdefault(name, set())))
     monkeypatch.setattr("deeprecon.panels.common.run_panel.JobRunner", None)  # replaced by the benchmark
     calls = {call.name for call in gui_thread.measure(host, method, tmp_path)}
-    assert callers == dict.fromkeys(WATCHED[method], {False})
+    assert callers == {name: {False} for name in WATCHED[method]}
     assert {"RunPanel._onApply", "Stepper._onTimer", "discard", "sample"} <= calls
 
 

@@ -92,7 +92,12 @@ def _call_of(name: str, profile: cProfile.Profile) -> Call:
         if isinstance(entry.code, str):  # compiled code: it belongs to who calls it
             continue
         if _SLICER.search(entry.code.co_filename):
-            if _CONVERSIONS.fullmatch(entry.code.co_name) and entry.totaltime > _LONG:
+            code = entry.code
+            if (
+                code.co_filename.endswith("util.py")
+                and _CONVERSIONS.fullmatch(code.co_name)
+                and entry.totaltime > _LONG
+            ):
                 slicer[f"slicer.util.{entry.code.co_name}"] = entry.totaltime
             continue
         own += entry.inlinetime

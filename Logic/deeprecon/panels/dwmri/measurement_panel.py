@@ -112,7 +112,7 @@ class MeasurementPanel(VTKObservationMixin):  # type: ignore[misc]
             for role in (COMPARISONS[name].before, COMPARISONS[name].after):
                 if role in SERIES:
                     yield from images.fetch_scan(role)
-            self._drawProfile(images, node.line)
+            yield from self._drawProfile(images, node.line)
 
     def _onFailed(self, error: Exception) -> None:
         if not isinstance(error, InputError):
@@ -127,14 +127,14 @@ class MeasurementPanel(VTKObservationMixin):  # type: ignore[misc]
         )
         node.regionTable = table
 
-    def _drawProfile(self, runImages: ResultImages, line: Any) -> None:
+    def _drawProfile(self, runImages: ResultImages, line: Any) -> Steps[None]:
         name, volume = self._shown()
         comparison = COMPARISONS["fa" if name == "color_fa" else name]
         images: dict[str, Image] = {}
         for when, role in (("before", comparison.before), ("after", comparison.after)):
             if role and runImages.has(role):
                 images[when] = runImages.volume(role, volume) if role in SERIES else runImages.image(role)
-        profile = line_profile(images, line)
+        profile = yield from line_profile.steps(images, line)
         curves = [Curve(when, profile.distance, values) for when, values in profile.values.items()]
         title = comparison.text if "before" not in images else comparison.text.removesuffix(" before and after")
         self.chartView.show(draw_chart(TITLE, curves, "mm along the line", title))

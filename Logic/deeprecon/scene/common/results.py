@@ -28,7 +28,7 @@ from deeprecon.scene.nodes.tables import node_from_rows, typed_rows
 from deeprecon.scene.nodes.volumes import node_from_volume
 
 NodeFactory = Callable[[str, Any], Any]
-"""(name, node to write into or None) -> node."""
+"""(name, node to write into or None) -> node, or the steps that make it."""
 MethodFactories = Callable[[Mapping[str, Path], Mapping[str, Any]], Any]
 """(role -> file, content of result.json) -> node factories by role, or the steps that make them, for files that a
 method loads in its own way; None for a file that is not loaded."""
@@ -97,11 +97,7 @@ def load_results(
                 continue
             yield f"Loading the {role.replace('_', ' ')}…"
             earlier = _nodes_of_earlier_runs(reuse or {})
-            before = set(slicer.util.getNodesByClass("vtkMRMLStorableNode"))
-            try:
-                nodes[role] = factory(f"{name} {role}", earlier.get(role))
-            finally:
-                added += [node for node in slicer.util.getNodesByClass("vtkMRMLStorableNode") if node not in before]
+            nodes[role] = yield from _noting(steps_of(factory, f"{name} {role}", earlier.get(role)), added)
             nodes[role].SetAttribute(_ROLE_ATTRIBUTE, role)
             attach_provenance(nodes[role], result)
         yield "Arranging the result…"
@@ -112,6 +108,20 @@ def load_results(
         raise
     discard(node for role, node in earlier.items() if role not in nodes)
     return nodes
+
+
+def _noting(steps: Steps[Any], added: list[Any]) -> Steps[Any]:
+    """The same steps; the nodes that they add are noted, but not those that somebody adds between them."""
+    value = None
+    while True:
+        before = set(slicer.util.getNodesByClass("vtkMRMLStorableNode"))
+        try:
+            step = steps.send(value)
+        except StopIteration as end:
+            return end.value
+        finally:
+            added += [node for node in slicer.util.getNodesByClass("vtkMRMLStorableNode") if node not in before]
+        value = yield step
 
 
 def read_result(folder: Path | str) -> dict[str, Any]:
@@ -183,7 +193,7 @@ def _factory(role: str, path: Path, result: dict[str, Any], input_node: Any) -> 
         return lambda name, node: node_from_segmentation(segmentation, name, reference, node)
     if ending.endswith(VOLUME_ENDINGS):
         volume = yield Apart(text, partial(read_volume, path))
-        return partial(node_from_volume, volume)
+        return partial(node_from_volume.steps, volume)
     if ending.endswith(MESH_ENDINGS):
         mesh = yield Apart(text, partial(_mesh, path, result))
         return partial(node_from_mesh, mesh)

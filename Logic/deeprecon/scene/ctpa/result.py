@@ -137,8 +137,8 @@ def _title(base: str, role: str) -> str:
     return f"{base} {label}" if role in _NOT_SYNTHETIC else f"{base} {label} {SYNTHETIC}"
 
 
-def _volume_node(volume: Volume, title: str, synthetic: bool, _name: str, node: Any) -> Any:
-    node = node_from_volume(volume, title, node)
+def _volume_node(volume: Volume, title: str, synthetic: bool, _name: str, node: Any) -> Steps[Any]:
+    node = yield from node_from_volume.steps(volume, title, node)
     if synthetic:
         set_synthetic(node)
     return node

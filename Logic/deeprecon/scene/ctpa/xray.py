@@ -49,7 +49,9 @@ def open_xray(path: Path) -> Steps[Any]:
     """
     name = path.name.removesuffix(".gz")
     radiograph = yield Apart("Reading the X-ray…", partial(_radiograph, path))
-    return node_from_radiograph(radiograph, slicer.mrmlScene.GenerateUniqueName(Path(name).stem), path)
+    node = node_from_radiograph(radiograph, slicer.mrmlScene.GenerateUniqueName(Path(name).stem), path)
+    yield "Showing the X-ray…"
+    return node
 
 
 def node_from_radiograph(radiograph: Radiograph, name: str, path: Path | None = None) -> Any:

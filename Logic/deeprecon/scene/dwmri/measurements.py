@@ -16,7 +16,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from deeprecon.data.diffusion.scan import DwiScan
 from deeprecon.data.errors import InputError
-from deeprecon.jobs.steps import Apart, Steps, finish
+from deeprecon.jobs.steps import Apart, Steps, finish, in_steps
 from deeprecon.numerics.grids import interpolate
 from deeprecon.scene.dwmri.result import images_of
 from deeprecon.scene.dwmri.scan import empty_like, scan_from_node
@@ -191,7 +191,8 @@ class Profile:
     values: dict[str, Floats]
 
 
-def line_profile(images: dict[str, Image], line: Any) -> Profile:
+@in_steps
+def line_profile(images: dict[str, Image], line: Any) -> Steps[Profile]:
     """Interpolate images along a markups line or curve, at steps of half a voxel.
 
     Args:
@@ -210,7 +211,8 @@ def line_profile(images: dict[str, Image], line: Any) -> Profile:
     count = max(2, int(_POINTS_PER_VOXEL * lengths[-1] / spacing) + 1)
     distance = np.linspace(0, lengths[-1], count)
     places = np.stack([np.interp(distance, lengths, corners[:, axis]) for axis in range(3)], axis=1)
-    return Profile(distance, {name: _interpolated(image, places) for name, image in images.items()})
+    values = yield Apart("Measuring…", lambda: {name: _interpolated(image, places) for name, image in images.items()})
+    return Profile(distance, values)
 
 
 def _interpolated(image: Image, places: Floats) -> Floats:

@@ -74,11 +74,11 @@ def load_folder(folder: Path, source: Any = None, reuse: Mapping[str, Any] | Non
                     made[role] = partial(_colors_node, array, scan.ijk_to_ras)
                 else:
                     maps[role] = array
-                    made[role] = partial(node_from_map, Volume(array, scan.ijk_to_ras, role))
+                    made[role] = partial(node_from_map.steps, Volume(array, scan.ijk_to_ras, role))
         for name in ("fa", "md"):
             if {f"{name}_before", f"{name}_after"} <= maps.keys():
                 change = np.asarray(maps[f"{name}_after"], np.float32) - maps[f"{name}_before"]
-                made[f"{name}_change"] = partial(node_from_map, Volume(change, scan.ijk_to_ras, f"{name} change"))
+                made[f"{name}_change"] = partial(node_from_map.steps, Volume(change, scan.ijk_to_ras, f"{name} change"))
         made["figures"] = partial(node_from_rows, metric_rows(result.get("metrics", {})))
         return made
 

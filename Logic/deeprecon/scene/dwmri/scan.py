@@ -28,7 +28,7 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume, check_affine
 from deeprecon.data.volume_io import NIFTI, NRRD
 from deeprecon.jobs.steps import Apart, Steps, in_steps
-from deeprecon.scene.nodes.volumes import copied, matrix_to_world, node_from_volume, volume_from_node
+from deeprecon.scene.nodes.volumes import copied_voxels, image_of, matrix_to_world, node_from_volume, volume_from_node
 
 WEIGHTED, SEQUENCE = "vtkMRMLDiffusionWeightedVolumeNode", "vtkMRMLSequenceNode"
 _GRADIENTS = "DeepRecon.Gradients"
@@ -178,15 +178,12 @@ def node_from_colors(array: npt.NDArray[np.floating[Any]], ijk_to_ras: Array, na
 
 
 def _image(node: Any) -> Steps[tuple[npt.NDArray[np.generic], Array]]:
-    image = node.GetImageData()
-    if image is None or image.GetNumberOfPoints() == 0:
-        raise InputError(f"The scan {node.GetName()} holds no image.", "Choose another scan.")
     matrix = vtk.vtkMatrix4x4()
+    image_of(node)
     node.GetIJKToRASMatrix(matrix)
     ijk_to_ras = matrix_to_world(node) @ slicer.util.arrayFromVTKMatrix(matrix)
-    array = numpy_support.vtk_to_numpy(image.GetPointData().GetScalars())
-    i, j, k = image.GetDimensions()
-    return (yield from copied(array.reshape(k, j, i, -1), node.GetName())), ijk_to_ras
+    array = yield from copied_voxels(node)
+    return array if array.ndim == 4 else array[..., None], ijk_to_ras
 
 
 def _sequence_image(node: Any) -> Steps[tuple[npt.NDArray[np.generic], Array]]:
@@ -287,8 +284,9 @@ def empty_like(node: Any) -> Any:
     return grid
 
 
-def node_from_map(volume: Volume, name: str, node: Any = None) -> Any:
+@in_steps
+def node_from_map(volume: Volume, name: str, node: Any = None) -> Steps[Any]:
     """Put a mask into the scene as a label map, and any other map as a scalar volume."""
     if volume.array.dtype.kind in "iub" and node is None:
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", name)
-    return node_from_volume(volume, name, node)
+    return (yield from node_from_volume.steps(volume, name, node))
