@@ -324,7 +324,13 @@ def main() -> int:
             import slicerhost
 
             rows += [
-                {"module": MODULES[method][0], "call": call.name, "own": call.own, "slicer": call.slicer}
+                {
+                    "module": MODULES[method][0],
+                    "call": call.name,
+                    "own": call.own,
+                    "slicer": call.slicer,
+                    "most": call.most,
+                }
                 for call in measure(slicerhost.start(), method, folder)
             ]
     print_tables(rows)

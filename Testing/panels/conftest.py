@@ -139,7 +139,7 @@ def ready(host: Any, widget: Any) -> Any:
     return widget
 
 
-def apply(host: Any, widget: Any, timeout: float = 180.0) -> str:
+def apply(host: Any, widget: Any, timeout: float = 480.0) -> str:
     """Press Apply, wait for the end, return the message."""
     assert widget.runPanel.ui.applyButton.enabled, widget.runPanel.ui.applyButton.toolTip
     widget.runPanel.ui.applyButton.click()

@@ -8,11 +8,12 @@ numpy and the like. What Slicer does, and what the stand-ins do in its place, is
 from __future__ import annotations
 
 import cProfile
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import pythonqt
@@ -35,11 +36,13 @@ class Call:
         name: of the slot.
         own: CPU time in seconds of our own code.
         slicer: long calls of Slicer's -> their CPU time in seconds.
+        most: our own functions with the most of it, in themselves and in compiled code that they call.
     """
 
     name: str
     own: float
     slicer: dict[str, float] = field(default_factory=dict)
+    most: tuple[str, ...] = ()
 
 
 class Watchdog:
@@ -82,30 +85,30 @@ class Watchdog:
             longer = max(known, call, key=lambda each: each.own)
             slicer = {name: max(known.slicer.get(name, 0.0), call.slicer.get(name, 0.0))
                       for name in (*known.slicer, *call.slicer)}  # fmt: skip
-            found[call.name] = Call(call.name, longer.own, slicer)
+            found[call.name] = replace(longer, slicer=slicer)
         return sorted(found.values(), key=lambda call: -call.own)
 
 
 def _call_of(name: str, profile: cProfile.Profile) -> Call:
-    own, slicer = 0.0, {}
+    slicer: dict[str, float] = {}
+    spent: dict[str, float] = {}
     for entry in profile.getstats():
         if isinstance(entry.code, str):  # compiled code: it belongs to who calls it
             continue
-        if _SLICER.search(entry.code.co_filename):
-            code = entry.code
-            if (
-                code.co_filename.endswith("util.py")
-                and _CONVERSIONS.fullmatch(code.co_name)
-                and entry.totaltime > _LONG
-            ):
-                slicer[f"slicer.util.{entry.code.co_name}"] = entry.totaltime
+        file, function = entry.code.co_filename, entry.code.co_name
+        if _SLICER.search(file):
+            if file.endswith("util.py") and _CONVERSIONS.fullmatch(function) and entry.totaltime > _LONG:
+                slicer[f"slicer.util.{function}"] = entry.totaltime
             continue
-        own += entry.inlinetime
+        seconds = entry.inlinetime
         for callee in entry.calls or ():
             if not isinstance(callee.code, str) or "PySide6" in callee.code:
                 continue
             if (method := _VTK.search(callee.code)) and callee.inlinetime > _LONG:
                 slicer[f"{method[2].rpartition('.')[2]}.{method[1]}"] = callee.inlinetime
             else:
-                own += callee.inlinetime
-    return Call(name, own, slicer)
+                seconds += callee.inlinetime
+        place = f"{function} in {os.path.basename(file)}"
+        spent[place] = spent.get(place, 0.0) + seconds
+    most = sorted(spent, key=lambda place: -spent[place])[:3]
+    return Call(name, sum(spent.values()), slicer, tuple(most))

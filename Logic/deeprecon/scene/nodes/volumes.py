@@ -79,7 +79,8 @@ def copied_voxels(node: Any) -> Steps[npt.NDArray[np.generic]]:
 def _voxels(node: Any) -> npt.NDArray[np.generic]:
     image = image_of(node)
     array = vtk_to_numpy(image.GetPointData().GetScalars())
-    return array.reshape(*image.GetDimensions()[::-1], *array.shape[1:])
+    voxels: npt.NDArray[np.generic] = array.reshape(*image.GetDimensions()[::-1], *array.shape[1:])
+    return voxels
 
 
 @in_steps
