@@ -166,7 +166,7 @@ def preview(radiograph: Radiograph, parameters: SynthesizeParameters) -> npt.NDA
     step = max(1, -(-max(image.shape) // MAX_PREVIEW_SIDE))
     rows, columns = (count // step * step for count in image.shape)
     blocks = image[:rows, :columns].reshape(rows // step, step, columns // step, step)
-    low, high = np.percentile(blocks, (0.5, 99.5))
+    low, high = np.percentile(blocks[:, 0, :, 0], (0.5, 99.5))  # a pixel of each block: all take long
     small: npt.NDArray[np.uint8] = np.rint(
         255 * np.clip((blocks.mean(axis=(1, 3)) - low) / max(high - low, 1e-9), 0, 1)
     ).astype(np.uint8)
