@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from deeprecon.jobs.steps import Apart, Steps
+from deeprecon.steps import Apart, Steps
 
 
 def work(log: list[Any], let: threading.Event, fails: bool = False) -> Steps[str]:
@@ -30,7 +30,7 @@ def work(log: list[Any], let: threading.Event, fails: bool = False) -> Steps[str
 def test_steps_come_with_their_texts_and_the_application_responds_while_a_thread_works(host: Any) -> None:
     import qt
 
-    from deeprecon.panels.common.stepper import Stepper
+    from deeprecon.panels.screen.stepper import Stepper
 
     shown: list[str] = []
     log: list[Any] = []
@@ -57,7 +57,7 @@ def test_steps_come_with_their_texts_and_the_application_responds_while_a_thread
 
 
 def test_an_exception_of_the_thread_is_reported(host: Any) -> None:
-    from deeprecon.panels.common.stepper import Stepper
+    from deeprecon.panels.screen.stepper import Stepper
 
     let = threading.Event()
     let.set()
@@ -69,7 +69,7 @@ def test_an_exception_of_the_thread_is_reported(host: Any) -> None:
 
 
 def test_work_that_is_stopped_tidies_up_and_reports_nothing(host: Any) -> None:
-    from deeprecon.panels.common.stepper import Stepper
+    from deeprecon.panels.screen.stepper import Stepper
 
     log: list[Any] = []
     results: list[Any] = []

@@ -64,12 +64,12 @@ def test_long_methods_of_slicer_and_its_conversions_are_listed_apart(host: Any) 
     node = slicer.util.addVolumeFromArray(values)
     image = node.GetImageData()
     copy = image.NewInstance()
-    call = watched(host, lambda: [copy.DeepCopy(image) for _ in range(4)])
+    call = watched(host, lambda: [copy.DeepCopy(image) for _ in range(20)])
     assert [name for name in call.slicer if name.endswith(".DeepCopy")]
     assert call.own < sum(call.slicer.values())
 
     def convert() -> None:
-        for _ in range(4):
+        for _ in range(20):
             slicer.util.updateVolumeFromArray(node, values)
 
     assert "slicer.util.updateVolumeFromArray" in watched(host, convert).slicer

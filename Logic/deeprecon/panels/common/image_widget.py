@@ -9,13 +9,13 @@ import slicer
 from slicer.i18n import tr as _
 
 from deeprecon.data.errors import InputError
-from deeprecon.jobs.steps import Steps
 from deeprecon.panels.common.bundle_panel import BundlePanel
 from deeprecon.panels.common.method_widget import MethodWidget
-from deeprecon.panels.common.stepper import ButtonWork
 from deeprecon.panels.common.time_estimates import ThroughputEstimate
+from deeprecon.panels.screen.stepper import ButtonWork
 from deeprecon.scene.common.folder_summary import CaseKind, load_summary
 from deeprecon.scene.nodes.parameters import to_dataclass
+from deeprecon.steps import Steps
 
 
 class ImageMethodWidget(MethodWidget):

@@ -13,9 +13,9 @@ from slicer.util import VTKObservationMixin
 
 from deeprecon.panels.common.run_callbacks import RunCallbacks, SecondaryRun
 from deeprecon.panels.common.run_panel import RunPanel
-from deeprecon.panels.common.stepper import ButtonWork
 from deeprecon.panels.common.training_panel import TrainingPanel
 from deeprecon.panels.computer.device_panel import DevicePanel
+from deeprecon.panels.screen.stepper import ButtonWork
 
 
 def controlLabels(widgets: Mapping[str, Any], others: Mapping[str, str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The kinds of runs of a module, for the run panel. Its functions may work in steps (`deeprecon.jobs.steps`)."""
+"""The kinds of runs of a module, for the run panel. Its functions may work in steps (`deeprecon.steps`)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from slicer.i18n import tr as _
 
-from deeprecon.jobs.steps import Steps
+from deeprecon.steps import Steps
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,14 @@ from deeprecon.data.errors import InputError
 from deeprecon.jobs.job import Job
 from deeprecon.jobs.process import child_environment
 from deeprecon.jobs.runner import JobRunner
-from deeprecon.jobs.steps import Steps, steps_of
 from deeprecon.panels.common.plot_views import CurveView
 from deeprecon.panels.common.run_callbacks import RunCallbacks, SecondaryRun
-from deeprecon.panels.common.stepper import Stepper
 from deeprecon.panels.common.time_estimates import durationText
 from deeprecon.panels.computer.device_panel import DevicePanel, userCommand
 from deeprecon.panels.computer.diagnostics import diagnosticReport
+from deeprecon.panels.screen.stepper import Stepper
 from deeprecon.resources import resource_path
+from deeprecon.steps import Steps, steps_of
 
 POLL_MS = 100
 EVENTS_PER_TICK = 1000

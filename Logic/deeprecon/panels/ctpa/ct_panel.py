@@ -10,13 +10,13 @@ import slicer
 from slicer.i18n import tr as _
 
 from deeprecon.ctpa.parameters import ExportParameters
-from deeprecon.jobs.steps import Steps
 from deeprecon.panels.ctpa.widgets import qualityHtml, showPixels
 from deeprecon.resources import resource_path
 from deeprecon.scene.common.results import nodes_of_run
 from deeprecon.scene.ctpa.job import write_export_job
 from deeprecon.scene.ctpa.result import projection_text, quality_of
 from deeprecon.scene.ctpa.views import presets, projection_check_image, render, rendering, set_window
+from deeprecon.steps import Steps
 
 _CAPTION = _("X-ray as used by the model; the synthetic CT projected; projected minus X-ray:")
 _SERIES = "synthetic-ct"

@@ -11,14 +11,14 @@ from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from deeprecon.data.errors import InputError
-from deeprecon.jobs.steps import Steps
 from deeprecon.panels.common.plot_views import ChartView
-from deeprecon.panels.common.stepper import Stepper
+from deeprecon.panels.screen.stepper import Stepper
 from deeprecon.scene.common.provenance import attach_provenance, provenance_of
 from deeprecon.scene.display.charts import Curve, draw_chart
 from deeprecon.scene.dwmri.measurements import Image, ResultImages, line_profile, new_line, new_region, region_rows
 from deeprecon.scene.dwmri.views import COMPARISONS
 from deeprecon.scene.nodes.tables import node_from_rows
+from deeprecon.steps import Steps
 
 DELAY_MS = 150
 """Markups report every step of a drag; the measurement starts after a pause."""

@@ -11,8 +11,8 @@ from slicer.i18n import tr as _
 from deeprecon.data.diffusion.files import SCAN_ENDINGS
 from deeprecon.dwmri.parameters import TrainInputs, TrainParameters
 from deeprecon.panels.common.plot_views import ChartView
-from deeprecon.panels.common.stepper import ButtonWork
 from deeprecon.panels.common.training_panel import Training
+from deeprecon.panels.screen.stepper import ButtonWork
 from deeprecon.scene.dwmri.gradients import (
     BAD,
     FAIR,

@@ -20,12 +20,12 @@ from deeprecon.data.mesh.mesh import Mesh
 from deeprecon.data.segmentation import read_segmentation
 from deeprecon.data.tables import read_table
 from deeprecon.data.volume_io import VOLUME_ENDINGS, read_volume
-from deeprecon.jobs.steps import Apart, Steps, in_steps, steps_of
 from deeprecon.scene.common.provenance import attach_provenance
 from deeprecon.scene.nodes.models import node_from_mesh
 from deeprecon.scene.nodes.segmentations import node_from_segmentation
 from deeprecon.scene.nodes.tables import node_from_rows, typed_rows
 from deeprecon.scene.nodes.volumes import node_from_volume
+from deeprecon.steps import Apart, Steps, in_steps, steps_of
 
 NodeFactory = Callable[[str, Any], Any]
 """(name, node to write into or None) -> node, or the steps that make it."""

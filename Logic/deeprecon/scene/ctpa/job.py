@@ -13,11 +13,11 @@ from deeprecon.data.radiograph import Radiograph
 from deeprecon.data.volume_io import write_volume
 from deeprecon.jobs.job import Job, bundle_input
 from deeprecon.jobs.parameters import to_json
-from deeprecon.jobs.steps import Apart, Steps, in_steps
 from deeprecon.scene.common.job import OUTPUT, check_settings, write_cases_job
 from deeprecon.scene.common.provenance import provenance_of
 from deeprecon.scene.ctpa.xray import radiograph_of, write_xray
 from deeprecon.scene.nodes.volumes import volume_from_node
+from deeprecon.steps import Apart, Steps, in_steps
 
 RESULT = "result"
 """Folder of the result to export, below the job folder's inputs."""

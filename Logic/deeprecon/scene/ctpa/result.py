@@ -16,7 +16,6 @@ from deeprecon.ctpa.measure.quality import SEAM_LIMITS
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import read_volume
-from deeprecon.jobs.steps import Apart, Steps, in_steps
 from deeprecon.scene.common.provenance import provenance_of
 from deeprecon.scene.common.results import NodeFactory, RunResult, load_results, read_result
 from deeprecon.scene.ctpa.inputs import store_inputs
@@ -24,6 +23,7 @@ from deeprecon.scene.ctpa.job import CtpaNodes
 from deeprecon.scene.ctpa.synthetic_label import set_synthetic
 from deeprecon.scene.nodes.tables import node_from_rows
 from deeprecon.scene.nodes.volumes import node_from_volume
+from deeprecon.steps import Apart, Steps, in_steps
 
 SYNTHETIC = "(SYNTHETIC)"
 """Suffix of the name of every node that a model generated."""

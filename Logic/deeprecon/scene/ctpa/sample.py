@@ -11,8 +11,8 @@ from deeprecon.ctpa.grid import Grid
 from deeprecon.ctpa.observe.projection import Geometry, detector_axes, expose, line_integrals
 from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
 from deeprecon.data.radiograph import Radiograph
-from deeprecon.jobs.steps import Apart, Steps, in_steps
 from deeprecon.scene.ctpa.xray import node_from_radiograph
+from deeprecon.steps import Apart, Steps, in_steps
 
 NAME = "Sample chest X-ray"
 GRID = Grid((304, 64, 256))

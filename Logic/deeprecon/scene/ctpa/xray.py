@@ -29,8 +29,8 @@ from deeprecon.data.pictures import PICTURES
 from deeprecon.data.radiograph import Radiograph, radiograph_from_volume, read_radiograph
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
-from deeprecon.jobs.steps import Apart, Steps, in_steps
 from deeprecon.scene.nodes.volumes import node_from_volume, volume_from_node
+from deeprecon.steps import Apart, Steps, in_steps
 
 _ORIGIN = "DeepRecon.XrayOrigin"
 """Attribute of an X-ray that was loaded here: its file, the header entries in use, and a checksum of its voxels."""

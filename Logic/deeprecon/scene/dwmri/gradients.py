@@ -14,9 +14,9 @@ from deeprecon.data.errors import InputError
 from deeprecon.dwmri.measure.fiber_coherence import FLIPS, better_flip, fiber_coherence
 from deeprecon.dwmri.measure.tensor import fit_tensor
 from deeprecon.dwmri.observe.mask import find_mask
-from deeprecon.jobs.steps import Apart, Steps, in_steps
 from deeprecon.scene.display.charts import Curve, draw_chart
 from deeprecon.scene.dwmri.scan import SEQUENCE, count_volumes, gradients_of, raw_gradients, scan_from_node
+from deeprecon.steps import Apart, Steps, in_steps
 
 GOOD, FAIR, BAD = "good", "fair", "bad"
 MAX_FITTED_VOXELS = 40_000

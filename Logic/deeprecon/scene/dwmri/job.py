@@ -18,11 +18,11 @@ from deeprecon.dwmri.parameters import EnhanceParameters
 from deeprecon.dwmri.read.masks import voxels_inside
 from deeprecon.jobs.job import Job, bundle_input
 from deeprecon.jobs.parameters import to_json
-from deeprecon.jobs.steps import Apart, Steps, in_steps
 from deeprecon.scene.common.job import OUTPUT, check_settings, write_cases_job
 from deeprecon.scene.dwmri.scan import empty_like, scan_from_node, sidecar_of
 from deeprecon.scene.nodes.segmentations import segment_names, segment_volume
 from deeprecon.scene.nodes.volumes import volume_from_node
+from deeprecon.steps import Apart, Steps, in_steps
 
 PIPELINE = Path("derivatives") / "deeprecon"
 """Folder of the panel's results below that of a dataset, as in BIDS."""

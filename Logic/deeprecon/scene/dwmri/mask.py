@@ -8,10 +8,10 @@ from typing import Any
 from deeprecon.data.segmentation import Segment, Segmentation
 from deeprecon.dwmri.observe.mask import find_mask
 from deeprecon.dwmri.read.masks import voxels_inside
-from deeprecon.jobs.steps import Apart, Steps, in_steps
 from deeprecon.scene.dwmri.scan import mean_b0_volume, scan_from_node
 from deeprecon.scene.nodes.segmentations import node_from_segmentation
 from deeprecon.scene.nodes.volumes import node_from_volume, volume_from_node
+from deeprecon.steps import Apart, Steps, in_steps
 
 _COLOR = (0.95, 0.85, 0.30)
 

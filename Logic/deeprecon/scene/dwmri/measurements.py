@@ -16,12 +16,12 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from deeprecon.data.diffusion.scan import DwiScan
 from deeprecon.data.errors import InputError
-from deeprecon.jobs.steps import Apart, Steps, finish, in_steps
 from deeprecon.numerics.grids import interpolate
 from deeprecon.scene.dwmri.result import images_of
 from deeprecon.scene.dwmri.scan import empty_like, scan_from_node
 from deeprecon.scene.nodes.segmentations import segment_names, segment_volume
 from deeprecon.scene.nodes.volumes import volume_from_node
+from deeprecon.steps import Apart, Steps, finish, in_steps
 
 Floats = npt.NDArray[np.floating[Any]]
 Inside = Callable[["Image"], npt.NDArray[np.bool_]]

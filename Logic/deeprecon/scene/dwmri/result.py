@@ -15,12 +15,12 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.formats.nifti import read_nifti
 from deeprecon.data.volume import Volume
 from deeprecon.dwmri.write.metric_table import metric_rows
-from deeprecon.jobs.steps import Apart, Steps, in_steps
 from deeprecon.scene.common.results import NodeFactory, RunResult, load_results, nodes_of_run, read_result
 from deeprecon.scene.dwmri.inputs import store_inputs, stored_inputs
 from deeprecon.scene.dwmri.job import DwiNodes
 from deeprecon.scene.dwmri.scan import node_from_colors, node_from_map, node_from_scan
 from deeprecon.scene.nodes.tables import node_from_rows
+from deeprecon.steps import Apart, Steps, in_steps
 
 
 @in_steps

@@ -8,8 +8,8 @@ from typing import Any
 import slicer
 
 from deeprecon.dwmri.simulate.head import make_phantom
-from deeprecon.jobs.steps import Apart, Steps, in_steps
 from deeprecon.scene.dwmri.scan import node_from_scan
+from deeprecon.steps import Apart, Steps, in_steps
 
 NAME = "Sample DWI"
 SHAPE, B0, SHELLS, SNR = (24, 48, 48), 3, ((1000.0, 30),), 20.0

@@ -27,8 +27,8 @@ from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume, check_affine
 from deeprecon.data.volume_io import NIFTI, NRRD
-from deeprecon.jobs.steps import Apart, Steps, in_steps
 from deeprecon.scene.nodes.volumes import copied_voxels, image_of, matrix_to_world, node_from_volume, volume_from_node
+from deeprecon.steps import Apart, Steps, in_steps
 
 WEIGHTED, SEQUENCE = "vtkMRMLDiffusionWeightedVolumeNode", "vtkMRMLSequenceNode"
 _GRADIENTS = "DeepRecon.Gradients"

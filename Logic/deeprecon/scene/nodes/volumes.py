@@ -14,7 +14,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume, check_affine, check_geometry
-from deeprecon.jobs.steps import Apart, Steps, in_steps
+from deeprecon.steps import Apart, Steps, in_steps
 
 THICKNESS_ATTRIBUTE = "DeepRecon.SliceThickness"
 _DICOM_SLICE_THICKNESS = "0018,0050"

@@ -19,7 +19,6 @@ from deeprecon.data.segmentation import Segment, Segmentation, write_segmentatio
 from deeprecon.data.volume_io import write_volume
 from deeprecon.jobs.job import Job
 from deeprecon.jobs.parameters import to_json
-from deeprecon.jobs.steps import Apart, Steps, in_steps
 from deeprecon.scar.parameters import Frame, ReconstructParameters, Unit
 from deeprecon.scene.common.job import OUTPUT, check_settings
 from deeprecon.scene.nodes.markups import points_from_node
@@ -27,6 +26,7 @@ from deeprecon.scene.nodes.models import mesh_from_node
 from deeprecon.scene.nodes.segmentations import segment_names
 from deeprecon.scene.nodes.volumes import volume_from_node
 from deeprecon.scene.scar.segments import chosen_volume, find_segments, segment_choices
+from deeprecon.steps import Apart, Steps, in_steps
 
 COLORS = {
     "myocardium": (0.7, 0.35, 0.3),

@@ -11,11 +11,11 @@ import slicer
 
 from deeprecon.data.mesh.files import place, read_lines
 from deeprecon.data.mesh.mesh import Mesh
-from deeprecon.jobs.steps import Steps, in_steps
 from deeprecon.scene.common.results import NodeFactory, RunResult, load_results, read_result
 from deeprecon.scene.nodes.models import node_from_mesh
 from deeprecon.scene.scar.inputs import store_inputs
 from deeprecon.scene.scar.job import ScarNodes
+from deeprecon.steps import Steps, in_steps
 
 TITLES = {
     "volume_ml": "ml",

@@ -9,8 +9,8 @@ from typing import Any
 
 import slicer
 
-from deeprecon.jobs.steps import Apart, Steps, in_steps
 from deeprecon.scar.simulate.hearts import sample_case, write_case
+from deeprecon.steps import Apart, Steps, in_steps
 
 NAMES = ("Sample LGE", "Sample segmentation", "Sample mesh", "Sample landmarks")
 

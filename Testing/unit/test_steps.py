@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deeprecon.jobs.steps import Apart, Steps, answer, finish, in_steps, steps_of
+from deeprecon.steps import Apart, Steps, answer, finish, in_steps, steps_of
 
 
 @in_steps

@@ -1,4 +1,4 @@
-"""Work in steps (`deeprecon.jobs.steps`), driven by a timer: one step a tick, so that the application responds."""
+"""Work in steps (`deeprecon.steps`), driven by a timer: one step a tick, so that the application responds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import qt
 import slicer
 import slicer.util
 
-from deeprecon.jobs.steps import Apart, Steps, answer
+from deeprecon.steps import Apart, Steps, answer
 
 TICK_MS = 10
 """Long enough for the application to draw the text of a step before it begins."""
