@@ -2,6 +2,7 @@
 # ruff: noqa: PT009, PT027  Slicer's self-tests are unittest tests
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Union
 
@@ -244,10 +245,12 @@ class DWMRIEnhanceWidget(ImageMethodWidget):
     def onEditMask(self):
         """Open the mask in the Segment Editor, and use it for the next run."""
         node = self._parameterNode
-        self.maskWork.start(mask_to_edit.steps(node.inputScan, node.mask), self.editMask)
+        self.maskWork.start(mask_to_edit.steps(node.inputScan, node.mask), partial(self.editMask, node.inputScan))
 
-    def editMask(self, made):
-        """Edit a mask on an image, and choose it."""
+    def editMask(self, scan, made):
+        """Edit a mask on an image, and choose it, unless another scan was chosen meanwhile."""
+        if self._parameterNode.inputScan is not scan:
+            return
         self._parameterNode.mask, image = made
         set_segment_editor_input(self._parameterNode.mask, image)
         show_scan(image)

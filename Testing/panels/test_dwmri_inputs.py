@@ -111,6 +111,22 @@ def test_directions_are_plotted_and_a_flipped_axis_is_detected(host: Any, widget
     assert widget.runPanel.ui.applyButton.enabled
 
 
+def test_a_check_of_the_axes_or_a_mask_is_not_taken_for_a_scan_chosen_meanwhile(host: Any, ready: Any) -> None:
+    node, ui = ready._parameterNode, ready.ui
+    first = node.inputScan
+    ui.flipsButton.click()
+    assert ui.flipsButton.text == "Copying Patient DWI…"
+    choose_small_scan(node)
+    assert node.inputScan is not first
+    assert ui.flipsButton.enabled
+    assert ui.flipsButton.text != "Copying Patient DWI…"
+    ui.editMaskButton.click()
+    node.inputScan = first
+    host.waitFor(lambda: not ready.maskWork._stepper.busy, 600)
+    assert "Flips" not in ui.gradientsLabel.text
+    assert node.mask is None
+
+
 def test_the_mask_is_edited_in_the_segment_editor_and_used(host: Any, ready: Any) -> None:
     import slicer
 

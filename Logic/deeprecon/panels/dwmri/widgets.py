@@ -92,6 +92,7 @@ class GradientCheck:
         key = None if node is None else (node.GetID(), node.GetMTime())
         if key != self._key or key is None:
             self._key = key
+            self.work.stop()  # it is about another scan
             self._checks = [] if node is None else check_gradients(node)
             self._label.text = checksHtml(self._checks)
             usable = bool(self._checks) and not self._problem
