@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deeprecon.data.errors import InputError
+from deeprecon.data.errors import InputError, names_damage
 from deeprecon.jobs.command import Command
 from deeprecon.jobs.options import SEPARATOR, values_of_cell
 from deeprecon.jobs.parameters import Field, fields_of
@@ -39,6 +39,7 @@ class Case:
         return collect(verb.inputs), collect(verb.parameters)
 
 
+@names_damage
 def read_cases(path: Path, command: Command) -> list[Case]:
     """Read cases.csv.
 
