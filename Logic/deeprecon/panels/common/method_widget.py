@@ -15,6 +15,7 @@ from deeprecon.panels.common.run_callbacks import RunCallbacks, SecondaryRun
 from deeprecon.panels.common.run_panel import RunPanel
 from deeprecon.panels.common.training_panel import TrainingPanel
 from deeprecon.panels.computer.device_panel import DevicePanel
+from deeprecon.panels.screen.stepper import ButtonWork
 from deeprecon.scene.common.results import is_part_of_result, show_hidden_inputs
 from deeprecon.scene.nodes.removal import clear_choices
 
@@ -48,6 +49,7 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
         controls: option of the command line -> name of its control, for those that no parameter link tells.
         logicClass: the module's Logic.
         trainingPanels: made by the module in `connectWidgets`; connected with the same parameter node.
+        works: made by the module in `connectWidgets`; stopped when the scene or the module closes.
     """
 
     title: ClassVar[str]
@@ -61,6 +63,7 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
         self.devicePanel: DevicePanel | None = None
         self.runPanel: RunPanel | None = None
         self.trainingPanels: list[TrainingPanel] = []
+        self.works: list[ButtonWork] = []
         self._parameterNode: Any = None
         self._guiTag: int | None = None
         self._updating = False
@@ -133,6 +136,8 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
             self.runPanel.cleanup()
         for panel in self.trainingPanels:
             panel.cleanup()
+        for work in self.works:
+            work.stop()
         self.setParameterNode(None)
         self.removeObservers()
 
@@ -150,6 +155,8 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
             self.runPanel.abort()
         for panel in self.trainingPanels:
             panel.sceneClosing()
+        for work in self.works:
+            work.stop()
         self.setParameterNode(None)
 
     def onSceneStartImport(self, caller: Any, event: Any) -> None:
