@@ -176,7 +176,11 @@ class Bench:
         """Start a run that ends when the test says so."""
         assert self.run.ui.applyButton.enabled, self.run.ui.applyButton.toolTip
         self.run.ui.applyButton.click()
-        runner: HeldRunner = self.run.runner
+        return self.started()
+
+    def started(self) -> HeldRunner:
+        """The job, once its inputs are written."""
+        runner: HeldRunner = self.host.waitFor(lambda: self.run.runner, 120)
         return runner
 
     def wait(self) -> None:

@@ -85,7 +85,7 @@ def compare(bench: Bench) -> None:
         metrics = {"slices": 5, "dice_linear": 0.9, "dice_nearest": 0.8}
         write_result(folder, "cross-validate", metrics, {"summary": "summary.csv", "slices": "slices.csv"})
     bench.run.ui.secondaryButton.click()
-    bench.run.runner.finish(folder)
+    bench.started().finish(folder)
     bench.wait()
     assert bench.node.outputCheck is not None
     bench.widget.resultPanel.shown = "scar_uncertainty"
