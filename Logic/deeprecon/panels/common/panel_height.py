@@ -11,12 +11,14 @@ _REMEMBERED = 3
 """Widths for which a layout item remembers the height."""
 
 
-class PanelHeight(qt.QWidget):  # type: ignore[misc]  a QWidget, not a QObject: Slicer's documentation filters events so
+class PanelHeight(qt.QWidget):  # type: ignore[misc]
     """Lets the height of a panel be asked for anew after each change in it.
 
     Slicer takes a panel that is left out of its layout, but does not delete the layout item, which Qt goes on notifying
     of changes. The next item, for the panel that is opened again, thus keeps heights that are outdated, and panels with
     labels that wrap are squeezed. An item forgets a height when it is asked for those of other widths.
+
+    It is a QWidget, since with that Slicer's documentation filters events in Python.
 
     Args:
         panel: widget of the module; `remove` has to be called before it is used again.
@@ -32,12 +34,13 @@ class PanelHeight(qt.QWidget):  # type: ignore[misc]  a QWidget, not a QObject: 
         """The module is closed or reloaded."""
         self._panel.removeEventFilter(self)
 
-    def eventFilter(self, panel: Any, event: Any) -> bool:
+    def eventFilter(self, _panel: Any, event: Any) -> bool:
         """Called by Qt before the panel's layout is made anew."""
-        if event.type() == qt.QEvent.LayoutRequest and panel.parentWidget() is not None:
-            layout = panel.parentWidget().layout()
-            index = -1 if layout is None else layout.indexOf(panel)
-            if index >= 0:
-                for more in islice(self._more, _REMEMBERED):
-                    layout.itemAt(index).heightForWidth(panel.width + more)
+        holder = self._panel.parent()
+        if event.type() != qt.QEvent.LayoutRequest or holder is None or holder.layout() is None:
+            return False
+        item = holder.layout().itemAt(holder.layout().indexOf(self._panel))  # None without a place in it
+        if item is not None:
+            for more in islice(self._more, _REMEMBERED):
+                item.heightForWidth(self._panel.width + more)
         return False
