@@ -11,11 +11,11 @@ import vtk
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 
-from deeprecon.panels.common.panel_height import PanelHeight
 from deeprecon.panels.common.run_callbacks import RunCallbacks, SecondaryRun
 from deeprecon.panels.common.run_panel import RunPanel
 from deeprecon.panels.common.training_panel import TrainingPanel
 from deeprecon.panels.computer.device_panel import DevicePanel
+from deeprecon.panels.screen.panel_height import PanelHeight
 
 
 def controlLabels(widgets: Mapping[str, Any], others: Mapping[str, str]) -> dict[str, str]:
