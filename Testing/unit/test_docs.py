@@ -120,7 +120,8 @@ def check_line(line: str) -> None:
         check_line(rest[rest.index("--wrap") + 1].replace("$SLURM_ARRAY_TASK_ID", "1"))
     elif program == "sbatch":
         (place,) = (number for number, word in enumerate(rest) if word.endswith(".sbatch"))
-        check_verb([re.search(r"-m deeprecon (\w+)", text_of(ROOT / rest[place]))[1], *rest[place + 1 :]])
+        verb = re.search(r"-m deeprecon (\w+) (\S+)", text_of(ROOT / rest[place])).groups()
+        check_verb([*verb, *rest[place + 1 :]])
     else:
         raise AssertionError(f"unknown command: {line}")
 
