@@ -41,7 +41,7 @@ OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 BATCH_OPTIONS = ("--time-limit", "--scene")
 """Of the batch scripts of the modules, beside those of their verb."""
 QUICK = {
-    ("scar", "phantom"): "--node-spacing 4",
+    ("scar", "phantom"): "--node-spacing 4 --pixel 2.5",
     ("scar", "reconstruct"): "--steps 20",
     ("ctpa", "synthesize"): "--steps 2 --bundle tiny",
     ("dwmri", "phantom"): "--rows 32 --columns 32 --slices 6",

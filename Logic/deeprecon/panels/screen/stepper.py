@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,9 @@ from deeprecon.steps import Apart, Steps, answer
 
 TICK_MS = 10
 """Long enough for the application to draw the text of a step before it begins."""
+
+GIVE_WAY = 0.001
+"""Seconds a tick, in which a thread may take Python's lock; compiled code such as zlib works without it."""
 
 
 class Stepper:
@@ -62,7 +66,10 @@ class Stepper:
 
     def _onTimer(self) -> None:
         steps, move = self._steps, self._move
-        if steps is None or move is None or slicer.mrmlScene.IsImporting():  # a thread works, or the scene changes
+        if steps is None or slicer.mrmlScene.IsImporting():
+            return
+        if move is None:  # a thread works; Slicer's event loop itself never gives up Python's lock
+            time.sleep(GIVE_WAY)
             return
         self._move = None
         try:
