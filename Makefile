@@ -4,7 +4,7 @@ PYTHON ?= python3
 CASE ?=
 OUTPUT ?= out/demo
 METHOD ?= scar
-CODE := Logic ScarReconstruction CTPASynthesis DWMRIEnhance Testing
+CODE := Logic ScarReconstruction CTPASynthesis DWMRIEnhance Testing docs
 
 .PHONY: demo check test lint durations setup screenshots benchmark clean
 
@@ -21,7 +21,7 @@ test: lint
 lint: setup
 	@.venv/bin/ruff check --config Logic/pyproject.toml --quiet $(CODE)
 	@.venv/bin/ruff format --config Logic/pyproject.toml --check --quiet $(CODE)
-	@cd Logic && ../.venv/bin/mypy deeprecon
+	@cd Logic && ../.venv/bin/mypy deeprecon ../docs/examples
 	@cd Logic && ../.venv/bin/lint-imports
 	@.venv/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
