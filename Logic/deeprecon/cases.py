@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from deeprecon.data.errors import InputError
+from deeprecon.data.errors import InputError, names_damage
 from deeprecon.jobs.check import check_job, check_output
 from deeprecon.jobs.command import JOB_FOLDER, Command, create_job_folder
 from deeprecon.jobs.console import Console, format_table, on_interrupt
@@ -157,6 +157,7 @@ class Case:
         return collect(verb.inputs), collect(verb.parameters)
 
 
+@names_damage
 def read_cases(path: Path, command: Command) -> list[Case]:
     """Read cases.csv.
 

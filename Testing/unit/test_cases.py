@@ -91,6 +91,7 @@ def test_shards_part_the_cases(tmp_path: Path, cases: Path) -> None:
         ("case,steps\n,3", "cannot name a folder"),
         ("case\n.job", "cannot name a folder"),
         ("case\na\nA", "again"),
+        ("case\n" + 200_000 * "x", "field larger than field limit"),
     ],
 )
 def test_a_bad_list_of_cases_is_refused_before_any_runs(
