@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
@@ -44,7 +45,7 @@ class RunningApplication:
         return slicer.util.getModuleWidget(name)
 
     def openModule(self, name: str) -> None:
-        """Opens the panel of a module; the one that is open is left first."""
+        """Opens the panel of a module, and leaves the one that is open."""
         if slicer.util.mainWindow() is not None:
             slicer.util.selectModule(name)
         else:
@@ -57,6 +58,10 @@ class RunningApplication:
             panel.show()
             panel.enter()
         self.process()
+
+    def launched(self) -> Any:
+        """Nothing: the launcher has set its variables."""
+        return contextlib.nullcontext()
 
     def closeModules(self) -> None:
         """Makes the panels anew, which ends what still runs in them: the application does not unload its modules."""

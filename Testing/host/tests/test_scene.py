@@ -232,14 +232,3 @@ def test_closing_the_scene_leaves_a_node_selector_without_a_node(host: Any) -> N
     selector.connect("currentNodeChanged(vtkMRMLNode*)", seen.append)
     slicer.mrmlScene.Clear(0)
     assert (seen, selector.currentNode()) == ([None], None)
-
-
-def test_opening_a_module_leaves_the_one_before(host: Any) -> None:
-    path = Path(__file__).parent / "template" / "Threshold.py"
-    widget = host.loadModule(path)
-    calls: list[str] = []
-    widget.exit = lambda: calls.append("exit")
-    widget.enter = lambda: calls.append("enter")
-    host.openModule("Threshold")
-    assert calls == ["exit", "enter"]
-    assert widget.parent.isEntered
