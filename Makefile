@@ -35,6 +35,7 @@ screenshots: setup
 	@.venv/bin/python Testing/panels/make_screenshots.py
 	@cd Testing && QT_QPA_PLATFORM=offscreen ../.venv/bin/python -m panels.dwmri_screenshots
 	@cd Testing && QT_QPA_PLATFORM=offscreen ../.venv/bin/python -m panels.ctpa_screenshots
+	@cd Testing && QT_QPA_PLATFORM=offscreen ../.venv/bin/python -m panels.window_screenshots
 
 benchmark: setup
 	@for script in Testing/benchmarks/$(METHOD)_*.py; do .venv/bin/python $$script || exit 1; done

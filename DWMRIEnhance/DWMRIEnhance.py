@@ -32,6 +32,7 @@ from deeprecon.panels.common.bundle_panel import BundlePanel
 from deeprecon.panels.common.image_widget import ImageMethodWidget
 from deeprecon.panels.common.method_logic import MethodLogic
 from deeprecon.panels.common.module import MethodTest, describeModule, registerSample
+from deeprecon.panels.common.result_views import showInViews
 from deeprecon.panels.common.run_callbacks import SecondaryRun
 from deeprecon.panels.common.training_panel import TrainingPanel
 from deeprecon.panels.dwmri.result_panels import DwiResultPanels
@@ -49,6 +50,7 @@ from deeprecon.scene.nodes.parameters import parameter_pack, to_dataclass
 
 Settings = parameter_pack(EnhanceParameters)
 TrainingSettings = parameter_pack(TrainParameters)
+FIRST_STEP = _("Choose a diffusion scan, open a file, or load the sample.")
 # Slicer writes the default None at once, and a union takes it only with None among its members; its links to node
 # selectors do not support X | Y.
 Scan = Union[vtkMRMLDiffusionWeightedVolumeNode, vtkMRMLSequenceNode, None]  # noqa: UP007
@@ -137,6 +139,11 @@ class DWMRIEnhanceWidget(ImageMethodWidget):
             self.results.cleanup()
         ImageMethodWidget.cleanup(self)
 
+    def exit(self):
+        """The user left the module: nothing flickers in others."""
+        self.results.comparePanel.stop()
+        ImageMethodWidget.exit(self)
+
     def onSceneStartClose(self, caller, event):
         """Release all nodes of the scene."""
         self.results.cleanup()
@@ -157,6 +164,7 @@ class DWMRIEnhanceWidget(ImageMethodWidget):
         ui.editMaskButton.enabled = node.inputScan is not None and not problem
         reasons = (
             self.results.update(node.outputScan),
+            "" if node.inputScan is not None else FIRST_STEP,
             nodes_of(node).missing(),
             problem,
             *settings.validate(),
@@ -193,9 +201,10 @@ class DWMRIEnhanceWidget(ImageMethodWidget):
         loaded = load_outputs(folder, nodes, {"dwi": node.outputScan})
         self.results.loaded(loaded.nodes["dwi"], loaded.report)
         node.outputScan = loaded.nodes["dwi"]
-        self.estimate.learn(*kind, count_values(loaded.nodes["dwi"]), self.runPanel.seconds)
+        if not self.runPanel.shortened:
+            self.estimate.learn(*kind, count_values(loaded.nodes["dwi"]), self.runPanel.seconds)
         self.onChanged()
-        self.results.show()
+        self.showResults(self.results.show)
         self.ui.resultsCollapsibleButton.collapsed = False
         return loaded.sentence
 
@@ -240,7 +249,7 @@ class DWMRIEnhanceWidget(ImageMethodWidget):
         with slicer.util.tryWithErrorDisplay(_("The mask could not be edited."), waitCursor=True):
             node.mask, image = mask_to_edit(node.inputScan, node.mask)
             set_segment_editor_input(node.mask, image)
-            show_scan(image)
+            showInViews(lambda: show_scan(image))
         if hasattr(slicer.modules, "segmenteditor"):
             slicer.util.selectModule("SegmentEditor")
 

@@ -107,13 +107,17 @@ def panel(host: Any, probed: Any, tmp_path: Path) -> Iterator[Any]:
 
 @pytest.fixture
 def widget(host: Any, probed: Any, request: pytest.FixtureRequest) -> Any:
-    """The open panel of the test file's MODULE, or of ScarReconstruction, everything on the CPU."""
+    """The open panel of the test file's MODULE, or of ScarReconstruction, everything on the CPU, its sections open."""
     import qt
 
     from deeprecon.panels.computer.device_panel import DEVICE_SETTING
 
     qt.QSettings().setValue(DEVICE_SETTING, "cpu")
-    return host.loadModule(getattr(request.module, "MODULE", MODULE))
+    made = host.loadModule(getattr(request.module, "MODULE", MODULE))
+    for name in ("moreInputs", "observation", "gradients", "settings", "model", "results"):
+        if hasattr(made.ui, f"{name}CollapsibleButton"):
+            getattr(made.ui, f"{name}CollapsibleButton").collapsed = False
+    return made
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from slicer.i18n import tr as _
 from deeprecon.data.errors import InputError
 from deeprecon.panels.common.bundle_panel import BundlePanel
 from deeprecon.panels.common.method_widget import MethodWidget
+from deeprecon.panels.common.result_views import showInViews
 from deeprecon.panels.common.time_estimates import ThroughputEstimate
 from deeprecon.scene.common.folder_summary import CaseKind, load_summary
 from deeprecon.scene.nodes.parameters import to_dataclass
@@ -125,7 +126,8 @@ class ImageMethodWidget(MethodWidget):
 
     def loadFolder(self, folder: Path) -> str:
         """Show the summary of a run over a folder."""
-        loaded = load_summary(folder, self.caseKind, self._parameterNode.outputSummary)
+        assert self.runPanel is not None
+        loaded = load_summary(folder, self.caseKind, self._parameterNode.outputSummary, self.runPanel.words)
         self._parameterNode.outputSummary = loaded.nodes["summary"]
         self.ui.folderCollapsibleButton.collapsed = False
         return loaded.sentence
@@ -135,11 +137,13 @@ class ImageMethodWidget(MethodWidget):
     def onSampleButton(self) -> None:
         """Generate and load the sample, and choose it."""
         with slicer.util.tryWithErrorDisplay(_("The sample could not be loaded."), waitCursor=True):
-            self.chooseImage(self.loadSample())
+            image = self.loadSample()
+            showInViews(lambda: self.chooseImage(image))
 
     def onOpenButton(self) -> None:
         """Load the file, and choose it."""
         with slicer.util.tryWithErrorDisplay(_("The file could not be loaded."), waitCursor=True):
             if not self.ui.fileEdit.currentPath:
                 raise InputError(_("No file is chosen."), _("Choose one next to the button."))
-            self.chooseImage(self.loadFile(Path(self.ui.fileEdit.currentPath)))
+            image = self.loadFile(Path(self.ui.fileEdit.currentPath))
+            showInViews(lambda: self.chooseImage(image))

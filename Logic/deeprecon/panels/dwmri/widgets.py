@@ -11,7 +11,9 @@ from slicer.i18n import tr as _
 
 from deeprecon.data.diffusion.files import SCAN_ENDINGS
 from deeprecon.dwmri.parameters import TrainInputs, TrainParameters
+from deeprecon.panels.common import status_colors
 from deeprecon.panels.common.plot_views import ChartView
+from deeprecon.panels.common.status_colors import statusColor
 from deeprecon.panels.common.training_panel import Training
 from deeprecon.scene.dwmri.gradients import (
     BAD,
@@ -65,7 +67,7 @@ TRAINING = Training(
 )
 
 DIRECTIONS = "Gradient directions"
-_MARKS = {GOOD: ("✓", "#2e7d32"), FAIR: ("⚠", "#b26a00"), BAD: ("✗", "#c62828")}
+_MARKS = {GOOD: ("✓", status_colors.GOOD), FAIR: ("⚠", status_colors.CAUTION), BAD: ("✗", status_colors.BAD)}
 
 
 class GradientCheck:
@@ -90,7 +92,7 @@ class GradientCheck:
         if key != self._key or key is None:
             self._key = key
             self._checks = [] if node is None else check_gradients(node)
-            self._label.text = checksHtml(self._checks)
+            self._label.text = checksHtml(self._checks, self._section)
             usable = bool(self._checks) and not self._problem
             for widget in (self._section, self._button):
                 widget.visible = usable
@@ -106,13 +108,13 @@ class GradientCheck:
     def _onFlips(self) -> None:
         with slicer.util.tryWithErrorDisplay(_("The axes could not be checked."), waitCursor=True):
             self._checks = [check for check in self._checks if check.subject != "Flips"] + [check_flips(self._node())]
-            self._label.text = checksHtml(self._checks)
+            self._label.text = checksHtml(self._checks, self._section)
 
 
-def checksHtml(checks: list[CheckResult]) -> str:
-    """Checks as an HTML table with a mark for each."""
+def checksHtml(checks: list[CheckResult], widget: Any) -> str:
+    """Checks as an HTML table for a widget, with a mark for each."""
     rows = "".join(
-        f'<tr><td style="color: {_MARKS[check.level][1]};">{_MARKS[check.level][0]}&nbsp;</td>'
+        f'<tr><td style="color: {statusColor(widget, _MARKS[check.level][1])};">{_MARKS[check.level][0]}&nbsp;</td>'
         f"<td>{html.escape(check.subject)}&nbsp;&nbsp;</td><td>{html.escape(check.finding)}</td></tr>"
         for check in checks
     )

@@ -20,6 +20,18 @@ from deeprecon.scene.dwmri.job import DwiNodes
 from deeprecon.scene.dwmri.scan import node_from_colors, node_from_map, node_from_scan
 from deeprecon.scene.nodes.tables import node_from_rows
 
+TITLES = {
+    "fa_before": "FA before",
+    "fa_after": "FA after",
+    "fa_change": "FA change",
+    "md_before": "MD before",
+    "md_after": "MD after",
+    "md_change": "MD change",
+    "color_fa_before": "color FA before",
+    "color_fa_after": "color FA after",
+}
+"""Role -> its words in the names of the nodes."""
+
 
 def load_outputs(folder: Path, nodes: DwiNodes, reuse: Mapping[str, Any] | None = None) -> RunResult:
     """Load the results of a finished job: all or none.
@@ -81,7 +93,7 @@ def load_folder(folder: Path, source: Any = None, reuse: Mapping[str, Any] | Non
         return made
 
     name = f"{source.GetName()} enhanced" if source is not None else ""
-    return load_results(folder, name, source, reuse, factories)
+    return load_results(folder, name, source, reuse, factories, TITLES)
 
 
 def _scan_node(scan: Any, source: Any, name: str, node: Any) -> Any:
