@@ -23,6 +23,7 @@ lint: setup
 	@.venv/bin/ruff format --config Logic/pyproject.toml --check --quiet $(CODE)
 	@cd Logic && ../.venv/bin/mypy deeprecon
 	@cd Logic && ../.venv/bin/lint-imports
+	@.venv/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 # Which tests are slow: on a machine that does nothing else.
 durations: setup

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
@@ -16,6 +17,18 @@ SLOW_TESTS = Path(__file__).with_name("slow_tests.txt")
 """Tests and test files, one a line, that `-m "not slow"` leaves out; `--record-slow` writes it."""
 SLOW_TEST, BUDGET = 0.5, 80.0
 """Seconds from which a test is slow, and what all others may take together; else the slowest files are left out."""
+IN_SLICER = getattr(sys.modules.get("slicer"), "app", None) is not None
+"""Whether an application runs already, which then runs the tests (run_in_slicer.py) and whose scene they use."""
+NOT_IN_SLICER = {
+    "host/tests/": "tests the stand-in of Slicer",
+    "panels/test_batch.py": "starts the stand-in of Slicer",
+    "panels/test_ctpa_batch.py": "starts the stand-in of Slicer",
+    "panels/test_dwmri_batch.py": "starts the stand-in of Slicer",
+    "panels/test_parameter_storage.py": "compares Slicer with its stand-in",
+    "panels/test_static.py": "compares the modules with the stand-in of Slicer",
+    "unit/test_installed.py": "builds and installs the extension for the stand-in of Slicer",
+}
+"""Files of tests, by the beginning of their names, that are skipped in Slicer."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -25,6 +38,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     slow = set(SLOW_TESTS.read_text(encoding="utf-8").splitlines()) if SLOW_TESTS.is_file() else set()
     for item in items:
+        for beginning, reason in NOT_IN_SLICER.items() if IN_SLICER else ():
+            if item.nodeid.startswith(beginning):
+                item.add_marker(pytest.mark.skip(reason=reason))
         if item.nodeid in slow or item.nodeid.partition("::")[0] in slow:
             item.add_marker(pytest.mark.slow)
 
@@ -67,9 +83,18 @@ def shared_data() -> Path:
     return folder
 
 
-def in_slicer() -> bool:
-    """Whether the tests run inside the real application (Testing/run_in_slicer.py), whose own scene they then use."""
-    return "slicerhost" not in sys.modules and getattr(sys.modules.get("slicer"), "app", None) is not None
+def pytest_report_header() -> str:
+    """The application that runs the tests."""
+    if not IN_SLICER:
+        from slicerhost import pythonlayer
+
+        folder = pythonlayer.folder()
+        return f"in the stand-in of Slicer, {'stand-ins' if folder is None else folder} as its Python layer"
+    import qt
+    import slicer
+
+    version = getattr(qt, "qVersion", lambda: "of unknown version")()
+    return f"in Slicer {slicer.app.applicationVersion}, Qt {version}, Python {platform.python_version()}"
 
 
 @pytest.fixture(scope="session")
@@ -82,10 +107,16 @@ def _slicer_core() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def _slicer_host(_slicer_core: Any) -> Iterator[Any]:
-    import slicerhost
+def _slicer_host(request: pytest.FixtureRequest) -> Iterator[Any]:
+    if IN_SLICER:
+        from running_application import RunningApplication
 
-    started = slicerhost.start()
+        started: Any = RunningApplication()
+    else:
+        request.getfixturevalue("_slicer_core")
+        import slicerhost
+
+        started = slicerhost.start()
     yield started
     started.close()
 
@@ -93,7 +124,7 @@ def _slicer_host(_slicer_core: Any) -> Iterator[Any]:
 @pytest.fixture
 def scene(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The empty MRML scene (`slicer.mrmlScene`) with Slicer's logics, without the application (no `slicer.app`)."""
-    if in_slicer():
+    if IN_SLICER:
         import slicer
 
         slicer.mrmlScene.Clear()
@@ -112,7 +143,10 @@ def scene(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
 
 @pytest.fixture
 def host(_slicer_host: Any) -> Iterator[Any]:
-    """The stand-in Slicer application with an empty scene; an exception left in a slot fails the test."""
+    """The stand-in Slicer application, or the one that runs the tests, with an empty scene.
+
+    An exception left in a slot fails the test.
+    """
     _slicer_host.reset()
     yield _slicer_host
     _slicer_host.closeModules()

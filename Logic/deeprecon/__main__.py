@@ -1,4 +1,4 @@
-"""`python -m deeprecon METHOD VERB`."""
+"""`python -m deeprecon METHOD VERB`, and the console script `deeprecon`."""
 
 import os
 import sys
@@ -12,6 +12,19 @@ import _signal  # type: ignore[import-not-found]  # built in: `signal` itself ta
 CANCELLED = 3
 
 
+def run() -> int:
+    """Run the command line; returns its exit code."""
+    _signal.signal(_signal.SIGINT, _end)
+    from deeprecon.cli import main
+    from deeprecon.jobs.process import die_with_parent
+
+    _signal.signal(_signal.SIGINT, _signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):  # names of files need not be text in the terminal's encoding
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    die_with_parent()
+    return main()
+
+
 def _end(number: int, frame: object) -> None:
     """Ctrl+C while modules are loaded: a word instead of a traceback out of their middle."""
     os.write(2, b"Error: The run was cancelled.\n")
@@ -19,14 +32,4 @@ def _end(number: int, frame: object) -> None:
 
 
 if __name__ == "__main__":
-    _signal.signal(_signal.SIGINT, _end)
-
-from deeprecon.cli import main  # noqa: E402
-from deeprecon.jobs.process import die_with_parent  # noqa: E402
-
-if __name__ == "__main__":
-    _signal.signal(_signal.SIGINT, _signal.default_int_handler)
-    for stream in (sys.stdout, sys.stderr):  # names of files need not be text in the terminal's encoding
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    die_with_parent()
-    sys.exit(main())
+    sys.exit(run())

@@ -1,4 +1,4 @@
-"""Where files that are not code lie: in the source tree, in a build tree and in an installed tree."""
+"""Where the files that are not code lie: beside it, in every tree and in the wheel."""
 
 from __future__ import annotations
 
@@ -6,17 +6,12 @@ from pathlib import Path
 
 
 def resource_path(*parts: str) -> Path:
-    """Path of a resource of the library or of the extension, such as `resource_path("UI", "RunPanel.ui")`.
-
-    The library's own resources lie beside the package in every tree. The extension's lie beside them in build and
-    installed trees, where Slicer puts all into one folder, and one folder higher in the source tree.
+    """Path of a resource of the library, such as `resource_path("UI", "RunPanel.ui")`.
 
     Raises:
-        FileNotFoundError: no such resource in either place.
+        FileNotFoundError: no such resource.
     """
-    library = Path(__file__).resolve().parents[1]
-    for folder in (library, library.parent):
-        path = folder.joinpath("Resources", *parts)
-        if path.exists():
-            return path
-    raise FileNotFoundError(f"Resource {'/'.join(parts)} is not part of this installation (looked in {library}).")
+    path = Path(__file__).resolve().with_name("Resources").joinpath(*parts)
+    if not path.exists():
+        raise FileNotFoundError(f"Resource {'/'.join(parts)} is not part of this installation (looked in {path}).")
+    return path

@@ -1,7 +1,7 @@
-"""Retrain the phantom-trained demonstrator that is shipped in Resources/Bundles, and measure it on new phantoms.
+"""Retrain the phantom-trained demonstrator that is shipped with the library, and measure it on new phantoms.
 
     python Testing/benchmarks/ctpa_demonstrator.py [--threads 1] [--output out/ctpa_demonstrator] [--install]
-    python Testing/benchmarks/ctpa_demonstrator.py --bundle Resources/Bundles/ctpa-demonstrator      # measure alone
+    python Testing/benchmarks/ctpa_demonstrator.py --bundle Logic/deeprecon/Resources/Bundles/ctpa-demonstrator
 
 Four verbs, one after the other: train-autoencoder on patches of phantoms, phantom, prepare, train-diffusion. A step
 that is done is not done again. Then phantoms that training has not seen are synthesized from their X-rays: PSNR and
@@ -33,6 +33,7 @@ from deeprecon.ctpa.observe.body import body_mask
 from deeprecon.ctpa.observe.projection import Geometry
 from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
 from deeprecon.data.volume_io import read_volume
+from deeprecon.resources import resource_path
 
 ROOT = Path(__file__).resolve().parents[2]
 MAX_MINUTES, MAX_BYTES = 60.0, 15e6
@@ -120,7 +121,7 @@ def main() -> int:
     parser.add_argument("--samples", type=int, default=4)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--output", type=Path, default=Path("out/ctpa_demonstrator"))
-    parser.add_argument("--install", action="store_true", help=f"put the bundle into Resources/Bundles/{NAME}")
+    parser.add_argument("--install", action="store_true", help="put the bundle into the library")
     arguments = parser.parse_args()
     bundle, minutes = arguments.bundle, {}
     if bundle is None:
@@ -148,7 +149,7 @@ def main() -> int:
     if means["psnr"] <= means["psnr_mean_ct"]:
         broken.append("no better than the mean CT")
     if arguments.install and not broken:
-        target = ROOT / "Resources" / "Bundles" / NAME
+        target = resource_path("Bundles") / NAME
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(bundle, target)
         print(f"Installed in {target}")

@@ -16,7 +16,7 @@ from deeprecon.scar.parameters import ReconstructParameters
 from .conftest import MODULE, ROOT
 
 PANELS = ROOT / "Logic" / "deeprecon" / "panels"
-SHARED_UI = ROOT / "Logic" / "Resources" / "UI"
+SHARED_UI = ROOT / "Logic" / "deeprecon" / "Resources" / "UI"
 DWMRI = ROOT / "DWMRIEnhance" / "DWMRIEnhance.py"
 CTPA = ROOT / "CTPASynthesis" / "CTPASynthesis.py"
 PAIRS = [

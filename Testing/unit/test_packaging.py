@@ -49,7 +49,7 @@ def files_below(folder: Path, *patterns: str) -> set[str]:
 def test_library_cmake_lists_equal_the_files_on_disk() -> None:
     cmake = ROOT / "Logic" / "CMakeLists.txt"
     assert cmake_list(cmake, "LIBRARY_SCRIPTS") == files_below(ROOT / "Logic", "deeprecon/**/*.py")
-    assert cmake_list(cmake, "LIBRARY_RESOURCES") == files_below(ROOT / "Logic", "Resources/**/*")
+    assert cmake_list(cmake, "LIBRARY_RESOURCES") == files_below(ROOT / "Logic", "deeprecon/Resources/**/*")
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.name)
@@ -130,7 +130,12 @@ def test_icons_are_128_pixels_wide() -> None:
 
 @pytest.mark.parametrize(
     "folder_and_name",
-    ["Testing/requirements/demo", "Testing/requirements/test", "Logic/Resources/requirements/overlay"],
+    [
+        "Testing/requirements/demo",
+        "Testing/requirements/test",
+        "Testing/requirements/slicer",
+        "Logic/deeprecon/Resources/requirements/overlay",
+    ],
 )
 def test_lock_files_are_hashed_complete_and_free_of_torch(folder_and_name: str) -> None:
     wanted = (ROOT / f"{folder_and_name}.in").read_text(encoding="utf-8").splitlines()

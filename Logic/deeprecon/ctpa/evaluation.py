@@ -56,10 +56,11 @@ def evaluate(inputs: EvaluateInputs, parameters: NoParameters, run: Run) -> Outc
     synthetic = read_volume(inputs.ct)
     k, j, i = synthetic.array.shape
     grid = Grid((k, j, i))
-    if not is_on_grid(synthetic, grid):
+    on_grid = is_on_grid(synthetic, grid)
+    if not on_grid:
         grid = PREVIEW
         run.reporter.warning(f"{synthetic.name} does not have the voxels of a synthetic CT and is resampled.")
-    made = place(synthetic, grid)
+    made = place(synthetic, grid, synthetic=on_grid)
     true = read_volume(inputs.truth)
     placed = place(true, grid)
     run.consider((*made.doubts, *ct_doubts(true), *placed.doubts))

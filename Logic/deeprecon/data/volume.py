@@ -147,7 +147,8 @@ def check_geometry(volume: Volume) -> None:
     check_affine(volume.ijk_to_ras, name)
     thickness = volume.slice_thickness
     if thickness is not None and not 0 < thickness <= MAX_SPACING:
-        raise InputError(f"{name} states slices of {thickness:g} mm, thicker than a body.", "Export the image again.")
+        found = "thicker than a body" if thickness > MAX_SPACING else "which is no thickness"
+        raise InputError(f"{name} states slices of {thickness:g} mm, {found}.", "Export the image again.")
 
 
 def check_affine(ijk_to_ras: Array, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -275,3 +276,18 @@ def test_the_panel_names_the_table_that_it_misses(tmp_path, scene):
 
     with pytest.raises(InputError, match="no bvec file"):
         open_scan(rotated(tmp_path)["dwi"])
+
+
+@pytest.mark.parametrize("way", [OPENED, LOADED])
+def test_the_panel_keeps_the_sidecar_of_a_scan(way, tmp_path, scene):
+    from deeprecon.scene.dwmri.job import DwiNodes, write_job
+    from deeprecon.scene.dwmri.scan import open_scan
+
+    path = nifti(tmp_path / "scan.nii.gz", MADE.noisy, MADE.b, MADE.directions)
+    entries = {"PhaseEncodingDirection": "j-", "TotalReadoutTime": 0.05}
+    path.with_name("scan.json").write_text(json.dumps(entries), encoding="utf-8")
+    job = tmp_path / "job"
+    node = open_scan(path) if way == OPENED else loaded(path)
+    write_job(job, DwiNodes(node), EnhanceParameters(method=Method.PCA), device="cpu")
+    assert run_job(job) == 0
+    assert json.loads((job / "output" / "dwi.json").read_text("utf-8")) == entries

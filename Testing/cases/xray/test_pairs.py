@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from deeprecon.ctpa.grid import PRESETS, Grid
 from deeprecon.ctpa.observe.projection import Geometry, expose, line_integrals
 from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
 from deeprecon.ctpa.simulate.files import write_xray
+from deeprecon.ctpa.training.store import Store
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
 from deeprecon.jobs.job import Job
@@ -71,6 +73,20 @@ def test_it_goes_on_where_it_is_accepted(pairs: Path, tmp_path: Path) -> None:
     result = prepare(pairs, tmp_path, ["pair-mismatch"], validation=0.0, test=0.0)
     assert result["metrics"]["cases"] == 5
     assert [doubt["code"] for doubt in result["doubts"]] == ["pair-mismatch"] * 4
+
+
+def test_a_film_is_turned_as_its_row_says(pairs: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "turned"
+    shutil.copytree(pairs, folder)
+    settings = {"own": ",,", "mirrored": ",yes,", "upside_down": "180,yes,", "inverted": ",,yes"}
+    rows = ["patient,ct,xray,turn,flip,invert"]
+    rows += [f"{kind},{kind}.nii.gz,{kind}_film.nii.gz,{cells}" for kind, cells in settings.items()]
+    (folder / "manifest.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    result = prepare(folder, tmp_path / "store", [], validation=0.0, test=0.0)
+    assert result["metrics"]["cases"] == 4
+    films = [case.xray() for case in Store.open(tmp_path / "store").cases()]
+    for film in films[1:3]:
+        np.testing.assert_allclose(film, films[0], atol=0.05)
 
 
 def test_two_cases_are_too_few_to_train(pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,6 +62,12 @@ def test_the_lungs_lie_in_the_middle_of_the_field(volume: Volume) -> None:
     np.testing.assert_allclose(place(volume, GRID).center, MIDDLE, atol=5)
 
 
+def test_a_synthetic_ct_stays_where_it_is_wherever_its_lungs_lie() -> None:
+    shifted = Volume(place(scan(), GRID, (0.0, 0.0, 60.0)).hu, GRID.affine(), "ct.nii.gz")
+    assert np.linalg.norm(place(shifted, GRID).center) > 50
+    np.testing.assert_allclose(place(shifted, GRID, synthetic=True).center, 0, atol=1e-6)
+
+
 def test_in_every_axis_order() -> None:
     volume = scan(above=180, below=480)
     turn = np.array([[0, 0, -1, 0], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1.0]])

@@ -1,6 +1,6 @@
 """Runs a Python script as `Slicer` does on its command line.
 
-    python -m slicerhost [--no-main-window] [--testing] [--no-splash] [--additional-module-path DIR]...
+    python -m slicerhost [--no-main-window] [--testing] [--no-splash] [--additional-module-paths DIR...]
                          --python-script FILE [ARGUMENTS...]
 
 As in Slicer the process does not end with the script but with slicer.util.exit, sys.exit or the last window; an
@@ -24,12 +24,13 @@ def main() -> int:
     parser.add_argument("--no-main-window", action="store_true")
     parser.add_argument("--no-splash", action="store_true")
     parser.add_argument("--testing", action="store_true")
-    parser.add_argument("--additional-module-path", action="append", default=[], type=Path)
+    parser.add_argument("--disable-cli-modules", action="store_true")
+    parser.add_argument("--additional-module-paths", nargs="+", default=[], type=Path)
     parser.add_argument("--python-script", nargs=argparse.REMAINDER, required=True)
     options = parser.parse_args()
     script, *arguments = options.python_script
     host = start(mainWindow=not options.no_main_window, testing=options.testing)
-    for folder in options.additional_module_path:
+    for folder in options.additional_module_paths:
         for path in sorted(folder.glob("*.py")):
             host.loadModule(path, show=False)
     host.startupCompleted()

@@ -15,6 +15,8 @@ import slicer
 import slicer.util
 import vtk
 
+from . import pythonlayer
+
 # Module name -> class of its C++ logic, in the order of creation.
 MODULE_LOGICS = {
     "Colors": "vtkSlicerColorLogic",
@@ -75,9 +77,15 @@ def _quiet() -> Iterator[None]:
 
 
 class Core:
-    """Owner of the scene and the logics; comments state where the order of creation matters."""
+    """Owner of the scene and the logics; comments state where the order of creation matters.
+
+    Attributes:
+        slicerPython: folder of Slicer's own Python layer; None where stand-ins are used.
+    """
 
     def __init__(self) -> None:
+        self.slicerPython = pythonlayer.folder()
+        pythonlayer.use(self.slicerPython)
         window = vtk.vtkOutputWindow()  # VTK messages go to stderr, where tests can catch them
         window.SetDisplayModeToAlwaysStdErr()
         vtk.vtkOutputWindow.SetInstance(window)

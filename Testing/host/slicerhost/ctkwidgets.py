@@ -217,7 +217,7 @@ class ctkSliderWidget(QtWidgets.QWidget):
 
 @customWidget(valueChanged="double")
 class ctkDoubleSpinBox(QtWidgets.QWidget):
-    """A spin box for real numbers; not one that a parameter node can be linked to."""
+    """A spin box for real numbers; the stand-in of the parameter node refuses it, as older versions of Slicer do."""
 
     valueChanged = Signal(float)
 
@@ -293,7 +293,7 @@ class ctkPathLineEdit(QtWidgets.QWidget):
 
 @customWidget(directoryChanged="QString", directorySelected="QString")
 class ctkDirectoryButton(QtWidgets.QWidget):
-    """A button with a folder; it keeps absolute paths."""
+    """A button with a folder, which is "." at first; it keeps absolute paths."""
 
     directoryChanged = Signal(str)
     directorySelected = Signal(str)
@@ -302,12 +302,11 @@ class ctkDirectoryButton(QtWidgets.QWidget):
         super().__init__(parent)
         self._h_button = QtWidgets.QPushButton()
         row(self, self._h_button)
-        self._h_directory = ""
-        self.directory = "."
+        self._h_directory = "."
 
     def _h_setDirectory(self, path: str) -> None:
         absolute = QtCore.QDir(path).absolutePath()
-        if absolute != self._h_directory:
+        if absolute != QtCore.QDir(self._h_directory).absolutePath():
             self._h_directory = absolute
             self._h_button.text = absolute
             self.directoryChanged.emit(absolute)

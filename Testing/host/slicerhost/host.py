@@ -37,7 +37,7 @@ class Host:
             QtCore.QSettings.setPath(QtCore.QSettings.Format.IniFormat, scope, settings)
         self._slotErrors = pythonqt.slotErrors
         pythonqt.recordSlotErrors()
-        self._installModules(pythonqt)
+        self._installModules(pythonqt, self.core.slicerPython)
 
         import slicer
 
@@ -52,14 +52,14 @@ class Host:
         self._panels: list[Any] = []
 
     @staticmethod
-    def _installModules(pythonqt: types.ModuleType) -> None:
+    def _installModules(pythonqt: types.ModuleType, slicerPython: Path | None) -> None:
         """Puts qt, ctk, SampleData and the Qt half of the package `slicer` where modules import them from."""
         qt = sys.modules["qt"] = pythonqt.buildQtModule()
 
         import slicer
 
-        # mrmlwidgets and plots are imported for the widgets that they register
-        from . import ctkwidgets, mrmlwidgets, plots, sampledata, uiloader  # noqa: F401
+        # mrmlwidgets, numberwidgets and plots are imported for the widgets that they register
+        from . import ctkwidgets, mrmlwidgets, numberwidgets, plots, sampledata, uiloader  # noqa: F401
 
         qt.QUiLoader = uiloader.UiLoader
         sys.modules["ctk"] = ctkwidgets.buildCtkModule()
@@ -68,19 +68,9 @@ class Host:
                 setattr(slicer, name, cls)
         sys.modules["SampleData"] = sampledata.buildSampleDataModule()
 
-        from . import app, parameterwrapper, slm
+        from . import app, pythonlayer
 
-        i18n = types.ModuleType("slicer.i18n")
-        i18n.tr = lambda text: text
-        i18n.translate = lambda context, text: text
-        submodules = {
-            "i18n": i18n,
-            "ScriptedLoadableModule": slm,
-            "parameterNodeWrapper": parameterwrapper.buildParameterNodeWrapperModule(),
-        }
-        for name, module in submodules.items():
-            sys.modules["slicer." + name] = module
-            setattr(slicer, name, module)
+        pythonlayer.useQtHalf(slicerPython)
         slicer.qSlicerScriptedLoadableModule = app.qSlicerScriptedLoadableModule
         slicer.qSlicerScriptedLoadableModuleWidget = app.qSlicerScriptedLoadableModuleWidget
 
@@ -231,6 +221,7 @@ class Host:
             sys.modules.pop(name, None)
             sys.path[:] = [folder for folder in sys.path if folder != os.path.dirname(module.path)]
         self._panels.clear()
+        manager.disconnect("moduleAboutToBeUnloaded(QString)")  # also of panels whose cleanup() has failed
         self.process()
 
     def _checkObservers(self, name: str, widget: Any) -> None:

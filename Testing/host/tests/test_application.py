@@ -102,7 +102,7 @@ def test_a_script_ends_with_its_exit_code(tmp_path: Path) -> None:
         "print(sys.argv[1:], slicer.modules.threshold.name)\n"
         "qt.QTimer.singleShot(10, lambda: slicer.util.exit(7))\n"
     )
-    options = ("--no-main-window", "--additional-module-path", str(TEMPLATE), "--python-script")
+    options = ("--no-main-window", "--additional-module-paths", str(TEMPLATE), "--python-script")
     result = run("-m", "slicerhost", *options, script(tmp_path, text), "--a", "é")
     assert (result.returncode, result.stdout.strip()) == (7, "['--a', 'é'] Threshold")
 

@@ -70,7 +70,7 @@ FAULTS = {  # name: (file, text, faulty text, pattern of the error message)
     "unknown class in the .ui file": (UI, "ctkSliderWidget", "ctkSlidingWidget", "ctkSlidingWidget"),
     "wrong method name in a slot": (PY, "self.logic.process(node", "self.logic.compute(node", "compute"),
     "scene close not handled": (PY, "if self.parent.isEntered:", "if False:", "inputVolume"),
-    "default outside the range": (PY, "200)] = 100", "200)] = 300", "300 is not within"),
+    "default outside the range": (PY, "200)] = 100", "200)] = 300", "within.* 200.* 300|300 is not within"),
     "method that CTK does not expose to Python": (
         PY,
         "sections.collapsed = False",

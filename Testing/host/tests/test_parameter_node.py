@@ -1,8 +1,12 @@
-"""Parameters are stored under Slicer's names, in Slicer's strings, and follow their widgets."""
+"""Parameters are stored under Slicer's names, in Slicer's strings, and follow their widgets.
+
+Each test runs on the stand-in and, where it is at hand, on Slicer's own code.
+"""
 
 from __future__ import annotations
 
 import enum
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Optional, Union
 
@@ -17,8 +21,25 @@ class Method(enum.Enum):
         return self.name.capitalize()
 
 
+STAND_IN, SLICER = "stand-in", "Slicer"
+
+
+@pytest.fixture(params=[STAND_IN, SLICER], autouse=True)
+def wrapper(request: pytest.FixtureRequest, host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`slicer.parameterNodeWrapper` is that one."""
+    import slicer
+    from slicerhost.parameterwrapper import buildParameterNodeWrapperModule
+
+    if request.param == SLICER and host.core.slicerPython is None:
+        pytest.skip("Slicer's own Python layer is not at hand")
+    if request.param == STAND_IN:
+        module = buildParameterNodeWrapperModule()
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        monkeypatch.setattr(slicer, "parameterNodeWrapper", module)
+
+
 @pytest.fixture
-def node(host: Any) -> Any:
+def node(wrapper: None) -> Any:
     import slicer
 
     return slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode")
@@ -102,7 +123,7 @@ def test_a_changed_pack_is_saved_and_rejects_new_attributes(node: Any) -> None:
     assert parameters.outer != outer()
     with pytest.raises(AttributeError, match="typo"):
         parameters.outer.typo = 1
-    with pytest.raises(ValueError, match="given name"):
+    with pytest.raises(ValueError, match="typo"):
         parameters.setValue("outer.typo", 1)
 
 
@@ -114,7 +135,7 @@ def test_values_are_checked(node: Any) -> None:
     )(node)
     with pytest.raises(ValueError, match="2"):
         parameters.level = 2
-    with pytest.raises(ValueError, match="'c'"):
+    with pytest.raises(ValueError, match=r"c.*'a', 'b'"):
         parameters.word = "c"
     with pytest.raises(TypeError, match="float"):
         parameters.level = "0.5"
@@ -122,7 +143,7 @@ def test_values_are_checked(node: Any) -> None:
         parameters.level = None
     with pytest.raises(ValueError, match="default"):
         parameterPack(type("Pack", (), {"__annotations__": {"x": Annotated[int, WithinRange(1, 2)]}, "x": 3}))
-    with pytest.raises(TypeError, match="complex"):
+    with pytest.raises(Exception, match="create serializer"):
         wrap({"value": complex})
     with pytest.raises(ValueError, match="reserved"):
         wrap({"default": int})
@@ -213,7 +234,6 @@ def test_a_pair_that_slicer_cannot_connect_raises(node: Any) -> None:
     parameters = wrap({"level": float, "count": int, "text": str})(node)
     for name, widget in (
         ("level", ctk.ctkSliderWidget()),  # without a range
-        ("level", ctk.ctkDoubleSpinBox()),
         ("count", qt.QLineEdit()),
         ("text", qt.QComboBox()),  # without choices
         ("text", type("Edit", (qt.QLineEdit,), {})()),

@@ -275,7 +275,7 @@ def test_bad_pairs_are_left_out_with_their_reason(done, tmp_path, files, chest):
     assert "damaged" in reasons["d"]
     assert "There is no ct" in reasons["e"]
     assert "the same CT as that of row 1" in reasons["f"]
-    assert "view LL is not a frontal one" in reasons["g"]
+    assert "--view: 'LL' is not one of auto, PA, AP" in reasons["g"]
     assert "voxels, not an X-ray" in reasons["h"]
     assert "not finite numbers (NaN)" in reasons["i"]
     assert "from 7 to 7, not the HU" in reasons["j"]  # not filled with a middle gray
@@ -314,7 +314,7 @@ def test_a_manifest_may_be_json(tmp_path):
     rows = [{"patient": "a", "ct": "a.nii.gz", "view": "ap"}, {"patient": "b", "ct": "b", "xray": "b.png", "age": 7}]
     write_json(tmp_path / "m.json", rows)
     first, second = read_manifest(tmp_path / "m.json")
-    assert (first.view, first.xray, first.ct) == ("AP", None, tmp_path / "a.nii.gz")
+    assert (first.film, first.xray, first.ct) == ({"view": "AP"}, None, tmp_path / "a.nii.gz")
     assert second.xray == tmp_path / "b.png"
     for content, words in (("{", "not valid JSON"), ("{}", "not a list"), ('[{"patient": 3, "ct": "a"}]', "is 3")):
         (tmp_path / "m.json").write_text(content)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from deeprecon.dwmri.filters import gaussian, gradient_magnitude, smooth_in_mask
+from deeprecon.dwmri.findings import Findings
 from deeprecon.dwmri.measure.accuracy import accuracy, laplacian_of_gaussian
+from deeprecon.dwmri.measure.checks import check_residual
 from deeprecon.dwmri.measure.residual import edge_correlation, residual_statistics
 from deeprecon.dwmri.noise.correlation import lag1
 from deeprecon.dwmri.simulate.head import make_phantom
+from deeprecon.jobs.run import SilentReporter
 
 from .arrays import blurred_scan, white_noise
 
@@ -98,3 +104,14 @@ def test_accuracy_of_known_errors(head):
     assert blurred["edge_ratio"] < 0.9
     assert blurred["hfen"] > 0.1
     assert "lesion_rmse" in found or not head.labels["lesions"].any()
+
+
+@pytest.mark.parametrize(("removed", "warned"), [(0.9, False), (1.0, False), (1.2, True)])
+def test_more_removed_than_noise_is_told(removed: float, warned: bool) -> None:
+    clean = make_phantom((10, 16, 16), 2, [(1000.0, 6)], snr=20).clean
+    sigma, mask = np.full(clean.array.shape[:3], 5.0, np.float32), np.ones(clean.array.shape[:3], bool)
+    noise = np.random.default_rng(0).normal(0, 5 * removed, clean.array.shape)
+    findings = Findings(SilentReporter())
+    noisy = replace(clean, array=clean.array + noise)
+    check_residual(noisy, clean, sigma, mask, rician=False, interpolated=False, findings=findings)
+    assert any("more than noise was removed" in text for text in findings.warnings) is warned

@@ -165,10 +165,12 @@ def test_the_slice_thickness_is_kept_on_the_node(scene: Any) -> None:
 def test_the_slice_thickness_comes_from_the_dicom_database(scene: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     class Database:
         def instanceValue(self, instance: str, tag: str) -> str:
-            return {("1.2", "0018,0050"): "8.5"}.get((instance, tag), "")
+            return {("1.2", "0018,0050"): "8.5", ("1.4", "0018,0050"): "0"}.get((instance, tag), "")
 
     monkeypatch.setattr(slicer, "dicomDatabase", Database(), raising=False)
     node = node_from_volume(volume(), "image")
     assert volume_from_node(node).slice_thickness is None
     node.SetAttribute("DICOM.instanceUIDs", "1.2 1.3")
     assert volume_from_node(node).slice_thickness == 8.5
+    node.SetAttribute("DICOM.instanceUIDs", "1.4")
+    assert volume_from_node(node).slice_thickness is None

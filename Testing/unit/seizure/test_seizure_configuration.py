@@ -14,7 +14,7 @@ from deeprecon.seizure.configuration import SECTIONS, Config, Framework, ModelCo
 from deeprecon.seizure.read.configuration import FIXED_KEYS, UNUSED_KEYS, read_configuration
 from deeprecon.seizure.write.configuration_schema import configuration_schema
 
-SCHEMA = Path(__file__).resolve().parents[3] / "Logic" / "Resources" / "seizure" / "config.schema.json"
+SCHEMA = Path(__file__).resolve().parents[3] / "Logic" / "deeprecon" / "Resources" / "seizure" / "config.schema.json"
 
 
 def test_written_configuration_is_read_unchanged(tmp_path):

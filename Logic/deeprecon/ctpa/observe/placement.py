@@ -54,18 +54,19 @@ class PlacedCt:
         return known_voxels(self.blocks, (k, j, i), (k, j, i))
 
 
-def place(volume: Volume, grid: Grid, offset: npt.ArrayLike = (0.0, 0.0, 0.0)) -> PlacedCt:
+def place(volume: Volume, grid: Grid, offset: npt.ArrayLike = (0.0, 0.0, 0.0), *, synthetic: bool = False) -> PlacedCt:
     """Resample a CT with its lungs in the middle of the field.
 
     Args:
         volume: in any orientation.
         grid: to resample on.
         offset: of the middle of the field from that of the lungs, RAS mm.
+        synthetic: whether it was synthesized on `grid`: its own middle is that of the field, wherever its lungs are.
 
     Raises:
         InputError: see `resample`.
     """
-    center, doubts = _center(volume, grid)
+    center, doubts = (_middle(volume), ()) if synthetic else _center(volume, grid)
     center = center + np.asarray(offset, float)
     hu, affine = resample(volume, grid, center)
     blocks = _known_blocks(volume, grid, affine)
@@ -111,10 +112,15 @@ def known_pixels(placed: PlacedCt, grid: Grid, geometry: Geometry) -> Mask:
     return pixels
 
 
+def _middle(volume: Volume) -> Array:
+    lower, upper = bounds(volume)
+    middle: Array = 0.5 * (lower + upper)
+    return middle
+
+
 def _center(volume: Volume, grid: Grid) -> tuple[Array, tuple[Doubt, ...]]:
     """The middle of the lungs, or of the scan where there are none."""
-    lower, upper = bounds(volume)
-    middle = 0.5 * (lower + upper)
+    middle = _middle(volume)
     lungs = lung_center(volume)
     if lungs is None:
         found = "No lungs were found in it: the middle of the scan lies in the middle of the field of view."

@@ -9,14 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deeprecon.ctpa.parameters import SynthesizeParameters
 from deeprecon.data.dicom.file import is_dicom_head
 from deeprecon.data.errors import InputError, names_damage
 from deeprecon.data.files import digest
 from deeprecon.data.tables import read_table
+from deeprecon.jobs.options import values_of_cell
+from deeprecon.jobs.parameters import fields_of, from_json
 
 REQUIRED = ("patient", "ct")
-OPTIONAL = ("xray", "view", "labels")
-VIEWS = ("", "PA", "AP")
+FILM = ("view", "turn", "flip", "invert", "pixel_spacing", "patient_age")
+"""Columns with settings of the X-ray, by their names among those of the synthesis."""
+OPTIONAL = ("xray", "labels", *FILM)
 TRAIN, VALIDATION, TEST = SPLITS = ("train", "validation", "test")
 NOT_A_VALUE = ("nan", "none", "null", "<na>", "n/a")
 """What programs write into the cells of a table that have no value."""
@@ -33,7 +37,7 @@ class Pair:
         patient: an identifier; all rows of a patient go to one split.
         ct: a file, a DICOM folder, or one file of a DICOM series.
         xray: a file; None where there is none, and one is projected from the CT.
-        view: "PA", "AP", or "" for that of the X-ray's file.
+        film: settings of the X-ray as texts, by the columns `FILM`; those that are not given are left out.
         labels: a label map on the CT's grid, where there is one.
     """
 
@@ -41,13 +45,26 @@ class Pair:
     patient: str
     ct: Path
     xray: Path | None
-    view: str
+    film: Mapping[str, str]
     labels: Path | None
 
     @property
     def name(self) -> str:
         """Of the case in a store."""
         return f"case_{self.row:05d}"
+
+    def film_settings(self) -> SynthesizeParameters:
+        """The settings with which the X-ray is read.
+
+        Raises:
+            InputError: not a value of its column, or out of range.
+        """
+        fields = {field.name: field for field in fields_of(SynthesizeParameters)}
+        values = {name: values_of_cell(fields[name], text) for name, text in self.film.items()}
+        settings = from_json(SynthesizeParameters, values)
+        if reasons := settings.validate():
+            raise InputError(f"{'; '.join(reasons)}.", "Correct the row of the manifest.")
+        return settings
 
     def files(self) -> dict[str, Path]:
         """Its files by role."""
@@ -102,7 +119,9 @@ def _pair(path: Path, number: int, row: Mapping[str, Any]) -> Pair:
         if not text[name]:
             raise InputError(f"The manifest {path}, row {number}: {name} is empty.", "Fill it in, or remove the row.")
     files = {name: path.parent / text[name] if text[name] else None for name in ("xray", "labels")}
-    return Pair(number, text["patient"], path.parent / text["ct"], files["xray"], text["view"].upper(), files["labels"])
+    text["view"] = text["view"].upper()
+    film = {name: text[name] for name in FILM if text[name]}
+    return Pair(number, text["patient"], path.parent / text["ct"], files["xray"], film, files["labels"])
 
 
 def split_patients(patients: Iterable[str], validation: float, test: float, seed: int) -> dict[str, str]:

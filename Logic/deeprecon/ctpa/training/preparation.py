@@ -8,6 +8,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,6 @@ from deeprecon.ctpa.parameters import (
     PrepareInputs,
     PrepareParameters,
     Preset,
-    SynthesizeParameters,
     XrayView,
 )
 from deeprecon.ctpa.read.manifest import (
@@ -34,7 +34,6 @@ from deeprecon.ctpa.read.manifest import (
     TEST,
     TRAIN,
     VALIDATION,
-    VIEWS,
     Pair,
     read_manifest,
     source_sha256,
@@ -105,7 +104,7 @@ def prepare(inputs: PrepareInputs, parameters: PrepareParameters, run: Run) -> O
         raise InputError(
             f"None of the {len(pairs)} pairs of {inputs.manifest.name} can be used. Row {refused[0]['row']}: "
             f"{refused[0]['reason']}",
-            "Mend the manifest or its files.",
+            "Mend the manifest or its files; options that are named are columns of the manifest.",
         )
     return _write_store(records, refused, grid, settings, parameters, run)
 
@@ -123,13 +122,12 @@ def _sources(pair: Pair) -> dict[str, str]:
     """Checksums of a pair's files by role.
 
     Raises:
-        InputError: a file is missing, or the view is not a frontal one.
+        InputError: a file is missing, or a setting of the X-ray is none.
     """
     for role, path in pair.files().items():
         if not path.exists():
             raise InputError(f"There is no {role} {path}.", "Check the manifest; paths are relative to its folder.")
-    if pair.view not in VIEWS:
-        raise InputError(f"The view {pair.view} is not a frontal one.", "Give PA or AP, or leave it empty.")
+    pair.film_settings()
     return {role: source_sha256(path) for role, path in pair.files().items()}
 
 
@@ -143,7 +141,7 @@ def _prepare_pair(
     run: Run,
 ) -> dict[str, Any]:
     """The record of a pair, whose files are in `waiting` completely or not at all."""
-    key = {"settings": settings, "patient": pair.patient, "view": pair.view, "sources": sources}
+    key = {"settings": settings, "patient": pair.patient, "film": dict(pair.film), "sources": sources}
     folder = waiting / pair.name
     try:
         record: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
@@ -185,22 +183,28 @@ def _prepare_pair(
 
 def _xray(pair: Pair, ct: PlacedCt, grid: Grid, beam: BeamName, run: Run) -> tuple[XrayImage, Geometry]:
     """The pair's X-ray, registered with the CT's projection, or that projection where the pair has none."""
+    settings = pair.film_settings()
+    view = "" if settings.view is XrayView.AUTO else settings.view.value
     if pair.xray is None:
-        geometry = acquisition_geometry(pair.view, beam=beam)
+        geometry = acquisition_geometry(view, beam=beam)
         exposed = expose(line_integrals(ct.hu, grid, geometry), np.random.default_rng([run.seed, pair.row, 62]))
         known = known_pixels(ct, grid, geometry)
         note = "The X-ray is a projection of the CT, with scatter, noise and a gain of its own."
         return XrayImage(standardize(continued(exposed.astype(float), known), known), known, (note,)), geometry
     radiograph = read_radiograph(pair.xray)
-    doubts = film_doubts(radiograph, SynthesizeParameters(view=XrayView(pair.view or "auto")))
+    doubts = film_doubts(radiograph, settings)
     run.consider(doubts)
-    radiograph = replace(radiograph, view=pair.view or radiograph.view)
+    radiograph = replace(radiograph, view=view or radiograph.view)
     geometry = acquisition_geometry(radiograph.view, beam=beam, source_distance=radiograph.source_distance)
-    centered = film_on_detector(radiograph, geometry, grid)
+    on_detector = partial(
+        film_on_detector, radiograph, geometry, grid,
+        turn=settings.turn, flip=settings.flip, invert=settings.invert, pixel_spacing=settings.pixel_spacing,
+    )  # fmt: skip
+    centered = on_detector()
     known = known_pixels(ct, grid, geometry)
     projection = line_integrals(ct.hu, grid, geometry)
     shift, fit = find_shift(centered, projection, grid, geometry, known)
-    xray = film_on_detector(radiograph, geometry, grid, shift=shift)
+    xray = on_detector(shift=shift)
     notes = [*xray.notes, *map(str, doubts)]
     if any(shift):
         notes.append(
@@ -232,7 +236,7 @@ def _mismatch(film: XrayImage, fit: float, pair: Pair, correlate: Callable[[Xray
     best = max(found, key=lambda kind: found[kind])
     if found[best] > fit + MIN_ADVANTAGE and found[best] > MIN_CORRELATION:
         text = f"It fits the projection of {pair.ct.name} better {best} (correlation {found[best]:.2f}) than as it is"
-        way_out = "Turn, mirror or invert the film, or look whether it is the one of this CT."
+        way_out = "Change it by --turn, --flip or --invert, or look whether it is the one of this CT."
         return (Doubt("pair-mismatch", name, f"{text} ({fit:.2f}).", way_out),)
     if fit < MIN_CORRELATION:
         text = (

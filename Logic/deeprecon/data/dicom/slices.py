@@ -29,7 +29,7 @@ class DicomSlice:
         position: of the center of the first pixel, LPS mm.
         row, column: unit vectors of growing column and row index, LPS.
         spacing: mm between columns (i) and between rows (j).
-        thickness: mm; None where the file does not state it.
+        thickness: mm; None where the file does not state it, or states 0.
         frame, groups: number and functional groups of a frame of an enhanced file; None for other files.
     """
 
@@ -113,7 +113,7 @@ def _slice(
         row,
         column,
         (column_spacing, row_spacing),
-        _numbers(file.path, "SliceThickness", thickness, 1)[0] if thickness else None,
+        (_numbers(file.path, "SliceThickness", thickness, 1)[0] or None) if thickness else None,
         frame,
         groups,
     )

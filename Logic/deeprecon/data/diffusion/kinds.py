@@ -62,8 +62,11 @@ def stated_part(path: Path, sidecar: dict[str, Any]) -> str:
 
 
 def read_sidecar(path: Path) -> dict[str, Any]:
-    """The content of a JSON file, or of that of the name of a NIfTI file; empty where none is readable."""
-    sidecar = path.with_name(path.name.removesuffix(".gz").removesuffix(".nii").removesuffix(".json") + ".json")
+    """The content of a JSON file, or of that of the name of a NIfTI or NRRD file; empty where none is readable."""
+    name = path.name.removesuffix(".gz")
+    for ending in (".nii", ".nrrd", ".nhdr", ".json"):
+        name = name.removesuffix(ending)
+    sidecar = path.with_name(f"{name}.json")
     try:
         content = json.loads(sidecar.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):

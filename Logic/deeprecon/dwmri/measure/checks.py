@@ -18,6 +18,10 @@ Mask = npt.NDArray[np.bool_]
 MAX_NEIGHBOR_CORRELATION = 0.15
 """Correlation of neighbors in the residual that the noise of a scanner may have."""
 
+MAX_VARIANCE_RATIO = 1.2
+"""Variance of the residual over that of the noise up to which no more than noise was removed, with the errors of the
+noise's estimate."""
+
 
 def check_residual(
     before: DwiScan, after: DwiScan, sigma: Floats, mask: Mask, rician: bool, interpolated: bool, findings: Findings
@@ -49,6 +53,11 @@ def check_residual(
     if statistics.structured:
         findings.warn(
             "The residual is larger at edges than elsewhere: anatomy may have been lost. Look at residual.nii.gz."
+        )
+    if statistics.variance_ratio > MAX_VARIANCE_RATIO:
+        findings.warn(
+            f"The residual has {statistics.variance_ratio:.2f} times the variance of the noise: more than noise was "
+            "removed, or the noise was taken for smaller than it is. Look at residual.nii.gz, or try another method."
         )
     if lag1 > MAX_NEIGHBOR_CORRELATION and not interpolated:
         findings.warn(

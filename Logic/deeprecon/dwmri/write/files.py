@@ -79,17 +79,17 @@ def write_scan_alone(inputs: EnhanceInputs, scan: DwiScan, folder: Path) -> dict
 
 
 def write_sidecar(source: Path, folder: Path, finer: bool = False) -> dict[str, Path]:
-    """Write the entries of the JSON file beside a NIfTI file, such as the phase encoding, for the next steps.
+    """Write the entries of the JSON file beside a scan, such as the phase encoding, for the next steps.
 
     Args:
-        source: the NIfTI file; nothing is written for other files, or where there is no JSON file.
+        source: the NIfTI or NRRD file; nothing is written for other files, or where there is no JSON file.
         folder: gets dwi.json.
         finer: whether the scan has a finer grid now.
 
     Returns:
         The file by role.
     """
-    sidecar = read_sidecar(source) if source.name.lower().endswith(NIFTI) else {}
+    sidecar = read_sidecar(source) if source.name.lower().endswith(NIFTI + NRRD) else {}
     if not sidecar:
         return {}
     path = folder / "dwi.json"

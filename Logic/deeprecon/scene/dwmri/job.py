@@ -10,6 +10,7 @@ import numpy as np
 
 from deeprecon.data.diffusion.files import write_dwi_with_doubts
 from deeprecon.data.errors import InputError
+from deeprecon.data.files import write_json
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
 from deeprecon.dwmri.parameters import EnhanceParameters
@@ -17,7 +18,7 @@ from deeprecon.dwmri.read.masks import voxels_inside
 from deeprecon.jobs.job import Job, bundle_input
 from deeprecon.jobs.parameters import to_json
 from deeprecon.scene.common.job import OUTPUT, check_settings, write_cases_job
-from deeprecon.scene.dwmri.scan import empty_like, scan_from_node
+from deeprecon.scene.dwmri.scan import empty_like, scan_from_node, sidecar_of
 from deeprecon.scene.nodes.segmentations import segment_names, segment_volume
 from deeprecon.scene.nodes.volumes import volume_from_node
 
@@ -73,6 +74,8 @@ def write_job(
     (folder / "inputs").mkdir(parents=True, exist_ok=True)
     inputs, names = {"dwi": "inputs/dwi.nrrd", **bundle_input(nodes.bundle)}, {"dwi.nrrd": nodes.dwi.GetName()}
     write_dwi_with_doubts(folder / inputs["dwi"], scan)
+    if sidecar := sidecar_of(nodes.dwi):
+        write_json(folder / "inputs" / "dwi.json", sidecar)
     if mask is not None:
         inputs["mask"], names["mask.nrrd"] = "inputs/mask.nrrd", nodes.mask.GetName()
         write_volume(folder / inputs["mask"], mask)

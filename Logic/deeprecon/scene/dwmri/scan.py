@@ -35,6 +35,9 @@ _GRADIENTS = "DeepRecon.Gradients"
 _DOUBTS = "DeepRecon.Doubts"
 """Attribute of a scan node: doubts about the file that it was loaded from, as JSON."""
 
+_SIDECAR = "DeepRecon.Sidecar"
+"""Attribute of a scan node: the JSON file beside the file that it was loaded from."""
+
 Array = npt.NDArray[np.float64]
 
 
@@ -109,7 +112,18 @@ def open_scan(path: Path) -> Any:
     node = node_from_scan(scan, slicer.mrmlScene.GenerateUniqueName(name))
     if scan.doubts:
         node.SetAttribute(_DOUBTS, json.dumps([doubt.as_json() for doubt in scan.doubts]))
+    if path.name.lower().endswith(NIFTI + NRRD) and (sidecar := read_sidecar(path)):
+        node.SetAttribute(_SIDECAR, json.dumps(sidecar))
     return node
+
+
+def sidecar_of(node: Any) -> dict[str, Any]:
+    """The entries of the JSON file beside the file that a scan node was loaded from; empty where there is none."""
+    if text := node.GetAttribute(_SIDECAR):
+        entries: dict[str, Any] = json.loads(text)
+        return entries
+    path = _loaded_file(node)
+    return {} if path is None else read_sidecar(path)
 
 
 def node_from_scan(scan: DwiScan, name: str, node: Any = None, like: Any = None) -> Any:

@@ -115,6 +115,6 @@ def slice_thickness(node: Any) -> float | None:
     if text is None and instances and database is not None:
         text = database.instanceValue(instances[0], _DICOM_SLICE_THICKNESS)
     try:
-        return float(text) if text else None
+        return (float(text) or None) if text else None  # 0 stands for a thickness that is not known
     except ValueError:
         return None

@@ -1,0 +1,46 @@
+option(BUILD_TESTING "Register the tests" ON)
+if(BUILD_TESTING)
+  enable_testing()
+endif()
+file(WRITE "${CMAKE_BINARY_DIR}/recorded.txt" "")
+
+function(_record)
+  string(REPLACE ";" " " line "${ARGV}")
+  file(APPEND "${CMAKE_BINARY_DIR}/recorded.txt" "${line}\n")
+endfunction()
+
+function(slicer_add_python_unittest)
+  cmake_parse_arguments(TEST "" "SCRIPT;TESTNAME_PREFIX" "SLICER_ARGS" ${ARGN})
+  if(TEST_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "slicer_add_python_unittest: unknown arguments ${TEST_UNPARSED_ARGUMENTS}")
+  endif()
+  if(NOT EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/${TEST_SCRIPT}")
+    message(FATAL_ERROR "slicer_add_python_unittest: there is no ${TEST_SCRIPT}")
+  endif()
+  get_filename_component(name "${TEST_SCRIPT}" NAME_WE)
+  add_test(NAME "py_${TEST_TESTNAME_PREFIX}${name}"
+    COMMAND ${Slicer_LAUNCHER_EXECUTABLE} --no-splash --testing ${TEST_SLICER_ARGS}
+      --additional-module-paths "${CMAKE_BINARY_DIR}/${Slicer_QTSCRIPTEDMODULES_LIB_DIR}"
+      --python-code "import slicer.testing; slicer.testing.runUnitTest(['${CMAKE_CURRENT_BINARY_DIR}', '${CMAKE_CURRENT_SOURCE_DIR}'], '${name}')")
+  _record(test "py_${TEST_TESTNAME_PREFIX}${name}")
+endfunction()
+
+function(slicerMacroBuildScriptedModule)
+  cmake_parse_arguments(MODULE "WITH_GENERIC_TESTS" "NAME" "SCRIPTS;RESOURCES" ${ARGN})
+  if(MODULE_UNPARSED_ARGUMENTS OR NOT MODULE_NAME)
+    message(FATAL_ERROR "slicerMacroBuildScriptedModule: no NAME, or unknown arguments ${MODULE_UNPARSED_ARGUMENTS}")
+  endif()
+  foreach(file IN LISTS MODULE_SCRIPTS MODULE_RESOURCES)
+    if(NOT EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/${file}")
+      message(FATAL_ERROR "slicerMacroBuildScriptedModule: ${MODULE_NAME} has no ${file}")
+    endif()
+    get_filename_component(folder "${Slicer_QTSCRIPTEDMODULES_LIB_DIR}/${file}" DIRECTORY)
+    file(COPY "${file}" DESTINATION "${CMAKE_BINARY_DIR}/${folder}")
+  endforeach()
+  # Slicer installs the whole folder of the build tree, with what other modules have put there.
+  install(DIRECTORY "${CMAKE_BINARY_DIR}/${Slicer_QTSCRIPTEDMODULES_LIB_DIR}/"
+    DESTINATION "${Slicer_INSTALL_QTSCRIPTEDMODULES_LIB_DIR}" COMPONENT RuntimeLibraries)
+  list(LENGTH MODULE_SCRIPTS scripts)
+  list(LENGTH MODULE_RESOURCES resources)
+  _record(module ${MODULE_NAME} ${scripts} ${resources} ${MODULE_WITH_GENERIC_TESTS})
+endfunction()
