@@ -25,11 +25,11 @@ from deeprecon.panels.common.image_widget import ImageMethodWidget
 from deeprecon.panels.common.method_logic import MethodLogic
 from deeprecon.panels.common.module import MethodTest, describeModule, registerSample
 from deeprecon.panels.common.result_panel import ResultPanel, overwriteProblem
-from deeprecon.panels.common.result_views import showInViews
 from deeprecon.panels.common.run_callbacks import SecondaryRun
 from deeprecon.panels.common.training_panel import TrainingPanel
 from deeprecon.panels.ctpa.ct_panel import CtPanel
 from deeprecon.panels.ctpa.widgets import AUTOENCODER, DIFFUSION, LABELS, XrayPreview, readDemonstrator
+from deeprecon.panels.screen.result_views import showInViews
 from deeprecon.scene.common.folder_summary import XRAYS
 from deeprecon.scene.common.results import nodes_of_run
 from deeprecon.scene.ctpa.inputs import is_result, nodes_of, restore_inputs

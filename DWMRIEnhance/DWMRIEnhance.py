@@ -32,11 +32,11 @@ from deeprecon.panels.common.bundle_panel import BundlePanel
 from deeprecon.panels.common.image_widget import ImageMethodWidget
 from deeprecon.panels.common.method_logic import MethodLogic
 from deeprecon.panels.common.module import MethodTest, describeModule, registerSample
-from deeprecon.panels.common.result_views import showInViews
 from deeprecon.panels.common.run_callbacks import SecondaryRun
 from deeprecon.panels.common.training_panel import TrainingPanel
 from deeprecon.panels.dwmri.result_panels import DwiResultPanels
 from deeprecon.panels.dwmri.widgets import LABELS, TRAINING, GradientCheck
+from deeprecon.panels.screen.result_views import showInViews
 from deeprecon.scene.common.folder_summary import SCANS
 from deeprecon.scene.display.segment_editor import set_segment_editor_input
 from deeprecon.scene.dwmri.inputs import nodes_of, restore_inputs

@@ -28,11 +28,11 @@ from deeprecon.panels.common.method_logic import MethodLogic
 from deeprecon.panels.common.method_widget import MethodWidget
 from deeprecon.panels.common.module import MethodTest, describeModule, registerSample
 from deeprecon.panels.common.result_panel import ResultPanel, overwriteProblem
-from deeprecon.panels.common.result_views import showInViews
 from deeprecon.panels.common.run_callbacks import SecondaryRun
 from deeprecon.panels.common.time_estimates import TrainingTimeEstimate
 from deeprecon.panels.scar.tables_panel import ScarTablesPanel
 from deeprecon.panels.scar.widgets import CONTROLS, LABELS, RegionsEdit, SegmentSelector, ThresholdSelector
+from deeprecon.panels.screen.result_views import showInViews
 from deeprecon.scar.parameters import VALUE_ARRAYS, Frame, Method, ReconstructParameters, Unit
 from deeprecon.scene.common.results import discard, nodes_of_run
 from deeprecon.scene.display.views import show_in_views

@@ -113,11 +113,15 @@ def widget(host: Any, probed: Any, request: pytest.FixtureRequest) -> Any:
     from deeprecon.panels.computer.device_panel import DEVICE_SETTING
 
     qt.QSettings().setValue(DEVICE_SETTING, "cpu")
-    made = host.loadModule(getattr(request.module, "MODULE", MODULE))
+    return with_open_sections(host.loadModule(getattr(request.module, "MODULE", MODULE)))
+
+
+def with_open_sections(widget: Any) -> Any:
+    """The panel with the sections open whose contents are looked at."""
     for name in ("moreInputs", "observation", "gradients", "settings", "model", "results"):
-        if hasattr(made.ui, f"{name}CollapsibleButton"):
-            getattr(made.ui, f"{name}CollapsibleButton").collapsed = False
-    return made
+        if hasattr(widget.ui, f"{name}CollapsibleButton"):
+            getattr(widget.ui, f"{name}CollapsibleButton").collapsed = False
+    return widget
 
 
 @pytest.fixture

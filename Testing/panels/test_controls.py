@@ -176,7 +176,7 @@ def test_colors_are_those_of_the_style() -> None:
 def test_colored_words_can_be_read_in_both_styles(host: Any, dark: bool) -> None:
     import qt
 
-    from deeprecon.panels.common.status_colors import BAD, CAUTION, GOOD, statusColor
+    from deeprecon.panels.screen.status_colors import BAD, CAUTION, GOOD, statusColor
 
     host.setStyle(dark)
     label = qt.QLabel("text")

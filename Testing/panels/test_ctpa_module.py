@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from .conftest import HERE, ROOT, apply, wait_until_gone
+from .conftest import HERE, ROOT, apply, wait_until_gone, with_open_sections
 
 MODULE = ROOT / "CTPASynthesis" / "CTPASynthesis.py"
 
@@ -66,7 +66,7 @@ def widget(host: Any, probed: Any, model: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("deeprecon.ctpa.demonstrator.demonstrator_folder", lambda: model)
 
     qt.QSettings().setValue(DEVICE_SETTING, "cpu")
-    return host.loadModule(MODULE)
+    return with_open_sections(host.loadModule(MODULE))
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ CONTROLS = {"labels": "Scar", "slice-thickness": "Slice thickness"}
 
 @pytest.fixture
 def say(host: Any, tmp_path: Path) -> Any:
-    from deeprecon.panels.common.panel_words import panelWords
+    from deeprecon.panels.screen.panel_words import panelWords
 
     return partial(panelWords, controls=CONTROLS, fileNames={"lge.nrrd": "Patient LGE"}, folder=tmp_path)
 

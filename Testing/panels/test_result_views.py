@@ -38,7 +38,7 @@ def test_slices_fill_their_views_in_the_side_by_side_layout_and_after_it(host: A
     """Views of a new layout get their size in the event loop, so that slices are fitted after it."""
     import slicer
 
-    from deeprecon.panels.common.result_views import putViewsBack, showInViews
+    from deeprecon.panels.screen.result_views import putViewsBack, showInViews
     from deeprecon.scene.display.layouts import SIDE_BY_SIDE
 
     manager = slicer.app.layoutManager()
@@ -57,7 +57,7 @@ def test_slices_fill_their_views_in_the_side_by_side_layout_and_after_it(host: A
 def test_layout_orientation_links_and_crosshair_are_put_back_on_leaving(host: Any, volume: Any) -> None:
     import slicer
 
-    from deeprecon.panels.common.result_views import putViewsBack, showInViews
+    from deeprecon.panels.screen.result_views import putViewsBack, showInViews
     from deeprecon.scene.display.layouts import SIDE_BY_SIDE
 
     manager = slicer.app.layoutManager()
@@ -82,7 +82,7 @@ def test_layout_orientation_links_and_crosshair_are_put_back_on_leaving(host: An
 def test_a_layout_that_the_user_chose_stays_on_leaving(host: Any, volume: Any) -> None:
     import slicer
 
-    from deeprecon.panels.common.result_views import putViewsBack, showInViews
+    from deeprecon.panels.screen.result_views import putViewsBack, showInViews
 
     manager = slicer.app.layoutManager()
     showInViews(lambda: side_by_side(volume))
@@ -129,6 +129,17 @@ def test_a_model_fills_the_3d_view_though_images_around_it_are_larger(host: Any,
     needed = np.sqrt(3) * 40 / np.sin(np.radians(camera.GetViewAngle() / 2))
     assert camera.GetDistance() == pytest.approx(needed, rel=0.05)
     assert view.mrmlViewNode().GetBoxVisible()
+
+
+def test_scenes_that_were_saved_with_a_layout_of_ours_find_it_after_the_start(host: Any) -> None:
+    import slicer
+
+    from deeprecon.scene.display.layouts import LAYOUTS
+
+    host.loadModule(CTPA, show=False)
+    host.startupCompleted()
+    node = slicer.app.layoutManager().layoutLogic().GetLayoutNode()
+    assert all(node.IsLayoutDescription(number) for number in LAYOUTS)
 
 
 def test_flicker_ends_with_leaving_the_module(host: Any, probed: Any) -> None:

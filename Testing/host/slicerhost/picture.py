@@ -95,6 +95,7 @@ class _Painter:
             table.delete()
         else:
             view = widget._h_view
+            view.window.SetDPI(round(72 * self.scale))  # as Slicer sets it: words grow with the desktop
             view.resize(round(self.scale * body.width()), round(self.scale * body.height()))
             self.painter.drawImage(body, _toImage(view.image()))
             if isinstance(view, SliceView):
@@ -162,6 +163,10 @@ def windowPicture(
     painter.setPen(panel.palette.color(QtGui.QPalette.ColorRole.WindowText))
     middle = QtCore.Qt.AlignmentFlag.AlignVCenter
     top = ABOVE_PANEL
+    painter.fillRect(QtCore.QRect(0, 0, width, 31), _FRAME)
+    painter.drawText(QtCore.QRect(12, 0, PANEL_WIDTH, 31), middle, "3D Slicer")
+    painter.drawText(QtCore.QRect(12, 31, PANEL_WIDTH, 22), middle, "File    Edit    View    Help")
+    painter.fillRect(QtCore.QRect(0, height - 40, width, 40), _FRAME)
     painter.drawText(QtCore.QRect(12, top - 68, PANEL_WIDTH, _TOOLBAR), middle, f"Modules:  {title}")
     painter.drawText(QtCore.QRect(12, top - 28, PANEL_WIDTH, 28), middle, "Help and Acknowledgement")
     shown = panelHeight(height)

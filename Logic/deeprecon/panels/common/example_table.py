@@ -12,7 +12,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from deeprecon.data.errors import InputError
-from deeprecon.panels.common.status_colors import BAD, statusColor
+from deeprecon.panels.screen.status_colors import BAD, statusColor
 from deeprecon.resources import resource_path
 from deeprecon.scene.common.training_job import find_examples
 

@@ -11,8 +11,8 @@ from slicer.i18n import tr as _
 from deeprecon.data.errors import InputError
 from deeprecon.panels.common.bundle_panel import BundlePanel
 from deeprecon.panels.common.method_widget import MethodWidget
-from deeprecon.panels.common.result_views import showInViews
 from deeprecon.panels.common.time_estimates import ThroughputEstimate
+from deeprecon.panels.screen.result_views import showInViews
 from deeprecon.scene.common.folder_summary import CaseKind, load_summary
 from deeprecon.scene.nodes.parameters import to_dataclass
 

@@ -11,12 +11,12 @@ import vtk
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 
-from deeprecon.panels.common.keyboard import prepareKeyboard
-from deeprecon.panels.common.result_views import putViewsBack, showInViews
 from deeprecon.panels.common.run_callbacks import RunCallbacks, SecondaryRun
 from deeprecon.panels.common.run_panel import RunPanel
 from deeprecon.panels.common.training_panel import TrainingPanel
 from deeprecon.panels.computer.device_panel import DevicePanel
+from deeprecon.panels.screen.keyboard import prepareKeyboard
+from deeprecon.panels.screen.result_views import putViewsBack, showInViews
 
 
 def controlLabels(widgets: Mapping[str, Any], others: Mapping[str, str]) -> dict[str, str]:

@@ -18,13 +18,13 @@ from deeprecon.data.errors import InputError
 from deeprecon.jobs.job import Job
 from deeprecon.jobs.process import child_environment
 from deeprecon.jobs.runner import JobRunner
-from deeprecon.panels.common.panel_words import panelWords
 from deeprecon.panels.common.plot_views import CurveView
 from deeprecon.panels.common.run_callbacks import RunCallbacks, SecondaryRun
-from deeprecon.panels.common.status_colors import BAD, statusColor
 from deeprecon.panels.common.time_estimates import durationText
 from deeprecon.panels.computer.device_panel import DevicePanel, userCommand
 from deeprecon.panels.computer.diagnostics import diagnosticReport
+from deeprecon.panels.screen.panel_words import panelWords
+from deeprecon.panels.screen.status_colors import BAD, statusColor
 from deeprecon.resources import resource_path
 
 POLL_MS = 100
@@ -344,8 +344,8 @@ class RunPanel:
     def _nextStep(self) -> str:
         """What to do next, until the first result; then how long a run takes."""
         if not self._ready:
-            return _("Next: {step}").format(step=self._problem or _("Not ready."))
-        start = _("Next: Press {button}.").format(button=self._callbacks.text)
+            return str(_("Next: {step}").format(step=self._problem or _("Not ready.")))
+        start: str = _("Next: Press {button}.").format(button=self._callbacks.text)
         ended = self.state in (RunState.DONE, RunState.FAILED)
         return self._estimate if ended else f"{start} {self._estimate}".strip()
 

@@ -22,8 +22,8 @@ from deeprecon.ctpa.parameters import (
 )
 from deeprecon.data.errors import InputError
 from deeprecon.data.radiograph import Radiograph
-from deeprecon.panels.common.status_colors import BAD, CAUTION, GOOD, statusColor
 from deeprecon.panels.common.training_panel import Training
+from deeprecon.panels.screen.status_colors import BAD, CAUTION, GOOD, statusColor
 from deeprecon.scene.ctpa.result import Quality
 from deeprecon.scene.ctpa.xray import description, preview, radiograph_of
 from deeprecon.scene.display.pictures import Pixels, write_png

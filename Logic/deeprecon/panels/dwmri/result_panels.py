@@ -10,9 +10,9 @@ import slicer
 from slicer.i18n import tr as _
 
 from deeprecon.panels.common.result_panel import ResultPanel, overwriteProblem
-from deeprecon.panels.common.result_views import showInViews
 from deeprecon.panels.dwmri.compare_panel import ComparePanel
 from deeprecon.panels.dwmri.measurement_panel import MeasurementPanel
+from deeprecon.panels.screen.result_views import showInViews
 from deeprecon.scene.common.results import nodes_of_run
 from deeprecon.scene.dwmri.inputs import is_result
 from deeprecon.scene.dwmri.scan import count_volumes

@@ -11,10 +11,10 @@ from slicer.i18n import tr as _
 
 from deeprecon.data.diffusion.files import SCAN_ENDINGS
 from deeprecon.dwmri.parameters import TrainInputs, TrainParameters
-from deeprecon.panels.common import status_colors
 from deeprecon.panels.common.plot_views import ChartView
-from deeprecon.panels.common.status_colors import statusColor
 from deeprecon.panels.common.training_panel import Training
+from deeprecon.panels.screen import status_colors
+from deeprecon.panels.screen.status_colors import statusColor
 from deeprecon.scene.dwmri.gradients import (
     BAD,
     FAIR,

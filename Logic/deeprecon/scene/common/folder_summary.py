@@ -73,7 +73,7 @@ def load_summary(folder: Path, kind: CaseKind, summary: Any = None, words: Calla
     for row in table:
         row["message"] = words(row.get("message") or "")
         row["doubts"] = (row.get("doubts") or "").replace("-", " ")
-    rows = [{title: row.get(name) or None for name, title in kind.columns.items()} for row in table]
+    rows = [{title: row.get(name) or "" for name, title in kind.columns.items()} for row in table]
     node = node_from_rows(rounded(typed_rows(rows)), f"{folder.name} summary", summary)
     attach_provenance(node, result)
     metrics = result["metrics"]

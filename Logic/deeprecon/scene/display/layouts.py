@@ -59,16 +59,21 @@ LAYOUTS = {
 """ID -> description of each layout."""
 
 
+def register_layouts() -> None:
+    """Make `LAYOUTS` known to the application, also for scenes that were saved with one of them."""
+    manager = layout_manager()
+    if manager is not None:
+        node = manager.layoutLogic().GetLayoutNode()
+        for number, description in LAYOUTS.items():
+            if not node.IsLayoutDescription(number):
+                node.AddLayoutDescription(number, description)
+
+
 def set_layout(number: int) -> None:
     """Switch to one of `LAYOUTS`; without views, as in batch mode, nothing is done."""
     manager = layout_manager()
-    if manager is None:
-        return
-    node = manager.layoutLogic().GetLayoutNode()
-    for each, description in LAYOUTS.items():
-        if not node.IsLayoutDescription(each):
-            node.AddLayoutDescription(each, description)
-    if manager.layout != number:
+    if manager is not None and manager.layout != number:
+        register_layouts()
         manager.setLayout(number)
 
 
