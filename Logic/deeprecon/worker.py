@@ -19,7 +19,7 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.mesh.trial import try_to_read
 from deeprecon.jobs.check import check_job, check_output, input_paths
 from deeprecon.jobs.events import Event, EventLog, print_event, to_plain
-from deeprecon.jobs.failures import Failure, explain_exception
+from deeprecon.jobs.failures import explain_exception
 from deeprecon.jobs.job import VERSION, Job
 from deeprecon.jobs.parameters import to_json
 from deeprecon.jobs.process import die_with_parent
@@ -38,8 +38,7 @@ LOW_DISK_SPACE = 200e6
 def run_job(folder: Path, show: Callable[[Event], None] = print_event) -> int:
     """Run, or resume, the job in `folder`; never raises.
 
-    What the task writes is staged and moved to the job's output only when all went well; result.json comes last.
-    Where torchrun started several processes, only the first one does that; see `_compute_as_helper`.
+    Where torchrun started several processes, only the first one reports and writes; see `_compute_as_helper`.
 
     Args:
         folder: the job folder, with job.json.
@@ -48,30 +47,45 @@ def run_job(folder: Path, show: Callable[[Event], None] = print_event) -> int:
     Returns:
         The exit code: 0 done, 1 internal, 2 bad input, 3 cancelled.
     """
+    try:
+        if rank():
+            _compute_as_helper(Path(folder).absolute())
+        else:
+            perform_job(folder, show)
+        return DONE
+    except (Exception, KeyboardInterrupt) as error:
+        return {"input": BAD_INPUT, "cancelled": CANCELLED}.get(explain_exception(error).kind, INTERNAL)
+
+
+def perform_job(folder: Path, show: Callable[[Event], None]) -> None:
+    """Run, or resume, the job in `folder`.
+
+    What the task writes is staged and moved to the job's output only when all went well; result.json comes last.
+
+    Args:
+        folder, show: see `run_job`.
+
+    Raises:
+        Exception: whatever went wrong, after it was reported as an event.
+    """
     started = time.monotonic()
     folder = Path(folder).absolute()
-    if rank():
-        return _compute_as_helper(folder)
     staging = folder / ".staging"
     log: EventLog | None = None
     try:
         if not folder.is_dir():
             raise InputError(f"There is no job folder {folder}.", "Check the path.")
-        log = EventLog(folder, show)
+        log = _open_log(folder, show)
         _run(folder, staging, log, started)
-        return DONE
     except (Exception, KeyboardInterrupt) as error:
         failure = explain_exception(error)
         details = traceback.format_exc() if failure.kind in ("internal", "memory", "disk") else ""
         if log is not None:
             log.error(failure.kind, failure.message, failure.hint, details, failure.codes)
         else:  # the folder is missing, in use, or cannot be written to
-            if isinstance(error, OSError) and failure.kind == "internal":
-                message = f"Cannot write to the job folder {folder}: {error.strerror or error}."
-                failure = Failure("input", message, "Choose another folder.")
             reported = {"kind": failure.kind, "message": failure.message, "hint": failure.hint, "details": details}
             show({"type": "error", "time": 0.0, **reported})
-        return {"input": BAD_INPUT, "cancelled": CANCELLED}.get(failure.kind, INTERNAL)
+        raise
     finally:
         if log is not None:  # else the staged files are another run's
             shutil.rmtree(staging, ignore_errors=True)
@@ -79,8 +93,22 @@ def run_job(folder: Path, show: Callable[[Event], None] = print_event) -> int:
         leave_process_group()
 
 
-def _compute_as_helper(folder: Path) -> int:
-    """Compute a part of the first process's job, without events or results; never raises."""
+def _open_log(folder: Path, show: Callable[[Event], None]) -> EventLog:
+    try:
+        return EventLog(folder, show)
+    except OSError as error:
+        if explain_exception(error).kind != "internal":  # a full disk
+            raise
+        message = f"Cannot write to the job folder {folder}: {error.strerror or error}."
+        raise InputError(message, "Choose another folder.") from error
+
+
+def _compute_as_helper(folder: Path) -> None:
+    """Compute a part of the first process's job, without events or results.
+
+    Raises:
+        Exception: whatever went wrong, after it was printed.
+    """
     try:
         wait_for_rank_0()
         job = Job.load(folder)
@@ -100,11 +128,10 @@ def _compute_as_helper(folder: Path) -> int:
                 accepted=tuple(job.accept),
             )
             verb.function(inputs, parameters, run)
-        return DONE
     except (Exception, KeyboardInterrupt) as error:
         failure = explain_exception(error)
         print(f"Process {rank()}: {failure.message} {failure.hint}".rstrip(), file=sys.stderr, flush=True)
-        return {"input": BAD_INPUT, "cancelled": CANCELLED}.get(failure.kind, INTERNAL)
+        raise
     finally:
         leave_process_group()
 

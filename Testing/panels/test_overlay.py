@@ -47,7 +47,7 @@ def overlay(tmp_path: Path, wheels: Path) -> Overlay:
 def install(overlay: Overlay, wheels: Path) -> list[str]:
     runner = overlay.start_install(wheels)
     lines: list[str] = []
-    runner.wait(60, lambda event: lines.append(str(event.get("text"))))
+    runner.wait(300, lambda event: lines.append(str(event.get("text"))))
     overlay.finish_install(runner)
     return lines
 
@@ -83,7 +83,7 @@ def test_a_wrong_hash_keeps_the_installed_packages(overlay: Overlay, wheels: Pat
 def test_a_cancelled_installation_leaves_no_files(overlay: Overlay, wheels: Path) -> None:
     runner = overlay.start_install(wheels)
     runner.kill()
-    runner.wait(20)
+    runner.wait(120)
     with pytest.raises(InputError):
         overlay.finish_install(runner)
     assert list(overlay.folder.parent.iterdir()) == []

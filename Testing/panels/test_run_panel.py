@@ -203,17 +203,17 @@ def test_a_contradiction_is_asked_about_and_the_run_continues_when_it_is_accepte
     monkeypatch.setitem(CODES, "test-doubt", "Made for the tests.")
     fake_worker("contradiction")
     panel.ui.applyButton.click()
-    host.waitFor(lambda: not panel.busy, 20)
+    host.waitFor(lambda: not panel.busy, 120)
     assert panel.state.value == "failed"
     assert panel.ui.messageLabel.text == "<b>film.png: Left is right.</b> Turn it."
     assert panel.ui.acceptButton.visible
     panel.ui.acceptButton.click()
     assert not panel.ui.acceptButton.visible
-    host.waitFor(lambda: not panel.busy, 20)
+    host.waitFor(lambda: not panel.busy, 120)
     assert panel.state.value == "done"
     assert Job.load(panel.folder).accept == ["test-doubt"]
     panel.ui.applyButton.click()  # accepted for that run alone
-    host.waitFor(lambda: not panel.busy, 20)
+    host.waitFor(lambda: not panel.busy, 120)
     assert panel.state.value == "failed"
 
 
@@ -228,6 +228,6 @@ def test_the_result_is_loaded_from_where_it_lies(host: Any, panel: Any, fake_wor
 def test_other_failures_offer_nothing_to_accept(host: Any, panel: Any, fake_worker: Use) -> None:
     fake_worker("input")
     panel.ui.applyButton.click()
-    host.waitFor(lambda: not panel.busy, 20)
+    host.waitFor(lambda: not panel.busy, 120)
     assert panel.state.value == "failed"
     assert not panel.ui.acceptButton.visible

@@ -95,7 +95,7 @@ def test_scar_reconstructs_from_a_series(opens: Opens, start: Callable[..., Path
 def test_ctpa_synthesizes_from_an_x_ray(
     opens: Opens, start: Callable[..., Path], tmp_path: Path, shared_data: Path, kind: str
 ) -> None:
-    from .ctpa.test_ctpa_synthesize import make_bundle
+    from .ctpa.tiny_bundle import make_bundle
 
     bundle, films = make_bundle(tmp_path / "tiny"), tmp_path / "films"
     films.mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import struct
@@ -10,6 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from deeprecon.jobs.verbs import METHODS
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "Logic" / "deeprecon"
@@ -67,9 +70,19 @@ def test_every_module_folder_is_built_and_the_wizard_marker_is_kept() -> None:
     assert "## NEXT_MODULE" in text
 
 
-def test_every_package_folder_has_an_empty_init() -> None:
-    folders = {path.parent for path in LIBRARY.rglob("*.py")}
-    assert all((folder / "__init__.py").read_text(encoding="utf-8") == "" for folder in folders)
+def test_every_package_folder_has_an_empty_init_or_one_that_only_names_what_is_loaded_later() -> None:
+    late = {LIBRARY, *(LIBRARY / method for method in METHODS)}
+    for folder in {path.parent for path in LIBRARY.rglob("*.py")}:
+        text = (folder / "__init__.py").read_text(encoding="utf-8")
+        if folder not in late:
+            assert text == "", folder
+            continue
+        document, *statements = ast.parse(text).body
+        assert isinstance(document, ast.Expr)
+        imports = [ast.unparse(node) for node in statements if isinstance(node, ast.Import | ast.ImportFrom)]
+        assert imports == ["from deeprecon.lazy import attach"], folder
+        others = [node for node in statements if not isinstance(node, ast.Import | ast.ImportFrom)]
+        assert all(isinstance(node, ast.Assign) for node in others), folder
 
 
 def test_modules_needed_before_installation_import_nothing_that_is_installed_later() -> None:

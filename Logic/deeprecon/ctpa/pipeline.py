@@ -292,7 +292,7 @@ def _write_report(
 
     outputs = write_check(quality.check, mean.coarse_grid, run.output)
     rows = [{"figure": name, "value": value} for name, value in figures.items() if name != "trust_reasons"]
-    statements = [*STATEMENTS, *([DEMONSTRATOR] if study.model.phantoms else [])]
+    statements = [*map(str, run.doubts), *STATEMENTS, *([DEMONSTRATOR] if study.model.phantoms else [])]
     findings = Findings(mean, spread, quality.check, quality.level, quality.reasons, statements, rows, settings)
     lead = f"{_count(figures['samples'], 'sample')} of {figures['voxels']} voxels; trust: {quality.level.value}."
     path = run.output / "report.html"

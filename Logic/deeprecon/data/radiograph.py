@@ -24,6 +24,8 @@ Mask = npt.NDArray[np.bool_]
 _NO_VIEW = "The file does not state whether it is a PA or an AP view."
 MIN_SIDE = 64
 """Rows or columns that an image of a chest has at least."""
+MIN_PIXEL, MAX_PIXEL = 1e-3, 100.0
+"""Sizes in mm beyond which a file is damaged; whether the chest has its size is another question."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,11 +69,19 @@ def read_radiograph(path: Path | str) -> Radiograph:
 
     Raises:
         InputError: missing or damaged file, another modality than radiography (a CT), several slices or frames, colors,
-            or an image without contrast.
+            pixels of an impossible size, or an image without contrast.
     """
     path = Path(path)
     if not path.exists():
         raise InputError(f"There is no file {path}.", "Check the path.")
+    found = _read(path)
+    if found.spacing is not None and not all(MIN_PIXEL <= size <= MAX_PIXEL for size in found.spacing):
+        sizes = " x ".join(f"{size:.4g}" for size in found.spacing)
+        raise InputError(f"{path} states pixels of {sizes} mm, which no detector has.", "Export the image again.")
+    return found
+
+
+def _read(path: Path) -> Radiograph:
     if path.is_dir():
         raise InputError(f"{path} is a folder, expected one X-ray image.", "Give the file of the X-ray.")
     file = open_dicom(path)

@@ -12,8 +12,8 @@ from deeprecon.data.errors import InputError
 
 Array = npt.NDArray[np.float64]
 
-MAX_SPACING = 500.0
-"""mm; larger voxels or slices are an error of the file."""
+MIN_THICKNESS, MAX_SPACING = 1e-3, 500.0
+"""mm; thinner slices, and larger voxels or slices, are an error of the file."""
 MAX_SHEAR = 2e-3
 """Largest cosine between two axes that still counts as square: 0.1 degree, 0.3 mm across a heart."""
 
@@ -146,7 +146,7 @@ def check_geometry(volume: Volume) -> None:
         raise InputError(f"{name} holds no real numbers (shape {array.shape}, type {array.dtype}).")
     check_affine(volume.ijk_to_ras, name)
     thickness = volume.slice_thickness
-    if thickness is not None and not 0 < thickness <= MAX_SPACING:
+    if thickness is not None and not MIN_THICKNESS <= thickness <= MAX_SPACING:
         found = "thicker than a body" if thickness > MAX_SPACING else "which is no thickness"
         raise InputError(f"{name} states slices of {thickness:g} mm, {found}.", "Export the image again.")
 

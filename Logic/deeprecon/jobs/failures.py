@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from deeprecon.data import errors
 from deeprecon.data.doubts import DoubtError, how_to_accept
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.run import Stopped
@@ -21,6 +23,8 @@ MEMORY_HINT = "Close other programs, take a coarser resolution or fewer inputs, 
 DISK_HINT = "Free some space, or choose a folder on another disk, and run again."
 LAUNCHER_MESSAGE = "exit abnormally"
 """PythonSlicer, a launcher, exits with 1 whatever signal ended the Python that it started, and prints this."""
+_READING = re.compile(rf'{Path(errors.__file__).name}", line \d+ in named\b')
+"""In the stack that Python prints when it crashes: the function around every reader, see `names_damage`."""
 WINDOWS_MEMORY = {0xC0000017, 0xC000012D}  # STATUS_NO_MEMORY, STATUS_COMMITMENT_LIMIT
 
 
@@ -99,6 +103,9 @@ def explain_exit(code: int, log: str, memory_killer: bool) -> Failure:
         return Failure("crash", "The computation was killed from outside.", hint)
     if number or launched or unsigned >= 0xC0000000:
         name = _signal_name(number) if number else f"exit code {unsigned:#x}"
+        if _READING.search(log):
+            message = f"An input file is damaged: the computation crashed while it read the file ({name})."
+            return Failure("input", message, "Copy or export the files again.")
         hint = "Run again on the CPU; if that works, the driver or build of the GPU is to blame. Else report the log."
         return Failure("crash", f"The computation crashed ({name}).", hint)
     hint = "The log says more; check the installation."

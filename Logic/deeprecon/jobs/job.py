@@ -14,7 +14,7 @@ from deeprecon.data.files import write_json
 
 FORMAT = 1
 VERSION = "0.1.0"
-"""Version of the library, here alone: pyproject.toml reads it; Slicer has the library without the package's metadata."""
+"""Version of the library, here alone: pyproject.toml reads it; Slicer has no metadata of a package."""
 
 BUNDLE_CARD = "configs/metadata.json"
 """The file that makes a folder a model bundle."""

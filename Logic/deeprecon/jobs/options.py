@@ -145,7 +145,7 @@ def _metavar(field: Field) -> str:
 def _help(field: Field) -> str:
     notes = []
     if field.range is not None:
-        low, high = _number(field.range.minimum), _number(field.range.maximum)
+        low, high = plain_number(field.range.minimum), plain_number(field.range.maximum)
         notes.append(f"{low} to {high} {field.range.unit}".rstrip())
     if field.required:
         notes.append("required")
@@ -163,8 +163,9 @@ def _text(value: Any) -> str:
         return str(value.value)
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return _number(value) if isinstance(value, float) else str(value)
+    return plain_number(value) if isinstance(value, float) else str(value)
 
 
-def _number(value: float) -> str:
+def plain_number(value: float) -> str:
+    """A bound as it would be typed."""
     return str(int(value)) if value == int(value) else f"{value:g}"

@@ -1,0 +1,18 @@
+"""Scar of the heart from late gadolinium enhancement slices."""
+
+from deeprecon.lazy import attach
+
+__all__ = [
+    "Reconstruction",
+    "ScarMap",
+    "apply",
+    "cross_validate",
+    "evaluate",
+    "export",
+    "import_checkpoint",
+    "phantom",
+    "prepare",
+    "reconstruct",
+    "train",
+]
+__getattr__, __dir__ = attach(__name__, {name: f"{__name__}.api:{name}" for name in __all__})

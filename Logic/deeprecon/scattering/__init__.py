@@ -1,0 +1,15 @@
+"""Images of contrast from far fields: inverse wave scattering."""
+
+from deeprecon.lazy import attach
+
+__all__ = [
+    "ContrastImages",
+    "FarFieldData",
+    "evaluate",
+    "export",
+    "phantom",
+    "prepare",
+    "reconstruct",
+    "train",
+]
+__getattr__, __dir__ = attach(__name__, {name: f"{__name__}.api:{name}" for name in __all__})

@@ -77,6 +77,6 @@ def test_a_child_that_does_not_end_well_means_damage(tmp_path: Path, monkeypatch
     program.write_text(f"#!/bin/sh\nexec {trial.sys.executable} -c '{script}'\n", encoding="utf-8")
     program.chmod(0o755)
     monkeypatch.setattr(trial.sys, "executable", str(program))
-    monkeypatch.setattr(trial, "BASE_SECONDS", 0.5)
+    monkeypatch.setattr(trial, "PATIENCE", 0.02)
     with pytest.raises(InputError, match=r"a\.vtu is damaged: VTK crashes or does not end"):
         trial.try_to_read(path)

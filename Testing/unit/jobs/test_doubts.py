@@ -123,7 +123,7 @@ def test_the_panel_learns_the_codes_from_the_child(tmp_path: Path) -> None:
     Job("fake", "work", parameters={"mode": "contradiction"}).save(tmp_path)
     runner = JobRunner(tmp_path, FAKE_WORKER)
     runner.start()
-    assert runner.wait(60) == cli.BAD_INPUT
+    assert runner.wait(300) == cli.BAD_INPUT
     failure = runner.failure()
     assert failure is not None
     assert (failure["kind"], list(failure["codes"])) == ("input", ["test-doubt"])

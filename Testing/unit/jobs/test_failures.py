@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from deeprecon.data.errors import InputError
 from deeprecon.jobs import failures
+from deeprecon.jobs.process import child_environment
 
 
 @pytest.mark.parametrize(
@@ -29,6 +33,33 @@ def test_exit_codes_of_every_platform_are_explained(code: int, log: str, killer:
     assert failure.kind == kind
     assert failure.message
     assert failure.hint
+
+
+CRASH = """
+import faulthandler
+import sys
+from pathlib import Path
+from deeprecon.data.errors import names_damage
+
+@names_damage
+def read(path):
+    faulthandler._sigsegv()
+
+read(Path("a.vtk")) if sys.argv[1] == "reading" else faulthandler._sigsegv()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="crashes in the way of POSIX")
+@pytest.mark.parametrize(("moment", "kind", "words"), [
+    ("reading", "input", "An input file is damaged"), ("computing", "crash", "The computation crashed (SIGSEGV)"),
+])  # fmt: skip
+def test_a_crash_while_reading_is_the_files_fault(moment: str, kind: str, words: str) -> None:
+    command = [sys.executable, "-c", CRASH, moment]
+    crashed = subprocess.run(command, env=child_environment(), capture_output=True, text=True, check=False)
+    failure = failures.explain_exit(crashed.returncode, crashed.stderr, memory_killer=False)
+    assert failure.kind == kind
+    assert words in failure.message
+    assert ("driver" in failure.hint) == (moment == "computing")
 
 
 def test_exceptions_are_explained_through_what_they_were_raised_from() -> None:

@@ -334,7 +334,7 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path, files, done):
     Job("scar", "reconstruct", inputs, {"method": "field", "steps": 40}, "..", "cpu", 1, "fp32").save(folder)
     command = [sys.executable, "-m", "deeprecon.worker", str(folder)]
     child = subprocess.Popen(command, env=child_environment(), stdout=subprocess.DEVNULL)
-    checkpoint, end = folder / "checkpoint" / "field.safetensors", time.monotonic() + 60
+    checkpoint, end = folder / "checkpoint" / "field.safetensors", time.monotonic() + 300
     while not checkpoint.exists() and child.poll() is None and time.monotonic() < end:
         time.sleep(0.005)
     os.kill(child.pid, signal.SIGKILL)

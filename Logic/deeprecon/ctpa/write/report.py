@@ -42,7 +42,7 @@ class Findings:
         spread: slices of their standard deviation; None for one sample.
         check: the projection check.
         level, reasons: see `quality.assess_quality`.
-        statements: limitations of every result.
+        statements: doubts of the run and limitations of every result.
         figures: rows of the table of figures.
         settings: all that is needed to repeat the run.
     """

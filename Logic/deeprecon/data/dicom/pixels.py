@@ -22,6 +22,8 @@ _BIG_ENDIAN, _RLE = "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.5"
 _PIXEL_DATA = 0x7FE00010
 _LAYOUT = ("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "SamplesPerPixel")
 _HINT = "Copy or export the series again."
+_ALLOCATED = (8, 16, 32, 64)
+"""Bits of a pixel; the standard's other number, 1, is for segmentations, which have a reader of their own."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +72,17 @@ def decode(file: DicomFile) -> Integers:
     """Stored values (frame, j, i), integers, without what lies in bits that are not stored.
 
     Raises:
-        InputError: damaged or cut off file, unsupported compression, colors.
+        InputError: damaged or cut off file, unsupported compression, colors, impossible numbers of bits.
     """
     samples = next(iter(numbers(file.dataset, "SamplesPerPixel")), 1)
     if samples != 1 or file.text("PhotometricInterpretation") == "PALETTE COLOR":
         raise InputError(
             f"{file.path} is a color image, expected gray values.", "Give the original series, not screenshots."
         )
+    allocated, stored = file.count("BitsAllocated"), file.count("BitsStored")
+    if allocated not in _ALLOCATED or not 1 <= stored <= allocated:
+        message = f"{file.path} states that {stored} of {allocated} bits of a pixel hold its value, which cannot be."
+        raise InputError(message, "Export it again, with 8, 16 or 32 bits for a pixel.")
     syntax = file.transfer_syntax
     if syntax is not None and syntax.is_encapsulated and syntax not in (*_DECODED_BY_GDCM, _RLE):
         raise InputError(
@@ -93,7 +99,7 @@ def decode(file: DicomFile) -> Integers:
                 "Export it without compression, or convert it with dcm2niix.",
             ) from error
         raise InputError(f"{file.path} is cut off or damaged: its pixels cannot be read.", _HINT) from error
-    return _stored_bits(frames, file.count("BitsStored"))
+    return _stored_bits(frames, stored)
 
 
 def frame_count(file: DicomFile) -> int:

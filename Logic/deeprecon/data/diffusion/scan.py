@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from deeprecon.data.diffusion.gradients import GradientTable
+from deeprecon.data.diffusion.gradients import GradientTable, from_fsl
 from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
 from deeprecon.data.formats.nifti import Details
@@ -46,6 +46,37 @@ class DwiScan:
     left_out: tuple[int, ...] = ()
     details: Details | None = None
     scaling: tuple[float, float] = (1.0, 0.0)
+
+    @classmethod
+    def from_fsl(
+        cls,
+        array: npt.NDArray[np.generic],
+        ijk_to_ras: npt.NDArray[np.float64],
+        bvals: npt.ArrayLike,
+        bvecs: npt.ArrayLike,
+        name: str = "scan",
+    ) -> DwiScan:
+        """A scan from the numbers of .bval and .bvec files.
+
+        Args:
+            array: (k, j, i, V).
+            ijk_to_ras: (4, 4), voxel index (i, j, k, 1) to RAS mm.
+            bvals: (V,) in s/mm2.
+            bvecs: (3, V) or (V, 3), in FSL's convention for this affine.
+            name: for messages.
+
+        Raises:
+            InputError: the gradients do not fit the array or contradict themselves, or a broken geometry.
+        """
+        affine, b, vectors = (np.asarray(values, np.float64) for values in (ijk_to_ras, bvals, bvecs))
+        if vectors.shape == (3, len(b)):
+            vectors = vectors.T
+        if b.ndim != 1 or vectors.shape != (len(b), 3):
+            raise InputError(f"{name}: b-values are {b.shape}, vectors {vectors.shape}, expected (V,) and (3, V).")
+        check_affine(affine, name)
+        scan = cls(array, affine, from_fsl(b, vectors, affine, name), name)
+        check_scan(scan)
+        return scan
 
     @property
     def shape(self) -> tuple[int, int, int]:

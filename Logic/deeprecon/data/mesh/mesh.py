@@ -12,6 +12,7 @@ from vtkmodules.vtkCommonCore import vtkPoints, vtkUnsignedCharArray
 from vtkmodules.vtkCommonDataModel import (
     VTK_POLYGON,
     VTK_QUAD,
+    VTK_TETRA,
     VTK_TRIANGLE,
     vtkCellArray,
     vtkGenericCell,
@@ -45,6 +46,36 @@ class Mesh:
 
     dataset: vtkPointSet
     name: str = "mesh"
+
+    @classmethod
+    def from_arrays(cls, points: npt.ArrayLike, cells: npt.ArrayLike, name: str = "mesh") -> Mesh:
+        """A surface of triangles or a volume mesh of tetrahedra.
+
+        Args:
+            points: (N, 3) in RAS mm.
+            cells: (C, 3) or (C, 4) numbers of the nodes of each cell, counted from 0.
+            name: for messages.
+
+        Raises:
+            InputError: other shapes, or cells that name nodes that there are not.
+        """
+        nodes, corners = np.asarray(points, np.float64), np.asarray(cells)
+        if nodes.ndim != 2 or nodes.shape[1] != 3 or corners.ndim != 2 or corners.shape[1] not in (3, 4):
+            raise InputError(
+                f"{name}: points are {nodes.shape} and cells {corners.shape}.", "Give (N, 3), and (C, 3) or (C, 4)."
+            )
+        if corners.dtype.kind not in "iu" or corners.size == 0 or corners.min() < 0 or corners.max() >= len(nodes):
+            raise InputError(f"{name}: cells name nodes that are not among the {len(nodes)} points.", "Count from 0.")
+        count, size = corners.shape
+        kind = VTK_TRIANGLE if size == 3 else VTK_TETRA
+        offsets = np.arange(0, size * count + 1, size)
+        grid = unstructured_grid(nodes, corners.ravel(), offsets, np.full(count, kind))
+        if size == 4:
+            return cls(grid, name)
+        surface = vtkPolyData()
+        surface.SetPoints(grid.GetPoints())
+        surface.SetPolys(grid.GetCells())
+        return cls(surface, name)
 
     @property
     def n_points(self) -> int:

@@ -16,7 +16,10 @@ from deeprecon.data.files import digest
 
 ENDINGS = (".vtk", ".vtu", ".vtp")
 """Of the files whose readers crash; the others are checked by readers of our own."""
-BASE_SECONDS, BYTES_PER_SECOND = 20.0, 1e6
+BASE_SECONDS, BYTES_PER_SECOND = 20, 1_000_000
+"""Of computing: 20 s, and one for each MB."""
+PATIENCE = 10
+"""So many times longer the child may take by the clock, on a busy computer or a slow disk."""
 BASE_MEMORY, MEMORY_PER_BYTE = 4 * 2**30, 100
 _REFUSED = 2
 
@@ -35,31 +38,36 @@ def try_to_read(path: Path) -> None:
 @lru_cache(maxsize=1024)
 def _ends_well(path: str, checksum: str) -> bool:
     """Whether the child ends by itself; a file that it refuses with words is refused by the caller's own reading."""
+    return run_trial(path) in (0, _REFUSED)
+
+
+def run_trial(path: str) -> int | None:
+    """The exit code of a child process that reads the file; None where it took too long."""
     environment = dict(os.environ)
     library = str(Path(__file__).resolve().parents[3])
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (library, environment.get("PYTHONPATH"))))
     try:
-        done = subprocess.run(
+        return subprocess.run(
             [sys.executable, "-X", "utf8", "-P", "-m", "deeprecon.data.mesh.trial", path],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            timeout=BASE_SECONDS + os.stat(path).st_size / BYTES_PER_SECOND,
+            timeout=PATIENCE * _seconds(Path(path)),
             check=False,
-        )
+        ).returncode
     except subprocess.TimeoutExpired:
-        return False
-    return done.returncode in (0, _REFUSED)
+        return None
 
 
 def main(path: Path) -> int:
-    """Read a file, with as much memory as its size allows for."""
+    """Read a file, with as much memory and time as its size allows for."""
     if sys.platform != "win32":
         import resource
 
-        limit = max(BASE_MEMORY, MEMORY_PER_BYTE * path.stat().st_size)
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        memory = max(BASE_MEMORY, MEMORY_PER_BYTE * path.stat().st_size)
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        resource.setrlimit(resource.RLIMIT_CPU, (_seconds(path), resource.RLIM_INFINITY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     from deeprecon.data.mesh.files import read_mesh
 
@@ -68,6 +76,10 @@ def main(path: Path) -> int:
     except InputError:
         return _REFUSED
     return 0
+
+
+def _seconds(path: Path) -> int:
+    return BASE_SECONDS + path.stat().st_size // BYTES_PER_SECOND
 
 
 if __name__ == "__main__":

@@ -20,11 +20,12 @@ def open_hdf5(path: Path, hint: str) -> Iterator[Any]:
         hint: for the user, where the file is not HDF5.
 
     Raises:
-        InputError: the file cannot be read, or h5py is not installed.
+        InputError: the file cannot be read or takes data from other files, or h5py is not installed.
     """
     h5py = _h5py()
     try:
         with h5py.File(path, "r") as file:
+            _check_links(path, file, h5py)
             yield file
     except OSError as error:
         raise InputError(f"{path} is no readable HDF5 file: {error}.", hint) from error
@@ -40,6 +41,21 @@ def create_hdf5(path: Path) -> Iterator[Any]:
     h5py = _h5py()
     with atomic_path(path) as part, h5py.File(part, "w") as file:
         yield file
+
+
+def _check_links(path: Path, file: Any, h5py: Any) -> None:
+    """Look at each link and data set: HDF5 would read whatever file of the computer they name."""
+
+    def is_outside(name: bytes, link: Any) -> str | None:
+        if link.type == h5py.h5l.TYPE_EXTERNAL:
+            return name.decode("utf-8", "replace")
+        entry = file[name] if link.type == h5py.h5l.TYPE_HARD else None
+        outside = isinstance(entry, h5py.Dataset) and (entry.external or entry.is_virtual)
+        return name.decode("utf-8", "replace") if outside else None
+
+    if name := file.id.links.visit(is_outside, info=True):
+        message = f"{path} takes {name} from another file: only files that hold their data themselves are read."
+        raise InputError(message, "Copy the data into one file, such as by h5repack.")
 
 
 def _h5py() -> Any:

@@ -1,0 +1,199 @@
+"""The verbs of `scar` as functions of Python: `deeprecon.scar.reconstruct` and the others."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deeprecon.calls.call import call
+from deeprecon.calls.result import Result
+from deeprecon.calls.signature import documented
+from deeprecon.data.mesh.mesh import Mesh
+from deeprecon.data.segmentation import Segmentation, read_segmentation
+from deeprecon.scar.read.result import read_result
+
+
+class ScarMap(Result):
+    """Scar at the nodes of a heart mesh; see `deeprecon.Result` for what all results have."""
+
+    @cached_property
+    def mesh(self) -> Mesh:
+        """The heart in RAS mm with an array at its nodes for each figure, in the order of the given mesh."""
+        return read_result(self.outputs["mesh"]).whole
+
+    @property
+    def probability(self) -> npt.NDArray[np.float32]:
+        """(N,) probability of scar at the nodes, 0 to 1; NaN at nodes that are not wall."""
+        return np.asarray(self.mesh.point_array("scar_probability"), np.float32)
+
+    @property
+    def uncertainty(self) -> npt.NDArray[np.float32]:
+        """(N,) standard deviation of the probability at the nodes."""
+        return np.asarray(self.mesh.point_array("scar_uncertainty"), np.float32)
+
+
+class Reconstruction(ScarMap):
+    """A reconstruction of scar from slices."""
+
+    @cached_property
+    def segmentation(self) -> Segmentation:
+        """Wall, scar and core as segments on a grid of voxels, (k, j, i) each."""
+        return read_segmentation(self.outputs["segmentation"])
+
+
+@documented("scar")
+def reconstruct(**values: Any) -> Reconstruction:
+    """Scar probability at every node of a heart mesh, from the slices of one patient.
+
+    Images are `Volume` objects (array (k, j, i) with an affine from voxels to RAS mm) or files, regions are
+    `Segmentation` objects, label volumes or files, and the heart is a `Mesh` in RAS mm or a file.
+
+    Returns
+    -------
+    Reconstruction
+        `mesh` with `probability` and `uncertainty` (N,) at its nodes, `segmentation`, and `figures` such as
+        ``percent_of_wall`` and ``mass_g`` of the scar.
+
+    Examples
+    --------
+    >>> import deeprecon
+    >>> case = deeprecon.scar.phantom(spacing=16, pixel=2.5, node_spacing=4)
+    >>> found = deeprecon.scar.reconstruct(
+    ...     mesh=case.outputs["mesh"], lge=case.outputs["lge"], myocardium=case.outputs["segmentation"],
+    ...     threshold="fwhm", method="interpolation",
+    ... )
+    >>> found.probability.shape == (found.mesh.n_points,)
+    True
+    >>> 10 < found.figures["percent_of_wall"] < 30
+    True
+    """
+    return call(Reconstruction, "scar", "reconstruct", values)
+
+
+@documented("scar")
+def cross_validate(**values: Any) -> Result:
+    """Hide each slice in turn and predict it from the others, by the chosen method and by every interpolation.
+
+    Returns
+    -------
+    Result
+        `figures` has the Dice coefficient of each method, such as ``dice_linear``; the table of slices is the output
+        ``slices``.
+    """
+    return call(Result, "scar", "cross-validate", values)
+
+
+@documented("scar")
+def prepare(**values: Any) -> Result:
+    """Read and check a case, and write its observations.
+
+    Returns
+    -------
+    Result
+        The outputs ``observations`` (arrays ``y`` and ``wall`` (G,), ``slice_id`` (G,) and ``centers`` (G, 3) in RAS
+        mm), ``training_data`` for `train`, and the table ``slices``.
+    """
+    return call(Result, "scar", "prepare", values)
+
+
+@documented("scar")
+def phantom(**values: Any) -> Result:
+    """Make a case whose scar is known everywhere.
+
+    Returns
+    -------
+    Result
+        The outputs ``lge``, ``segmentation``, ``mesh`` and ``truth``, the mesh with ``scar_truth`` at its nodes.
+
+    Examples
+    --------
+    >>> import deeprecon
+    >>> case = deeprecon.scar.phantom(lesion="isthmus", spacing=16, pixel=2.5, node_spacing=4)
+    >>> deeprecon.read_volume(case.outputs["lge"]).array.ndim
+    3
+    """
+    return call(Result, "scar", "phantom", values)
+
+
+@documented("scar")
+def evaluate(**values: Any) -> Result:
+    """Compare a result with the truth on the same mesh.
+
+    Returns
+    -------
+    Result
+        `figures`: ``dice``, ``hd95_mm``, ``volume_error_percent`` and others.
+
+    Examples
+    --------
+    >>> import deeprecon
+    >>> case = deeprecon.scar.phantom(spacing=16, pixel=2.5, node_spacing=4)
+    >>> found = deeprecon.scar.reconstruct(
+    ...     mesh=case.outputs["mesh"], scar=case.outputs["segmentation"], method="interpolation"
+    ... )
+    >>> compared = deeprecon.scar.evaluate(found.mesh, case.outputs["truth"])
+    >>> compared.figures["dice"] > 0.5
+    True
+    """
+    return call(Result, "scar", "evaluate", values)
+
+
+@documented("scar")
+def train(**values: Any) -> Result:
+    """Train the mlp on the data of `prepare`, and keep it as a model bundle.
+
+    Returns
+    -------
+    Result
+        The outputs ``bundle``, a folder, and the table ``history``.
+
+    Examples
+    --------
+    >>> import deeprecon
+    >>> case = deeprecon.scar.phantom(spacing=16, pixel=2.5, node_spacing=4)
+    >>> data = deeprecon.scar.prepare(mesh=case.outputs["mesh"], scar=case.outputs["segmentation"])
+    >>> trained = deeprecon.scar.train(data.outputs["training_data"], steps=20)
+    >>> found = deeprecon.scar.apply(trained.outputs["bundle"], case.outputs["mesh"], samples=2)
+    >>> found.probability.shape == (found.mesh.n_points,)
+    True
+    """
+    return call(Result, "scar", "train", values)
+
+
+@documented("scar")
+def apply(**values: Any) -> ScarMap:
+    """Scar probability at every node of a heart mesh, from an mlp that was trained on the same heart.
+
+    Returns
+    -------
+    ScarMap
+        `mesh` with `probability` and `uncertainty` (N,) at its nodes.
+    """
+    return call(ScarMap, "scar", "apply", values)
+
+
+@documented("scar")
+def import_checkpoint(**values: Any) -> Result:
+    """Make a model bundle of a network that cardioscar trained.
+
+    Returns
+    -------
+    Result
+        The output ``bundle``, a folder.
+    """
+    return call(Result, "scar", "import-checkpoint", values)
+
+
+@documented("scar")
+def export(**values: Any) -> Result:
+    """Write a result for simulators and other programs.
+
+    Returns
+    -------
+    Result
+        The output ``mesh`` and, for openCARP, its other files.
+    """
+    return call(Result, "scar", "export", values)
