@@ -158,7 +158,7 @@ class CTPASynthesisWidget(ImageMethodWidget):
         memory = (
             ""
             if bundle is None
-            else _("It takes {need}.").format(need=describe_estimate(estimate_resources(settings, bundle.parameters)))
+            else _("The run needs {need}.").format(need=describe_estimate(estimate_resources(settings, bundle.parameters)))
         )
         time = self.estimate.sentence(*self.runKind(settings), self.workload(settings))
         self.runPanel.setEstimate(f"{time} {memory}".strip())

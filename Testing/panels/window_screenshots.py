@@ -2,18 +2,19 @@
 
     cd Testing && QT_QPA_PLATFORM=offscreen ../.venv/bin/python -m panels.window_screenshots [MODULE...]
 
-Sample, run, result, training and error, on each of `SCREENS` and in Slicer's light and dark style. The modules run in
-the stand-in application, on their samples.
+Sample, run, result, training and error, on each of `SCREENS` and in Slicer's light and dark style; those of `DOCUMENTED`
+go into Resources/Screenshots too. The modules run in the stand-in application, on their samples.
 """
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from .make_screenshots import ROOT
+from .make_screenshots import FOLDER, ROOT
 
 OUT = ROOT / "out" / "screenshots"
 SCREENS = {
@@ -22,6 +23,15 @@ SCREENS = {
     "1920x1080-150": ((1920, 1080), 1.5),
 }
 """Name -> width and height in pixels, and scale of the desktop."""
+DOCUMENTED = {
+    "ScarReconstruction-sample-1920x1080-light": "ScarReconstruction-sample",
+    "ScarReconstruction-run-1366x768-light": "ScarReconstruction-running",
+    "ScarReconstruction-result-1920x1080-light": "ScarReconstruction-result",
+    "CTPASynthesis-result-1920x1080-light": "CTPASynthesis-ctpa",
+    "DWMRIEnhance-result-1920x1080-light": "DWMRIEnhance-side-by-side",
+}
+"""Pictures of the documentation -> their names there."""
+SCAR_STEPS = 600
 PROGRESS = 300
 """Of 1000: when a picture of a run is taken."""
 
@@ -64,22 +74,24 @@ def photograph(host: Any, widget: Any, state: str, section: Any = None) -> None:
             host.window(path, size, scale, scroll)  # sets the size of the views
             fit_views()
             host.window(path, size, scale, scroll)
+            if path.stem in DOCUMENTED:
+                shutil.copy(path, FOLDER / f"{DOCUMENTED[path.stem]}.png")
     host.setStyle(False)
 
 
 def run(host: Any, panel: Any, widget: Any, state: str, section: Any = None) -> None:
-    """Start a run, take its picture, end it early, and wait for its end."""
+    """Start a run, take its picture, and wait for its end."""
     panel.ui.applyButton.click()
     host.waitFor(lambda: not panel.busy or panel.ui.progressBar.value > PROGRESS, 1800)
     photograph(host, widget, state, section)
-    panel.finishNow()
     host.waitFor(lambda: not panel.busy, 1800)
     host.process(0.3)
 
 
 def scar(host: Any, widget: Any) -> None:
     node, ui = widget._parameterNode, widget.ui
-    node.settings.budget = 60.0
+    node.settings.steps = SCAR_STEPS
+    ui.thicknessSpinBox.value = 8.0  # as NIfTI does not state it
     run(host, widget.runPanel, widget, "run")
     node.landmarks.SetDisplayVisibility(False)
     photograph(host, widget, "result")

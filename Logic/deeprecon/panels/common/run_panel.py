@@ -345,9 +345,10 @@ class RunPanel:
         """What to do next, until the first result; then how long a run takes."""
         if not self._ready:
             return str(_("Next: {step}").format(step=self._problem or _("Not ready.")))
+        if self.state is RunState.FAILED:
+            return ""  # the message says it
         start: str = _("Next: Press {button}.").format(button=self._callbacks.text)
-        ended = self.state in (RunState.DONE, RunState.FAILED)
-        return self._estimate if ended else f"{start} {self._estimate}".strip()
+        return self._estimate if self.state is RunState.DONE else f"{start} {self._estimate}".strip()
 
     def _showWarnings(self) -> None:
         self.ui.warningsLabel.text = "".join(f"<p>⚠ {html.escape(text)}</p>" for text in self.warnings)
