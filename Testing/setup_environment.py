@@ -1,4 +1,4 @@
-"""Sets up .venv for the demo or for the tests: `python3 Testing/setup_environment.py demo|test`.
+"""Sets up .venv for the demo, the documentation or the tests: `python3 Testing/setup_environment.py demo|docs|test`.
 
 Checks the system libraries first, installs the hashed lock file, then the torch build that fits this machine.
 Standard library only, since it runs before anything is installed.
@@ -105,6 +105,6 @@ def loadable(library: str) -> bool:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or sys.argv[1] not in ("demo", "test"):
+    if len(sys.argv) != 2 or sys.argv[1] not in ("demo", "docs", "test"):
         sys.exit(__doc__)
     main(sys.argv[1])

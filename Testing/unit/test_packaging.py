@@ -145,6 +145,7 @@ def test_icons_are_128_pixels_wide() -> None:
     "folder_and_name",
     [
         "Testing/requirements/demo",
+        "Testing/requirements/docs",
         "Testing/requirements/test",
         "Testing/requirements/slicer",
         "Logic/deeprecon/Resources/requirements/overlay",
