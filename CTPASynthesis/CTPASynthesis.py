@@ -155,11 +155,10 @@ class CTPASynthesisWidget(ImageMethodWidget):
     def _updateEstimate(self, node, settings):
         """Show time and memory that a run will need."""
         bundle = self.bundlePanel.bundle if node.useModel else self.demonstrator
-        memory = (
-            ""
-            if bundle is None
-            else _("The run needs {need}.").format(need=describe_estimate(estimate_resources(settings, bundle.parameters)))
-        )
+        memory = ""
+        if bundle is not None:
+            need = describe_estimate(estimate_resources(settings, bundle.parameters))
+            memory = _("The run needs {need}.").format(need=need)
         time = self.estimate.sentence(*self.runKind(settings), self.workload(settings))
         self.runPanel.setEstimate(f"{time} {memory}".strip())
 

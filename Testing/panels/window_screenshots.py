@@ -2,8 +2,8 @@
 
     cd Testing && QT_QPA_PLATFORM=offscreen ../.venv/bin/python -m panels.window_screenshots [MODULE...]
 
-Sample, run, result, training and error, on each of `SCREENS` and in Slicer's light and dark style; those of `DOCUMENTED`
-go into Resources/Screenshots too. The modules run in the stand-in application, on their samples.
+Sample, run, result, training and error, on each of `SCREENS` and in Slicer's light and dark style. Those of
+`DOCUMENTED` go into Resources/Screenshots too. The modules run in the stand-in application, on their samples.
 """
 
 from __future__ import annotations
