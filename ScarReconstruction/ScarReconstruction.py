@@ -33,6 +33,7 @@ from deeprecon.panels.common.time_estimates import TrainingTimeEstimate
 from deeprecon.panels.scar.tables_panel import ScarTablesPanel
 from deeprecon.panels.scar.widgets import CONTROLS, LABELS, RegionsEdit, SegmentSelector, ThresholdSelector
 from deeprecon.panels.screen.result_views import showInViews
+from deeprecon.panels.screen.stepper import ButtonWork
 from deeprecon.scar.parameters import VALUE_ARRAYS, Frame, Method, ReconstructParameters, Unit
 from deeprecon.scene.common.results import discard, nodes_of_run
 from deeprecon.scene.display.views import show_in_views
@@ -55,7 +56,7 @@ from deeprecon.scene.scar.mesh_placement import MeshPlacementCheck
 from deeprecon.scene.scar.result import load_outputs
 from deeprecon.scene.scar.sample import load_sample_case
 from deeprecon.scene.scar.segments import find_segments, segment_choices
-from deeprecon.scene.scar.views import ARRAYS, color_result, show_result
+from deeprecon.scene.scar.views import ARRAYS, color_result, hide, show_result
 
 Settings = parameter_pack(ReconstructParameters)
 FIRST_STEP = _("Choose a segmentation of the heart, or load the sample case.")
@@ -135,6 +136,7 @@ class ScarReconstructionWidget(MethodWidget):
         self.segments = None
         self.threshold = None
         self.regions = None
+        self.sampleWork = None
         self.estimate = TrainingTimeEstimate("ScarReconstruction")
         self.meshPlacement = MeshPlacementCheck()
         self.job = None  # nodes, settings and device of the last run; the user may choose others while it runs
@@ -154,6 +156,8 @@ class ScarReconstructionWidget(MethodWidget):
         self.tablesPanel = ScarTablesPanel(layout, self.onDiscardCrossValidation)
         self.resultPanel.setScene(slicer.mrmlScene)
         self.tablesPanel.setScene(slicer.mrmlScene)
+        self.sampleWork = ButtonWork(ui.sampleButton, _("The sample could not be loaded."))
+        self.works = [self.sampleWork]
         ui.sampleButton.connect("clicked(bool)", self.onSampleButton)
         ui.thicknessSpinBox.connect("valueChanged(double)", self.onThickness)
         ui.observedWithinSpinBox.connect("valueChanged(double)", self.onObservedWithin)
@@ -236,26 +240,25 @@ class ScarReconstructionWidget(MethodWidget):
 
     def _prepare(self, verb):
         node = self._parameterNode
-        folder = self.logic.newJobFolder()
+        self.runPanel.folder = folder = self.logic.newJobFolder()
         self.job = nodes, settings, device = nodes_of(node), settings_of(node), self.devicePanel.device
-        self.runPanel.fileNames = write_job(folder, nodes, settings, device, node.seed, verb)
+        self.runPanel.fileNames = yield from write_job.steps(folder, nodes, settings, device, node.seed, verb)
         return folder
 
     def load(self, folder):
         """Load the results of a job."""
         node, (nodes, settings, device) = self._parameterNode, self.job
-        loaded = load_outputs(folder, nodes, outputs_of(node))
+        loaded = yield from load_outputs.steps(folder, nodes, outputs_of(node))
         self.reported = loaded.nodes["mesh"], loaded.report
         with slicer.util.NodeModify(node):
             for name, role in OUTPUTS.items():
                 setattr(node, name, loaded.nodes.get(role))
         if not self.runPanel.shortened:
-            kind = settings.method.value, device
-            self.estimate.learn(*kind, training_seconds(settings, nodes), self.runPanel.seconds)
+            self.estimate.learn(settings.method.value, device, training_seconds(settings, nodes), self.runPanel.seconds)
         if self.resultPanel.shown in VALUE_ARRAYS.values():
             self.resultPanel.shown = VALUE_ARRAYS[settings.report_values]
         same = nodes.mesh, nodes.segmentation if "segmentation" in loaded.nodes else None
-        self.showResults(lambda: self.showLoaded(same))
+        self.showResults(lambda: self.showResult(same))
         self.ui.resultsCollapsibleButton.collapsed = False
         return loaded.sentence
 
@@ -311,28 +314,25 @@ class ScarReconstructionWidget(MethodWidget):
 
     def onSampleButton(self):
         """Generate and load the sample case, and choose it."""
-        with slicer.util.tryWithErrorDisplay(_("The sample could not be loaded."), waitCursor=True):
-            volume, segmentation, mesh, landmarks = load_sample_case()
-            node = self._parameterNode
-            with slicer.util.NodeModify(node):
-                node.inputVolume, node.segmentation = volume, segmentation
-                node.mesh, node.landmarks = mesh, landmarks
-            showInViews(lambda: show_in_views(volume, segmentation))
+        self.sampleWork.start(load_sample_case.steps(), self.chooseCase)
+
+    def chooseCase(self, case):
+        """Make a case the input, and show it."""
+        volume, segmentation, mesh, landmarks = case
+        node = self._parameterNode
+        with slicer.util.NodeModify(node):
+            node.inputVolume, node.segmentation = volume, segmentation
+            node.mesh, node.landmarks = mesh, landmarks
+        showInViews(lambda: show_in_views(volume, segmentation))
 
     def onDiscardCrossValidation(self):
         """Remove the cross-validation from the scene."""
         discard(nodes_of_run(self._parameterNode.outputCheck).values())
         self.onChanged()
 
-    def showLoaded(self, hidden):
-        """Show the result, and hide inputs that have the same surface."""
-        for node in hidden:
-            if node is not None:
-                node.SetDisplayVisibility(False)
-        self.showResult()
-
-    def showResult(self):
-        """Show the mesh in 3D, with a legend, and outlines on the slices."""
+    def showResult(self, same=()):
+        """Show the mesh in 3D, with a legend, and outlines on the slices; inputs with the same surface are hidden."""
+        hide(same)
         mesh = self._parameterNode.outputMesh if self._parameterNode else None
         if is_result(mesh):
             showInViews(lambda: show_result(mesh, self.resultPanel.shown))

@@ -11,7 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from deeprecon.cases import run_cases
+from deeprecon.cases.clusters import BATCH_SYSTEMS, LOCAL
+from deeprecon.cases.record import has_record
+from deeprecon.cases.run import Place, resume_cases, run_cases
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.command import JOB_FOLDER, Command, create_job_folder
 from deeprecon.jobs.config_file import check_config_files
@@ -93,10 +95,10 @@ def _main(arguments: list[str], console: Console) -> int:
     )
     output = Path(os.path.abspath(options.output))
     if options.cases is not None:
-        part, parts = map(int, (options.shard or "1/1").split("/"))
-        return run_cases(command, Path(options.cases), output, (part, parts), console)
-    if options.shard is not None:
-        raise InputError("--shard splits the cases of --cases: give both.")
+        return run_cases(command, Path(options.cases), output, _part(options), console, _place(options))
+    for name in ("shard", "scheduler", "workers"):
+        if getattr(options, name) is not None:
+            raise InputError(f"--{name} is for the cases of --cases: give both.")
     folder = output / JOB_FOLDER
     if not rank():
         create_job_folder(folder, command.job(folder))
@@ -144,6 +146,14 @@ def _parser(method: str, name: str, verb: Verb) -> argparse.ArgumentParser:
     )
     run.add_argument("--shard", type=_shard, metavar="I/N", help="run only the I-th of N parts of the cases")
     run.add_argument(
+        "--scheduler",
+        type=_scheduler,
+        metavar="WHERE",
+        help="run the cases with Dask: local, the address of a scheduler such as tls://host:8786, or jobs of slurm, "
+        "lsf or pbs",
+    )
+    run.add_argument("--workers", type=_threads, metavar="N", help="run N cases at once")
+    run.add_argument(
         "--config", action="config", metavar="FILE", help="YAML or JSON file with options, several values as a list"
     )
     run.add_argument("--verbose", action="store_true", default=None, help="also show the log")
@@ -170,6 +180,24 @@ def _count(text: str, minimum: int, maximum: int) -> int:
     return int(text)
 
 
+def _scheduler(text: str) -> str:
+    text = str(text)
+    if text not in (LOCAL, *BATCH_SYSTEMS) and not re.fullmatch(r"(\w+://)?[^:/]+:\d+", text):
+        raise BadValue(
+            f"{text!r} is neither {LOCAL}, {', '.join(BATCH_SYSTEMS)} nor an address such as tls://host:8786"
+        )
+    return text
+
+
+def _part(options: Any) -> tuple[int, int]:
+    part, parts = map(int, (options.shard or "1/1").split("/"))
+    return part, parts
+
+
+def _place(options: Any) -> Place:
+    return Place(options.scheduler, options.workers)
+
+
 def _shard(text: str) -> str:
     match = re.fullmatch(r"(\d+)/(\d+)", str(text))
     if not match or not 1 <= int(match[1]) <= int(match[2]):
@@ -189,9 +217,15 @@ def _resume(method: str, name: str, options: Any, console: Console) -> int:
         for key, value in vars(options).items()
         if value is not None
     ]
-    if others := sorted(set(given) - {"--resume", "--verbose"}):
-        raise InputError(f"--resume takes all settings from the earlier run: leave out {', '.join(others)}.")
     folder = Path(os.path.abspath(options.resume))
+    cases = has_record(folder, _part(options))
+    others = sorted(
+        set(given) - {"--resume", "--verbose"} - ({"--shard", "--scheduler", "--workers"} if cases else set())
+    )
+    if others:
+        raise InputError(f"--resume takes all settings from the earlier run: leave out {', '.join(others)}.")
+    if cases:
+        return resume_cases(folder, _part(options), (method, name), console, _place(options))
     folder = folder / JOB_FOLDER if (folder / JOB_FOLDER).is_dir() else folder
     job = Job.load(folder)
     if (job.method, job.verb) != (method, name):

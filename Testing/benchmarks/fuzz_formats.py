@@ -344,7 +344,7 @@ _FCSV = """# Markups fiducial file version = 4.11
 
 
 def _read_cases(path: Path) -> Any:
-    from deeprecon.cases import read_cases
+    from deeprecon.cases.table import read_cases
     from deeprecon.jobs.command import Command
 
     return read_cases(path, Command("scar", "reconstruct"))

@@ -98,6 +98,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 class Checks:
     """Ways to end a run of one task; each returns what was wrong, in words.
 
+    Attributes:
+        ended: how many runs a signal ended before they were done.
+
     Args:
         task: that is run.
         folder: for its outputs.
@@ -115,6 +118,7 @@ class Checks:
         if alone.returncode != DONE:
             raise RuntimeError(alone.stdout)
         self.expected = comparable(folder / "alone")
+        self.ended = 0
 
     def new_folder(self, earlier: bool) -> Path:
         """An output folder, empty or with a complete earlier result."""
@@ -131,6 +135,7 @@ class Checks:
         time.sleep(float(self.rng.uniform(0.02, 1.0)) * self.seconds)
         os.killpg(process.pid, number) if number == signal.SIGKILL else process.send_signal(number)
         text, _ = process.communicate(timeout=600)
+        self.ended += process.returncode != DONE
         if "<frozen site>" in text and OWN_CODE not in text:
             return []  # Python itself was not loaded yet
         wrong = self.common_faults(output, text)
@@ -175,6 +180,7 @@ class Checks:
         time.sleep(float(self.rng.uniform(0.02, 1.5)) * self.seconds)
         os.killpg(process.pid, number) if number == signal.SIGKILL else process.send_signal(number)
         text, _ = process.communicate(timeout=600)
+        self.ended += process.returncode != DONE
         wrong = []
         for case, earlier in zip(("a", "b"), before, strict=True):
             output = folder / "out" / case
@@ -263,7 +269,7 @@ class Checks:
             if ran.returncode != DONE:
                 if contents(disk / "out") != before:
                     wrong.append("the earlier result was lost")
-                if "disk is full" not in ran.stdout:
+                if "disk is full" not in ran.stdout and "disk space" not in ran.stdout:
                     wrong.append(f"no word of the disk: {ran.stdout[-300:]}")
             return wrong
         finally:
@@ -370,11 +376,15 @@ def main() -> int:
             for way, check in checks.ways().items():
                 if options.way and not any(word in way for word in options.way):
                     continue
+                checks.ended = 0
                 wrong = [fault for number in range(options.points) for fault in check(number)]
-                print(f"  {way:24} {options.points:3} points  {len(wrong):3} faults", flush=True)
+                ended = f", {checks.ended} before the end" if checks.ended else ""
+                print(f"  {way:24} {options.points:3} points{ended}  {len(wrong):3} faults", flush=True)
                 for fault in wrong[:5]:
                     print(f"    {fault}", flush=True)
-                rows.append({"task": name, "way": way, "points": options.points, "faults": wrong})
+                rows.append(
+                    {"task": name, "way": way, "points": options.points, "ended": checks.ended, "faults": wrong}
+                )
     common.write_result(options.json, {"rows": rows})
     return int(any(row["faults"] for row in rows))
 

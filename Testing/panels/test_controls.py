@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from .conftest import press
 from .test_static import CTPA, DWMRI, MODULE, PANELS, SHARED_UI
 
 MODULES = (MODULE, CTPA, DWMRI)
@@ -107,7 +108,7 @@ def test_inputs_apply_progress_and_cancel_are_seen_without_scrolling_on_a_laptop
     from deeprecon.panels.common.run_panel import RunState
 
     widget, panel = panel_of(host, path)
-    widget.ui.sampleButton.click()
+    press(host, widget.ui.sampleButton)
     ui = widget.runPanel.ui
     seen = [each for each in controls(widget.ui.inputsCollapsibleButton) if each.isVisible()]
     assert len(seen) >= 5
@@ -134,7 +135,7 @@ def test_one_line_says_what_to_do_next_until_the_first_result(host: Any, probed:
     label = widget.runPanel.ui.estimateLabel
     assert label.text.startswith("Next: Choose")
     assert "load the sample" in label.text
-    widget.ui.sampleButton.click()
+    press(host, widget.ui.sampleButton)
     assert label.text.startswith("Next: Press Apply.")
     widget.runPanel._setState(RunState.DONE)
     assert "Next" not in label.text

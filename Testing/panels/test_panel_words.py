@@ -10,6 +10,7 @@ import pytest
 
 from deeprecon.data.doubts import Doubt
 from deeprecon.jobs.failures import Failure
+from deeprecon.steps import Steps, in_steps
 
 from .test_static import DWMRI
 
@@ -64,10 +65,16 @@ def test_a_run_that_was_ended_early_teaches_nothing_about_the_next(
     widget = host.loadModule(DWMRI)
     learned: list[Any] = []
     loaded = type("Loaded", (), {"nodes": {"dwi": None}, "report": None, "sentence": ""})
-    monkeypatch.setattr(sys.modules["DWMRIEnhance"], "load_outputs", lambda *_: loaded)
+
+    @in_steps
+    def loading(*_: Any) -> Steps[Any]:
+        yield "Loading…"
+        return loaded
+
+    monkeypatch.setattr(sys.modules["DWMRIEnhance"], "load_outputs", loading)
     monkeypatch.setattr(sys.modules["DWMRIEnhance"], "count_values", lambda _: 1)
     monkeypatch.setattr(widget.estimate, "learn", lambda *values: learned.append(values))
     widget.job = None, ("pca", "cpu")
     widget.runPanel.shortened = shortened
-    widget.load(tmp_path)
+    list(widget.load(tmp_path))
     assert len(learned) == (not shortened)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from .conftest import press
 from .test_static import CTPA, DWMRI
 
 
@@ -100,7 +101,7 @@ def test_an_x_ray_is_shown_in_its_own_plane_also_after_slices_were_turned(host: 
         node.GetSliceToRAS().SetElement(0, 0, 0.8)  # as another module leaves them
         node.UpdateMatrices()
     widget = host.loadModule(CTPA)
-    widget.ui.sampleButton.click()
+    press(host, widget.ui.sampleButton)
     host.process()
     manager = slicer.app.layoutManager()
     assert manager.layout == FILM

@@ -50,6 +50,7 @@ def main(modules: list[str]) -> None:
         widget = host.loadModule(ROOT / name / f"{name}.py")
         photograph(host, widget, "start")
         widget.ui.sampleButton.click()
+        host.waitFor(lambda: widget.ui.sampleButton.enabled, 600)
         photograph(host, widget, "sample")
         CASES[name](host, widget)
         host.reset()

@@ -18,19 +18,22 @@ FAKE_WORKER = [sys.executable, "-X", "utf8", "-u", str(HERE / "jobs" / "fake_met
 SCRIPT = """
 import sys
 sys.path.insert(0, {folder!r})
-from deeprecon import cases, cli
+from deeprecon import cli
+from deeprecon.cases import engine
 from deeprecon.jobs.verbs import METHODS
 METHODS["fake"] = "fake_method"
-cases.python_command = lambda interpreter: {worker!r}
+engine.python_command = lambda interpreter: {worker!r}
 sys.exit(cli.main(sys.argv[1:]))
 """
 
 
-def start_shell(arguments: list[str]) -> subprocess.Popen[str]:
+def start_shell(arguments: list[str], **variables: str) -> subprocess.Popen[str]:
+    """Start the command line in a process group of its own, `variables` added to its environment."""
     script = SCRIPT.format(folder=str(HERE / "jobs"), worker=FAKE_WORKER)
     return subprocess.Popen(
         [sys.executable, "-X", "utf8", "-c", script, *arguments],
-        env=child_environment(),
+        env={**child_environment(), **variables},
+        start_new_session=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

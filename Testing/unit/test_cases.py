@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import signal
 from pathlib import Path
@@ -10,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from deeprecon import cli
+from deeprecon.cases.record import new_record
+from deeprecon.jobs.command import Command
 from deeprecon.jobs.job import Job
 from deeprecon.jobs.verbs import METHODS
+from deeprecon.training.hardware import physical_cores
 
 from .shell import FAKE_WORKER, HERE, result, start_shell, wait_for
 
@@ -21,7 +25,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> None:
     """The fake method in this process, and its worker for the processes that --cases starts."""
     monkeypatch.syspath_prepend(str(HERE / "jobs"))
     monkeypatch.setitem(METHODS, "fake", "fake_method")
-    monkeypatch.setattr("deeprecon.cases.python_command", lambda interpreter: FAKE_WORKER)
+    monkeypatch.setattr("deeprecon.cases.engine.python_command", lambda interpreter: FAKE_WORKER)
 
 
 def summary(path: Path) -> list[dict[str, str]]:
@@ -91,6 +95,7 @@ def test_shards_part_the_cases(tmp_path: Path, cases: Path) -> None:
         ("case,steps\n,3", "cannot name a folder"),
         ("case\n.job", "cannot name a folder"),
         ("case\na\nA", "again"),
+        ("case\n" + 200_000 * "x", "field larger than field limit"),
     ],
 )
 def test_a_bad_list_of_cases_is_refused_before_any_runs(
@@ -151,12 +156,65 @@ def test_a_second_ctrl_c_ends_an_unresponsive_case_at_once_and_without_a_traceba
     assert "cancelled" in output
 
 
-def test_the_device_found_for_one_case_serves_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from deeprecon.cases import _with_resolved_device
-    from deeprecon.jobs.command import Command
+def test_the_device_found_for_one_case_serves_the_others(tmp_path: Path) -> None:
+    (tmp_path / "cases.csv").write_text("case,mode\na,bug\nb,ok\nc,ok\n", encoding="utf-8")
+    output = tmp_path / "out"
+    arguments = ["fake", "train", "--cases", str(tmp_path / "cases.csv"), "--output", str(output), "--workers", "2"]
+    assert cli.main(arguments) == cli.INTERNAL
+    settled = Job.load(output / "a" / ".job")
+    assert (settled.device, settled.threads) == ("cpu", max(1, physical_cores() // 2))
+    command = json.loads((output / ".job" / "cases.json").read_text(encoding="utf-8"))["command"]
+    for name in ("device", "threads", "precision"):
+        assert command[name] == getattr(settled, name)
+        assert {getattr(Job.load(output / case / ".job"), name) for case in "abc"} == {command[name]}
 
-    Job("fake", "train", device="cuda:0", threads=3, precision="bf16").save(tmp_path)
-    resolved = _with_resolved_device(Command("fake", "train"), tmp_path)
-    assert (resolved.device, resolved.threads, resolved.precision) == ("cuda:0", 3, "bf16")
-    Job("fake", "work", device="cpu", threads=1, precision="fp32").save(tmp_path)
-    assert _with_resolved_device(Command("fake", "work"), tmp_path) == Command("fake", "work")
+
+def test_several_cases_at_once_give_the_same_files_in_the_same_order(tmp_path: Path) -> None:
+    table = tmp_path / "cases.csv"
+    table.write_text("case,steps\n" + "".join(f"{name},{n}\n" for n, name in enumerate("dbac", 2)), encoding="utf-8")
+    for name, options in (("one", []), ("three", ["--workers", "3"])):
+        arguments = ["fake", "work", "--cases", str(table), "--output", str(tmp_path / name), *options]
+        assert cli.main(arguments) == cli.DONE
+    assert [row["case"] for row in summary(tmp_path / "three" / "summary.csv")] == list("dbac")
+    for case in "abcd":
+        chain = [(tmp_path / name / case / "chain.txt").read_bytes() for name in ("one", "three")]
+        assert chain[0] == chain[1]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
+def test_resuming_keeps_what_is_done_and_continues_what_was_interrupted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cases.csv").write_text("case,hold\na,-1\nb,3\nc,-1\n", encoding="utf-8")
+    output = tmp_path / "out"
+    shell = start_shell(["fake", "work", "--cases", str(tmp_path / "cases.csv"), "--output", str(output)])
+    checkpoint = output / "b" / ".job" / "checkpoint" / "state.json"
+    wait_for(lambda: checkpoint.exists() and '"step": 3' in checkpoint.read_text(encoding="utf-8"))
+    shell.kill()
+    shell.communicate()
+    before = (output / "a" / "result.json").read_bytes()
+    (output / "b" / ".job" / "release").touch()
+    assert cli.main(["fake", "work", "--resume", str(output), "--workers", "2"]) == cli.DONE
+    assert (output / "a" / "result.json").read_bytes() == before
+    assert "Resumed at step 3" in (output / "b" / ".job" / "events.jsonl").read_text(encoding="utf-8")
+    assert [row["status"] for row in summary(output / "summary.csv")] == 3 * ["done"]
+    assert len({(output / case / "chain.txt").read_bytes() for case in "abc"}) == 1
+    assert cli.main(["fake", "pack", "--resume", str(output)]) == cli.BAD_INPUT
+    assert "holds cases of fake work" in capsys.readouterr().err
+
+
+def test_an_interrupted_new_run_does_not_take_an_older_one_for_its_own(tmp_path: Path) -> None:
+    table, output = tmp_path / "cases.csv", tmp_path / "out"
+    table.write_text("case\na\n", encoding="utf-8")
+    assert cli.main(["fake", "work", "--cases", str(table), "--steps", "2", "--output", str(output)]) == cli.DONE
+    record = new_record(Command("fake", "work", parameters={"steps": 3}), table, output, (1, 1))
+    record.forget_earlier_jobs()  # a run that is ended before it has started a case
+    record.save()
+    assert cli.main(["fake", "work", "--resume", str(output)]) == cli.DONE
+    assert [row["steps"] for row in summary(output / "summary.csv")] == ["3"]
+
+
+@pytest.mark.parametrize("option", [["--workers", "2"], ["--scheduler", "local"], ["--shard", "1/2"]])
+def test_options_for_cases_need_cases(option: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["fake", "work", "--output", str(tmp_path), *option]) == cli.BAD_INPUT
+    assert f"{option[0]} is for the cases of --cases" in capsys.readouterr().err

@@ -24,7 +24,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> None:
     """The fake method in this process, and its worker for the processes that --cases starts."""
     monkeypatch.syspath_prepend(str(HERE / "jobs"))
     monkeypatch.setitem(METHODS, "fake", "fake_method")
-    monkeypatch.setattr("deeprecon.cases.python_command", lambda interpreter: FAKE_WORKER)
+    monkeypatch.setattr("deeprecon.cases.engine.python_command", lambda interpreter: FAKE_WORKER)
 
 
 def test_a_run_leaves_results_in_the_output_and_its_job_below(

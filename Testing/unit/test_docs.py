@@ -41,7 +41,7 @@ OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 BATCH_OPTIONS = ("--time-limit", "--scene")
 """Of the batch scripts of the modules, beside those of their verb."""
 QUICK = {
-    ("scar", "phantom"): "--node-spacing 4",
+    ("scar", "phantom"): "--node-spacing 4 --pixel 2.5",
     ("scar", "reconstruct"): "--steps 20",
     ("ctpa", "synthesize"): "--steps 2 --bundle tiny",
     ("dwmri", "phantom"): "--rows 32 --columns 32 --slices 6",
@@ -120,7 +120,8 @@ def check_line(line: str) -> None:
         check_line(rest[rest.index("--wrap") + 1].replace("$SLURM_ARRAY_TASK_ID", "1"))
     elif program == "sbatch":
         (place,) = (number for number, word in enumerate(rest) if word.endswith(".sbatch"))
-        check_verb([re.search(r"-m deeprecon (\w+)", text_of(ROOT / rest[place]))[1], *rest[place + 1 :]])
+        verb = re.search(r"-m deeprecon (\w+) (\S+)", text_of(ROOT / rest[place])).groups()
+        check_verb([*verb, *rest[place + 1 :]])
     else:
         raise AssertionError(f"unknown command: {line}")
 

@@ -148,8 +148,8 @@ def check_resources(estimate: ResourceEstimate, run: Run) -> None:
     space = shutil.disk_usage(run.output).free
     if space < estimate.disk:
         raise InputError(
-            f"Too little disk space: this run needs {estimate.disk / 1e9:.1f} GB in {run.output}, "
-            f"{space / 1e9:.1f} GB are free.",
+            f"Too little disk space: this run needs {estimate.disk / 1e9:.2g} GB in {run.output}, "
+            f"{space / 1e9:.2g} GB are free.",
             "Free some space, draw fewer samples, or choose a folder on another disk.",
         )
 

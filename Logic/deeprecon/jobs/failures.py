@@ -18,7 +18,8 @@ from deeprecon.jobs.run import Stopped
 DISK_ERRORS = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 DISK_MESSAGES = ("No space left on device", "Disk quota exceeded", "File too large")
 MEMORY_MESSAGES = ("bad_alloc", "MemoryError", "out of memory", "can't allocate memory", "not enough memory",
-                "Cannot allocate memory")  # fmt: skip
+                "Cannot allocate memory", "could not create a primitive")  # fmt: skip
+"""The last one is oneDNN's, which computes for torch on CPUs, where it gets no memory."""
 MEMORY_HINT = "Close other programs, take a coarser resolution or fewer inputs, or use a computer with more memory."
 DISK_HINT = "Free some space, or choose a folder on another disk, and run again."
 LAUNCHER_MESSAGE = "exit abnormally"

@@ -15,14 +15,19 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from deeprecon.data.errors import InputError, names_damage
 from deeprecon.data.formats.inflate import inflate
 from deeprecon.data.formats.nrrd import read_nrrd
+from deeprecon.data.radiograph import read_radiograph
 from deeprecon.data.tables import read_table, write_table
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import read_volume, write_volume
+
+from .dicom_files import write_xray
 
 ZEROS = 200_000_000
 
@@ -118,6 +123,56 @@ def test_a_file_that_lies_about_its_size_is_damaged_and_takes_no_memory(
     finally:
         tracemalloc.stop()
     assert str(path) in caught.value.message
+
+
+def deflated(folder: Path, zeros: int = 0) -> Path:
+    """A deflated X-ray, with zeros after its pixels."""
+    path = write_xray(folder / "a.dcm")
+    data = pydicom.dcmread(path)
+    data.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    data.save_as(path)
+    content = path.read_bytes()
+    start = 144 + int.from_bytes(content[140:144], "little")  # the file meta information is not deflated
+    stream = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    plain = zlib.decompress(content[start:], -zlib.MAX_WBITS)
+    path.write_bytes(content[:start] + stream.compress(plain + bytes(zeros)) + stream.flush())
+    return path
+
+
+def picture_of_many_pixels(folder: Path) -> Path:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
+    parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(10_000_000))) + chunk(b"IEND", b"")
+    (folder / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + parts)
+    return folder / "a.png"
+
+
+def deflated_bomb(folder: Path) -> Path:
+    return deflated(folder, zeros=ZEROS)
+
+
+@pytest.mark.parametrize("make", [deflated_bomb, picture_of_many_pixels])
+def test_an_xray_that_lies_about_its_size_is_damaged(tmp_path: Path, make: Callable[[Path], Path]) -> None:
+    path = make(tmp_path)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="damaged") as caught:
+            read_radiograph(path)
+        assert tracemalloc.get_traced_memory()[1] < 100e6
+    finally:
+        tracemalloc.stop()
+    assert str(path) in caught.value.message
+
+
+def test_a_deflated_xray_is_read_and_a_cut_one_named(tmp_path: Path) -> None:
+    whole = read_radiograph(write_xray(tmp_path / "whole.dcm")).image
+    path = deflated(tmp_path)
+    np.testing.assert_array_equal(read_radiograph(path).image, whole)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match=r"a\.dcm is cut off or damaged"):
+        read_radiograph(path)
 
 
 @pytest.mark.parametrize("name", ["{secret}", "../secret.raw", "sub/../../secret.raw"])

@@ -33,7 +33,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(METHODS, "fake", "fake_method")
     monkeypatch.setitem(CODES, "test-doubt", "Made for the tests.")
     monkeypatch.setitem(CODES, "second-doubt", "Made for the tests.")
-    monkeypatch.setattr("deeprecon.cases.python_command", lambda interpreter: FAKE_WORKER)
+    monkeypatch.setattr("deeprecon.cases.engine.python_command", lambda interpreter: FAKE_WORKER)
 
 
 def doubts(output: Path) -> list[dict[str, Any]]:

@@ -75,6 +75,7 @@ def test_exceptions_are_explained_through_what_they_were_raised_from() -> None:
         (raised(InputError("Cannot write the mesh."), full), "disk"),
         (OutOfMemoryError("CUDA out of memory."), "memory"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), "memory"),
+        (RuntimeError("could not create a primitive"), "memory"),
         (raised(ValueError("x"), MemoryError()), "memory"),
         (OSError(12, "Cannot allocate memory"), "memory"),
         (Exception("I/O error: No space left on device (os error 28)"), "disk"),

@@ -13,13 +13,15 @@ import numpy as np
 import pytest
 
 import deeprecon
+from deeprecon.cli import _parser
 from deeprecon.data.errors import InputError
 from deeprecon.data.tables import read_table
+from deeprecon.jobs.verbs import METHODS, load_verb, load_verbs
 from deeprecon.training.fabric import SingleDevice, make_fabric
 
 LIBRARY = Path(next(iter(deeprecon.__path__))).parent
 SCRIPT = Path(__file__).with_name("distributed_fit.py")
-SLURM = LIBRARY.parent / "CTPASynthesis" / "Resources" / "Scripts" / "train_ctpa.sbatch"
+SBATCH_FILES = LIBRARY.parent / "docs" / "cluster"
 
 
 def start(command: list[str], folder: Path) -> dict[str, Any]:
@@ -94,7 +96,7 @@ def test_the_command_line_trains_in_two_processes_and_on_two_nodes_as_in_one_wit
     launchers = {
         "one": [sys.executable, *verb],
         "two": [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *verb],
-        "nodes": ["bash", str(SLURM), "train-autoencoder"],
+        "nodes": ["bash", str(SBATCH_FILES / "ctpa-train-autoencoder.sbatch")],
     }
     curves = {}
     for name, launcher in launchers.items():
@@ -108,3 +110,32 @@ def test_the_command_line_trains_in_two_processes_and_on_two_nodes_as_in_one_wit
     # but for the noise on the latent, which each process draws by itself; other patches would differ by a half
     assert curves["two"] == pytest.approx(curves["one"], rel=0.02)
     assert curves["nodes"] == pytest.approx(curves["two"], rel=1e-6)
+
+
+TRAININGS = [f"{method}-{name}" for method in METHODS for name in load_verbs(method) if name.startswith("train")]
+
+
+def test_every_training_has_a_file_for_sbatch() -> None:
+    assert sorted(path.stem for path in SBATCH_FILES.glob("*.sbatch")) == sorted(TRAININGS)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SLURM runs on Linux")
+@pytest.mark.parametrize("training", TRAININGS)
+def test_the_examples_of_sbatch_files_start_a_training_with_options_that_it_has(training: str, tmp_path: Path) -> None:
+    path = SBATCH_FILES / f"{training}.sbatch"
+    method, _, name = training.partition("-")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    examples = [line.split("#")[1].split() for line in lines if line.startswith("#     sbatch")]
+    assert len(examples) == 2
+    for program, line in {"scontrol": "echo localhost", "srun": 'printf "%s\\n" "$@"'}.items():
+        (tmp_path / program).write_text(f"#!/bin/bash\n{line}\n", encoding="utf-8")
+        (tmp_path / program).chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "SLURM_JOB_NODELIST": "node"}
+    environment |= {"SLURM_NNODES": "1", "SLURM_JOB_ID": "1"}
+    for words in examples:
+        options = words[words.index(f"docs/cluster/{path.name}") + 1 :]
+        command = ["bash", str(path), *options]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        started = done.stdout.split()
+        assert started[started.index("deeprecon") + 1 :] == [method, name, *options]
+        _parser(method, name, load_verb(method, name)).parse_args(options)

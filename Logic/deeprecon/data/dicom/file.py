@@ -5,6 +5,9 @@ Only names that pydicom 2.4 and 3.0 share are used.
 
 from __future__ import annotations
 
+import io
+import math
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -19,6 +22,10 @@ _FIRST_KINDS = (b"UL", b"OB", b"UI", b"CS", b"SH", b"LO", b"DA", b"TM", b"UN")
 """Value representations of the first elements of a file."""
 _BINARY = {"FD": "f8", "US": "u2", "SS": "i2"}
 """numpy types of value representations."""
+_DEFLATED, _EXPLICIT = b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.1\0\0\0"
+"""Transfer syntaxes, of the same length."""
+_MAX_HEADER = 2**24
+"""Bytes of a deflated file besides its pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +111,8 @@ def open_dicom(path: Path, series: str | None = None) -> DicomFile | None:
             return DicomFile(path, Dataset(), kind)
         stream.seek(0)
         try:
-            dataset, has_pixels = _parse(stream, series)
+            plain = io.BytesIO(_inflated(path, stream.read())) if _DEFLATED in head else stream
+            dataset, has_pixels = _parse(path, plain, series)
         except InputError:
             raise
         except Exception as error:  # pydicom raises many kinds for damaged files
@@ -141,7 +149,25 @@ def is_dicom_head(head: bytes) -> bool:
     return head[2:4] in (b"\x01\0", b"\x05\0", b"\x08\0", b"\x12\0", b"\x16\0") and head[5:8] == bytes(3)
 
 
-def _parse(stream: IO[bytes], series: str | None) -> tuple[Any, bool]:
+def _inflated(path: Path, content: bytes) -> bytes:
+    """A deflated file (PS3.5, A.5) without its compression; it may hold the pixels that its header states, no more."""
+    from pydicom import dcmread
+
+    begin = content.find(b"\2\0\0\0UL\4\0", 0, HEAD) + 8  # its value: the length of what follows and is not deflated
+    start = begin + 4 + int.from_bytes(content[begin : begin + 4], "little")
+    meta = content[:start].replace(_DEFLATED, _EXPLICIT)
+    stream = zlib.decompressobj(-zlib.MAX_WBITS)
+    head = stream.decompress(content[start:], _MAX_HEADER)
+    dataset = dcmread(io.BytesIO(meta + head), stop_before_pixels=True, force=True)
+    sizes = ("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames", "BitsAllocated")
+    pixels = math.prod(int(next(iter(numbers(dataset, key)), 1)) for key in sizes) // 8
+    rest = stream.decompress(stream.unconsumed_tail, max(pixels, 0) + _MAX_HEADER)
+    if not stream.eof:
+        raise DicomFile(path, None).damaged(": it holds more than its header states, or its compressed data end early")
+    return meta + head + rest
+
+
+def _parse(path: Path, stream: IO[bytes], series: str | None) -> tuple[Any, bool]:
     """The dataset, and whether the file has pixels, which are read for the wanted series only."""
     from pydicom import dcmread
     from pydicom.filereader import read_dataset
@@ -150,9 +176,9 @@ def _parse(stream: IO[bytes], series: str | None) -> tuple[Any, bool]:
     syntax = dataset.file_meta.get("TransferSyntaxUID")
     if syntax is not None and syntax.type != "Transfer Syntax":
         raise InputError(
-            f"{stream.name} is encoded by the unknown transfer syntax {syntax}.", "Export it without compression."
+            f"{path} is encoded by the unknown transfer syntax {syntax}.", "Export it without compression."
         )
-    if syntax is None or syntax.is_deflated:  # the stream is not at the pixels
+    if syntax is None:  # the stream is not at the pixels
         stream.seek(0)
         dataset = dcmread(stream, force=True)
     elif series in (None, text(dataset, "SeriesInstanceUID")):

@@ -57,7 +57,7 @@ def publish(
     settle(target)
     write_json(staging / RESULT, _with_checksums(staging, content, names))
     _bring(staging, target / INCOMING)
-    if _verb_of(_read_result(target)) == _verb_of(content):
+    if _verb_of(read_result(target)) == _verb_of(content):
         _remove_files(target, inputs | {os.path.realpath(target / name) for name in names})
     settle(target)
     return target
@@ -80,7 +80,7 @@ def settle(output: Path) -> None:
 
 
 def _foreign_files(output: Path, names: list[str]) -> Iterator[str]:
-    own = _listed(_read_result(output))
+    own = _listed(read_result(output))
     for name in names:
         path = output / name
         if os.path.lexists(path) and not (path.is_file() and own.get(name) == sha256(path)):
@@ -126,11 +126,11 @@ def _result_of_event(folder: Path, line: bytes) -> Path | None:
 
 
 def _is_complete(output: Path) -> bool:
-    origin = _read_result(output).get("provenance")
+    origin = read_result(output).get("provenance")
     return isinstance(origin, dict) and not origin.get("stopped_early")
 
 
-def _read_result(output: Path) -> dict[str, Any]:
+def read_result(output: Path) -> dict[str, Any]:
     """The content of a result.json; nothing where there is none, or it is not one of ours."""
     try:
         content = json.loads((output / RESULT).read_text(encoding="utf-8"))
@@ -179,7 +179,7 @@ def _remove_files(output: Path, keep: set[str]) -> None:
     Files that were changed since, that lie elsewhere, or whose real path is in `keep` stay.
     """
     inside = os.path.join(os.path.realpath(output), "")
-    for name, checksum in _listed(_read_result(output)).items():
+    for name, checksum in _listed(read_result(output)).items():
         path = os.path.realpath(output / name)
         if path.startswith(inside) and path not in keep and os.path.isfile(path) and sha256(path) == checksum:
             os.unlink(path)

@@ -46,16 +46,15 @@ def create_hdf5(path: Path) -> Iterator[Any]:
 def _check_links(path: Path, file: Any, h5py: Any) -> None:
     """Look at each link and data set: HDF5 would read whatever file of the computer they name."""
 
-    def is_outside(name: bytes, link: Any) -> str | None:
-        if link.type == h5py.h5l.TYPE_EXTERNAL:
-            return name.decode("utf-8", "replace")
-        entry = file[name] if link.type == h5py.h5l.TYPE_HARD else None
+    links: list[tuple[bytes, int]] = []
+    file.id.links.visit(lambda name, link: links.append((name, link.type)), info=True)
+    for name, kind in links:  # outside of HDF5's visit, whose callbacks may not raise
+        entry = file[name] if kind == h5py.h5l.TYPE_HARD else None
         outside = isinstance(entry, h5py.Dataset) and (entry.external or entry.is_virtual)
-        return name.decode("utf-8", "replace") if outside else None
-
-    if name := file.id.links.visit(is_outside, info=True):
-        message = f"{path} takes {name} from another file: only files that hold their data themselves are read."
-        raise InputError(message, "Copy the data into one file, such as by h5repack.")
+        if outside or kind == h5py.h5l.TYPE_EXTERNAL:
+            named = name.decode("utf-8", "replace")
+            message = f"{path} takes {named} from another file: only files that hold their data themselves are read."
+            raise InputError(message, "Copy the data into one file, such as by h5repack.")
 
 
 def _h5py() -> Any:
