@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from .conftest import press
 from .make_screenshots import FOLDER, ROOT
 
 OUT = ROOT / "out" / "screenshots"
@@ -49,8 +50,7 @@ def main(modules: list[str]) -> None:
         qt.QSettings().setValue(DEVICE_SETTING, "cpu")
         widget = host.loadModule(ROOT / name / f"{name}.py")
         photograph(host, widget, "start")
-        widget.ui.sampleButton.click()
-        host.waitFor(lambda: widget.ui.sampleButton.enabled, 600)
+        press(host, widget.ui.sampleButton)
         photograph(host, widget, "sample")
         CASES[name](host, widget)
         host.reset()
