@@ -39,6 +39,7 @@ def test_how_to_accept_is_told_for_the_panel_and_codes_are_left_out(say: Any) ->
     )
     found = Doubt("segment-not-used", "lge.nrrd", "The segment fibrosis is not counted as scar.", assumed=True)
     assert say(str(found)) == "Patient LGE: The segment fibrosis is not counted as scar. (assumed)"
+    assert say("slice_thickness: 0 mm is too thin.") == "Slice thickness: 0 mm is too thin."
     assert say("Choose all segments of scar with --labels 'scar=LV fibrosis'.") == (
         'Choose all segments of scar with "Scar".'
     )

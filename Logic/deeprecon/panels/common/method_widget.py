@@ -16,6 +16,7 @@ from deeprecon.panels.common.run_panel import RunPanel
 from deeprecon.panels.common.training_panel import TrainingPanel
 from deeprecon.panels.computer.device_panel import DevicePanel
 from deeprecon.panels.screen.keyboard import prepareKeyboard
+from deeprecon.panels.screen.panel_height import PanelHeight
 from deeprecon.panels.screen.result_views import putViewsBack, showInViews
 from deeprecon.panels.screen.stepper import ButtonWork
 
@@ -65,6 +66,7 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
         self._guiTag: int | None = None
         self._updating = False
         self._toShow: Callable[[], None] | None = None
+        self._panelHeight: PanelHeight | None = None
         VTKObservationMixin.__init__(self)
         ScriptedLoadableModuleWidget.__init__(self, parent)  # last: without a parent it calls setup
 
@@ -73,6 +75,7 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
         ScriptedLoadableModuleWidget.setup(self)
         widget = slicer.util.loadUI(self.resourcePath(f"UI/{self.moduleName}.ui"))
         self.layout.addWidget(widget)
+        self._panelHeight = PanelHeight(self.parent)
         self.ui = slicer.util.childWidgetVariables(widget)
         widget.setMRMLScene(slicer.mrmlScene)
         self.logic = self.logicClass()
@@ -88,7 +91,6 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
             controls=controlLabels(vars(self.ui), self.controls),
         )
         self.runPanel = RunPanel(self.ui.runCollapsibleButton.layout(), callbacks, self.devicePanel, self.title)
-        self.runPanel.setScene(slicer.mrmlScene)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.connectWidgets()
@@ -128,6 +130,8 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
             self.runPanel.cleanup()
         for panel in self.trainingPanels:
             panel.cleanup()
+        if self._panelHeight is not None:
+            self._panelHeight.remove()
         for work in self.works:
             work.stop()
         self.setParameterNode(None)

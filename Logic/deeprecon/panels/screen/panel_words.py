@@ -12,6 +12,7 @@ from deeprecon.data.doubts import TO_CONTINUE
 
 _ACCEPT = re.compile(rf"{re.escape(TO_CONTINUE)}(?: [a-z0-9-]+)+")
 _CODE = re.compile(r"\((assumed|accepted): [a-z0-9-]+\)")
+_FIELD = re.compile(r"^([a-z][a-z0-9_]*): ")
 _OPTION = re.compile(r"--([a-z][a-z0-9-]*[a-z0-9])(?: '[^']*')?")
 
 
@@ -33,4 +34,5 @@ def panelWords(
         text = text.replace(file, node)
     text = _ACCEPT.sub(_("To continue all the same, run it alone and press “Continue anyway”."), text)
     text = _CODE.sub(r"(\1)", text)
+    text = _FIELD.sub(lambda found: f"{controls.get(found[1].replace('_', '-'), found[1])}: ", text)
     return _OPTION.sub(lambda found: f'"{controls.get(found[1]) or found[1].replace("-", " ").capitalize()}"', text)
