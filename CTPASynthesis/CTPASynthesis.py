@@ -212,13 +212,14 @@ class CTPASynthesisWidget(ImageMethodWidget):
     def load(self, folder):
         """Load the results of a job."""
         node, (nodes, kind, workload) = self._parameterNode, self.job
-        loaded = load_outputs(folder, nodes, {"ct": node.outputCt})
+        loaded = yield from load_outputs.steps(folder, nodes, {"ct": node.outputCt})
         self.reported = loaded.nodes["ct"], loaded.report
         node.outputCt = loaded.nodes["ct"]
         self.estimate.learn(*kind, workload, self.runPanel.seconds)
         shown = quality_of(node.outputCt).reasons  # under Results
         self.runPanel.warnings = [each for each in self.runPanel.warnings if each not in shown]
         self.onChanged()
+        yield _("Showing the result…")
         self.showResult(self.resultPanel.shown)
         self.ui.resultsCollapsibleButton.collapsed = False
         return loaded.sentence
@@ -239,7 +240,7 @@ class CTPASynthesisWidget(ImageMethodWidget):
 
         def prepare():
             folder = self.logic.newJobFolder()
-            self.ctPanel.prepareExport(folder)
+            yield from self.ctPanel.prepareExport(folder)
             return folder
 
         export = SecondaryRun("", "", prepare, lambda folder: self.ctPanel.exported(), self.ctPanel.exportProblem)
@@ -258,11 +259,11 @@ class CTPASynthesisWidget(ImageMethodWidget):
 
     def loadSample(self):
         """Generate the sample X-ray and load it."""
-        return load_sample_xray()
+        return load_sample_xray.steps()
 
     def loadFile(self, path):
         """Load an X-ray file."""
-        return open_xray(path)
+        return open_xray.steps(path)
 
     def chooseImage(self, node):
         """Make an X-ray the input, and show it."""

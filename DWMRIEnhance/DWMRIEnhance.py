@@ -2,6 +2,7 @@
 # ruff: noqa: PT009, PT027  Slicer's self-tests are unittest tests
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Union
 
@@ -36,6 +37,7 @@ from deeprecon.panels.common.run_callbacks import SecondaryRun
 from deeprecon.panels.common.training_panel import TrainingPanel
 from deeprecon.panels.dwmri.result_panels import DwiResultPanels
 from deeprecon.panels.dwmri.widgets import LABELS, TRAINING, GradientCheck
+from deeprecon.panels.screen.stepper import ButtonWork
 from deeprecon.scene.common.folder_summary import SCANS
 from deeprecon.scene.display.segment_editor import set_segment_editor_input
 from deeprecon.scene.dwmri.inputs import nodes_of, restore_inputs
@@ -116,6 +118,7 @@ class DWMRIEnhanceWidget(ImageMethodWidget):
     def __init__(self, parent=None):
         self.results = None
         self.gradients = None
+        self.maskWork = None
         self.logicClass = DWMRIEnhanceLogic
         ImageMethodWidget.__init__(self, parent)
 
@@ -129,6 +132,8 @@ class DWMRIEnhanceWidget(ImageMethodWidget):
             TrainingPanel(ui.trainingCollapsibleButton.layout(), TRAINING, self.devicePanel, self.useModel)
         ]
         self.results = DwiResultPanels(ui, lambda: self._parameterNode, self.onChanged)
+        self.maskWork = ButtonWork(ui.editMaskButton, _("The mask could not be edited."))
+        self.works += [self.maskWork, self.gradients.work]
         ui.editMaskButton.connect("clicked(bool)", self.onEditMask)
 
     def cleanup(self):
@@ -181,20 +186,23 @@ class DWMRIEnhanceWidget(ImageMethodWidget):
 
     def prepare(self):
         """Write the job folder."""
-        node, folder = self._parameterNode, self.logic.newJobFolder()
+        node = self._parameterNode
+        self.runPanel.folder = folder = self.logic.newJobFolder()
         nodes, settings = nodes_of(node), to_dataclass(node.settings)
         self.job = nodes, self.runKind(node, settings)
-        self.runPanel.fileNames = write_job(folder, nodes, settings, self.devicePanel.device, node.seed)
+        job = write_job.steps(folder, nodes, settings, self.devicePanel.device, node.seed)
+        self.runPanel.fileNames = yield from job
         return folder
 
     def load(self, folder):
         """Load the results of a job."""
         node, (nodes, kind) = self._parameterNode, self.job
-        loaded = load_outputs(folder, nodes, {"dwi": node.outputScan})
+        loaded = yield from load_outputs.steps(folder, nodes, {"dwi": node.outputScan})
         self.results.loaded(loaded.nodes["dwi"], loaded.report)
         node.outputScan = loaded.nodes["dwi"]
         self.estimate.learn(*kind, count_values(loaded.nodes["dwi"]), self.runPanel.seconds)
         self.onChanged()
+        yield _("Showing the result…")
         self.results.show()
         self.ui.resultsCollapsibleButton.collapsed = False
         return loaded.sentence
@@ -223,11 +231,11 @@ class DWMRIEnhanceWidget(ImageMethodWidget):
 
     def loadSample(self):
         """Generate the sample scan and load it."""
-        return load_sample_scan()
+        return load_sample_scan.steps()
 
     def loadFile(self, path):
         """Load a scan file."""
-        return open_scan(path)
+        return open_scan.steps(path)
 
     def chooseImage(self, node):
         """Make a scan the input, and show it."""
@@ -237,10 +245,15 @@ class DWMRIEnhanceWidget(ImageMethodWidget):
     def onEditMask(self):
         """Open the mask in the Segment Editor, and use it for the next run."""
         node = self._parameterNode
-        with slicer.util.tryWithErrorDisplay(_("The mask could not be edited."), waitCursor=True):
-            node.mask, image = mask_to_edit(node.inputScan, node.mask)
-            set_segment_editor_input(node.mask, image)
-            show_scan(image)
+        self.maskWork.start(mask_to_edit.steps(node.inputScan, node.mask), partial(self.editMask, node.inputScan))
+
+    def editMask(self, scan, made):
+        """Edit a mask on an image, and choose it, unless another scan was chosen meanwhile."""
+        if self._parameterNode.inputScan is not scan:
+            return
+        self._parameterNode.mask, image = made
+        set_segment_editor_input(self._parameterNode.mask, image)
+        show_scan(image)
         if hasattr(slicer.modules, "segmenteditor"):
             slicer.util.selectModule("SegmentEditor")
 

@@ -32,6 +32,7 @@ from deeprecon.panels.common.run_callbacks import SecondaryRun
 from deeprecon.panels.common.time_estimates import TrainingTimeEstimate
 from deeprecon.panels.scar.tables_panel import ScarTablesPanel
 from deeprecon.panels.scar.widgets import CONTROLS, LABELS, RegionsEdit, SegmentSelector, ThresholdSelector
+from deeprecon.panels.screen.stepper import ButtonWork
 from deeprecon.scar.parameters import VALUE_ARRAYS, Frame, Method, ReconstructParameters, Unit
 from deeprecon.scene.common.results import discard, nodes_of_run
 from deeprecon.scene.display.views import show_in_views
@@ -133,6 +134,7 @@ class ScarReconstructionWidget(MethodWidget):
         self.segments = None
         self.threshold = None
         self.regions = None
+        self.sampleWork = None
         self.estimate = TrainingTimeEstimate("ScarReconstruction")
         self.meshPlacement = MeshPlacementCheck()
         self.job = None  # nodes, settings and device of the last run; the user may choose others while it runs
@@ -152,6 +154,8 @@ class ScarReconstructionWidget(MethodWidget):
         self.tablesPanel = ScarTablesPanel(layout, self.onDiscardCrossValidation)
         self.resultPanel.setScene(slicer.mrmlScene)
         self.tablesPanel.setScene(slicer.mrmlScene)
+        self.sampleWork = ButtonWork(ui.sampleButton, _("The sample could not be loaded."))
+        self.works = [self.sampleWork]
         ui.sampleButton.connect("clicked(bool)", self.onSampleButton)
         ui.thicknessSpinBox.connect("valueChanged(double)", self.onThickness)
         ui.observedWithinSpinBox.connect("valueChanged(double)", self.onObservedWithin)
@@ -233,15 +237,15 @@ class ScarReconstructionWidget(MethodWidget):
 
     def _prepare(self, verb):
         node = self._parameterNode
-        folder = self.logic.newJobFolder()
+        self.runPanel.folder = folder = self.logic.newJobFolder()
         self.job = nodes, settings, device = nodes_of(node), settings_of(node), self.devicePanel.device
-        self.runPanel.fileNames = write_job(folder, nodes, settings, device, node.seed, verb)
+        self.runPanel.fileNames = yield from write_job.steps(folder, nodes, settings, device, node.seed, verb)
         return folder
 
     def load(self, folder):
         """Load the results of a job."""
         node, (nodes, settings, device) = self._parameterNode, self.job
-        loaded = load_outputs(folder, nodes, outputs_of(node))
+        loaded = yield from load_outputs.steps(folder, nodes, outputs_of(node))
         self.reported = loaded.nodes["mesh"], loaded.report
         with slicer.util.NodeModify(node):
             for name, role in OUTPUTS.items():
@@ -308,13 +312,16 @@ class ScarReconstructionWidget(MethodWidget):
 
     def onSampleButton(self):
         """Generate and load the sample case, and choose it."""
-        with slicer.util.tryWithErrorDisplay(_("The sample could not be loaded."), waitCursor=True):
-            volume, segmentation, mesh, landmarks = load_sample_case()
-            node = self._parameterNode
-            with slicer.util.NodeModify(node):
-                node.inputVolume, node.segmentation = volume, segmentation
-                node.mesh, node.landmarks = mesh, landmarks
-            show_in_views(volume, segmentation)
+        self.sampleWork.start(load_sample_case.steps(), self.chooseCase)
+
+    def chooseCase(self, case):
+        """Make a case the input, and show it."""
+        volume, segmentation, mesh, landmarks = case
+        node = self._parameterNode
+        with slicer.util.NodeModify(node):
+            node.inputVolume, node.segmentation = volume, segmentation
+            node.mesh, node.landmarks = mesh, landmarks
+        show_in_views(volume, segmentation)
 
     def onDiscardCrossValidation(self):
         """Remove the cross-validation from the scene."""

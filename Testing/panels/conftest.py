@@ -139,12 +139,18 @@ def ready(host: Any, widget: Any) -> Any:
     return widget
 
 
-def apply(host: Any, widget: Any, timeout: float = 180.0) -> str:
+def apply(host: Any, widget: Any, timeout: float = 480.0) -> str:
     """Press Apply, wait for the end, return the message."""
     assert widget.runPanel.ui.applyButton.enabled, widget.runPanel.ui.applyButton.toolTip
     widget.runPanel.ui.applyButton.click()
     host.waitFor(lambda: not widget.runPanel.busy, timeout)
     return str(widget.runPanel.ui.messageLabel.text)
+
+
+def press(host: Any, button: Any, timeout: float = 600.0) -> None:
+    """Press a button that starts work in steps, and wait until it can be pressed again."""
+    button.click()
+    host.waitFor(lambda: button.enabled, timeout)
 
 
 def wait_until_gone(pids: list[int], timeout: float = 120.0) -> list[int]:

@@ -31,9 +31,11 @@ def main(xray: Path | None) -> None:
     widget = host.loadModule(ROOT / "CTPASynthesis" / "CTPASynthesis.py")
     if xray is None:
         widget.ui.sampleButton.click()
+        host.waitFor(lambda: widget.ui.sampleButton.enabled, 180)
     else:
         widget.ui.fileEdit.currentPath = str(xray)
         widget.ui.openButton.click()
+        host.waitFor(lambda: widget.ui.openButton.enabled, 180)
     run = widget.runPanel
     host.process(0.2)
     host.screenshot(path("inputs"))

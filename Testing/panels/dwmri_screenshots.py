@@ -27,11 +27,13 @@ def main(steps: int) -> None:
     qt.QSettings().setValue(DEVICE_SETTING, "cpu")
     widget = host.loadModule(ROOT / "DWMRIEnhance" / "DWMRIEnhance.py")
     widget.ui.sampleButton.click()
+    host.waitFor(lambda: widget.ui.sampleButton.enabled, 180)
     node, run = widget._parameterNode, widget.runPanel
     node.settings.steps = steps
     host.process(0.2)
     host.screenshot(path("inputs"))
     widget.ui.flipsButton.click()
+    host.waitFor(lambda: widget.ui.flipsButton.enabled, 180)
     widget.ui.directionsCollapsibleButton.collapsed = False
     collapseSections(widget, "inputs", "settings", "device", "run", "results")
     host.process(0.3)
@@ -71,6 +73,7 @@ def main(steps: int) -> None:
         markup.SetDisplayVisibility(False)
 
     widget.ui.editMaskButton.click()
+    host.waitFor(lambda: widget.ui.editMaskButton.enabled, 180)
     expandSections(widget, "inputs")
     picture(host, "mask")
     train(host, widget)

@@ -38,6 +38,7 @@ def main(seconds: float) -> None:
     qt.QSettings().setValue(DEVICE_SETTING, "cpu")
     widget = host.loadModule(ROOT / "ScarReconstruction" / "ScarReconstruction.py")
     widget.ui.sampleButton.click()
+    host.waitFor(lambda: widget.ui.sampleButton.enabled, 180)
     node, run = widget._parameterNode, widget.runPanel
     node.settings.budget = seconds
     widget.ui.thicknessSpinBox.value = 8.0

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from .conftest import ROOT, apply
+from .conftest import ROOT, apply, press
 from .test_batch import environment
 
 MODULE = ROOT / "CTPASynthesis" / "CTPASynthesis.py"
@@ -111,7 +111,7 @@ def test_an_assumed_pixel_size_is_stated_in_the_result(
     monkeypatch.setattr("deeprecon.ctpa.demonstrator.demonstrator_folder", lambda: tiny)
     widget = host.loadModule(MODULE)
     widget.ui.fileEdit.currentPath = str(tmp_path / "film.png")
-    widget.ui.openButton.click()
+    press(host, widget.ui.openButton)
     assert "not stated" in widget.ui.xrayLabel.text
     widget._parameterNode.settings.steps, widget._parameterNode.settings.samples = 2, 1
     widget._parameterNode.useModel = True

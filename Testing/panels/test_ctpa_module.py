@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from .conftest import HERE, ROOT, apply, wait_until_gone
+from .conftest import HERE, ROOT, apply, press, wait_until_gone
 
 MODULE = ROOT / "CTPASynthesis" / "CTPASynthesis.py"
 
@@ -196,7 +196,7 @@ def test_the_label_synthetic_is_drawn_in_all_views(host: Any, ready: Any, tmp_pa
 def test_the_sample_is_chosen_and_can_be_turned(host: Any, widget: Any) -> None:
     node = widget._parameterNode
     assert "chest X-ray" in widget.runPanel.ui.applyButton.toolTip
-    widget.ui.sampleButton.click()
+    press(host, widget.ui.sampleButton)
     assert node.xray.GetName() == "Sample chest X-ray"
     assert widget.runPanel.ui.applyButton.enabled
     upright = widget.ui.previewLabel.pixmap.size()
@@ -219,7 +219,7 @@ def test_files_are_opened_and_other_images_disable_apply(host: Any, widget: Any,
     image = np.random.default_rng(1).random((90, 1, 70)).astype(np.float32)
     write_volume(tmp_path / "Größe.nrrd", Volume(image, np.diag([-0.4, -1, 0.4, 1])))
     widget.ui.fileEdit.currentPath = str(tmp_path / "Größe.nrrd")
-    widget.ui.openButton.click()
+    press(host, widget.ui.openButton)
     assert widget._parameterNode.xray.GetName() == "Größe"
     assert widget.runPanel.ui.applyButton.enabled
     widget._parameterNode.xray = node_from_volume(Volume(np.zeros((4, 5, 6), np.int16), np.eye(4)), "Patient CT")
@@ -250,7 +250,7 @@ def test_a_missing_demonstrator_disables_apply(
 ) -> None:
     monkeypatch.setattr("deeprecon.ctpa.demonstrator.demonstrator_folder", lambda: tmp_path / "missing")
     widget = host.loadModule(MODULE)
-    widget.ui.sampleButton.click()
+    press(host, widget.ui.sampleButton)
     assert not widget.runPanel.ui.applyButton.enabled
     assert "no model bundle" in widget.runPanel.ui.applyButton.toolTip
     assert "no model bundle" in widget.ui.modelLabel.text

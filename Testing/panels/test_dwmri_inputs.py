@@ -11,7 +11,7 @@ import pytest
 
 from deeprecon.data.diffusion.gradients import GradientTable
 
-from .conftest import ROOT, apply
+from .conftest import ROOT, apply, press
 from .dwmri_case import choose_small_scan
 
 MODULE = ROOT / "DWMRIEnhance" / "DWMRIEnhance.py"
@@ -27,7 +27,7 @@ def ready(widget: Any) -> Any:
 def test_the_sample_is_chosen_and_its_gradients_are_checked(host: Any, widget: Any) -> None:
     node = widget._parameterNode
     assert "diffusion scan" in widget.runPanel.ui.applyButton.toolTip
-    widget.ui.sampleButton.click()
+    press(host, widget.ui.sampleButton)
     assert node.inputScan.GetName() == "Sample DWI"
     assert "33" in widget.ui.gradientsLabel.text
     assert widget.runPanel.ui.applyButton.enabled
@@ -46,7 +46,7 @@ def test_a_file_is_opened_with_its_bval_and_bvec(host: Any, widget: Any, tmp_pat
     scan = make_phantom((6, 10, 12), 1, ((1000.0, 7),), 20.0).noisy
     write_dwi(tmp_path / "Größe.nii.gz", scan)
     widget.ui.fileEdit.currentPath = str(tmp_path / "Größe.nii.gz")
-    widget.ui.openButton.click()
+    press(host, widget.ui.openButton)
     node = widget._parameterNode
     assert node.inputScan.GetName() == "Größe"
     np.testing.assert_allclose(
@@ -64,7 +64,7 @@ def test_a_dicom_series_is_opened_by_any_of_its_files(host: Any, widget: Any, tm
         widget.onOpenButton()
     scan = write_dicom(tmp_path / "6.1 DTI axial")
     widget.ui.fileEdit.currentPath = str(tmp_path / "6.1 DTI axial" / "IM12")
-    widget.ui.openButton.click()
+    press(host, widget.ui.openButton)
     node = widget._parameterNode
     assert node.inputScan.GetName() == "6.1 DTI axial"
     found = scan_from_node(node.inputScan)
@@ -100,22 +100,38 @@ def test_directions_are_plotted_and_a_flipped_axis_is_detected(host: Any, widget
     chart = slicer.util.getFirstNodeByClassByName("vtkMRMLPlotChartNode", "Gradient directions")
     series = [chart.GetNthPlotSeriesNode(index).GetName() for index in range(chart.GetNumberOfPlotSeriesNodes())]
     assert series == ["half spheres", "b = 1000", "b = 2000"]
-    ui.flipsButton.click()
+    press(host, ui.flipsButton)
     assert "Flips" in ui.gradientsLabel.text
     assert "none fits better" in ui.gradientsLabel.text
     turned = replace(scan, gradients=GradientTable(scan.gradients.bvals, scan.gradients.directions * (-1, 1, 1)))
     node.inputScan = node_from_scan(turned, "Flipped DWI")
     assert "Flips" not in ui.gradientsLabel.text
-    ui.flipsButton.click()
+    press(host, ui.flipsButton)
     assert "axis seems flipped" in ui.gradientsLabel.text
     assert widget.runPanel.ui.applyButton.enabled
+
+
+def test_a_check_of_the_axes_or_a_mask_is_not_taken_for_a_scan_chosen_meanwhile(host: Any, ready: Any) -> None:
+    node, ui = ready._parameterNode, ready.ui
+    first = node.inputScan
+    ui.flipsButton.click()
+    assert ui.flipsButton.text == "Copying Patient DWI…"
+    choose_small_scan(node)
+    assert node.inputScan is not first
+    assert ui.flipsButton.enabled
+    assert ui.flipsButton.text != "Copying Patient DWI…"
+    ui.editMaskButton.click()
+    node.inputScan = first
+    host.waitFor(lambda: not ready.maskWork._stepper.busy, 600)
+    assert "Flips" not in ui.gradientsLabel.text
+    assert node.mask is None
 
 
 def test_the_mask_is_edited_in_the_segment_editor_and_used(host: Any, ready: Any) -> None:
     import slicer
 
     node = ready._parameterNode
-    ready.ui.editMaskButton.click()
+    press(host, ready.ui.editMaskButton)
     mask = node.mask
     assert mask.GetClassName() == "vtkMRMLSegmentationNode"
     editor = slicer.mrmlScene.GetSingletonNode("SegmentEditor", "vtkMRMLSegmentEditorNode")
@@ -128,7 +144,7 @@ def test_the_mask_is_edited_in_the_segment_editor_and_used(host: Any, ready: Any
     cut = inside.copy()
     cut[:, :8] = 0
     slicer.util.updateSegmentBinaryLabelmapFromArray(cut, mask, key, editor.GetSourceVolumeNode())
-    ready.ui.editMaskButton.click()  # again: the same one
+    press(host, ready.ui.editMaskButton)  # again: the same one
     assert node.mask is mask
     apply(host, ready)
     from deeprecon.scene.common.results import nodes_of_run

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .conftest import apply, wait_until_gone
+from .conftest import apply, press, wait_until_gone
 
 Use = Callable[[str], None]
 
@@ -24,7 +24,7 @@ def test_sample_case_from_cancelled_run_to_discarded_result(host: Any, widget: A
     run, node = widget.runPanel, widget._parameterNode
     assert not run.ui.applyButton.enabled
     assert "segmentation" in run.ui.applyButton.toolTip
-    widget.ui.sampleButton.click()
+    press(host, widget.ui.sampleButton)
     assert node.inputVolume.GetName() == "Sample LGE"
     assert widget.ui.myocardiumCombo.currentText == "myocardium"
     assert widget.ui.scarCombo.currentText == "scar"

@@ -35,13 +35,13 @@ SHIPPED = [name for name, module in METHODS.items() if module.startswith("deepre
 FENCE = re.compile(
     r"(?:^<!-- not run: (?P<reason>\S.+) -->\n)?^```(?P<kind>.*)\n(?P<lines>(?:.*\n)*?)^```$", re.MULTILINE
 )
-KINDS = {"sh", "python", "text", "{literalinclude}", "{toctree}", "{messages}", "{options}"}
+KINDS = {"sh", "python", "text", "{eval-rst}", "{literalinclude}", "{toctree}", "{messages}", "{options}"}
 INLINE = re.compile(r"`([^`]+)`")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 BATCH_OPTIONS = ("--time-limit", "--scene")
 """Of the batch scripts of the modules, beside those of their verb."""
 QUICK = {
-    ("scar", "phantom"): "--node-spacing 4",
+    ("scar", "phantom"): "--node-spacing 4 --pixel 2.5",
     ("scar", "reconstruct"): "--steps 20",
     ("ctpa", "synthesize"): "--steps 2 --bundle tiny",
     ("dwmri", "phantom"): "--rows 32 --columns 32 --slices 6",

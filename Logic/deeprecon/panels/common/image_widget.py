@@ -12,8 +12,10 @@ from deeprecon.data.errors import InputError
 from deeprecon.panels.common.bundle_panel import BundlePanel
 from deeprecon.panels.common.method_widget import MethodWidget
 from deeprecon.panels.common.time_estimates import ThroughputEstimate
+from deeprecon.panels.screen.stepper import ButtonWork
 from deeprecon.scene.common.folder_summary import CaseKind, load_summary
 from deeprecon.scene.nodes.parameters import to_dataclass
+from deeprecon.steps import Steps
 
 
 class ImageMethodWidget(MethodWidget):
@@ -37,6 +39,8 @@ class ImageMethodWidget(MethodWidget):
         self.bundlePanel: BundlePanel | None = None
         self.estimate = ThroughputEstimate(type(self).__name__.removesuffix("Widget"))
         self.job: tuple[Any, ...] | None = None
+        self.sampleWork: ButtonWork
+        self.openWork: ButtonWork
         MethodWidget.__init__(self, parent)
 
     def connectWidgets(self) -> None:
@@ -45,15 +49,18 @@ class ImageMethodWidget(MethodWidget):
         ui.sampleButton.connect("clicked(bool)", self.onSampleButton)
         ui.openButton.connect("clicked(bool)", self.onOpenButton)
         ui.folderEdit.connect("currentPathChanged(QString)", self.onChanged)
+        self.sampleWork = ButtonWork(ui.sampleButton, _("The sample could not be loaded."))
+        self.openWork = ButtonWork(ui.openButton, _("The file could not be loaded."))
+        self.works = [self.sampleWork, self.openWork]
 
     # -- defined by the module
 
-    def loadSample(self) -> Any:
-        """Generate the sample and load it; returns its node."""
+    def loadSample(self) -> Steps[Any]:
+        """Generate the sample and load it; gives its node."""
         raise NotImplementedError
 
-    def loadFile(self, path: Path) -> Any:
-        """Load an image file; returns its node."""
+    def loadFile(self, path: Path) -> Steps[Any]:
+        """Load an image file; gives its node."""
         raise NotImplementedError
 
     def chooseImage(self, node: Any) -> None:
@@ -134,12 +141,13 @@ class ImageMethodWidget(MethodWidget):
 
     def onSampleButton(self) -> None:
         """Generate and load the sample, and choose it."""
-        with slicer.util.tryWithErrorDisplay(_("The sample could not be loaded."), waitCursor=True):
-            self.chooseImage(self.loadSample())
+        self.sampleWork.start(self.loadSample(), self.chooseImage)
 
     def onOpenButton(self) -> None:
         """Load the file, and choose it."""
-        with slicer.util.tryWithErrorDisplay(_("The file could not be loaded."), waitCursor=True):
-            if not self.ui.fileEdit.currentPath:
-                raise InputError(_("No file is chosen."), _("Choose one next to the button."))
-            self.chooseImage(self.loadFile(Path(self.ui.fileEdit.currentPath)))
+        self.openWork.start(self._openFile(), self.chooseImage)
+
+    def _openFile(self) -> Steps[Any]:
+        if not self.ui.fileEdit.currentPath:
+            raise InputError(_("No file is chosen."), _("Choose one next to the button."))
+        return (yield from self.loadFile(Path(self.ui.fileEdit.currentPath)))

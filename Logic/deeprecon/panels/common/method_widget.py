@@ -15,6 +15,7 @@ from deeprecon.panels.common.run_callbacks import RunCallbacks, SecondaryRun
 from deeprecon.panels.common.run_panel import RunPanel
 from deeprecon.panels.common.training_panel import TrainingPanel
 from deeprecon.panels.computer.device_panel import DevicePanel
+from deeprecon.panels.screen.stepper import ButtonWork
 
 
 def controlLabels(widgets: Mapping[str, Any], others: Mapping[str, str]) -> dict[str, str]:
@@ -43,6 +44,7 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
         controls: option of the command line -> name of its control, for those that no parameter link tells.
         logicClass: the module's Logic.
         trainingPanels: made by the module in `connectWidgets`; connected with the same parameter node.
+        works: made by the module in `connectWidgets`; stopped when the scene or the module closes.
     """
 
     title: ClassVar[str]
@@ -56,6 +58,7 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
         self.devicePanel: DevicePanel | None = None
         self.runPanel: RunPanel | None = None
         self.trainingPanels: list[TrainingPanel] = []
+        self.works: list[ButtonWork] = []
         self._parameterNode: Any = None
         self._guiTag: int | None = None
         self._updating = False
@@ -119,6 +122,8 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
             self.runPanel.cleanup()
         for panel in self.trainingPanels:
             panel.cleanup()
+        for work in self.works:
+            work.stop()
         self.setParameterNode(None)
         self.removeObservers()
 
@@ -136,6 +141,8 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
             self.runPanel.abort()
         for panel in self.trainingPanels:
             panel.sceneClosing()
+        for work in self.works:
+            work.stop()
         self.setParameterNode(None)
 
     def onSceneEndClose(self, caller: Any, event: Any) -> None:

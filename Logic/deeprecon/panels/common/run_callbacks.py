@@ -1,4 +1,4 @@
-"""The kinds of runs of a module, for the run panel."""
+"""The kinds of runs of a module, for the run panel. Its functions may work in steps (`deeprecon.steps`)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from slicer.i18n import tr as _
+
+from deeprecon.steps import Steps
 
 
 @dataclass(frozen=True)
@@ -21,8 +23,8 @@ class SecondaryRun:
 
     text: str
     toolTip: str
-    prepare: Callable[[], Path]
-    load: Callable[[Path], str]
+    prepare: Callable[[], Path | Steps[Path]]
+    load: Callable[[Path], str | Steps[str]]
     problem: Callable[[], str] | None = None
 
 
@@ -40,8 +42,8 @@ class RunCallbacks:
         controls: option of the command line, without dashes -> label of the control that does the same.
     """
 
-    prepare: Callable[[], Path]
-    load: Callable[[Path], str]
+    prepare: Callable[[], Path | Steps[Path]]
+    load: Callable[[Path], str | Steps[str]]
     repeat: Callable[[], None] | None
     changed: Callable[[], None]
     secondary: SecondaryRun | None = None

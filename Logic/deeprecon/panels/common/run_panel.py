@@ -24,7 +24,9 @@ from deeprecon.panels.common.run_callbacks import RunCallbacks, SecondaryRun
 from deeprecon.panels.common.time_estimates import durationText
 from deeprecon.panels.computer.device_panel import DevicePanel, userCommand
 from deeprecon.panels.computer.diagnostics import diagnosticReport
+from deeprecon.panels.screen.stepper import Stepper
 from deeprecon.resources import resource_path
+from deeprecon.steps import Steps, steps_of
 
 POLL_MS = 100
 EVENTS_PER_TICK = 1000
@@ -37,6 +39,7 @@ class RunState(enum.Enum):
     IDLE = "idle"
     RUNNING = "running"
     CANCELLING = "cancelling"
+    LOADING = "loading"
     DONE = "done"
     FAILED = "failed"
 
@@ -51,6 +54,7 @@ class RunPanel:
         title: of the training curves.
 
     Attributes:
+        folder: of the job, from when the module makes it.
         fileNames: name of a file in the job folder -> name of the node it was made from, for messages.
     """
 
@@ -76,6 +80,7 @@ class RunPanel:
         self._problem = ""
         self._started = 0.0
         self._secondsLeft: tuple[float, float] | None = None
+        self._stepper = Stepper(self._showStage)
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MS)
         self._timer.connect("timeout()", self._onTimer)
@@ -93,8 +98,8 @@ class RunPanel:
 
     @property
     def busy(self) -> bool:
-        """True while a job runs or is being cancelled."""
-        return self.state in (RunState.RUNNING, RunState.CANCELLING)
+        """True while a job is prepared, runs, or is being cancelled, and while its result is loaded."""
+        return self.state in (RunState.RUNNING, RunState.CANCELLING, RunState.LOADING)
 
     @property
     def seconds(self) -> float:
@@ -161,22 +166,30 @@ class RunPanel:
             self._fail(problem, _("See Device."))
             return
         self.ui.stageLabel.text = _("Preparing the data…")
-        try:
-            self.folder = self._current.prepare()
-            if self._accepted:
-                replace(Job.load(self.folder), accept=list(self._accepted)).save(self.folder)
-            self.runner = JobRunner(self.folder, userCommand(), child_environment(self._device.overlay.folder))
-            self.runner.start()
-        except InputError as error:
+        self._stepper.start(self._preparing(), self._onPrepared, self._onNotPrepared)
+
+    def _preparing(self) -> Steps[JobRunner]:
+        self.folder = yield from steps_of(self._current.prepare)
+        assert self.folder is not None
+        if self._accepted:
+            replace(Job.load(self.folder), accept=list(self._accepted)).save(self.folder)
+        runner = JobRunner(self.folder, userCommand(), child_environment(self._device.overlay.folder))
+        runner.start()
+        return runner
+
+    def _onPrepared(self, runner: JobRunner) -> None:
+        self.runner = runner
+        self._timer.start()
+
+    def _onNotPrepared(self, error: Exception) -> None:
+        self._onError(error, _("The data could not be prepared: {error}"))
+
+    def _onError(self, error: Exception, text: str) -> None:
+        if isinstance(error, InputError):
             self._fail(error.message, error.hint)
             return
-        except Exception as error:
-            self._fail(
-                _("The data could not be prepared: {error}").format(error=error),
-                _("Copy the report and ask the developers."),
-            )
-            raise
-        self._timer.start()
+        self._fail(text.format(error=error), _("Copy the report and ask the developers."))
+        raise error
 
     def cancel(self) -> None:
         """Stop the job gracefully, and kill it if it does not stop within seconds."""
@@ -186,6 +199,9 @@ class RunPanel:
         self.ui.stageLabel.text = _("Cancelling…")
         if self.runner is not None:
             self.runner.cancel()
+        elif self._stepper.busy:
+            self._stepper.stop()
+            self._finish(_("Cancelled. Nothing was changed."), RunState.IDLE)
 
     def finishNow(self) -> None:
         """Ask the job to finish early; its best result so far is loaded."""
@@ -200,6 +216,7 @@ class RunPanel:
         An installation of packages continues.
         """
         self._timer.stop()
+        self._stepper.stop()
         if self.runner is not None and self.runner.running:
             self.runner.kill()
         self.runner = None
@@ -232,25 +249,21 @@ class RunPanel:
             if self.state is RunState.CANCELLING:
                 self._finish(_("Cancelled. Nothing was changed."), RunState.IDLE)
                 return
-            self.ui.stageLabel.text = _("Loading the result…")
-            try:
-                text = self._current.load(runner.result_folder)
-            except InputError as error:
-                self._fail(error.message, error.hint)
-                return
-            except Exception as error:
-                self._fail(
-                    _("The result could not be loaded: {error}").format(error=error),
-                    _("Copy the report and ask the developers."),
-                )
-                raise
-            took = _("Took {time}.").format(time=durationText(self.seconds))
-            self._finish(f"{text} {took}".strip(), RunState.DONE)
+            self._setState(RunState.LOADING)
+            self._showStage(_("Loading the result…"))
+            self._stepper.start(steps_of(self._current.load, runner.result_folder), self._onLoaded, self._onNotLoaded)
         elif failure is not None and failure.get("kind") == "cancelled":
             self._finish(_("Cancelled. Nothing was changed."), RunState.IDLE)
         elif failure is not None:
             self._refused = tuple(failure["codes"])
             self._fail(self._withPanelNames(failure["message"]), self._withPanelNames(failure["hint"]))
+
+    def _onLoaded(self, text: str) -> None:
+        took = _("Took {time}.").format(time=durationText(self.seconds))
+        self._finish(f"{text} {took}".strip(), RunState.DONE)
+
+    def _onNotLoaded(self, error: Exception) -> None:
+        self._onError(error, _("The result could not be loaded: {error}"))
 
     def _fail(self, message: str, hint: str) -> None:
         self._timer.stop()
@@ -316,7 +329,7 @@ class RunPanel:
 
     def _show(self) -> None:
         ui = self.ui
-        texts = {RunState.RUNNING: _("Cancel"), RunState.CANCELLING: _("Cancelling…")}
+        texts = {RunState.RUNNING: _("Cancel"), RunState.CANCELLING: _("Cancelling…"), RunState.LOADING: _("Loading…")}
         ui.applyButton.text = texts.get(self.state, self._callbacks.text)
         ui.applyButton.enabled = self.state is RunState.RUNNING or (self._ready and not self.busy)
         ui.applyButton.toolTip = (
@@ -341,6 +354,9 @@ class RunPanel:
     def _showWarnings(self) -> None:
         self.ui.warningsLabel.text = "".join(f"<p>⚠ {html.escape(text)}</p>" for text in self.warnings)
         self.ui.warningsLabel.visible = bool(self.warnings)
+
+    def _showStage(self, text: str) -> None:
+        self.ui.stageLabel.text = text
 
     def _showTime(self) -> None:
         if self._secondsLeft is None:

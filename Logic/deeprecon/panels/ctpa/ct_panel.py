@@ -16,6 +16,7 @@ from deeprecon.scene.common.results import nodes_of_run
 from deeprecon.scene.ctpa.job import write_export_job
 from deeprecon.scene.ctpa.result import projection_text, quality_of
 from deeprecon.scene.ctpa.views import presets, projection_check_image, render, rendering, set_window
+from deeprecon.steps import Steps
 
 _CAPTION = _("X-ray as used by the model; the synthetic CT projected; projected minus X-ray:")
 _SERIES = "synthetic-ct"
@@ -95,12 +96,13 @@ class CtPanel:
             return str(_("There is no result to export."))
         return "" if self.ui.exportFolderEdit.currentPath else str(_("Choose the folder for the series."))
 
-    def prepareExport(self, folder: Path) -> None:
+    def prepareExport(self, folder: Path) -> Steps[None]:
         """Write the job of an export into `folder`; the series gets a new folder of its own."""
         base = Path(self.ui.exportFolderEdit.currentPath)
         names = [_SERIES, *(f"{_SERIES}-{number}" for number in range(2, 10_000))]
         self._target = next(base / name for name in names if not (base / name).exists())
-        write_export_job(folder, self._ct, self._target, ExportParameters(patient_id=self.ui.patientEdit.text))
+        parameters = ExportParameters(patient_id=self.ui.patientEdit.text)
+        yield from write_export_job.steps(folder, self._ct, self._target, parameters)
 
     def exported(self) -> str:
         """Message about the folder of the series."""

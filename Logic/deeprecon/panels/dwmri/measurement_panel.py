@@ -12,15 +12,19 @@ from slicer.util import VTKObservationMixin
 
 from deeprecon.data.errors import InputError
 from deeprecon.panels.common.plot_views import ChartView
+from deeprecon.panels.screen.stepper import Stepper
 from deeprecon.scene.common.provenance import attach_provenance, provenance_of
 from deeprecon.scene.display.charts import Curve, draw_chart
 from deeprecon.scene.dwmri.measurements import Image, ResultImages, line_profile, new_line, new_region, region_rows
 from deeprecon.scene.dwmri.views import COMPARISONS
 from deeprecon.scene.nodes.tables import node_from_rows
+from deeprecon.steps import Steps
 
 DELAY_MS = 150
 """Markups report every step of a drag; the measurement starts after a pause."""
 TITLE = "Profile before and after"
+SERIES = ("input", "dwi", "residual")
+"""Roles of images with many volumes."""
 
 
 class MeasurementPanel(VTKObservationMixin):  # type: ignore[misc]
@@ -40,6 +44,7 @@ class MeasurementPanel(VTKObservationMixin):  # type: ignore[misc]
         self._images: ResultImages | None = None
         self._measured: tuple[str, int] | None = None
         self._seen: tuple[Any, ...] = ()
+        self._stepper = Stepper(self._showMessage)
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(DELAY_MS)
@@ -54,6 +59,7 @@ class MeasurementPanel(VTKObservationMixin):  # type: ignore[misc]
     def clear(self) -> None:
         """Release all nodes, because the scene or the module closes."""
         self._timer.stop()
+        self._stepper.stop()
         self.removeObservers()
         self._images, self._measured, self._seen = None, None, ()
 
@@ -86,39 +92,49 @@ class MeasurementPanel(VTKObservationMixin):  # type: ignore[misc]
         self._timer.start()
 
     def measure(self) -> None:
-        """Fill table and plot."""
+        """Fill table and plot, in steps."""
         node = self._node()
         scan = None if node is None else node.outputScan
-        if scan is None or slicer.mrmlScene.IsClosing():
-            return
+        if scan is not None and not slicer.mrmlScene.IsClosing():
+            self._stepper.start(self._measuring(node, scan), lambda done: self._showMessage(""), self._onFailed)
+
+    def _measuring(self, node: Any, scan: Any) -> Steps[None]:
         key = scan.GetID(), scan.GetMTime()
         if self._images is None or key != self._measured:
             self._images, self._measured = ResultImages(scan), key
-        try:
-            if node.region is not None:
-                rows = region_rows(self._images, node.region)
-                table = node_from_rows(rows, f"{scan.GetName()} regions", node.regionTable)
-                provenance = provenance_of(scan)
-                attach_provenance(
-                    table,
-                    {"provenance": {"region": node.region.GetName(), **provenance}, "metrics": provenance["metrics"]},
-                )
-                node.regionTable = table
-            if node.line is not None:
-                self._drawProfile(self._images, node.line)
-            self._showMessage("")
-        except InputError as error:
-            self._showMessage(str(error))
+        images = self._images
+        if node.region is not None:
+            for role in ("dwi", "input"):
+                yield from images.fetch_signal(role)
+            self._fillTable(images, node, scan)
+        if node.line is not None:
+            name, _volume = self._shown()
+            for role in (COMPARISONS[name].before, COMPARISONS[name].after):
+                if role in SERIES:
+                    yield from images.fetch_scan(role)
+            yield from self._drawProfile(images, node.line)
 
-    def _drawProfile(self, runImages: ResultImages, line: Any) -> None:
+    def _onFailed(self, error: Exception) -> None:
+        if not isinstance(error, InputError):
+            raise error
+        self._showMessage(str(error))
+
+    def _fillTable(self, images: ResultImages, node: Any, scan: Any) -> None:
+        table = node_from_rows(region_rows(images, node.region), f"{scan.GetName()} regions", node.regionTable)
+        provenance = provenance_of(scan)
+        attach_provenance(
+            table, {"provenance": {"region": node.region.GetName(), **provenance}, "metrics": provenance["metrics"]}
+        )
+        node.regionTable = table
+
+    def _drawProfile(self, runImages: ResultImages, line: Any) -> Steps[None]:
         name, volume = self._shown()
         comparison = COMPARISONS["fa" if name == "color_fa" else name]
         images: dict[str, Image] = {}
         for when, role in (("before", comparison.before), ("after", comparison.after)):
             if role and runImages.has(role):
-                series = role in ("input", "dwi", "residual")
-                images[when] = runImages.volume(role, volume) if series else runImages.image(role)
-        profile = line_profile(images, line)
+                images[when] = runImages.volume(role, volume) if role in SERIES else runImages.image(role)
+        profile = yield from line_profile.steps(images, line)
         curves = [Curve(when, profile.distance, values) for when, values in profile.values.items()]
         title = comparison.text if "before" not in images else comparison.text.removesuffix(" before and after")
         self.chartView.show(draw_chart(TITLE, curves, "mm along the line", title))

@@ -6,13 +6,13 @@ import html
 from collections.abc import Callable
 from typing import Any
 
-import slicer
 from slicer.i18n import tr as _
 
 from deeprecon.data.diffusion.files import SCAN_ENDINGS
 from deeprecon.dwmri.parameters import TrainInputs, TrainParameters
 from deeprecon.panels.common.plot_views import ChartView
 from deeprecon.panels.common.training_panel import Training
+from deeprecon.panels.screen.stepper import ButtonWork
 from deeprecon.scene.dwmri.gradients import (
     BAD,
     FAIR,
@@ -71,6 +71,8 @@ _MARKS = {GOOD: ("✓", "#2e7d32"), FAIR: ("⚠", "#b26a00"), BAD: ("✗", "#c62
 class GradientCheck:
     """The sanity check of a scan's gradients; repeated only if the scan changed.
 
+    Its `work` is the check of the axes.
+
     Args:
         ui: of the module: label, button for the flips, and section for the directions.
         node: returns the chosen scan node, or None.
@@ -82,6 +84,7 @@ class GradientCheck:
         self._key: tuple[str, int] | None = None
         self._checks: list[CheckResult] = []
         self.chartView = ChartView(self._section.layout(), DIRECTIONS, height=270)
+        self.work = ButtonWork(self._button, _("The axes could not be checked."))
         self._button.connect("clicked(bool)", self._onFlips)
 
     def show(self, node: Any) -> str:
@@ -89,6 +92,7 @@ class GradientCheck:
         key = None if node is None else (node.GetID(), node.GetMTime())
         if key != self._key or key is None:
             self._key = key
+            self.work.stop()  # it is about another scan
             self._checks = [] if node is None else check_gradients(node)
             self._label.text = checksHtml(self._checks)
             usable = bool(self._checks) and not self._problem
@@ -104,9 +108,11 @@ class GradientCheck:
         return next((f"{check.subject}: {check.finding}" for check in self._checks if check.level == BAD), "")
 
     def _onFlips(self) -> None:
-        with slicer.util.tryWithErrorDisplay(_("The axes could not be checked."), waitCursor=True):
-            self._checks = [check for check in self._checks if check.subject != "Flips"] + [check_flips(self._node())]
-            self._label.text = checksHtml(self._checks)
+        self.work.start(check_flips.steps(self._node()), self._showFlips)
+
+    def _showFlips(self, check: CheckResult) -> None:
+        self._checks = [each for each in self._checks if each.subject != "Flips"] + [check]
+        self._label.text = checksHtml(self._checks)
 
 
 def checksHtml(checks: list[CheckResult]) -> str:

@@ -25,12 +25,13 @@ from deeprecon.scene.nodes.models import node_from_mesh
 from deeprecon.scene.nodes.segmentations import node_from_segmentation
 from deeprecon.scene.nodes.tables import node_from_rows, typed_rows
 from deeprecon.scene.nodes.volumes import node_from_volume
+from deeprecon.steps import Apart, Steps, in_steps, steps_of
 
 NodeFactory = Callable[[str, Any], Any]
-"""(name, node to write into or None) -> node."""
-MethodFactories = Callable[[Mapping[str, Path], Mapping[str, Any]], Mapping[str, NodeFactory | None]]
-"""(role -> file, content of result.json) -> node factories by role, for files that a method loads in its own way; None
-for a file that is not loaded."""
+"""(name, node to write into or None) -> node, or the steps that make it."""
+MethodFactories = Callable[[Mapping[str, Path], Mapping[str, Any]], Any]
+"""(role -> file, content of result.json) -> node factories by role, or the steps that make them, for files that a
+method loads in its own way; None for a file that is not loaded."""
 
 
 @dataclass(frozen=True)
@@ -52,16 +53,18 @@ _FOLDER_ATTRIBUTE = "DeepRecon.Results"
 _ROLE_ATTRIBUTE = "DeepRecon.Role"
 
 
+@in_steps
 def load_results(
     folder: Path | str,
     name: str = "",
     input_node: Any = None,
     reuse: Mapping[str, Any] | None = None,
     method_factories: MethodFactories | None = None,
-) -> dict[str, Any]:
+) -> Steps[dict[str, Any]]:
     """Load the outputs of a finished job.
 
     Every output is checked against its checksum, and every file is read, before the scene is touched.
+    In steps, it is one node at a time.
 
     Args:
         folder: with result.json.
@@ -79,28 +82,46 @@ def load_results(
     """
     folder = Path(folder)
     result = read_result(folder)
-    files = _checked_files(folder, result)
-    factories: dict[str, NodeFactory | None] = dict(method_factories(files, result)) if method_factories else {}
+    files = yield Apart("Checking the result…", partial(_checked_files, folder, result))
+    made = {} if method_factories is None else (yield from steps_of(method_factories, files, result))
+    factories: dict[str, NodeFactory | None] = dict(made)
     for role, path in files.items():
         if role not in factories:
-            factories[role] = _factory(role, path, result, input_node)
+            factories[role] = yield from _factory(role, path, result, input_node)
     name = name or _run_name(result)
-    earlier = _nodes_of_earlier_runs(reuse or {})
-    before = set(slicer.util.getNodesByClass("vtkMRMLStorableNode"))
     nodes: dict[str, Any] = {}
+    added: list[Any] = []
     try:
         for role, factory in factories.items():
             if factory is None:
                 continue
-            nodes[role] = factory(f"{name} {role}", earlier.get(role))
+            yield f"Loading the {role.replace('_', ' ')}…"
+            earlier = _nodes_of_earlier_runs(reuse or {})
+            nodes[role] = yield from _noting(steps_of(factory, f"{name} {role}", earlier.get(role)), added)
             nodes[role].SetAttribute(_ROLE_ATTRIBUTE, role)
             attach_provenance(nodes[role], result)
+        yield "Arranging the result…"
+        earlier = _nodes_of_earlier_runs(reuse or {})
         _move_to_folder(nodes, name, input_node)
-    except Exception:
-        discard(node for node in slicer.util.getNodesByClass("vtkMRMLStorableNode") if node not in before)
+    except BaseException:  # also where the steps are left
+        discard(added)
         raise
     discard(node for role, node in earlier.items() if role not in nodes)
     return nodes
+
+
+def _noting(steps: Steps[Any], added: list[Any]) -> Steps[Any]:
+    """The same steps; the nodes that they add are noted, but not those that somebody adds between them."""
+    value = None
+    while True:
+        before = set(slicer.util.getNodesByClass("vtkMRMLStorableNode"))
+        try:
+            step = steps.send(value)
+        except StopIteration as end:
+            return end.value
+        finally:
+            added += [node for node in slicer.util.getNodesByClass("vtkMRMLStorableNode") if node not in before]
+        value = yield step
 
 
 def read_result(folder: Path | str) -> dict[str, Any]:
@@ -126,6 +147,8 @@ def discard(nodes: Iterable[Any]) -> None:
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     folders = set()
     for node in nodes:
+        if not slicer.mrmlScene.IsNodePresent(node):
+            continue
         folders.add(hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)))
         companions = [node.GetStorageNode()]
         if hasattr(node, "GetNumberOfDisplayNodes"):
@@ -161,17 +184,19 @@ def _checked_files(folder: Path, result: dict[str, Any]) -> dict[str, Path]:
     return files
 
 
-def _factory(role: str, path: Path, result: dict[str, Any], input_node: Any) -> NodeFactory | None:
+def _factory(role: str, path: Path, result: dict[str, Any], input_node: Any) -> Steps[NodeFactory | None]:
     """Read a file, and return the factory of its node; None for a file that is not loaded."""
-    ending = path.name.lower()
+    ending, text = path.name.lower(), f"Reading the {role.replace('_', ' ')}…"
     if ending.endswith(".seg.nrrd"):
-        segmentation = read_segmentation(path)
+        segmentation = yield Apart(text, partial(read_segmentation, path))
         reference = input_node if input_node is not None and input_node.IsA("vtkMRMLVolumeNode") else None
         return lambda name, node: node_from_segmentation(segmentation, name, reference, node)
     if ending.endswith(VOLUME_ENDINGS):
-        return partial(node_from_volume, read_volume(path))
+        volume = yield Apart(text, partial(read_volume, path))
+        return partial(node_from_volume.steps, volume)
     if ending.endswith(MESH_ENDINGS):
-        return partial(node_from_mesh, _mesh(path, result))
+        mesh = yield Apart(text, partial(_mesh, path, result))
+        return partial(node_from_mesh, mesh)
     if ending.endswith(".csv"):
         return partial(node_from_rows, typed_rows(read_table(path)))
     return None
@@ -207,7 +232,8 @@ def nodes_of_run(node: Any) -> dict[str, Any]:
 
 def _nodes_of_earlier_runs(reuse: Mapping[str, Any]) -> dict[str, Any]:
     """`reuse` without None, and the other results of the same runs."""
-    found = {role: node for role, node in reuse.items() if node is not None}
+    present = slicer.mrmlScene.IsNodePresent
+    found = {role: node for role, node in reuse.items() if node is not None and present(node)}
     for node in list(found.values()):
         for role, sibling in nodes_of_run(node).items():
             if sibling not in found.values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from deeprecon.scene.common.job import OUTPUT, check_settings, write_cases_job
 from deeprecon.scene.common.provenance import provenance_of
 from deeprecon.scene.ctpa.xray import radiograph_of, write_xray
 from deeprecon.scene.nodes.volumes import volume_from_node
+from deeprecon.steps import Apart, Steps, in_steps
 
 RESULT = "result"
 """Folder of the result to export, below the job folder's inputs."""
@@ -80,7 +82,8 @@ def write_folder_job(
     write_cases_job(folder, ("ctpa", "synthesize"), ("xray", xrays), target, bundle, parameters, device, seed)
 
 
-def write_export_job(folder: Path, ct: Any, target: Path, parameters: ExportParameters) -> None:
+@in_steps
+def write_export_job(folder: Path, ct: Any, target: Path, parameters: ExportParameters) -> Steps[None]:
     """Write the job that exports a synthetic CT as a DICOM series.
 
     Args:
@@ -96,11 +99,12 @@ def write_export_job(folder: Path, ct: Any, target: Path, parameters: ExportPara
     provenance = provenance_of(ct)
     result = folder / "inputs" / RESULT
     result.mkdir(parents=True, exist_ok=True)
-    volume = volume_from_node(ct)
-    write_volume(result / "ct.nii.gz", volume)
+    volume, path = (yield from volume_from_node.steps(ct)), result / "ct.nii.gz"
+    yield Apart("Writing the CT…", partial(write_volume, path, volume))
+    checksum = yield Apart("Writing the CT…", partial(sha256, path))
     content = {
         "format": 1,
-        "outputs": {"ct": {"path": "ct.nii.gz", "sha256": sha256(result / "ct.nii.gz")}},
+        "outputs": {"ct": {"path": path.name, "sha256": checksum}},
         "metrics": provenance.pop("metrics", {}),
         "provenance": provenance,
     }

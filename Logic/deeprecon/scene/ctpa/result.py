@@ -23,6 +23,7 @@ from deeprecon.scene.ctpa.job import CtpaNodes
 from deeprecon.scene.ctpa.synthetic_label import set_synthetic
 from deeprecon.scene.nodes.tables import node_from_rows
 from deeprecon.scene.nodes.volumes import node_from_volume
+from deeprecon.steps import Apart, Steps, in_steps
 
 SYNTHETIC = "(SYNTHETIC)"
 """Suffix of the name of every node that a model generated."""
@@ -71,7 +72,8 @@ class Quality:
     reasons: tuple[str, ...]
 
 
-def load_outputs(folder: Path, nodes: CtpaNodes, reuse: Mapping[str, Any] | None = None) -> RunResult:
+@in_steps
+def load_outputs(folder: Path, nodes: CtpaNodes, reuse: Mapping[str, Any] | None = None) -> Steps[RunResult]:
     """Load the results of a finished job: all or none.
 
     Args:
@@ -82,7 +84,7 @@ def load_outputs(folder: Path, nodes: CtpaNodes, reuse: Mapping[str, Any] | None
     Raises:
         InputError: no result, or one that is damaged.
     """
-    made = load_folder(folder, nodes.xray, reuse)
+    made = yield from load_folder.steps(folder, nodes.xray, reuse)
     store_inputs(made["ct"], nodes)
     metrics = read_result(folder).get("metrics", {})
     left = [] if "sample_01" in made else sorted(folder.glob("sample_*.nii.gz"))
@@ -92,7 +94,8 @@ def load_outputs(folder: Path, nodes: CtpaNodes, reuse: Mapping[str, Any] | None
     return RunResult(made, sentence, folder / "report.html")
 
 
-def load_folder(folder: Path, xray: Any = None, reuse: Mapping[str, Any] | None = None) -> dict[str, Any]:
+@in_steps
+def load_folder(folder: Path, xray: Any = None, reuse: Mapping[str, Any] | None = None) -> Steps[dict[str, Any]]:
     """Load the outputs of `ctpa synthesize` on one X-ray, also those of the command line.
 
     Args:
@@ -109,22 +112,23 @@ def load_folder(folder: Path, xray: Any = None, reuse: Mapping[str, Any] | None 
     """
     base = xray.GetName() if xray is not None else "X-ray"
 
-    def factories(files: Mapping[str, Path], result: Mapping[str, Any]) -> dict[str, NodeFactory | None]:
+    def factories(files: Mapping[str, Path], result: Mapping[str, Any]) -> Steps[dict[str, NodeFactory | None]]:
         if "ct" not in files:
             raise InputError(f"{folder} holds no synthetic CT.", "Choose the output of ctpa synthesize.")
-        mean = read_volume(files["ct"])
+        mean = yield Apart("Reading the CT…", partial(read_volume, files["ct"]))
         samples = [role for role in files if _SAMPLE.fullmatch(role)]
         left_out = samples if len(samples) == 1 or len(samples) * mean.array.nbytes > MAX_SAMPLE_BYTES else []
         made: dict[str, NodeFactory | None] = dict.fromkeys(left_out)
         for role, path in files.items():
             if path.name.endswith(".nii.gz") and role not in left_out:
-                volume = mean if role == "ct" else read_volume(path)
+                read = Apart(f"Reading the {role.replace('_', ' ')}…", partial(read_volume, path))
+                volume = mean if role == "ct" else (yield read)
                 made[role] = partial(_volume_node, volume, _title(base, role), role not in _NOT_SYNTHETIC)
         metrics = result.get("metrics", {})
         made["figures"] = partial(_table_node, metric_rows(metrics), _title(base, "figures"))
         return made
 
-    return load_results(folder, f"{base} CT {SYNTHETIC}", xray, reuse, factories)
+    return (yield from load_results.steps(folder, f"{base} CT {SYNTHETIC}", xray, reuse, factories))
 
 
 def _title(base: str, role: str) -> str:
@@ -133,8 +137,8 @@ def _title(base: str, role: str) -> str:
     return f"{base} {label}" if role in _NOT_SYNTHETIC else f"{base} {label} {SYNTHETIC}"
 
 
-def _volume_node(volume: Volume, title: str, synthetic: bool, _name: str, node: Any) -> Any:
-    node = node_from_volume(volume, title, node)
+def _volume_node(volume: Volume, title: str, synthetic: bool, _name: str, node: Any) -> Steps[Any]:
+    node = yield from node_from_volume.steps(volume, title, node)
     if synthetic:
         set_synthetic(node)
     return node

@@ -12,6 +12,7 @@ from deeprecon.ctpa.observe.projection import Geometry, detector_axes, expose, l
 from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
 from deeprecon.data.radiograph import Radiograph
 from deeprecon.scene.ctpa.xray import node_from_radiograph
+from deeprecon.steps import Apart, Steps, in_steps
 
 NAME = "Sample chest X-ray"
 GRID = Grid((304, 64, 256))
@@ -30,6 +31,8 @@ def sample_radiograph() -> Radiograph:
     return Radiograph(scaled[::-1].astype(np.float32), spacing, geometry.view.value, NAME)
 
 
-def load_sample_xray() -> Any:
+@in_steps
+def load_sample_xray() -> Steps[Any]:
     """Make the sample X-ray and load it; returns its vtkMRMLScalarVolumeNode."""
-    return node_from_radiograph(sample_radiograph(), slicer.mrmlScene.GenerateUniqueName(NAME))
+    radiograph = yield Apart("Making the sample…", sample_radiograph)
+    return node_from_radiograph(radiograph, slicer.mrmlScene.GenerateUniqueName(NAME))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import zlib
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from deeprecon.data.radiograph import Radiograph, radiograph_from_volume, read_r
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import write_volume
 from deeprecon.scene.nodes.volumes import node_from_volume, volume_from_node
+from deeprecon.steps import Apart, Steps, in_steps
 
 _ORIGIN = "DeepRecon.XrayOrigin"
 """Attribute of an X-ray that was loaded here: its file, the header entries in use, and a checksum of its voxels."""
@@ -38,14 +40,18 @@ MAX_PREVIEW_SIDE = 240
 """Maximum side of the preview in pixels."""
 
 
-def open_xray(path: Path) -> Any:
+@in_steps
+def open_xray(path: Path) -> Steps[Any]:
     """Load an X-ray file into the scene as a coronal slice; returns its vtkMRMLScalarVolumeNode.
 
     Raises:
         InputError: as `read_radiograph`.
     """
     name = path.name.removesuffix(".gz")
-    return node_from_radiograph(read_radiograph(path), slicer.mrmlScene.GenerateUniqueName(Path(name).stem), path)
+    radiograph = yield Apart("Reading the X-ray…", partial(_radiograph, path))
+    node = node_from_radiograph(radiograph, slicer.mrmlScene.GenerateUniqueName(Path(name).stem), path)
+    yield "Showing the X-ray…"
+    return node
 
 
 def node_from_radiograph(radiograph: Radiograph, name: str, path: Path | None = None) -> Any:
@@ -80,7 +86,7 @@ def radiograph_of(node: Any) -> Radiograph:
         )
     source = source_file(node)
     if source is not None:
-        return read_radiograph(source)
+        return _radiograph(source)
     origin = _origin(node)
     found = radiograph_from_volume(volume_from_node(node))
     if origin is None:
@@ -91,6 +97,19 @@ def radiograph_of(node: Any) -> Radiograph:
     return Radiograph(
         found.image, spacing, *origin_fields, doubts=doubts, age=origin.get("age"), header=origin.get("header", True)
     )
+
+
+def _radiograph(path: Path) -> Radiograph:
+    """The X-ray in a file; it is not read again as long as its size, times and inode are the same."""
+    if not path.is_file():
+        return read_radiograph(path)  # says what is wrong
+    state = path.stat()
+    return _read(path, (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino))
+
+
+@lru_cache(maxsize=1)
+def _read(path: Path, state: tuple[int, ...]) -> Radiograph:
+    return read_radiograph(path)
 
 
 def source_file(node: Any) -> Path | None:
@@ -147,7 +166,7 @@ def preview(radiograph: Radiograph, parameters: SynthesizeParameters) -> npt.NDA
     step = max(1, -(-max(image.shape) // MAX_PREVIEW_SIDE))
     rows, columns = (count // step * step for count in image.shape)
     blocks = image[:rows, :columns].reshape(rows // step, step, columns // step, step)
-    low, high = np.percentile(blocks, (0.5, 99.5))
+    low, high = np.percentile(blocks[:, 0, :, 0], (0.5, 99.5))  # a pixel of each block: all take long
     small: npt.NDArray[np.uint8] = np.rint(
         255 * np.clip((blocks.mean(axis=(1, 3)) - low) / max(high - low, 1e-9), 0, 1)
     ).astype(np.uint8)

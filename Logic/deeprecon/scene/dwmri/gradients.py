@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from deeprecon.data.diffusion.gradients import NORM_TOLERANCE, GradientTable, table_warnings
+from deeprecon.data.diffusion.scan import DwiScan
 from deeprecon.data.errors import InputError
 from deeprecon.dwmri.measure.fiber_coherence import FLIPS, better_flip, fiber_coherence
 from deeprecon.dwmri.measure.tensor import fit_tensor
 from deeprecon.dwmri.observe.mask import find_mask
 from deeprecon.scene.display.charts import Curve, draw_chart
 from deeprecon.scene.dwmri.scan import SEQUENCE, count_volumes, gradients_of, raw_gradients, scan_from_node
+from deeprecon.steps import Apart, Steps, in_steps
 
 GOOD, FAIR, BAD = "good", "fair", "bad"
 MAX_FITTED_VOXELS = 40_000
@@ -82,7 +85,8 @@ def _lengths(node: Any, table: GradientTable) -> list[CheckResult]:
     return [CheckResult("Lengths", f"{low:.3f} to {high:.3f}, expected 1", GOOD if good else BAD)]
 
 
-def check_flips(node: Any) -> CheckResult:
+@in_steps
+def check_flips(node: Any) -> Steps[CheckResult]:
     """Whether fiber coherence improves if an axis of the table is flipped.
 
     Args:
@@ -91,7 +95,12 @@ def check_flips(node: Any) -> CheckResult:
     Raises:
         InputError: the scan cannot be used.
     """
-    scan = scan_from_node(node)
+    scan = yield from scan_from_node.steps(node)
+    result: CheckResult = yield Apart("Checking the axes…", partial(_flips, scan))
+    return result
+
+
+def _flips(scan: DwiScan) -> CheckResult:
     mask = find_mask(scan)
     counts = mask.sum(axis=(1, 2))
     middle = int(np.average(np.arange(len(counts)), weights=counts))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from deeprecon.scene.common.job import OUTPUT, check_settings, write_cases_job
 from deeprecon.scene.dwmri.scan import empty_like, scan_from_node, sidecar_of
 from deeprecon.scene.nodes.segmentations import segment_names, segment_volume
 from deeprecon.scene.nodes.volumes import volume_from_node
+from deeprecon.steps import Apart, Steps, in_steps
 
 PIPELINE = Path("derivatives") / "deeprecon"
 """Folder of the panel's results below that of a dataset, as in BIDS."""
@@ -46,9 +48,10 @@ class DwiNodes:
         return "" if self.dwi is not None else "Choose a diffusion scan."
 
 
+@in_steps
 def write_job(
     folder: Path, nodes: DwiNodes, parameters: EnhanceParameters, device: str = "auto", seed: int = 0
-) -> dict[str, str]:
+) -> Steps[dict[str, str]]:
     """Write nodes as files with neutral names and job.json into `folder`.
 
     Args:
@@ -65,7 +68,8 @@ def write_job(
         InputError: something is missing, the settings contradict each other, or a node cannot be used.
     """
     check_settings(parameters, nodes.missing())
-    scan = scan_from_node(nodes.dwi)
+    yield "Preparing the data…"
+    scan = yield from scan_from_node.steps(nodes.dwi)
     if len(scan.gradients) == 1 and nodes.bundle is None:
         raise InputError(
             f"{scan.name} has a single volume, whose noise cannot be told from its anatomy.", "Choose a series."
@@ -73,7 +77,7 @@ def write_job(
     mask = None if nodes.mask is None else _mask(nodes)
     (folder / "inputs").mkdir(parents=True, exist_ok=True)
     inputs, names = {"dwi": "inputs/dwi.nrrd", **bundle_input(nodes.bundle)}, {"dwi.nrrd": nodes.dwi.GetName()}
-    write_dwi_with_doubts(folder / inputs["dwi"], scan)
+    yield Apart("Writing the scan…", partial(write_dwi_with_doubts, folder / inputs["dwi"], scan))
     if sidecar := sidecar_of(nodes.dwi):
         write_json(folder / "inputs" / "dwi.json", sidecar)
     if mask is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from deeprecon.data.segmentation import Segment, Segmentation
@@ -10,11 +11,13 @@ from deeprecon.dwmri.read.masks import voxels_inside
 from deeprecon.scene.dwmri.scan import mean_b0_volume, scan_from_node
 from deeprecon.scene.nodes.segmentations import node_from_segmentation
 from deeprecon.scene.nodes.volumes import node_from_volume, volume_from_node
+from deeprecon.steps import Apart, Steps, in_steps
 
 _COLOR = (0.95, 0.85, 0.30)
 
 
-def mask_to_edit(scan_node: Any, mask_node: Any = None) -> tuple[Any, Any]:
+@in_steps
+def mask_to_edit(scan_node: Any, mask_node: Any = None) -> Steps[tuple[Any, Any]]:
     """The mask as a segmentation, and the image for the Segment Editor.
 
     Args:
@@ -30,13 +33,14 @@ def mask_to_edit(scan_node: Any, mask_node: Any = None) -> tuple[Any, Any]:
     """
     drawn = mask_node if mask_node is not None and mask_node.IsA("vtkMRMLSegmentationNode") else None
     image = None if drawn is None else drawn.GetNodeReference(drawn.GetReferenceImageGeometryReferenceRole())
-    scan = scan_from_node(scan_node)
+    scan = yield from scan_from_node.steps(scan_node)
     name = scan_node.GetName()
     if image is None:
-        image = node_from_volume(mean_b0_volume(scan), f"{name} mean b0")
+        mean = yield Apart("Averaging the scan…", partial(mean_b0_volume, scan))
+        image = node_from_volume(mean, f"{name} mean b0")
     if drawn is None:
         if mask_node is None:
-            mask, ijk_to_ras = find_mask(scan), scan.ijk_to_ras
+            mask, ijk_to_ras = (yield Apart("Finding the head…", partial(find_mask, scan))), scan.ijk_to_ras
         else:
             labels = volume_from_node(mask_node)
             mask, ijk_to_ras = voxels_inside(labels)[0], labels.ijk_to_ras

@@ -14,12 +14,14 @@ import slicer.util
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
+from deeprecon.data.diffusion.scan import DwiScan
 from deeprecon.data.errors import InputError
 from deeprecon.numerics.grids import interpolate
 from deeprecon.scene.dwmri.result import images_of
 from deeprecon.scene.dwmri.scan import empty_like, scan_from_node
 from deeprecon.scene.nodes.segmentations import segment_names, segment_volume
 from deeprecon.scene.nodes.volumes import volume_from_node
+from deeprecon.steps import Apart, Steps, finish, in_steps
 
 Floats = npt.NDArray[np.floating[Any]]
 Inside = Callable[["Image"], npt.NDArray[np.bool_]]
@@ -73,17 +75,31 @@ class ResultImages:
 
     def signal(self, role: str) -> Image:
         """The mean of a scan's weighted volumes."""
-        key = f"signal {role}"
-        if key not in self._images:
-            scan = self._scan(role)
-            mean = scan.array[..., ~scan.gradients.b0].mean(axis=-1, dtype=np.float64)
-            self._images[key] = Image(mean, scan.ijk_to_ras, empty_like(self._nodes[role]))
-        return self._images[key]
+        finish(self.fetch_signal(role))
+        return self._images[f"signal {role}"]
 
     def _scan(self, role: str) -> Any:
-        if role not in self._scans:
-            self._scans[role] = scan_from_node(self._nodes[role])
+        finish(self.fetch_scan(role))
         return self._scans[role]
+
+    def fetch_scan(self, role: str) -> Steps[None]:
+        """Read in steps what `volume` takes."""
+        if role not in self._scans and self.has(role):
+            self._scans[role] = yield from scan_from_node.steps(self._nodes[role])
+
+    def fetch_signal(self, role: str) -> Steps[None]:
+        """Compute in steps what `signal` gives."""
+        key = f"signal {role}"
+        if key not in self._images and self.has(role):
+            yield from self.fetch_scan(role)
+            scan = self._scans[role]
+            mean = yield Apart("Averaging the scan…", partial(_mean_of_weighted, scan))
+            self._images[key] = Image(mean, scan.ijk_to_ras, empty_like(self._nodes[role]))
+
+
+def _mean_of_weighted(scan: DwiScan) -> Floats:
+    mean: Floats = scan.array[..., ~scan.gradients.b0].mean(axis=-1, dtype=np.float64)
+    return mean
 
 
 def region_rows(measures: ResultImages, region: Any) -> list[dict[str, Any]]:
@@ -175,7 +191,8 @@ class Profile:
     values: dict[str, Floats]
 
 
-def line_profile(images: dict[str, Image], line: Any) -> Profile:
+@in_steps
+def line_profile(images: dict[str, Image], line: Any) -> Steps[Profile]:
     """Interpolate images along a markups line or curve, at steps of half a voxel.
 
     Args:
@@ -194,7 +211,8 @@ def line_profile(images: dict[str, Image], line: Any) -> Profile:
     count = max(2, int(_POINTS_PER_VOXEL * lengths[-1] / spacing) + 1)
     distance = np.linspace(0, lengths[-1], count)
     places = np.stack([np.interp(distance, lengths, corners[:, axis]) for axis in range(3)], axis=1)
-    return Profile(distance, {name: _interpolated(image, places) for name, image in images.items()})
+    values = yield Apart("Measuring…", lambda: {name: _interpolated(image, places) for name, image in images.items()})
+    return Profile(distance, values)
 
 
 def _interpolated(image: Image, places: Floats) -> Floats:

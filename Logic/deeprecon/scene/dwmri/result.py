@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from deeprecon.data.diffusion.files import read_dwi
 from deeprecon.data.errors import InputError
@@ -19,9 +20,11 @@ from deeprecon.scene.dwmri.inputs import store_inputs, stored_inputs
 from deeprecon.scene.dwmri.job import DwiNodes
 from deeprecon.scene.dwmri.scan import node_from_colors, node_from_map, node_from_scan
 from deeprecon.scene.nodes.tables import node_from_rows
+from deeprecon.steps import Apart, Steps, in_steps
 
 
-def load_outputs(folder: Path, nodes: DwiNodes, reuse: Mapping[str, Any] | None = None) -> RunResult:
+@in_steps
+def load_outputs(folder: Path, nodes: DwiNodes, reuse: Mapping[str, Any] | None = None) -> Steps[RunResult]:
     """Load the results of a finished job: all or none.
 
     Args:
@@ -32,13 +35,14 @@ def load_outputs(folder: Path, nodes: DwiNodes, reuse: Mapping[str, Any] | None 
     Raises:
         InputError: no result, or one that is damaged.
     """
-    made = load_folder(folder, nodes.dwi, reuse)
+    made = yield from load_folder.steps(folder, nodes.dwi, reuse)
     store_inputs(made["dwi"], nodes)
     metrics = read_result(folder).get("metrics", {})
     return RunResult(made, summary_sentence(metrics), folder / "report.html")
 
 
-def load_folder(folder: Path, source: Any = None, reuse: Mapping[str, Any] | None = None) -> dict[str, Any]:
+@in_steps
+def load_folder(folder: Path, source: Any = None, reuse: Mapping[str, Any] | None = None) -> Steps[dict[str, Any]]:
     """Load the outputs of `dwmri enhance` on one scan, also those of the command line.
 
     Args:
@@ -55,33 +59,37 @@ def load_folder(folder: Path, source: Any = None, reuse: Mapping[str, Any] | Non
         InputError: no result, or one that is damaged.
     """
 
-    def factories(files: Mapping[str, Path], result: Mapping[str, Any]) -> dict[str, NodeFactory]:
+    def factories(files: Mapping[str, Path], result: Mapping[str, Any]) -> Steps[dict[str, NodeFactory]]:
         if "dwi" not in files:
             raise InputError(f"The result in {folder} is not that of one scan.", "Choose the folder of one scan.")
-        scan = read_dwi(files["dwi"])
+        scan = yield Apart("Reading the scan…", partial(read_dwi, files["dwi"]))
         maps: dict[str, Any] = {}
         made: dict[str, NodeFactory] = {"dwi": partial(_scan_node, scan, source)}
         for role, path in files.items():
             if path.name.endswith((".nii.gz", ".nii")) and role != "dwi":
-                array = read_nifti(path).array  # on the grid of the scan, whose file states it with more digits
-                if array.ndim == 4:
-                    array = np.ascontiguousarray(np.moveaxis(array, 0, -1))
+                array = yield Apart(f"Reading the {role.replace('_', ' ')}…", partial(_values, path))
                 if role == "residual":
                     made[role] = partial(_scan_node, scan.with_array(array), source)
                 elif array.ndim == 4:
                     made[role] = partial(_colors_node, array, scan.ijk_to_ras)
                 else:
                     maps[role] = array
-                    made[role] = partial(node_from_map, Volume(array, scan.ijk_to_ras, role))
+                    made[role] = partial(node_from_map.steps, Volume(array, scan.ijk_to_ras, role))
         for name in ("fa", "md"):
             if {f"{name}_before", f"{name}_after"} <= maps.keys():
                 change = np.asarray(maps[f"{name}_after"], np.float32) - maps[f"{name}_before"]
-                made[f"{name}_change"] = partial(node_from_map, Volume(change, scan.ijk_to_ras, f"{name} change"))
+                made[f"{name}_change"] = partial(node_from_map.steps, Volume(change, scan.ijk_to_ras, f"{name} change"))
         made["figures"] = partial(node_from_rows, metric_rows(result.get("metrics", {})))
         return made
 
     name = f"{source.GetName()} enhanced" if source is not None else ""
-    return load_results(folder, name, source, reuse, factories)
+    return (yield from load_results.steps(folder, name, source, reuse, factories))
+
+
+def _values(path: Path) -> npt.NDArray[np.generic]:
+    """The values of an image on the grid of the scan, whose file states it with more digits; volumes last."""
+    array = read_nifti(path).array
+    return array if array.ndim == 3 else np.ascontiguousarray(np.moveaxis(array, 0, -1))
 
 
 def _scan_node(scan: Any, source: Any, name: str, node: Any) -> Any:

@@ -8,6 +8,7 @@ was made here are in an attribute of the node.
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume, check_affine
 from deeprecon.data.volume_io import NIFTI, NRRD
-from deeprecon.scene.nodes.volumes import matrix_to_world, node_from_volume, volume_from_node
+from deeprecon.scene.nodes.volumes import copied_voxels, image_of, matrix_to_world, node_from_volume, volume_from_node
+from deeprecon.steps import Apart, Steps, in_steps
 
 WEIGHTED, SEQUENCE = "vtkMRMLDiffusionWeightedVolumeNode", "vtkMRMLSequenceNode"
 _GRADIENTS = "DeepRecon.Gradients"
@@ -41,7 +43,8 @@ _SIDECAR = "DeepRecon.Sidecar"
 Array = npt.NDArray[np.float64]
 
 
-def scan_from_node(node: Any) -> DwiScan:
+@in_steps
+def scan_from_node(node: Any) -> Steps[DwiScan]:
     """The scan of a node, in world coordinates.
 
     Args:
@@ -51,12 +54,14 @@ def scan_from_node(node: Any) -> DwiScan:
     Raises:
         InputError: no image, gradients that are missing or do not fit, a non-linear parent transform, a sheared grid.
     """
-    array, ijk_to_ras = _sequence_image(node) if node.IsA(SEQUENCE) else _image(node)
+    array, ijk_to_ras = yield from (_sequence_image(node) if node.IsA(SEQUENCE) else _image(node))
     check_affine(ijk_to_ras, node.GetName())
     doubts = Doubt.from_json(json.loads(node.GetAttribute(_DOUBTS) or "[]"))
     if not doubts and (path := _loaded_file(node)) is not None:
         doubts = part_doubts(stated_part(path, read_sidecar(path)), path.name)
-    return usable_scan(DwiScan(array, ijk_to_ras, gradients_of(node), node.GetName(), doubts=doubts))
+    scan = DwiScan(array, ijk_to_ras, gradients_of(node), node.GetName(), doubts=doubts)
+    usable: DwiScan = yield Apart("Checking the scan…", partial(usable_scan, scan))
+    return usable
 
 
 def gradients_of(node: Any) -> GradientTable:
@@ -98,7 +103,8 @@ def count_values(node: Any) -> int:
     return 0 if data is None else int(data.GetNumberOfPoints()) * count_volumes(node)
 
 
-def open_scan(path: Path) -> Any:
+@in_steps
+def open_scan(path: Path) -> Steps[Any]:
     """Load a scan into the scene as a diffusion weighted volume, named after its file, or after its DICOM folder.
 
     Args:
@@ -107,7 +113,7 @@ def open_scan(path: Path) -> Any:
     Raises:
         InputError: as `read_dwi`.
     """
-    scan = read_dwi(path)
+    scan = yield Apart("Reading the scan…", partial(read_dwi, path))
     name = scan.name.split(".")[0] if path.name.lower().endswith(NIFTI + NRRD) else scan.name
     node = node_from_scan(scan, slicer.mrmlScene.GenerateUniqueName(name))
     if scan.doubts:
@@ -171,28 +177,28 @@ def node_from_colors(array: npt.NDArray[np.floating[Any]], ijk_to_ras: Array, na
     return node
 
 
-def _image(node: Any) -> tuple[npt.NDArray[np.generic], Array]:
-    image = node.GetImageData()
-    if image is None or image.GetNumberOfPoints() == 0:
-        raise InputError(f"The scan {node.GetName()} holds no image.", "Choose another scan.")
+def _image(node: Any) -> Steps[tuple[npt.NDArray[np.generic], Array]]:
     matrix = vtk.vtkMatrix4x4()
+    image_of(node)
     node.GetIJKToRASMatrix(matrix)
     ijk_to_ras = matrix_to_world(node) @ slicer.util.arrayFromVTKMatrix(matrix)
-    array = numpy_support.vtk_to_numpy(image.GetPointData().GetScalars())
-    i, j, k = image.GetDimensions()
-    return array.reshape(k, j, i, -1).copy(), ijk_to_ras
+    array = yield from copied_voxels(node)
+    return array if array.ndim == 4 else array[..., None], ijk_to_ras
 
 
-def _sequence_image(node: Any) -> tuple[npt.NDArray[np.generic], Array]:
+def _sequence_image(node: Any) -> Steps[tuple[npt.NDArray[np.generic], Array]]:
     volumes = [node.GetNthDataNode(index) for index in range(node.GetNumberOfDataNodes())]
     if not volumes or not all(volume.IsA("vtkMRMLScalarVolumeNode") for volume in volumes):
         raise InputError(f"{node.GetName()} is no sequence of volumes.", "Choose a diffusion scan.")
-    parts = [volume_from_node(volume) for volume in volumes]
+    parts = []
+    for volume in volumes:
+        parts.append((yield from volume_from_node.steps(volume)))
     first = parts[0]
     for part in parts[1:]:
         if part.array.shape != first.array.shape or not np.allclose(part.ijk_to_ras, first.ijk_to_ras, atol=1e-3):
             raise InputError(f"The volumes of {node.GetName()} do not have the same grid.", "Register them first.")
-    return np.stack([part.array for part in parts], axis=-1), first.ijk_to_ras
+    arrays = [part.array for part in parts]
+    return (yield Apart("Reading the scan…", partial(np.stack, arrays, axis=-1))), first.ijk_to_ras
 
 
 def _sequence_gradients(node: Any) -> GradientTable:
@@ -267,16 +273,20 @@ def mean_b0_volume(scan: DwiScan) -> Volume:
 
 def empty_like(node: Any) -> Any:
     """A volume node outside of the scene with the grid of a scan node and one value in each voxel."""
-    array, ijk_to_ras = _sequence_image(node) if node.IsA(SEQUENCE) else _image(node)
+    image = node.GetNthDataNode(0) if node.IsA(SEQUENCE) else node
+    matrix = vtk.vtkMatrix4x4()
+    image.GetIJKToRASMatrix(matrix)
+    ijk_to_ras = matrix_to_world(image) @ slicer.util.arrayFromVTKMatrix(matrix)
     grid = slicer.vtkMRMLScalarVolumeNode()
     grid.SetName(node.GetName())
     grid.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(ijk_to_ras))
-    slicer.util.updateVolumeFromArray(grid, np.zeros(array.shape[:3], np.uint8))
+    slicer.util.updateVolumeFromArray(grid, np.zeros(image.GetImageData().GetDimensions()[::-1], np.uint8))
     return grid
 
 
-def node_from_map(volume: Volume, name: str, node: Any = None) -> Any:
+@in_steps
+def node_from_map(volume: Volume, name: str, node: Any = None) -> Steps[Any]:
     """Put a mask into the scene as a label map, and any other map as a scalar volume."""
     if volume.array.dtype.kind in "iub" and node is None:
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", name)
-    return node_from_volume(volume, name, node)
+    return (yield from node_from_volume.steps(volume, name, node))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,15 +10,18 @@ import numpy.typing as npt
 import slicer
 import slicer.util
 import vtk
+from vtk.util.numpy_support import vtk_to_numpy
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume, check_affine, check_geometry
+from deeprecon.steps import Apart, Steps, in_steps
 
 THICKNESS_ATTRIBUTE = "DeepRecon.SliceThickness"
 _DICOM_SLICE_THICKNESS = "0018,0050"
 
 
-def volume_from_node(node: Any) -> Volume:
+@in_steps
+def volume_from_node(node: Any) -> Steps[Volume]:
     """The image of a scalar or label map volume node, in world coordinates.
 
     Args:
@@ -27,10 +31,7 @@ def volume_from_node(node: Any) -> Volume:
         InputError: no image, several components, a non-linear parent transform, or a sheared grid.
     """
     name = node.GetName()
-    image = node.GetImageData()
-    if image is None or image.GetNumberOfPoints() == 0:
-        raise InputError(f"The volume {name} holds no image.", "Choose another volume.")
-    if image.GetNumberOfScalarComponents() != 1:
+    if image_of(node).GetNumberOfScalarComponents() != 1:
         raise InputError(f"The volume {name} is a color or vector image.", "Choose one with one value in each voxel.")
     matrix = vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(matrix)
@@ -38,13 +39,53 @@ def volume_from_node(node: Any) -> Volume:
     thickness = slice_thickness(node)
     from_dicom = bool(node.GetAttribute("DICOM.instanceUIDs"))
     across = 0 if from_dicom or thickness is not None else None  # so Slicer loads DICOM, and `node_from_volume` stores
-    volume = Volume(slicer.util.arrayFromVolume(node).copy(), ijk_to_ras, name, thickness, across)
+    array = yield from copied_voxels(node)
+    volume = Volume(array, ijk_to_ras, name, thickness, across)
     check_geometry(volume)
     return volume
 
 
-def node_from_volume(volume: Volume, name: str, node: Any = None) -> Any:
-    """Put a volume into the scene.
+def image_of(node: Any) -> Any:
+    """The vtkImageData of a volume node.
+
+    Raises:
+        InputError: there is none, or it is empty.
+    """
+    image = node.GetImageData()
+    if image is None or image.GetNumberOfPoints() == 0:
+        raise InputError(f"{node.GetName()} holds no image.", "Choose another one.")
+    return image
+
+
+def copied_voxels(node: Any) -> Steps[npt.NDArray[np.generic]]:
+    """A copy of the voxels of a volume node (k, j, i), or (k, j, i, V) where it has several components.
+
+    A thread fetches the memory, which takes ten times as long as filling it.
+
+    Raises:
+        InputError: no image, or another one than before that step.
+    """
+    before = _voxels(node)
+    text = f"Copying {node.GetName()}…"
+    space: npt.NDArray[np.generic] = yield Apart(text, partial(np.full, before.shape, 0, before.dtype))
+    del before  # its memory may be gone
+    now = _voxels(node)
+    if now.shape != space.shape or now.dtype != space.dtype:
+        raise InputError(f"{node.GetName()} was changed while it was read.", "Start again.")
+    np.copyto(space, now)
+    return space
+
+
+def _voxels(node: Any) -> npt.NDArray[np.generic]:
+    image = image_of(node)
+    array = vtk_to_numpy(image.GetPointData().GetScalars())
+    voxels: npt.NDArray[np.generic] = array.reshape(*image.GetDimensions()[::-1], *array.shape[1:])
+    return voxels
+
+
+@in_steps
+def node_from_volume(volume: Volume, name: str, node: Any = None) -> Steps[Any]:
+    """Put a volume into the scene; what Slicer takes long for are two steps.
 
     Args:
         volume: its array is copied.
@@ -68,6 +109,7 @@ def node_from_volume(volume: Volume, name: str, node: Any = None) -> Any:
         thickness = volume.slice_thickness if volume.across in (0, None) else None
         node.SetAttribute(THICKNESS_ATTRIBUTE, None if thickness is None else repr(float(thickness)))
     if node.GetDisplayNode() is None:
+        yield f"Preparing {name} for display…"
         node.CreateDefaultDisplayNodes()
     return node
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from deeprecon.scene.nodes.models import mesh_from_node
 from deeprecon.scene.nodes.segmentations import segment_names
 from deeprecon.scene.nodes.volumes import volume_from_node
 from deeprecon.scene.scar.segments import chosen_volume, find_segments, segment_choices
+from deeprecon.steps import Apart, Steps, in_steps
 
 COLORS = {
     "myocardium": (0.7, 0.35, 0.3),
@@ -121,6 +123,7 @@ class ScarNodes:
         return not {"core", "border-zone"}.isdisjoint(find_segments(self.segmentation))
 
 
+@in_steps
 def write_job(
     folder: Path,
     nodes: ScarNodes,
@@ -128,7 +131,7 @@ def write_job(
     device: str = "auto",
     seed: int = 0,
     verb: str = "reconstruct",
-) -> dict[str, str]:
+) -> Steps[dict[str, str]]:
     """Write nodes as files with neutral names and job.json into `folder`.
 
     Args:
@@ -153,10 +156,13 @@ def write_job(
         suffix = "" if number == 1 else str(number)
         if stack.volume is not None:
             images.append(f"inputs/lge{suffix}.nrrd")
-            write_volume(folder / images[-1], volume_from_node(stack.volume))
+            volume = yield from volume_from_node.steps(stack.volume)
+            yield Apart("Writing the images…", partial(write_volume, folder / images[-1], volume))
             made[f"lge{suffix}.nrrd"] = stack.volume
         drawn.append(f"inputs/segmentation{suffix}.seg.nrrd")
-        write_segmentation(folder / drawn[-1], _segmentation(stack, segments))
+        yield "Reading the segments…"
+        segmentation = _segmentation(stack, segments)
+        yield Apart("Writing the segments…", partial(write_segmentation, folder / drawn[-1], segmentation))
         made[f"segmentation{suffix}.seg.nrrd"] = stack.segmentation
     inputs: dict[str, Any] = {"myocardium": drawn}
     if images:
@@ -164,10 +170,10 @@ def write_job(
     if not (nodes.from_intensities or nodes.no_scar):
         inputs["scar"] = drawn
     if nodes.mesh is not None:
+        yield "Reading the mesh…"
         mesh = mesh_from_node(nodes.mesh)
         inputs["mesh"] = "inputs/mesh.vtu" if mesh.is_volume else "inputs/mesh.vtp"
-        placed = Mesh(with_points(mesh.dataset, mesh.points * nodes.mesh_scale), "mesh")
-        write_mesh(folder / inputs["mesh"], placed, "mm", "lps")  # the axes that Slicer itself writes
+        yield Apart("Writing the mesh…", partial(_write_mesh, folder / inputs["mesh"], mesh, nodes.mesh_scale))
         made[Path(inputs["mesh"]).name] = nodes.mesh
     if nodes.landmarks is not None:
         inputs["landmarks"] = "inputs/landmarks.mrk.json"
@@ -177,6 +183,11 @@ def write_job(
     parameters = replace(parameters, mesh_unit=Unit.MM, mesh_frame=Frame.LPS, no_scar=no_scar)
     Job("scar", verb, inputs, to_json(parameters), output=OUTPUT, device=device, seed=seed).save(folder)
     return {name: node.GetName() for name, node in made.items()}
+
+
+def _write_mesh(path: Path, mesh: Mesh, scale: npt.NDArray[np.float64]) -> None:
+    placed = Mesh(with_points(mesh.dataset, mesh.points * scale), "mesh")
+    write_mesh(path, placed, "mm", "lps")  # the axes that Slicer itself writes
 
 
 def _segmentation(stack: ScarStack, segments: Mapping[str, str]) -> Segmentation:

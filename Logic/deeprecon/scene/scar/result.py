@@ -15,6 +15,7 @@ from deeprecon.scene.common.results import NodeFactory, RunResult, load_results,
 from deeprecon.scene.nodes.models import node_from_mesh
 from deeprecon.scene.scar.inputs import store_inputs
 from deeprecon.scene.scar.job import ScarNodes
+from deeprecon.steps import Steps, in_steps
 
 TITLES = {
     "volume_ml": "ml",
@@ -52,7 +53,8 @@ _LINE_COLOR = (0.1, 0.95, 0.45)
 """Differs from the colors of scar, wall and images."""
 
 
-def load_outputs(folder: Path, nodes: ScarNodes, reuse: Mapping[str, Any] | None = None) -> RunResult:
+@in_steps
+def load_outputs(folder: Path, nodes: ScarNodes, reuse: Mapping[str, Any] | None = None) -> Steps[RunResult]:
     """Load the results of a finished job: all or none.
 
     Args:
@@ -68,7 +70,7 @@ def load_outputs(folder: Path, nodes: ScarNodes, reuse: Mapping[str, Any] | None
         InputError: no result, or one that is damaged.
     """
     source = nodes.volume if nodes.volume is not None else nodes.segmentation
-    made = load_results(folder, f"{source.GetName()} scar", source, reuse, node_factories)
+    made = yield from load_results.steps(folder, f"{source.GetName()} scar", source, reuse, node_factories)
     store_inputs(made["mesh"], nodes)
     name_columns(made)
     sentence = result_sentence(read_result(folder).get("metrics", {}))

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import slicer
 
 from deeprecon.scar.simulate.hearts import sample_case, write_case
+from deeprecon.steps import Apart, Steps, in_steps
 
 NAMES = ("Sample LGE", "Sample segmentation", "Sample mesh", "Sample landmarks")
 
 
-def load_sample_case() -> tuple[Any, Any, Any, Any]:
+@in_steps
+def load_sample_case() -> Steps[tuple[Any, Any, Any, Any]]:
     """Make the sample case and load it; returns the LGE volume, segmentation, mesh and landmark nodes."""
     with tempfile.TemporaryDirectory(dir=slicer.app.temporaryPath, ignore_cleanup_errors=True) as name:
-        paths = write_case(sample_case(), Path(name))
-        nodes = (
-            slicer.util.loadVolume(str(paths["lge"]), properties={}),
-            slicer.util.loadSegmentation(str(paths["segmentation"]), properties={}),
-            slicer.util.loadModel(str(paths["mesh"])),
-            slicer.util.loadMarkups(str(paths["landmarks"])),
-        )
-        for node, text in zip(nodes, NAMES, strict=True):
+        paths = yield Apart("Making the sample…", lambda: write_case(sample_case(), Path(name)))
+        nodes = []
+        for text, file, load in (
+            (NAMES[0], "lge", partial(slicer.util.loadVolume, properties={})),
+            (NAMES[1], "segmentation", partial(slicer.util.loadSegmentation, properties={})),
+            (NAMES[2], "mesh", slicer.util.loadModel),
+            (NAMES[3], "landmarks", slicer.util.loadMarkups),
+        ):
+            yield f"Loading the {file}…"
+            node = load(str(paths[file]))
             node.SetName(slicer.mrmlScene.GenerateUniqueName(text))
             storage = node.GetStorageNode()  # its file is temporary
             node.SetAndObserveStorageNodeID(None)
             slicer.mrmlScene.RemoveNode(storage)
-    return nodes
+            nodes.append(node)
+    volume, segmentation, mesh, landmarks = nodes
+    return volume, segmentation, mesh, landmarks

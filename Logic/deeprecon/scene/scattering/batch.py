@@ -1,6 +1,6 @@
 """Slices of a volume simulated and reconstructed without a window:
 
-    Slicer --no-splash --no-main-window --python-script scattering_batch.py \\
+    Slicer --no-splash --no-main-window --python-script batch.py \\
         --volume labels.nrrd --speeds 1=1450 2=1580 --output DIR [--scene FILE.mrb]
 
 ends Slicer with an exit code: 0 done, 1 internal, 2 bad input. Without Slicer the same is done by
