@@ -141,7 +141,7 @@ def tell_of_missing_operations(tell: Callable[[str], None]) -> Iterator[None]:
             else:
                 show(message, *details)
 
-        warnings.showwarning = showwarning
+        warnings.showwarning = showwarning  # type: ignore[assignment]
         yield
 
 
