@@ -12,10 +12,9 @@ import slicer
 
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.command import JOB_FOLDER
-from deeprecon.jobs.process import child_environment
 from deeprecon.jobs.results.publication import last_result
 from deeprecon.jobs.runner import ProcessRunner
-from deeprecon.panels.computer.device_panel import userCommand, userOverlay
+from deeprecon.panels.computer.device_panel import userCommand, userEnvironment, userOverlay
 
 DAY = 86_400.0
 INTERNAL, BAD_INPUT = 1, 2
@@ -27,7 +26,8 @@ def runBatch(method: str, verb: str, load: Callable[[Path], object], arguments: 
     Args:
         method, verb: see `jobs/verbs.py`.
         load: loads the results in an output folder into the scene, for --scene.
-        arguments: options of the verb, and --time-limit SECONDS and --scene FILE of our own.
+        arguments: options of the verb, and --time-limit SECONDS and --scene FILE of our own; "help" alone lists them,
+            because Slicer answers --help itself.
     """
     try:
         return _run(method, verb, load, arguments)
@@ -42,6 +42,8 @@ def runBatch(method: str, verb: str, load: Callable[[Path], object], arguments: 
 
 
 def _run(method: str, verb: str, load: Callable[[Path], object], arguments: list[str]) -> int:
+    if arguments == ["help"]:
+        arguments = ["--help"]
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--time-limit", type=float, default=DAY)
     parser.add_argument("--scene", type=Path)
@@ -52,7 +54,7 @@ def _run(method: str, verb: str, load: Callable[[Path], object], arguments: list
     elif own.scene is not None:
         raise InputError("--scene needs the results of --output.", "Give --output DIR too.")
     command = [*userCommand()[:-1], "deeprecon", method, verb, *options]
-    runner = ProcessRunner(command, child_environment(userOverlay().folder))
+    runner = ProcessRunner(command, userEnvironment(userOverlay()))
     runner.start()
     code = runner.wait(own.time_limit, lambda event: print(event.get("text", event), flush=True))
     if code is None:
