@@ -30,7 +30,7 @@ test: lint  ## the same with every test
 lint: setup  ## linters, types, layers
 	@.venv/bin/ruff check --config Logic/pyproject.toml --quiet $(CODE)
 	@.venv/bin/ruff format --config Logic/pyproject.toml --check --quiet $(CODE)
-	@cd Logic && ../.venv/bin/mypy deeprecon
+	@cd Logic && ../.venv/bin/mypy deeprecon ../docs/examples
 	@cd Logic && ../.venv/bin/lint-imports
 	@$(SCHEMA) vendor.github-workflows .github/workflows/*.yml
 	@$(SCHEMA) vendor.github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml

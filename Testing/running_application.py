@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
@@ -40,6 +41,11 @@ class RunningApplication:
         if not show:
             return getattr(slicer.modules, name + "Instance")
         self._opened.add(name)
+        self.openModule(name)
+        return slicer.util.getModuleWidget(name)
+
+    def openModule(self, name: str) -> None:
+        """Opens the panel of a module, and leaves the one that is open."""
         if slicer.util.mainWindow() is not None:
             slicer.util.selectModule(name)
         else:
@@ -47,7 +53,10 @@ class RunningApplication:
             panel.show()
             panel.enter()
         self.process()
-        return slicer.util.getModuleWidget(name)
+
+    def launched(self) -> Any:
+        """Nothing: the launcher has set its variables."""
+        return contextlib.nullcontext()
 
     def closeModules(self) -> None:
         """Makes the panels anew, which ends what still runs in them: the application does not unload its modules."""

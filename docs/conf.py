@@ -12,9 +12,12 @@ project = "DeepRecon"
 author = "DeepRecon contributors"
 copyright = "DeepRecon contributors"
 version = release = VERSION
-extensions = ["myst_parser", "extension.options", "extension.messages"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "extension.options", "extension.messages"]
 exclude_patterns = ["extension", "_build"]
 myst_heading_anchors = 3
+autodoc_member_order = "groupwise"
+autodoc_typehints = "none"  # the text has them
+python_maximum_signature_line_length = 80
 smartquotes = False  # makes one dash of the two in front of an option
 html_theme = "furo"
 html_title = f"DeepRecon {VERSION}"

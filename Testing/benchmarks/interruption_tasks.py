@@ -182,7 +182,8 @@ class ForkedProcess:
         while select.select([self._output], [], [], max(end - time.monotonic(), 0))[0]:
             if not (part := os.read(self._output, 65536)):
                 os.close(self._output)
-                self.returncode = self.returncode or os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+                if self.returncode is None:
+                    self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
                 return b"".join(parts).decode("utf-8", "replace"), None
             parts.append(part)
         os.killpg(self.pid, signal.SIGKILL)

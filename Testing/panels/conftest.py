@@ -70,7 +70,6 @@ def fake_worker(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 def panel(host: Any, probed: Any, tmp_path: Path) -> Iterator[Any]:
     """A run panel alone, ready to start; `panel.calls` lists the calls of its callbacks, `panel.loaded` the folders."""
     import qt
-    import slicer
 
     from deeprecon.jobs.job import Job
     from deeprecon.panels.common.run_callbacks import RunCallbacks
@@ -96,7 +95,6 @@ def panel(host: Any, probed: Any, tmp_path: Path) -> Iterator[Any]:
     device = DevicePanel(window.layout(), lambda: None)
     callbacks = RunCallbacks(prepare, load, lambda: calls.append("repeat"), lambda: None)
     made = RunPanel(window.layout(), callbacks, device, "Test curves")
-    made.setScene(slicer.mrmlScene)
     made.setReady(True)
     made.calls, made.loaded = calls, loaded
     window.show()

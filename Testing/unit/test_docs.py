@@ -35,7 +35,7 @@ SHIPPED = [name for name, module in METHODS.items() if module.startswith("deepre
 FENCE = re.compile(
     r"(?:^<!-- not run: (?P<reason>\S.+) -->\n)?^```(?P<kind>.*)\n(?P<lines>(?:.*\n)*?)^```$", re.MULTILINE
 )
-KINDS = {"sh", "python", "text", "{literalinclude}", "{toctree}", "{messages}", "{options}"}
+KINDS = {"sh", "python", "text", "{eval-rst}", "{literalinclude}", "{toctree}", "{messages}", "{options}"}
 INLINE = re.compile(r"`([^`]+)`")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 BATCH_OPTIONS = ("--time-limit", "--scene")

@@ -13,7 +13,7 @@ scan = deeprecon.DwiScan.from_fsl(noisy.array, noisy.ijk_to_ras, bvals, bvecs)
 better = deeprecon.dwmri.enhance(dwi=scan, method="pca")  # method left out: a network trained on the scan itself
 assert better.mask is not None
 
-inside = better.mask.array > 0
+inside = better.mask.array.astype(bool)
 for name, array in (("before", noisy.array), ("after", better.scan.array)):
     error = np.sqrt(np.mean((array[inside] - truth.array[inside]) ** 2))
     print(f"root mean square error {name}: {error:.2f}")

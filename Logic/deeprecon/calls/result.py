@@ -44,8 +44,9 @@ class Result:
     provenance: Mapping[str, Any]
 
     @classmethod
-    def load(cls, folder: Path, warnings: tuple[str, ...] = ()) -> Self:
+    def load(cls, folder: Path | str, warnings: tuple[str, ...] = ()) -> Self:
         """The result in a folder with its ``result.json``."""
+        folder = Path(folder)
         content = json.loads((folder / RESULT).read_text(encoding="utf-8"))
         return cls(
             folder,

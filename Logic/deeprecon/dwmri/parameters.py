@@ -67,7 +67,7 @@ class EnhanceInputs:
     bvec: Annotated[Path | None, "directions of a NIfTI scan; the file of the same name if left out"] = None
     mask: Annotated[Path | None, "brain mask on the grid of the scan; found if left out"] = None
     bundle: Annotated[Path | None, "model bundle of dwmri train, in place of --method"] = None
-    bids: Annotated[Path | None, "BIDS dataset, all of whose *_dwi scans are enhanced, in place of a scan"] = None
+    bids: Annotated[Path | None, "BIDS dataset, all of whose diffusion scans are enhanced, in place of a scan"] = None
 
 
 @dataclass(frozen=True)

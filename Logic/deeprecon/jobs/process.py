@@ -41,9 +41,14 @@ def python_command(interpreter: str | None = None, module: str = "deeprecon.work
     return [found, "-X", "utf8", "-P", "-u", "-m", module]
 
 
-def child_environment(overlay: Path | None = None) -> dict[str, str]:
-    """A copy of our environment in which a child finds this library and, where given, the overlay's packages."""
-    environment = dict(os.environ)
+def child_environment(overlay: Path | None = None, environment: dict[str, str] | None = None) -> dict[str, str]:
+    """An environment in which a child finds this library and, where given, the overlay's packages.
+
+    Args:
+        overlay: folder of packages.
+        environment: a copy of it is extended; ours where left out.
+    """
+    environment = dict(os.environ if environment is None else environment)
     library = Path(__file__).resolve().parents[2]
     folders = [str(library), *([str(overlay)] if overlay else []), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(folder for folder in folders if folder)

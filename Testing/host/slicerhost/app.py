@@ -165,6 +165,7 @@ class qSlicerApplication(QtWidgets.QApplication):
         self._h_testing = True
         self._h_paused = 0
         self._h_exitCode: int | None = None  # requested by slicer.util.exit
+        self._h_started: dict[str, str] | None = None  # the environment before the launcher, while that is played
 
     slicerHome = property(lambda self: self._h_home)
     extensionsInstallPath = property(lambda self: os.path.join(self._h_home, "Extensions"))
@@ -208,7 +209,10 @@ class qSlicerApplication(QtWidgets.QApplication):
     userSettings = revisionUserSettings = settings
 
     def startupEnvironment(self) -> QtCore.QProcessEnvironment:
-        return QtCore.QProcessEnvironment.systemEnvironment()
+        environment = QtCore.QProcessEnvironment()
+        for name, value in (os.environ if self._h_started is None else self._h_started).items():
+            environment.insert(name, value)
+        return environment
 
     def moduleDocumentationUrl(self, name: str) -> str:
         return self.documentationBaseUrl + name

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
 import tempfile
 import time
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ class Host:
 
         import slicer
 
-        from . import app, layout, picture
+        from . import app, layout, modulepanel, picture
 
         self.app = slicer.app = app.qSlicerApplication(self.core)
         self.app._h_testing = testing
@@ -49,6 +50,7 @@ class Host:
         picture.setAppearance(self.app)
         if mainWindow:
             self.app._h_layout = layout.qSlicerLayoutManager(self.core)
+        self._modulePanel = modulepanel.ModulePanel()
         self._panels: list[Any] = []
 
     @staticmethod
@@ -99,12 +101,29 @@ class Host:
         if not show:
             return instance
         panel = module.widgetRepresentation()
-        panel.resize(480, 800)
-        panel.show()
-        panel.enter()
         self._panels.append(panel)
-        self.process()
+        self.openModule(name)
         return panel.self()
+
+    def openModule(self, name: str) -> None:
+        """Opens the panel of a loaded module, as the module selector does: the one that is open is left first."""
+        self._modulePanel.setModule(self.app.moduleManager().module(name))
+        self.process()
+
+    @contextlib.contextmanager
+    def launched(self) -> Iterator[None]:
+        """With the variables that Slicer's launcher sets, in which no other Python can start."""
+        before = dict(os.environ)
+        home = self.app.slicerHome
+        for name, folder in (("PYTHONHOME", ""), ("PYTHONPATH", "bin/Python"), ("LD_LIBRARY_PATH", "lib/Slicer")):
+            os.environ[name] = os.path.join(home, folder)
+        self.app._h_started = before
+        try:
+            yield
+        finally:
+            self.app._h_started = None
+            os.environ.clear()
+            os.environ.update(before)
 
     def startupCompleted(self) -> None:
         """Emits the application's startupCompleted(), upon which modules register their sample data."""
@@ -203,7 +222,7 @@ class Host:
         """Observers that cleanup() has left (of a VTKObservationMixin) would call into a dead panel: an error."""
         left = getattr(widget, "Observations", [])
         if left:
-            text = f"{name}Widget.cleanup() has left observers: {[(o.GetClassName(), e) for o, e, *_ in left]}"
+            text = f"{name}Widget.cleanup() has left observers: {[(type(o).__name__, e) for o, e, *_ in left]}"
             self._slotErrors.append((RuntimeError, RuntimeError(text), text))
             widget.removeObservers()
 

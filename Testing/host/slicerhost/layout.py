@@ -110,6 +110,7 @@ class qMRMLPlotWidget(qMRMLWidget):
         super().__init__()
         self._h_node = node
         self._h_plotView = qMRMLPlotView()
+        self._h_plotView.setMRMLScene(node.GetScene())
         self._h_plotView.setMRMLPlotViewNode(node)
 
     def mrmlPlotViewNode(self) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from PySide6 import QtCore, QtGui, QtWidgets
 
 from .layout import qSlicerLayoutManager
-from .plots import drawChart, qMRMLTableView
+from .plots import qMRMLTableView
 from .views import SliceView
 
 PANEL_WIDTH = 480  # pixels
@@ -41,12 +41,12 @@ def setAppearance(app: QtWidgets.QApplication) -> None:
 
 def panelPicture(panel: QtWidgets.QWidget, width: int = PANEL_WIDTH) -> QtGui.QPixmap:
     """The full panel at that width; the height follows from its contents."""
-    layout = panel.layout()
+    window, layout = panel.window(), panel.layout()
     for _ in range(2):  # labels that wrap find their height only after the first pass
-        panel.resize(width, panel.height)
+        window.resize(width, window.height)
         layout.activate()
         height = layout.totalHeightForWidth(width) if layout.hasHeightForWidth() else layout.totalSizeHint().height()
-        panel.resize(width, max(height, layout.totalMinimumSize().height()))
+        window.resize(width, max(height, layout.totalMinimumSize().height()))
         QtCore.QCoreApplication.processEvents()
     return panel.grab()
 
@@ -107,7 +107,8 @@ class _Painter:
         self.painter.drawText(bar.adjusted(8, 0, -8, 0), middle, node.GetLayoutLabel() or node.GetName())
         widget = self.manager._h_widgets[node.GetID()]
         if node.IsA("vtkMRMLPlotViewNode"):
-            self.painter.drawImage(body.topLeft(), drawChart(node.GetPlotChartNode(), body.width(), body.height()))
+            chart = widget.plotView()._h_chart
+            self.painter.drawImage(body.topLeft(), chart.image(body.width(), body.height()))
         elif node.IsA("vtkMRMLTableViewNode"):
             table = qMRMLTableView()
             table.setMRMLTableNode(node.GetTableNode())

@@ -1,4 +1,4 @@
-"""Stand-ins of the table and plot views: a Qt table, and the real plot nodes drawn with matplotlib."""
+"""Stand-ins of the table and plot views: a Qt table, and the real plot nodes in VTK's charts, as in Slicer."""
 
 from __future__ import annotations
 
@@ -7,114 +7,195 @@ from typing import Any
 import slicer
 import vtk
 from PySide6 import QtCore, QtGui, QtWidgets
-from vtk.util.numpy_support import vtk_to_numpy
 
 from .mrmlwidgets import Observing
-from .pythonqt import customWidget
+from .pythonqt import customWidget, slotErrors
+from .views import windowPixels
 
 Signal = QtCore.Signal
-DPI = 100
+BARS = ("PlotTypeBar", "PlotTypeScatterBar")
+LINES = {
+    "LineStyleNone": vtk.vtkPen.NO_PEN,
+    "LineStyleSolid": vtk.vtkPen.SOLID_LINE,
+    "LineStyleDash": vtk.vtkPen.DASH_LINE,
+    "LineStyleDot": vtk.vtkPen.DOT_LINE,
+    "LineStyleDashDot": vtk.vtkPen.DASH_DOT_LINE,
+    "LineStyleDashDotDot": vtk.vtkPen.DASH_DOT_DOT_LINE,
+}
+MARKERS = {
+    "MarkerStyleNone": vtk.vtkPlotPoints.NONE,
+    "MarkerStyleCross": vtk.vtkPlotPoints.CROSS,
+    "MarkerStylePlus": vtk.vtkPlotPoints.PLUS,
+    "MarkerStyleSquare": vtk.vtkPlotPoints.SQUARE,
+    "MarkerStyleCircle": vtk.vtkPlotPoints.CIRCLE,
+    "MarkerStyleDiamond": vtk.vtkPlotPoints.DIAMOND,
+}
 
 
-def _column(table: Any, name: str) -> list[float]:
-    array = table.GetColumnByName(name) if name else None
-    return [] if array is None else list(vtk_to_numpy(array))
+def _among(names: dict[str, int], value: int) -> int:
+    """VTK's number for one of the series node's."""
+    return next(number for name, number in names.items() if getattr(slicer.vtkMRMLPlotSeriesNode, name) == value)
 
 
-def _style(series: Any) -> dict[str, Any]:
-    """matplotlib's arguments for line, marker and color of the series; scatter plots without a marker get dots."""
-    node = slicer.vtkMRMLPlotSeriesNode
-    lines = {node.LineStyleNone: "", node.LineStyleDash: "--", node.LineStyleDot: ":", node.LineStyleDashDot: "-."}
-    markers = {
-        node.MarkerStyleNone: "",
-        node.MarkerStyleCross: "x",
-        node.MarkerStylePlus: "+",
-        node.MarkerStyleSquare: "s",
-        node.MarkerStyleCircle: "o",
-        node.MarkerStyleDiamond: "D",
-    }
-    return {
-        "color": series.GetColor(),
-        "linestyle": lines.get(series.GetLineStyle(), "-"),
-        "linewidth": series.GetLineWidth(),
-        "marker": markers.get(series.GetMarkerStyle(), ""),
-        "markersize": series.GetMarkerSize() * 0.6,
-        "label": series.GetName(),
-    }
+class Chart:
+    """A chart node in a vtkChartXY; as in Slicer an automatic axis takes its range when a series is added, no later."""
 
+    def __init__(self) -> None:
+        self._view = vtk.vtkContextView()
+        self._window = self._view.GetRenderWindow()
+        self._window.SetOffScreenRendering(1)
+        self._window.SetMultiSamples(0)
+        self._chart = vtk.vtkChartXY()
+        self._chart.GetBackgroundBrush().SetColor(255, 255, 255, 255)  # of a chart without series nothing is drawn
+        self._view.GetScene().AddItem(self._chart)
+        self._plots: dict[str, Any] = {}  # ID of the series node -> its vtkPlot
 
-def drawChart(chart: Any, width: int, height: int) -> QtGui.QImage:
-    """The chart node (None: an empty page) as a picture of width x height pixels."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(max(width, 80) / DPI, max(height, 60) / DPI), dpi=DPI, layout="tight")
-    canvas = FigureCanvasAgg(figure)
-    if chart is not None:
-        axes = figure.add_subplot()
-        for i in range(chart.GetNumberOfPlotSeriesNodes()):
-            series = chart.GetNthPlotSeriesNode(i)
-            table = None if series is None or series.GetTableNode() is None else series.GetTableNode().GetTable()
-            if table is None:
+    def update(self, node: Any) -> None:
+        """Follows the chart node; without one it is empty."""
+        series = (
+            [] if node is None else [node.GetNthPlotSeriesNode(i) for i in range(node.GetNumberOfPlotSeriesNodes())]
+        )
+        drawn = {each.GetID(): each for each in series if _hasColumns(each)}
+        for key in set(self._plots) - set(drawn):
+            self._chart.RemovePlotInstance(self._plots.pop(key))
+        for key, each in drawn.items():
+            if key in self._plots:
+                _style(self._plots[key], each)
                 continue
-            y = _column(table, series.GetYColumnName())
-            isScatter = series.GetPlotType() in (series.PlotTypeScatter, series.PlotTypeScatterBar)
-            x = _column(table, series.GetXColumnName()) if isScatter else []
-            if series.GetPlotType() in (series.PlotTypeBar, series.PlotTypeScatterBar):
-                axes.bar(x or range(len(y)), y, color=series.GetColor(), label=series.GetName())
-            else:
-                axes.plot(x or range(len(y)), y, **_style(series))
-        axes.set_title(chart.GetTitle() or "" if chart.GetTitleVisibility() else "", fontsize=10)
-        axes.set_xlabel(chart.GetXAxisTitle() or "" if chart.GetXAxisTitleVisibility() else "", fontsize=9)
-        axes.set_ylabel(chart.GetYAxisTitle() or "" if chart.GetYAxisTitleVisibility() else "", fontsize=9)
-        axes.tick_params(labelsize=8)
-        axes.grid(bool(chart.GetGridVisibility()), color="0.9")
-        if chart.GetXAxisLogScale():
-            axes.set_xscale("log")
-        if chart.GetYAxisLogScale():
-            axes.set_yscale("log")
-        if not chart.GetXAxisRangeAuto():
-            axes.set_xlim(chart.GetXAxisRange())
-        if not chart.GetYAxisRangeAuto():
-            axes.set_ylim(chart.GetYAxisRange())
-        if chart.GetLegendVisibility() and axes.get_legend_handles_labels()[1]:
-            axes.legend(fontsize=8)
-    canvas.draw()
-    pixels = canvas.buffer_rgba()
-    columns, rows = canvas.get_width_height()
-    return QtGui.QImage(bytes(pixels), columns, rows, QtGui.QImage.Format.Format_RGBA8888).copy()
+            isBar = each.GetPlotType() in [getattr(each, name) for name in BARS]
+            self._plots[key] = plot = vtk.vtkPlotBar() if isBar else vtk.vtkPlotLine()
+            _style(plot, each)
+            self._chart.AddPlot(plot)
+        if node is not None:
+            self._setTexts(node)
+            for position in (vtk.vtkAxis.BOTTOM, vtk.vtkAxis.TOP):
+                self._setAxis(position, "X", node)
+            for position in (vtk.vtkAxis.LEFT, vtk.vtkAxis.RIGHT):
+                self._setAxis(position, "Y", node)
+
+    def _setTexts(self, node: Any) -> None:
+        self._chart.SetTitle(node.GetTitle() or "" if node.GetTitleVisibility() else "")
+        self._chart.GetTitleProperties().SetFontSize(node.GetTitleFontSize())
+        self._chart.SetShowLegend(bool(node.GetLegendVisibility()))
+        self._chart.GetLegend().SetLabelSize(node.GetLegendFontSize())
+
+    def _setAxis(self, position: int, name: str, node: Any) -> None:
+        def of(what: str) -> Any:
+            return getattr(node, f"Get{name}Axis{what}")()
+
+        axis = self._chart.GetAxis(position)
+        axis.SetTitle(of("Title") or "" if of("TitleVisibility") else "")
+        axis.SetLogScale(bool(of("LogScale")))
+        axis.SetBehavior(vtk.vtkAxis.AUTO if of("RangeAuto") else vtk.vtkAxis.FIXED)
+        if not of("RangeAuto"):
+            axis.SetUnscaledRange(*of("Range"))
+        axis.SetGridVisible(bool(node.GetGridVisibility()))
+        axis.GetTitleProperties().SetFontSize(node.GetAxisTitleFontSize())
+        axis.GetLabelProperties().SetFontSize(node.GetAxisLabelFontSize())
+
+    def fit(self) -> None:
+        """Fits all axes to the series, fixed ones too."""
+        axes = [self._chart.GetAxis(position) for position in range(4)]
+        behaviors = [axis.GetBehavior() for axis in axes]
+        for axis in axes:
+            axis.SetBehavior(vtk.vtkAxis.AUTO)
+        self._chart.RecalculateBounds()
+        for axis, behavior in zip(axes, behaviors, strict=True):
+            axis.SetBehavior(behavior)
+
+    def image(self, width: int, height: int) -> QtGui.QImage:
+        """The chart as a picture; an error of VTK's meanwhile counts as an exception in a slot."""
+        errors: list[str] = []
+
+        @vtk.calldata_type(vtk.VTK_STRING)
+        def note(caller: Any, event: str, text: str) -> None:
+            errors.append(f"plot view: {text}")
+
+        output = vtk.vtkOutputWindow.GetInstance()
+        tag = output.AddObserver(vtk.vtkCommand.ErrorEvent, note)
+        self._window.SetSize(max(width, 1), max(height, 1))
+        self._view.GetScene().SetDirty(True)
+        pixels = windowPixels(self._window)
+        output.RemoveObserver(tag)
+        slotErrors.extend((RuntimeError, RuntimeError(text), text) for text in errors)
+        rows, columns, _ = pixels.shape
+        return QtGui.QImage(pixels.tobytes(), columns, rows, 3 * columns, QtGui.QImage.Format.Format_RGB888).copy()
+
+
+def _hasColumns(series: Any) -> bool:
+    table = None if series is None or series.GetTableNode() is None else series.GetTableNode().GetTable()
+    names = (
+        [series.GetYColumnName(), *([series.GetXColumnName()] if series.IsXColumnRequired() else [])] if table else []
+    )
+    return bool(names) and all(name and table.GetColumnByName(name) is not None for name in names)
+
+
+def _style(plot: Any, series: Any) -> None:
+    """Data and looks of a series."""
+    y = series.GetYColumnName()
+    plot.SetUseIndexForXSeries(not series.IsXColumnRequired())
+    plot.SetInputData(series.GetTableNode().GetTable(), series.GetXColumnName() if series.IsXColumnRequired() else y, y)
+    plot.SetLabel(series.GetName() or y)
+    plot.SetWidth(series.GetLineWidth())
+    plot.GetPen().SetColorF(*series.GetColor())
+    plot.GetBrush().SetColorF(*series.GetColor())
+    if isinstance(plot, vtk.vtkPlotLine):
+        plot.GetPen().SetLineType(_among(LINES, series.GetLineStyle()))
+        plot.SetMarkerStyle(_among(MARKERS, series.GetMarkerStyle()))
+        plot.SetMarkerSize(series.GetMarkerSize())
 
 
 @customWidget(mrmlSceneChanged="vtkMRMLScene*")
 class qMRMLPlotView(QtWidgets.QWidget, Observing):
-    """Draws the chart of a plot view node afresh at every paint."""
+    """Shows the chart of a plot view node. It finds the chart in its scene: without one it stays black."""
 
     mrmlSceneChanged = Signal(object)
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
+        self._h_scene: Any = None
         self._h_viewNode: Any = None
+        self._h_chart = Chart()
         self.setMinimumHeight(120)
         self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Expanding, QtWidgets.QSizePolicy.Policy.Expanding)
 
     def setMRMLScene(self, scene: Any) -> None:
+        if scene is self._h_scene:
+            return
+        self._h_scene = scene
+        if self._h_viewNode is not None and self._h_viewNode.GetScene() is not scene:
+            self._h_viewNode = None
+        self._h_refresh()
         self.mrmlSceneChanged.emit(scene)
 
     def setMRMLPlotViewNode(self, node: Any) -> None:
         self._h_viewNode = node
-        self._h_observe((node, vtk.vtkCommand.ModifiedEvent, lambda *_: self.update()))
+        self._h_refresh()
+
+    def _h_refresh(self, *_: Any) -> None:
+        """Observes view node and chart, and follows the chart."""
+        node, chart = self._h_viewNode, None
+        if self._h_scene is not None and node is not None and node.GetPlotChartNodeID():
+            chart = self._h_scene.GetNodeByID(node.GetPlotChartNodeID())
+        modified = vtk.vtkCommand.ModifiedEvent
+        self._h_observe((node, modified, self._h_refresh), (chart, modified, self._h_refresh))
+        if self._h_scene is not None and node is not None:
+            self._h_chart.update(chart)
         self.update()
 
     def fitToContent(self) -> None:
-        """The chart is always drawn in full."""
+        self._h_chart.fit()
+        self.update()
 
     def sizeHint(self) -> QtCore.QSize:
         return QtCore.QSize(320, 220)
 
     def paintEvent(self, event: Any) -> None:
-        chart = self._h_viewNode.GetPlotChartNode() if self._h_viewNode is not None else None
         painter = QtGui.QPainter(self)
-        painter.drawImage(self.rect, drawChart(chart, self.width, self.height))
+        if self._h_scene is None:
+            painter.fillRect(self.rect, QtCore.Qt.GlobalColor.black)
+        else:
+            painter.drawImage(self.rect, self._h_chart.image(self.width, self.height))
         painter.end()
 
 

@@ -57,7 +57,8 @@ def test_values_that_are_no_numbers_leave_no_point(scene: Any) -> None:
     plot = CurvePlot("Training")
     plot.add(1, loss=math.nan, dice=math.inf)
     plot.add(2, loss=0.5)
-    assert curve(plot, "loss") == [(2, 0.5)]
+    plot.add(3, loss=0.4)
+    assert curve(plot, "loss") == [(2, 0.5), (3, 0.4)]
     assert plot.chart.GetNumberOfPlotSeriesNodes() == 1
 
 
@@ -73,11 +74,13 @@ def test_each_point_updates_the_views(scene: Any) -> None:
 def test_the_next_run_uses_the_nodes_again(scene: Any) -> None:
     first = CurvePlot("Training")
     first.add(1, loss=1.0, dice=0.5)
+    first.add(2, loss=1.0, dice=0.5)
     second = CurvePlot("Training")
     assert (second.chart, second.table) == (first.chart, first.table)
     assert second.chart.GetNumberOfPlotSeriesNodes() == 0
     second.add(5, loss=3.0)
-    assert curve(second, "loss") == [(5, 3.0)]
+    second.add(6, loss=2.0)
+    assert curve(second, "loss") == [(5, 3.0), (6, 2.0)]
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLPlotSeriesNode") == 1
     other = CurvePlot("Another")
     assert other.chart is not first.chart
@@ -90,7 +93,8 @@ def test_the_value_axis_may_be_logarithmic(scene: Any) -> None:
 
 def test_curves_of_one_chart_have_colors_of_their_own(scene: Any) -> None:
     plot = CurvePlot("Training")
-    plot.add(1, a=1.0, b=1.0, c=1.0)
+    for step in range(2):
+        plot.add(step, a=1.0, b=1.0, c=1.0)
     colors = {plot.chart.GetNthPlotSeriesNode(index).GetColor() for index in range(3)}
     assert len(colors) == 3
 
@@ -106,7 +110,8 @@ def test_curves_survive_saving_the_scene_and_are_found_again(scene: Any, tmp_pat
     assert series.GetTableNode().GetTable().GetColumnByName("loss").GetVariantValue(1).ToDouble() == 0.5
     again = CurvePlot("Training")
     again.add(1, loss=9.0)
-    assert curve(again, "loss") == [(1, 9.0)]
+    again.add(2, loss=8.0)
+    assert curve(again, "loss") == [(1, 9.0), (2, 8.0)]
     assert scene.GetNumberOfNodesByClass("vtkMRMLPlotChartNode") == 1
 
 
@@ -115,7 +120,10 @@ def test_a_first_value_far_off_does_not_squash_the_curves(scene: Any) -> None:
     plot.add(0, loss=500.0)
     plot.fit_range()
     assert plot.chart.GetYAxisRangeAuto()
-    for step in range(1, 40):
+    plot.add(1, loss=2.0)
+    plot.fit_range()
+    assert plot.chart.GetYAxisRange()[1] > 500
+    for step in range(2, 40):
         plot.add(step, loss=1.0 + 1.0 / step)
     plot.fit_range()
     assert not plot.chart.GetYAxisRangeAuto()
@@ -123,6 +131,25 @@ def test_a_first_value_far_off_does_not_squash_the_curves(scene: Any) -> None:
     assert 0.9 < low < 1.1
     assert 1.1 < high < 2.5
     assert CurvePlot("Training").chart.GetYAxisRangeAuto()
+
+
+def test_the_step_axis_grows_with_the_curves(scene: Any) -> None:
+    plot = CurvePlot("Training")
+    for step in range(5):
+        plot.add(10 * step, loss=1.0)
+        plot.fit_range()
+    assert not plot.chart.GetXAxisRangeAuto()
+    assert plot.chart.GetXAxisRange() == (0.0, 40.0)
+    assert CurvePlot("Training").chart.GetXAxisRangeAuto()
+
+
+def test_a_curve_of_one_point_is_no_line(scene: Any) -> None:
+    plot = CurvePlot("Training")
+    plot.add(0, loss=1.0, dice=0.5)
+    plot.fit_range()
+    assert plot.chart.GetNumberOfPlotSeriesNodes() == 0
+    plot.add(1, loss=0.9)
+    assert plot.chart.GetNumberOfPlotSeriesNodes() == 1
 
 
 def test_equal_values_have_a_range(scene: Any) -> None:

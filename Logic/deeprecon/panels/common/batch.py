@@ -12,10 +12,9 @@ import slicer
 
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.command import JOB_FOLDER
-from deeprecon.jobs.process import child_environment
 from deeprecon.jobs.results.publication import last_result
 from deeprecon.jobs.runner import ProcessRunner
-from deeprecon.panels.computer.device_panel import userCommand, userOverlay
+from deeprecon.panels.computer.device_panel import userCommand, userEnvironment, userOverlay
 
 DAY = 86_400.0
 INTERNAL, BAD_INPUT = 1, 2
@@ -52,7 +51,7 @@ def _run(method: str, verb: str, load: Callable[[Path], object], arguments: list
     elif own.scene is not None:
         raise InputError("--scene needs the results of --output.", "Give --output DIR too.")
     command = [*userCommand()[:-1], "deeprecon", method, verb, *options]
-    runner = ProcessRunner(command, child_environment(userOverlay().folder))
+    runner = ProcessRunner(command, userEnvironment(userOverlay()))
     runner.start()
     code = runner.wait(own.time_limit, lambda event: print(event.get("text", event), flush=True))
     if code is None:

@@ -11,9 +11,8 @@ import slicer
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from deeprecon.data.errors import InputError
-from deeprecon.jobs.process import child_environment
 from deeprecon.jobs.runner import JobRunner
-from deeprecon.panels.computer.device_panel import userCommand, userOverlay
+from deeprecon.panels.computer.device_panel import userCommand, userEnvironment, userOverlay
 
 
 class MethodLogic(ScriptedLoadableModuleLogic):  # type: ignore[misc]
@@ -81,7 +80,7 @@ class MethodLogic(ScriptedLoadableModuleLogic):  # type: ignore[misc]
             InputError: bad input.
             RuntimeError: the computation failed; the text says why and what to do.
         """
-        runner = JobRunner(folder, userCommand(), child_environment(userOverlay().folder))
+        runner = JobRunner(folder, userCommand(), userEnvironment(userOverlay()))
         runner.start()
         if wait:
             runner.wait(on_event=onEvent)

@@ -15,6 +15,7 @@ from deeprecon.panels.common.run_callbacks import RunCallbacks, SecondaryRun
 from deeprecon.panels.common.run_panel import RunPanel
 from deeprecon.panels.common.training_panel import TrainingPanel
 from deeprecon.panels.computer.device_panel import DevicePanel
+from deeprecon.panels.screen.panel_height import PanelHeight
 from deeprecon.panels.screen.stepper import ButtonWork
 
 
@@ -62,6 +63,7 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
         self._parameterNode: Any = None
         self._guiTag: int | None = None
         self._updating = False
+        self._panelHeight: PanelHeight | None = None
         VTKObservationMixin.__init__(self)
         ScriptedLoadableModuleWidget.__init__(self, parent)  # last: without a parent it calls setup
 
@@ -70,6 +72,7 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
         ScriptedLoadableModuleWidget.setup(self)
         widget = slicer.util.loadUI(self.resourcePath(f"UI/{self.moduleName}.ui"))
         self.layout.addWidget(widget)
+        self._panelHeight = PanelHeight(self.parent)
         self.ui = slicer.util.childWidgetVariables(widget)
         widget.setMRMLScene(slicer.mrmlScene)
         self.logic = self.logicClass()
@@ -83,7 +86,6 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
             controls=controlLabels(vars(self.ui), self.controls),
         )
         self.runPanel = RunPanel(self.ui.runCollapsibleButton.layout(), callbacks, self.devicePanel, self.title)
-        self.runPanel.setScene(slicer.mrmlScene)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.connectWidgets()
@@ -122,6 +124,8 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
             self.runPanel.cleanup()
         for panel in self.trainingPanels:
             panel.cleanup()
+        if self._panelHeight is not None:
+            self._panelHeight.remove()
         for work in self.works:
             work.stop()
         self.setParameterNode(None)

@@ -31,13 +31,10 @@ class ChartView:
     def __init__(self, layout: Any, title: str, height: int = 240) -> None:
         self.widget = slicer.qMRMLPlotView()  # .ui files cannot hold one: Slicer has no designer plugin for it
         self.widget.setMinimumHeight(height)
+        self.widget.setMRMLScene(slicer.mrmlScene)  # it finds the chart there
         layout.addWidget(self.widget)
         self._title = title
         self._viewNode: Any = None
-
-    def setScene(self, scene: Any) -> None:
-        """Show charts of this scene."""
-        self.widget.setMRMLScene(scene)
 
     def show(self, chart: Any) -> None:
         """Show a vtkMRMLPlotChartNode."""

@@ -17,12 +17,11 @@ from slicer.i18n import tr as _
 
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.job import Job
-from deeprecon.jobs.process import child_environment
 from deeprecon.jobs.runner import JobRunner
 from deeprecon.panels.common.plot_views import CurveView
 from deeprecon.panels.common.run_callbacks import RunCallbacks, SecondaryRun
 from deeprecon.panels.common.time_estimates import durationText
-from deeprecon.panels.computer.device_panel import DevicePanel, userCommand
+from deeprecon.panels.computer.device_panel import DevicePanel, userCommand, userEnvironment
 from deeprecon.panels.computer.diagnostics import diagnosticReport
 from deeprecon.panels.screen.stepper import Stepper
 from deeprecon.resources import resource_path
@@ -111,10 +110,6 @@ class RunPanel:
         self._onQuit()
         slicer.app.disconnect("aboutToQuit()", self._onQuit)
 
-    def setScene(self, scene: Any) -> None:
-        """Show curves of this scene; None before the scene closes."""
-        self.curves.setScene(scene)
-
     def setReady(self, ready: bool, problem: str = "") -> None:
         """Enable Apply, or show in its tool tip why a run cannot start."""
         self._ready, self._problem = ready, problem
@@ -173,7 +168,7 @@ class RunPanel:
         assert self.folder is not None
         if self._accepted:
             replace(Job.load(self.folder), accept=list(self._accepted)).save(self.folder)
-        runner = JobRunner(self.folder, userCommand(), child_environment(self._device.overlay.folder))
+        runner = JobRunner(self.folder, userCommand(), userEnvironment(self._device.overlay))
         runner.start()
         return runner
 

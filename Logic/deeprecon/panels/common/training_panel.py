@@ -92,7 +92,6 @@ class TrainingPanel:
                           self._resume, self._load, self.resumeProblem)  # fmt: skip
         callbacks = RunCallbacks(self._prepare, self._load, None, self.update, resume, _("Start training"))
         self.runPanel = RunPanel(self.ui.runFrame.layout(), callbacks, devicePanel, training.title)
-        self.runPanel.setScene(slicer.mrmlScene)
         self.runPanel.setEstimate("")
         self.runPanel.ui.finishButton.text = _("Stop, keep the best model so far")
         self.runPanel.ui.finishButton.toolTip = _("End the training now; Resume can go on with it later.")

@@ -49,6 +49,17 @@ def userCommand() -> list[str]:
     return python_command(userInterpreter() or None)
 
 
+def userEnvironment(overlay: Overlay) -> dict[str, str]:
+    """The environment of the worker.
+
+    A Python that the user set has packages of its own, and cannot start with the variables of Slicer's (PYTHONHOME,
+    PYTHONPATH, LD_LIBRARY_PATH): it gets the environment in which Slicer was started.
+    """
+    if userInterpreter():
+        return child_environment(environment=slicer.util.startupEnvironment())
+    return child_environment(overlay.folder)
+
+
 class DevicePanel:
     """Shows and selects the device. The computer is checked when the user asks for it or the first run starts.
 
@@ -134,7 +145,7 @@ class DevicePanel:
             return
         self.ui.statusLabel.text = "Checking this computer…"
         try:
-            runner = ProcessRunner([*userCommand(), "--probe"], child_environment(self.overlay.folder))
+            runner = ProcessRunner([*userCommand(), "--probe"], userEnvironment(self.overlay))
             runner.start()
         except InputError as error:
             self.error = str(error)

@@ -52,10 +52,6 @@ class MeasurementPanel(VTKObservationMixin):  # type: ignore[misc]
         ui.boxButton.connect("clicked(bool)", self._onBox)
         ui.lineButton.connect("clicked(bool)", self._onLine)
 
-    def setScene(self, scene: Any) -> None:
-        """Show charts of this scene."""
-        self.chartView.setScene(scene)
-
     def clear(self) -> None:
         """Release all nodes, because the scene or the module closes."""
         self._timer.stop()

@@ -50,7 +50,6 @@ class DwiResultPanels:
         self.resultPanel.setScene(slicer.mrmlScene)
         self.comparePanel = ComparePanel(layout, set_foreground_opacity, self._onVolume, self.show, self._describe)
         self.measurePanel = MeasurementPanel(ui, node, lambda: (self.resultPanel.shown, self.comparePanel.volume))
-        self.measurePanel.setScene(slicer.mrmlScene)
 
     def cleanup(self) -> None:
         """Stop flickering, and release all nodes."""

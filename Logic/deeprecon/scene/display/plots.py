@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import slicer
 import slicer.util
 import vtk
@@ -29,7 +30,7 @@ COLORS = (
 
 
 class CurvePlot:
-    """One chart with a curve for each metric; a later chart with the same title reuses its nodes.
+    """One chart with a curve for each metric that has two points; a later chart with the same title reuses its nodes.
 
     The table has two columns a curve, its steps and its values, since curves may be reported at different steps;
     shorter columns are padded with NaN, which plots ignore.
@@ -54,6 +55,7 @@ class CurvePlot:
         self.chart.SetXAxisTitle(x_title)
         self.chart.SetYAxisTitleVisibility(False)
         self.chart.SetYAxisLogScale(log)
+        self.chart.SetXAxisRangeAuto(True)
         self.chart.SetYAxisRangeAuto(True)
 
     def add(self, step: float, **values: float) -> None:
@@ -65,23 +67,38 @@ class CurvePlot:
         self.table.GetTable().Modified()  # the node does not observe its arrays
 
     def fit_range(self) -> None:
-        """Fit the y-axis to the quartiles of the values, so that outliers of the first steps are cut off."""
-        table = self.table.GetTable()
-        drawn = [vtk_to_numpy(table.GetColumnByName(name))[:count] for name, count in self._counts.items()]
-        values = np.concatenate(drawn) if drawn else np.zeros(0)
-        if len(values) < _MIN_POINTS:
-            self.chart.SetYAxisRangeAuto(True)
+        """Fit the axes to the points, since plot views do not when a table grows.
+
+        The y-axis is fitted to the quartiles of many values, so that outliers of the first steps are cut off.
+        """
+        if not self._series:
             return
-        quarter, three = np.percentile(values, (25, 75))
-        distance = _MAX_DISTANCE * (three - quarter)
-        low, high = max(values.min(), quarter - distance), min(values.max(), three + distance)
+        steps, values = self._points()
+        low, high = values.min(), values.max()
+        if len(values) >= _MIN_POINTS:
+            quarter, three = np.percentile(values, (25, 75))
+            distance = _MAX_DISTANCE * (three - quarter)
+            low, high = max(low, quarter - distance), min(high, three + distance)
         margin = 0.05 * (high - low) or 1e-9
-        self.chart.SetYAxisRangeAuto(False)
-        self.chart.SetYAxisRange(float(low - margin), float(high + margin))
+        last = max(float(steps.max()), float(steps.min()) + 1.0)
+        with slicer.util.NodeModify(self.chart):
+            self.chart.SetXAxisRangeAuto(False)
+            self.chart.SetXAxisRange(float(steps.min()), last)
+            self.chart.SetYAxisRangeAuto(False)
+            self.chart.SetYAxisRange(float(low - margin), float(high + margin))
+
+    def _points(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Steps and values of all drawn points."""
+        table = self.table.GetTable()
+        steps, values = (
+            [vtk_to_numpy(table.GetColumnByName(column(name)))[: self._counts[name]] for name in self._series]
+            for column in (self._step_column, str)
+        )
+        return np.concatenate(steps), np.concatenate(values)
 
     def _add_point(self, name: str, step: float, value: float) -> None:
-        if name not in self._series:
-            self._series[name] = self._new_series(name)
+        if name not in self._counts:
+            self._add_columns(name)
             self._counts[name] = 0
         table = self.table.GetTable()
         row = self._counts[name]
@@ -90,14 +107,18 @@ class CurvePlot:
         table.GetColumnByName(self._step_column(name)).SetValue(row, step)
         table.GetColumnByName(name).SetValue(row, value)
         self._counts[name] = row + 1
+        if row == 1:  # VTK cannot draw a line of one point
+            self._series[name] = self._new_series(name)
 
-    def _new_series(self, name: str) -> Any:
+    def _add_columns(self, name: str) -> None:
         for column in (self._step_column(name), name):
             array = vtk.vtkDoubleArray()
             array.SetName(column)
             array.SetNumberOfValues(self.table.GetTable().GetNumberOfRows())
             array.Fill(math.nan)
             self.table.AddColumn(array)
+
+    def _new_series(self, name: str) -> Any:
         series = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotSeriesNode", name)
         series.SetAndObserveTableNodeID(self.table.GetID())
         series.SetXColumnName(self._step_column(name))
@@ -105,7 +126,7 @@ class CurvePlot:
         series.SetPlotType(slicer.vtkMRMLPlotSeriesNode.PlotTypeScatter)
         series.SetMarkerStyle(slicer.vtkMRMLPlotSeriesNode.MarkerStyleNone)
         series.SetLineWidth(2)
-        series.SetColor(*COLORS[len(self._series) % len(COLORS)])
+        series.SetColor(*COLORS[list(self._counts).index(name) % len(COLORS)])
         self.chart.AddAndObservePlotSeriesNodeID(series.GetID())
         return series
 
