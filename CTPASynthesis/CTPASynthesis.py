@@ -29,6 +29,7 @@ from deeprecon.panels.common.run_callbacks import SecondaryRun
 from deeprecon.panels.common.training_panel import TrainingPanel
 from deeprecon.panels.ctpa.ct_panel import CtPanel
 from deeprecon.panels.ctpa.widgets import AUTOENCODER, DIFFUSION, LABELS, XrayPreview, readDemonstrator
+from deeprecon.panels.screen.result_views import showInViews
 from deeprecon.scene.common.folder_summary import XRAYS
 from deeprecon.scene.common.results import nodes_of_run
 from deeprecon.scene.ctpa.inputs import is_result, nodes_of, restore_inputs
@@ -36,13 +37,14 @@ from deeprecon.scene.ctpa.job import CtpaNodes, write_folder_job, write_job
 from deeprecon.scene.ctpa.result import load_outputs, quality_of
 from deeprecon.scene.ctpa.sample import load_sample_xray
 from deeprecon.scene.ctpa.synthetic_label import SyntheticLabel
-from deeprecon.scene.ctpa.views import IMAGES, available_images, show_image, show_xray
+from deeprecon.scene.ctpa.views import IMAGES, available_images, show_image, show_result, show_xray
 from deeprecon.scene.ctpa.xray import open_xray
 from deeprecon.scene.nodes.parameters import parameter_pack, to_dataclass
 
 Settings = parameter_pack(SynthesizeParameters)
 AutoencoderSettings = parameter_pack(TrainAutoencoderParameters)
 DiffusionSettings = parameter_pack(TrainDiffusionParameters)
+FIRST_STEP = _("Choose a chest X-ray, open a file, or load the sample.")
 
 
 class CTPASynthesis(ScriptedLoadableModule):
@@ -115,7 +117,7 @@ class CTPASynthesisWidget(ImageMethodWidget):
         self.preview = XrayPreview(ui.previewLabel, ui.xrayLabel, [ui.rightLabel, ui.leftLabel])
         self.bundlePanel = BundlePanel(ui.modelFrame.layout(), "ctpa", self.onModel)
         self.ctPanel = CtPanel(ui.resultFrame.layout(), self.onChanged, self.onExport)
-        self.resultPanel = ResultPanel(ui.resultFrame.layout(), IMAGES, self.showResult, self.onChanged)
+        self.resultPanel = ResultPanel(ui.resultFrame.layout(), IMAGES, self.showImage, self.onChanged, self.showResult)
         self.resultPanel.setShowTexts(_("Show:"), _("What the slice views show."))
         self.resultPanel.setScene(slicer.mrmlScene)
         self.runPanel.ui.curvesCollapsibleButton.visible = False  # a synthesis trains nothing
@@ -142,6 +144,7 @@ class CTPASynthesisWidget(ImageMethodWidget):
         self._updateEstimate(node, settings)
         reasons = (
             self._updateResult(node),
+            "" if node.xray is not None else FIRST_STEP,
             nodes_of(node).missing(),
             problem,
             *settings.validate(),
@@ -152,11 +155,10 @@ class CTPASynthesisWidget(ImageMethodWidget):
     def _updateEstimate(self, node, settings):
         """Show time and memory that a run will need."""
         bundle = self.bundlePanel.bundle if node.useModel else self.demonstrator
-        memory = (
-            ""
-            if bundle is None
-            else _("It takes {need}.").format(need=describe_estimate(estimate_resources(settings, bundle.parameters)))
-        )
+        memory = ""
+        if bundle is not None:
+            need = describe_estimate(estimate_resources(settings, bundle.parameters))
+            memory = _("The run needs {need}.").format(need=need)
         time = self.estimate.sentence(*self.runKind(settings), self.workload(settings))
         self.runPanel.setEstimate(f"{time} {memory}".strip())
 
@@ -215,12 +217,13 @@ class CTPASynthesisWidget(ImageMethodWidget):
         loaded = yield from load_outputs.steps(folder, nodes, {"ct": node.outputCt})
         self.reported = loaded.nodes["ct"], loaded.report
         node.outputCt = loaded.nodes["ct"]
-        self.estimate.learn(*kind, workload, self.runPanel.seconds)
+        if not self.runPanel.shortened:
+            self.estimate.learn(*kind, workload, self.runPanel.seconds)
         shown = quality_of(node.outputCt).reasons  # under Results
         self.runPanel.warnings = [each for each in self.runPanel.warnings if each not in shown]
         self.onChanged()
         yield _("Showing the result…")
-        self.showResult(self.resultPanel.shown)
+        self.showResults(self.showResult)
         self.ui.resultsCollapsibleButton.collapsed = False
         return loaded.sentence
 
@@ -270,7 +273,13 @@ class CTPASynthesisWidget(ImageMethodWidget):
         self._parameterNode.xray = node
         show_xray(node)
 
-    def showResult(self, name):
+    def showResult(self):
+        """Show the CT beside the X-ray."""
+        ct = self._parameterNode.outputCt if self._parameterNode else None
+        if is_result(ct):
+            showInViews(lambda: show_result(ct, self.resultPanel.shown, self.ctPanel.window))
+
+    def showImage(self, name):
         """Show the mean, a sample or the spread in the slice views."""
         node = self._parameterNode
         if node and is_result(node.outputCt):

@@ -37,6 +37,7 @@ from deeprecon.panels.common.run_callbacks import SecondaryRun
 from deeprecon.panels.common.training_panel import TrainingPanel
 from deeprecon.panels.dwmri.result_panels import DwiResultPanels
 from deeprecon.panels.dwmri.widgets import LABELS, TRAINING, GradientCheck
+from deeprecon.panels.screen.result_views import showInViews
 from deeprecon.panels.screen.stepper import ButtonWork
 from deeprecon.scene.common.folder_summary import SCANS
 from deeprecon.scene.display.segment_editor import set_segment_editor_input
@@ -51,6 +52,7 @@ from deeprecon.scene.nodes.parameters import parameter_pack, to_dataclass
 
 Settings = parameter_pack(EnhanceParameters)
 TrainingSettings = parameter_pack(TrainParameters)
+FIRST_STEP = _("Choose a diffusion scan, open a file, or load the sample.")
 # Slicer writes the default None at once, and a union takes it only with None among its members; its links to node
 # selectors do not support X | Y.
 Scan = Union[vtkMRMLDiffusionWeightedVolumeNode, vtkMRMLSequenceNode, None]  # noqa: UP007
@@ -142,6 +144,11 @@ class DWMRIEnhanceWidget(ImageMethodWidget):
             self.results.cleanup()
         ImageMethodWidget.cleanup(self)
 
+    def exit(self):
+        """The user left the module: nothing flickers in others."""
+        self.results.comparePanel.stop()
+        ImageMethodWidget.exit(self)
+
     def onSceneStartClose(self, caller, event):
         """Release all nodes of the scene."""
         self.results.cleanup()
@@ -162,6 +169,7 @@ class DWMRIEnhanceWidget(ImageMethodWidget):
         ui.editMaskButton.enabled = node.inputScan is not None and not problem
         reasons = (
             self.results.update(node.outputScan),
+            "" if node.inputScan is not None else FIRST_STEP,
             nodes_of(node).missing(),
             problem,
             *settings.validate(),
@@ -200,10 +208,11 @@ class DWMRIEnhanceWidget(ImageMethodWidget):
         loaded = yield from load_outputs.steps(folder, nodes, {"dwi": node.outputScan})
         self.results.loaded(loaded.nodes["dwi"], loaded.report)
         node.outputScan = loaded.nodes["dwi"]
-        self.estimate.learn(*kind, count_values(loaded.nodes["dwi"]), self.runPanel.seconds)
+        if not self.runPanel.shortened:
+            self.estimate.learn(*kind, count_values(loaded.nodes["dwi"]), self.runPanel.seconds)
         self.onChanged()
         yield _("Showing the result…")
-        self.results.show()
+        self.showResults(self.results.show)
         self.ui.resultsCollapsibleButton.collapsed = False
         return loaded.sentence
 
@@ -253,7 +262,7 @@ class DWMRIEnhanceWidget(ImageMethodWidget):
             return
         self._parameterNode.mask, image = made
         set_segment_editor_input(self._parameterNode.mask, image)
-        show_scan(image)
+        showInViews(lambda: show_scan(image))
         if hasattr(slicer.modules, "segmenteditor"):
             slicer.util.selectModule("SegmentEditor")
 

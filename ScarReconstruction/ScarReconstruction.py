@@ -32,6 +32,7 @@ from deeprecon.panels.common.run_callbacks import SecondaryRun
 from deeprecon.panels.common.time_estimates import TrainingTimeEstimate
 from deeprecon.panels.scar.tables_panel import ScarTablesPanel
 from deeprecon.panels.scar.widgets import CONTROLS, LABELS, RegionsEdit, SegmentSelector, ThresholdSelector
+from deeprecon.panels.screen.result_views import showInViews
 from deeprecon.panels.screen.stepper import ButtonWork
 from deeprecon.scar.parameters import VALUE_ARRAYS, Frame, Method, ReconstructParameters, Unit
 from deeprecon.scene.common.results import discard, nodes_of_run
@@ -55,9 +56,10 @@ from deeprecon.scene.scar.mesh_placement import MeshPlacementCheck
 from deeprecon.scene.scar.result import load_outputs
 from deeprecon.scene.scar.sample import load_sample_case
 from deeprecon.scene.scar.segments import find_segments, segment_choices
-from deeprecon.scene.scar.views import ARRAYS, show_result
+from deeprecon.scene.scar.views import ARRAYS, color_result, hide, show_result
 
 Settings = parameter_pack(ReconstructParameters)
+FIRST_STEP = _("Choose a segmentation of the heart, or load the sample case.")
 
 
 class ScarReconstruction(ScriptedLoadableModule):
@@ -150,7 +152,7 @@ class ScarReconstructionWidget(MethodWidget):
         self.threshold = ThresholdSelector(ui.thresholdRuleCombo, ui.thresholdSpinBox, self.onThreshold)
         self.regions = RegionsEdit(ui.meshRegionEdit, self.onRegions)
         layout = ui.resultFrame.layout()
-        self.resultPanel = ResultPanel(layout, ARRAYS, self.showResult, self.onChanged)
+        self.resultPanel = ResultPanel(layout, ARRAYS, self.colorResult, self.onChanged, self.showResult)
         self.tablesPanel = ScarTablesPanel(layout, self.onDiscardCrossValidation)
         self.resultPanel.setScene(slicer.mrmlScene)
         self.tablesPanel.setScene(slicer.mrmlScene)
@@ -169,6 +171,7 @@ class ScarReconstructionWidget(MethodWidget):
         self._updateSettings(node, settings)
         reasons = (
             self._updateResult(node),
+            "" if node.segmentation is not None else FIRST_STEP,
             nodes_of(node).missing(),
             *settings.validate(),
             "" if node.mesh is None else self.regions.problem(),
@@ -250,13 +253,12 @@ class ScarReconstructionWidget(MethodWidget):
         with slicer.util.NodeModify(node):
             for name, role in OUTPUTS.items():
                 setattr(node, name, loaded.nodes.get(role))
-        self.estimate.learn(settings.method.value, device, training_seconds(settings, nodes), self.runPanel.seconds)
-        for hidden in (nodes.mesh, nodes.segmentation if "segmentation" in loaded.nodes else None):
-            if hidden is not None:
-                hidden.SetDisplayVisibility(False)  # the result has the same surface
+        if not self.runPanel.shortened:
+            self.estimate.learn(settings.method.value, device, training_seconds(settings, nodes), self.runPanel.seconds)
         if self.resultPanel.shown in VALUE_ARRAYS.values():
             self.resultPanel.shown = VALUE_ARRAYS[settings.report_values]
-        self.showResult(self.resultPanel.shown)
+        same = nodes.mesh, nodes.segmentation if "segmentation" in loaded.nodes else None
+        self.showResults(lambda: self.showResult(same))
         self.ui.resultsCollapsibleButton.collapsed = False
         return loaded.sentence
 
@@ -321,17 +323,24 @@ class ScarReconstructionWidget(MethodWidget):
         with slicer.util.NodeModify(node):
             node.inputVolume, node.segmentation = volume, segmentation
             node.mesh, node.landmarks = mesh, landmarks
-        show_in_views(volume, segmentation)
+        showInViews(lambda: show_in_views(volume, segmentation))
 
     def onDiscardCrossValidation(self):
         """Remove the cross-validation from the scene."""
         discard(nodes_of_run(self._parameterNode.outputCheck).values())
         self.onChanged()
 
-    def showResult(self, name):
-        """Show the mesh in 3D colored by an array, with a legend, and outlines on the slices."""
-        if self._parameterNode and self._parameterNode.outputMesh is not None:
-            show_result(self._parameterNode.outputMesh, name)
+    def showResult(self, same=()):
+        """Show the mesh in 3D, with a legend, and outlines on the slices; inputs with the same surface are hidden."""
+        hide(same)
+        mesh = self._parameterNode.outputMesh if self._parameterNode else None
+        if is_result(mesh):
+            showInViews(lambda: show_result(mesh, self.resultPanel.shown))
+
+    def colorResult(self, name):
+        """Color the mesh by an array."""
+        if self._parameterNode and is_result(self._parameterNode.outputMesh):
+            color_result(self._parameterNode.outputMesh, name)
 
 
 def show(visible, *widgets):

@@ -105,13 +105,21 @@ def panel(host: Any, probed: Any, tmp_path: Path) -> Iterator[Any]:
 
 @pytest.fixture
 def widget(host: Any, probed: Any, request: pytest.FixtureRequest) -> Any:
-    """The open panel of the test file's MODULE, or of ScarReconstruction, everything on the CPU."""
+    """The open panel of the test file's MODULE, or of ScarReconstruction, everything on the CPU, its sections open."""
     import qt
 
     from deeprecon.panels.computer.device_panel import DEVICE_SETTING
 
     qt.QSettings().setValue(DEVICE_SETTING, "cpu")
-    return host.loadModule(getattr(request.module, "MODULE", MODULE))
+    return with_open_sections(host.loadModule(getattr(request.module, "MODULE", MODULE)))
+
+
+def with_open_sections(widget: Any) -> Any:
+    """The panel with the sections open whose contents are looked at."""
+    for name in ("moreInputs", "observation", "gradients", "settings", "model", "results"):
+        if hasattr(widget.ui, f"{name}CollapsibleButton"):
+            getattr(widget.ui, f"{name}CollapsibleButton").collapsed = False
+    return widget
 
 
 @pytest.fixture

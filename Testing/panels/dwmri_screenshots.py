@@ -34,7 +34,7 @@ def main(steps: int) -> None:
     host.screenshot(path("inputs"))
     widget.ui.flipsButton.click()
     host.waitFor(lambda: widget.ui.flipsButton.enabled, 180)
-    widget.ui.directionsCollapsibleButton.collapsed = False
+    expandSections(widget, "gradients", "directions")
     collapseSections(widget, "inputs", "settings", "device", "run", "results")
     host.process(0.3)
     host.screenshot(path("gradients"))
@@ -82,21 +82,11 @@ def main(steps: int) -> None:
 
 def train(host: Any, widget: Any) -> None:
     """Train a small network on made-up pairs, and take its picture while it runs."""
-    from deeprecon.data.diffusion.files import write_dwi
-    from deeprecon.dwmri.simulate.head import make_phantom
-
     collapseSections(widget, "inputs", "results")
     widget.ui.trainingCollapsibleButton.collapsed = False
     (panel,) = widget.trainingPanels
     with tempfile.TemporaryDirectory() as folder:
-        for seed in range(2):
-            made = make_phantom((16, 32, 32), 2, ((1000.0, 12),), 20.0, seed)
-            for name, scan in (("noisy", made.noisy), ("clean", made.clean)):
-                (Path(folder) / name).mkdir(exist_ok=True)
-                write_dwi(Path(folder) / name / f"sub-0{seed + 1}.nrrd", scan)
-        for name in ("noisy", "clean"):
-            panel.examples.edits[name].currentPath = str(Path(folder) / name)
-        panel.examples.ui.addButton.click()
+        addExamples(panel, Path(folder))
         panel.ui.trainingSettingsCollapsibleButton.collapsed = False
         panel.settings["steps"].value = 400
         panel.settings["width"].value = 8
@@ -108,6 +98,21 @@ def train(host: Any, widget: Any) -> None:
         panel.ui.folderEdit.currentPath = "models/denoising"  # no picture shows the folders of a machine
         host.screenshot(path("training"))
         panel.runPanel.abort()
+
+
+def addExamples(panel: Any, folder: Path) -> None:
+    """Two made-up pairs of a noisy and a clean scan as the examples of a training panel."""
+    from deeprecon.data.diffusion.files import write_dwi
+    from deeprecon.dwmri.simulate.head import make_phantom
+
+    for seed in range(2):
+        made = make_phantom((16, 32, 32), 2, ((1000.0, 12),), 20.0, seed)
+        for name, scan in (("noisy", made.noisy), ("clean", made.clean)):
+            (folder / name).mkdir(exist_ok=True)
+            write_dwi(folder / name / f"sub-0{seed + 1}.nrrd", scan)
+    for name in ("noisy", "clean"):
+        panel.examples.edits[name].currentPath = str(folder / name)
+    panel.examples.ui.addButton.click()
 
 
 def expandSections(widget: Any, *sections: str) -> None:

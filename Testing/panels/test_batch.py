@@ -57,6 +57,12 @@ def test_the_script_exits_with_the_code_of_the_worker_and_prints_the_error(case:
     assert not (tmp_path / "a" / "result.json").exists()
 
 
+def test_help_is_a_word_because_slicer_answers_the_option_itself() -> None:
+    shown = batch("help")
+    assert shown.returncode == 0
+    assert "--slice-thickness" in shown.stdout
+
+
 def test_the_script_ends_at_its_time_limit(case: Path, tmp_path: Path) -> None:
     options = ["--scar", str(case / "scar.nii.gz"), "--myocardium", str(case / "wall.nii.gz"), "--budget", "3000"]
     late = batch(*options, "--device", "cpu", "--output", str(tmp_path), "--time-limit", "3")

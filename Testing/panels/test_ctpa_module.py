@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from .conftest import HERE, ROOT, apply, press, wait_until_gone
+from .conftest import HERE, ROOT, apply, press, wait_until_gone, with_open_sections
 
 MODULE = ROOT / "CTPASynthesis" / "CTPASynthesis.py"
 
@@ -66,7 +66,7 @@ def widget(host: Any, probed: Any, model: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("deeprecon.ctpa.demonstrator.demonstrator_folder", lambda: model)
 
     qt.QSettings().setValue(DEVICE_SETTING, "cpu")
-    return host.loadModule(MODULE)
+    return with_open_sections(host.loadModule(MODULE))
 
 
 @pytest.fixture
@@ -99,6 +99,7 @@ def test_x_ray_from_apply_to_discarded_result(host: Any, ready: Any, tmp_path: P
 
     from deeprecon.scene.common.results import nodes_of_run
     from deeprecon.scene.ctpa.synthetic_label import labeled_views
+    from deeprecon.scene.display.layouts import FILM_AND_CT, FILM_VIEW
 
     node, run, ctPanel = ready._parameterNode, ready.runPanel, ready.ctPanel.ui
     assert "80 x 96 pixels" in ready.ui.xrayLabel.text
@@ -129,11 +130,15 @@ def test_x_ray_from_apply_to_discarded_result(host: Any, ready: Any, tmp_path: P
     ]  # fmt: skip
 
     # display
+    manager = slicer.app.layoutManager()
+    assert manager.layout == FILM_AND_CT
+    film = manager.sliceWidget(FILM_VIEW)
+    assert film.mrmlSliceCompositeNode().GetBackgroundVolumeID() == nodes_of_run(ct)["xray"].GetID()
     assert {each.GetBackgroundVolumeID() for each in composites()} == {ct.GetID()}
     views = {
         node.GetID() for kind in ("vtkMRMLSliceNode", "vtkMRMLViewNode") for node in slicer.util.getNodesByClass(kind)
     }
-    assert labeled_views() == views
+    assert labeled_views() == views - {film.mrmlSliceNode().GetID()}  # the X-ray is a real one
     display = ct.GetDisplayNode()
     assert (display.GetWindow(), display.GetLevel()) == (700, 100)
     ctPanel.lungButton.click()

@@ -123,7 +123,7 @@ def test_missing_packages_are_listed_with_buttons(host: Any, device: Any, monkey
     monkeypatch.setattr("deeprecon.panels.computer.device_panel.installTorch", refuse)
     answers: list[str] = []
     device.ensureChecked(answers.append)
-    assert answers == ["PyTorch is not installed."]
+    assert answers == ["PyTorch is not installed. Press “Install PyTorch” under Device."]
     buttons = device.ui.problemsFrame.findChildren(qt.QPushButton)
     assert [button.text for button in buttons] == ["Install PyTorch", "Install packages"]
     buttons[0].click()

@@ -30,6 +30,7 @@ def test_scan_from_apply_to_discarded_result(host: Any, ready: Any, tmp_path: Pa
     import slicer
 
     from deeprecon.scene.common.results import nodes_of_run
+    from deeprecon.scene.display.layouts import SIDE_BY_SIDE
     from deeprecon.scene.dwmri.scan import scan_from_node
 
     node, run, compare = ready._parameterNode, ready.runPanel, ready.results.comparePanel
@@ -54,6 +55,10 @@ def test_scan_from_apply_to_discarded_result(host: Any, ready: Any, tmp_path: Pa
     assert [panel.showCombo.itemData(index) for index in range(panel.showCombo.count)] == [
         "scan", "residual", "fa", "color_fa", "md", "noise", "uncertainty",
     ]  # fmt: skip
+    manager = slicer.app.layoutManager()
+    assert manager.layout == SIDE_BY_SIDE
+    assert not compare.ui.fadeSlider.enabled  # nothing is blended
+    compare.ui.sideBySideCheckBox.checked = False
     composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
     assert {each.GetBackgroundVolumeID() for each in composites} == {node.inputScan.GetID()}
     assert {each.GetForegroundVolumeID() for each in composites} == {made.GetID()}
@@ -74,7 +79,6 @@ def test_scan_from_apply_to_discarded_result(host: Any, ready: Any, tmp_path: Pa
     assert windows[0] == windows[1]
 
     # side by side, and back
-    manager = slicer.app.layoutManager()
     layout = slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView
     manager.setLayout(layout)
     compare.ui.sideBySideCheckBox.checked = True

@@ -42,6 +42,7 @@ def test_a_run_reports_progress_curves_and_its_result(host: Any, panel: Any, fak
     panel.ui.finishButton.click()
     host.waitFor(lambda: not panel.busy, 120)
     assert panel.state.value == "done"
+    assert panel.shortened
     assert panel.calls == ["prepare", "load"]
     assert panel.ui.messageLabel.text.startswith("Scar volume: 1 ml. Took")
     assert "The slices overlap." in panel.ui.warningsLabel.text

@@ -19,6 +19,7 @@ def test_sample_case_from_cancelled_run_to_discarded_result(host: Any, widget: A
     import slicer
 
     from deeprecon.scene.common.results import nodes_of_run
+    from deeprecon.scene.display.layouts import BESIDE_3D
     from deeprecon.scene.scar.inputs import is_result
 
     run, node = widget.runPanel, widget._parameterNode
@@ -75,6 +76,8 @@ def test_sample_case_from_cancelled_run_to_discarded_result(host: Any, widget: A
     assert widget.resultPanel.ui.reportButton.enabled
     assert mesh.GetDisplayNode().GetActiveScalarName() == "scar_probability"
     assert not node.mesh.GetDisplayVisibility()
+    assert slicer.app.layoutManager().layout == BESIDE_3D
+    assert slicer.app.layoutManager().threeDWidget(0).mrmlViewNode().IsMappedInLayout()
     assert slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(mesh).GetVisibility()
     widget.resultPanel.ui.showCombo.currentIndex = 1
     assert mesh.GetDisplayNode().GetActiveScalarName() == "scar_uncertainty"

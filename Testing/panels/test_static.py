@@ -178,13 +178,13 @@ def test_options_in_messages_of_a_job_become_the_labels_of_the_controls_that_do_
     without_control = {"patience"}
     assert options - set(widget.runPanel._callbacks.controls) == without_control
     text = "Name them with --mesh-region, --tag-array or --shell max; see --labels, --node-spacing and --no-scar."
-    assert widget.runPanel._withPanelNames(text) == (
+    assert widget.runPanel.words(text) == (
         'Name them with "Regions of the wall", "Array of region tags" or "A surface shows" max; see "Scar", '
         '"Element size" and "Scar comes from".'
     )
     diffusion = host.loadModule(DWMRI).runPanel
-    assert diffusion._withPanelNames("Leave it out with --exclude.") == 'Leave it out with "Volumes to leave out".'
-    assert diffusion._withPanelNames("See --b0-threshold and --repair.") == (
+    assert diffusion.words("Leave it out with --exclude.") == 'Leave it out with "Volumes to leave out".'
+    assert diffusion.words("See --b0-threshold and --repair.") == (
         'See "b0 up to" and "Replace slices that are lost or corrupted".'
     )
 

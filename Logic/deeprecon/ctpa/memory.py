@@ -126,8 +126,7 @@ def best_tile(card: Mapping[str, Any], level: int, itemsize: int, total: float =
 
 
 def describe_estimate(estimate: ResourceEstimate) -> str:
-    """Text such as "about 2.1 GB of memory (1.4 GB at least), 0.8 GB of disk"."""
-    return (
-        f"about {estimate.memory / 1e9:.1f} GB of memory ({estimate.least / 1e9:.1f} GB at least), "
-        f"{estimate.disk / 1e9:.1f} GB of disk"
-    )
+    """Text such as "about 2.1 GB of memory (1.4 GB at least) and 0.8 GB of disk"."""
+    memory, least = (f"{value / 1e9:.1f} GB" for value in (estimate.memory, estimate.least))
+    at_least = "" if least == memory else f" ({least} at least)"
+    return f"about {memory} of memory{at_least} and {estimate.disk / 1e9:.1f} GB of disk"

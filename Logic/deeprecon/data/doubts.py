@@ -124,10 +124,14 @@ class DoubtError(InputError):
         )
 
 
+TO_CONTINUE = "To continue all the same: --accept"
+"""Begins the words about how to accept contradictions; their codes follow."""
+
+
 def how_to_accept(codes: Iterable[str]) -> str:
     """How to go on in spite of contradictions of some codes; empty without codes."""
     names = " ".join(codes)
-    return f"To continue all the same: --accept {names}" if names else ""
+    return f"{TO_CONTINUE} {names}" if names else ""
 
 
 def not_accepted(doubts: Iterable[Doubt], accepted: Iterable[str]) -> tuple[Doubt, ...]:

@@ -56,7 +56,7 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
     def __init__(self, *args: Any) -> None:
         super().__init__(next((a for a in args if isinstance(a, QtWidgets.QWidget)), None))
         self._h_collapsed = False
-        self._h_hidden: list[Any] = []  # the children that collapsing has hidden
+        self._h_forcing = False
         self.text = next((a for a in args if isinstance(a, str)), "")
         self.checkable = True
         self.checked = True
@@ -79,22 +79,33 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
         if collapsed == self._h_collapsed:
             return
         self._h_collapsed = collapsed
-        if collapsed:
-            self._h_hidden = [c for c in self.children() if isinstance(c, QtWidgets.QWidget) and not c.isHidden()]
-            for child in self._h_hidden:
-                child.hide()
-        else:
-            for child in self._h_hidden:
-                child.show()
-            self._h_hidden = []
+        for child in self.children():
+            if isinstance(child, QtWidgets.QWidget):
+                self._h_showChild(child)
         self.updateGeometry()
         self.contentsCollapsed.emit(collapsed)
 
+    def _h_showChild(self, child: Any) -> None:
+        """Show a child unless the section is collapsed or the child was hidden by itself, also while collapsed."""
+        self._h_forcing = True
+        child.setVisible(not self._h_collapsed and child.property("visibilityToParent") is not False)
+        if child.property("visibilityToParent") is not False:
+            child.setAttribute(QtCore.Qt.WidgetAttribute.WA_WState_ExplicitShowHide, False)
+        self._h_forcing = False
+
     def childEvent(self, event: Any) -> None:
-        if self._h_collapsed and event.added() and isinstance(event.child(), QtWidgets.QWidget):
-            event.child().hide()
-            self._h_hidden.append(event.child())
+        if event.added() and isinstance(event.child(), QtWidgets.QWidget):
+            event.child().installEventFilter(self)
+            if self._h_collapsed:
+                self._h_showChild(event.child())
         super().childEvent(event)
+
+    def eventFilter(self, child: Any, event: Any) -> bool:
+        kind = event.type()
+        if kind in (QtCore.QEvent.Type.ShowToParent, QtCore.QEvent.Type.HideToParent) and not self._h_forcing:
+            child.setProperty("visibilityToParent", kind == QtCore.QEvent.Type.ShowToParent)
+            self._h_showChild(child)
+        return False
 
     def _h_size(self, contents: QtCore.QSize | None) -> QtCore.QSize:
         if contents is None or self._h_collapsed:

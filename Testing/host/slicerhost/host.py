@@ -193,6 +193,31 @@ class Host:
         title = panel._h_module.title or panel._h_module.name
         desktopPicture(path, title, panel, self.app.layoutManager(), size)
 
+    def window(
+        self, path: str | Path, screen: tuple[int, int] = (1366, 768), scale: float = 1.0, scroll: int = 0
+    ) -> None:
+        """Writes a PNG of Slicer's window on a screen: what is seen of the last module's panel, and the views.
+
+        Args:
+            path: the file.
+            screen: width and height in pixels.
+            scale: of the desktop: 1.5 for 150 %.
+            scroll: how far the panel is scrolled down, in logical pixels.
+        """
+        from .picture import windowPicture
+
+        self.process()
+        panel = self._panels[-1]
+        title = panel._h_module.title or panel._h_module.name
+        windowPicture(path, title, panel, self.app.layoutManager(), screen, scale, scroll)
+
+    def setStyle(self, dark: bool) -> None:
+        """Slicer's light or dark style, for all panels."""
+        from .picture import setAppearance
+
+        setAppearance(self.app, dark)
+        self.process()
+
     def closeModules(self) -> None:
         """Unloads all scripted modules as the application does at its end: cleanup() is called, panels are deleted."""
         import slicer

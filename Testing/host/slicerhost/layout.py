@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from typing import Any
 
 import slicer
@@ -69,8 +71,11 @@ class qMRMLThreeDView(qMRMLWidget):
     def resetFocalPoint(self) -> None:
         self._h_view.reset()
 
-    def resetCamera(self) -> None:
-        self._h_view.reset()
+    def resetCamera(
+        self, resetRotation: bool = True, resetTranslation: bool = True, resetDistance: bool = True
+    ) -> None:
+        view = self._h_view
+        view.cameraNode().Reset(resetRotation, resetTranslation, resetDistance, view.renderer)
 
     def rotateToViewAxis(self, axis: int) -> None:
         """Looks from -X, +X, -Y, +Y, -Z or +Z (0 to 5)."""
@@ -131,6 +136,45 @@ class qMRMLTableWidget(qMRMLWidget):
         return self._h_tableView
 
 
+WINDOW = 960, 800
+"""Pixels across and down that a layout has, outside of pictures."""
+_GAP = 3
+Rectangle = tuple[int, int, int, int]
+
+
+def viewRectangles(element: ET.Element, area: Rectangle) -> Iterator[tuple[tuple[str, str], Rectangle]]:
+    """(class, singleton tag) of each view of a <layout> or <view> element, and its place: x, y, width, height."""
+    if element.tag == "view":
+        yield (element.get("class", ""), element.get("singletontag", "")), area
+        return
+    items, kind = element.findall("item"), element.get("type")
+    if kind == "tab":
+        items = items[:1]
+    weights = [float(item.get("splitSize", 0)) or 1.0 for item in items]
+    start = 0.0
+    for item, weight in zip(items, weights, strict=True):
+        part = weight / sum(weights)
+        if kind == "grid":
+            rows = 1 + max(int(i.get("row", 0)) for i in items)
+            columns = 1 + max(int(i.get("column", 0)) for i in items)
+            box = int(item.get("column", 0)) / columns, int(item.get("row", 0)) / rows, 1 / columns, 1 / rows
+        elif kind == "vertical":
+            box = 0.0, start, 1.0, part
+        else:
+            box = start, 0.0, part, 1.0
+        start += part
+        yield from viewRectangles(next(iter(item)), _part(area, *box))
+
+
+def _part(area: Rectangle, x: float, y: float, width: float, height: float) -> Rectangle:
+    """The part of an area that is given in fractions, with a gap to its neighbors on the right and below."""
+    left, top, whole, high = area
+    x0, x1 = round(x * whole), round((x + width) * whole)
+    y0, y1 = round(y * high), round((y + height) * high)
+    gapX, gapY = _GAP if x + width < 0.999 else 0, _GAP if y + height < 0.999 else 0
+    return left + x0, top + y0, x1 - x0 - gapX, y1 - y0 - gapY
+
+
 @cppClass(layoutChanged="int")
 class qSlicerLayoutManager(QtCore.QObject):
     """The layout is the layout node's; views are made when a layout first names them, and kept."""
@@ -156,7 +200,23 @@ class qSlicerLayoutManager(QtCore.QObject):
         if self.layout != self._h_shown:
             self._h_shown = self.layout
             self._h_makeViews()
+            QtCore.QTimer.singleShot(0, self._h_resizeViews)
             self.layoutChanged.emit(self._h_shown)
+
+    def _h_resizeViews(self) -> None:
+        """As Qt does: views of a new layout get their size in the event loop, not when it is set."""
+        for node, (_x, _y, width, height) in self._h_rectangles(*WINDOW):
+            widget = self._h_widgets[node.GetID()]
+            if isinstance(widget, qMRMLSliceWidget | qMRMLThreeDWidget):
+                widget._h_view.resize(width, height)
+
+    def _h_rectangles(self, width: int, height: int) -> Iterator[tuple[Any, tuple[int, int, int, int]]]:
+        """The view nodes of the layout, each with its place in an area of that size: x, y, width, height."""
+        nodes = {(node.GetClassName(), node.GetSingletonTag()): node for node in self._h_viewNodes()}
+        root = ET.fromstring(self._h_layoutNode.GetCurrentLayoutDescription())
+        for key, rectangle in viewRectangles(root, (0, 0, width, height)):
+            if key in nodes:
+                yield nodes[key], rectangle
 
     def _h_makeViews(self) -> None:
         makers = {

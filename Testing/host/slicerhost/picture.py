@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +16,34 @@ PANEL_WIDTH = 480  # pixels
 _TOOLBAR = 40
 _VIEW_BAR = 20
 _GAP = 3
+ABOVE_PANEL = 31 + 22 + 40 + 28
+"""Logical pixels above a module's panel: title bar, menu bar, tool bar, and the section of help."""
+BELOW_PANEL = 110 + 22 + 40
+"""Logical pixels below it: the data probe, the status bar, and the taskbar of the desktop."""
+_BELOW_VIEWS = 22 + 40
 _FRAME = QtGui.QColor(118, 118, 118)
 
 
-def setAppearance(app: QtWidgets.QApplication) -> None:
-    """Qt's Fusion style in the neutral light gray of Slicer's light theme, whatever the machine's own theme is."""
+def _gray(value: int) -> QtGui.QColor:
+    return QtGui.QColor(value, value, value)
+
+
+def setAppearance(app: QtWidgets.QApplication, dark: bool = False) -> None:
+    """Qt's Fusion style in the neutral grays of Slicer's light or dark style, whatever the machine's own theme is."""
     app.setStyle("Fusion")
     font = QtGui.QFont("DejaVu Sans")
     font.setPixelSize(12)
     app.setFont(font)
     role, group = QtGui.QPalette.ColorRole, QtGui.QPalette.ColorGroup
-    palette = QtGui.QPalette(QtGui.QColor(228, 228, 228), QtGui.QColor(240, 240, 240))
-    palette.setColor(role.Base, QtGui.QColor(255, 255, 255))
-    palette.setColor(role.Text, QtGui.QColor(20, 20, 20))
-    palette.setColor(role.WindowText, QtGui.QColor(20, 20, 20))
-    palette.setColor(role.ButtonText, QtGui.QColor(20, 20, 20))
+    text, base, dim = (235, 30, 130) if dark else (20, 255, 150)
+    button, window = (60, 45) if dark else (228, 240)
+    palette = QtGui.QPalette(_gray(button), _gray(window))
+    for each in (role.Text, role.WindowText, role.ButtonText, role.ToolTipText):
+        palette.setColor(each, _gray(text))
+        palette.setColor(group.Disabled, each, _gray(dim))
+    palette.setColor(role.Base, _gray(base))
     palette.setColor(role.Highlight, QtGui.QColor(48, 116, 190))
-    palette.setColor(role.PlaceholderText, QtGui.QColor(130, 130, 130))
-    for each in (role.Text, role.WindowText, role.ButtonText):
-        palette.setColor(group.Disabled, each, QtGui.QColor(150, 150, 150))
+    palette.setColor(role.PlaceholderText, _gray(130))
     app.setPalette(palette)
 
 
@@ -59,44 +67,15 @@ def _toImage(pixels: np.ndarray) -> QtGui.QImage:
 class _Painter:
     """Paints the views of a layout into rectangles of a picture."""
 
-    def __init__(self, manager: qSlicerLayoutManager, painter: QtGui.QPainter) -> None:
+    def __init__(self, manager: qSlicerLayoutManager, painter: QtGui.QPainter, scale: float = 1.0) -> None:
         self.manager = manager
         self.painter = painter
-        self.nodes = {(n.GetClassName(), n.GetSingletonTag()): n for n in manager._h_viewNodes()}
+        self.scale = scale
 
-    def paint(self, element: ET.Element, rect: QtCore.QRect) -> None:
-        """Paints a <layout> or <view> element of Slicer's layout description."""
-        if element.tag == "view":
-            node = self.nodes.get((element.get("class"), element.get("singletontag")))
-            if node is not None:
-                self._paintView(node, rect)
-            return
-        items = element.findall("item")
-        kind = element.get("type")
-        if kind == "tab":
-            items = items[:1]
-        weights = [float(item.get("splitSize", 0)) or 1.0 for item in items]
-        start = 0.0
-        for item, weight in zip(items, weights, strict=True):
-            part = weight / sum(weights)
-            if kind == "grid":
-                rows = 1 + max(int(i.get("row", 0)) for i in items)
-                columns = 1 + max(int(i.get("column", 0)) for i in items)
-                box = (int(item.get("column", 0)) / columns, int(item.get("row", 0)) / rows, 1 / columns, 1 / rows)
-            elif kind == "vertical":
-                box = (0.0, start, 1.0, part)
-            else:
-                box = (start, 0.0, part, 1.0)
-            start += part
-            self.paint(next(iter(item)), self._part(rect, *box))
-
-    @staticmethod
-    def _part(rect: QtCore.QRect, x: float, y: float, width: float, height: float) -> QtCore.QRect:
-        """The part of the rectangle given in fractions, with a gap to its neighbors on the right and below."""
-        left, right = round(x * rect.width()), round((x + width) * rect.width())
-        top, bottom = round(y * rect.height()), round((y + height) * rect.height())
-        gapX, gapY = _GAP if x + width < 0.999 else 0, _GAP if y + height < 0.999 else 0
-        return QtCore.QRect(rect.x() + left, rect.y() + top, right - left - gapX, bottom - top - gapY)
+    def paint(self, rect: QtCore.QRect) -> None:
+        """Paints the present layout."""
+        for node, (x, y, width, height) in self.manager._h_rectangles(rect.width(), rect.height()):
+            self._paintView(node, QtCore.QRect(rect.x() + x, rect.y() + y, width, height))
 
     def _paintView(self, node: Any, rect: QtCore.QRect) -> None:
         bar = QtCore.QRect(rect.x(), rect.y(), rect.width(), _VIEW_BAR)
@@ -117,8 +96,9 @@ class _Painter:
             table.delete()
         else:
             view = widget._h_view
-            view.resize(body.width(), body.height())
-            self.painter.drawImage(body.topLeft(), _toImage(view.image()))
+            view.window.SetDPI(round(72 * self.scale))  # as Slicer sets it: words grow with the desktop
+            view.resize(round(self.scale * body.width()), round(self.scale * body.height()))
+            self.painter.drawImage(body, _toImage(view.image()))
             if isinstance(view, SliceView):
                 offset = f"{node.GetOrientation()}: {view.logic.GetSliceOffset():.1f} mm"
                 self.painter.drawText(bar.adjusted(8, 0, -8, 0), middle | QtCore.Qt.AlignmentFlag.AlignRight, offset)
@@ -150,7 +130,61 @@ def desktopPicture(
     painter.drawPixmap(0, _TOOLBAR, picture)
     area = QtCore.QRect(PANEL_WIDTH, 0, width - PANEL_WIDTH, height)
     painter.fillRect(area, _FRAME)
-    root = ET.fromstring(manager._h_layoutNode.GetCurrentLayoutDescription())
-    _Painter(manager, painter).paint(root, area.adjusted(_GAP, 0, 0, 0))
+    _Painter(manager, painter).paint(area.adjusted(_GAP, 0, 0, 0))
     painter.end()
     image.save(str(path))
+
+
+def windowPicture(
+    path: str | Path,
+    title: str,
+    panel: QtWidgets.QWidget,
+    manager: qSlicerLayoutManager,
+    screen: tuple[int, int],
+    scale: float,
+    scroll: int,
+) -> None:
+    """Writes a PNG of Slicer's window as it fills a screen: as much of the panel as it shows there, and the views.
+
+    Args:
+        path: the file.
+        title: of the module.
+        panel: of the module.
+        manager: has the views.
+        screen: width and height in pixels.
+        scale: of the desktop: 1.5 for 150 %.
+        scroll: how far the panel is scrolled down, in logical pixels.
+    """
+    width, height = round(screen[0] / scale), round(screen[1] / scale)
+    image = QtGui.QImage(*screen, QtGui.QImage.Format.Format_RGB888)
+    image.setDevicePixelRatio(scale)
+    image.fill(panel.palette.color(QtGui.QPalette.ColorRole.Window))
+    painter = QtGui.QPainter(image)
+    painter.setFont(panel.font)
+    painter.setPen(panel.palette.color(QtGui.QPalette.ColorRole.WindowText))
+    middle = QtCore.Qt.AlignmentFlag.AlignVCenter
+    top = ABOVE_PANEL
+    painter.fillRect(QtCore.QRect(0, 0, width, 31), _FRAME)
+    painter.drawText(QtCore.QRect(12, 0, PANEL_WIDTH, 31), middle, "3D Slicer")
+    painter.drawText(QtCore.QRect(12, 31, PANEL_WIDTH, 22), middle, "File    Edit    View    Help")
+    painter.fillRect(QtCore.QRect(0, height - 40, width, 40), _FRAME)
+    painter.drawText(QtCore.QRect(12, top - 68, PANEL_WIDTH, _TOOLBAR), middle, f"Modules:  {title}")
+    painter.drawText(QtCore.QRect(12, top - 28, PANEL_WIDTH, 28), middle, "Help and Acknowledgement")
+    shown = panelHeight(height)
+    panelPicture(panel)
+    part = QtGui.QImage(round(PANEL_WIDTH * scale), round(shown * scale), QtGui.QImage.Format.Format_RGB888)
+    part.setDevicePixelRatio(scale)
+    part.fill(panel.palette.color(QtGui.QPalette.ColorRole.Window))
+    panel.render(part, QtCore.QPoint(0, 0), QtGui.QRegion(0, scroll, PANEL_WIDTH, shown))
+    painter.drawImage(QtCore.QPoint(0, top), part)
+    painter.drawText(QtCore.QRect(12, top + shown, PANEL_WIDTH, 28), middle, "Data Probe")
+    area = QtCore.QRect(PANEL_WIDTH, top - 28, width - PANEL_WIDTH, height - top + 28 - _BELOW_VIEWS)
+    painter.fillRect(area, _FRAME)
+    _Painter(manager, painter, scale).paint(area.adjusted(_GAP, 0, 0, 0))
+    painter.end()
+    image.save(str(path))
+
+
+def panelHeight(height: int) -> int:
+    """Logical pixels of a panel that Slicer shows without scrolling on a screen of that height."""
+    return height - ABOVE_PANEL - BELOW_PANEL

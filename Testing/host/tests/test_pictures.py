@@ -38,11 +38,11 @@ def test_a_slice_shows_the_volume(host: Any) -> None:
     slicer.util.setSliceViewerLayers(background=addBall(), fit=True)
     manager = slicer.app.layoutManager()
     image = manager._h_sliceViews["Red"].image()
-    assert image.shape == (400, 480, 3)
-    assert image[200, 240].min() > 150  # inside of the ball
+    middle = image.shape[0] // 2, image.shape[1] // 2
+    assert image[middle].min() > 150  # inside of the ball
     assert image[:, :40].max() < 30
     manager.sliceWidget("Red").sliceLogic().SetSliceOffset(12)  # beyond the ball
-    assert manager._h_sliceViews["Red"].image()[200, 240].max() < 30
+    assert manager._h_sliceViews["Red"].image()[middle].max() < 30
 
 
 def test_a_3d_view_shows_a_model_in_its_color(host: Any) -> None:

@@ -194,6 +194,13 @@ def test_a_collapsed_section_hides_its_contents_and_shows_only_what_it_has_hidde
     button.collapsed = False
     assert not shown.isHidden()
     assert hidden.isHidden()
+    button.collapsed = True
+    shown.visible, hidden.visible = False, True  # by the module, while the section is closed
+    assert shown.isHidden()
+    assert hidden.isHidden()
+    button.collapsed = False
+    assert shown.isHidden()
+    assert not hidden.isHidden()
 
 
 def test_a_timer_follows_a_child_process_without_blocking(host: Any) -> None:

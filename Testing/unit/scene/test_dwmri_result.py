@@ -142,6 +142,8 @@ def test_from_a_diffusion_volume_to_the_enhanced_one(scene: Any, phantom: Any, f
     assert result.nodes["color_fa_after"].GetImageData().GetNumberOfScalarComponents() == 3
     assert slicer.util.arrayFromVolume(result.nodes["color_fa_after"]).max() > 100
     assert 0 < slicer.util.arrayFromVolume(result.nodes["fa_after"])[inside].mean() < 1
+    assert result.nodes["fa_after"].GetName() == "Patient DWI enhanced FA after"
+    assert not any("_" in each.GetName() for each in result.nodes.values())
     assert result.nodes["figures"].GetCellText(0, 0) == "Volumes"
     assert result.nodes["figures"].GetCellText(0, 1) == "14"
     assert "14 volumes" in result.sentence

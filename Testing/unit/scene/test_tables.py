@@ -12,7 +12,7 @@ import vtk
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.tables import read_table, write_table
-from deeprecon.scene.nodes.tables import node_from_rows, typed_rows
+from deeprecon.scene.nodes.tables import node_from_rows, rounded, typed_rows
 
 ROWS = [
     {"region": "scar, core", "segments": 3, "ml": 1.25, "note": None},
@@ -82,3 +82,8 @@ def test_types_survive_saving_the_scene(scene: Any, tmp_path: Path) -> None:
     node = slicer.util.getNode("table")
     assert {name: node.GetTable().GetColumnByName(name).GetDataType() for name in content(node)} == TYPES
     assert content(node)["region"] == ["scar, core", "böse", "12"]
+
+
+def test_figures_of_a_result_have_three_significant_digits():
+    rows = [{"name": "scar", "ml": 0.1 + 0.2, "wall": 105.843, "slice": 12345, "share": None}]
+    assert rounded(rows) == [{"name": "scar", "ml": 0.3, "wall": 106.0, "slice": 12345, "share": None}]

@@ -26,7 +26,8 @@ def runBatch(method: str, verb: str, load: Callable[[Path], object], arguments: 
     Args:
         method, verb: see `jobs/verbs.py`.
         load: loads the results in an output folder into the scene, for --scene.
-        arguments: options of the verb, and --time-limit SECONDS and --scene FILE of our own.
+        arguments: options of the verb, and --time-limit SECONDS and --scene FILE of our own; "help" alone lists them,
+            because Slicer answers --help itself.
     """
     try:
         return _run(method, verb, load, arguments)
@@ -41,6 +42,8 @@ def runBatch(method: str, verb: str, load: Callable[[Path], object], arguments: 
 
 
 def _run(method: str, verb: str, load: Callable[[Path], object], arguments: list[str]) -> int:
+    if arguments == ["help"]:
+        arguments = ["--help"]
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--time-limit", type=float, default=DAY)
     parser.add_argument("--scene", type=Path)

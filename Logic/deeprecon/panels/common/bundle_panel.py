@@ -80,7 +80,7 @@ class BundlePanel:
         return Path(path)
 
     def _show(self, message: str, card: str) -> None:
-        self.ui.messageLabel.text = html.escape(message)
+        self.ui.messageLabel.text = message
         self.ui.messageLabel.visible = bool(message)
         self.ui.cardText.setHtml(card)
         self.ui.cardText.visible = bool(card)

@@ -12,6 +12,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from deeprecon.data.errors import InputError
+from deeprecon.panels.screen.status_colors import BAD, statusColor
 from deeprecon.resources import resource_path
 from deeprecon.scene.common.training_job import find_examples
 
@@ -45,7 +46,7 @@ class ExampleTable:
         self.edits: dict[str, Any] = {}
         self._columns, self._needed, self._endings, self._changed = columns, needed, endings, changed
         for name, (label, tip) in columns.items():
-            edit = pathEdit(tip, ctk.ctkPathLineEdit.Files, endings)
+            edit = pathEdit(label, tip, ctk.ctkPathLineEdit.Files, endings)
             self.edits[name] = edit
             self.ui.pathsFrame.layout().addRow(qt.QLabel(f"{label}:"), edit)
         table = self.ui.table
@@ -102,13 +103,15 @@ class ExampleTable:
         table.resizeColumnsToContents()
         self.ui.removeButton.enabled = bool(self.rows)
         self.ui.messageLabel.text = message
+        self.ui.messageLabel.styleSheet = f"color: {statusColor(self.widget, BAD)};"
         self.ui.messageLabel.visible = bool(message)
 
 
-def pathEdit(tip: str, kind: int, endings: Sequence[str] = ()) -> Any:
+def pathEdit(label: str, tip: str, kind: int, endings: Sequence[str] = ()) -> Any:
     """A field for a path.
 
     Args:
+        label: its name for a screen reader.
         tip: its tool tip.
         kind: ctkPathLineEdit.Files or .Dirs: what its button lets the user choose.
         endings: of the files that are offered.
@@ -117,5 +120,5 @@ def pathEdit(tip: str, kind: int, endings: Sequence[str] = ()) -> Any:
     edit.filters = kind | ctk.ctkPathLineEdit.Readable
     if endings:
         edit.nameFilters = [" ".join(f"*{ending}" for ending in endings)]
-    edit.toolTip = tip
+    edit.toolTip, edit.accessibleName = tip, label
     return edit

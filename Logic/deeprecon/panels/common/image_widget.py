@@ -12,6 +12,7 @@ from deeprecon.data.errors import InputError
 from deeprecon.panels.common.bundle_panel import BundlePanel
 from deeprecon.panels.common.method_widget import MethodWidget
 from deeprecon.panels.common.time_estimates import ThroughputEstimate
+from deeprecon.panels.screen.result_views import showInViews
 from deeprecon.panels.screen.stepper import ButtonWork
 from deeprecon.scene.common.folder_summary import CaseKind, load_summary
 from deeprecon.scene.nodes.parameters import to_dataclass
@@ -132,7 +133,8 @@ class ImageMethodWidget(MethodWidget):
 
     def loadFolder(self, folder: Path) -> str:
         """Show the summary of a run over a folder."""
-        loaded = load_summary(folder, self.caseKind, self._parameterNode.outputSummary)
+        assert self.runPanel is not None
+        loaded = load_summary(folder, self.caseKind, self._parameterNode.outputSummary, self.runPanel.words)
         self._parameterNode.outputSummary = loaded.nodes["summary"]
         self.ui.folderCollapsibleButton.collapsed = False
         return loaded.sentence
@@ -141,13 +143,16 @@ class ImageMethodWidget(MethodWidget):
 
     def onSampleButton(self) -> None:
         """Generate and load the sample, and choose it."""
-        self.sampleWork.start(self.loadSample(), self.chooseImage)
+        self.sampleWork.start(self.loadSample(), self._showChosen)
 
     def onOpenButton(self) -> None:
         """Load the file, and choose it."""
-        self.openWork.start(self._openFile(), self.chooseImage)
+        self.openWork.start(self._openFile(), self._showChosen)
 
     def _openFile(self) -> Steps[Any]:
         if not self.ui.fileEdit.currentPath:
             raise InputError(_("No file is chosen."), _("Choose one next to the button."))
         return (yield from self.loadFile(Path(self.ui.fileEdit.currentPath)))
+
+    def _showChosen(self, image: Any) -> None:
+        showInViews(lambda: self.chooseImage(image))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,7 +15,9 @@ from deeprecon.panels.common.run_callbacks import RunCallbacks, SecondaryRun
 from deeprecon.panels.common.run_panel import RunPanel
 from deeprecon.panels.common.training_panel import TrainingPanel
 from deeprecon.panels.computer.device_panel import DevicePanel
+from deeprecon.panels.screen.keyboard import prepareKeyboard
 from deeprecon.panels.screen.panel_height import PanelHeight
+from deeprecon.panels.screen.result_views import putViewsBack, showInViews
 from deeprecon.panels.screen.stepper import ButtonWork
 
 
@@ -63,6 +65,7 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
         self._parameterNode: Any = None
         self._guiTag: int | None = None
         self._updating = False
+        self._toShow: Callable[[], None] | None = None
         self._panelHeight: PanelHeight | None = None
         VTKObservationMixin.__init__(self)
         ScriptedLoadableModuleWidget.__init__(self, parent)  # last: without a parent it calls setup
@@ -76,7 +79,9 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
         self.ui = slicer.util.childWidgetVariables(widget)
         widget.setMRMLScene(slicer.mrmlScene)
         self.logic = self.logicClass()
-        self.devicePanel = DevicePanel(self.ui.deviceCollapsibleButton.layout(), self.onChanged)
+        self.devicePanel = DevicePanel(
+            self.ui.deviceCollapsibleButton.layout(), self.onChanged, self.ui.deviceCollapsibleButton
+        )
         callbacks = RunCallbacks(
             self.prepare,
             self.load,
@@ -89,6 +94,7 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.connectWidgets()
+        prepareKeyboard(widget)
         self.initializeParameterNode()
 
     # -- defined by the module
@@ -132,15 +138,27 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
         self.removeObservers()
 
     def enter(self) -> None:
-        """The user opened the module."""
+        """The user opened the module: a result of a run that ended meanwhile is shown now."""
         self.initializeParameterNode()
+        show, self._toShow = self._toShow, None
+        if show is not None:
+            showInViews(show)
 
     def exit(self) -> None:
-        """The user left the module; a run continues."""
+        """The user left the module; a run continues, and the views are as they were."""
         self._disconnect()
+        putViewsBack()
+
+    def showResults(self, show: Callable[[], None]) -> None:
+        """Show something in the views; where the module is not open, once the user opens it: the views are not ours."""
+        if self.parent.isEntered:
+            showInViews(show)
+        else:
+            self._toShow = show
 
     def onSceneStartClose(self, caller: Any, event: Any) -> None:
         """The scene closes: its run ends."""
+        self._toShow = None
         if self.runPanel is not None:
             self.runPanel.abort()
         for panel in self.trainingPanels:

@@ -15,10 +15,11 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleTest
 
 from deeprecon.panels.computer.device_panel import userOverlay
 from deeprecon.panels.computer.installation import torchVersion
+from deeprecon.scene.display.layouts import register_layouts
 
 
 def describeModule(parent: Any, title: str, category: str, text: str) -> None:
-    """Set what Slicer shows about a module.
+    """Set what Slicer shows about a module, and have the layouts of results known once the application has started.
 
     Args:
         parent: the module's qSlicerScriptedLoadableModule.
@@ -34,6 +35,7 @@ def describeModule(parent: Any, title: str, category: str, text: str) -> None:
         " <b>For research use only, not for diagnosis.</b> "
         'See the <a href="https://github.com/DeepRecon/DeepRecon">documentation</a>.'
     )
+    slicer.app.connect("startupCompleted()", register_layouts)
     parent.acknowledgementText = _("Part of the DeepRecon extension, licensed under Apache 2.0.")
 
 

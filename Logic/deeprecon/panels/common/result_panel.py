@@ -23,11 +23,17 @@ class ResultPanel:
         layout: where the panel is put.
         choices: name of an array -> its label, for "Show".
         show: called with the chosen array name when the views are to be set up.
+        arrange: called before that by "Show in views": sets the layout; None where `show` does.
         discarded: called after the result nodes were removed.
     """
 
     def __init__(
-        self, layout: Any, choices: Mapping[str, str], show: Callable[[str], None], discarded: Callable[[], None]
+        self,
+        layout: Any,
+        choices: Mapping[str, str],
+        show: Callable[[str], None],
+        discarded: Callable[[], None],
+        arrange: Callable[[], None] | None = None,
     ) -> None:
         self.widget = slicer.util.loadUI(str(resource_path("UI", "ResultPanel.ui")))
         self.ui = slicer.util.childWidgetVariables(self.widget)
@@ -35,12 +41,12 @@ class ResultPanel:
         self._report: Path | None = None
         self._nodes: list[Any] = []
         self._tables: list[Any] = []
-        self._onShowArray = show
+        self._onShowArray, self._arrange = show, arrange
         self._discarded = discarded
         self._choices = choices
         self.setChoices(choices)
         self.ui.showCombo.connect("currentIndexChanged(int)", self._onShow)
-        self.ui.showButton.connect("clicked(bool)", self._onShow)
+        self.ui.showButton.connect("clicked(bool)", self._onShowButton)
         self.ui.reportButton.connect("clicked(bool)", self._onReport)
         self.ui.discardButton.connect("clicked(bool)", self._onDiscard)
         self.ui.saveTableButton.connect("clicked(bool)", self._onSaveTable)
@@ -104,6 +110,11 @@ class ResultPanel:
     def _onShow(self, *_arguments: Any) -> None:
         if self._nodes:
             self._onShowArray(self.shown)
+
+    def _onShowButton(self) -> None:
+        if self._arrange is not None:
+            self._arrange()
+        self._onShow()
 
     def _onReport(self) -> None:
         qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(self._report)))

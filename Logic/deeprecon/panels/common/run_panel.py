@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import html
-import re
 import time
 from collections import deque
 from dataclasses import replace
@@ -23,6 +22,8 @@ from deeprecon.panels.common.run_callbacks import RunCallbacks, SecondaryRun
 from deeprecon.panels.common.time_estimates import durationText
 from deeprecon.panels.computer.device_panel import DevicePanel, userCommand, userEnvironment
 from deeprecon.panels.computer.diagnostics import diagnosticReport
+from deeprecon.panels.screen.panel_words import panelWords
+from deeprecon.panels.screen.status_colors import BAD, statusColor
 from deeprecon.panels.screen.stepper import Stepper
 from deeprecon.resources import resource_path
 from deeprecon.steps import Steps, steps_of
@@ -55,6 +56,7 @@ class RunPanel:
     Attributes:
         folder: of the job, from when the module makes it.
         fileNames: name of a file in the job folder -> name of the node it was made from, for messages.
+        shortened: whether the user ended the last run early, so that its duration says nothing about the next one.
     """
 
     def __init__(self, layout: Any, callbacks: RunCallbacks, devicePanel: DevicePanel, title: str) -> None:
@@ -77,6 +79,8 @@ class RunPanel:
         self._device = devicePanel
         self._ready = False
         self._problem = ""
+        self._estimate = ""
+        self.shortened = False
         self._started = 0.0
         self._secondsLeft: tuple[float, float] | None = None
         self._stepper = Stepper(self._showStage)
@@ -102,7 +106,7 @@ class RunPanel:
 
     @property
     def seconds(self) -> float:
-        """Since the last start."""
+        """Since the last start of a job; the check of the computer before it does not count."""
         return time.monotonic() - self._started
 
     def cleanup(self) -> None:
@@ -111,13 +115,13 @@ class RunPanel:
         slicer.app.disconnect("aboutToQuit()", self._onQuit)
 
     def setReady(self, ready: bool, problem: str = "") -> None:
-        """Enable Apply, or show in its tool tip why a run cannot start."""
+        """Enable Apply, or say what to do first."""
         self._ready, self._problem = ready, problem
         self._show()
 
     def setEstimate(self, text: str) -> None:
-        """Show the estimated duration of a run."""
-        self.ui.estimateLabel.text = text
+        """Set the estimated duration of a run, shown while one can start."""
+        self._estimate = text
 
     # -- starting and ending
 
@@ -139,7 +143,7 @@ class RunPanel:
         self.logLines.clear()
         self.ui.logText.clear()
         self.curves.clear()
-        self._started, self._secondsLeft = time.monotonic(), None
+        self._started, self._secondsLeft, self.shortened = time.monotonic(), None, False
         self.ui.progressBar.value = 0
         self.ui.stageLabel.text = _("Checking this computer…")
         self.ui.messageLabel.text = ""
@@ -158,8 +162,10 @@ class RunPanel:
         if self.state is not RunState.RUNNING or self.runner is not None:
             return
         if problem:
-            self._fail(problem, _("See Device."))
+            self._fail(problem, "")
+            self._device.reveal()
             return
+        self._started = time.monotonic()
         self.ui.stageLabel.text = _("Preparing the data…")
         self._stepper.start(self._preparing(), self._onPrepared, self._onNotPrepared)
 
@@ -202,6 +208,7 @@ class RunPanel:
         """Ask the job to finish early; its best result so far is loaded."""
         if self.state is RunState.RUNNING and self.runner is not None:
             self.runner.stop()
+            self.shortened = True
             self.ui.stageLabel.text = _("Finishing with the best result so far…")
             self.ui.finishButton.enabled = False
 
@@ -251,7 +258,7 @@ class RunPanel:
             self._finish(_("Cancelled. Nothing was changed."), RunState.IDLE)
         elif failure is not None:
             self._refused = tuple(failure["codes"])
-            self._fail(self._withPanelNames(failure["message"]), self._withPanelNames(failure["hint"]))
+            self._fail(failure["message"], failure["hint"])
 
     def _onLoaded(self, text: str) -> None:
         took = _("Took {time}.").format(time=durationText(self.seconds))
@@ -262,6 +269,7 @@ class RunPanel:
 
     def _fail(self, message: str, hint: str) -> None:
         self._timer.stop()
+        message, hint = self.words(message), self.words(hint)
         self.error = f"{message} {hint}".strip()
         self.ui.messageLabel.text = f"<b>{html.escape(message)}</b> {html.escape(hint)}"
         self.log(f"Error: {self.error}")
@@ -288,22 +296,15 @@ class RunPanel:
             if self.curves.add(event):
                 self.ui.curvesCollapsibleButton.collapsed = False
         elif kind == "warning":
-            self.warnings.append(self._withPanelNames(str(event.get("message") or "")))
+            self.warnings.append(self.words(str(event.get("message") or "")))
             self.log(f"Warning: {self.warnings[-1]}")
             self._showWarnings()
         elif kind == "log":
             self.log(str(event.get("text") or ""))
 
-    def _withPanelNames(self, text: str) -> str:
-        """A message of the job with node names instead of file names and labels instead of command line options."""
-        for file, node in self.fileNames.items():
-            text = text.replace(file, node)
-        controls = self._callbacks.controls
-        return re.sub(
-            r"--([a-z][a-z0-9-]*[a-z0-9])",
-            lambda option: f'"{controls.get(option[1]) or option[1].replace("-", " ").capitalize()}"',
-            text,
-        )
+    def words(self, text: str) -> str:
+        """A message of the job in the words of the panel."""
+        return panelWords(text, self._callbacks.controls, self.fileNames, self.folder)
 
     def log(self, text: str) -> None:
         """Add a line to the log; it is shown with the next tick."""
@@ -335,16 +336,27 @@ class RunPanel:
             ui.secondaryButton.enabled = not problem and not self.busy
             ui.secondaryButton.toolTip = problem or secondary.toolTip
         ui.runningFrame.visible = self.busy
-        ui.estimateLabel.visible = not self.busy
+        ui.estimateLabel.text = self._nextStep()
+        ui.estimateLabel.visible = not self.busy and bool(ui.estimateLabel.text)
         ui.finishButton.enabled = self.state is RunState.RUNNING
         ui.repeatButton.enabled = not self.busy
         ui.messageLabel.visible = bool(ui.messageLabel.text)
         ui.acceptButton.visible = self.state is RunState.FAILED and bool(self._refused)
         ui.acceptButton.enabled = self._ready
-        ui.messageLabel.styleSheet = "color: #c62828;" if self.state is RunState.FAILED else ""
+        failed = self.state is RunState.FAILED
+        ui.messageLabel.styleSheet = f"color: {statusColor(self.widget, BAD)};" if failed else ""
         self._showWarnings()
         self._showTime()
         self._showLog()
+
+    def _nextStep(self) -> str:
+        """What to do next, until the first result; then how long a run takes."""
+        if not self._ready:
+            return str(_("Next: {step}").format(step=self._problem or _("Not ready.")))
+        if self.state is RunState.FAILED:
+            return ""  # the message says it
+        start: str = _("Next: Press {button}.").format(button=self._callbacks.text)
+        return self._estimate if self.state is RunState.DONE else f"{start} {self._estimate}".strip()
 
     def _showWarnings(self) -> None:
         self.ui.warningsLabel.text = "".join(f"<p>⚠ {html.escape(text)}</p>" for text in self.warnings)

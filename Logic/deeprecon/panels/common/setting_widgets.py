@@ -35,7 +35,7 @@ def settingWidget(form: Any, field: Field, label: str) -> Any:
         caption = qt.QLabel(f"{label} [{unit}]:" if unit else f"{label}:")
         caption.toolTip = tip
         form.addRow(caption, widget)
-    widget.toolTip = tip
+    widget.toolTip, widget.accessibleName = tip, label
     return widget
 
 

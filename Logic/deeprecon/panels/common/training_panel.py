@@ -93,8 +93,10 @@ class TrainingPanel:
         callbacks = RunCallbacks(self._prepare, self._load, None, self.update, resume, _("Start training"))
         self.runPanel = RunPanel(self.ui.runFrame.layout(), callbacks, devicePanel, training.title)
         self.runPanel.setEstimate("")
-        self.runPanel.ui.finishButton.text = _("Stop, keep the best model so far")
-        self.runPanel.ui.finishButton.toolTip = _("End the training now; Resume can go on with it later.")
+        self.runPanel.ui.finishButton.text = _("Stop now")
+        self.runPanel.ui.finishButton.toolTip = _(
+            "End the training now and keep the best model so far; Resume can go on with it later."
+        )
         self.ui.folderEdit.connect("currentPathChanged(QString)", self.update)
         self.ui.useButton.connect("clicked(bool)", self._onUse)
         self.update()
@@ -104,7 +106,7 @@ class TrainingPanel:
         every = fields_of(training.inputs)
         for each in (each for each in every if not each.many):
             kind = ctk.ctkPathLineEdit.Dirs if each.name in training.folders else ctk.ctkPathLineEdit.Files
-            self.inputs[each.name] = pathEdit(each.help, kind)
+            self.inputs[each.name] = pathEdit(self._label(each), each.help, kind)
             self.inputs[each.name].connect("currentPathChanged(QString)", self.update)
             label = self._label(each) if each.required else _("{name} (optional)").format(name=self._label(each))
             form.addRow(qt.QLabel(f"{label}:"), self.inputs[each.name])

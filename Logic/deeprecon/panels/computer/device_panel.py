@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import qt
 import slicer
+from slicer.i18n import tr as _
 
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.process import child_environment, python_command
@@ -66,18 +67,20 @@ class DevicePanel:
     Args:
         layout: where the panel is put.
         changed: called after a check, an installation or a removal.
+        section: collapsible section of the panel, opened where the user has to act; None if there is none.
     """
 
     probed: ClassVar[dict[str, Any] | None] = None
     """Result of the last check of this computer, shared by all modules of this session."""
 
-    def __init__(self, layout: Any, changed: Callable[[], None]) -> None:
+    def __init__(self, layout: Any, changed: Callable[[], None], section: Any = None) -> None:
         self.widget = slicer.util.loadUI(str(resource_path("UI", "DevicePanel.ui")))
         self.ui = slicer.util.childWidgetVariables(self.widget)
         layout.addWidget(self.widget)
         self.overlay = userOverlay()
         self.error = ""
         self._changed = changed
+        self._section = section
         self._runner: ProcessRunner | None = None
         self._onEnded: Callable[[ProcessRunner, list[str]], None] | None = None
         self._lines: list[str] = []
@@ -123,6 +126,11 @@ class DevicePanel:
         """True while a check or an installation runs."""
         return self._runner is not None
 
+    def reveal(self) -> None:
+        """Open the section of the panel."""
+        if self._section is not None:
+            self._section.collapsed = False
+
     # -- checking
 
     def ensureChecked(self, then: Callable[[str], None]) -> None:
@@ -130,7 +138,8 @@ class DevicePanel:
         found = self._missing()
         if found:
             self.show()
-            then(found[0].text)
+            step = _("Press “{button}” under Device.").format(button=found[0].action)
+            then(f"{found[0].text} {step}")
         elif self.working and self._onEnded == self._onInstalled:
             then("The packages are being installed. Apply again when that is done.")
         elif self.probe is not None:
@@ -278,7 +287,7 @@ class DevicePanel:
         self._showProblems()
         ui.checkButton.enabled = not self.working
         if not self.working:
-            ui.statusLabel.text = html.escape(self.error or self._status())
+            ui.statusLabel.text = self.error or self._status()
         missing, folder = self.overlay.missing(), self.overlay.folder
         where = f"installed in {folder}" if folder.exists() else "part of this Python"
         ui.packagesLabel.text = f"Missing: {', '.join(missing)}." if missing else f"All packages are {where}."
@@ -304,12 +313,14 @@ class DevicePanel:
             label = qt.QLabel(
                 f"⚠ {html.escape(problem.text)}" + ("" if problem.run else f" <b>{html.escape(problem.action)}</b>")
             )
+            label.textFormat = qt.Qt.RichText
             label.wordWrap = True
             layout.addWidget(label)
             self._problemButtons.append(label)
             if problem.run:
                 button = qt.QPushButton(problem.action)
                 button.objectName = f"problemButton{index}"
+                button.toolTip = button.accessibleName = problem.action
                 button.enabled = not self.working
                 button.connect("clicked()", problem.run)
                 layout.addWidget(button)

@@ -67,7 +67,7 @@ class CtPanel:
         ui, self._ct = self.ui, ct
         self.widget.visible = ct is not None
         self._updating = True
-        ui.qualityLabel.text = qualityHtml(None if ct is None else quality_of(ct))
+        ui.qualityLabel.text = qualityHtml(None if ct is None else quality_of(ct), self.widget)
         ui.renderCombo.enabled = ui.renderCombo.count > 1
         ui.renderCombo.currentIndex = max(0, ui.renderCombo.findData("" if ct is None else rendering(ct)))
         self._updating = False

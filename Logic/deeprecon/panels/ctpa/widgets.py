@@ -23,6 +23,7 @@ from deeprecon.ctpa.parameters import (
 from deeprecon.data.errors import InputError
 from deeprecon.data.radiograph import Radiograph
 from deeprecon.panels.common.training_panel import Training
+from deeprecon.panels.screen.status_colors import BAD, CAUTION, GOOD, statusColor
 from deeprecon.scene.ctpa.result import Quality
 from deeprecon.scene.ctpa.xray import description, preview, radiograph_of
 from deeprecon.scene.display.pictures import Pixels, write_png
@@ -45,7 +46,7 @@ LABELS = {
 
 _LABELS = {
     "store": _("Store"),
-    "width": _("Channels of the first level, 0 for its own"),
+    "width": _("Channels of the first level"),
     "steps": _("Optimizer steps"),
     "accumulate": _("Batches a step"),
     "checkpointing": _("Save memory by recomputing activations"),
@@ -64,7 +65,7 @@ AUTOENCODER = Training(
         "patch": _("Patch [voxels]"),
         "slice_weight": _("Weight of the 2D discriminator"),
         "volume_weight": _("Weight of the 3D discriminator"),
-        "adversarial_start": _("Fraction of the steps before discriminators start"),
+        "adversarial_start": _("Discriminators start [share of steps]"),
     },
     folders=("store",),
 )
@@ -88,9 +89,9 @@ DIFFUSION = Training(
 )
 
 _RATINGS = {
-    "green": ("#2e7d32", _("All checks passed")),
-    "amber": ("#b26a00", _("Use this result with caution")),
-    "red": ("#c62828", _("Do not use this result")),
+    "green": (GOOD, _("All checks passed")),
+    "amber": (CAUTION, _("Use this result with caution")),
+    "red": (BAD, _("Do not use this result")),
 }
 
 
@@ -149,18 +150,18 @@ class XrayPreview:
             radiograph = self._radiograph
             showPixels(self._picture, None if radiograph is None else preview(radiograph, parameters))
             self._text.text = self._problem if radiograph is None else description(radiograph, parameters)
-            self._text.styleSheet = "color: #c62828;" if self._problem else ""
+            self._text.styleSheet = f"color: {statusColor(self._text.parent(), BAD)};" if self._problem else ""
             self._text.visible = bool(self._text.text)
             for side in self._sides:
                 side.visible = radiograph is not None
         return self._problem
 
 
-def qualityHtml(quality: Quality | None) -> str:
-    """A quality rating and its reasons as HTML; empty for None."""
+def qualityHtml(quality: Quality | None, widget: Any) -> str:
+    """A quality rating and its reasons as HTML for a widget; empty for None."""
     if quality is None:
         return ""
-    color, text = _RATINGS[quality.level]
+    level, text = _RATINGS[quality.level]
     reasons = "".join(f"<li>{html.escape(reason)}</li>" for reason in quality.reasons)
     items = f'<ul style="margin-top: 2px; margin-left: -20px;">{reasons}</ul>' if reasons else ""
-    return f'<span style="color: {color}; font-size: large;">●</span> <b>{text}.</b>{items}'
+    return f'<span style="color: {statusColor(widget, level)}; font-size: large;">●</span> <b>{text}.</b>{items}'

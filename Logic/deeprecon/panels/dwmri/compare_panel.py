@@ -68,13 +68,16 @@ class ComparePanel:
             ui.volumeSlider.maximum = volumes - 1
         ui.volumeLabel.text = self._describe(self.volume)
         ui.volumeLabel.visible = bool(ui.volumeLabel.text)
-        for each in (ui.fadeSlider, ui.flickerButton, ui.sideBySideCheckBox):
-            each.enabled = pair
-        if not pair:
+        blended = pair and not self.sideBySide
+        for each in (ui.fadeSlider, ui.flickerButton):
+            each.enabled = blended
+        ui.sideBySideCheckBox.enabled = pair
+        if not blended:
             ui.flickerButton.checked = False
 
-    def cleanup(self) -> None:
+    def stop(self) -> None:
         """Stop flickering."""
+        self.ui.flickerButton.checked = False
         self._timer.stop()
 
     def _onFade(self, value: float) -> None:

@@ -12,6 +12,7 @@ from slicer.i18n import tr as _
 from deeprecon.panels.common.result_panel import ResultPanel, overwriteProblem
 from deeprecon.panels.dwmri.compare_panel import ComparePanel
 from deeprecon.panels.dwmri.measurement_panel import MeasurementPanel
+from deeprecon.panels.screen.result_views import showInViews
 from deeprecon.scene.common.results import nodes_of_run
 from deeprecon.scene.dwmri.inputs import is_result
 from deeprecon.scene.dwmri.scan import count_volumes
@@ -53,7 +54,7 @@ class DwiResultPanels:
 
     def cleanup(self) -> None:
         """Stop flickering, and release all nodes."""
-        self.comparePanel.cleanup()
+        self.comparePanel.stop()
         self.measurePanel.clear()
 
     def loaded(self, scan: Any, report: Path) -> None:
@@ -92,7 +93,8 @@ class DwiResultPanels:
         scan, compare = self._scan, self.comparePanel
         if scan is not None:
             self._updateParts(scan)
-            show_comparison(scan, name or self.resultPanel.shown, compare.fade, compare.sideBySide, compare.volume)
+            shown = name or self.resultPanel.shown
+            showInViews(lambda: show_comparison(scan, shown, compare.fade, compare.sideBySide, compare.volume))
 
     def _onVolume(self, number: int) -> None:
         if self._scan is not None:

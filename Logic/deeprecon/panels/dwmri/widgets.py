@@ -12,6 +12,8 @@ from deeprecon.data.diffusion.files import SCAN_ENDINGS
 from deeprecon.dwmri.parameters import TrainInputs, TrainParameters
 from deeprecon.panels.common.plot_views import ChartView
 from deeprecon.panels.common.training_panel import Training
+from deeprecon.panels.screen import status_colors
+from deeprecon.panels.screen.status_colors import statusColor
 from deeprecon.panels.screen.stepper import ButtonWork
 from deeprecon.scene.dwmri.gradients import (
     BAD,
@@ -65,7 +67,7 @@ TRAINING = Training(
 )
 
 DIRECTIONS = "Gradient directions"
-_MARKS = {GOOD: ("✓", "#2e7d32"), FAIR: ("⚠", "#b26a00"), BAD: ("✗", "#c62828")}
+_MARKS = {GOOD: ("✓", status_colors.GOOD), FAIR: ("⚠", status_colors.CAUTION), BAD: ("✗", status_colors.BAD)}
 
 
 class GradientCheck:
@@ -94,7 +96,7 @@ class GradientCheck:
             self._key = key
             self.work.stop()  # it is about another scan
             self._checks = [] if node is None else check_gradients(node)
-            self._label.text = checksHtml(self._checks)
+            self._label.text = checksHtml(self._checks, self._section)
             usable = bool(self._checks) and not self._problem
             for widget in (self._section, self._button):
                 widget.visible = usable
@@ -112,13 +114,13 @@ class GradientCheck:
 
     def _showFlips(self, check: CheckResult) -> None:
         self._checks = [each for each in self._checks if each.subject != "Flips"] + [check]
-        self._label.text = checksHtml(self._checks)
+        self._label.text = checksHtml(self._checks, self._section)
 
 
-def checksHtml(checks: list[CheckResult]) -> str:
-    """Checks as an HTML table with a mark for each."""
+def checksHtml(checks: list[CheckResult], widget: Any) -> str:
+    """Checks as an HTML table for a widget, with a mark for each."""
     rows = "".join(
-        f'<tr><td style="color: {_MARKS[check.level][1]};">{_MARKS[check.level][0]}&nbsp;</td>'
+        f'<tr><td style="color: {statusColor(widget, _MARKS[check.level][1])};">{_MARKS[check.level][0]}&nbsp;</td>'
         f"<td>{html.escape(check.subject)}&nbsp;&nbsp;</td><td>{html.escape(check.finding)}</td></tr>"
         for check in checks
     )

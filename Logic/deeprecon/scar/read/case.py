@@ -168,7 +168,7 @@ def _doubts(stacks: Sequence[StackImages], opened: _Opened, parameters: Reconstr
             "segment-not-used",
             file.name,
             f"The segment {name} is not counted as scar.",
-            f"If it is scar, say so with --labels 'scar={name}', naming all segments of scar.",
+            f"If it is scar, rename it to scar, or choose all segments of scar with --labels 'scar={name}'.",
             assumed=True,
         )
         for file in opened.values()

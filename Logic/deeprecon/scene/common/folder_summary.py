@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from deeprecon.data.tables import read_table
 from deeprecon.scene.common.provenance import attach_provenance
 from deeprecon.scene.common.results import RunResult, read_result
-from deeprecon.scene.nodes.tables import node_from_rows
+from deeprecon.scene.nodes.tables import node_from_rows, rounded, typed_rows
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,14 @@ SCANS = CaseKind(
 )
 
 
-def load_summary(folder: Path, kind: CaseKind, summary: Any = None) -> RunResult:
+def load_summary(folder: Path, kind: CaseKind, summary: Any = None, words: Callable[[str], str] = str) -> RunResult:
     """Load the summary of a finished run over a folder as a table with one row per case.
 
     Args:
         folder: of the results, with result.json and summary.csv.
         kind: of the cases.
         summary: table node of an earlier run to write into; a new one is made if None.
+        words: turns a message of a case into that of the panel.
 
     Returns:
         The table in the role "summary", and how many cases were processed.
@@ -68,11 +69,12 @@ def load_summary(folder: Path, kind: CaseKind, summary: Any = None) -> RunResult
         InputError: no result.
     """
     result = read_result(folder)
-    rows = [
-        {title: row.get(name) or None for name, title in kind.columns.items()}
-        for row in read_table(folder / "summary.csv")
-    ]
-    node = node_from_rows(rows, f"{folder.name} summary", summary)
+    table = read_table(folder / "summary.csv")
+    for row in table:
+        row["message"] = words(row.get("message") or "")
+        row["doubts"] = (row.get("doubts") or "").replace("-", " ")
+    rows = [{title: row.get(name) or "" for name, title in kind.columns.items()} for row in table]
+    node = node_from_rows(rounded(typed_rows(rows)), f"{folder.name} summary", summary)
     attach_provenance(node, result)
     metrics = result["metrics"]
     failed = f" {metrics['failed']} failed: see the table." if metrics["failed"] else ""

@@ -23,7 +23,7 @@ from deeprecon.data.volume_io import VOLUME_ENDINGS, read_volume
 from deeprecon.scene.common.provenance import attach_provenance
 from deeprecon.scene.nodes.models import node_from_mesh
 from deeprecon.scene.nodes.segmentations import node_from_segmentation
-from deeprecon.scene.nodes.tables import node_from_rows, typed_rows
+from deeprecon.scene.nodes.tables import node_from_rows, rounded, typed_rows
 from deeprecon.scene.nodes.volumes import node_from_volume
 from deeprecon.steps import Apart, Steps, in_steps, steps_of
 
@@ -60,6 +60,7 @@ def load_results(
     input_node: Any = None,
     reuse: Mapping[str, Any] | None = None,
     method_factories: MethodFactories | None = None,
+    titles: Mapping[str, str] | None = None,
 ) -> Steps[dict[str, Any]]:
     """Load the outputs of a finished job.
 
@@ -68,11 +69,12 @@ def load_results(
 
     Args:
         folder: with result.json.
-        name: of the run; prefix of the node names, before the role. Method, verb and date if empty.
+        name: of the run; prefix of the node names. Method, verb and date if empty.
         input_node: the results go into a folder under its study in the subject hierarchy, if it has one.
         reuse: role -> node of an earlier run that is overwritten, or None. The other results of that run, in
             the same folder, are overwritten too, or removed if this run has no such role.
         method_factories: for files that the method loads in its own way; None if there are none.
+        titles: role -> its words in the names of the nodes, where it is not a word itself.
 
     Returns:
         Role -> node. Reports, pictures, checkpoints and models are not loaded.
@@ -95,9 +97,10 @@ def load_results(
         for role, factory in factories.items():
             if factory is None:
                 continue
-            yield f"Loading the {role.replace('_', ' ')}…"
+            title = (titles or {}).get(role, role.replace("_", " "))
+            yield f"Loading the {title}…"
             earlier = _nodes_of_earlier_runs(reuse or {})
-            nodes[role] = yield from _noting(steps_of(factory, f"{name} {role}", earlier.get(role)), added)
+            nodes[role] = yield from _noting(steps_of(factory, f"{name} {title}", earlier.get(role)), added)
             nodes[role].SetAttribute(_ROLE_ATTRIBUTE, role)
             attach_provenance(nodes[role], result)
         yield "Arranging the result…"
@@ -198,7 +201,7 @@ def _factory(role: str, path: Path, result: dict[str, Any], input_node: Any) -> 
         mesh = yield Apart(text, partial(_mesh, path, result))
         return partial(node_from_mesh, mesh)
     if ending.endswith(".csv"):
-        return partial(node_from_rows, typed_rows(read_table(path)))
+        return partial(node_from_rows, rounded(typed_rows(read_table(path))))
     return None
 
 

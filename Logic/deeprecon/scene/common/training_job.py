@@ -51,15 +51,15 @@ def resume_problem(folder: Path, method: str, verb: str) -> str:
     try:
         job = Job.load(folder)
     except InputError:
-        return "This folder holds no training."
+        return "The training folder holds no training yet: start one, or choose another folder."
     if (job.method, job.verb) != (method, verb):
-        return f"This folder holds a job of {job.method} {job.verb}."
+        return "The training folder holds a run of another kind: choose another folder."
     if finished_result(folder) is not None:
-        return "The training in this folder is finished."
+        return "The training in this folder is finished: use its model, or choose another folder."
     checkpoint = folder / _CHECKPOINT
     if not (checkpoint.is_dir() and any(checkpoint.iterdir())):
         return (
-            "The training in this folder is finished."
+            "The training in this folder is finished: use its model, or choose another folder."
             if trained_model(folder)
             else "It has no checkpoint yet: start a new one."
         )

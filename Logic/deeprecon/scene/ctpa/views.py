@@ -10,9 +10,11 @@ import slicer.util
 from vtk.util import numpy_support
 
 from deeprecon.scene.common.results import nodes_of_run
+from deeprecon.scene.ctpa.inputs import stored_inputs
 from deeprecon.scene.display.colors import color_table, show_legend
+from deeprecon.scene.display.layouts import FILM, FILM_AND_CT, set_layout, show_film
 from deeprecon.scene.display.pictures import Pixels, colored, gray, join_horizontally
-from deeprecon.scene.display.views import layout_manager
+from deeprecon.scene.display.views import fit_3d_views, layout_manager
 
 WINDOWS = {"ctpa": (700.0, 100.0), "lung": (1500.0, -600.0), "mediastinum": (350.0, 50.0), "pe": (1000.0, 400.0)}
 """Width and level in HU; "pe" is that in which emboli are read."""
@@ -61,6 +63,7 @@ def show_image(ct: Any, name: str, window: str = "ctpa") -> None:
             label=None,
             fit=_needs_fit(background),
         )
+        show_film(nodes.get("xray") or stored_inputs(ct).xray)
     if spread is not None:  # after the layers are set: a legend is drawn only in views that show its volume
         _show_legend(spread, on=name == "spread")
 
@@ -79,9 +82,15 @@ def set_window(ct: Any, name: str) -> None:
 
 
 def show_xray(node: Any) -> None:
-    """Show an X-ray alone; it is a coronal slice."""
-    if layout_manager() is not None:
-        slicer.util.setSliceViewerLayers(background=node, foreground=None, label=None, fit=True)
+    """Show an X-ray alone, in its own plane."""
+    set_layout(FILM)
+    show_film(node)
+
+
+def show_result(ct: Any, name: str, window: str = "ctpa") -> None:
+    """Show a synthetic CT beside its X-ray; arguments as `show_image`."""
+    set_layout(FILM_AND_CT)
+    show_image(ct, name, window)
 
 
 def presets() -> list[str]:
@@ -112,7 +121,7 @@ def render(ct: Any, preset: str) -> None:
     display.SetVisibility(True)
     manager = layout_manager()
     if manager is not None:
-        manager.resetThreeDViews()
+        fit_3d_views()
 
 
 def projection_check_image(ct: Any) -> Pixels | None:

@@ -36,7 +36,7 @@ _ORIGIN = "DeepRecon.XrayOrigin"
 """Attribute of an X-ray that was loaded here: its file, the header entries in use, and a checksum of its voxels."""
 _VOLUMES = (".nii.gz", ".nii", ".nrrd", ".mha")
 """Volume files that consist of a single file."""
-MAX_PREVIEW_SIDE = 240
+MAX_PREVIEW_SIDE = 120
 """Maximum side of the preview in pixels."""
 
 
@@ -153,7 +153,8 @@ def description(radiograph: Radiograph, parameters: SynthesizeParameters) -> str
     size = "whose size is not stated"
     if radiograph.spacing is not None:
         width, height = columns * radiograph.spacing[0], rows * radiograph.spacing[1]
-        size = f"of {radiograph.spacing[0]:.3f} mm: {width:.0f} x {height:.0f} mm"
+        pixel = " x ".join(dict.fromkeys(f"{each:.3g}" for each in radiograph.spacing))
+        size = f"of {pixel} mm: {width:.0f} x {height:.0f} mm"
     view = f"{radiograph.view} view" if radiograph.view else "view not stated"
     sentences = [f"{columns} x {rows} pixels {size}; {view}."]
     sentences += [doubt.text for doubt in film_doubts(radiograph, parameters)]

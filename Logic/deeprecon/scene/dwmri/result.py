@@ -22,6 +22,18 @@ from deeprecon.scene.dwmri.scan import node_from_colors, node_from_map, node_fro
 from deeprecon.scene.nodes.tables import node_from_rows
 from deeprecon.steps import Apart, Steps, in_steps
 
+TITLES = {
+    "fa_before": "FA before",
+    "fa_after": "FA after",
+    "fa_change": "FA change",
+    "md_before": "MD before",
+    "md_after": "MD after",
+    "md_change": "MD change",
+    "color_fa_before": "color FA before",
+    "color_fa_after": "color FA after",
+}
+"""Role -> its words in the names of the nodes."""
+
 
 @in_steps
 def load_outputs(folder: Path, nodes: DwiNodes, reuse: Mapping[str, Any] | None = None) -> Steps[RunResult]:
@@ -83,7 +95,7 @@ def load_folder(folder: Path, source: Any = None, reuse: Mapping[str, Any] | Non
         return made
 
     name = f"{source.GetName()} enhanced" if source is not None else ""
-    return (yield from load_results.steps(folder, name, source, reuse, factories))
+    return (yield from load_results.steps(folder, name, source, reuse, factories, TITLES))
 
 
 def _values(path: Path) -> npt.NDArray[np.generic]:

@@ -40,7 +40,7 @@ _RAMP_OF = {
 LEGENDS = {
     "residual": ("Residual", "%.0f"),
     "fa": ("FA", "%.2f"),
-    "md": ("MD mm2/s", "%.1e"),
+    "md": ("MD [mm²/s]", "%.1e"),
     "fa_change": ("FA change", "%.2f"),
     "md_change": ("MD change", "%.1e"),
     "noise": ("Noise", "%.3g"),
@@ -95,7 +95,7 @@ def describe(scan: Any, name: str, number: int) -> str:
     if table.b0[number]:
         return f"Volume {number}: b0"
     right, front, up = table.directions[number]
-    return f"Volume {number}: b = {table.bvals[number]:.0f}, direction ({right:.2f}, {front:.2f}, {up:.2f}) RAS"
+    return f"Volume {number}: b = {table.bvals[number]:.0f} s/mm², direction ({right:.2f}, {front:.2f}, {up:.2f}) RAS"
 
 
 def is_series(name: str) -> bool:

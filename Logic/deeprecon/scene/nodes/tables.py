@@ -55,6 +55,14 @@ def typed_rows(rows: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
     return made
 
 
+def rounded(rows: Sequence[Mapping[str, Any]], digits: int = 3) -> list[dict[str, Any]]:
+    """Rows with their floats rounded to significant digits: figures of a result are not known better."""
+    return [
+        {name: float(f"{value:.{digits}g}") if isinstance(value, float) else value for name, value in row.items()}
+        for row in rows
+    ]
+
+
 def _column(values: list[Any]) -> Any:
     numbers = [value for value in values if value is not None]
     if numbers and all(isinstance(value, int | float) and not isinstance(value, bool) for value in numbers):

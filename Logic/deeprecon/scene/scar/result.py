@@ -47,6 +47,8 @@ TITLES = {
     "predicted_scar_cm2": "predicted cm²",
 }
 """Columns of the tables and their titles in the panel."""
+ROLES = {"aha": "AHA segments", "unmet": "pixels not met"}
+"""Role -> its words in the names of the nodes."""
 _CHANNEL_PATHS = "channel_paths"
 _LINE_WIDTH = 6  # pixels
 _LINE_COLOR = (0.1, 0.95, 0.45)
@@ -70,7 +72,7 @@ def load_outputs(folder: Path, nodes: ScarNodes, reuse: Mapping[str, Any] | None
         InputError: no result, or one that is damaged.
     """
     source = nodes.volume if nodes.volume is not None else nodes.segmentation
-    made = yield from load_results.steps(folder, f"{source.GetName()} scar", source, reuse, node_factories)
+    made = yield from load_results.steps(folder, f"{source.GetName()} scar", source, reuse, node_factories, ROLES)
     store_inputs(made["mesh"], nodes)
     name_columns(made)
     sentence = result_sentence(read_result(folder).get("metrics", {}))

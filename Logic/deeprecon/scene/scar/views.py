@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from deeprecon.scene.common.results import nodes_of_run
 from deeprecon.scene.display.colors import show_scalars
+from deeprecon.scene.display.layouts import BESIDE_3D, set_layout
 from deeprecon.scene.display.views import show_in_views
 from deeprecon.scene.scar.inputs import stored_inputs
 
@@ -31,13 +33,25 @@ MESH_OPACITY = 0.4
 """Opacity of a mesh with channels inside its wall."""
 
 
-def show_result(mesh: Any, name: str) -> None:
-    """Color a result mesh by one of `ARRAYS`, with a legend, and set up the views: the wall's outlines on the slices.
+def color_result(mesh: Any, name: str) -> None:
+    """Color a result mesh by one of `ARRAYS`, with a legend.
 
     A mesh with channels is half transparent, because they lie inside the wall.
     """
     ramp, value_range = COLOR_RANGES.get(name, ("scar", (0.0, 1.0)))
     show_scalars(mesh, name, ramp, value_range, ARRAYS[name])
-    run = nodes_of_run(mesh)
-    mesh.GetDisplayNode().SetOpacity(MESH_OPACITY if "channel_paths" in run else 1.0)
-    show_in_views(stored_inputs(mesh).volume, run.get("segmentation"), mesh)
+    mesh.GetDisplayNode().SetOpacity(MESH_OPACITY if "channel_paths" in nodes_of_run(mesh) else 1.0)
+
+
+def show_result(mesh: Any, name: str) -> None:
+    """Show a result mesh colored by one of `ARRAYS` in 3D, beside the slices with the outlines of its segments."""
+    set_layout(BESIDE_3D)
+    color_result(mesh, name)
+    show_in_views(stored_inputs(mesh).volume, nodes_of_run(mesh).get("segmentation"), mesh)
+
+
+def hide(nodes: Iterable[Any]) -> None:
+    """Hide nodes in all views; None among them is left out."""
+    for node in nodes:
+        if node is not None:
+            node.SetDisplayVisibility(False)
