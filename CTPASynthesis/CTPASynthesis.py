@@ -207,14 +207,15 @@ class CTPASynthesisWidget(ImageMethodWidget):
         """Write the job folder."""
         node, folder = self._parameterNode, self.logic.newJobFolder()
         nodes, settings = nodes_of(node), to_dataclass(node.settings)
-        self.job = nodes, self.runKind(settings), self.workload(settings)
+        self.job = nodes, {"ct": node.outputCt}, self.runKind(settings), self.workload(settings)
         self.runPanel.fileNames = write_job(folder, nodes, settings, self.devicePanel.device, node.seed)
         return folder
 
     def load(self, folder):
         """Load the results of a job."""
-        node, (nodes, kind, workload) = self._parameterNode, self.job
-        loaded = yield from load_outputs.steps(folder, nodes, {"ct": node.outputCt})
+        nodes, outputs, kind, workload = self.job
+        loaded = yield from load_outputs.steps(folder, nodes, outputs)
+        node = self._parameterNode
         self.reported = loaded.nodes["ct"], loaded.report
         node.outputCt = loaded.nodes["ct"]
         if not self.runPanel.shortened:

@@ -197,15 +197,16 @@ class DWMRIEnhanceWidget(ImageMethodWidget):
         node = self._parameterNode
         self.runPanel.folder = folder = self.logic.newJobFolder()
         nodes, settings = nodes_of(node), to_dataclass(node.settings)
-        self.job = nodes, self.runKind(node, settings)
+        self.job = nodes, {"dwi": node.outputScan}, self.runKind(node, settings)
         job = write_job.steps(folder, nodes, settings, self.devicePanel.device, node.seed)
         self.runPanel.fileNames = yield from job
         return folder
 
     def load(self, folder):
         """Load the results of a job."""
-        node, (nodes, kind) = self._parameterNode, self.job
-        loaded = yield from load_outputs.steps(folder, nodes, {"dwi": node.outputScan})
+        nodes, outputs, kind = self.job
+        loaded = yield from load_outputs.steps(folder, nodes, outputs)
+        node = self._parameterNode
         self.results.loaded(loaded.nodes["dwi"], loaded.report)
         node.outputScan = loaded.nodes["dwi"]
         if not self.runPanel.shortened:

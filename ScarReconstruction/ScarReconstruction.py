@@ -35,7 +35,7 @@ from deeprecon.panels.scar.widgets import CONTROLS, LABELS, RegionsEdit, Segment
 from deeprecon.panels.screen.result_views import showInViews
 from deeprecon.panels.screen.stepper import ButtonWork
 from deeprecon.scar.parameters import VALUE_ARRAYS, Frame, Method, ReconstructParameters, Unit
-from deeprecon.scene.common.results import discard, nodes_of_run
+from deeprecon.scene.common.results import discard, hide_inputs, nodes_of_run
 from deeprecon.scene.display.views import show_in_views
 from deeprecon.scene.nodes.parameters import parameter_pack
 from deeprecon.scene.scar.cross_validation import VERB as CROSS_VALIDATE
@@ -56,7 +56,7 @@ from deeprecon.scene.scar.mesh_placement import MeshPlacementCheck
 from deeprecon.scene.scar.result import load_outputs
 from deeprecon.scene.scar.sample import load_sample_case
 from deeprecon.scene.scar.segments import find_segments, segment_choices
-from deeprecon.scene.scar.views import ARRAYS, color_result, hide, show_result
+from deeprecon.scene.scar.views import ARRAYS, color_result, show_result
 
 Settings = parameter_pack(ReconstructParameters)
 FIRST_STEP = _("Choose a segmentation of the heart, or load the sample case.")
@@ -139,7 +139,7 @@ class ScarReconstructionWidget(MethodWidget):
         self.sampleWork = None
         self.estimate = TrainingTimeEstimate("ScarReconstruction")
         self.meshPlacement = MeshPlacementCheck()
-        self.job = None  # nodes, settings and device of the last run; the user may choose others while it runs
+        self.job = None  # nodes, settings, device and outputs of the last run; the choices may change while it runs
         self.reported = None, None  # result mesh and report of the last run
         self.logicClass = ScarReconstructionLogic
         MethodWidget.__init__(self, parent)
@@ -194,7 +194,7 @@ class ScarReconstructionWidget(MethodWidget):
         self.resultPanel.setResult(list(made.values()), node.outputTable, report, others)
         self.tablesPanel.setResult(made, report.with_name("bullseye.png") if report else None)
         self.tablesPanel.setCrossValidation(check, summary_sentence(node.outputCheck) if check else "")
-        if made:
+        if made and mesh.GetMesh() is not None:
             arrays = mesh.GetMesh().GetPointData()
             self.resultPanel.setChoices([name for name in ARRAYS if arrays.HasArray(name)])
         return overwriteProblem(mesh, made)
@@ -241,14 +241,16 @@ class ScarReconstructionWidget(MethodWidget):
     def _prepare(self, verb):
         node = self._parameterNode
         self.runPanel.folder = folder = self.logic.newJobFolder()
-        self.job = nodes, settings, device = nodes_of(node), settings_of(node), self.devicePanel.device
+        nodes, settings, device = nodes_of(node), settings_of(node), self.devicePanel.device
+        self.job = nodes, settings, device, {**outputs_of(node), "check": node.outputCheck}
         self.runPanel.fileNames = yield from write_job.steps(folder, nodes, settings, device, node.seed, verb)
         return folder
 
     def load(self, folder):
         """Load the results of a job."""
-        node, (nodes, settings, device) = self._parameterNode, self.job
-        loaded = yield from load_outputs.steps(folder, nodes, outputs_of(node))
+        nodes, settings, device, outputs = self.job
+        loaded = yield from load_outputs.steps(folder, nodes, {role: outputs[role] for role in OUTPUTS.values()})
+        node = self._parameterNode
         self.reported = loaded.nodes["mesh"], loaded.report
         with slicer.util.NodeModify(node):
             for name, role in OUTPUTS.items():
@@ -270,9 +272,9 @@ class ScarReconstructionWidget(MethodWidget):
 
     def loadCrossValidation(self, folder):
         """Load the tables of a cross-validation."""
-        node = self._parameterNode
-        loaded = load_cross_validation(folder, self.job[0], node.outputCheck)
-        node.outputCheck = loaded.nodes["summary"]
+        nodes, *_others, outputs = self.job
+        loaded = load_cross_validation(folder, nodes, outputs["check"])
+        self._parameterNode.outputCheck = loaded.nodes["summary"]
         self.tablesPanel.expandCrossValidation()
         self.ui.resultsCollapsibleButton.collapsed = False
         return loaded.sentence
@@ -332,9 +334,9 @@ class ScarReconstructionWidget(MethodWidget):
 
     def showResult(self, same=()):
         """Show the mesh in 3D, with a legend, and outlines on the slices; inputs with the same surface are hidden."""
-        hide(same)
         mesh = self._parameterNode.outputMesh if self._parameterNode else None
         if is_result(mesh):
+            hide_inputs(mesh, same)
             showInViews(lambda: show_result(mesh, self.resultPanel.shown))
 
     def colorResult(self, name):

@@ -49,6 +49,11 @@ class RunningApplication:
         if slicer.util.mainWindow() is not None:
             slicer.util.selectModule(name)
         else:
+            panels = [self.app.moduleManager().module(each).widgetRepresentation() for each in self._opened]
+            for panel in panels:
+                if panel.isEntered:
+                    panel.exit()
+                    panel.hide()
             panel = self.app.moduleManager().module(name).widgetRepresentation()
             panel.show()
             panel.enter()

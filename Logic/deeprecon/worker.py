@@ -27,6 +27,7 @@ from deeprecon.jobs.results.provenance import check_unchanged, input_checksums, 
 from deeprecon.jobs.results.publication import RESULT, STOPPED, publish, settle
 from deeprecon.jobs.run import STOP, Run, SilentReporter
 from deeprecon.jobs.verbs import Verb
+from deeprecon.training.devices import tell_of_missing_operations
 from deeprecon.training.ranks import leave_process_group, rank, release_helpers, wait_for_rank_0
 
 DONE, INTERNAL, BAD_INPUT, CANCELLED = range(4)
@@ -165,7 +166,8 @@ def _run(folder: Path, staging: Path, log: EventLog, started: float) -> None:
     release_helpers()
     accepted = tuple(job.accept)
     run = Run(folder, staging, job.device, job.threads, job.precision, job.seed, log, accepted=accepted)
-    outcome = verb.function(inputs, parameters, run)
+    with tell_of_missing_operations(log.warning):
+        outcome = verb.function(inputs, parameters, run)
     if run.should_stop():
         log.warning("The run was stopped early; the result is the best it had by then.")
 

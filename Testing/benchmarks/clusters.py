@@ -19,7 +19,8 @@ from typing import Any
 
 import common
 import psutil
-from interruptions import DONE, Task, comparable, make_scar, run, start
+from interruption_tasks import DONE, Task, make_scar, run, start
+from interruptions import comparable
 
 PROBE_STEPS = 100
 PLAIN, DASK, KILLED = "plain processes", "Dask", "Dask, a worker killed"

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+
+from .scar_case import choose_small_case
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -125,24 +126,25 @@ def with_open_sections(widget: Any) -> Any:
 @pytest.fixture
 def ready(host: Any, widget: Any) -> Any:
     """The open panel with a small hand-made case: a tube of wall with scar on one side; no mesh."""
-    import slicer
-
-    _, j, i = np.indices((5, 24, 24))
-    radius = np.hypot(j - 11.5, i - 11.5)
-    wall = (radius > 6) & (radius < 10)
-    scar = wall & (i > 14)
-    volume = slicer.util.addVolumeFromArray(np.where(scar, 300, np.where(wall, 80, 200)).astype(np.int16))
-    volume.SetName("Patient LGE")
-    volume.SetSpacing(2, 2, 8)
-    segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Patient segmentation")
-    segmentation.CreateDefaultDisplayNodes()
-    segmentation.SetReferenceImageGeometryParameterFromVolumeNode(volume)
-    for name, mask in (("LV Myocardium", wall), ("Scar", scar), ("empty", wall & False)):
-        key = segmentation.GetSegmentation().AddEmptySegment(name, name)
-        slicer.util.updateSegmentBinaryLabelmapFromArray(mask.astype(np.uint8), segmentation, key, volume)
-    node = widget._parameterNode
-    node.inputVolume, node.segmentation = volume, segmentation
+    choose_small_case(widget._parameterNode)
     return widget
+
+
+@pytest.fixture(scope="module")
+def bench(request: pytest.FixtureRequest, _slicer_host: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The open panel of the test file's CASE for all of its tests, see scene_events.py."""
+    from .scene_events import make_bench
+
+    _slicer_host.reset()
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        import deeprecon.panels.computer.device_panel as device_panel
+
+        monkeypatch.setattr(device_panel.DevicePanel, "probed", PROBE)
+        yield make_bench(_slicer_host, request.module.CASE, monkeypatch, tmp_path_factory.mktemp("scene events"))
+    _slicer_host.closeModules()
+    errors = _slicer_host.slotErrors()
+    _slicer_host.reset()
+    assert not errors, "\n".join(text for _, _, text in errors)
 
 
 def apply(host: Any, widget: Any, timeout: float = 480.0) -> str:

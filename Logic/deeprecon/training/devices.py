@@ -11,7 +11,9 @@ import platform
 import random
 import re
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,11 +23,14 @@ from deeprecon.training.hardware import cpu_cores, cpu_name, memory, nvidia_card
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 MAX_THREADS = 16
 """More threads wait for each other in layers as small as ours."""
 
+MISSING_OPERATION = re.compile(r"operator '(?:aten::)?([\w.]+)' is not currently supported on the MPS backend")
+"""In the warning of PyTorch that it falls back to the CPU, which `_torch` asks it to do."""
 UPDATE_DRIVER = "Update the graphics driver and restart the computer."
 
 
@@ -119,6 +124,27 @@ def seed_generators(seed: int) -> None:
     _torch().manual_seed(seed)
 
 
+def to_float64(values: Tensor) -> Tensor:
+    """`values` in double precision: where they lie or, as Apple's GPUs have none, on the CPU."""
+    return (values.cpu() if values.device.type == "mps" else values).double()
+
+
+@contextmanager
+def tell_of_missing_operations(tell: Callable[[str], None]) -> Iterator[None]:
+    """Within, `tell` gets a sentence for each operation that runs on the CPU since PyTorch lacks it on the device."""
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def showwarning(message: Warning | str, *details: Any) -> None:
+            if (found := MISSING_OPERATION.search(str(message))) is not None:
+                tell(f"PyTorch has no {found[1]} on this device: it runs on the CPU, which takes longer.")
+            else:
+                show(message, *details)
+
+        warnings.showwarning = showwarning  # type: ignore[assignment]
+        yield
+
+
 # ---- telling
 
 
@@ -162,6 +188,7 @@ def probe() -> dict[str, Any]:
 
 
 def _torch() -> Any:
+    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")  # read when PyTorch is imported
     try:
         import torch
     except ImportError as error:

@@ -18,14 +18,14 @@ Signal = QtCore.Signal
 class Observing:
     """Mixin of widgets that observe VTK objects; the observers go with the widget."""
 
-    def _h_observe(self, *observations: tuple[Any, int, Callable[..., None]]) -> None:
-        """Observes these (object or None, event, callback) instead of the previous ones."""
+    def _h_observe(self, *observations: tuple[Any, int, Callable[..., None], float]) -> None:
+        """Observes these (object or None, event, callback, perhaps a priority) instead of the previous ones."""
         if "_h_tags" not in self.__dict__:
             self.__dict__["_h_tags"] = tags = []
             self.destroyed.connect(lambda: _removeObservers(tags))
         tags = self.__dict__["_h_tags"]
         _removeObservers(tags)
-        tags += [(o, o.AddObserver(event, callback)) for o, event, callback in observations if o is not None]
+        tags += [(o, o.AddObserver(*how)) for o, *how in observations if o is not None]
 
 
 def _removeObservers(tags: list[tuple[Any, int]]) -> None:
@@ -70,7 +70,11 @@ def typeLabel(className: str) -> str:
     nodeAboutToBeRemoved="vtkMRMLNode*",
 )
 class qMRMLNodeComboBox(QtWidgets.QWidget, Observing):
-    """Selects a node of some classes. There is no automatic selection; without a scene it is disabled."""
+    """Selects a node of some classes. Without a scene it is disabled.
+
+    There is no automatic selection of a first node. But when the current node is removed from the scene, a neighbor in
+    the list becomes current: QComboBox selects it when the row goes, which is before the node has left the scene.
+    """
 
     currentNodeChanged = Signal(object)
     currentNodeIDChanged = Signal(str)
@@ -95,7 +99,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget, Observing):
         self._h_refresh()
 
     def _h_refresh(self, *_: Any) -> None:
-        """Fills the list again; a current node that is gone leaves none."""
+        """Fills the list again; a current node that went with the whole scene leaves none."""
         nodes = self._h_nodes()
         node = next((n for n in nodes if n is self._h_node), None)
         self._h_filling = True
@@ -144,8 +148,8 @@ class qMRMLNodeComboBox(QtWidgets.QWidget, Observing):
         self._h_scene = scene
         self._h_observe(
             (scene, events.NodeAddedEvent, self._h_onNodeAdded),
-            (scene, events.NodeAboutToBeRemovedEvent, self._h_onNodeAboutToBeRemoved),
-            (scene, events.NodeRemovedEvent, self._h_refresh),
+            (scene, events.NodeAboutToBeRemovedEvent, self._h_onNodeAboutToBeRemoved, -10.0),  # as qMRMLSceneModel
+            (scene, events.NodeRemovedEvent, self._h_onNodeRemoved),
             (scene, events.EndCloseEvent, self._h_refresh),
             (scene, events.EndImportEvent, self._h_refresh),
             (scene, events.EndBatchProcessEvent, self._h_refresh),
@@ -164,8 +168,18 @@ class qMRMLNodeComboBox(QtWidgets.QWidget, Observing):
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _h_onNodeAboutToBeRemoved(self, caller: Any, event: str, node: Any) -> None:
-        if self._h_matches(node):
+        row = self._h_combo.findData(node.GetID())
+        if row >= 0 and not self._h_scene.IsClosing():
             self.nodeAboutToBeRemoved.emit(node)
+            self._h_combo.removeItem(row)
+            if (self._h_combo.currentData or "").startswith("#"):  # no node: Slicer takes the last one instead
+                others = [other for other in self._h_nodes() if other is not node]
+                self.setCurrentNode(others[-1] if others else None)
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _h_onNodeRemoved(self, caller: Any, event: str, node: Any) -> None:
+        if self._h_matches(node) and not self._h_scene.IsClosing():
+            self._h_refresh()
 
     def addAttribute(self, nodeType: str, name: str, value: Any = None) -> None:
         self._h_attributes.append((nodeType, name, value))

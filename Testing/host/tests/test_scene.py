@@ -120,9 +120,9 @@ def test_a_node_selector_lists_the_scene_without_automatic_selection(host: Any) 
     slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode")
     assert (selector.nodeCount(), selector.currentNode()) == (2, None)
     selector.setCurrentNode(first)
-    assert selector.currentNodeID == first.GetID()
+    assert (chosen, selector.currentNodeID) == ([first], first.GetID())
     slicer.mrmlScene.RemoveNode(first)
-    assert (chosen, selector.currentNode(), selector.nodeCount()) == ([first, None], None, 1)
+    assert selector.nodeCount() == 1
 
 
 def test_a_node_requested_before_the_scene_is_selected_later(host: Any) -> None:
@@ -199,3 +199,36 @@ def test_closing_the_scene_gives_the_module_a_fresh_parameter_node(host: Any) ->
     assert widget.ui.levelSlider.value == 100
     assert widget._parameterNode.inputVolume is None
     assert slicer.mrmlScene.GetSingletonNode("Threshold", "vtkMRMLScriptedModuleNode") is not None
+
+
+@pytest.mark.parametrize("actions", [True, False])
+def test_a_node_selector_takes_another_node_before_the_current_one_is_removed(host: Any, actions: bool) -> None:
+    import slicer
+
+    selector = slicer.qMRMLNodeComboBox()
+    selector.nodeTypes = ["vtkMRMLScalarVolumeNode"]
+    selector.noneEnabled = True
+    selector.addEnabled = selector.removeEnabled = actions
+    selector.setMRMLScene(slicer.mrmlScene)
+    first, second = addVolume("first"), addVolume("second")
+    selector.setCurrentNode(second)
+    seen: list[tuple[Any, bool]] = []  # current node, and whether the removed one was still in the scene
+    selector.connect("currentNodeChanged(vtkMRMLNode*)", lambda node: seen.append((node, bool(removed.GetScene()))))
+    for removed in (second, first):
+        slicer.mrmlScene.RemoveNode(removed)
+    assert seen == [(first, True), (None, True)]
+    assert (selector.currentNode(), selector.nodeCount()) == (None, 0)
+
+
+def test_closing_the_scene_leaves_a_node_selector_without_a_node(host: Any) -> None:
+    import slicer
+
+    selector = slicer.qMRMLNodeComboBox()
+    selector.nodeTypes = ["vtkMRMLScalarVolumeNode"]
+    selector.setMRMLScene(slicer.mrmlScene)
+    nodes = [addVolume("first"), addVolume("second")]
+    seen: list[Any] = []
+    selector.setCurrentNode(nodes[1])
+    selector.connect("currentNodeChanged(vtkMRMLNode*)", seen.append)
+    slicer.mrmlScene.Clear(0)
+    assert (seen, selector.currentNode()) == ([None], None)

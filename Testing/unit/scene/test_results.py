@@ -19,9 +19,10 @@ from deeprecon.data.mesh.mesh import Mesh
 from deeprecon.data.volume import Volume
 from deeprecon.scene.common import results
 from deeprecon.scene.common.provenance import provenance_of
-from deeprecon.scene.common.results import discard, load_results
+from deeprecon.scene.common.results import discard, hide_inputs, load_results, show_hidden_inputs
+from deeprecon.scene.common.stored_inputs import write_inputs
 from deeprecon.scene.display.colors import color_table, show_scalars
-from deeprecon.scene.nodes.models import mesh_from_node
+from deeprecon.scene.nodes.models import mesh_from_node, node_from_mesh
 from deeprecon.scene.nodes.volumes import node_from_volume, volume_from_node
 from deeprecon.scene.scar.result import node_factories, result_sentence
 
@@ -198,6 +199,46 @@ def test_discarding_removes_all_nodes(scene: Any, make_results: Make) -> None:
     show_scalars(nodes["mesh"], "scar_probability")
     discard(nodes.values())
     assert (counts(scene), hierarchy().GetNumberOfItems()) == before
+
+
+def test_discarding_skips_what_the_application_has_removed_by_itself(
+    scene: Any, make_results: Make, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = counts(scene)
+    nodes = load_results(make_results())
+    display = nodes["mesh"].GetDisplayNode()
+    tag = scene.AddObserver(scene.NodeRemovedEvent, lambda *_: display.GetScene() and scene.RemoveNode(display))
+    scene.RemoveNode(nodes["table"])
+    discard(nodes.values())
+    scene.RemoveObserver(tag)
+    assert counts(scene) == before
+    assert "ERR" not in capfd.readouterr().err
+
+
+def test_inputs_that_a_result_hides_are_shown_again(scene: Any, make_results: Make) -> None:
+    shown, hidden = (node_from_mesh(tetrahedra(), name) for name in ("shown", "hidden"))
+    hidden.SetDisplayVisibility(False)
+    mesh = load_results(make_results())["mesh"]
+    hide_inputs(mesh, [shown, hidden, None])
+    hide_inputs(mesh, [shown, hidden, None])  # of the next run, into the same nodes
+    assert not shown.GetDisplayVisibility()
+    show_hidden_inputs(mesh)
+    assert shown.GetDisplayVisibility()
+    assert not hidden.GetDisplayVisibility()  # the user hid it
+
+
+def test_a_removed_input_or_earlier_result_is_not_used(scene: Any, make_results: Make) -> None:
+    source = node_from_mesh(tetrahedra(), "source")
+    earlier = load_results(make_results())
+    for node in (source, earlier["mesh"]):
+        scene.RemoveNode(node)
+    nodes = load_results(make_results("second"), "again", source, {"mesh": earlier["mesh"], "table": earlier["table"]})
+    assert nodes["mesh"] is not earlier["mesh"]
+    assert scene.IsNodePresent(nodes["mesh"])
+    assert nodes["table"] is earlier["table"]
+    write_inputs(nodes["mesh"], "choices", {"source": source}, {})
+    other = node_from_mesh(tetrahedra(), "other")  # has the ID that is free again
+    assert nodes["mesh"].GetNodeReference("source") is None, other.GetID()
 
 
 def test_units_and_axes_of_a_result_are_heeded(scene: Any, make_results: Make) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, distributed, nn
 
+from deeprecon.training.devices import to_float64
+
 CHUNK = 65536
 """Vectors that are compared with the codes at a time."""
 
@@ -67,7 +69,7 @@ class Codebook(nn.Module):
 
 def codebook_usage(chosen: Tensor, codes: int) -> tuple[float, float]:
     """Share of the codes that are used, and their perplexity."""
-    share = torch.bincount(chosen.reshape(-1), minlength=codes).double()
+    share = to_float64(torch.bincount(chosen.reshape(-1), minlength=codes))
     share = share / share.sum()
     entropy = -(share * share.clamp_min(1e-12).log()).sum()
-    return float((share > 0).double().mean()), float(entropy.exp())
+    return float(to_float64(share > 0).mean()), float(entropy.exp())

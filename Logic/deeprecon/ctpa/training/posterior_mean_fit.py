@@ -18,6 +18,7 @@ from deeprecon.ctpa.diffusion.posterior_mean import (
     voxels_of,
 )
 from deeprecon.ctpa.training.denoising import LatentCase, known_of
+from deeprecon.training.devices import to_float64
 
 MAX_ROWS = 80
 """Maximum rows of the image that enters the regression."""
@@ -121,10 +122,10 @@ def cross_fitted_deviations(xrays: Tensor, deviations: Tensor, seed: int, **sett
 
 def _principal(centered: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """(numbers, count) principal axes of cases (cases, numbers), and the standard deviation along each."""
-    values, vectors = torch.linalg.eigh((centered @ centered.T).double())
+    values, vectors = torch.linalg.eigh(to_float64(centered @ centered.T))
     values, vectors = values.flip(0)[:count].clamp_min(1e-12), vectors.flip(1)[:, :count]
-    axes = centered.T @ (vectors / values.sqrt()).float()
-    return axes, (values / len(centered)).sqrt().float()
+    axes = centered.T @ (vectors / values.sqrt()).to(centered)
+    return axes, (values / len(centered)).sqrt().to(centered)
 
 
 def _fit_network(model: PosteriorMean, inputs: Tensor, targets: Tensor, generator: torch.Generator) -> None:

@@ -30,7 +30,8 @@ class ImageMethodWidget(MethodWidget):
         caseKind: kind of the images in a folder.
         chooseModelText: asks for a model.
         bundlePanel: made by the module in `connectWidgets`.
-        job: nodes, kind of run and amount of work of the last run; the user may choose others while it runs.
+        job: nodes and kind of the last run, and outputs that it replaces; the choices may change while it runs.
+        summary: table of an earlier run over a folder that the last one replaces; None for a new one.
     """
 
     caseKind: ClassVar[CaseKind]
@@ -40,6 +41,7 @@ class ImageMethodWidget(MethodWidget):
         self.bundlePanel: BundlePanel | None = None
         self.estimate = ThroughputEstimate(type(self).__name__.removesuffix("Widget"))
         self.job: tuple[Any, ...] | None = None
+        self.summary: Any = None
         self.sampleWork: ButtonWork
         self.openWork: ButtonWork
         MethodWidget.__init__(self, parent)
@@ -128,13 +130,14 @@ class ImageMethodWidget(MethodWidget):
         """Write the job over a folder of images."""
         node, folder = self._parameterNode, self.logic.newJobFolder()
         assert self.devicePanel is not None
+        self.summary = node.outputSummary
         self.writeFolderJob(folder, to_dataclass(node.settings), self.devicePanel.device, node.seed)
         return Path(folder)
 
     def loadFolder(self, folder: Path) -> str:
         """Show the summary of a run over a folder."""
         assert self.runPanel is not None
-        loaded = load_summary(folder, self.caseKind, self._parameterNode.outputSummary, self.runPanel.words)
+        loaded = load_summary(folder, self.caseKind, self.summary, self.runPanel.words)
         self._parameterNode.outputSummary = loaded.nodes["summary"]
         self.ui.folderCollapsibleButton.collapsed = False
         return loaded.sentence

@@ -19,6 +19,11 @@ from deeprecon.panels.screen.keyboard import prepareKeyboard
 from deeprecon.panels.screen.panel_height import PanelHeight
 from deeprecon.panels.screen.result_views import putViewsBack, showInViews
 from deeprecon.panels.screen.stepper import ButtonWork
+from deeprecon.scene.common.results import is_part_of_result, show_hidden_inputs
+from deeprecon.scene.nodes.removal import clear_choices
+
+FIRST, LAST = 100.0, -100.0
+"""Priorities of observers of the scene; those of node selectors and of Slicer's modules are in between."""
 
 
 def controlLabels(widgets: Mapping[str, Any], others: Mapping[str, str]) -> dict[str, str]:
@@ -65,6 +70,8 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
         self._parameterNode: Any = None
         self._guiTag: int | None = None
         self._updating = False
+        self._outdated = False  # until the node that is being removed has left the scene
+        self._importing = False  # until the choices that are loaded with a scene point to the loaded nodes
         self._toShow: Callable[[], None] | None = None
         self._panelHeight: PanelHeight | None = None
         VTKObservationMixin.__init__(self)
@@ -91,8 +98,7 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
             controls=controlLabels(vars(self.ui), self.controls),
         )
         self.runPanel = RunPanel(self.ui.runCollapsibleButton.layout(), callbacks, self.devicePanel, self.title)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self._observeScene(slicer.mrmlScene)
         self.connectWidgets()
         prepareKeyboard(widget)
         self.initializeParameterNode()
@@ -123,6 +129,14 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
         return None
 
     # -- scene and parameter node
+
+    def _observeScene(self, scene: Any) -> None:
+        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(scene, scene.EndCloseEvent, self.onSceneEnd)
+        self.addObserver(scene, scene.StartImportEvent, self.onSceneStartImport, priority=FIRST)
+        self.addObserver(scene, scene.EndImportEvent, self.onSceneEnd, priority=LAST)
+        self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved, priority=FIRST)
+        self.addObserver(scene, scene.NodeRemovedEvent, self.onNodeRemoved, priority=LAST)
 
     def cleanup(self) -> None:
         """The module is closed or reloaded: no child process survives."""
@@ -167,10 +181,37 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
             work.stop()
         self.setParameterNode(None)
 
-    def onSceneEndClose(self, caller: Any, event: Any) -> None:
-        """The scene was closed; use a new parameter node if the panel is open."""
+    def onSceneStartImport(self, caller: Any, event: Any) -> None:
+        """Nodes are loaded: until all are, the loaded choices point to nothing or to other nodes. A run continues."""
+        self._importing = True
+        self._disconnect()
+
+    def onSceneEnd(self, caller: Any, event: Any) -> None:
+        """The scene was closed, or all nodes are loaded; show its choices if the panel is open."""
+        self._importing = False
         if self.parent.isEntered:
             self.initializeParameterNode()
+        elif self._parameterNode is not None:  # its run takes the loaded choices; the loaded node may lack some
+            self._parameterNode = self.logic.getParameterNode()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)  # type: ignore[untyped-decorator]
+    def onNodeAboutToBeRemoved(self, caller: Any, event: Any, removed: Any) -> None:
+        """A node goes: choices of it become empty, and what was hidden for it visible."""
+        if self._parameterNode is None or self._importing or slicer.mrmlScene.IsClosing():
+            return
+        updating, self._updating = self._updating, True  # the node is still in the scene
+        try:
+            chosen = clear_choices(self._parameterNode, removed)
+        finally:
+            self._updating = updating
+        show_hidden_inputs(removed)
+        self._outdated = self._outdated or chosen or is_part_of_result(removed)
+
+    def onNodeRemoved(self, caller: Any, event: Any) -> None:
+        """A node is gone."""
+        if self._outdated:
+            self._outdated = False
+            self.onChanged()
 
     def initializeParameterNode(self) -> None:
         """Show the scene's parameter node."""
@@ -200,8 +241,8 @@ class MethodWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):  # type: 
             self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onChanged)
 
     def onChanged(self, caller: Any = None, event: Any = None) -> None:
-        """Update the panel after any change; not recursively."""
-        if self._parameterNode is None or self.runPanel is None or self._updating:
+        """Update the panel after any change; not recursively, and not while nodes are loaded."""
+        if self._parameterNode is None or self.runPanel is None or self._updating or self._importing:
             return
         self._updating = True
         try:

@@ -16,6 +16,7 @@ from deeprecon.panels.screen.stepper import Stepper
 from deeprecon.scene.common.provenance import attach_provenance, provenance_of
 from deeprecon.scene.display.charts import Curve, draw_chart
 from deeprecon.scene.dwmri.measurements import Image, ResultImages, line_profile, new_line, new_region, region_rows
+from deeprecon.scene.dwmri.result import images_of
 from deeprecon.scene.dwmri.views import COMPARISONS
 from deeprecon.scene.nodes.tables import node_from_rows
 from deeprecon.steps import Steps
@@ -42,7 +43,7 @@ class MeasurementPanel(VTKObservationMixin):  # type: ignore[misc]
         self.chartView = ChartView(ui.measureCollapsibleButton.layout(), TITLE)
         self._node, self._shown = node, shown
         self._images: ResultImages | None = None
-        self._measured: tuple[str, int] | None = None
+        self._measured: tuple[Any, ...] = ()
         self._seen: tuple[Any, ...] = ()
         self._stepper = Stepper(self._showMessage)
         self._timer = qt.QTimer()
@@ -53,11 +54,11 @@ class MeasurementPanel(VTKObservationMixin):  # type: ignore[misc]
         ui.lineButton.connect("clicked(bool)", self._onLine)
 
     def clear(self) -> None:
-        """Release all nodes, because the scene or the module closes."""
+        """Release all nodes, because there is no result, or the scene or the module closes."""
         self._timer.stop()
         self._stepper.stop()
         self.removeObservers()
-        self._images, self._measured, self._seen = None, None, ()
+        self._images, self._measured, self._seen = None, (), ()
 
     def update(self, scan: Any) -> None:
         """Follow the chosen result (None where there is none), region, line and comparison."""
@@ -66,8 +67,11 @@ class MeasurementPanel(VTKObservationMixin):  # type: ignore[misc]
         ui.regionTable.setMRMLTableNode(node.regionTable)
         ui.regionTable.visible = node.region is not None and node.regionTable is not None
         self.chartView.widget.visible = node.line is not None
+        if scan is None:
+            self.clear()
+            return
         seen = scan, node.region, node.line, self._shown()
-        if scan is None or seen == self._seen:
+        if seen == self._seen:
             return
         self._seen = seen
         self.removeObservers()
@@ -95,10 +99,7 @@ class MeasurementPanel(VTKObservationMixin):  # type: ignore[misc]
             self._stepper.start(self._measuring(node, scan), lambda done: self._showMessage(""), self._onFailed)
 
     def _measuring(self, node: Any, scan: Any) -> Steps[None]:
-        key = scan.GetID(), scan.GetMTime()
-        if self._images is None or key != self._measured:
-            self._images, self._measured = ResultImages(scan), key
-        images = self._images
+        images = self._readImages(scan)
         if node.region is not None:
             for role in ("dwi", "input"):
                 yield from images.fetch_signal(role)
@@ -109,6 +110,14 @@ class MeasurementPanel(VTKObservationMixin):  # type: ignore[misc]
                 if role in SERIES:
                     yield from images.fetch_scan(role)
             yield from self._drawProfile(images, node.line)
+
+    def _readImages(self, scan: Any) -> ResultImages:
+        """The images of the run, read again if the result or the nodes of the run have changed."""
+        nodes = images_of(scan)
+        key = scan.GetMTime(), *((role, each.GetID()) for role, each in nodes.items())
+        if self._images is None or key != self._measured:
+            self._images, self._measured = ResultImages(scan), key
+        return self._images
 
     def _onFailed(self, error: Exception) -> None:
         if not isinstance(error, InputError):

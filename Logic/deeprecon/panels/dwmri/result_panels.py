@@ -75,9 +75,11 @@ class DwiResultPanels:
         return overwriteProblem(scan, made)
 
     def _updateParts(self, scan: Any) -> None:
-        self.comparePanel.widget.visible = scan is not None
-        if scan is not None:
-            name = self.resultPanel.shown
+        name = self.resultPanel.shown
+        self.comparePanel.widget.visible = comparable = scan is not None and name in COMPARISONS
+        if not comparable:
+            self.comparePanel.stop()
+        else:
             self.comparePanel.setImages(count_volumes(scan) if is_series(name) else 0, bool(COMPARISONS[name].before))
         self.measurePanel.update(scan)
 
@@ -91,10 +93,10 @@ class DwiResultPanels:
     def show(self, name: str = "") -> None:
         """Show a comparison in the slice views, the chosen one if left out."""
         scan, compare = self._scan, self.comparePanel
-        if scan is not None:
+        name = name or self.resultPanel.shown
+        if scan is not None and name in COMPARISONS:
             self._updateParts(scan)
-            shown = name or self.resultPanel.shown
-            showInViews(lambda: show_comparison(scan, shown, compare.fade, compare.sideBySide, compare.volume))
+            showInViews(lambda: show_comparison(scan, name, compare.fade, compare.sideBySide, compare.volume))
 
     def _onVolume(self, number: int) -> None:
         if self._scan is not None:

@@ -10,6 +10,7 @@ from typing import Any
 from deeprecon.data.tables import read_table
 from deeprecon.scene.common.provenance import attach_provenance
 from deeprecon.scene.common.results import RunResult, read_result
+from deeprecon.scene.nodes.removal import in_scene
 from deeprecon.scene.nodes.tables import node_from_rows, rounded, typed_rows
 
 
@@ -59,7 +60,7 @@ def load_summary(folder: Path, kind: CaseKind, summary: Any = None, words: Calla
     Args:
         folder: of the results, with result.json and summary.csv.
         kind: of the cases.
-        summary: table node of an earlier run to write into; a new one is made if None.
+        summary: table node of an earlier run to write into; a new one is made if None or removed.
         words: turns a message of a case into that of the panel.
 
     Returns:
@@ -74,7 +75,7 @@ def load_summary(folder: Path, kind: CaseKind, summary: Any = None, words: Calla
         row["message"] = words(row.get("message") or "")
         row["doubts"] = (row.get("doubts") or "").replace("-", " ")
     rows = [{title: row.get(name) or "" for name, title in kind.columns.items()} for row in table]
-    node = node_from_rows(rounded(typed_rows(rows)), f"{folder.name} summary", summary)
+    node = node_from_rows(rounded(typed_rows(rows)), f"{folder.name} summary", in_scene(summary))
     attach_provenance(node, result)
     metrics = result["metrics"]
     failed = f" {metrics['failed']} failed: see the table." if metrics["failed"] else ""

@@ -22,6 +22,7 @@ from deeprecon.data.tables import read_table
 from deeprecon.data.volume_io import VOLUME_ENDINGS, read_volume
 from deeprecon.scene.common.provenance import attach_provenance
 from deeprecon.scene.nodes.models import node_from_mesh
+from deeprecon.scene.nodes.removal import in_scene
 from deeprecon.scene.nodes.segmentations import node_from_segmentation
 from deeprecon.scene.nodes.tables import node_from_rows, rounded, typed_rows
 from deeprecon.scene.nodes.volumes import node_from_volume
@@ -51,6 +52,8 @@ class RunResult:
 
 _FOLDER_ATTRIBUTE = "DeepRecon.Results"
 _ROLE_ATTRIBUTE = "DeepRecon.Role"
+_HIDDEN = "DeepRecon.Hidden"
+"""Role of the node references from a result to the inputs that are hidden while it is shown."""
 
 
 @in_steps
@@ -70,9 +73,10 @@ def load_results(
     Args:
         folder: with result.json.
         name: of the run; prefix of the node names. Method, verb and date if empty.
-        input_node: the results go into a folder under its study in the subject hierarchy, if it has one.
-        reuse: role -> node of an earlier run that is overwritten, or None. The other results of that run, in
-            the same folder, are overwritten too, or removed if this run has no such role.
+        input_node: the results go into a folder under its study in the subject hierarchy, if it has one and is still
+            in the scene.
+        reuse: role -> node of an earlier run that is overwritten, or None; one that was removed is made anew. The other
+            results of that run, in the same folder, are overwritten too, or removed if this run has no such role.
         method_factories: for files that the method loads in its own way; None if there are none.
         titles: role -> its words in the names of the nodes, where it is not a word itself.
 
@@ -82,7 +86,7 @@ def load_results(
     Raises:
         InputError: no or a damaged result.json, an output that is missing, changed or cannot be read.
     """
-    folder = Path(folder)
+    folder, input_node = Path(folder), in_scene(input_node)
     result = read_result(folder)
     files = yield Apart("Checking the result…", partial(_checked_files, folder, result))
     made = {} if method_factories is None else (yield from steps_of(method_factories, files, result))
@@ -105,7 +109,7 @@ def load_results(
             attach_provenance(nodes[role], result)
         yield "Arranging the result…"
         earlier = _nodes_of_earlier_runs(reuse or {})
-        _move_to_folder(nodes, name, input_node)
+        _move_to_folder(nodes, name, in_scene(input_node))
     except BaseException:  # also where the steps are left
         discard(added)
         raise
@@ -146,11 +150,14 @@ def read_result(folder: Path | str) -> dict[str, Any]:
 
 
 def discard(nodes: Iterable[Any]) -> None:
-    """Remove result nodes from the scene, with their display and storage nodes and an empty folder that is left."""
+    """Remove result nodes from the scene, with their display and storage nodes and an empty folder that is left.
+
+    Nodes that are not in the scene any more are skipped; the application may remove some of them by itself.
+    """
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     folders = set()
     for node in nodes:
-        if not slicer.mrmlScene.IsNodePresent(node):
+        if in_scene(node) is None:
             continue
         folders.add(hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)))
         companions = [node.GetStorageNode()]
@@ -158,11 +165,37 @@ def discard(nodes: Iterable[Any]) -> None:
             companions += [node.GetNthDisplayNode(index) for index in range(node.GetNumberOfDisplayNodes())]
         slicer.mrmlScene.RemoveNode(node)
         for companion in companions:
-            if companion is not None:
+            if in_scene(companion) is not None:
                 slicer.mrmlScene.RemoveNode(companion)
     for item in folders:
         if hierarchy.GetItemAttribute(item, _FOLDER_ATTRIBUTE) and hierarchy.GetNumberOfItemChildren(item) == 0:
             hierarchy.RemoveItem(item)
+
+
+def is_part_of_result(node: Any) -> bool:
+    """Whether a node is one of the results of a run."""
+    return bool(node.GetAttribute(_ROLE_ATTRIBUTE))
+
+
+def hide_inputs(result_node: Any, inputs: Iterable[Any]) -> None:
+    """Hide displayable inputs that the result covers, until `show_hidden_inputs`; it is saved with the scene.
+
+    Args:
+        result_node: main result of a run.
+        inputs: nodes or None; those that are not visible are left alone.
+    """
+    for node in inputs:
+        if in_scene(node) is not None and node.GetDisplayVisibility():
+            result_node.AddNodeReferenceID(_HIDDEN, node.GetID())
+            node.SetDisplayVisibility(False)
+
+
+def show_hidden_inputs(result_node: Any) -> None:
+    """Show the inputs again that were hidden for a result, because it is removed; other nodes have none."""
+    for index in range(result_node.GetNumberOfNodeReferences(_HIDDEN)):
+        node = result_node.GetNthNodeReference(_HIDDEN, index)
+        if node is not None:
+            node.SetDisplayVisibility(True)
 
 
 def _checked_files(folder: Path, result: dict[str, Any]) -> dict[str, Path]:
@@ -221,8 +254,9 @@ def nodes_of_run(node: Any) -> dict[str, Any]:
     """Role -> node of all results of the run that a node belongs to, itself included: those in its folder."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     found = {node.GetAttribute(_ROLE_ATTRIBUTE): node} if node.GetAttribute(_ROLE_ATTRIBUTE) else {}
-    folder = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node))
-    if hierarchy.GetItemAttribute(folder, _FOLDER_ATTRIBUTE):
+    item = hierarchy.GetItemByDataNode(node)
+    folder = hierarchy.GetItemParent(item) if item else 0
+    if folder and hierarchy.GetItemAttribute(folder, _FOLDER_ATTRIBUTE):
         children = vtk.vtkIdList()
         hierarchy.GetItemChildren(folder, children)
         for index in range(children.GetNumberOfIds()):
@@ -234,9 +268,8 @@ def nodes_of_run(node: Any) -> dict[str, Any]:
 
 
 def _nodes_of_earlier_runs(reuse: Mapping[str, Any]) -> dict[str, Any]:
-    """`reuse` without None, and the other results of the same runs."""
-    present = slicer.mrmlScene.IsNodePresent
-    found = {role: node for role, node in reuse.items() if node is not None and present(node)}
+    """The nodes of `reuse` that are in the scene, and the other results of the same runs."""
+    found = {role: node for role, node in reuse.items() if in_scene(node) is not None}
     for node in list(found.values()):
         for role, sibling in nodes_of_run(node).items():
             if sibling not in found.values():

@@ -10,6 +10,7 @@ from deeprecon.data.errors import InputError
 from deeprecon.jobs.parameters import from_json
 from deeprecon.scene.common.provenance import provenance_of
 from deeprecon.scene.nodes.parameters import from_dataclass
+from deeprecon.scene.nodes.removal import in_scene
 
 
 def write_inputs(result_node: Any, attribute: str, references: Mapping[str, Any], choices: Mapping[str, Any]) -> None:
@@ -18,11 +19,11 @@ def write_inputs(result_node: Any, attribute: str, references: Mapping[str, Any]
     Args:
         result_node: main result of the run.
         attribute: name of the node attribute for the choices.
-        references: role of the node reference -> input node, or None.
+        references: role of the node reference -> input node, or None; one that was removed is left out.
         choices: all other inputs, as JSON values.
     """
     for role, node in references.items():
-        result_node.SetNodeReferenceID(role, None if node is None else node.GetID())
+        result_node.SetNodeReferenceID(role, None if in_scene(node) is None else node.GetID())
     result_node.SetAttribute(attribute, json.dumps(choices))
 
 

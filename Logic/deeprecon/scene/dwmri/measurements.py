@@ -246,8 +246,15 @@ def new_line(result_node: Any) -> Any:
 
 
 def _box_of(result_node: Any) -> tuple[Floats, Floats]:
-    """Center and size of the mask of a run, RAS mm."""
-    mask = volume_from_node(images_of(result_node)["mask"])
+    """Center and size of the mask of a run, RAS mm.
+
+    Raises:
+        InputError: the mask is not in the scene any more.
+    """
+    images = images_of(result_node)
+    if "mask" not in images:
+        raise InputError(f"The mask of {result_node.GetName()} is not in the scene any more.", "Enhance it again.")
+    mask = volume_from_node(images["mask"])
     inside = np.argwhere(np.asarray(mask.array) > 0)[:, ::-1]
     places = inside @ mask.ijk_to_ras[:3, :3].T + mask.ijk_to_ras[:3, 3]
     low, high = places.min(axis=0), places.max(axis=0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from deeprecon.scene.common.results import nodes_of_run
@@ -48,10 +47,3 @@ def show_result(mesh: Any, name: str) -> None:
     set_layout(BESIDE_3D)
     color_result(mesh, name)
     show_in_views(stored_inputs(mesh).volume, nodes_of_run(mesh).get("segmentation"), mesh)
-
-
-def hide(nodes: Iterable[Any]) -> None:
-    """Hide nodes in all views; None among them is left out."""
-    for node in nodes:
-        if node is not None:
-            node.SetDisplayVisibility(False)

@@ -22,6 +22,7 @@ from deeprecon.seizure.fit.detection import Detection
 from deeprecon.seizure.networks.deepepi import DeepEpi
 from deeprecon.seizure.observe.windows import window_ends, window_starts
 from deeprecon.seizure.read.recording import Recording, describe_unmonitored
+from deeprecon.training.devices import to_float64
 
 WINDOWS_PER_CHUNK = {"cpu": 128, "cuda": 4096, "mps": 1024}
 """By device; on a CPU the features of a chunk should fit into its cache."""
@@ -113,7 +114,7 @@ def window_probabilities(
             part = signal[first * stride : (last - 1) * stride + window].to(device)
             starts = [stride * index for index in range(last - first)]
             logits = network.head(_mean_features(network, part, starts, window))
-            result[first:last] = torch.softmax(logits, dim=1)[:, 1].double().cpu().numpy()
+            result[first:last] = to_float64(torch.softmax(logits, dim=1)[:, 1]).cpu().numpy()
     keep = np.zeros(count, np.bool_)
     keep[usable] = True
     result[~keep] = np.nan
@@ -129,12 +130,12 @@ def _mean_features(network: DeepEpi, signal: Tensor, starts: Sequence[int], wind
     )
     rows: list[Tensor | None] = [None] * len(starts)
     sums = {
-        phase: nn.functional.pad(features[0].double().cumsum(dim=1), (1, 0)) for phase, features in by_phase.items()
+        phase: nn.functional.pad(to_float64(features[0]).cumsum(dim=1), (1, 0)) for phase, features in by_phase.items()
     }
     for phase, total in sums.items():
         numbers = [number for number, start in enumerate(starts) if start % step == phase]
-        first = torch.tensor([(starts[number] - phase) // step for number in numbers], device=signal.device)
-        means = ((total[:, first + length] - total[:, first]) / length).T.to(signal.dtype)
+        first = torch.tensor([(starts[number] - phase) // step for number in numbers], device=total.device)
+        means = ((total[:, first + length] - total[:, first]) / length).T.to(signal)
         for number, mean in zip(numbers, means, strict=True):
             rows[number] = mean
     return torch.stack([row for row in rows if row is not None])

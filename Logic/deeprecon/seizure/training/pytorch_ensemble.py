@@ -16,7 +16,7 @@ from deeprecon.seizure.training.batches import BatchSampler
 from deeprecon.seizure.training.split import UserSplit
 from deeprecon.seizure.training.training_set import TrainingSet, selection_figure
 from deeprecon.training.batches import Epoch
-from deeprecon.training.devices import seed_generators
+from deeprecon.training.devices import seed_generators, to_float64
 from deeprecon.training.fit import FitResult, FitSettings, fit
 from deeprecon.training.schedules import ScheduleName
 
@@ -75,7 +75,7 @@ def train_network(data: TrainingSet, model: ModelConfig, run: Run, seed: int, na
     def validate(wrapped: nn.Module) -> float:
         device = next(wrapped.parameters()).device
         logits = torch.cat([wrapped(part.to(device)).cpu() for part in torch.split(held_out, 256)])
-        return selection_figure(torch.softmax(logits.double(), dim=1)[:, 1].numpy(), data.validation_label, model)
+        return selection_figure(torch.softmax(to_float64(logits), dim=1)[:, 1].numpy(), data.validation_label, model)
 
     settings = FitSettings(
         epochs=model.steps // every,
