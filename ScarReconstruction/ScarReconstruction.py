@@ -31,10 +31,10 @@ from deeprecon.panels.common.result_panel import ResultPanel, overwriteProblem
 from deeprecon.panels.common.run_callbacks import SecondaryRun
 from deeprecon.panels.common.time_estimates import TrainingTimeEstimate
 from deeprecon.panels.scar.tables_panel import ScarTablesPanel
-from deeprecon.panels.scar.widgets import CONTROLS, LABELS, RegionsEdit, SegmentSelector, ThresholdSelector
+from deeprecon.panels.scar.widgets import CONTROLS, LABELS, RegionsEdit, SegmentSelector, ThresholdSelector, showNeeded
 from deeprecon.panels.screen.result_views import showInViews
 from deeprecon.panels.screen.stepper import ButtonWork
-from deeprecon.scar.parameters import VALUE_ARRAYS, Frame, Method, ReconstructParameters, Unit
+from deeprecon.scar.parameters import VALUE_ARRAYS, Frame, ReconstructParameters, Unit
 from deeprecon.scene.common.results import discard, hide_inputs, nodes_of_run
 from deeprecon.scene.display.views import show_in_views
 from deeprecon.scene.nodes.parameters import parameter_pack
@@ -210,15 +210,7 @@ class ScarReconstructionWidget(MethodWidget):
 
     def _updateSettings(self, node, settings):
         ui = self.ui
-        byIntensity = node.scarSource is ScarSource.INTENSITIES
-        show(byIntensity, ui.thresholdFrame, ui.thresholdFrameLabel, ui.remoteCombo, ui.remoteComboLabel)
-        show(byIntensity, ui.coreThresholdEdit, ui.coreThresholdEditLabel)
-        drawn = node.scarSource is ScarSource.SEGMENT
-        show(drawn, ui.scarCombo, ui.scarComboLabel, ui.noReflowCombo, ui.noReflowComboLabel)
-        trained, isNetwork = settings.method is not Method.INTERPOLATION, settings.method is Method.MLP
-        show(trained, ui.budgetSpinBox, ui.budgetSpinBoxLabel, ui.stepsSpinBox, ui.stepsSpinBoxLabel)
-        show(isNetwork, ui.networkCombo, ui.networkComboLabel, ui.samplesSpinBox, ui.samplesSpinBoxLabel)
-        show(not trained, ui.interpolationCombo, ui.interpolationComboLabel)
+        showNeeded(ui, node.scarSource, settings)
         self.threshold.show(settings.threshold)
         self.regions.show(node.settings.mesh_region)
         ui.thicknessSpinBox.value = settings.slice_thickness or 0.0
@@ -343,12 +335,6 @@ class ScarReconstructionWidget(MethodWidget):
         """Color the mesh by an array."""
         if self._parameterNode and is_result(self._parameterNode.outputMesh):
             color_result(self._parameterNode.outputMesh, name)
-
-
-def show(visible, *widgets):
-    """Show or hide widgets."""
-    for widget in widgets:
-        widget.visible = visible
 
 
 class ScarReconstructionLogic(MethodLogic):

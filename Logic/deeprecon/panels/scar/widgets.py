@@ -8,8 +8,9 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
-from deeprecon.scar.parameters import INTERPOLATION_LABELS
+from deeprecon.scar.parameters import INTERPOLATION_LABELS, Method, ReconstructParameters
 from deeprecon.scar.thresholds import RULES
+from deeprecon.scene.scar.inputs import ScarSource
 
 LABELS = {
     "methodCombo": {
@@ -179,3 +180,18 @@ def _tags(text: str) -> list[int] | None:
     """The whole numbers in a text, None where it holds something else."""
     words = re.split(r"[\s,;]+", text.strip(" ,;\t"))
     return [int(word) for word in words if word] if all(re.fullmatch(r"(-?\d+)?", word) for word in words) else None
+
+
+def showNeeded(ui: Any, source: ScarSource, settings: ReconstructParameters) -> None:
+    """Show the controls that a source of the scar and the settings need, with their labels, and hide the others."""
+    trained, network = settings.method is not Method.INTERPOLATION, settings.method is Method.MLP
+    needed = {
+        ("thresholdFrame", "remoteCombo", "coreThresholdEdit"): source is ScarSource.INTENSITIES,
+        ("scarCombo", "noReflowCombo"): source is ScarSource.SEGMENT,
+        ("budgetSpinBox", "stepsSpinBox"): trained,
+        ("networkCombo", "samplesSpinBox"): network,
+        ("interpolationCombo",): not trained,
+    }
+    for names, visible in needed.items():
+        for name in names:
+            getattr(ui, name).visible = getattr(ui, f"{name}Label").visible = visible
