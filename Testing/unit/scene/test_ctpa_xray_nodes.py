@@ -143,9 +143,9 @@ def test_other_volumes_are_refused_and_no_file_is_written(scene: Any, tmp_path: 
 
 def test_the_preview_is_turned_as_the_computation_turns(scene: Any) -> None:
     radiograph = Radiograph(image(480, 300), None, "", "x")
-    assert preview(radiograph, SETTINGS).shape == (240, 150)
+    assert preview(radiograph, SETTINGS).shape == (120, 75)
     turned = preview(radiograph, SynthesizeParameters(turn=Turn.QUARTER))
-    assert turned.shape == (150, 240)
+    assert turned.shape == (75, 120)
     corners = [turned[rows, columns] for rows in (0, -1) for columns in (0, -1)]
     assert corners[3] == max(corners)  # the bright one, top right, goes clockwise to the bottom right
     assert corners[3] > corners[1] + 50
