@@ -198,7 +198,7 @@ def drive_ctpa(driver: Driver) -> None:
     driver.press("open the X-ray", widget.ui.openButton)
     driver.run()
     for name in ("sample_01", "spread", "ct"):
-        driver.do(f"show {name}", lambda name=name: widget.showResult(name))
+        driver.do(f"show {name}", lambda name=name: widget.showImage(name))
     for name in WINDOWS:
         driver.do(f"window {name}", lambda name=name: widget.ctPanel._onWindow(name))
     driver.do("choose a CT as the X-ray", lambda: setattr(node, "xray", node.outputCt))
@@ -252,7 +252,7 @@ def drive_scar(driver: Driver) -> None:
     driver.do("choose the mesh", lambda: setattr(node, "mesh", mesh))
     driver.run()
     for name in ("scar_uncertainty", "scar_entropy", "scar_binary", "scar_transmurality", "scar_probability"):
-        driver.do(f"show {name}", lambda name=name: widget.showResult(name))
+        driver.do(f"show {name}", lambda name=name: widget.colorResult(name))
     driver.do("choose the result as mesh", lambda: setattr(node, "mesh", node.outputMesh))
     driver.do("repeat", widget.runPanel._onRepeat)
     driver.run()

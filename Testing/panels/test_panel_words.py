@@ -75,7 +75,7 @@ def test_a_run_that_was_ended_early_teaches_nothing_about_the_next(
     monkeypatch.setattr(sys.modules["DWMRIEnhance"], "load_outputs", loading)
     monkeypatch.setattr(sys.modules["DWMRIEnhance"], "count_values", lambda _: 1)
     monkeypatch.setattr(widget.estimate, "learn", lambda *values: learned.append(values))
-    widget.job = None, ("pca", "cpu")
+    widget.job = None, {}, ("pca", "cpu")
     widget.runPanel.shortened = shortened
     list(widget.load(tmp_path))
     assert len(learned) == (not shortened)

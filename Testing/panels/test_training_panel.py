@@ -254,7 +254,7 @@ def test_a_network_is_trained_on_pairs_stopped_resumed_and_used(host: Any, probe
     assert trainer.ui.useButton.enabled
     run.ui.secondaryButton.click()
     host.waitFor(lambda: any(line.startswith("Continuing after") for line in run.logLines), 240)
-    host.waitFor(lambda: run.curves.plot is not None, 240)
+    host.waitFor(lambda: run.curves.plot and run.curves.plot.chart.GetNumberOfPlotSeriesNodes() == 2, 240)
     run.ui.finishButton.click()
     host.waitFor(lambda: not run.busy, 240)
     assert run.state.value == "done", run.ui.messageLabel.text

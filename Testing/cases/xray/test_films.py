@@ -12,6 +12,7 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 from pydicom.dataset import Dataset
+from unit.ctpa.tiny_bundle import make_bundle
 
 from deeprecon.ctpa.grid import Grid
 from deeprecon.ctpa.observe.film import standardized_xray
@@ -417,9 +418,10 @@ def test_what_is_no_image_is_refused_for_the_true_reason(tmp_path: Path) -> None
 
 def test_the_verb_refuses_and_accepts_by_the_code(tmp_path: Path) -> None:
     path = write_film(tmp_path / FILM, CHEST, BodyPartExamined="FOOT", PatientOrientation=["R", "H"])
+    inputs = {"xray": str(path), "bundle": str(make_bundle(tmp_path / "tiny"))}
     for name, accept in (("refused", []), ("accepted", ["film-body-part"])):
         settings = {"samples": 1, "steps": 1}
-        job = Job("ctpa", "synthesize", {"xray": str(path)}, settings, "..", "cpu", 1, "fp32", 0, accept=accept)
+        job = Job("ctpa", "synthesize", inputs, settings, "..", "cpu", 1, "fp32", 0, accept=accept)
         job.save(tmp_path / name / ".job")
         assert run_job(tmp_path / name / ".job") == (0 if accept else 2)
     result = json.loads((tmp_path / "accepted" / "result.json").read_text(encoding="utf-8"))
