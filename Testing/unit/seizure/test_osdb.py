@@ -193,8 +193,9 @@ def test_unusable_row_is_named(key, value, words, tmp_path):
 
 
 def test_seizure_outside_of_its_event_is_refused(tmp_path):
-    with pytest.raises(InputError, match="seizureTimes lie outside"):
-        recording_from_event(read_event_json(written(tmp_path, event(seizureTimes=[500, 600])))[0])
+    path = written(tmp_path, event(seizureTimes=[500, 600]))
+    with pytest.raises(InputError, match=rf"{path.name}, event .*: its seizureTimes lie outside"):
+        load_recordings(path)
 
 
 def test_magnitudes_in_g_are_refused(tmp_path):

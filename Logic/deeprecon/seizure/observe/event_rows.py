@@ -152,7 +152,7 @@ def event_magnitude(event: Event, where: str) -> tuple[Floats, list[str], list[D
     rest = float(np.median(calmest)) if len(used) else 0.0
     if not _MIN_REST < rest < _SUM_OF_AXES_REST[1]:
         raise InputError(
-            f"The event {event.id}: a resting arm would weigh {rest:.3g} g, so its magnitudes are not in mg.",
+            f"{where}: a resting arm would weigh {rest:.3g} g, so its magnitudes are not in mg.",
             "Convert them to mg, or leave the event out.",
         )
     if rest > _SUM_OF_AXES_REST[0]:

@@ -97,7 +97,7 @@ def recording_from_event(event: Event, file: str = "") -> Recording:
         found.signal,
         found.valid,
         event.time + timedelta(seconds=rows.first),
-        _event_seizures(event, rows.first, len(found.signal) / SAMPLE_RATE),
+        _event_seizures(event, rows.first, len(found.signal) / SAMPLE_RATE, where),
         unknown,
         tuple(notes),
         found.unmonitored,
@@ -105,13 +105,13 @@ def recording_from_event(event: Event, file: str = "") -> Recording:
     )
 
 
-def _event_seizures(event: Event, first: float, seconds: float) -> tuple[tuple[float, float], ...]:
+def _event_seizures(event: Event, first: float, seconds: float, where: str) -> tuple[tuple[float, float], ...]:
     """The seizure of an event in s from its first sample, which is `first` s after the event's time."""
     if not event.is_seizure or event.seizure is None:
         return ()
     start, end = event.seizure[0] - first, min(event.seizure[1] - first, seconds)
     if end <= 0 or start >= end:
-        raise InputError(f"The event {event.id}: its seizureTimes lie outside of its datapoints.", "Leave it out.")
+        raise InputError(f"{where}: its seizureTimes lie outside of its datapoints.", "Leave it out.")
     return ((max(0.0, start), end),)
 
 
