@@ -101,7 +101,7 @@ def test_the_layout_number_is_stored_signaled_and_reset(host: Any) -> None:
     host.reset()
     assert (changes[0], changes[-1]) == (node.SlicerLayoutFourUpPlotView, node.SlicerLayoutFourUpView)
     assert manager.sliceWidget("Red").mrmlSliceNode().IsMappedInLayout()
-    assert set(manager.sliceViewNames()) == {"Red", "Green", "Yellow"}
+    assert set(manager.sliceViewNames()) >= {"Red", "Green", "Yellow"}  # and those of layouts of modules
     assert manager.sliceWidget("Blue") is None
 
 
