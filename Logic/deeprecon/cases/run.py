@@ -159,7 +159,8 @@ class _CasesRun:
             folder = self.record.output / case.name
             if case.name not in named and (folder / RESULT).is_file():
                 self.summary.add_earlier(case.name, read_result(folder))
-                self._write_summary()
+        if len(self.summary.rows) > len(named):
+            self._write_summary()
 
     def _start_more(self) -> None:
         while self._waiting and self._settling is None and len(self._running) < self._slots():
