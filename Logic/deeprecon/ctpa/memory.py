@@ -28,6 +28,9 @@ TILE_BYTES = 0.7e9
 """Maximum memory of a tile: larger ones are hardly faster."""
 MEMORY_SHARE = 0.5
 """Share of the device's memory that is used, whatever is free at the moment."""
+ATLAS_BYTES = {Preset.PREVIEW: 0.7e9, Preset.FULL: 2.2e9}
+ATLAS_DISK = {Preset.PREVIEW: 0.05e9, Preset.FULL: 0.4e9}
+"""Memory beyond `BASE`, and space of the files, of a fitted atlas."""
 COMPRESSED = 0.6
 """Maximum size of a compressed volume over that of its int16 voxels."""
 
@@ -94,6 +97,12 @@ def estimate_resources(
         least=BASE + max(windowed, small, checked),
         disk=size * parameters.samples + files,
     )
+
+
+def atlas_resources(parameters: SynthesizeParameters) -> ResourceEstimate:
+    """Resources of the fit of an atlas: its densities, a slab of the result, and the files."""
+    memory = BASE + ATLAS_BYTES[parameters.preset]
+    return ResourceEstimate(memory, memory, ATLAS_DISK[parameters.preset])
 
 
 def decoding_bytes(card: Mapping[str, Any], level: int, tile: int, itemsize: int) -> float:

@@ -17,6 +17,14 @@ class Preset(Enum):
     FULL = "full"
 
 
+class MethodName(Enum):
+    """How a CT is made; auto: from an atlas, or by a network where a model bundle is given."""
+
+    AUTO = "auto"
+    ATLAS = "atlas"
+    NETWORK = "network"
+
+
 class AutoencoderName(Enum):
     """Autoencoders; see `deeprecon.ctpa.autoencoder.network`."""
 
@@ -195,20 +203,25 @@ class TrainDiffusionParameters(Parameters):
 
 @dataclass(frozen=True)
 class SynthesizeInputs:
-    """One X-ray and a model bundle."""
+    """One X-ray, and atlases or a model bundle."""
 
     xray: Annotated[Path, "frontal chest X-ray: DICOM CR or DX, PNG, JPEG, a volume of one slice; or a folder of them"]
-    bundle: Annotated[Path | None, "model bundle of train-diffusion; the phantom-trained demonstrator if left out"] = (
-        None
-    )
+    atlas: Annotated[
+        tuple[Path, ...], "chest CTs to deform, the best fitting is taken: files, or folders; built-in ones if left out"
+    ] = ()
+    bundle: Annotated[Path | None, "model bundle of train-diffusion, for the method network"] = None
 
 
 @dataclass(frozen=True)
 class SynthesizeParameters(Parameters):
-    """Settings of `ctpa synthesize`."""
+    """Settings of `ctpa synthesize`; samples, steps and what follows up to blending are those of a network."""
 
+    method: Annotated[
+        MethodName,
+        "atlas: a CT deformed until its projection fits; network: drawn by a model, the demonstrator or --bundle",
+    ] = MethodName.AUTO
     preset: Annotated[Preset, "voxels of the volume"] = Preset.PREVIEW
-    samples: Annotated[int, Range(1, 16), "volumes to sample; from two on with their spread"] = 2
+    samples: Annotated[int, Range(1, 16), "volumes that a network samples; from two on with their spread"] = 2
     steps: Annotated[int, Range(1, 1000), "steps from noise to data"] = 20
     sampler: Annotated[SamplerName, "sampler"] = SamplerName.DDIM
     guidance: Annotated[float, Range(0, 10), "scale of classifier-free guidance by the X-ray; 1 for none"] = 1.0

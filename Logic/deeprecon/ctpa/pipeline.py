@@ -81,7 +81,7 @@ def synthesize(inputs: SynthesizeInputs, parameters: SynthesizeParameters, run: 
         run.reporter.warning(reason.text)
     figures = _figures(study, samples, quality, run)
     provenance = _provenance(study, samples)
-    settings = {"input": inputs.xray.name, "parameters": to_json(parameters), **_surroundings(run), **provenance}
+    settings = {"input": inputs.xray.name, "parameters": to_json(parameters), **surroundings(run), **provenance}
     outputs |= _write_report(study, quality, mean, spread, figures, settings, run)
     return Outcome(outputs, figures, provenance)
 
@@ -273,7 +273,8 @@ def _provenance(study: _Study, samples: Sequence[DecodedSample]) -> dict[str, An
     }
 
 
-def _surroundings(run: Run) -> dict[str, Any]:
+def surroundings(run: Run) -> dict[str, Any]:
+    """Seed, device, threads and precision, for the report."""
     return {"seed": run.seed, "device": run.device, "threads": run.threads, "precision": run.precision}
 
 

@@ -5,22 +5,50 @@ from __future__ import annotations
 from typing import Any
 
 from deeprecon.ctpa import parameters as settings
+from deeprecon.ctpa.atlas_pipeline import synthesize_from_atlas
 from deeprecon.ctpa.evaluation import evaluate
 from deeprecon.ctpa.folder import synthesize_folder
 from deeprecon.ctpa.pipeline import synthesize
 from deeprecon.ctpa.simulate.files import phantom
 from deeprecon.ctpa.training.preparation import prepare
 from deeprecon.ctpa.write.dicom import export
+from deeprecon.data.errors import InputError
 from deeprecon.jobs.parameters import NoParameters
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.jobs.verbs import Verb
 
 
 def synthesize_any(inputs: settings.SynthesizeInputs, parameters: settings.SynthesizeParameters, run: Run) -> Outcome:
-    """Make synthetic CTs of an X-ray, or of each one in a folder."""
+    """Make synthetic CTs of an X-ray, or of each one in a folder.
+
+    Raises:
+        InputError: a bundle with the method atlas, an atlas with the method network, or see the method.
+    """
+    method = chosen_method(inputs, parameters)
+    make = synthesize if method is settings.MethodName.NETWORK else synthesize_from_atlas
     if inputs.xray.is_dir():
-        return synthesize_folder(inputs, parameters, run, synthesize)
-    return synthesize(inputs, parameters, run)
+        return synthesize_folder(inputs, parameters, run, make)
+    return make(inputs, parameters, run)
+
+
+def chosen_method(inputs: settings.SynthesizeInputs, parameters: settings.SynthesizeParameters) -> settings.MethodName:
+    """The method that is asked for, or that the inputs imply.
+
+    Raises:
+        InputError: they contradict each other.
+    """
+    names = settings.MethodName
+    if parameters.method is names.AUTO:
+        method = names.ATLAS if inputs.bundle is None else names.NETWORK
+    else:
+        method = parameters.method
+    if method is names.ATLAS and inputs.bundle is not None:
+        raise InputError("A model bundle was given with --method atlas.", "Leave out --bundle, or --method.")
+    if method is names.NETWORK and inputs.atlas:
+        raise InputError(
+            "An atlas was given for a network, which has no use for it.", "Leave out --atlas, or --bundle."
+        )
+    return method
 
 
 def train_autoencoder(

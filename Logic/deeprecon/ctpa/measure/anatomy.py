@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from deeprecon.ctpa.grid import Grid
 from deeprecon.ctpa.observe.body import Mask, lung_mask
-from deeprecon.ctpa.simulate.chests import Label
+from deeprecon.ctpa.simulate.solids import Label
 
 Array = npt.NDArray[np.float64]
 

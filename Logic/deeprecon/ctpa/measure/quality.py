@@ -18,7 +18,19 @@ NO_EMBOLI = (
 NO_DEPTH = "One view does not determine depth: how far to the front or back something lies is the model's guess."
 DEMONSTRATOR = "The model is a phantom-trained demonstrator: what it draws is not anatomy of a patient."
 STATEMENTS = (RESEARCH_ONLY, NO_EMBOLI, NO_DEPTH)
-"""Limitations of every result."""
+"""Limitations of every result of a network."""
+OF_AN_ATLAS = (
+    "This is an atlas deformed until its projection fits the X-ray: its shape follows the film, its HU, its vessels and "
+    "what no film shows are the atlas's, not the patient's."
+)
+NO_DEPTH_OF_ATLAS = "One view does not determine depth: how far to the front or back something lies is the atlas's."
+ATLAS_STATEMENTS = (RESEARCH_ONLY, NO_EMBOLI, OF_AN_ATLAS)
+"""Limitations of every fitted atlas."""
+FIT_LIMITS = (0.80, 0.90)
+"""Correlation of the ranks of projection and film below which a fit is red, and amber: of 30 ordinary films of adults
+(Testing/benchmarks/ctpa_films.py)."""
+MIN_SEEN = 0.6
+"""Minimum share of the voxels that a film sees; a whole film of a chest sees 0.8 or more."""
 
 ORGAN_NAMES = {"lung": "lung", "blood": "blood in the heart", "bone": "bone in the spine"}
 SEAM_LIMITS = (0.9, 1.1)
@@ -126,3 +138,32 @@ def _organ_reasons(organs: Mapping[str, float | None]) -> list[Reason]:
             text = f"{ORGAN_NAMES[name].capitalize()} measures {value:.0f} HU; expected are {low:.0f} to {high:.0f}."
             reasons.append(Reason(QualityLevel.AMBER, text))
     return reasons
+
+
+def assess_atlas(
+    correlation: float, organs: Mapping[str, float | None], seen: float, notes: Sequence[str]
+) -> tuple[QualityLevel, list[Reason]]:
+    """The level of a fitted atlas, and the reasons why it is not green, red ones first.
+
+    Args:
+        correlation: of the ranks of projection and film; see `atlas.fitting.Fit`.
+        organs: see `organ_medians`.
+        seen: share of the voxels that the film sees.
+        notes: assumptions about the X-ray, as sentences.
+    """
+    reasons = []
+    red, amber = FIT_LIMITS
+    if correlation < amber:
+        level = QualityLevel.RED if correlation < red else QualityLevel.AMBER
+        text = (
+            f"The projection of the fitted atlas is unlike the X-ray: their correlation is {correlation:.2f}; chests of "
+            f"ordinary films reach {amber:.2f}."
+        )
+        reasons.append(Reason(level, text))
+    reasons += _organ_reasons(organs)
+    if seen < MIN_SEEN:
+        text = f"The X-ray shows only {seen:.0%} of the field; the rest is the atlas's alone."
+        reasons.append(Reason(QualityLevel.AMBER, text))
+    reasons += [Reason(QualityLevel.AMBER, f"Assumed: {note}") for note in notes]
+    reasons.sort(key=lambda reason: reason.level is not QualityLevel.RED)
+    return (reasons[0].level if reasons else QualityLevel.GREEN), reasons

@@ -39,7 +39,7 @@ def lung_center(volume: Volume) -> Array | None:
     i, j, k = (int(count) for count in counts)
     across, deep, high = (upper - lower).tolist()
     hu, affine = resample(volume, Grid((k, j, i), (across, deep, high)))
-    lungs = _lungs(hu, float(np.prod((upper - lower) / counts)) / 1e6)
+    lungs = find_lungs(hu, float(np.prod((upper - lower) / counts)) / 1e6)
     if lungs is None:
         return None
     middle = [_middle(lungs, axis) for axis in (2, 1, 0)]
@@ -47,8 +47,13 @@ def lung_center(volume: Volume) -> Array | None:
     return center
 
 
-def _lungs(hu: npt.NDArray[np.int16], litres: float) -> Mask | None:
-    """Voxels of the lungs, each of some litres; None without lungs."""
+def find_lungs(hu: npt.NDArray[np.int16], litres: float) -> Mask | None:
+    """Voxels of the lungs; None without lungs.
+
+    Args:
+        hu: (k, j, i).
+        litres: volume of a voxel.
+    """
     from scipy import ndimage
 
     air = hu < MAX_AIR_HU

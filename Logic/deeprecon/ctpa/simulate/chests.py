@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from enum import IntEnum
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from deeprecon.ctpa.grid import AIR, Grid, Hu
+from deeprecon.ctpa.simulate.solids import Capsule, Ellipsoid, Label, Solid
 
 Array = npt.NDArray[np.float64]
 Field = npt.NDArray[np.float32]
@@ -27,89 +27,6 @@ TEXTURE = 18.0
 """Standard deviation in HU of the smooth variation within tissue."""
 SLAB = 32
 """Planes that are rendered at a time."""
-
-
-class Label(IntEnum):
-    """The solid that fills most of a voxel."""
-
-    AIR = 0
-    FAT = 1
-    MUSCLE = 2
-    LUNG = 3
-    LIVER = 4
-    HEART = 5
-    VESSEL = 6
-    BONE = 7
-    AIRWAY = 8
-    NODULE = 9
-    EMBOLUS = 10
-
-
-@dataclass(frozen=True)
-class Ellipsoid:
-    """Center and radii in mm along x, y, z; turned by `angle` in the coronal plane."""
-
-    hu: float
-    label: Label
-    center: tuple[float, float, float]
-    radii: tuple[float, float, float]
-    angle: float = 0.0
-
-    @property
-    def thickness(self) -> float:
-        return 2 * min(self.radii)
-
-    def bounds(self) -> tuple[Array, Array]:
-        """Lowest and highest x, y, z."""
-        x, y, z = self.radii
-        cosine, sine = np.cos(self.angle), np.sin(self.angle)
-        reach = np.array([np.hypot(x * cosine, z * sine), y, np.hypot(x * sine, z * cosine)])
-        return np.array(self.center) - reach, np.array(self.center) + reach
-
-    def distance(self, x: Field, y: Field, z: Field) -> Field:
-        """Distance to the surface in mm, negative inside; exact near the surface."""
-        x, y, z = x - np.float32(self.center[0]), y - np.float32(self.center[1]), z - np.float32(self.center[2])
-        if self.angle:
-            cosine, sine = np.float32(np.cos(self.angle)), np.float32(np.sin(self.angle))
-            x, z = cosine * x + sine * z, cosine * z - sine * x
-        a, b, c = (np.float32(1 / radius) for radius in self.radii)
-        level = np.sqrt((x * a) ** 2 + (y * b) ** 2 + (z * c) ** 2)
-        slope = np.sqrt((x * a * a) ** 2 + (y * b * b) ** 2 + (z * c * c) ** 2)
-        result: Field = (level - 1) * level / np.maximum(slope, np.float32(1e-6))
-        return np.where(level < 0.1, np.float32(-0.5 * min(self.radii)), result)
-
-
-@dataclass(frozen=True)
-class Capsule:
-    """A tube with round ends between two points, all in mm."""
-
-    hu: float
-    label: Label
-    start: tuple[float, float, float]
-    end: tuple[float, float, float]
-    radius: float
-
-    @property
-    def thickness(self) -> float:
-        return 2 * self.radius
-
-    def bounds(self) -> tuple[Array, Array]:
-        """Lowest and highest x, y, z."""
-        ends = np.array([self.start, self.end])
-        return ends.min(axis=0) - self.radius, ends.max(axis=0) + self.radius
-
-    def distance(self, x: Field, y: Field, z: Field) -> Field:
-        """Distance to the surface in mm, negative inside."""
-        (px, py, pz), (dx, dy, dz) = self.start, np.subtract(self.end, self.start).tolist()
-        length = max(dx * dx + dy * dy + dz * dz, 1e-9)
-        x, y, z = x - np.float32(px), y - np.float32(py), z - np.float32(pz)
-        along = np.clip((x * np.float32(dx) + y * np.float32(dy) + z * np.float32(dz)) / np.float32(length), 0, 1)
-        squared = (x - along * dx) ** 2 + (y - along * dy) ** 2 + (z - along * dz) ** 2
-        result: Field = (np.sqrt(squared) - self.radius).astype(np.float32)
-        return result
-
-
-Solid = Ellipsoid | Capsule
 
 
 @dataclass(frozen=True)
@@ -268,13 +185,14 @@ def _vessels(rng: np.random.Generator, middle: float, lungs: dict[int, Ellipsoid
         found.append(Capsule(hu, Label.VESSEL, trunk, hilum, radius))
         outwards = np.array([side, 0.0, 0.0])
         for turn in (np.array([0.3 * side, 0, 1.0]), np.array([side, 0.2, -0.1]), np.array([0.35 * side, 0.1, -1.0])):
-            found += _branches(rng, np.array(hilum), turn + 0.2 * outwards, 0.62 * radius, lung, hu)
+            found += branches(rng, np.array(hilum), turn + 0.2 * outwards, 0.62 * radius, lung, hu)
     return found
 
 
-def _branches(
+def branches(
     rng: np.random.Generator, start: Array, direction: Array, radius: float, lung: Ellipsoid, hu: float
 ) -> list[Capsule]:
+    """A tree of vessels: each branch ends in two narrower ones, down to `MIN_VESSEL_RADIUS` or the border of a lung."""
     direction = direction / np.linalg.norm(direction)
     length = radius * rng.uniform(4.0, 6.0)
     while length > 2 and np.linalg.norm((start + length * direction - lung.center) / np.array(lung.radii)) > 0.95:
@@ -287,7 +205,7 @@ def _branches(
     across /= np.linalg.norm(across)
     for sign in (-1, 1):
         turned = direction + sign * rng.uniform(0.4, 0.8) * across
-        found += _branches(rng, end, turned, radius * rng.uniform(0.72, 0.84), lung, hu)
+        found += branches(rng, end, turned, radius * rng.uniform(0.72, 0.84), lung, hu)
     return found
 
 

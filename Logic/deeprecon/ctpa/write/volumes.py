@@ -37,7 +37,7 @@ def write_samples(
         The files by role, and the summaries of mean and spread (None for a single sample).
     """
     outputs = {"ct": folder / "ct.nii.gz"}
-    mean = _write(outputs["ct"], mean_slabs(paths, grid.shape[0]), grid, shrink, threads)
+    mean = write_summarized(outputs["ct"], mean_slabs(paths, grid.shape[0]), grid, shrink, threads)
     for number, sample in enumerate(paths, start=1):
         path = outputs[f"sample_{number:02d}"] = folder / f"sample_{number:02d}.nii.gz"
         if len(paths) == 1:
@@ -49,7 +49,7 @@ def write_samples(
     if len(paths) == 1:
         return outputs, mean, None
     outputs["spread"] = folder / "spread.nii.gz"
-    return outputs, mean, _write(outputs["spread"], spread_slabs(paths, grid.shape[0]), grid, shrink, threads)
+    return outputs, mean, write_summarized(outputs["spread"], spread_slabs(paths, grid.shape[0]), grid, shrink, threads)
 
 
 def write_check(check: ProjectionCheck, grid: Grid, folder: Path) -> dict[str, Path]:
@@ -85,8 +85,8 @@ def spread_slabs(paths: Sequence[Path], count: int) -> Iterator[Hu]:
         yield np.rint(stack.std(axis=0, ddof=1)).astype(np.int16)
 
 
-def _write(path: Path, planes: Iterator[Hu], grid: Grid, shrink: int, threads: int) -> VolumeSummary:
-    """Write a volume and summarize it at the same time."""
+def write_summarized(path: Path, planes: Iterator[Hu], grid: Grid, shrink: int, threads: int) -> VolumeSummary:
+    """Write a volume and summarize it at the same time; arguments as `write_samples`."""
     summary = VolumeSummary(grid, shrink)
 
     def summarized() -> Iterator[Hu]:

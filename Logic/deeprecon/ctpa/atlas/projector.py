@@ -1,0 +1,73 @@
+"""Projections of an atlas: of the deformed one along the rays of a film, and of the whole one for the search."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from deeprecon.ctpa.atlas.deformation import Deformation
+from deeprecon.ctpa.atlas.volume import Atlas
+from deeprecon.ctpa.grid import Grid
+from deeprecon.ctpa.observe.projection import WATER, Geometry, detector_axes
+
+GRID = Grid((76, 64, 64))
+"""Rays and planes of the fit: 4.8 x 5.6 x 5.6 mm."""
+COARSE = 4.5
+"""Size in mm of the voxels of the atlas that is projected, about."""
+CANVAS = 320.0
+"""Half the side in mm of the projection of the whole atlas."""
+
+
+class Projector:
+    """Line integrals through a deformed atlas along the rays of `GRID`.
+
+    Args:
+        atlas: see there.
+        geometry: of the X-ray.
+        lateral: the beam runs from the right side to the left one.
+    """
+
+    def __init__(self, atlas: Atlas, geometry: Geometry, lateral: bool = False) -> None:
+        factor = max(1, round(COARSE / max(atlas.spacing)))
+        density, self._spacing, self._first = atlas.coarser(factor)
+        self._density = torch.from_numpy(np.ascontiguousarray(density))[None, None]
+        self._geometry, planes = geometry, GRID.axes()[1]
+        v, u = detector_axes(GRID, geometry)
+        scale = geometry.magnification(planes)
+        slant = np.sqrt(1 + np.hypot(v[:, None], u[None, :]) ** 2 / geometry.source_distance**2)
+        self._path = torch.from_numpy(WATER * GRID.spacing[1] * slant).float()
+        up, across = v[:, None, None] / scale[None, :, None], u[None, None, :] / scale[None, :, None]
+        across, through, up = (
+            torch.from_numpy(np.array(np.broadcast_to(part, (len(v), len(planes), len(u))))).float()
+            for part in (across, planes[None, :, None], up)
+        )
+        self._points = (through, across, up) if lateral else (across, through, up)
+
+    def __call__(self, deformation: Deformation) -> Tensor:
+        """(rows, columns), differentiable."""
+        x, y, z = deformation.to_atlas(*self._points)
+        return self.values(x, y, z).sum(dim=1) * self._path
+
+    def values(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+        """Densities of the atlas at points in mm from its middle; its border is continued."""
+        counts = self._density.shape[:1:-1]
+        index = [
+            (2 * ((at - first) / size + 0.5) / count - 1)
+            for at, first, size, count in zip((x, y, z), self._first, self._spacing, counts, strict=True)
+        ]
+        where = torch.stack(index, dim=-1).reshape(1, 1, 1, -1, 3)
+        return F.grid_sample(self._density, where, padding_mode="border", align_corners=False).reshape(x.shape)
+
+    def canvas(self) -> Tensor:
+        """(rows, columns) projection of the whole undeformed atlas, 5 mm a pixel at the middle of the field."""
+        geometry = self._geometry
+        line = torch.arange(-CANVAS + 2.5, CANVAS, 5.0)
+        planes = torch.from_numpy(GRID.axes()[1]).float()
+        scale = torch.from_numpy(geometry.magnification(planes.numpy()) / geometry.at_middle()).float()
+        total = torch.zeros(len(line), len(line))
+        for plane, magnified in zip(planes, scale, strict=True):
+            z, x = torch.meshgrid(line / magnified, line / magnified, indexing="ij")
+            total += self.values(x, plane.expand_as(x), z)
+        return total
