@@ -48,6 +48,7 @@ class Place:
         """
         if self.scheduler not in (None, LOCAL):
             return check_threads(command)
-        if (self.workers or 1) > 1 and not command.threads:
-            return replace(command, threads=max(1, physical_cores() // self.workers))
+        count = self.workers or 1
+        if count > 1 and not command.threads:
+            return replace(command, threads=max(1, physical_cores() // count))
         return command
