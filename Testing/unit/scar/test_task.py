@@ -275,7 +275,7 @@ def placed(patient: Phantom, kind: str) -> tuple[Volume, Volume, Mesh]:
 
 @pytest.mark.parametrize(("kind", "step"), [("oblique", 1), ("anisotropic", 5), ("left-handed", 5)])
 def test_all_48_orders_of_the_axes_give_the_same_bits(kind, step, tmp_path, patient, done, quick):
-    """Of all of them in the general pose, and of ten with other pixels and ten mirrored, the observations; of some all."""
+    """Observations of all of them in the general pose, of ten with other pixels and ten mirrored; results of some."""
     wall, scar, mesh = placed(patient, kind)
     write_mesh(tmp_path / "mesh.vtu", mesh, "mm", "lps")
     inputs = {"mesh": tmp_path / "mesh.vtu", "myocardium": [tmp_path / "wall.nrrd"], "scar": [tmp_path / "scar.nrrd"]}
