@@ -28,7 +28,7 @@ from deeprecon.ctpa.observe.film import standardized_xray
 from deeprecon.ctpa.observe.film_checks import film_doubts
 from deeprecon.ctpa.observe.film_mask import patient_pixels
 from deeprecon.ctpa.observe.projection import Geometry
-from deeprecon.ctpa.parameters import Preset, SynthesizeInputs, SynthesizeParameters
+from deeprecon.ctpa.parameters import Preset, SynthesizeInputs, SynthesizeParameters, XrayView
 from deeprecon.ctpa.pipeline import check_resources, surroundings
 from deeprecon.ctpa.write.volumes import DESCRIPTION, write_check, write_summarized
 from deeprecon.data.errors import InputError
@@ -40,7 +40,7 @@ from deeprecon.jobs.parameters import to_json
 from deeprecon.jobs.run import Outcome, PartReporter, Run, Stopped
 
 if TYPE_CHECKING:
-    from deeprecon.ctpa.atlas.fitting import Fit
+    from deeprecon.ctpa.atlas.fitting import Film, Fit
     from deeprecon.ctpa.atlas.volume import Atlas
     from deeprecon.ctpa.observe.film import XrayImage
 
@@ -50,6 +50,10 @@ VOXELS = {Preset.PREVIEW: 2.0, Preset.FULL: 1.2}
 """Size in mm of an atlas's voxels, by preset."""
 COARSE = 4.5
 """The same for the fit."""
+LATERAL_DISTANCE = 1800.0
+"""Of the tube from the detector in mm, where a lateral film is taken."""
+OF_FRONTAL_FILMS = ("film-not-frontal", "film-view", "film-size")
+"""Doubts that are none about a lateral film."""
 ORIGINS = {"outside of what the film shows": 0, "fitted to the film": 1}
 """Values of origin.nii.gz."""
 
@@ -94,8 +98,9 @@ def synthesize_from_atlas(inputs: SynthesizeInputs, parameters: SynthesizeParame
     run.consider(film_doubts(radiograph, parameters))
     check_resources(atlas_resources(parameters), run)
     study = _observe(radiograph, parameters)
+    lateral = None if inputs.lateral is None else _lateral(inputs.lateral, parameters, run)
     sources = _sources(inputs.atlas, run)
-    fit, source = _fit(study, sources, run, begun)
+    fit, source = _fit(study, lateral, sources, run, begun)
     atlas = source.load(VOXELS[parameters.preset])
     grid = PRESETS[parameters.preset.value]
     run.reporter.status(f"Writing the results, from {atlas.name}")
@@ -112,6 +117,7 @@ def synthesize_from_atlas(inputs: SynthesizeInputs, parameters: SynthesizeParame
         "trust": level.value,
         "trust_reasons": [reason.text for reason in reasons],
         "fit_correlation": fit.correlation,
+        **({} if fit.lateral is None else {"lateral_correlation": fit.lateral, "lateral_mirrored": fit.mirrored}),
         "nrmse": check.nrmse,
         "ncc": check.ncc,
         "projection_ssim": check.ssim,
@@ -134,6 +140,14 @@ def _observe(radiograph: Radiograph, parameters: SynthesizeParameters) -> _Study
     known = known if radiograph.known is None else known & radiograph.known
     xray, geometry = standardized_xray(replace(radiograph, known=known), parameters, DETECTOR)
     return _Study(xray, geometry, xray.covered.astype(np.float32))
+
+
+def _lateral(path: Path, parameters: SynthesizeParameters, run: Run) -> _Study:
+    """A lateral film, its left side next to the detector; what its file says about the view does not count."""
+    radiograph = replace(read_radiograph(path), view="")
+    settings = SynthesizeParameters(view=XrayView.AP, beam=parameters.beam, source_distance=LATERAL_DISTANCE)
+    run.consider(doubt for doubt in film_doubts(radiograph, settings) if doubt.code not in OF_FRONTAL_FILMS)
+    return _observe(radiograph, settings)
 
 
 def _sources(paths: Sequence[Path], run: Run) -> list[_Source]:
@@ -167,13 +181,15 @@ def _read_atlas(path: Path, run: Run, voxel: float) -> Atlas:
     return prepare_atlas(volume, voxel)
 
 
-def _fit(study: _Study, sources: Sequence[_Source], run: Run, begun: float) -> tuple[Fit, _Source]:
+def _fit(
+    study: _Study, lateral: _Study | None, sources: Sequence[_Source], run: Run, begun: float
+) -> tuple[Fit, _Source]:
     """The best fit of the atlases, and where that one comes from.
 
     Raises:
         Stopped: the run was asked to stop.
     """
-    from deeprecon.ctpa.atlas.fitting import Film, fit_best
+    from deeprecon.ctpa.atlas.fitting import fit_best
 
     part = PartReporter(run.reporter, 0.05, 0.7, begun)
     run.reporter.status(f"Fitting {'an atlas' if len(sources) == 1 else f'{len(sources)} atlases'} to the X-ray")
@@ -183,16 +199,24 @@ def _fit(study: _Study, sources: Sequence[_Source], run: Run, begun: float) -> t
             raise Stopped
         part.progress(done)
 
+    films = [None if each is None else _film(each) for each in (study, lateral)]
+    assert films[0] is not None
+    index, fit = fit_best([source.load(COARSE) for source in sources], films[0], progress, films[1])
+    return fit, sources[index]
+
+
+def _film(study: _Study) -> Film:
+    from deeprecon.ctpa.atlas.fitting import Film
+
     image, weight = (block_mean(values, 2) for values in (study.xray.image, study.weight))
     film = Film(image, (weight > 0.5).astype(np.float32), study.geometry)
     if not film.weight.any():
         raise InputError("The X-ray shows no patient: it is all border or padding.", "Give the original X-ray.")
-    index, fit = fit_best([source.load(COARSE) for source in sources], film, progress)
-    return fit, sources[index]
+    return film
 
 
 def _write(study: _Study, atlas: Atlas, fit: Fit, grid: Grid, run: Run) -> tuple[dict[str, Path], VolumeSummary, float]:
-    """CT, labels, origin and deformation; their files, the summary of the CT, and the share of the field that is seen."""
+    """CT, labels, origin and deformation: their files, the summary of the CT, and the share of voxels that are seen."""
     from deeprecon.ctpa.atlas.application import DeformedAtlas, seen_voxels, write_deformation
 
     names = {"ct": "ct.nii.gz", "labels": "labels.nii.gz", "origin": "origin.nii.gz", "deformation": "deformation.h5"}
@@ -242,7 +266,8 @@ def _write_report(
         f"The X-ray shows {figures['seen']:.0%} of the field of view; beyond, and where it has a border or a marker, "
         "the atlas goes on unfitted: origin.nii.gz says so of every voxel."
     )
-    statements = [*map(str, run.doubts), *ATLAS_STATEMENTS, NO_DEPTH_OF_ATLAS, beyond]
+    depth = [] if "lateral_correlation" in figures else [NO_DEPTH_OF_ATLAS]
+    statements = [*map(str, run.doubts), *ATLAS_STATEMENTS, *depth, beyond]
     findings = Findings(summary, None, check, *quality, statements, rows, settings)
     lead = f"{figures['atlas']}, {figures['voxels']} voxels; trust: {figures['trust']}."
     path = run.output / "report.html"

@@ -209,6 +209,7 @@ class SynthesizeInputs:
     atlas: Annotated[
         tuple[Path, ...], "chest CTs to deform, the best fitting is taken: files, or folders; built-in ones if left out"
     ] = ()
+    lateral: Annotated[Path | None, "lateral film of the same patient, of the same kinds, which gives the depth"] = None
     bundle: Annotated[Path | None, "model bundle of train-diffusion, for the method network"] = None
 
 

@@ -44,10 +44,11 @@ def chosen_method(inputs: settings.SynthesizeInputs, parameters: settings.Synthe
         method = parameters.method
     if method is names.ATLAS and inputs.bundle is not None:
         raise InputError("A model bundle was given with --method atlas.", "Leave out --bundle, or --method.")
-    if method is names.NETWORK and inputs.atlas:
-        raise InputError(
-            "An atlas was given for a network, which has no use for it.", "Leave out --atlas, or --bundle."
-        )
+    if method is names.NETWORK and (inputs.atlas or inputs.lateral):
+        given = "An atlas" if inputs.atlas else "A lateral film"
+        raise InputError(f"{given} was given for a network, which has no use for it.", "Use --method atlas.")
+    if inputs.lateral is not None and inputs.xray.is_dir():
+        raise InputError("One lateral film was given for a folder of X-rays.", "Give one X-ray, or --cases.")
     return method
 
 

@@ -1,4 +1,4 @@
-"""A fitted atlas on the voxels of a synthetic CT: HU, labels, what the film sees of it, and the deformation as a file."""
+"""A fitted atlas on the voxels of a synthetic CT: HU, labels, what the film sees, and the deformation as a file."""
 
 from __future__ import annotations
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from deeprecon.ctpa.atlas.deformation import Deformation, FreeForm
-from deeprecon.ctpa.atlas.projector import GRID, Projector
-from deeprecon.ctpa.atlas.search import NARROW, STARTS, PlaneFit, follow, search
+from deeprecon.ctpa.atlas.deformation import UNIT, Deformation, FreeForm
+from deeprecon.ctpa.atlas.projector import GRID, PLANE_STEP, Projector
+from deeprecon.ctpa.atlas.search import NARROW, SPANS, STARTS, PlaneFit, follow, search
 from deeprecon.ctpa.atlas.similarity import LocalCorrelation, correlation, ranks
 from deeprecon.ctpa.atlas.volume import Atlas
 from deeprecon.ctpa.observe.projection import Geometry
@@ -30,6 +31,10 @@ FINEST = 20
 """Spans of the last free-form deformation."""
 STEPS = 60
 """Of the fit along the rays."""
+DEPTHS = (-0.25, -0.12, 0.0, 0.12, 0.25)
+BACKS = tuple(range(-60, 61, 20))
+RAISED = (-40, -20, 0, 20, 40)
+"""Changes of the logarithm of the depth, shifts to the back and upwards in mm: tried with a lateral film."""
 DEPTH_WEIGHT = 0.5
 """Of the squared difference between the logarithms of depth and of the mean of width and height."""
 
@@ -64,6 +69,8 @@ class Fit:
         correlation: of the ranks of projection and film.
         searched: the same before any free-form deformation.
         jacobian: the smallest one of the free-form deformations.
+        lateral: correlation with the lateral film; None without one.
+        mirrored: the lateral film fits with its first column at the back.
         seconds: wall time.
     """
 
@@ -72,40 +79,100 @@ class Fit:
     correlation: float
     searched: float
     jacobian: float
+    lateral: float | None = None
+    mirrored: bool = False
     seconds: float = 0.0
 
 
-def fit_along_rays(project: Projector, film: Film, start: PlaneFit, progress: Progress) -> Fit:
-    """Go on from a fit in the plane with the cone beam and a finer deformation."""
-    wanted, weight = film.tensors()
+@dataclass(eq=False)
+class _View:
+    """One film during the fit along the rays.
+
+    Attributes:
+        project: of the atlas with the film's geometry.
+        wanted, weight: (rows, columns) ranks of the film, and which pixels count.
+        raised: in `UNIT`s, see `Projector.__call__`.
+    """
+
+    project: Projector
+    wanted: Tensor
+    weight: Tensor
+    raised: Tensor = field(default_factory=lambda: torch.zeros(()))
+
+    def __post_init__(self) -> None:
+        self._local = LocalCorrelation(self.wanted, self.weight, NARROW / GRID.spacing[0])
+
+    def loss(self, deformation: Deformation) -> Tensor:
+        moved = ranks(self.project(deformation, PLANE_STEP, self.raised * UNIT), self.weight)
+        return 0.5 * (1 - correlation(moved, self.wanted, self.weight)) + (1 - self._local(moved))
+
+
+def _fit_along_rays(views: Sequence[_View], start: PlaneFit, progress: Progress) -> Fit:
+    """Go on from a fit in the plane with the rays of one film, or of two, and a finer deformation."""
     deformation = start.deformation
     deformation.coronal.append(FreeForm(FINEST))
-    placement = deformation.placement
-    local = LocalCorrelation(wanted, weight, NARROW / GRID.spacing[0])
+    lateral = len(views) > 1
+    deformation.sagittal = [FreeForm(spans) for spans in SPANS] if lateral else []
+    placement, levels = deformation.placement, deformation.coronal + deformation.sagittal
     optimizer = torch.optim.Adam(
         [
             {"params": placement.parameters(), "lr": 0.004},
-            {"params": [level.raw for level in deformation.coronal], "lr": 0.05},
+            {"params": [view.raised.requires_grad_(True) for view in views[1:]], "lr": 0.02},
+            {"params": [level.raw for level in levels], "lr": 0.05},
         ]
     )
+    depth_weight = DEPTH_WEIGHT * (0.1 if lateral else 1.0)
     for step in range(STEPS):
-        moved = ranks(project(deformation), weight)
         size = placement.scale
-        loss = 0.5 * (1 - correlation(moved, wanted, weight)) + (1 - local(moved))
-        loss = loss + torch.stack([level.roughness() for level in deformation.coronal]).sum()
-        loss = loss + DEPTH_WEIGHT * (size[1] - 0.5 * (size[0] + size[2])) ** 2
+        loss = torch.stack([view.loss(deformation) for view in views]).sum()
+        loss = loss + torch.stack([level.roughness() for level in levels]).sum()
+        loss = loss + depth_weight * (size[1] - 0.5 * (size[0] + size[2])) ** 2
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         progress((step + 1) / STEPS)
     with torch.no_grad():
-        projection = project(deformation)
-        similar = float(correlation(ranks(projection, weight), wanted, weight))
-    return Fit(deformation, projection.numpy(), similar, start.searched, deformation.smallest_jacobian())
+        projections = [view.project(deformation, 1, view.raised * UNIT) for view in views]
+        similar = [
+            float(correlation(ranks(projection, view.weight), view.wanted, view.weight))
+            for projection, view in zip(projections, views, strict=True)
+        ]
+    beside = similar[1] if lateral else None
+    jacobian = deformation.smallest_jacobian()
+    return Fit(deformation, projections[0].numpy(), similar[0], start.searched, jacobian, beside)
 
 
-def fit_best(atlases: Sequence[Atlas], film: Film, progress: Progress = lambda done: None) -> tuple[int, Fit]:
+def _lateral_view(atlas: Atlas, film: Film, start: Deformation) -> tuple[_View, bool]:
+    """A lateral film with the depth that fits it best, which the deformation gets, and whether it is mirrored."""
+    wanted, weight = film.tensors()
+    view = _View(Projector(atlas, film.geometry, lateral=True), wanted, weight)
+    flipped = _View(view.project, wanted.flip(1), weight.flip(1))
+    placement = start.placement
+    size, place = placement.scale.detach().clone(), placement.shift.detach().clone()
+    best: tuple[float, _View, Tensor, Tensor, float] | None = None
+    with torch.no_grad():
+        for depth, back, up in product(DEPTHS, BACKS, RAISED):
+            placement.scale, placement.shift = size.clone(), place.clone()
+            placement.scale[1], placement.shift[1] = size[1] + depth, back / UNIT
+            moved = view.project(start, PLANE_STEP, up)
+            for each in (view, flipped):
+                score = float(correlation(ranks(moved, each.weight), each.wanted, each.weight))
+                if best is None or score > best[0]:
+                    best = score, each, placement.scale, placement.shift, up
+    assert best is not None
+    _, chosen, placement.scale, placement.shift, up = best
+    chosen.raised = torch.tensor(up / UNIT)
+    return chosen, chosen is flipped
+
+
+def fit_best(
+    atlases: Sequence[Atlas], film: Film, progress: Progress = lambda done: None, lateral: Film | None = None
+) -> tuple[int, Fit]:
     """The fit of that one of several atlases which is most similar to a film in the plane; see the module.
+
+    Args:
+        atlases, film, progress: see there.
+        lateral: a lateral film of the same patient, as its image columns from the front to the back, or mirrored.
 
     Returns:
         The index of the atlas, and its fit.
@@ -125,5 +192,9 @@ def fit_best(atlases: Sequence[Atlas], film: Film, progress: Progress = lambda d
         found.append((index, follow(placement, canvases[index], wanted, weight)))
         progress(0.5 * number / len(starts))
     index, start = min(found, key=lambda entry: entry[1].loss)
-    fit = fit_along_rays(projectors[index], film, start, lambda done: progress(0.5 + 0.5 * done))
-    return index, replace(fit, seconds=time.perf_counter() - begun)
+    views, mirrored = [_View(projectors[index], wanted, weight)], False
+    if lateral is not None:
+        view, mirrored = _lateral_view(atlases[index], lateral, start.deformation)
+        views.append(view)
+    fit = _fit_along_rays(views, start, lambda done: progress(0.5 + 0.5 * done))
+    return index, replace(fit, mirrored=mirrored, seconds=time.perf_counter() - begun)

@@ -91,8 +91,6 @@ def _body(hu: Hu) -> Mask:
 
 def _resized(mask: Mask, shape: tuple[int, ...]) -> Mask:
     """A mask on other voxels of the same field, its border interpolated."""
-    from scipy import ndimage
-
     at = [(np.arange(count) + 0.5) * have / count - 0.5 for count, have in zip(shape, mask.shape, strict=True)]
     values = mask.astype(np.float32)
     for axis, places in enumerate(at):

@@ -20,8 +20,8 @@ DEMONSTRATOR = "The model is a phantom-trained demonstrator: what it draws is no
 STATEMENTS = (RESEARCH_ONLY, NO_EMBOLI, NO_DEPTH)
 """Limitations of every result of a network."""
 OF_AN_ATLAS = (
-    "This is an atlas deformed until its projection fits the X-ray: its shape follows the film, its HU, its vessels and "
-    "what no film shows are the atlas's, not the patient's."
+    "This is an atlas deformed until its projection fits the X-ray: its shape follows the film; its HU, its vessels "
+    "and what no film shows are the atlas's, not the patient's."
 )
 NO_DEPTH_OF_ATLAS = "One view does not determine depth: how far to the front or back something lies is the atlas's."
 ATLAS_STATEMENTS = (RESEARCH_ONLY, NO_EMBOLI, OF_AN_ATLAS)
@@ -156,7 +156,7 @@ def assess_atlas(
     if correlation < amber:
         level = QualityLevel.RED if correlation < red else QualityLevel.AMBER
         text = (
-            f"The projection of the fitted atlas is unlike the X-ray: their correlation is {correlation:.2f}; chests of "
+            f"The projection of the fitted atlas is unlike the X-ray: their correlation is {correlation:.2f}; "
             f"ordinary films reach {amber:.2f}."
         )
         reasons.append(Reason(level, text))

@@ -19,14 +19,14 @@ from deeprecon.ctpa.simulate.solids import Capsule, Ellipsoid, Label, Loft, Sect
 SKIN = (
     Section(-400, 0, 0, 152, 108), Section(-230, 0, 0, 152, 108), Section(-130, 0, 0, 154, 110),
     Section(-50, 0, 0, 158, 112), Section(20, 0, 2, 164, 112), Section(70, 0, 4, 168, 104),
-    Section(100, 0, 8, 172, 92), Section(122, 0, 10, 166, 82), Section(140, 0, 11, 140, 74), Section(155, 0, 10, 108, 68),
-    Section(170, 0, 9, 78, 64), Section(190, 0, 8, 62, 62), Section(400, 0, 4, 60, 66),
+    Section(100, 0, 8, 172, 92), Section(122, 0, 10, 166, 82), Section(140, 0, 11, 140, 74),
+    Section(155, 0, 10, 108, 68), Section(170, 0, 9, 78, 64), Section(190, 0, 8, 62, 62), Section(400, 0, 4, 60, 66),
 )  # fmt: skip
 """Of a man with 10 mm of fat."""
 CAGE = (
-    Section(-152, 0, 2, 140, 94), Section(-130, 0, 2, 141, 95), Section(-90, 0, 2, 141, 97), Section(-40, 0, 2, 138, 97),
-    Section(0, 0, 2, 133, 95), Section(40, 0, 4, 124, 88), Section(75, 0, 7, 110, 78), Section(100, 0, 11, 94, 64),
-    Section(120, 0, 15, 78, 50), Section(134, 0, 18, 62, 36), Section(142, 0, 20, 48, 22),
+    Section(-152, 0, 2, 140, 94), Section(-130, 0, 2, 141, 95), Section(-90, 0, 2, 141, 97),
+    Section(-40, 0, 2, 138, 97), Section(0, 0, 2, 133, 95), Section(40, 0, 4, 124, 88), Section(75, 0, 7, 110, 78),
+    Section(100, 0, 11, 94, 64), Section(120, 0, 15, 78, 50), Section(134, 0, 18, 62, 36), Section(142, 0, 20, 48, 22),
 )  # fmt: skip
 """The inside of the rib cage, which the lungs fill."""
 MEDIASTINUM = (
@@ -35,8 +35,8 @@ MEDIASTINUM = (
 )  # fmt: skip
 """What lies between the lungs, from the sternum to the spine."""
 BACK = (
-    Section(-400, 0, 96, 44, 26), Section(-60, 0, 98, 42, 26), Section(60, 0, 92, 38, 28), Section(130, 0, 72, 32, 30),
-    Section(180, 0, 52, 28, 24),
+    Section(-400, 0, 84, 44, 22), Section(-60, 0, 88, 42, 21), Section(60, 0, 84, 38, 21), Section(130, 0, 62, 32, 24),
+    Section(180, 0, 44, 28, 22),
 )  # fmt: skip
 """Muscles beside and behind the spine."""
 DOMES = (
@@ -97,8 +97,8 @@ def _body(build: Build) -> Iterator[Solid]:
     if build.breast:
         size = np.cbrt(build.breast)
         for side in (-1, 1):
-            middle = (side * 74.0, -84.0 - extra, -18.0)
-            yield Ellipsoid(-40, Label.BREAST, middle, (66 * size, 52 * size, 60 * size))
+            middle = (side * 72.0, -82.0 - extra, -18.0)
+            yield Ellipsoid(-40, Label.BREAST, middle, (66 * size, 44 * size, 60 * size))
     yield Loft(48, Label.MUSCLE, _grown(SKIN, -10), 2.3)
     yield from _arms(48, Label.MUSCLE, 0.0, build.abduction)
     for side in (-1, 1):  # fat of the armpits, between the muscles of chest and back

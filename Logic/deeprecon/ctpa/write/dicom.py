@@ -88,7 +88,7 @@ def synthetic_elements(result: Mapping[str, Any], patient_id: str) -> Elements:
             {
                 **equipment,
                 "ContributionDateTime": date + time,
-                "ContributionDescription": "Drew the images with a generative model",
+                "ContributionDescription": "Made the images from a chest X-ray",
                 "PurposeOfReferenceCodeSequence": [_PROCESSING],
             }
         ],
@@ -107,12 +107,16 @@ def synthetic_elements(result: Mapping[str, Any], patient_id: str) -> Elements:
 def _derivation(provenance: Mapping[str, Any], figures: Mapping[str, Any]) -> str:
     settings = provenance.get("parameters", {})
     samples = figures.get("samples", settings.get("samples", 1))  # fewer than set after an early stop
-    parts = [
-        NOTICE + ".",
-        "Not a scan: drawn by a generative model from one chest X-ray.",
-        f"Mean of {samples} samples." if samples > 1 else "One sample.",
-        f"{settings.get('steps', '?')} steps, seed {provenance.get('seed', '?')}.",
-    ]
+    atlas = provenance.get("atlas")
+    if isinstance(atlas, Mapping):
+        parts = [NOTICE + ".", f"Not a scan: a deformed atlas ({atlas.get('name', '?')}), fitted to a chest X-ray."]
+    else:
+        parts = [
+            NOTICE + ".",
+            "Not a scan: drawn by a generative model from one chest X-ray.",
+            f"Mean of {samples} samples." if samples > 1 else "One sample.",
+            f"{settings.get('steps', '?')} steps, seed {provenance.get('seed', '?')}.",
+        ]
     parts += [f"Input {entry['name']}, sha256 {entry['sha256']}." for entry in provenance.get("inputs", [])]
     model = provenance.get("model", {})
     if isinstance(model, Mapping) and "sha256" in model:
