@@ -107,7 +107,7 @@ def invert_full_wave(
         part = bands[max(0, stage - 1) : stage + 1]
         objective = _Objective(part, image, inside, smoothing)
 
-        def step(intermediate_result: Any, stage: int = stage, objective: _Objective = objective) -> None:
+        def step(values: Floats, stage: int = stage, objective: _Objective = objective) -> None:
             history.append({"stage": bands[stage].label, "step": len(history) + 1, "misfit": objective.misfit()})
             on_progress(min(1.0, (stage + objective.evaluations / steps) / len(bands)))
             if objective.at_noise() or should_stop():

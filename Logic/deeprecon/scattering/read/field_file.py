@@ -40,7 +40,7 @@ from deeprecon.scattering.read.scattered_fields import Band, ScatteredFields, ch
 FORMAT = "deeprecon scattered fields 1"
 HINT = "The layout of such files stands in the documentation of scattering."
 _UNITS = {"m": 1.0, "mm": 1e-3}
-_MAX_VALUES = 500_000_000
+_MAX_VALUES = 50_000_000
 _SIGNATURE, _USER_BLOCK = b"\x89HDF", 512
 """Of HDF5; MATLAB writes bytes of its own before it."""
 _FULL_CIRCLE = {"degrees": 360.0, "radians": 2 * math.pi}
@@ -71,14 +71,13 @@ def read_field_file(path: Path) -> ScatteredFields:
 def _hdf5(path: Path) -> dict[str, Any]:
     with open_hdf5(path, HINT) as file:
         sizes = {name: entry.size for name, entry in file.items() if hasattr(entry, "size")}
-        if sum(sizes.values()) > _MAX_VALUES:
-            raise InputError(f"{path} holds more than {_MAX_VALUES:,} values.", "Give fewer frequencies or views.")
+        _check_size(path, sum(sizes.values()))
         return dict(file.attrs) | {name: file[name][()] for name in sizes}
 
 
 def _matlab(path: Path) -> dict[str, Any]:
     """Variables of a .mat file; those of version 7.3 are HDF5, with the axes in reverse order."""
-    from scipy.io import loadmat
+    from scipy.io import loadmat, whosmat
 
     try:
         begin = path.open("rb").read(_USER_BLOCK + 4)
@@ -86,7 +85,13 @@ def _matlab(path: Path) -> dict[str, Any]:
         raise InputError(f"Cannot read {path}: {error.strerror}.", HINT) from error
     if _SIGNATURE in (begin[:4], begin[_USER_BLOCK:]):
         return {name: _from_matlab_73(value) for name, value in _hdf5(path).items()}
+    _check_size(path, sum(math.prod(shape) for _, shape, _ in whosmat(path)))
     return {name: value for name, value in loadmat(path).items() if not name.startswith("__")}
+
+
+def _check_size(path: Path, values: int) -> None:
+    if values > _MAX_VALUES:
+        raise InputError(f"{path} holds more than {_MAX_VALUES:,} values.", "Give fewer frequencies or views.")
 
 
 def _from_matlab_73(value: Any) -> Any:
