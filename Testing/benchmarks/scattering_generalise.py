@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from benchmarks.common import argument_parser, write_result
 
-from deeprecon.scattering.fit.full_wave import invert_full_wave
+from deeprecon.scattering.fit.full_wave import FAR_FIELD_SMOOTHING, invert_full_wave
 from deeprecon.scattering.fit.linear import LinearInversion
 from deeprecon.scattering.fit.measured_bands import measured_bands
 from deeprecon.scattering.fit.network import read_model
@@ -178,7 +178,7 @@ def head(wave_numbers: tuple[float, ...], number: int, noise: float = 0.05) -> f
     measured, _ = measured_bands(fields, region, noise, "cpu")
     inside = np.hypot(*np.meshgrid(region.line(), region.line())) <= 1
     found = invert_full_wave(
-        measured, np.zeros(region.shape), Sign.ANY, DEFAULTS.smoothing, DEFAULTS.steps, inside=inside
+        measured, np.zeros(region.shape), Sign.ANY, FAR_FIELD_SMOOTHING, DEFAULTS.steps, inside=inside
     )
     truth = rasterize_polar(scene, 128, 64)
     return float(relative_l2(to_polar(found.contrast, region.line(), 128, 64)[None], truth[None])[0])

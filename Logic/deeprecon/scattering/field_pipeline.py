@@ -108,13 +108,13 @@ def _region(fields: ScatteredFields, parameters: ReconstructParameters) -> Regio
 
 
 def _invert(bands: tuple[Measured, ...], region: Region, parameters: ReconstructParameters, run: Run) -> Inversion:
-    from deeprecon.scattering.fit.full_wave import invert_full_wave
+    from deeprecon.scattering.fit.full_wave import FIELD_SMOOTHING, invert_full_wave
 
     return invert_full_wave(
         bands,
         np.zeros(region.shape),
         parameters.contrast,
-        parameters.smoothing,
+        FIELD_SMOOTHING if parameters.smoothing is None else parameters.smoothing,
         parameters.steps,
         run.reporter.progress,
         run.should_stop,

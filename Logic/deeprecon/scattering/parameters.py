@@ -209,8 +209,13 @@ class ReconstructParameters(Parameters):
         "full-wave inversion of those compared objects (--misfits) whose data a network's image does not explain, from "
         "that image or from Tikhonov's",
     ] = True
-    contrast: Annotated[Sign, "sign of the contrast eps_r - 1 (n^2 - 1) in full-wave inversion"] = Sign.POSITIVE
-    smoothing: Annotated[float, Range(0, 1), "weight of the total variation in full-wave inversion"] = 8e-4
+    contrast: Annotated[Sign, "sign of the contrast eps_r - 1 (n^2 - 1) in full-wave inversion"] = Sign.ANY
+    smoothing: Annotated[
+        float | None,
+        Range(0, 1),
+        "weight of the total variation in full-wave inversion; 0.016 for measured fields and 0.0005 for far fields if left "
+        "out",
+    ] = None
     steps: Annotated[int, Range(1, 10_000), "of full-wave inversion for each frequency, at most"] = 25
     side: Annotated[
         float | None,

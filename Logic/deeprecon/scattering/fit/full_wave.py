@@ -25,6 +25,8 @@ Floats = npt.NDArray[np.floating[Any]]
 
 MIN_CONTRAST = -0.95
 """Below it, waves in the object would be more than four times as fast as around it."""
+FIELD_SMOOTHING, FAR_FIELD_SMOOTHING = 1.6e-2, 5e-4
+"""Weights of the total variation: measured fields have errors of positions and calibration beside the noise."""
 _ROUNDING = 0.02
 _MEMORY = 20
 BOUNDS = {Sign.POSITIVE: (0.0, None), Sign.NEGATIVE: (MIN_CONTRAST, 0.0), Sign.ANY: (MIN_CONTRAST, None)}

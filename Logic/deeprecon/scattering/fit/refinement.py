@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.errors import InputError
-from deeprecon.scattering.fit.full_wave import Measured, invert_full_wave
+from deeprecon.scattering.fit.full_wave import FAR_FIELD_SMOOTHING, MIN_CONTRAST, Measured, invert_full_wave
 from deeprecon.scattering.fit.measured_bands import far_field_band
 from deeprecon.scattering.parameters import Sign
 from deeprecon.scattering.physics.forward_model import ForwardModel, Region
@@ -28,7 +28,8 @@ class FarFieldRefinement:
     Args:
         measured: far fields.
         sign: of the contrast.
-        smoothing, steps: see `invert_full_wave`.
+        smoothing: weight of the total variation; that of far fields if None.
+        steps: see `invert_full_wave`.
         device: of torch.
         should_stop: asked at each step.
     """
@@ -37,12 +38,13 @@ class FarFieldRefinement:
         self,
         measured: FarFieldData,
         sign: Sign,
-        smoothing: float,
+        smoothing: float | None,
         steps: int,
         device: str,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._measured, self._sign, self._smoothing, self._steps = measured, sign, smoothing, steps
+        self._measured, self._sign, self._steps = measured, sign, steps
+        self._smoothing = FAR_FIELD_SMOOTHING if smoothing is None else smoothing
         self._device, self._should_stop = device, should_stop
         self._axis = pixel_centers(required_pixels(measured.k, 0.0))
         self._region = Region(np.zeros(2), 2.0, len(self._axis))
@@ -57,7 +59,7 @@ class FarFieldRefinement:
 
     def misfit(self, index: int, polar: Floats) -> float:
         """|F(q) - d| / |d| of a (angles, rings) image."""
-        return self.band(index).misfit(np.maximum(to_square(polar, self._axis), -0.95))
+        return self.band(index).misfit(np.maximum(to_square(polar, self._axis), MIN_CONTRAST))
 
     def refine(self, index: int, polar: Floats) -> tuple[npt.NDArray[np.float32], float]:
         """The (angles, rings) image that full-wave inversion makes of one, and its misfit.

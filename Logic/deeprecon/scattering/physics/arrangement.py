@@ -59,7 +59,8 @@ class Arrangement:
         """(Q, d) positions or directions that occur, and the (V, R) number of each receiver among them."""
         d = self.dimension
         distinct, number = np.unique(self.receiver.reshape(-1, d).round(9), axis=0, return_inverse=True)
-        return distinct, number.reshape(self.receiver.shape[:2]).astype(np.int64)
+        numbers: npt.NDArray[np.int64] = np.asarray(number, np.int64).reshape(self.receiver.shape[:2])
+        return np.asarray(distinct, np.float64), numbers
 
     def leaving(self, k: float, receivers: Floats, points: Floats) -> Complex:
         """(Q, P) fields at (Q, d) receivers of unit sources at (P, d) points in m."""

@@ -149,8 +149,9 @@ class ForwardModel:
         return (fields * self._adjoint_fields).conj().sum(dim=0)
 
     def _solve_fields(self, q: Tensor) -> Tensor:
-        self._fields = self._solve(q, self._arriving, self._fields)
-        return self._fields
+        fields = self._solve(q, self._arriving, self._fields)
+        self._fields = fields
+        return fields
 
     def _solve(self, q: Tensor, given: Tensor, start: Tensor | None = None) -> Tensor:
         def operator(fields: Tensor) -> Tensor:
@@ -171,11 +172,12 @@ class ForwardModel:
         n, d = self.region.n, self.region.dimension
         axes = tuple(range(1, d + 1))
         spectrum = torch.fft.fftn(sources.view(-1, *self.region.shape), s=(2 * n,) * d, dim=axes) * self._kernel
-        inside = torch.fft.ifftn(spectrum, dim=axes)[(slice(None), *[slice(n)] * d)]
+        inside: Tensor = torch.fft.ifftn(spectrum, dim=axes)[(slice(None), *[slice(n)] * d)]
         return inside.flatten(1)
 
     def _receive(self, sources: Tensor) -> Tensor:
-        return torch.gather(sources @ self._leaving.T, 1, self._number)
+        received: Tensor = torch.gather(sources @ self._leaving.T, 1, self._number)
+        return received
 
     def _tensor(self, values: npt.NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(self._device, self._dtype)

@@ -88,7 +88,7 @@ def _stuck(values: npt.NDArray[np.complex128]) -> bool:
 
 def _phase_doubts(fields: ScatteredFields) -> tuple[Doubt, ...]:
     """Whether the phases of the incident fields follow the distance only with another convention or wave number."""
-    bands = [band for band in fields.bands if band.incident is not None]
+    bands = [(band, band.incident) for band in fields.bands if band.incident is not None]
     if not bands or fields.arrangement.far_field:
         return ()
     center = np.zeros(fields.arrangement.dimension) if fields.center is None else fields.center
@@ -99,10 +99,10 @@ def _phase_doubts(fields: ScatteredFields) -> tuple[Doubt, ...]:
                 fields.arrangement,
                 ratio * fields.k(band),
                 center,
-                np.conj(band.incident) if conjugate else np.asarray(band.incident),
+                incident.conj() if conjugate else incident,
                 band.used,
             )
-            for band in bands
+            for band, incident in bands
         ]
         return float(np.mean(values))
 

@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--regularization", type=float, default=reconstruction.regularization)
     parser.add_argument("--grid", type=int, default=reconstruction.grid, help="pixels along a side")
     parser.add_argument("--contrast", choices=[entry.value for entry in Sign], default=reconstruction.contrast.value)
-    parser.add_argument("--smoothing", type=float, default=reconstruction.smoothing, help="of full-wave inversion")
+    parser.add_argument("--smoothing", type=float, help="of full-wave inversion")
     parser.add_argument("--steps", type=int, default=reconstruction.steps, help="of full-wave inversion")
     parser.add_argument("--side", type=float, help="of the region of measured fields in mm")
     parser.add_argument("--bundle", type=Path, help="trained network, for --method bcrnet")
