@@ -213,7 +213,7 @@ class ReconstructParameters(Parameters):
     smoothing: Annotated[
         float | None,
         Range(0, 1),
-        "weight of total variation in full-wave inversion; if left out 0.016 for measured fields, 0.0005 for far fields",
+        "weight of total variation in full-wave inversion; if left out 0.016 for measured fields, 5e-4 for far fields",
     ] = None
     steps: Annotated[int, Range(1, 10_000), "of full-wave inversion for each frequency, at most"] = 25
     side: Annotated[
