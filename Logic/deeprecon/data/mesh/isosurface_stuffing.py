@@ -35,7 +35,7 @@ _TURNS = np.array(
 
 
 def stuff(depth: Callable[[Floats], Floats], low: Floats, high: Floats, spacing: float) -> tuple[Floats, Ints]:
-    """(N, 3) nodes and (M, 4) tetrahedra that fill where `depth` is positive.
+    """(N, 3) nodes and (M, 4) tetrahedra, their corners in any order, that fill where `depth` is positive.
 
     Args:
         depth: (K, 3) mm -> (K,) distance to the surface in mm, positive inside.
@@ -129,23 +129,24 @@ def _fill(tetrahedra: Ints, sign: Floats, cut_node: Ints) -> Ints:
     edge[_EDGES[:, 0], _EDGES[:, 1]] = edge[_EDGES[:, 1], _EDGES[:, 0]] = np.arange(len(_EDGES))
 
     def cut(rows: Ints, one: int, other: int) -> Ints:
-        return cut_node[rows, edge[order[rows, one], order[rows, other]]]
+        found: Ints = cut_node[rows, edge[order[rows, one], order[rows, other]]]
+        return found
 
-    found = [tetrahedra[(outside == 0) & (inside > 0)]]
+    parts = [tetrahedra[(outside == 0) & (inside > 0)]]
     for beyond in (1, 2, 3):
         rows = np.flatnonzero((inside == 1) & (outside == beyond))
         ends = [corner[rows, each] if each <= 3 - beyond else cut(rows, 0, each) for each in (1, 2, 3)]
-        found.append(np.stack([corner[rows, 0], *ends], axis=1))
+        parts.append(np.stack([corner[rows, 0], *ends], axis=1))
     rows = np.flatnonzero((inside == 2) & (outside == 1))
     face = [corner[rows, 0], corner[rows, 1], cut(rows, 1, 3), cut(rows, 0, 3)]
-    found.append(_pyramids(np.stack(face, axis=1), corner[rows, 2]))
+    parts.append(_pyramids(np.stack(face, axis=1), corner[rows, 2]))
     rows = np.flatnonzero((inside == 2) & (outside == 2))
     ends = [[corner[rows, each], cut(rows, each, 2), cut(rows, each, 3)] for each in (0, 1)]
-    found.append(_prisms(np.stack([*ends[0], *ends[1]], axis=1)))
+    parts.append(_prisms(np.stack([*ends[0], *ends[1]], axis=1)))
     rows = np.flatnonzero((inside == 3) & (outside == 1))
     sides = [corner[rows, each] for each in range(3)] + [cut(rows, each, 3) for each in range(3)]
-    found.append(_prisms(np.stack(sides, axis=1)))
-    return np.concatenate(found)
+    parts.append(_prisms(np.stack(sides, axis=1)))
+    return np.concatenate(parts)
 
 
 def _pyramids(face: Ints, top: Ints) -> Ints:
