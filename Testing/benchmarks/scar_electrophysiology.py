@@ -2,10 +2,10 @@
 
     python Testing/benchmarks/scar_electrophysiology.py [--cubes 58] [--spacing 1.5]
 
-Activation from a plane and from a point in an anisotropic slab, and from a point in an unstructured ellipsoid, beside the
-exact times, with a coarser mesh for the order of convergence; Dijkstra's shortest paths along the edges for comparison.
-An obstacle and a slow zone beside a mesh three times as fine. Fibers on the shell between confocal ellipsoids, where the
-rule is known, and on the mean human heart of `cobiveco_geo1` (under DEEPRECON_DATA), meshed here.
+Activation from a plane and from a point in an anisotropic slab, and from a point in an unstructured ellipsoid, beside
+the exact times, with a coarser mesh for the order of convergence; Dijkstra's shortest paths along the edges for
+comparison. An obstacle and a slow zone beside a mesh three times as fine. Fibers on the shell between confocal
+ellipsoids, where the rule is known, and on the mean human heart of `cobiveco_geo1` (under DEEPRECON_DATA), meshed here.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from unit.numerics.test_isosurface_stuffing import dihedral_angles
+from unit.scar.test_fibers import degrees_between, rule
+from unit.scar.ventricle_meshes import confocal, ellipsoid
 from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from vtkmodules.vtkCommonCore import vtkDoubleArray
 from vtkmodules.vtkFiltersCore import vtkImplicitPolyDataDistance
 
 from deeprecon.data.mesh.files import read_mesh
-from deeprecon.data.mesh.isosurface_stuffing import stuff
 from deeprecon.data.mesh.mesh import Inside, Mesh
 from deeprecon.data.mesh.tetrahedra import tetrahedra_of
 from deeprecon.numerics.eikonal import Medium
+from deeprecon.numerics.isosurface_stuffing import stuff
 from deeprecon.numerics.tetrahedra import Tetrahedra
 from deeprecon.scar.anatomy.fiber_rule import FiberAngles, rule_based_fibers
 from deeprecon.scar.anatomy.long_axis import long_axis
 from deeprecon.scar.anatomy.surfaces import Surface, find_surfaces
 from deeprecon.scar.anatomy.ventricular_coordinates import VentricularCoordinates, ventricular_coordinates
-from unit.data.test_isosurface_stuffing import dihedral_angles
-from unit.scar.test_fibers import degrees_between, rule
-from unit.scar.ventricle_meshes import confocal, ellipsoid
 
 ALONG, ACROSS = 0.6, 0.3
 FIBER = np.array([1.0, 2.0, 0.5]) / np.linalg.norm([1.0, 2.0, 0.5])
@@ -87,8 +87,8 @@ def compare(name: str, mesh: Tetrahedra, begin: np.ndarray | int, true: np.ndarr
         row["along_edges_max"] = 100 * np.abs(along_edges(mesh, int(begin)) - true).max() / true.max()
     shown = f"{row['along_edges_max']:.1f} %" if edges else "-"
     print(
-        f"{name:28} {row['nodes']:8} nodes {seconds:6.1f} s   largest error {row['max']:.2f} %, mean {row['mean']:.2f} %"
-        f"   along edges {shown}",
+        f"{name:28} {row['nodes']:8} nodes {seconds:6.1f} s   largest error {row['max']:.2f} %, "
+        f"mean {row['mean']:.2f} %   along edges {shown}",
         flush=True,
     )
     return row
@@ -175,8 +175,9 @@ def human_heart(path: Path, spacing: float) -> Result:
     done = time.perf_counter()
     angles = dihedral_angles(mesh)
     print(
-        f"human heart: {len(mesh.points)} nodes, {mesh.volumes.sum() / 1000:.1f} ml, dihedral angles {angles.min():.1f} to "
-        f"{angles.max():.1f} degrees, {meshed - began:.1f} s; coordinates and fibers {done - meshed:.1f} s; NaN "
+        f"human heart: {len(mesh.points)} nodes, {mesh.volumes.sum() / 1000:.1f} ml, dihedral angles "
+        f"{angles.min():.1f} to {angles.max():.1f} degrees, {meshed - began:.1f} s; "
+        f"coordinates and fibers {done - meshed:.1f} s; NaN "
         f"{int(np.isnan(fibers).sum())}",
         flush=True,
     )

@@ -245,8 +245,8 @@ def activation(**values: Any) -> Ventricles:
     --------
     >>> import deeprecon
     >>> case = deeprecon.scar.phantom(spacing=16, pixel=2.5, node_spacing=4)
-    >>> site = deeprecon.read_mesh(case.outputs["mesh"]).points[0]
-    >>> found = deeprecon.scar.activation(case.outputs["mesh"], site=tuple(site), along=0.7)
+    >>> made = deeprecon.scar.fibers(case.outputs["mesh"])
+    >>> found = deeprecon.scar.activation(made.mesh, site=tuple(made.mesh.points[0]), along=0.7)
     >>> float(found.mesh.point_array("activation_time")[0])
     0.0
     """

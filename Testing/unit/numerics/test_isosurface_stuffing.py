@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deeprecon.data.mesh.isosurface_stuffing import stuff
 from deeprecon.data.mesh.mesh import Mesh, open_edges
+from deeprecon.numerics.isosurface_stuffing import stuff
 from deeprecon.numerics.tetrahedra import Tetrahedra
 
 FACES = ([1, 2, 3], [0, 3, 2], [0, 1, 3], [0, 2, 1])
