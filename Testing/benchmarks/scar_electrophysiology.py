@@ -77,10 +77,10 @@ def along_edges(mesh: Tetrahedra, start: int) -> np.ndarray:
 
 
 def compare(name: str, mesh: Tetrahedra, begin: np.ndarray | int, true: np.ndarray, edges: bool = True) -> Result:
-    """Largest and mean error in percent of the last time."""
-    began = time.perf_counter()
+    """Largest and mean error in percent of the last time, and the time of the one CPU that works."""
+    began = time.process_time()
     times = even(mesh).arrival(begin)
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     error = 100 * np.abs(times - true) / true.max()
     row = {"case": name, "nodes": len(mesh.points), "seconds": seconds, "max": error.max(), "mean": error.mean()}
     if edges:

@@ -36,6 +36,8 @@ _SAME = 1e-9
 _RINGS = 4
 """Rings of tetrahedra around a source, at most, in which times are those of straight ways, since the front is curved
 most there. They end where the speed changes."""
+_MOST_POINTS = 20
+"""Number of sources above which they are no points but a front, which is curved nowhere in particular."""
 _EVEN = 0.01
 """Share by which speeds may differ to count as one."""
 
@@ -107,7 +109,8 @@ class Medium:
         if not self.conducts[nodes].all():
             raise ValueError("a source lies in an obstacle")
         times = np.full(len(self.mesh.points), _FAR)
-        for node in nodes.tolist():
+        times[nodes] = 0
+        for node in nodes.tolist() if len(nodes) <= _MOST_POINTS else ():
             self._begin(times, node, (beside or self)._surroundings(node))
         changed = times < _FAR
         while changed.any():
@@ -139,21 +142,22 @@ class Medium:
 
     def _slowness(self, nodes: Ints) -> Floats:
         """(K, 3, 3) mean over the tetrahedra around nodes of the inverse of D."""
-        found = np.empty((len(nodes), 3, 3))
-        for row, node in enumerate(nodes.tolist()):
-            cells = self._around[self._start[node] : self._start[node + 1]]
-            slow = self.across[cells] ** -2
-            gain = self.along[cells] ** -2 - slow
-            along = self.fibers[cells]
-            found[row] = np.einsum("m,md,me->de", gain, along, along) / len(cells) + np.eye(3) * slow.mean()
-        return found
+        cells, count = self._listed(nodes)
+        slow = self.across[cells] ** -2
+        gain, along = self.along[cells] ** -2 - slow, self.fibers[cells]
+        each = np.einsum("m,md,me->mde", gain, along, along) + slow[:, None, None] * np.eye(3)
+        mean: Floats = np.add.reduceat(each, np.cumsum(count) - count) / count[:, None, None]
+        return mean
 
     def _tetrahedra(self, nodes: Ints) -> Ints:
         """Open tetrahedra around nodes, each once."""
+        return np.unique(self._listed(nodes)[0])
+
+    def _listed(self, nodes: Ints) -> tuple[Ints, Ints]:
+        """Open tetrahedra around nodes, one node after the other, and how many each has."""
         first, count = self._start[nodes], self._start[nodes + 1] - self._start[nodes]
         skipped = np.cumsum(count) - count
-        listed = np.arange(int(count.sum())) + np.repeat(first - skipped, count)
-        return np.unique(self._around[listed])
+        return self._around[np.arange(int(count.sum())) + np.repeat(first - skipped, count)], count
 
     def _spread(self, times: Floats, band: Ints) -> Ints:
         """Lower the times of the neighbors of some nodes; returns whose time fell."""
