@@ -34,9 +34,9 @@ def ring(points: np.ndarray) -> np.ndarray:
     ("depth", "volume"), [(ball, 4 / 3 * np.pi * 30**3), (ring, 2 * np.pi**2 * 20 * 7**2)], ids=["ball", "ring"]
 )
 def test_a_body_is_filled_without_slivers_and_gaps(depth, volume):
-    points, corners = stuff(depth, np.full(3, -31.0), np.full(3, 31.0), 3.0)
+    points, corners = stuff(depth, np.full(3, -31.0), np.full(3, 31.0), 2.0)
     mesh = Tetrahedra.of(points, corners)
-    assert mesh.volumes.sum() == pytest.approx(volume, rel=0.015)
+    assert mesh.volumes.sum() == pytest.approx(volume, rel=0.02)
     assert dihedral_angles(mesh).min() > 8
     assert dihedral_angles(mesh).max() < 165
     assert set(mesh.pieces()) == {0}
