@@ -346,6 +346,13 @@ class ExportParameters(Parameters):
 
 
 @dataclass(frozen=True)
+class GroupInputs:
+    """Results of many patients."""
+
+    folder: Annotated[Path, "folder with results of scar reconstruct in it or below, such as the output of --cases"]
+
+
+@dataclass(frozen=True)
 class TrainInputs:
     """What the mlp is trained on."""
 
