@@ -310,7 +310,7 @@ class ExportInputs:
     """A result, and drawn segments that are regions of it."""
 
     mesh: Annotated[Path, "result of scar reconstruct, with scar_probability"]
-    segmentation: Annotated[Path | None, "segmentation whose segments --tags names"] = None
+    segmentation: Annotated[Path | None, "segmentation with segments that the tags name"] = None
 
 
 @dataclass(frozen=True)
@@ -349,7 +349,7 @@ class ExportParameters(Parameters):
 class GroupInputs:
     """Results of many patients."""
 
-    folder: Annotated[Path, "folder with results of scar reconstruct in it or below, such as the output of --cases"]
+    folder: Annotated[Path, "folder with results of scar reconstruct in it or below, such as those of a list of cases"]
 
 
 @dataclass(frozen=True)
