@@ -14,7 +14,7 @@ from torch import Tensor
 
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.run import Run
-from deeprecon.scar.fit.field import Field, ambiguity, group_loss, group_means, soft_round
+from deeprecon.scar.fit.field import Field, ambiguity, group_loss, group_means, likelihood_loss, soft_round
 from deeprecon.scar.observe.observations import Observations, Plane, Quadrature, quadrature
 from deeprecon.scar.parameters import FIELD_STEPS
 from deeprecon.training import estimate
@@ -110,6 +110,8 @@ class _Fitting:
         self.weights, self.y, self.share = (
             torch.as_tensor(values).to(device) for values in (points.weights[met], y, share)
         )
+        likelihood = observations.likelihood
+        self.likelihood = None if likelihood is None else torch.as_tensor(likelihood[met]).to(device)
         order = torch.randperm(len(y), generator=torch.Generator().manual_seed(seed)).to(device)
         held_out = int(settings.held_out * len(y))
         self.held_out, self.training = order[:held_out], self._repeat_scar(order[held_out:])
@@ -162,6 +164,8 @@ class _Fitting:
 
     def _loss(self, logits: Tensor, groups: Tensor) -> Tensor:
         means = group_means(logits, self.weights[groups])
+        if self.likelihood is not None:
+            return likelihood_loss(means, self.likelihood[groups], self.share[groups])
         return group_loss(soft_round(means) if self.binary else means, self.y[groups], self.share[groups])
 
     def check(self, loss: float) -> dict[str, float]:
