@@ -12,6 +12,7 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.mesh.files import place, read_mesh, write_mesh
 from deeprecon.data.mesh.parts import with_cells
 from deeprecon.data.tables import write_table
+from deeprecon.jobs.job import PRECISIONS
 from deeprecon.jobs.parameters import NoParameters
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.jobs.verbs import Verb
@@ -171,7 +172,7 @@ def _trains(parameters: ReconstructParameters) -> bool:
 
 def _precisions(parameters: ReconstructParameters) -> tuple[str, ...]:
     """The field's layers are so small that they gain nothing from less than fp32."""
-    return ("fp32", "bf16", "fp16") if parameters.method is Method.MLP else ("fp32",)
+    return PRECISIONS if parameters.method is Method.MLP else ("fp32",)
 
 
 VERBS = {
@@ -191,6 +192,7 @@ VERBS = {
         cross_validate,
         resolve,
         needs_torch=_trains,
+        in_parts=_trains,
         precisions=_precisions,
     ),
     "prepare": Verb(
