@@ -21,8 +21,8 @@ from deeprecon.scar.read.case import StackImages
 
 SHAPE = (4, 40, 40)
 HEALTHY, SCAR, BLOOD, AROUND = 60.0, 330.0, 231.0, 120.0
-J, I = np.indices(SHAPE[1:]) - 19.5
-RADIUS, ANGLE = np.hypot(J, I), np.degrees(np.arctan2(J, I))
+ROWS, COLUMNS = np.indices(SHAPE[1:]) - 19.5
+RADIUS, ANGLE = np.hypot(ROWS, COLUMNS), np.degrees(np.arctan2(ROWS, COLUMNS))
 
 
 def wall() -> np.ndarray:
@@ -100,7 +100,9 @@ def test_an_offset_of_a_phase_sensitive_image_changes_nothing() -> None:
 
 def test_shading_and_a_level_per_slice_are_no_scar() -> None:
     rng = np.random.default_rng(1)
-    level = signal(infarct()) * (1 + 0.15 * I / 20) + HEALTHY * rng.uniform(-0.1, 0.1, (SHAPE[0], 1, 1)) * (wall() > 0)
+    level = signal(infarct()) * (1 + 0.15 * COLUMNS / 20) + HEALTHY * rng.uniform(-0.1, 0.1, (SHAPE[0], 1, 1)) * (
+        wall() > 0
+    )
     assert error(found_in(image(level)).scar, infarct()) < 0.15
 
 

@@ -73,7 +73,7 @@ def _tissue_beside(lge: Floats, wall: npt.NDArray[np.floating]) -> Floats:
     size = (1, 2 * _REACH + 1, 2 * _REACH + 1)
     count = uniform_filter(free.astype(np.float64), size, mode="constant")
     total = uniform_filter(np.where(free, lge, 0.0), size, mode="constant")
-    return np.divide(total, count, out=np.full(lge.shape, np.nan), where=count > 1e-9)
+    return np.asarray(np.divide(total, count, out=np.full(lge.shape, np.nan), where=count > 1e-9))
 
 
 def posterior(densities: Floats, pixels: Pixels, levels: TissueLevels) -> Floats:
