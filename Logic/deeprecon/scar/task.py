@@ -18,6 +18,14 @@ from deeprecon.jobs.run import Outcome, Run
 from deeprecon.jobs.verbs import Verb
 from deeprecon.scar import parameters as settings
 from deeprecon.scar.crossvalidation import cross_validate
+from deeprecon.scar.eikonal_activation import activation
+from deeprecon.scar.electrophysiology import fibers
+from deeprecon.scar.electrophysiology_parameters import (
+    ActivationInputs,
+    ActivationParameters,
+    FibersParameters,
+    VentriclesInputs,
+)
 from deeprecon.scar.measure.metrics import evaluate as compare_with_truth
 from deeprecon.scar.parameters import (
     DEFAULT_STEPS,
@@ -235,6 +243,20 @@ VERBS = {
         settings.ImportInputs,
         NoParameters,
         mlp_verbs.import_checkpoint,
+        needs_torch=_without_torch,
+    ),
+    "fibers": Verb(
+        "coordinates of the ventricles' wall, and fibers by rule",
+        VentriclesInputs,
+        FibersParameters,
+        fibers,
+        needs_torch=_without_torch,
+    ),
+    "activation": Verb(
+        "when each place of the wall is activated, from a site or from each of the 17 segments",
+        ActivationInputs,
+        ActivationParameters,
+        activation,
         needs_torch=_without_torch,
     ),
     "export": Verb(
