@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
+from deeprecon.scar.fit.field import likelihood_loss
 from deeprecon.scar.observe.intensities import scar_fraction
 from deeprecon.scar.observe.mixture.noise import Noise
 from deeprecon.scar.observe.mixture.obstruction import obstructed
@@ -155,6 +157,19 @@ def test_partial_pixels_of_the_wall_are_not_taken_for_scar() -> None:
     level = np.where(mixed, 0.5 * (HEALTHY + BLOOD), signal(infarct()))
     found = found_in(image(level, noise=27.0)).scar
     assert (found > 0.5)[mixed & ~infarct()].mean() < 0.05
+
+
+def test_the_loss_of_the_field_is_least_at_the_likeliest_share() -> None:
+    shares = torch.linspace(0, 1, 21, requires_grad=True)
+    table = torch.tensor([[-4.0, -1.0, 0.0, -2.0, -9.0]])  # of 0, 1/4, 1/2, 3/4 and 1
+    losses = torch.stack([likelihood_loss(share.view(1, 1), table, torch.ones(1)) for share in shares])
+    assert losses.argmin() == 10
+    assert losses[0].item() == pytest.approx(4)
+    assert losses[-1].item() == pytest.approx(9)
+    losses.sum().backward()
+    assert shares.grad is not None
+    assert (shares.grad[:9] < 0).all()
+    assert (shares.grad[11:] > 0).all()
 
 
 def stack_images(lge: Volume) -> StackImages:

@@ -16,8 +16,8 @@ _DRAWN_SHARES = (0.06, 0.19, 0.31, 0.44)
 """Equally likely shares of a pixel at the border of a drawn wall that are not wall: drawn pixels are mostly wall."""
 _REACH = 3
 """Pixels to either side within which the tissue beside the wall is looked for."""
-_OUTLIERS = 1e-3
-"""Share of the pixels that may have any intensity: bounds what one pixel can say."""
+_TAIL = 5.0
+"""Log likelihood from which on it falls like that of Student's t distribution, so that no single pixel decides."""
 _ROUNDS = 20
 
 
@@ -107,4 +107,4 @@ def share_likelihoods(densities: Floats, of: Floats, weights: Floats) -> Floats:
         scale = np.log(np.maximum(weights[same], 1e-12) / np.maximum(weights[same], 1e-12).sum())
         found[:, place] = np.logaddexp.reduce(densities[:, same] + scale, axis=1)
     found -= found.max(axis=1, keepdims=True)
-    return np.asarray(np.log((1 - _OUTLIERS) * np.exp(found) + _OUTLIERS))
+    return np.asarray(-_TAIL * np.log1p(-found / _TAIL))
