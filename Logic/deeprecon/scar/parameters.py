@@ -10,8 +10,8 @@ from typing import Annotated
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.parameters import Parameters, Range
 from deeprecon.scar.thresholds import USAGE, parse_threshold
+from deeprecon.scar.tissue_tags import REGION_USAGE, parse_tissue_tags
 from deeprecon.scar.tissue_tags import USAGE as TAG_USAGE
-from deeprecon.scar.tissue_tags import parse_tissue_tags
 
 
 class Method(Enum):
@@ -318,9 +318,10 @@ class EvaluateParameters(Parameters):
 
 @dataclass(frozen=True)
 class ExportInputs:
-    """A result."""
+    """A result, and drawn segments that are regions of it."""
 
     mesh: Annotated[Path, "result of scar reconstruct, with scar_probability"]
+    segmentation: Annotated[Path | None, "segmentation whose segments --tags names"] = None
 
 
 @dataclass(frozen=True)
@@ -334,8 +335,12 @@ class ExportParameters(Parameters):
     cutoff: Annotated[float, Range(0.01, 0.99), "probability above which an element is scar, and core"] = 0.5
     tags: Annotated[
         tuple[str, ...],
-        f"tags of the elements, such as {TAG_USAGE}; left out, these, but healthy elements keep tags that they have",
+        f"tags of the elements, such as {TAG_USAGE}; left out, these, but healthy elements keep tags that they have. "
+        f"Regions of healthy wall too: {REGION_USAGE}, and names of segments (spaces as _)",
     ] = ()
+    experiment: Annotated[
+        bool, "openCARP: also a parameter file (.par), stimulus sites (.vtx) and a script that runs them with carputils"
+    ] = False
     tag_array: Annotated[
         str, "array of the tags that elements have; left out, that of the run, or one of a usual name"
     ] = ""
@@ -343,9 +348,11 @@ class ExportParameters(Parameters):
     def validate(self) -> list[str]:
         reasons = super().validate()
         try:
-            parse_tissue_tags(self.tags)
+            parse_tissue_tags(self.tags, None)
         except InputError as error:
             reasons.append(str(error))
+        if self.experiment and self.format is not MeshFormat.OPENCARP:
+            reasons.append("parameters, sites and script of an experiment are openCARP's: choose this format")
         return reasons
 
 
