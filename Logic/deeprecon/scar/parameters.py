@@ -93,6 +93,10 @@ FIELD_STEPS = 2000
 noise is fitted too."""
 
 
+DEFAULT_RULE = "nsd:5"
+"""Threshold of scar where only that of the core is given."""
+
+
 class Observation(Enum):
     """What is observed in a pixel: the share of its wall that is scar, or that share rounded to 0 or 1."""
 
@@ -188,9 +192,11 @@ class ReconstructParameters(_CutoffParameters):
     interpolation: Annotated[Interpolation, "which one, for --method interpolation"] = Interpolation.LINEAR
     network: Annotated[MlpSize, "layers and width of --method mlp"] = MlpSize.SMALL
     observation: Annotated[Observation, "keep partial pixels, or round them to 0 or 1"] = Observation.SOFT
-    threshold: Annotated[str, f"scar from intensities: {USAGE}"] = "nsd:5"
+    threshold: Annotated[str, f"scar from intensities by a rule: {USAGE}; left out, by a fitted mixture"] = ""
     core_threshold: Annotated[
-        str, "scar core from intensities by a second, higher threshold, such as max:60; the rest is border zone"
+        str,
+        "scar core from intensities by a second, higher threshold, such as max:60; the rest is border zone; needs "
+        "--threshold, else nsd:5",
     ] = ""
     alignment: Annotated[Alignment, "bring shifted slices back onto the wall of the given mesh"] = Alignment.WALL
     projection: Annotated[
@@ -243,7 +249,7 @@ class ReconstructParameters(_CutoffParameters):
 
     def validate(self) -> list[str]:
         reasons = super().validate()
-        for text in (self.threshold, *filter(None, (self.core_threshold,))):
+        for text in filter(None, (self.threshold, self.core_threshold)):
             try:
                 parse_threshold(text)
             except InputError as error:
@@ -254,6 +260,11 @@ class ReconstructParameters(_CutoffParameters):
                 "auto or exact"
             )
         return reasons
+
+    @property
+    def rule(self) -> str:
+        """The threshold of scar; empty where a mixture is fitted instead."""
+        return self.threshold or (DEFAULT_RULE if self.core_threshold else "")
 
 
 @dataclass(frozen=True)
