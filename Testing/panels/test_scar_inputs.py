@@ -85,11 +85,15 @@ def test_scar_from_intensities_uses_the_threshold(host: Any, ready: Any) -> None
     ready.ui.scarSourceCombo.currentIndex = 1
     assert ready.ui.thresholdRuleCombo.visible
     assert not ready.ui.scarCombo.visible
-    ready.ui.thresholdRuleCombo.currentIndex = 2
+    assert ready.ui.thresholdRuleCombo.currentText == "fitted mixture (no threshold)"
+    assert not ready.ui.thresholdSpinBox.visible
+    ready.ui.thresholdRuleCombo.currentIndex = 3
     assert ready._parameterNode.settings.threshold == "max:60"
     ready.ui.thresholdSpinBox.value = 70.0
     assert ready._parameterNode.settings.threshold == "max:70"
-    ready.ui.thresholdRuleCombo.currentIndex = 1
+    ready.ui.thresholdRuleCombo.currentIndex = 0
+    assert ready._parameterNode.settings.threshold == ""
+    ready.ui.thresholdRuleCombo.currentIndex = 2
     assert ready._parameterNode.settings.threshold == "fwhm"
     assert not ready.ui.thresholdSpinBox.visible
     ready.ui.methodCombo.currentIndex = 2
@@ -166,6 +170,20 @@ def test_an_empty_scar_segment_gives_a_result_without_scar(host: Any, ready: Any
     ready.ui.methodCombo.currentIndex = 2
     assert "No scar was found" in apply(host, ready)
     assert ready.runPanel.state.value == "done"
+
+
+def test_a_segment_that_is_removed_is_not_replaced_by_another_of_such_a_name(ready: Any) -> None:
+    node, ui = ready._parameterNode, ready.ui
+    segmentation = node.segmentation.GetSegmentation()
+    segmentation.AddEmptySegment("other", "Scar of another day")
+    ready.exit()  # to the Segment Editor
+    ready.enter()
+    segmentation.RemoveSegment(node.scarSegment)
+    ready.exit()
+    ready.enter()
+    assert node.scarSegment == ""
+    assert ui.scarCombo.currentIndex < 1
+    assert ui.scarCombo.findData("other") > 0
 
 
 def test_an_empty_wall_is_refused_and_leaves_the_scene_unchanged(host: Any, ready: Any) -> None:
