@@ -70,7 +70,7 @@ def prepare(inputs: settings.PrepareInputs, parameters: settings.PrepareParamete
     recordings: list[Recording] = []
     for number, path in enumerate(inputs.recordings):
         run.reporter.status(f"Reading {path.name}")
-        for recording in load_recordings(path, parameters.unit, config.eventFilters):
+        for recording in load_recordings(path, parameters.unit, config.eventFilters, parameters.columns):
             seizures = known.pop(recording.name, None)
             named = recording if recording.user else replace(recording, user=parameters.user)
             recordings.append(add_seizures(named, *seizures) if seizures else named)
@@ -212,7 +212,7 @@ def detect(inputs: settings.DetectInputs, parameters: settings.DetectParameters,
     from deeprecon.seizure.fit.inference import check_windows, detect_in_recording
 
     run.reporter.status("Reading the recording and the model")
-    recording = load_single_recording(inputs.recording, parameters.unit)
+    recording = load_single_recording(inputs.recording, parameters.unit, parameters.columns)
     for note in recording.notes:
         run.reporter.status(f"{inputs.recording.name}: {note}")
     run.consider((*unmonitored_doubts(inputs.recording.name, [recording]), *recording.doubts))
