@@ -16,6 +16,7 @@ from deeprecon.jobs.parameters import NoParameters
 from deeprecon.jobs.run import Outcome, PartReporter, Run, Stopped
 from deeprecon.seizure import parameters as settings
 from deeprecon.seizure.configuration import Config
+from deeprecon.seizure.measure.alarms import alarm_rows
 from deeprecon.seizure.measure.comparison import (
     Comparison,
     EvaluatedRecording,
@@ -41,6 +42,7 @@ from deeprecon.seizure.read.recording import (
 from deeprecon.seizure.read.seizure_table import read_seizure_table
 from deeprecon.seizure.simulate.files import write_phantom
 from deeprecon.seizure.training.split import UserSplit, assign_folds, split_training_users, split_users
+from deeprecon.seizure.write.annotations import write_annotations
 from deeprecon.seizure.write.comparison_files import write_comparison
 from deeprecon.seizure.write.configuration_schema import configuration_schema
 from deeprecon.seizure.write.detection_files import write_detection
@@ -236,6 +238,8 @@ def detect(inputs: settings.DetectInputs, parameters: settings.DetectParameters,
     title = f"{inputs.recording.name}{', not monitored: ' if recording.unmonitored else ''}"
     title += describe_unmonitored([recording])
     outputs, figures = write_detection(run.output, detection, parameters, threshold, title)
+    alarms = alarm_rows(detection, parameters.quantile, threshold, parameters.merge)
+    outputs |= write_annotations(run.output, alarms, recording)
     start = recording.start.isoformat() if recording.start else None
     figures = {"not_monitored_share": unmonitored_share([recording]), **figures}
     figures |= {"not_monitored_minutes": {cause: value / 60 for cause, value in recording.unmonitored.items()}}

@@ -76,6 +76,8 @@ def test_phantom_prepare_train_detect_evaluate(done, result_of, configuration, t
     assert {path.name for path in found.iterdir()} == {
         "probability.csv",
         "events.csv",
+        "events.tsv",
+        "events_osd.csv",
         "plot.png",
         "result.json",
         ".job",
