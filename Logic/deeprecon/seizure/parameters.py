@@ -96,6 +96,11 @@ class TrainParameters(Parameters):
         Range(0, 10_000_000),
         "optimizer steps of each network, phases in proportion; 0 as the configuration says",
     ] = 0
+    alarms_per_day: Annotated[
+        float | None,
+        Range(0, 100, "per day"),
+        "false alarms that the threshold may give on the validation users; by default the threshold with the best F1",
+    ] = None
 
 
 @dataclass(frozen=True)

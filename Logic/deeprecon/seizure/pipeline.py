@@ -25,6 +25,7 @@ from deeprecon.seizure.measure.comparison import (
     evaluate_recordings,
     pool_comparisons,
 )
+from deeprecon.seizure.measure.scoring import Score
 from deeprecon.seizure.observe.recordings import load_recordings, load_single_recording
 from deeprecon.seizure.parameters import EvaluateParameters, ExportFormat, Part
 from deeprecon.seizure.read.configuration import check_configuration, read_configuration
@@ -139,7 +140,7 @@ def train(inputs: settings.TrainInputs, parameters: settings.TrainParameters, ru
     outputs |= {"bundle": run.output / "bundle", "config": run.output / "config.json"}
     write_json(outputs["config"], config.to_json())
     run.reporter.status("Choosing the threshold on the validation users")
-    threshold, score = _threshold(trained.networks, split, recordings, config)
+    threshold, score = _threshold(trained.networks, split, recordings, config, parameters.alarms_per_day)
     states = [{name: value.cpu() for name, value in network.state_dict().items()} for network in trained.networks]
     description = _training_data(inputs.data, recordings, split, config, run.seed)
     write_ensemble(outputs["bundle"], states, config, threshold, split.trained, split.test, description)
@@ -154,7 +155,13 @@ def train(inputs: settings.TrainInputs, parameters: settings.TrainParameters, ru
         "best_validation": min(trained.best),
         "threshold": threshold,
     }
-    chosen = ("sensitivity", "false_alarms_per_day", "f1")
+    chosen = ("sensitivity", "false_alarms_per_day", "false_alarms_per_day_high", "hours", "f1")
+    upper = score.figures().get("false_alarms_per_day_high", 0.0)
+    if parameters.alarms_per_day is not None and upper > parameters.alarms_per_day:
+        run.reporter.warning(
+            f"The validation users gave {score.false_alarms} false alarms in {score.hours:.1f} h: up to {upper:.2g} a "
+            f"day are compatible with that (95 %), more than the {parameters.alarms_per_day:g} that are allowed."
+        )
     figures |= {f"validation_{name}": value for name, value in score.figures().items() if name in chosen}
     return Outcome(outputs, figures)
 
@@ -187,7 +194,7 @@ def cross_validate(inputs: settings.TrainInputs, parameters: settings.CrossValid
             if not trained.finished:
                 raise Stopped
             continue
-        threshold, _ = _threshold(trained.networks, split, recordings, config)
+        threshold, _ = _threshold(trained.networks, split, recordings, config, parameters.alarms_per_day)
         held_out = select_users(recordings, split.test)
         found = evaluate_recordings(trained.networks, config.modelConfig.window, held_out, EvaluateParameters.stride)
         evaluated += found
@@ -337,11 +344,18 @@ def _training_inputs(
     return config, treat_as_seizures(recordings) if config.dataProcessing.wholeEvents else recordings
 
 
-def _threshold(networks: Sequence[Any], split: UserSplit, recordings: Sequence[Recording], config: Config) -> Any:
+def _threshold(
+    networks: Sequence[Any],
+    split: UserSplit,
+    recordings: Sequence[Recording],
+    config: Config,
+    alarms_per_day: float | None,
+) -> tuple[float, Score]:
     """The threshold of an ensemble and the score there, on the validation users of its networks."""
     # an interrupted run has fewer networks than planned
     validation = split.validation[: len(networks)]
-    return choose_threshold(networks, config.modelConfig.window, recordings, validation, EvaluateParameters.stride)
+    window, stride = config.modelConfig.window, EvaluateParameters.stride
+    return choose_threshold(networks, window, recordings, validation, stride, alarms_per_day)
 
 
 def _training_data(path: Path, recordings: Sequence[Recording], split: UserSplit, config: Config, seed: int) -> str:
