@@ -278,7 +278,7 @@ def simulation_mesh(**values: Any) -> Ventricles:
     --------
     >>> import deeprecon
     >>> case = deeprecon.scar.phantom(spacing=16, pixel=2.5, node_spacing=4)
-    >>> made = deeprecon.scar.simulation_mesh(case.outputs["mesh"], edge=3)
+    >>> made = deeprecon.scar.simulation_mesh(surface=case.outputs["mesh"], edge=3)
     >>> made.figures["smallest_angle_degrees"] > 8
     True
     """
