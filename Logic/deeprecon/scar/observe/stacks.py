@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.doubts import Doubt
+from deeprecon.scar.observe.mixture.intensities import FittedIntensities
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +27,9 @@ class Stack:
         shifts: (k, 2) float64, mm along the rows (i) and columns (j) by which each slice is to be moved to lie on the
             heart; None for no move.
         doubts: about the scar that was read from intensities.
+        likelihood, core_likelihood: (k, j, i, S) float32, log likelihood of equally spaced shares of scar, and of core,
+            from 0 to 1, by the pixel's intensity alone; None where they are not read by a mixture.
+        mixture: the intensities that they were read from; None without a mixture.
     """
 
     wall: npt.NDArray[np.float32]
@@ -36,6 +40,9 @@ class Stack:
     core: npt.NDArray[np.float32] | None = None
     shifts: npt.NDArray[np.float64] | None = None
     doubts: tuple[Doubt, ...] = ()
+    likelihood: npt.NDArray[np.float32] | None = None
+    core_likelihood: npt.NDArray[np.float32] | None = None
+    mixture: FittedIntensities | None = None
 
     @property
     def offsets(self) -> npt.NDArray[np.float64]:
