@@ -148,7 +148,7 @@ def test_the_output_is_a_dataset_of_derivatives_with_its_source(files, done, qui
     assert sidecar["SkullStripped"] is True
     again = done("enhance", "again", inputs={"bids": root}, **FAST)  # derivatives are no scans of the dataset
     assert sorted(path.name for path in again.iterdir()) == [
-        ".job", "dataset_description.json", "result.json", "sub-01", "summary.csv",
+        ".bidsignore", ".job", "dataset_description.json", "result.json", "sub-01", "summary.csv",
     ]  # fmt: skip
 
 
