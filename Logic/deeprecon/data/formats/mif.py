@@ -66,7 +66,9 @@ def read_mif(path: Path) -> Mif:
     values = np.frombuffer(content, kind, count, offset)
     array = _arranged(values, sizes, fields["layout"][0])
     shift, scale = (float(number) for number in fields.get("scaling", ["0,1"])[0].split(","))
-    array = array.astype(kind.newbyteorder("=")) if (shift, scale) == (0, 1) else array * scale + shift
+    array = array.astype(kind.newbyteorder("="))
+    if (shift, scale) != (0, 1):
+        array = array.astype(np.float64) * scale + shift
     rows = [[float(number) for number in line.replace(",", " ").split()] for line in fields.get("dw_scheme", [])]
     gradients = np.array(rows, float).reshape(len(rows), 4)
     return Mif(np.ascontiguousarray(array), _affine(path, fields), gradients)
@@ -84,8 +86,7 @@ def _fields(header: str) -> dict[str, list[str]]:
 def _number_type(path: Path, name: str) -> np.dtype[np.generic]:
     if (found := _TYPE.fullmatch(name.lower())) is None:
         raise InputError(f"{path} holds numbers of the type {name}, which are not supported.", _CONVERT)
-    order = {"le": "<", "be": ">", None: "="}[found[2]]
-    return np.dtype(found[1]).newbyteorder(order)
+    return np.dtype(found[1]).newbyteorder(">" if found[2] == "be" else "<" if found[2] == "le" else "=")
 
 
 def _offset(path: Path, entry: str) -> int:
@@ -107,8 +108,8 @@ def _arranged(values: npt.NDArray[np.generic], sizes: list[int], layout: str) ->
     array = values.reshape([sizes[axis] for axis in slowest_first])
     array = array.transpose([slowest_first.index(axis) for axis in reversed(range(len(sizes)))])
     backward = [len(sizes) - 1 - axis for axis, entry in enumerate(entries) if entry.startswith("-")]
-    array = np.flip(array, backward)
-    return array if len(sizes) == 4 else array[None]
+    flipped: npt.NDArray[np.generic] = np.flip(array, tuple(backward))
+    return flipped if len(sizes) == 4 else flipped[None]
 
 
 def _affine(path: Path, fields: dict[str, list[str]]) -> Doubles:

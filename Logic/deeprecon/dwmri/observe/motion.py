@@ -91,7 +91,7 @@ def _displacement(measured: Doubles, predicted: Doubles, inside: Mask, size: Dou
     chosen = chosen[:: -(-len(chosen) // MAX_VOXELS)]
     place = (chosen - chosen.mean(axis=0)) * size  # mm along k, j, i
     values = measured[tuple(chosen.T)]
-    slopes = np.stack(np.gradient(predicted, *size), axis=0)
+    slopes: list[Doubles] = list(np.gradient(predicted, *size))
     motion = np.zeros(6)
     for _ in range(STEPS):
         moved = _moved(place, motion)

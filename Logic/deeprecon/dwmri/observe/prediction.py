@@ -68,8 +68,8 @@ def left_out_residuals(voxels: Floats, table: GradientTable, good: Numbers) -> F
         return np.asarray((voxels - voxels.mean(axis=-1, keepdims=True)) * (count / (count - 1)), np.float32)
     inverse = _inverse_covariance(table.directions[good])
     row = inverse.sum(axis=0)
-    inverse -= np.outer(row, row) / row.sum()
-    return np.asarray(voxels @ (inverse / np.diagonal(inverse)), np.float32)
+    about_mean = inverse - np.outer(row, row) / row.sum()
+    return np.asarray(voxels @ (about_mean / np.diagonal(about_mean)), np.float32)
 
 
 def direction_covariance(first: Doubles, second: Doubles) -> Doubles:
