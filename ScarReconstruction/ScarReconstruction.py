@@ -201,10 +201,14 @@ class ScarReconstructionWidget(MethodWidget):
 
     def _updateSegments(self, node):
         segments = segment_choices(node.segmentation)
-        if list(node.knownSegments) != list(segments):
+        known = list(node.knownSegments)
+        if known != list(segments):
             node.knownSegments = list(segments)
+            removed = set(known) - set(segments) if set(segments) < set(known) else ()
             for name, role in SEGMENTS.items():
-                if getattr(node, name) not in segments:
+                if (chosen := getattr(node, name)) in removed:  # never another one in place of it
+                    setattr(node, name, "")
+                elif chosen not in segments:
                     setattr(node, name, find_segments(node.segmentation).get(role, ""))
         self.segments.show(segments, {name: getattr(node, name) for name in SEGMENTS})
 

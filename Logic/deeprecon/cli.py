@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from deeprecon.cases.clusters import BATCH_SYSTEMS, LOCAL
+from deeprecon.cases.parts import parts_in
+from deeprecon.cases.place import Place
 from deeprecon.cases.record import has_record
-from deeprecon.cases.run import Place, resume_cases, run_cases
+from deeprecon.cases.run import resume_cases, run_cases
 from deeprecon.data.errors import InputError
+from deeprecon.jobs.check import check_job
 from deeprecon.jobs.command import JOB_FOLDER, Command, create_job_folder
 from deeprecon.jobs.config_file import check_config_files
 from deeprecon.jobs.console import Console, on_interrupt, plain_figures
 from deeprecon.jobs.failures import explain_exception
-from deeprecon.jobs.job import MAX_SEED, MAX_THREADS, VERSION, Job
+from deeprecon.jobs.job import MAX_SEED, MAX_THREADS, VERSION, Job, Precision
 from deeprecon.jobs.options import (
     POSITIONAL_INPUT,
     BadValue,
@@ -94,15 +97,18 @@ def _main(arguments: list[str], console: Console) -> int:
         overwrite=bool(options.overwrite),
     )
     output = Path(os.path.abspath(options.output))
+    place = Place(options.scheduler, options.workers)
     if options.cases is not None:
-        return run_cases(command, Path(options.cases), output, _part(options), console, _place(options))
-    for name in ("shard", "scheduler", "workers"):
-        if getattr(options, name) is not None:
-            raise InputError(f"--{name} is for the cases of --cases: give both.")
+        return run_cases(command, Path(options.cases), output, _part(options), console, place)
+    if options.shard is not None:
+        raise InputError("--shard is for the cases of --cases: give both.")
     folder = output / JOB_FOLDER
+    if place != Place():
+        _check_parts(command.job(folder), folder, place)
+        command = place.with_threads(command)
     if not rank():
         create_job_folder(folder, command.job(folder))
-    return _run_here(folder, console)
+    return _run_here(folder, console, place)
 
 
 def _parser(method: str, name: str, verb: Verb) -> argparse.ArgumentParser:
@@ -123,7 +129,9 @@ def _parser(method: str, name: str, verb: Verb) -> argparse.ArgumentParser:
     run.add_argument("--resume", metavar="DIR", help="continue the interrupted run in DIR, with its settings")
     run.add_argument("--device", metavar="NAME", help="auto, cpu, cuda:0 or mps (default: auto)")
     run.add_argument("--threads", type=_threads, metavar="N", help="CPU threads (default: what is fastest)")
-    run.add_argument("--precision", choices=["auto", "fp32", "bf16", "fp16"], help="of the computation (default: auto)")
+    run.add_argument(
+        "--precision", choices=[entry.value for entry in Precision], help="of the computation (default: auto)"
+    )
     run.add_argument("--seed", type=_seed, metavar="N", help="of all random numbers (default: 0)")
     run.add_argument(
         "--accept",
@@ -149,10 +157,12 @@ def _parser(method: str, name: str, verb: Verb) -> argparse.ArgumentParser:
         "--scheduler",
         type=_scheduler,
         metavar="WHERE",
-        help="run the cases with Dask: local, the address of a scheduler such as tls://host:8786, or jobs of slurm, "
-        "lsf or pbs",
+        help="run the cases, or the fits of a cross-validation, with Dask: local, the address of a scheduler such as "
+        "tls://host:8786, or jobs of slurm, lsf or pbs",
     )
-    run.add_argument("--workers", type=_threads, metavar="N", help="run N cases at once")
+    run.add_argument(
+        "--workers", type=_threads, metavar="N", help="run N cases at once, or make the fits of a cross-validation so"
+    )
     run.add_argument(
         "--config", action="config", metavar="FILE", help="YAML or JSON file with options, several values as a list"
     )
@@ -194,8 +204,21 @@ def _part(options: Any) -> tuple[int, int]:
     return part, parts
 
 
-def _place(options: Any) -> Place:
-    return Place(options.scheduler, options.workers)
+def _check_parts(job: Job, folder: Path, place: Place) -> None:
+    """Check that what runs without --cases can be computed by several workers.
+
+    Raises:
+        InputError: it cannot, or their number is missing.
+    """
+    verb, _, parameters = check_job(job, folder)
+    if not verb.in_parts(parameters):
+        option = "--scheduler" if place.scheduler else "--workers"
+        raise InputError(
+            f"{option} is for the cases of --cases, and for the fits of a cross-validation, which are none here.",
+            f"Leave out {option}, or give --cases.",
+        )
+    if place.workers is None:
+        raise InputError("--workers N must be given: the fits are made in N parts, at once.")
 
 
 def _shard(text: str) -> str:
@@ -220,12 +243,13 @@ def _resume(method: str, name: str, options: Any, console: Console) -> int:
     folder = Path(os.path.abspath(options.resume))
     cases = has_record(folder, _part(options))
     others = sorted(
-        set(given) - {"--resume", "--verbose"} - ({"--shard", "--scheduler", "--workers"} if cases else set())
+        set(given) - {"--resume", "--verbose", "--scheduler", "--workers"} - ({"--shard"} if cases else set())
     )
     if others:
         raise InputError(f"--resume takes all settings from the earlier run: leave out {', '.join(others)}.")
+    place = Place(options.scheduler, options.workers)
     if cases:
-        return resume_cases(folder, _part(options), (method, name), console, _place(options))
+        return resume_cases(folder, _part(options), (method, name), console, place)
     folder = folder / JOB_FOLDER if (folder / JOB_FOLDER).is_dir() else folder
     job = Job.load(folder)
     if (job.method, job.verb) != (method, name):
@@ -235,11 +259,13 @@ def _resume(method: str, name: str, options: Any, console: Console) -> int:
             print("This run is finished: there is nothing to resume.")
             _print_result(done.parent)
         return DONE
-    return _run_here(folder, console)
+    if place != Place():
+        _check_parts(job, folder, place)
+    return _run_here(folder, console, place)
 
 
-def _run_here(folder: Path, console: Console) -> int:
-    """Run a job in this process, or help another one with it."""
+def _run_here(folder: Path, console: Console, place: Place) -> int:
+    """Run a job in this process, its fits in `place` where that is another one, or help another process with it."""
     if rank():
         return run_job(folder)
     (folder / STOP).unlink(missing_ok=True)
@@ -249,7 +275,7 @@ def _run_here(folder: Path, console: Console) -> int:
         console.show({"type": "status", "text": "Stopping; press Ctrl+C again to end at once"})
 
     with on_interrupt(stop) as interrupted:
-        code = run_job(folder, console.show)
+        code = run_job(folder, console.show, None if place == Place() else parts_in(place))
     console.finish()
     if console.error is not None:
         error = console.error

@@ -25,7 +25,7 @@ from deeprecon.jobs.parameters import to_json
 from deeprecon.jobs.process import die_with_parent
 from deeprecon.jobs.results.provenance import check_unchanged, input_checksums, input_entries, provenance
 from deeprecon.jobs.results.publication import RESULT, STOPPED, publish, settle
-from deeprecon.jobs.run import STOP, Run, SilentReporter
+from deeprecon.jobs.run import STOP, Run, SilentReporter, whole_folder
 from deeprecon.jobs.verbs import Verb
 from deeprecon.training.devices import tell_of_missing_operations
 from deeprecon.training.ranks import leave_process_group, rank, release_helpers, wait_for_rank_0
@@ -36,7 +36,9 @@ LOW_DISK_SPACE = 200e6
 """Free bytes below which a run warns before it starts."""
 
 
-def run_job(folder: Path, show: Callable[[Event], None] = print_event) -> int:
+def run_job(
+    folder: Path, show: Callable[[Event], None] = print_event, make_parts: Callable[[Job, Run], Run] | None = None
+) -> int:
     """Run, or resume, the job in `folder`; never raises.
 
     Where torchrun started several processes, only the first one reports and writes; see `_compute_as_helper`.
@@ -44,6 +46,7 @@ def run_job(folder: Path, show: Callable[[Event], None] = print_event) -> int:
     Args:
         folder: the job folder, with job.json.
         show: what is done with each event besides writing it to events.jsonl.
+        make_parts: makes the fits of the settled job in processes of their own, and returns the run that finds them.
 
     Returns:
         The exit code: 0 done, 1 internal, 2 bad input, 3 cancelled.
@@ -52,19 +55,21 @@ def run_job(folder: Path, show: Callable[[Event], None] = print_event) -> int:
         if rank():
             _compute_as_helper(Path(folder).absolute())
         else:
-            perform_job(folder, show)
+            perform_job(folder, show, make_parts)
         return DONE
     except (Exception, KeyboardInterrupt) as error:
         return {"input": BAD_INPUT, "cancelled": CANCELLED}.get(explain_exception(error).kind, INTERNAL)
 
 
-def perform_job(folder: Path, show: Callable[[Event], None]) -> None:
+def perform_job(
+    folder: Path, show: Callable[[Event], None], make_parts: Callable[[Job, Run], Run] | None = None
+) -> None:
     """Run, or resume, the job in `folder`.
 
     What the task writes is staged and moved to the job's output only when all went well; result.json comes last.
 
     Args:
-        folder, show: see `run_job`.
+        folder, show, make_parts: see `run_job`.
 
     Raises:
         Exception: whatever went wrong, after it was reported as an event.
@@ -77,7 +82,7 @@ def perform_job(folder: Path, show: Callable[[Event], None]) -> None:
         if not folder.is_dir():
             raise InputError(f"There is no job folder {folder}.", "Check the path.")
         log = _open_log(folder, show)
-        _run(folder, staging, log, started)
+        _run(folder, staging, log, started, make_parts)
     except (Exception, KeyboardInterrupt) as error:
         failure = explain_exception(error)
         details = traceback.format_exc() if failure.kind in ("internal", "memory", "disk") else ""
@@ -137,7 +142,13 @@ def _compute_as_helper(folder: Path) -> None:
         leave_process_group()
 
 
-def _run(folder: Path, staging: Path, log: EventLog, started: float) -> None:
+def _run(
+    folder: Path,
+    staging: Path,
+    log: EventLog,
+    started: float,
+    make_parts: Callable[[Job, Run], Run] | None,
+) -> None:
     log.status("Checking the inputs")
     job = Job.load(folder)
     verb, inputs, parameters = check_job(job, folder)
@@ -154,25 +165,25 @@ def _run(folder: Path, staging: Path, log: EventLog, started: float) -> None:
     for paths in input_paths(inputs).values():
         for path in paths:
             try_to_read(path)
-    checksums = input_checksums(inputs, output)
+    own = whole_folder(folder) if job.part else output  # other parts write there while this one runs
+    checksums = input_checksums(inputs, own)
     entries = input_entries(checksums)
-    if job.inputs_read and job.inputs_read != entries:
-        names = [entry["name"] for entry in entries if entry not in job.inputs_read] or [job.inputs_read[-1]["name"]]
-        message = f"The run in {folder} began with other inputs: {', '.join(names)} changed since."
-        raise InputError(message, "Start it anew, without --resume.")
-
+    _check_same_inputs(folder, job, entries)
     job, parameters = _resolve(replace(job, inputs_read=entries), verb, parameters, log)
     job.save(folder)
     release_helpers()
-    accepted = tuple(job.accept)
-    run = Run(folder, staging, job.device, job.threads, job.precision, job.seed, log, accepted=accepted)
+    settings = (job.device, job.threads, job.precision, job.seed)
+    part = (job.part[0], job.part[1]) if job.part else None
+    run = Run(folder, staging, *settings, log, accepted=tuple(job.accept), part=part)
+    if make_parts is not None:
+        run = make_parts(job, run)
     with tell_of_missing_operations(log.warning):
         outcome = verb.function(inputs, parameters, run)
     if run.should_stop():
         log.warning("The run was stopped early; the result is the best it had by then.")
 
     took = time.monotonic() - started
-    check_unchanged(inputs, output, checksums)
+    check_unchanged(inputs, own, checksums)
     content = {
         "format": RESULT_FORMAT,
         "outputs": outcome.outputs,
@@ -183,10 +194,23 @@ def _run(folder: Path, staging: Path, log: EventLog, started: float) -> None:
     taken = {os.path.realpath(path) for paths in input_paths(inputs).values() for path in paths}
     target = publish(staging, output, content, taken, run.interrupted, job.overwrite)
     _say_where(target, output, log)
-    if not run.should_stop() and not verb.keeps_checkpoint:  # after an early stop the job can still be resumed
+    # After an early stop the job can still be resumed; the fits of a part are for the whole run.
+    if not run.should_stop() and not verb.keeps_checkpoint and not job.part:
         shutil.rmtree(run.checkpoint, ignore_errors=True)
     log.progress(1.0, 0.0)
     log.result(Path(os.path.normpath(Path(job.output) / target.relative_to(output) / RESULT)), outcome.metrics)
+
+
+def _check_same_inputs(folder: Path, job: Job, entries: list[dict[str, str]]) -> None:
+    """Check that a run that is resumed has the inputs that it began with.
+
+    Raises:
+        InputError: it has others.
+    """
+    if job.inputs_read and job.inputs_read != entries:
+        names = [entry["name"] for entry in entries if entry not in job.inputs_read] or [job.inputs_read[-1]["name"]]
+        message = f"The run in {folder} began with other inputs: {', '.join(names)} changed since."
+        raise InputError(message, "Start it anew, without --resume.")
 
 
 def _say_where(target: Path, output: Path, log: EventLog) -> None:

@@ -158,6 +158,7 @@ def test_region_and_line_are_measured_again_when_they_change(host: Any, ready: A
     ui.measureCollapsibleButton.collapsed = False
     ui.boxButton.click()
     host.waitFor(lambda: node.regionTable is not None, 120)
+    assert nodes_of_run(node.outputScan)["regions"] is node.regionTable  # goes with the result
     table = node.regionTable.GetTable()
     figures = [table.GetValueByName(row, "figure").ToString() for row in range(table.GetNumberOfRows())]
     assert figures == ["Voxels", "Signal over noise", "FA", "MD [1e-6 mm²/s]"]

@@ -168,6 +168,20 @@ def test_an_empty_scar_segment_gives_a_result_without_scar(host: Any, ready: Any
     assert ready.runPanel.state.value == "done"
 
 
+def test_a_segment_that_is_removed_is_not_replaced_by_another_of_such_a_name(ready: Any) -> None:
+    node, ui = ready._parameterNode, ready.ui
+    segmentation = node.segmentation.GetSegmentation()
+    segmentation.AddEmptySegment("other", "Scar of another day")
+    ready.exit()  # to the Segment Editor
+    ready.enter()
+    segmentation.RemoveSegment(node.scarSegment)
+    ready.exit()
+    ready.enter()
+    assert node.scarSegment == ""
+    assert ui.scarCombo.currentIndex < 1
+    assert ui.scarCombo.findData("other") > 0
+
+
 def test_an_empty_wall_is_refused_and_leaves_the_scene_unchanged(host: Any, ready: Any) -> None:
     import slicer
 

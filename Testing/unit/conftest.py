@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deeprecon.cases.parts import parts_in
+from deeprecon.cases.place import Place
+from deeprecon.jobs.events import Event
 from deeprecon.jobs.job import Job
+from deeprecon.jobs.results.publication import read_result
 from deeprecon.worker import run_job
 
 
@@ -35,6 +40,49 @@ def done(start: Callable[..., tuple[int, Path]]) -> Callable[..., Path]:
 
     def run(verb: str, name: str = "out", **values: Any) -> Path:
         code, output = start(verb, name, **values)
+        assert code == 0, (output / ".job" / "events.jsonl").read_text(encoding="utf-8")
+        return output
+
+    return run
+
+
+class EngineHere:
+    """Runs each job in this process as soon as it is started; once closed, no fit may save a checkpoint any more."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+        self._events: list[tuple[str, Event]] = []
+
+    def slots(self) -> int:
+        return 1
+
+    def start(self, name: str, folder: Path) -> None:
+        assert run_job(folder) == 0
+        self._events.append((name, {"type": "end", "result": read_result(folder), "failure": None}))
+
+    def poll(self) -> list[tuple[str, Event]]:
+        events, self._events = self._events, []
+        return events
+
+    def cancel(self) -> None: ...
+
+    def close(self) -> None:
+        def refuse(path: Path, state: Any) -> None:
+            raise AssertionError(f"{path} is fitted again")
+
+        for module in ("deeprecon.training.fit", "deeprecon.scar.fit.field_fit"):
+            self._monkeypatch.setattr(f"{module}.save_checkpoint", refuse)
+
+
+@pytest.fixture
+def again_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, int], Path]:
+    """Repeats the run of an output folder, its fits in so many parts: the new output folder."""
+
+    def run(earlier: Path, count: int) -> Path:
+        output = tmp_path / "parts"
+        replace(Job.load(earlier / ".job"), inputs_read=[]).save(output / ".job")
+        monkeypatch.setattr(Place, "open", lambda place, command, logs: (EngineHere(monkeypatch), command))
+        code = run_job(output / ".job", make_parts=parts_in(Place(None, count)))
         assert code == 0, (output / ".job" / "events.jsonl").read_text(encoding="utf-8")
         return output
 

@@ -218,3 +218,4 @@ def test_an_interrupted_new_run_does_not_take_an_older_one_for_its_own(tmp_path:
 def test_options_for_cases_need_cases(option: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["fake", "work", "--output", str(tmp_path), *option]) == cli.BAD_INPUT
     assert f"{option[0]} is for the cases of --cases" in capsys.readouterr().err
+    assert not (tmp_path / ".job").exists()

@@ -65,10 +65,11 @@ def holds(output: Path, case: str, step: int) -> Callable[[], bool]:
 
 
 def child_of_case(shell: subprocess.Popen[str], case: str) -> psutil.Process | None:
-    """The process that computes a case."""
+    """The process that computes a case, or a part of a run ("parts/1")."""
     for process in psutil.Process(shell.pid).children(recursive=True):
         try:
-            if process.cmdline()[-1:] and process.cmdline()[-1].endswith(f"/{case}/.job"):
+            folder = "".join(process.cmdline()[-1:])
+            if folder.endswith((f"/{case}/.job", f"/.job/{case}")):
                 return process
         except psutil.Error:
             continue
@@ -174,6 +175,22 @@ def test_cases_stop_when_the_program_that_asked_for_them_is_gone(tmp_path: Path)
         shell.kill()
         wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
     assert not (output / "a" / "result.json").exists()
+
+
+def test_the_fits_of_one_run_are_made_by_workers_and_give_what_one_process_gives(tmp_path: Path) -> None:
+    settings = ["fake", "folds", "--steps", "5", "--hold", "3"]
+    output = tmp_path / "dask"
+    with running([*settings, "--output", str(output), *LOCAL]) as shell:
+        wait_for((output / ".job" / "checkpoint" / "1.json").exists)
+        wait_for((output / ".job" / "checkpoint" / "4.json").exists)
+        kill_worker(shell, "parts/2")
+        (output / ".job" / "release").touch()
+        text, _ = shell.communicate(timeout=300)
+        assert shell.returncode == cli.DONE, text
+    assert "Part 2 of 2: its worker was lost; it is run once more." in text
+    assert cli.main([*settings[:4], "--output", str(tmp_path / "plain")]) == cli.DONE
+    assert (output / "chain.txt").read_bytes() == (tmp_path / "plain" / "chain.txt").read_bytes()
+    assert result(output)["metrics"]["processes"] == 3
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from deeprecon import cli
 from deeprecon.calls.call import call
 from deeprecon.calls.result import Result
 from deeprecon.calls.signature import documented
-from deeprecon.data.doubts import DoubtError
+from deeprecon.data.doubts import Doubt, DoubtError
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import read_volume
@@ -75,6 +75,7 @@ def test_a_result_has_its_files_figures_and_provenance(tmp_path: Path) -> None:
     assert found.provenance["seed"] == 7
     assert (found.doubts, found.warnings) == ((), ())
     assert "loss: 0.3333" in repr(found)
+    assert "outputs: chain\n" in repr(found)
     assert Job.load(tmp_path / "out" / ".job").parameters["steps"] == 3
 
 
@@ -150,6 +151,31 @@ def test_a_contradiction_is_raised_with_its_codes_and_accepted_by_them() -> None
     assert [doubt.code for doubt in found.doubts] == ["test-doubt"]
     assert found.warnings == (str(found.doubts[0]),)
     assert work(mode="contradiction", accept="test-doubt").doubts
+
+
+def test_messages_name_keywords_where_the_shell_names_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    import fake_method
+
+    def advise(inputs: Any, parameters: Any, run: Any) -> Any:
+        run.reporter.warning("Give --slice-thickness, as in fake prepare --levels 3.")
+        if parameters.mode.value == "input":
+            raise InputError("--masks are missing.", "Give --masks or --no-such-option; --accept CODE, --seed 3.")
+        run.consider([Doubt("test-doubt", "a--steps.txt", "Too few --steps.", "Give --steps 9.", parameters.loud)])
+        return fake_method.work(inputs, parameters, run)
+
+    original = fake_method.VERBS["work"]
+    monkeypatch.setitem(fake_method.VERBS, "work", type(original)(**{**vars(original), "function": advise}))
+    with pytest.raises(InputError) as refused:
+        work(mode="input")
+    assert str(refused.value) == "`masks` are missing. Give `masks` or --no-such-option; `accept` CODE, `seed` 3."
+    with pytest.raises(DoubtError) as doubted:
+        work()
+    assert (doubted.value.hint, doubted.value.doubts[0].way_out) == ("Give `steps` 9.", "Give `steps` 9.")
+    assert "a--steps.txt: Too few `steps`." in str(doubted.value)
+    found = work(loud=True)
+    assert found.warnings[0] == "Give `slice_thickness`, as in fake prepare --levels 3."
+    assert found.doubts[0].text == "Too few `steps`."
+    assert repr(found).count("Too few `steps`.") == 1
 
 
 def test_members_of_enumerations_and_numbers_of_numpy_are_values(tmp_path: Path) -> None:

@@ -67,6 +67,13 @@ def test_the_wheel_has_the_version_of_the_library(wheel: Path) -> None:
     assert wheel.name.split("-")[1] == VERSION
 
 
+def test_the_wheel_holds_the_licence(wheel: Path) -> None:
+    text = (LOGIC.parent / "LICENSE").read_bytes()
+    assert (LOGIC / "LICENSE").read_bytes() == text
+    with zipfile.ZipFile(wheel) as files:
+        assert files.read(f"deeprecon-{VERSION}.dist-info/licenses/LICENSE") == text
+
+
 def test_the_installed_library_finds_its_demonstrator_forms_and_lock_file(installed: Path, tmp_path: Path) -> None:
     script = """
 import deeprecon.resources

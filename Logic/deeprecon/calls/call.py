@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 
+from deeprecon.calls.keywords import doubts_with_keywords, say_keywords, with_keywords
 from deeprecon.calls.result import Result
 from deeprecon.data.diffusion.files import write_dwi
 from deeprecon.data.diffusion.scan import DwiScan
@@ -29,7 +30,7 @@ from deeprecon.data.volume_io import write_volume
 from deeprecon.jobs.command import JOB_FOLDER, Command, create_job_folder
 from deeprecon.jobs.console import Console
 from deeprecon.jobs.events import Event
-from deeprecon.jobs.job import MAX_SEED, MAX_THREADS
+from deeprecon.jobs.job import MAX_SEED, MAX_THREADS, Precision
 from deeprecon.jobs.parameters import Field, Parameters, Range, fields_of, from_json
 from deeprecon.jobs.verbs import load_verb
 from deeprecon.training.ranks import is_distributed
@@ -41,15 +42,6 @@ Input = str | os.PathLike[str] | Volume | Segmentation | Mesh | DwiScan | npt.ND
 Saver = Callable[[Path, Any], Path]
 """(path without an ending, data) -> the file that it was written to."""
 Savers = Mapping[type, Saver]
-
-
-class Precision(enum.Enum):
-    """Of a computation."""
-
-    AUTO = "auto"
-    FP32 = "fp32"
-    BF16 = "bf16"
-    FP16 = "fp16"
 
 
 @dataclass(frozen=True)
@@ -123,9 +115,13 @@ def call(kind: type[R], method: str, name: str, values: Mapping[str, Any], saver
 def _run(kind: type[R], command: Command, output: Path, console: Console | None) -> R:
     warnings: list[str] = []
     places: list[str] = []
+    names = {
+        field.name for cls in (command.verb.inputs, command.verb.parameters, RunOptions) for field in fields_of(cls)
+    }
 
     def show(event: Event) -> None:
         if event["type"] == "warning":
+            event = {**event, "message": with_keywords(event["message"], names)}
             warnings.append(event["message"])
         elif event["type"] == "result":
             places.append(event["path"])
@@ -136,13 +132,16 @@ def _run(kind: type[R], command: Command, output: Path, console: Console | None)
     try:
         create_job_folder(folder, command.job(folder))
         perform_job(folder, show)
-    except DoubtError as error:
-        error.add_note(f"To continue all the same: accept={list(error.codes)}")
+    except InputError as error:
+        say_keywords(error, names)
+        if isinstance(error, DoubtError):
+            error.add_note(f"To continue all the same: accept={list(error.codes)}")
         raise
     finally:
         if console is not None:
             console.finish()
-    return kind.load(Path(os.path.normpath(folder / places[0])).parent, tuple(warnings))
+    result = kind.load(Path(os.path.normpath(folder / places[0])).parent, tuple(warnings))
+    return replace(result, doubts=doubts_with_keywords(result.doubts, names))
 
 
 def _settings(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class Result:
 
     def __repr__(self) -> str:
         figures = (f"    {name}: {format_value(value)}" for name, value in plain_figures(dict(self.figures)).items())
-        lines = [f"{type(self).__name__} in {self.folder}", *figures]
+        lines = [f"{type(self).__name__} in {self.folder}", f"    outputs: {', '.join(self.outputs)}", *figures]
         return "\n".join([*lines, *(f"    {text}" for text in dict.fromkeys([*map(str, self.doubts), *self.warnings]))])
 
     def _volume(self, role: str) -> Volume | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from deeprecon.calls.call import RunOptions
+from deeprecon.calls.keywords import with_keywords
 from deeprecon.calls.result import Result
 from deeprecon.jobs.options import plain_number
 from deeprecon.jobs.parameters import Field, Range, fields_of
@@ -99,10 +100,11 @@ def _completed(text: str, verb: Verb) -> str:
 
 
 def _parameter_lines(verb: Verb) -> Iterator[str]:
+    names = {field.name for field in _fields(verb)}
     for field in _fields(verb):
         default = ", optional" if field.default in (None, ()) else f", default {_default(field)!r}"
         yield f"{field.name} : {_kind(field)}{'' if field.required else default}"
-        text = _python_names(field.help) + _bounds(field.range)
+        text = with_keywords(field.help, names) + _bounds(field.range)
         yield from textwrap.wrap(text, WIDTH, initial_indent="    ", subsequent_indent="    ")
 
 
@@ -122,8 +124,3 @@ def _bounds(bounds: Range | None) -> str:
         return ""
     low, high = plain_number(bounds.minimum), plain_number(bounds.maximum)
     return f" ({low} to {high} {bounds.unit}".rstrip() + ")"
-
-
-def _python_names(text: str) -> str:
-    """A help text whose options of the shell are named as in Python."""
-    return re.sub(r"--([a-z][a-z-]*)", lambda found: f"`{found[1].replace('-', '_')}`", text)

@@ -11,11 +11,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deeprecon.cases.record import Record
 from deeprecon.data.errors import InputError
-from deeprecon.jobs.command import JOB_FOLDER, Command
+from deeprecon.jobs.command import Command
 from deeprecon.training.hardware import nvidia_cards, physical_cores
 
 if TYPE_CHECKING:
@@ -30,13 +30,14 @@ CONNECT_TIMEOUT = 20
 CONFIGURATION = "Set it in ~/.config/dask/jobqueue.yaml, see docs/clusters.md."
 
 
-def open_dask(scheduler: str, workers: int | None, record: Record) -> tuple[DaskEngine, Command]:
+def open_dask(scheduler: str, workers: int | None, command: Command, logs: Path) -> tuple[DaskEngine, Command]:
     """Connect to a scheduler, starting it where it is to be a new one.
 
     Args:
         scheduler: "local", a batch system, or an address such as tls://host:8786.
-        workers: how many cases at once; needed for a batch system.
-        record: of the cases; its output folder gets the logs of a batch system.
+        workers: how many jobs at once; needed for a batch system.
+        command: that is run; its device and threads may be open.
+        logs: folder for the logs and the certificate of a batch system.
 
     Returns:
         The engine, and the command with its device and threads settled.
@@ -47,17 +48,17 @@ def open_dask(scheduler: str, workers: int | None, record: Record) -> tuple[Dask
     dask, distributed = _package("dask"), _package("distributed")
     from deeprecon.cases.dask_engine import GPU, DaskEngine
 
-    command, cluster = record.command, None
+    cluster = None
     # A case whose worker was lost is run once more.
     with dask.config.set({"distributed.scheduler.allowed-failures": 1}), _without_interrupts():
         if scheduler == LOCAL:
             cluster, command, workers = _start_local(command, workers)
         elif scheduler in BATCH_SYSTEMS:
-            command = _with_threads(command)
+            command = check_threads(command)
             command = replace(command, device="cpu" if command.device == "auto" else command.device)
-            cluster = _start_batch(scheduler, workers, record, command)
+            cluster = _start_batch(scheduler, workers, command, logs)
         else:
-            command = _with_threads(command)
+            command = check_threads(command)
         if cluster is None:
             _check_answer(scheduler)
         client = distributed.Client(cluster or scheduler, timeout=CONNECT_TIMEOUT, set_as_default=False)
@@ -87,10 +88,15 @@ def _check_answer(address: str) -> None:
         raise InputError(f"No Dask scheduler answers at {address}: {error}.", hint) from error
 
 
-def _with_threads(command: Command) -> Command:
+def check_threads(command: Command) -> Command:
+    """The command, which must state its threads where other machines compute.
+
+    Raises:
+        InputError: it does not.
+    """
     if not command.threads:
         message = "--threads must be given with this --scheduler, so that all machines compute alike."
-        raise InputError(message, "It is the number of CPU threads of each case.")
+        raise InputError(message, "It is the number of CPU threads of each job.")
     return command
 
 
@@ -136,13 +142,12 @@ def _visible_gpus() -> list[str]:
     return named or [str(number) for number in range(torch.cuda.device_count())]
 
 
-def _start_batch(system: str, workers: int | None, record: Record, command: Command) -> Any:
+def _start_batch(system: str, workers: int | None, command: Command, logs: Path) -> Any:
     """Jobs of a batch system, one worker each, whose connections are encrypted and need a certificate."""
     if not workers:
         raise InputError(f"--workers N must be given with --scheduler {system}.", "It is the number of its jobs.")
     config = _package("dask").config
     jobqueue = _package("dask_jobqueue")
-    logs = record.output / JOB_FOLDER / "workers"
     logs.mkdir(parents=True, exist_ok=True)
     gpu = command.device.startswith("cuda")
     arguments = ["--nthreads", "1", "--no-dashboard", *(["--resources", "GPU=1"] if gpu else [])]

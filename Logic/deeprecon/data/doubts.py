@@ -38,6 +38,8 @@ CODES: dict[str, str] = {
     "lungs-not-found": "No lungs were found in a CT: assumed, the middle of the scan is that of the field of view.",
     "mask-probability": "A mask holds probabilities: what is above 0.5 (50 %) is inside.",
     "mask-resampled": "A mask or labels have another grid than their image, and were interpolated.",
+    "mesh-axes-assumed": "A mesh does not state its patient axes; assumed: RAS.",
+    "mesh-has-fibers": "The elements of a mesh have fibers already; assumed: these are right, none are made by rule.",
     "mesh-holds-blood": "A mesh holds most of what the slices show as blood: more than the wall.",
     "mesh-left-out": "Of a mesh, unused nodes, cells listed twice, and faces and lines beside elements do not count.",
     "mesh-region-assumed": "Only those regions of a mesh are used that lie in what the slices show as wall.",

@@ -39,6 +39,8 @@ def check_job(job: Job, folder: Path) -> tuple[Verb, Any, Any]:
     parameters: Any = from_json(verb.parameters, job.parameters)
     if reasons := parameters.validate():
         raise InputError("; ".join(reason.rstrip(".") for reason in reasons) + ".")
+    if job.part and not verb.in_parts(parameters):
+        raise InputError(f"{job.method} {job.verb} makes no fits in parts with these settings.")
     return verb, replace(inputs, **located), parameters
 
 

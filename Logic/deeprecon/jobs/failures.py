@@ -50,11 +50,21 @@ class Failure:
         return " ".join(filter(None, (self.message, self.hint, how_to_accept(self.codes))))
 
 
+class JobFailedError(Exception):
+    """Raised by a run for which another job has failed."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.told)
+        self.failure = failure
+
+
 CANCELLED = Failure("cancelled", "The run was cancelled.", "What it has saved is kept: it can be resumed.")
 
 
 def explain_exception(error: BaseException) -> Failure:
     """What an exception that ended a task means for the person who started it."""
+    if isinstance(error, JobFailedError):
+        return error.failure
     for cause in _causes(error):
         text = str(cause)
         if (isinstance(cause, OSError) and cause.errno in DISK_ERRORS) or any(word in text for word in DISK_MESSAGES):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,18 @@ MAX_SEED = 2**63 - 1
 """What torch takes."""
 
 
+class Precision(enum.Enum):
+    """Number format of a computation; auto is settled before it starts."""
+
+    AUTO = "auto"
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
+
+
+PRECISIONS = tuple(entry.value for entry in Precision if entry is not Precision.AUTO)
+
+
 @dataclass(frozen=True)
 class Job:
     """One run of one verb of one method. Paths in `inputs` and `output` are relative to the job folder.
@@ -40,6 +53,7 @@ class Job:
         seed: of every random number of the run.
         accept: codes of the contradictions with which the run continues, see `deeprecon.data.doubts`.
         overwrite: whether results replace files in `output` that are not of an earlier result.
+        part: (i, n) of a job that only fits the i-th of n parts for another one, in whose `parts` its folder lies.
         inputs_read: name and SHA-256 of each input when the run began; it is only resumed with the same ones.
         version: of the library that made the job.
         format: of job.json.
@@ -56,6 +70,7 @@ class Job:
     seed: int = 0
     accept: list[str] = field(default_factory=list)
     overwrite: bool = False
+    part: list[int] = field(default_factory=list)
     inputs_read: list[dict[str, str]] = field(default_factory=list)
     version: str = ""
     format: int = FORMAT
@@ -92,7 +107,7 @@ class Job:
         if missing := sorted({"method", "verb"} - set(values)):
             raise InputError(f"{path} lacks {' and '.join(missing)}.")
         kinds = {"inputs": dict, "parameters": dict, "threads": int, "seed": int, "accept": list, "format": int,
-                 "overwrite": bool, "inputs_read": list}  # fmt: skip
+                 "overwrite": bool, "part": list, "inputs_read": list}  # fmt: skip
         for name, value in values.items():
             kind = kinds.get(name, str)
             if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
@@ -100,6 +115,9 @@ class Job:
         if not all(isinstance(code, str) for code in values.get("accept", [])):
             raise InputError(f"{path}: accept is {values['accept']!r}, expected a list of codes.")
         check_codes(values.get("accept", []))
+        part = values.get("part", [])
+        if part and not (list(map(type, part)) == [int, int] and 1 <= part[0] <= part[1]):
+            raise InputError(f"{path}: part is {part}, expected such as [1, 4].")
         for name, most in (("threads", MAX_THREADS), ("seed", MAX_SEED)):
             if not 0 <= values.get(name, 0) <= most:
                 raise InputError(f"{path}: {name} is {values[name]}, expected 0 to {most}.")

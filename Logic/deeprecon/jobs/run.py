@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from deeprecon.data.doubts import Doubt, DoubtError, not_accepted
 
@@ -14,6 +14,12 @@ STOP = "stop"
 """File in the job folder by which a run is asked to stop."""
 INTERRUPTED = "interrupted"
 """Content of `STOP` where the run was interrupted, instead of asked to finish with what it has."""
+
+
+PARTS = "parts"
+"""Folder in a job folder with those of the parts in which its fits are made."""
+
+T = TypeVar("T")
 
 
 class Stopped(Exception):
@@ -81,6 +87,7 @@ class Run:
         reporter: status, progress, metrics and warnings.
         accepted: codes of the contradictions that the user has accepted.
         doubts: found so far; result.json lists them.
+        part: (i, n) where only the i-th of n parts of the fits is to be made, see `deeprecon.jobs.verbs.Verb.in_parts`.
     """
 
     folder: Path
@@ -92,6 +99,7 @@ class Run:
     reporter: Reporter
     accepted: tuple[str, ...] = field(default=(), kw_only=True)
     doubts: list[Doubt] = field(default_factory=list, kw_only=True)
+    part: tuple[int, int] | None = field(default=None, kw_only=True)
 
     def consider(self, doubts: Iterable[Doubt]) -> None:
         """Go on with what is assumed or accepted, stating it once in a warning and in result.json.
@@ -109,8 +117,13 @@ class Run:
 
     @property
     def checkpoint(self) -> Path:
-        """Folder for what resuming needs; survives a crash or a cancel."""
-        return self.folder / "checkpoint"
+        """Folder for what resuming needs; survives a crash or a cancel. Parts have that of the whole run."""
+        return (self.folder if self.part is None else whole_folder(self.folder)) / "checkpoint"
+
+    def share(self, fits: Sequence[T]) -> Sequence[T]:
+        """Those of all fits that are to be made: all, or every n-th of them where the run is a part."""
+        number, parts = self.part or (1, 1)
+        return fits[number - 1 :: parts]
 
     def should_stop(self) -> bool:
         """True once the parent asked for a graceful stop.
@@ -124,6 +137,16 @@ class Run:
         """True where the run was asked to stop by an interrupt, not to finish with what it has."""
         request = self.folder / STOP
         return request.is_file() and request.read_text(encoding="utf-8") == INTERRUPTED
+
+
+def part_folder(folder: Path, number: int) -> Path:
+    """The job folder of the part of this number of a run whose job folder is `folder`."""
+    return folder / PARTS / str(number)
+
+
+def whole_folder(folder: Path) -> Path:
+    """The job folder of the run that a part belongs to, from that of the part."""
+    return folder.parents[1]
 
 
 def request_stop(folder: Path, interrupted: bool = False) -> None:

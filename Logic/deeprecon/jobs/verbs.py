@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deeprecon.data.errors import InputError
+from deeprecon.jobs.job import PRECISIONS
 from deeprecon.jobs.run import Outcome, Run
 
 METHODS = {
@@ -34,6 +35,9 @@ class Verb:
         needs_torch: whether a run with these parameters computes with torch. Where it does not, nothing is probed
             and the run works without torch, on one CPU thread.
         keeps_checkpoint: whether the checkpoint stays after success: the best epochs of a training and the last one.
+        in_parts: whether a run with these parameters makes several fits that can be made in parts: where `Run.part` is
+            set, the function makes its share of them (`Run.share`), each with a checkpoint of its own, and returns an
+            empty `Outcome`.
         precisions: what a run with these parameters can compute in; the only one, where there is one, is "auto" too.
     """
 
@@ -44,7 +48,8 @@ class Verb:
     resolve: Callable[[Any, str, int, str], Any] | None = None
     needs_torch: Callable[[Any], bool] = lambda parameters: True
     keeps_checkpoint: bool = False
-    precisions: Callable[[Any], tuple[str, ...]] = lambda parameters: ("fp32", "bf16", "fp16")
+    in_parts: Callable[[Any], bool] = lambda parameters: False
+    precisions: Callable[[Any], tuple[str, ...]] = lambda parameters: PRECISIONS
 
 
 def load_verbs(method: str) -> dict[str, Verb]:

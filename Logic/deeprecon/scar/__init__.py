@@ -5,10 +5,13 @@ from deeprecon.lazy import attach
 __all__ = [
     "Reconstruction",
     "ScarMap",
+    "Ventricles",
+    "activation",
     "apply",
     "cross_validate",
     "evaluate",
     "export",
+    "fibers",
     "import_checkpoint",
     "phantom",
     "prepare",

@@ -7,6 +7,40 @@ from deeprecon.calls.call import Input
 from deeprecon.calls.result import Result
 from deeprecon.scar.api import Reconstruction as Reconstruction
 from deeprecon.scar.api import ScarMap as ScarMap
+from deeprecon.scar.api import Ventricles as Ventricles
+
+def activation(
+    mesh: Input,
+    *,
+    landmarks: Input | None = None,
+    channels: Input | None = None,
+    mesh_unit: Literal["auto", "mm", "cm", "m", "um"] = "auto",
+    mesh_frame: Literal["auto", "ras", "lps"] = "auto",
+    tag_array: str = "",
+    mesh_region: int | Sequence[int] = (),
+    endo: float = 60.0,
+    epi: float = -60.0,
+    sheet_endo: float = -65.0,
+    sheet_epi: float = 25.0,
+    site: float | Sequence[float] = (),
+    along: float = 0.6,
+    across: float = 0.3,
+    border: float = 0.5,
+    late: float = 20.0,
+    duration: float = 250.0,
+    radius: float = 8.0,
+    report_values: Literal["estimate", "agreed"] = "estimate",
+    cutoff: float = 0.5,
+    output: str | PathLike[str] | None = None,
+    overwrite: bool = False,
+    accept: str | Sequence[str] = (),
+    device: str = "auto",
+    threads: int = 0,
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto",
+    seed: int = 0,
+    progress: bool = False,
+) -> Ventricles:
+    """When each place of the ventricles' wall is activated, from a site or from each of the 17 segments in turn."""
 
 def apply(
     bundle: Input,
@@ -113,6 +147,30 @@ def export(
     progress: bool = False,
 ) -> Result:
     """Write a result for simulators and other programs."""
+
+def fibers(
+    mesh: Input,
+    *,
+    landmarks: Input | None = None,
+    mesh_unit: Literal["auto", "mm", "cm", "m", "um"] = "auto",
+    mesh_frame: Literal["auto", "ras", "lps"] = "auto",
+    tag_array: str = "",
+    mesh_region: int | Sequence[int] = (),
+    endo: float = 60.0,
+    epi: float = -60.0,
+    sheet_endo: float = -65.0,
+    sheet_epi: float = 25.0,
+    replace: bool = False,
+    output: str | PathLike[str] | None = None,
+    overwrite: bool = False,
+    accept: str | Sequence[str] = (),
+    device: str = "auto",
+    threads: int = 0,
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto",
+    seed: int = 0,
+    progress: bool = False,
+) -> Ventricles:
+    """Coordinates of the ventricles' wall from Laplace's equation, and fibers and sheets by rule."""
 
 def import_checkpoint(
     checkpoint: Input,

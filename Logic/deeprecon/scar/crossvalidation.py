@@ -13,8 +13,8 @@ import numpy.typing as npt
 from deeprecon.data.errors import InputError
 from deeprecon.data.mesh.mesh import Inside
 from deeprecon.data.tables import write_table
-from deeprecon.jobs.run import Outcome, PartReporter, Run
-from deeprecon.scar.fit.fitted import FitData, prism_means
+from deeprecon.jobs.run import Outcome, PartReporter, Run, Stopped
+from deeprecon.scar.fit.fitted import FitData, Fitted, prism_means
 from deeprecon.scar.fit.interpolation import INTERPOLATIONS, SPATIAL
 from deeprecon.scar.fit.methods import fit
 from deeprecon.scar.measure.metrics import dice
@@ -37,31 +37,33 @@ def cross_validate(inputs: ReconstructInputs, parameters: ReconstructParameters,
     """Hide each slice in turn, predict it from the others by the chosen method and by every interpolation, and compare.
 
     Interpolations along the wall are left out, with a warning, where the wall's coordinates are not known. The first
-    and the last slice of a stack are extrapolated, which no method does well; they are marked as ends.
+    and the last slice of a stack are extrapolated, which no method does well; they are marked as ends. A part of a run
+    (`Run.part`) fits the chosen method without its share of the slices, and compares nothing.
 
     Raises:
         InputError: as `reconstruct`, or there is only one slice.
     """
     case, heart, slices = read_and_observe(inputs, parameters, run)
     data, kinds = fit_data(case, heart, slices, parameters), tuple(INTERPOLATIONS)
+    hidden = list(_slices_with_wall(slices.stacks))
+    if len(hidden) < 2:
+        raise InputError("There is one slice only; no other can predict it.", "Give a stack of slices.")
+    if run.part is not None:
+        return _fit_share(data, hidden, slices.inside, parameters, run)
     if data.coordinates is None:
         try:
             data = replace(data, coordinates=find_wall_coordinates(case, slices, heart.mesh))
         except InputError as error:
             kinds = SPATIAL
             run.reporter.warning(f"Interpolations along the wall are left out. {error}")
-    hidden = list(_slices_with_wall(slices.stacks))
-    if len(hidden) < 2:
-        raise InputError("There is one slice only; no other can predict it.", "Give a stack of slices.")
     interpolations = [replace(parameters, method=Method.INTERPOLATION, interpolation=kind) for kind in kinds]
     methods = interpolations if parameters in interpolations else [parameters, *interpolations]
     rows: list[dict[str, Any]] = []
     begun = time.monotonic()
     for number, (stack, k) in enumerate(hidden):
         run.reporter.status(f"Hiding slice {number + 1} of {len(hidden)}")
-        start, end = number / len(hidden), (number + 1) / len(hidden)
-        part = replace(run, reporter=_SliceReporter(run.reporter, start, end, begun))
-        rows += [_predict_slice(data, stack, k, slices.inside, method, part) for method in methods]
+        apart = _run_of_slice(run, number, len(hidden), begun)
+        rows += [_predict_slice(data, stack, k, slices.inside, method, apart) for method in methods]
         if run.should_stop():
             break
     outputs = {"slices": run.output / "cross_validation.csv", "summary": run.output / "summary.csv"}
@@ -69,6 +71,32 @@ def cross_validate(inputs: ReconstructInputs, parameters: ReconstructParameters,
     write_table(outputs["slices"], rows)
     write_table(outputs["summary"], summary)
     return Outcome(outputs, {"slices": number + 1, **{f"dice_{row['method']}": row["dice"] for row in summary}})
+
+
+def _run_of_slice(run: Run, number: int, count: int, begun: float) -> Run:
+    reporter = _SliceReporter(run.reporter, number / count, (number + 1) / count, begun)
+    return replace(run, reporter=reporter)
+
+
+def _fit_share(
+    data: FitData,
+    hidden: Sequence[tuple[int, int]],
+    inside: Inside | None,
+    parameters: ReconstructParameters,
+    run: Run,
+) -> Outcome:
+    """Make the fits of a part, which stay as checkpoints.
+
+    Raises:
+        Stopped: the run was asked to stop.
+    """
+    share, begun = run.share(hidden), time.monotonic()
+    for number, (stack, k) in enumerate(share):
+        run.reporter.status(f"Hiding slice {number + 1} of {len(share)}")
+        _fit_without(data, stack, k, inside, parameters, _run_of_slice(run, number, len(share), begun))
+        if run.should_stop():
+            raise Stopped
+    return Outcome()
 
 
 def _slices_with_wall(stacks: Sequence[Stack]) -> Iterator[tuple[int, int]]:
@@ -83,17 +111,26 @@ def _keep_slices(stack: Stack, chosen: npt.NDArray[np.bool_]) -> Stack:
     return replace(stack, wall=np.where(chosen[:, None, None], stack.wall, 0).astype(np.float32))
 
 
-def _predict_slice(
+def _fit_without(
     data: FitData, number: int, k: int, inside: Inside | None, parameters: ReconstructParameters, run: Run
-) -> dict[str, Any]:
-    """One row: how well a method predicts slice `k` of stack `number`."""
+) -> Fitted:
+    """Fit a method to all slices but slice `k` of stack `number`."""
     hidden = data.stacks[number]
     chosen = np.arange(len(hidden.wall)) == k
     rest = [_keep_slices(stack, ~chosen) if stack is hidden else stack for stack in data.stacks]
     rest = [stack for stack in rest if stack.wall.any()]
     observations = observe(rest)
     remaining = replace(data, stacks=rest, observations=observations, quadrature=quadrature(observations, inside))
-    fitted = fit(remaining, parameters, run, f"without_{number + 1}_{k + 1}")
+    return fit(remaining, parameters, run, f"without_{number + 1}_{k + 1}")
+
+
+def _predict_slice(
+    data: FitData, number: int, k: int, inside: Inside | None, parameters: ReconstructParameters, run: Run
+) -> dict[str, Any]:
+    """One row: how well a method predicts slice `k` of stack `number`."""
+    hidden = data.stacks[number]
+    chosen = np.arange(len(hidden.wall)) == k
+    fitted = _fit_without(data, number, k, inside, parameters, run)
     target = observe([_keep_slices(hidden, chosen)])
     points = quadrature(target, inside)
     met = points.met

@@ -12,11 +12,20 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.mesh.files import place, read_mesh, write_mesh
 from deeprecon.data.mesh.parts import with_cells
 from deeprecon.data.tables import write_table
+from deeprecon.jobs.job import PRECISIONS
 from deeprecon.jobs.parameters import NoParameters
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.jobs.verbs import Verb
 from deeprecon.scar import parameters as settings
 from deeprecon.scar.crossvalidation import cross_validate
+from deeprecon.scar.eikonal_activation import activation
+from deeprecon.scar.electrophysiology import fibers
+from deeprecon.scar.electrophysiology_parameters import (
+    ActivationInputs,
+    ActivationParameters,
+    FibersParameters,
+    VentriclesInputs,
+)
 from deeprecon.scar.measure.metrics import evaluate as compare_with_truth
 from deeprecon.scar.parameters import (
     DEFAULT_STEPS,
@@ -171,7 +180,7 @@ def _trains(parameters: ReconstructParameters) -> bool:
 
 def _precisions(parameters: ReconstructParameters) -> tuple[str, ...]:
     """The field's layers are so small that they gain nothing from less than fp32."""
-    return ("fp32", "bf16", "fp16") if parameters.method is Method.MLP else ("fp32",)
+    return PRECISIONS if parameters.method is Method.MLP else ("fp32",)
 
 
 VERBS = {
@@ -191,6 +200,7 @@ VERBS = {
         cross_validate,
         resolve,
         needs_torch=_trains,
+        in_parts=_trains,
         precisions=_precisions,
     ),
     "prepare": Verb(
@@ -233,6 +243,20 @@ VERBS = {
         settings.ImportInputs,
         NoParameters,
         mlp_verbs.import_checkpoint,
+        needs_torch=_without_torch,
+    ),
+    "fibers": Verb(
+        "coordinates of the ventricles' wall, and fibers by rule",
+        VentriclesInputs,
+        FibersParameters,
+        fibers,
+        needs_torch=_without_torch,
+    ),
+    "activation": Verb(
+        "when each place of the wall is activated, from a site or from each of the 17 segments",
+        ActivationInputs,
+        ActivationParameters,
+        activation,
         needs_torch=_without_torch,
     ),
     "export": Verb(

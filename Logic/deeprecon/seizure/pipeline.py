@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.files import sha256, write_json
 from deeprecon.data.tables import write_table
 from deeprecon.jobs.parameters import NoParameters
-from deeprecon.jobs.run import Outcome, Run, Stopped
+from deeprecon.jobs.run import Outcome, PartReporter, Run, Stopped
 from deeprecon.seizure import parameters as settings
 from deeprecon.seizure.configuration import Config
 from deeprecon.seizure.measure.comparison import (
@@ -159,8 +160,11 @@ def train(inputs: settings.TrainInputs, parameters: settings.TrainParameters, ru
 def cross_validate(inputs: settings.TrainInputs, parameters: settings.CrossValidateParameters, run: Run) -> Outcome:
     """Nested cross-validation: each outer part of users is evaluated with an ensemble trained on the others.
 
+    A part of a run (`Run.part`) trains the ensembles of its share of the folds, and evaluates nothing.
+
     Raises:
         InputError: as `train`.
+        Stopped: a part was asked to stop.
     """
     from deeprecon.seizure.training.ensemble import train_ensemble
 
@@ -171,10 +175,16 @@ def cross_validate(inputs: settings.TrainInputs, parameters: settings.CrossValid
     rows: list[dict[str, Any]] = []
     evaluated: list[EvaluatedRecording] = []
     comparisons: list[Comparison] = []
-    for fold in range(parameters.folds):
-        test = {user for user, number in fold_by_user.items() if number == fold}
+    share, begun = run.share(range(parameters.folds)), time.monotonic()
+    for number, fold in enumerate(share):
+        test = {user for user, own in fold_by_user.items() if own == fold}
         split = split_training_users(recordings, parameters.models, validation_share, run.seed, test)
-        trained = train_ensemble(recordings, split, config, run, f"fold-{fold}-")
+        reporter = PartReporter(run.reporter, number / len(share), (number + 1) / len(share), begun)
+        trained = train_ensemble(recordings, split, config, replace(run, reporter=reporter), f"fold-{fold}-")
+        if run.part is not None:
+            if not trained.finished:
+                raise Stopped
+            continue
         threshold, _ = _threshold(trained.networks, split, recordings, config)
         held_out = select_users(recordings, split.test)
         found = evaluate_recordings(trained.networks, config.modelConfig.window, held_out, EvaluateParameters.stride)
@@ -183,6 +193,8 @@ def cross_validate(inputs: settings.TrainInputs, parameters: settings.CrossValid
         rows.append({"fold": fold, "threshold": threshold, **comparisons[-1].figures()})
         if not trained.finished:
             break
+    if run.part is not None:
+        return Outcome()
     comparison = pool_comparisons(comparisons, evaluated, quantile)
     outputs = write_comparison(run.output, comparison, quantile) | {"folds": run.output / "folds.csv"}
     write_table(outputs["folds"], rows)

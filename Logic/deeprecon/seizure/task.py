@@ -51,6 +51,7 @@ VERBS = {
         settings.TrainInputs,
         settings.CrossValidateParameters,
         pipeline.cross_validate,
+        in_parts=lambda parameters: True,
     ),
     "detect": Verb(
         "seizure probability over a recording, alarms and a plot",

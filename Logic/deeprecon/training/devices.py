@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deeprecon.data.errors import InputError
+from deeprecon.jobs.job import PRECISIONS
 from deeprecon.training.hardware import cpu_cores, cpu_name, memory, nvidia_cards, physical_cores
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-PRECISIONS = ("fp32", "bf16", "fp16")
 MAX_THREADS = 16
 """More threads wait for each other in layers as small as ours."""
 

@@ -170,11 +170,42 @@ def never(parameters: Parameters) -> bool:
     return False
 
 
+def folds(inputs: Inputs, parameters: Parameters, run: Run) -> Outcome:
+    """As many independent fits as steps, each a hash with a checkpoint of its own.
+
+    At fit `hold` it misbehaves or, in mode ok, waits, unless the whole run is released.
+    """
+    folder, released = run.checkpoint, run.checkpoint.parent / "release"
+    folder.mkdir(exist_ok=True)
+    if parameters.mode in (Mode.CONTRADICTION, Mode.ASSUMPTION):
+        misbehave(parameters.mode, run, inputs)
+    share = run.share(range(parameters.steps))
+    for done, number in enumerate(share):
+        path = folder / f"{number}.json"
+        while number == parameters.hold and not released.exists() and not path.exists():
+            if parameters.mode is not Mode.OK:
+                misbehave(parameters.mode, run, inputs)
+            if run.should_stop():
+                raise Stopped
+            time.sleep(0.005)
+        if not path.exists():
+            state = hashlib.sha256(f"{run.seed} {number}".encode()).hexdigest()
+            write_json(path, {"state": state, "process": os.getpid()})
+        run.reporter.progress((done + 1) / len(share))
+    if run.part is not None:
+        return Outcome()
+    made = [json.loads((folder / f"{number}.json").read_text(encoding="utf-8")) for number in range(parameters.steps)]
+    write_text(run.output / "chain.txt", "\n".join(fit["state"] for fit in made))
+    metrics = {"steps": len(made), "processes": len({fit["process"] for fit in made} - {os.getpid()})}
+    return Outcome({"chain": Path("chain.txt")}, metrics)
+
+
 VERBS = {
     "work": Verb("Take steps.", Inputs, Parameters, work, needs_torch=never),
     "pack": Verb("Write a folder.", Inputs, Parameters, pack, needs_torch=never),
     "need": Verb("Need an image.", Needed, Parameters, pack, needs_torch=never),
     "train": Verb("Use a device.", Inputs, Parameters, work),
+    "folds": Verb("Make fits.", Inputs, Parameters, folds, needs_torch=never, in_parts=lambda parameters: True),
 }
 
 if __name__ == "__main__":

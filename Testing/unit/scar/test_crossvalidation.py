@@ -73,3 +73,10 @@ def test_one_slice_alone_cannot_be_checked(given, patient, start, tmp_path):
     code, output = start("cross-validate", inputs=inputs, slice_thickness=12.0, method="interpolation")
     assert code == 2
     assert "one slice only" in (output / ".job" / "events.jsonl").read_text(encoding="utf-8")
+
+
+def test_fits_in_parts_are_found_finished_and_give_the_same_tables(given, done, again_in_parts):
+    plain = done("cross-validate", "plain", inputs=given, slice_thickness=12.0, steps=20)
+    parts = again_in_parts(plain, 3)
+    for name in ("cross_validation.csv", "summary.csv"):
+        assert (parts / name).read_bytes() == (plain / name).read_bytes()

@@ -149,11 +149,15 @@ def test_gaps_are_empty_cells(done, bundle, tmp_path):
     assert figures(again)["windows_in_gaps"] == len(empty)
 
 
-def test_cross_validation_scores_every_user_once(done, dataset, configuration):
+def test_cross_validation_scores_every_user_once(done, dataset, configuration, again_in_parts):
     output = done("cross-validate", inputs={"data": dataset, "configuration": configuration()}, models=1, folds=2)
     assert len(read_table(output / "folds.csv")) == 2
     assert len(read_table(output / "users.csv")) == 8
     assert figures(output)["seizures"] + figures(output)["uncovered"] == 8
+    parts = again_in_parts(output, 2)
+    assert figures(parts) == figures(output)
+    for name in ("folds.csv", "users.csv"):
+        assert (parts / name).read_bytes() == (output / name).read_bytes()
 
 
 def test_resumed_training_gives_the_same_bundle(done, dataset, configuration, tmp_path, monkeypatch):

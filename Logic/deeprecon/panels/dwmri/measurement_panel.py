@@ -14,6 +14,7 @@ from deeprecon.data.errors import InputError
 from deeprecon.panels.common.plot_views import ChartView
 from deeprecon.panels.screen.stepper import Stepper
 from deeprecon.scene.common.provenance import attach_provenance, provenance_of
+from deeprecon.scene.common.results import put_beside
 from deeprecon.scene.display.charts import Curve, draw_chart
 from deeprecon.scene.dwmri.measurements import Image, ResultImages, line_profile, new_line, new_region, region_rows
 from deeprecon.scene.dwmri.result import images_of
@@ -130,6 +131,7 @@ class MeasurementPanel(VTKObservationMixin):  # type: ignore[misc]
         attach_provenance(
             table, {"provenance": {"region": node.region.GetName(), **provenance}, "metrics": provenance["metrics"]}
         )
+        put_beside(table, scan, "regions")
         node.regionTable = table
 
     def _drawProfile(self, runImages: ResultImages, line: Any) -> Steps[None]:

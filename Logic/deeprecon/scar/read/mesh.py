@@ -99,7 +99,7 @@ def read_heart_mesh(
     file = read_mesh(path)
     found_unit, found_frame = find_placement(file, case.wall_points, unit.value, frame.value, beside)
     heart = placed_heart(file, found_unit, found_frame, tag_array)
-    return _with_region(heart, choose_region(heart.mesh, heart.tags, heart.part.cells, region, case))
+    return with_region(heart, choose_region(heart.mesh, heart.tags, heart.part.cells, region, case))
 
 
 def wall_of_slices(case: Case, node_spacing: float) -> Mesh:
@@ -113,7 +113,7 @@ def wall_of_slices(case: Case, node_spacing: float) -> Mesh:
     return voxel_mesh(short_axis, node_spacing)
 
 
-def _with_region(heart: HeartMesh, region: Region) -> HeartMesh:
+def with_region(heart: HeartMesh, region: Region) -> HeartMesh:
     """The mesh with the regions that are wall as what counts of it."""
     if not region.tags:
         return heart

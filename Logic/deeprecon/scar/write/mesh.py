@@ -26,6 +26,13 @@ def write_heart_mesh(folder: Path, heart: HeartMesh, mesh: Mesh) -> dict[str, Pa
     return {"mesh": path} | companion_files(path)
 
 
+def placement(heart: HeartMesh) -> dict[str, str]:
+    """The figures of a run by which its mesh is read again: unit, axes, tags and regions of the wall."""
+    tags = {} if heart.tags is None else {"tag_array": heart.tags.name}
+    region = {"mesh_region": " ".join(map(str, heart.region))} if heart.region else {}
+    return {"mesh_unit": heart.unit.value, "mesh_frame": heart.frame.value} | tags | region
+
+
 def companion_files(path: Path) -> dict[str, Path]:
     """The other files of a mesh that consists of several, as openCARP's do, by role."""
     files = sorted(file for file in path.parent.glob(f"{path.stem}.*") if file != path)

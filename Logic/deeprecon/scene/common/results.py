@@ -267,6 +267,17 @@ def nodes_of_run(node: Any) -> dict[str, Any]:
     return found
 
 
+def put_beside(node: Any, result_node: Any, role: str | None = None) -> None:
+    """Move a node into the folder of a result, so that it goes with it; with a role it is one of the results itself."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    folder = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(result_node))
+    if hierarchy.GetItemAttribute(folder, _FOLDER_ATTRIBUTE):
+        item = hierarchy.GetItemByDataNode(node) or hierarchy.CreateItem(folder, node)
+        hierarchy.SetItemParent(item, folder)
+    if role is not None:
+        node.SetAttribute(_ROLE_ATTRIBUTE, role)
+
+
 def _nodes_of_earlier_runs(reuse: Mapping[str, Any]) -> dict[str, Any]:
     """The nodes of `reuse` that are in the scene, and the other results of the same runs."""
     found = {role: node for role, node in reuse.items() if in_scene(node) is not None}

@@ -123,7 +123,8 @@ def summary_sentence(metrics: Mapping[str, Any]) -> str:
 
 
 def images_of(result_node: Any) -> dict[str, Any]:
-    """Role -> node of the results of a run, and "input", the scan that it was made from, where it is in the scene."""
-    images = dict(nodes_of_run(result_node))
+    """Role -> image of the results of a run, and "input", the scan that it was made from, where it is in the scene."""
+    nodes = nodes_of_run(result_node).items()
+    images = {role: node for role, node in nodes if not node.IsA("vtkMRMLTableNode")}
     source = stored_inputs(result_node).dwi
     return {**images, "input": source} if source is not None else images

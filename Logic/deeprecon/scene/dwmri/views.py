@@ -10,6 +10,7 @@ import slicer
 import slicer.util
 from vtk.util import numpy_support
 
+from deeprecon.scene.common.results import put_beside
 from deeprecon.scene.display.colors import color_table, show_legend
 from deeprecon.scene.display.side_by_side import (
     set_side_by_side_layout,
@@ -188,13 +189,15 @@ def _browser(sequence: Any) -> Any:
     browser = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", f"{sequence.GetName()} browser")
     browser.AddSynchronizedSequenceNode(sequence)
     slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+    for node in (browser, browser.GetProxyNode(sequence)):
+        put_beside(node, sequence)
     return browser
 
 
 def _set_windows(images: dict[str, Any]) -> None:
     """Set the same fixed window and colors for the maps before and after."""
     for role, node in images.items():
-        if role in ("input", "dwi", "residual", "mask", "figures") or role.startswith("color"):
+        if role in ("input", "dwi", "residual", "mask") or role.startswith("color"):
             continue
         name = role.removesuffix("_before").removesuffix("_after")
         value_range = _RANGES.get(name) or (0.0, _top(node))
@@ -238,7 +241,7 @@ def _show_legends(images: dict[str, Any], shown: dict[str, Any]) -> None:
     """
     logic = slicer.vtkSlicerColorLogic
     for role, node in images.items():
-        if role in ("mask", "figures"):
+        if role == "mask":
             continue
         node = _shown(node)
         legend = logic.GetColorLegendDisplayNode(node)

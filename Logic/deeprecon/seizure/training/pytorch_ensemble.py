@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deeprecon.jobs.run import Run
+from deeprecon.jobs.run import PartReporter, Run
 from deeprecon.seizure.configuration import Config, ModelConfig
 from deeprecon.seizure.networks.deepepi import DeepEpi, new_network
 from deeprecon.seizure.read.recording import Recording
@@ -39,10 +41,12 @@ def train_pytorch_ensemble(
         InputError: there are no windows of one class, or a checkpoint belongs to another training.
     """
     networks, results = [], []
+    count, begun = len(split.training), time.monotonic()
     for number, (training, validation) in enumerate(zip(split.training, split.validation, strict=True)):
-        run.reporter.status(f"Training network {number + 1} of {len(split.training)}")
+        run.reporter.status(f"Training network {number + 1} of {count}")
         data = TrainingSet.make(recordings, training, validation, config, run.seed + number)
-        network, result = train_network(data, config.modelConfig, run, run.seed + number, f"{name}network-{number:02d}")
+        own = replace(run, reporter=PartReporter(run.reporter, number / count, (number + 1) / count, begun))
+        network, result = train_network(data, config.modelConfig, own, run.seed + number, f"{name}network-{number:02d}")
         networks.append(network)
         results.append(result)
         if result.interrupted:
