@@ -15,7 +15,7 @@ _WAVES = 4
 """Waves around the circumference, at most, of an error of a contour."""
 _SPREAD_LIMITS = (0.01, 1.0)
 """Bounds of the standard deviation of each wave in mm."""
-_LEAST_LEVEL = 0.3
+_LEAST_LEVEL = 0.1
 """Least standard deviation in mm of how far outwards a contour lies all around: readers and the steps of a mesh make as
 much, and where the wall is parallel to the normal a millimeter through the plane shows less."""
 LEVELS = (0, 2 * _WAVES + 1)

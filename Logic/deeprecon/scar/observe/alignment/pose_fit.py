@@ -36,7 +36,7 @@ _SPREAD_LIMITS = np.array([[0.02, 0.02, 1.0, 2e-4], [6.0, 6.0, 1.0, 0.105]])
 """First guess of the spread of the slices' motions and its bounds, in mm and radians."""
 _MIN_NOISE = 0.02
 """Least standard deviation of a pixel's share: the mesh is sampled in steps."""
-_SYSTEMATIC = 4.0
+_SYSTEMATIC = 3.0
 """Factor on the variance: what remains differs in the same way in many slices."""
 _MAX_STEP = np.array([3.0, 3.0, 3.0, 0.1, 0.1, 0.1])
 _LEAST = 0.1, 0.75, np.radians(1.0)
@@ -147,10 +147,10 @@ def fit_poses(pixels: Pixels, wall: WallVolume, free: Bools) -> Fit:
     problem.estimate_wave(pose)
     if problem.wave > _LEAST_WAVE:
         pose, covariance, evidence, spread = _iterate(problem, pose, active, spread, adapt=True)
-    believed = _believed(pose, evidence, spread, active)
-    if not np.array_equal(believed, active):
-        kept = Pose(np.where(believed[:6], pose.stack, 0), np.where(believed[6:].reshape(-1, 4), pose.slices, 0))
-        pose = _iterate(problem, kept, believed, spread, adapt=False)[0]
+    while not np.array_equal(believed := _believed(pose, evidence, spread, active), active):
+        active = believed
+        pose = Pose(np.where(active[:6], pose.stack, 0), np.where(active[6:].reshape(-1, 4), pose.slices, 0))
+        pose, _, evidence, _ = _iterate(problem, pose, active, spread, adapt=False)
     return Fit(pose, covariance, met)
 
 
