@@ -85,11 +85,15 @@ def test_scar_from_intensities_uses_the_threshold(host: Any, ready: Any) -> None
     ready.ui.scarSourceCombo.currentIndex = 1
     assert ready.ui.thresholdRuleCombo.visible
     assert not ready.ui.scarCombo.visible
-    ready.ui.thresholdRuleCombo.currentIndex = 2
+    assert ready.ui.thresholdRuleCombo.currentText == "fitted mixture (no threshold)"
+    assert not ready.ui.thresholdSpinBox.visible
+    ready.ui.thresholdRuleCombo.currentIndex = 3
     assert ready._parameterNode.settings.threshold == "max:60"
     ready.ui.thresholdSpinBox.value = 70.0
     assert ready._parameterNode.settings.threshold == "max:70"
-    ready.ui.thresholdRuleCombo.currentIndex = 1
+    ready.ui.thresholdRuleCombo.currentIndex = 0
+    assert ready._parameterNode.settings.threshold == ""
+    ready.ui.thresholdRuleCombo.currentIndex = 2
     assert ready._parameterNode.settings.threshold == "fwhm"
     assert not ready.ui.thresholdSpinBox.visible
     ready.ui.methodCombo.currentIndex = 2

@@ -63,7 +63,7 @@ def reconstruct(**values: Any) -> Reconstruction:
     >>> case = deeprecon.scar.phantom(spacing=16, pixel=2.5, node_spacing=4)
     >>> found = deeprecon.scar.reconstruct(
     ...     mesh=case.outputs["mesh"], lge=case.outputs["lge"], myocardium=case.outputs["segmentation"],
-    ...     threshold="fwhm", method="interpolation",
+    ...     method="interpolation",
     ... )
     >>> found.probability.shape == (found.mesh.n_points,)
     True

@@ -6,11 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from deeprecon.data.errors import InputError
-from deeprecon.data.mesh.files import place, read_mesh, write_mesh
-from deeprecon.data.mesh.parts import with_cells
+from deeprecon.data.mesh.files import place, read_mesh
 from deeprecon.data.tables import write_table
 from deeprecon.jobs.job import PRECISIONS
 from deeprecon.jobs.parameters import NoParameters
@@ -26,13 +24,13 @@ from deeprecon.scar.electrophysiology_parameters import (
     FibersParameters,
     VentriclesInputs,
 )
+from deeprecon.scar.exporting import export
 from deeprecon.scar.measure.metrics import evaluate as compare_with_truth
 from deeprecon.scar.parameters import (
     DEFAULT_STEPS,
     FIELD_STEPS,
     VALUE_ARRAYS,
     Frame,
-    MeshFormat,
     Method,
     ReconstructInputs,
     ReconstructParameters,
@@ -41,9 +39,7 @@ from deeprecon.scar.parameters import (
 from deeprecon.scar.pipeline import prepare, reconstruct
 from deeprecon.scar.read.mesh import check_heart_size
 from deeprecon.scar.read.result import read_result
-from deeprecon.scar.tissue_tags import parse_tissue_tags
 from deeprecon.scar.training import mlp_verbs
-from deeprecon.scar.write.mesh import companion_files, element_tags, with_element_tags
 
 
 def phantom(inputs: settings.PhantomInputs, parameters: settings.PhantomParameters, run: Run) -> Outcome:
@@ -102,52 +98,6 @@ def evaluate(inputs: settings.EvaluateInputs, parameters: settings.EvaluateParam
     outputs = {"table": run.output / "evaluation.csv"}
     write_table(outputs["table"], [{"figure": name, "value": value} for name, value in figures.items()])
     return Outcome(outputs, dict(figures))
-
-
-def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters, run: Run) -> Outcome:
-    """Write a result for simulators and other programs, node order kept.
-
-    Elements are tagged by the mean probability of their nodes: 1 (healthy), 101 (scar) and, where the result has a core
-    of its own in the array core_probability, 100 (border zone) for the scar outside of it. Without such a core all scar
-    is 101: its uncertain edge is scar where its probability exceeds the cutoff, else healthy. Elements with a node that
-    no slice shows are 102 (unknown); tags that the elements already have are kept where there is no scar. `--tags`
-    chooses other numbers. Regions that are not wall (`--mesh-region`) keep their tags. Of the cells only those that
-    count are elements: openCARP gets no others, the other formats all, with the tags in an array at the cells.
-    """
-    heart = read_result(inputs.mesh, parameters.tag_array)
-    run.consider(heart.doubts)
-    mesh = with_cells(heart.whole, heart.part.cells)
-    opencarp = parameters.format is MeshFormat.OPENCARP
-    unit = parameters.unit if parameters.unit is not Unit.AUTO else Unit.UM if opencarp else Unit.MM
-    frame = parameters.frame if parameters.frame is not Frame.AUTO else Frame.LPS
-
-    def at_nodes(name: str) -> npt.NDArray[np.float64] | None:
-        return np.asarray(mesh.point_array(name), np.float64) if name in mesh.array_names else None
-
-    of_tissue = parse_tissue_tags(parameters.tags)
-    core = at_nodes("core_probability")
-    existing = None if heart.tags is None else heart.tags.values[heart.part.cells]
-    tags = element_tags(
-        mesh,
-        np.asarray(mesh.point_array(VALUE_ARRAYS[parameters.report_values]), np.float64),
-        parameters.cutoff,
-        existing,
-        of_tissue,
-        core,
-        at_nodes("observed"),
-        np.isin(existing, heart.region) if heart.region and existing is not None else None,
-    )
-    path = run.output / ("mesh.pts" if opencarp else f"mesh.{parameters.format.value}")
-    if opencarp:
-        write_mesh(path, mesh, unit.value, frame.value, element_tags=tags)
-    else:
-        write_mesh(path, with_element_tags(heart, tags), unit.value, frame.value)
-    outputs = {"mesh": path} | companion_files(path)
-    numbers = {"scar": of_tissue.core} if core is None else {"border": of_tissue.border, "core": of_tissue.core}
-    numbers["unknown"] = of_tissue.unknown
-    counts = {f"{name}_elements": int((tags == number).sum()) for name, number in numbers.items()}
-    placement = {"mesh_unit": unit.value, "mesh_frame": frame.value}  # without which it could not be read again
-    return Outcome(outputs, {"nodes": mesh.n_points, "elements": len(tags), **counts, **placement})
 
 
 def resolve(parameters: ReconstructParameters, device: str, threads: int, precision: str) -> ReconstructParameters:

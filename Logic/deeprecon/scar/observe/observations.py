@@ -55,6 +55,7 @@ class Observations:
         centers: (G, 3) float64, center of the prism in RAS mm.
         planes: one per slice, slices without wall included.
         core: (G,) float32, share of that wall that is scar core, at most `y`; None where no stack separates it.
+        likelihood, core_likelihood: (G, S) float32, see `Stack`; None where a stack has none.
     """
 
     y: npt.NDArray[np.float32]
@@ -63,6 +64,8 @@ class Observations:
     centers: npt.NDArray[np.float64]
     planes: tuple[Plane, ...]
     core: npt.NDArray[np.float32] | None = None
+    likelihood: npt.NDArray[np.float32] | None = None
+    core_likelihood: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -138,7 +141,17 @@ def observe(stacks: Sequence[Stack]) -> Observations:
         np.concatenate(centers).astype(np.float64),
         tuple(planes),
         np.concatenate(core).astype(np.float32) if len(core) == len(stacks) else None,
+        _of_pixels([stack.likelihood for stack in stacks], stacks),
+        _of_pixels([stack.core_likelihood for stack in stacks], stacks),
     )
+
+
+def _of_pixels(
+    arrays: Sequence[npt.NDArray[np.float32] | None], stacks: Sequence[Stack]
+) -> npt.NDArray[np.float32] | None:
+    """The rows of the pixels with wall, of one array a stack; None where one is missing."""
+    found = [array[stack.wall > 0] for array, stack in zip(arrays, stacks, strict=True) if array is not None]
+    return np.concatenate(found) if len(found) == len(stacks) else None
 
 
 def _check(stack: Stack) -> None:

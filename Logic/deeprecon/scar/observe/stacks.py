@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from deeprecon.data.doubts import Doubt
 from deeprecon.scar.observe.alignment.motion import Motion
+from deeprecon.scar.observe.mixture.intensities import FittedIntensities
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +27,9 @@ class Stack:
             separate core from border zone.
         motion: by which each slice is brought to where it was in the heart; None for no move.
         doubts: about the scar that was read from intensities.
+        likelihood, core_likelihood: (k, j, i, S) float32, log likelihood of equally spaced shares of scar, and of core,
+            from 0 to 1, by the pixel's intensity alone; None where they are not read by a mixture.
+        mixture: the intensities that they were read from; None without a mixture.
     """
 
     wall: npt.NDArray[np.float32]
@@ -36,6 +40,9 @@ class Stack:
     core: npt.NDArray[np.float32] | None = None
     motion: Motion | None = None
     doubts: tuple[Doubt, ...] = ()
+    likelihood: npt.NDArray[np.float32] | None = None
+    core_likelihood: npt.NDArray[np.float32] | None = None
+    mixture: FittedIntensities | None = None
 
     @property
     def moved(self) -> npt.NDArray[np.bool_]:

@@ -48,6 +48,7 @@ def element_tags(
     core: Floats | None = None,
     observed: Floats | None = None,
     wall: npt.NDArray[np.bool_] | None = None,
+    regions: tuple[Integers, npt.NDArray[np.bool_]] | None = None,
 ) -> Integers:
     """(M,) region tag of each element, as openCARP and similar simulators use them.
 
@@ -66,6 +67,7 @@ def element_tags(
         core: (N,) probability of scar core at the nodes.
         observed: (N,) 0 at nodes that no slice shows; elements with such a node are unknown.
         wall: (M,) false for elements of other regions, which keep their tags; None for all.
+        regions: (M,) tags of regions of the healthy wall, and (M,) elements that lie in one; see `region_tags`.
 
     Raises:
         InputError: a tag that healthy elements keep is that of another tissue.
@@ -80,6 +82,8 @@ def element_tags(
         healthy = healthy if existing is None else np.where(wall, healthy, existing)
     else:
         healthy = np.asarray(existing, np.int64)
+    if regions is not None:
+        healthy = np.where(wall & regions[1], regions[0], healthy)
     taken = {"border": tags.border, "core": tags.core} | ({"unknown": tags.unknown} if unknown.any() else {})
     _check_free(mesh.name, healthy[~unknown & ~is_scar], taken)
     scar = np.where(inner, tags.core, tags.border)

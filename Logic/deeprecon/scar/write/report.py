@@ -14,11 +14,12 @@ from vtkmodules.vtkFiltersCore import vtkTriangleFilter
 
 from deeprecon.data.mesh.mesh import Mesh, surface
 from deeprecon.reporting.bullseye import bullseye
-from deeprecon.reporting.figures import curves, montage, surface_views, views_along
+from deeprecon.reporting.figures import curves, histogram, montage, surface_views, views_along
 from deeprecon.reporting.html import Report
 from deeprecon.scar.measure.burden import NOT_GIVEN
 from deeprecon.scar.measure.channels import channel_rows
 from deeprecon.scar.observe.alignment.rows import motion_rows
+from deeprecon.scar.observe.mixture.intensities import FittedIntensities
 from deeprecon.scar.observe.stacks import Stack
 from deeprecon.scar.parameters import VALUE_ARRAYS, ReportValues
 from deeprecon.scar.write.finished import Finished
@@ -65,6 +66,11 @@ def write_report(path: Path, done: Finished) -> list[Path]:
     if found.channels:
         report.heading("Candidate conduction channels")
         report.table(channel_rows(found.channels))
+    if any(stack.mixture for stack in done.slices.stacks):
+        report.heading("Intensities")
+        for number, stack in enumerate(done.slices.stacks, 1):
+            if stack.mixture is not None:
+                add(f"intensities_{number}", _intensities(stack.mixture), _mixture_caption(stack))
     report.heading("Slices")
     add("slices", montage(slice_pictures(done)), "The slices with the wall, the observed and the reconstructed scar.")
     positions = " R", " A", " S"  # the position of each slice is in slices.csv; it would make the page too wide
@@ -94,6 +100,22 @@ def _add_motion(report: Report, add: Callable[[str, bytes, str], None], done: Fi
     else:
         report.text("No slice was moved: nothing shows beyond doubt that one lay elsewhere.")
     report.table(rows)
+
+
+def _intensities(found: FittedIntensities) -> bytes:
+    return histogram(found.edges, found.counts, found.tissues, found.levels, "intensity")
+
+
+def _mixture_caption(stack: Stack) -> str:
+    """The levels of a stack in one sentence."""
+    found = stack.mixture
+    assert found is not None
+    levels = ", ".join(f"{name} {level:.4g}" for name, level in found.levels.items())
+    kind = "Rician, as in a magnitude image" if found.magnitude else "Gaussian"
+    return (
+        f"{stack.name}: intensities of the wall and the mixture that was fitted to them ({levels}; noise "
+        f"{found.noise:.3g}, {kind})."
+    )
 
 
 def _summary(burden: Sequence[Mapping[str, Any]]) -> str:
