@@ -307,6 +307,20 @@ def reconstruct(
 ) -> Reconstruction:
     """Scar probability at every node of a heart mesh, from the slices of one patient."""
 
+def report_group(
+    folder: Input,
+    *,
+    output: str | PathLike[str] | None = None,
+    overwrite: bool = False,
+    accept: str | Sequence[str] = (),
+    device: str = "auto",
+    threads: int = 0,
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto",
+    seed: int = 0,
+    progress: bool = False,
+) -> Result:
+    """One page and one table about the results of many patients, the largest share of scar first."""
+
 def train(
     data: Input,
     *,

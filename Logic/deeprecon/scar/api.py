@@ -251,3 +251,15 @@ def activation(**values: Any) -> Ventricles:
     0.0
     """
     return call(Ventricles, "scar", "activation", values)
+
+
+@documented("scar")
+def report_group(**values: Any) -> Result:
+    """One page and one table about the results of many patients, the largest share of scar first.
+
+    Returns
+    -------
+    Result
+        The outputs ``report``, a page with thumbnails, and ``table`` (TSV): volumes, spread and doubts of each patient.
+    """
+    return call(Result, "scar", "report-group", values)

@@ -25,6 +25,7 @@ from deeprecon.scar.electrophysiology_parameters import (
     VentriclesInputs,
 )
 from deeprecon.scar.exporting import export
+from deeprecon.scar.group_report import report_group
 from deeprecon.scar.measure.metrics import evaluate as compare_with_truth
 from deeprecon.scar.parameters import (
     DEFAULT_STEPS,
@@ -214,6 +215,13 @@ VERBS = {
         settings.ExportInputs,
         settings.ExportParameters,
         export,
+        needs_torch=_without_torch,
+    ),
+    "report-group": Verb(
+        "one page and table about the results of many patients",
+        settings.GroupInputs,
+        NoParameters,
+        report_group,
         needs_torch=_without_torch,
     ),
 }
