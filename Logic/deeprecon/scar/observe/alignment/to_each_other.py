@@ -111,7 +111,9 @@ def _smooth_motion(stack: Stack, right: npt.NDArray[np.floating] | None) -> Moti
     for component, part in ((0, of_shifts), (1, of_shifts), (3, of_turns)):
         places = 6 + 4 * np.arange(len(height)) + component
         covariance[np.ix_(places, places)] = part
-    return motion_of(stack, pixels, pose, covariance)
+    motion = motion_of(stack, pixels, pose, covariance)
+    motion.deviation[:, 2:] = np.where(motion.deviation[:, 2:] > 0, motion.deviation[:, 2:], np.nan)  # not measured
+    return motion
 
 
 def _height(pixels: Pixels) -> Floats:
