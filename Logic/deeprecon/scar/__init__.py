@@ -17,6 +17,7 @@ __all__ = [
     "prepare",
     "reconstruct",
     "report_group",
+    "simulation_mesh",
     "train",
 ]
 __getattr__, __dir__ = attach(__name__, {name: f"{__name__}.api:{name}" for name in __all__})

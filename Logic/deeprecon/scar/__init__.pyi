@@ -79,7 +79,7 @@ def cross_validate(
     observation: Literal["soft", "binary"] = "soft",
     threshold: str = "",
     core_threshold: str = "",
-    alignment: Literal["wall", "off"] = "wall",
+    alignment: Literal["rigid", "shift", "off"] = "rigid",
     projection: Literal["auto", "exact", "off"] = "auto",
     report_values: Literal["estimate", "agreed"] = "estimate",
     labels: str | Sequence[str] = (),
@@ -229,7 +229,7 @@ def prepare(
     observation: Literal["soft", "binary"] = "soft",
     threshold: str = "",
     core_threshold: str = "",
-    alignment: Literal["wall", "off"] = "wall",
+    alignment: Literal["rigid", "shift", "off"] = "rigid",
     projection: Literal["auto", "exact", "off"] = "auto",
     report_values: Literal["estimate", "agreed"] = "estimate",
     labels: str | Sequence[str] = (),
@@ -276,7 +276,7 @@ def reconstruct(
     observation: Literal["soft", "binary"] = "soft",
     threshold: str = "",
     core_threshold: str = "",
-    alignment: Literal["wall", "off"] = "wall",
+    alignment: Literal["rigid", "shift", "off"] = "rigid",
     projection: Literal["auto", "exact", "off"] = "auto",
     report_values: Literal["estimate", "agreed"] = "estimate",
     labels: str | Sequence[str] = (),
@@ -320,6 +320,26 @@ def report_group(
     progress: bool = False,
 ) -> Result:
     """One page and one table about the results of many patients, the largest share of scar first."""
+
+def simulation_mesh(
+    *,
+    surface: Input | None = None,
+    myocardium: Input | None = None,
+    edge: float = 1.0,
+    slice_thickness: float | None = None,
+    labels: str | Sequence[str] = (),
+    mesh_unit: Literal["auto", "mm", "cm", "m", "um"] = "auto",
+    mesh_frame: Literal["auto", "ras", "lps"] = "auto",
+    output: str | PathLike[str] | None = None,
+    overwrite: bool = False,
+    accept: str | Sequence[str] = (),
+    device: str = "auto",
+    threads: int = 0,
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto",
+    seed: int = 0,
+    progress: bool = False,
+) -> Ventricles:
+    """A mesh of tetrahedra of the wall, from a closed surface or from the wall drawn in slices."""
 
 def train(
     data: Input,
