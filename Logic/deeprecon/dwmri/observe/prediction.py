@@ -86,5 +86,4 @@ def direction_covariance(first: Doubles, second: Doubles) -> Doubles:
 def _inverse_covariance(directions: Doubles) -> Doubles:
     """(D, D) inverse covariance of noisy signals along unit vectors."""
     noisy = direction_covariance(directions, directions) + _NOISE_VARIANCE * np.eye(len(directions))
-    inverse: Doubles = np.linalg.inv(noisy)
-    return inverse
+    return np.asarray(np.linalg.inv(noisy), np.float64)
