@@ -16,6 +16,8 @@ __all__ = [
     "phantom",
     "prepare",
     "reconstruct",
+    "report_group",
+    "simulation_mesh",
     "train",
 ]
 __getattr__, __dir__ = attach(__name__, {name: f"{__name__}.api:{name}" for name in __all__})

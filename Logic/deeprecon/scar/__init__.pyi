@@ -307,6 +307,40 @@ def reconstruct(
 ) -> Reconstruction:
     """Scar probability at every node of a heart mesh, from the slices of one patient."""
 
+def report_group(
+    folder: Input,
+    *,
+    output: str | PathLike[str] | None = None,
+    overwrite: bool = False,
+    accept: str | Sequence[str] = (),
+    device: str = "auto",
+    threads: int = 0,
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto",
+    seed: int = 0,
+    progress: bool = False,
+) -> Result:
+    """One page and one table about the results of many patients, the largest share of scar first."""
+
+def simulation_mesh(
+    *,
+    surface: Input | None = None,
+    myocardium: Input | None = None,
+    edge: float = 1.0,
+    slice_thickness: float | None = None,
+    labels: str | Sequence[str] = (),
+    mesh_unit: Literal["auto", "mm", "cm", "m", "um"] = "auto",
+    mesh_frame: Literal["auto", "ras", "lps"] = "auto",
+    output: str | PathLike[str] | None = None,
+    overwrite: bool = False,
+    accept: str | Sequence[str] = (),
+    device: str = "auto",
+    threads: int = 0,
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto",
+    seed: int = 0,
+    progress: bool = False,
+) -> Ventricles:
+    """A mesh of tetrahedra of the wall, from a closed surface or from the wall drawn in slices."""
+
 def train(
     data: Input,
     *,

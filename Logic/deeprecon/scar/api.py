@@ -251,3 +251,35 @@ def activation(**values: Any) -> Ventricles:
     0.0
     """
     return call(Ventricles, "scar", "activation", values)
+
+
+@documented("scar")
+def report_group(**values: Any) -> Result:
+    """One page and one table about the results of many patients, the largest share of scar first.
+
+    Returns
+    -------
+    Result
+        The outputs ``report``, a page with thumbnails, and ``table`` (TSV): volumes, spread and doubts of each patient.
+    """
+    return call(Result, "scar", "report-group", values)
+
+
+@documented("scar")
+def simulation_mesh(**values: Any) -> Ventricles:
+    """A mesh of tetrahedra of the wall, from a closed surface or from the wall drawn in slices.
+
+    Returns
+    -------
+    Ventricles
+        `mesh`, and `figures` of its quality, such as ``smallest_angle_degrees`` between two faces of an element.
+
+    Examples
+    --------
+    >>> import deeprecon
+    >>> case = deeprecon.scar.phantom(spacing=16, pixel=2.5, node_spacing=4)
+    >>> made = deeprecon.scar.simulation_mesh(surface=case.outputs["mesh"], edge=3)
+    >>> made.figures["smallest_angle_degrees"] > 8
+    True
+    """
+    return call(Ventricles, "scar", "simulation-mesh", values)

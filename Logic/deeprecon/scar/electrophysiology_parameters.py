@@ -1,4 +1,4 @@
-"""Inputs and settings of `scar fibers` and `scar activation`."""
+"""Inputs and settings of `scar simulation-mesh`, `scar fibers` and `scar activation`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,29 @@ from typing import Annotated
 
 from deeprecon.jobs.parameters import Parameters, Range
 from deeprecon.scar.parameters import Frame, ReportValues, Unit
+
+
+@dataclass(frozen=True)
+class MeshingInputs:
+    """The wall: a closed surface, or drawn in slices."""
+
+    surface: Annotated[Path | None, "closed surface of the wall (VTK, VTP, PLY, STL), or a volume mesh of it"] = None
+    myocardium: Annotated[Path | None, "segmentation, mask or label map of the wall in slices, in place of that"] = None
+
+
+@dataclass(frozen=True)
+class MeshingParameters(Parameters):
+    """Settings of `scar simulation-mesh`."""
+
+    edge: Annotated[float, Range(0.3, 5, "mm"), "mean edge of the tetrahedra"] = 1.0
+    slice_thickness: Annotated[
+        float | None,
+        Range(0.1, 50, "mm"),
+        "thickness of the slabs; left out, that of the file, else the spacing",
+    ] = None
+    labels: Annotated[tuple[str, ...], "label values or segment names by role, such as myocardium=2"] = ()
+    mesh_unit: Annotated[Unit, "length unit of the surface's file; auto: that of its format, else mm"] = Unit.AUTO
+    mesh_frame: Annotated[Frame, "patient axes of the surface's file; auto: as the file states, else RAS"] = Frame.AUTO
 
 
 @dataclass(frozen=True)

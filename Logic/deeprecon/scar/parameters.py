@@ -321,7 +321,7 @@ class ExportInputs:
     """A result, and drawn segments that are regions of it."""
 
     mesh: Annotated[Path, "result of scar reconstruct, with scar_probability"]
-    segmentation: Annotated[Path | None, "segmentation whose segments --tags names"] = None
+    segmentation: Annotated[Path | None, "segmentation with segments that the tags name"] = None
 
 
 @dataclass(frozen=True)
@@ -354,6 +354,13 @@ class ExportParameters(Parameters):
         if self.experiment and self.format is not MeshFormat.OPENCARP:
             reasons.append("parameters, sites and script of an experiment are openCARP's: choose this format")
         return reasons
+
+
+@dataclass(frozen=True)
+class GroupInputs:
+    """Results of many patients."""
+
+    folder: Annotated[Path, "folder with results of scar reconstruct in it or below, such as those of a list of cases"]
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,14 @@ from deeprecon.scar.electrophysiology_parameters import (
     ActivationInputs,
     ActivationParameters,
     FibersParameters,
+    MeshingInputs,
+    MeshingParameters,
     VentriclesInputs,
 )
 from deeprecon.scar.exporting import export
+from deeprecon.scar.group_report import report_group
 from deeprecon.scar.measure.metrics import evaluate as compare_with_truth
+from deeprecon.scar.meshing import simulation_mesh
 from deeprecon.scar.parameters import (
     DEFAULT_STEPS,
     FIELD_STEPS,
@@ -195,6 +199,13 @@ VERBS = {
         mlp_verbs.import_checkpoint,
         needs_torch=_without_torch,
     ),
+    "simulation-mesh": Verb(
+        "tetrahedra of the wall, from a closed surface or from slices",
+        MeshingInputs,
+        MeshingParameters,
+        simulation_mesh,
+        needs_torch=_without_torch,
+    ),
     "fibers": Verb(
         "coordinates of the ventricles' wall, and fibers by rule",
         VentriclesInputs,
@@ -214,6 +225,13 @@ VERBS = {
         settings.ExportInputs,
         settings.ExportParameters,
         export,
+        needs_torch=_without_torch,
+    ),
+    "report-group": Verb(
+        "one page and table about the results of many patients",
+        settings.GroupInputs,
+        NoParameters,
+        report_group,
         needs_torch=_without_torch,
     ),
 }

@@ -151,6 +151,14 @@ def test_a_remote_region_is_healthy() -> None:
     assert found_in(image(signal(infarct())), remote).scar[infarct()].max() < 0.1
 
 
+def test_likelihoods_beside_a_remote_region_are_finite_and_say_that_it_is_healthy() -> None:
+    remote = np.roll(infarct(), infarct().shape[2] // 2, axis=2)[:, ::-1, ::-1] & wall().astype(bool) & ~infarct()
+    assert remote.sum() > 20
+    found = found_in(image(signal(infarct())), remote.astype(np.float32)).likelihood
+    assert np.isfinite(found).all()
+    assert found[remote][:, 0].min() == 0 > found[remote][:, 1:].max()
+
+
 def test_partial_pixels_of_the_wall_are_not_taken_for_scar() -> None:
     """Half blood, half healthy wall, along the inner border of a drawn wall."""
     mixed = np.broadcast_to((RADIUS >= 10) & (RADIUS < 11), SHAPE)

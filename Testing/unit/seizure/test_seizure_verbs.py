@@ -76,6 +76,8 @@ def test_phantom_prepare_train_detect_evaluate(done, result_of, configuration, t
     assert {path.name for path in found.iterdir()} == {
         "probability.csv",
         "events.csv",
+        "events.tsv",
+        "events_osd.csv",
         "plot.png",
         "result.json",
         ".job",
@@ -267,7 +269,7 @@ def test_unusable_recordings_are_refused(refused, bundle, tmp_path, phantom):
     gaps.write_text("t,magnitude\n" + "\n".join(lines) + "\n")
     assert "has no 30 s without a part that is not monitored: 47.8 %" in error(gaps)
     (tmp_path / "a.txt").write_text("x")
-    assert "neither .json nor .csv" in error(tmp_path / "a.txt")
+    assert "is no recording that can be read" in error(tmp_path / "a.txt")
 
 
 def test_unusable_bundles_are_refused(refused, phantom, tmp_path):

@@ -31,6 +31,8 @@ _LEAST_CONTRAST = 2.5
 """Standard deviations of noise by which scar is brighter than healthy wall at least."""
 _LEAST_SCAR = 4.0
 """Pixels of scar at least."""
+_CERTAIN = 1e3
+"""Log likelihood by which a pixel of the remote region is healthy; finite, for a fit follows it."""
 _MIN_PIXELS = 30
 """Pixels within a drawn wall below which its border is looked at, too."""
 _BLOOD_MARGIN = 2
@@ -88,7 +90,7 @@ def mixture_shares(
     levels = fit_levels(pure, cavity, known[inner], len(wall), magnitude)
     levels = _with_border(pure, cavity, known[inner], levels)
     densities = log_densities(image, wall, pixels, levels)
-    densities[known[shown], 1:] = -np.inf
+    densities[known[shown], 1:] = densities[known[shown], :1] - _CERTAIN
     belongs = posterior(densities, pixels, levels)
     if not _enhanced(belongs, levels):
         return _without_scar(lge, shown, pure, levels)
