@@ -183,7 +183,7 @@ def summary(rows: list[dict[str, Any]]) -> list[str]:
     if not scores:
         return broken
     means = {method: float(np.mean(values)) for method, values in scores.items()}
-    print(f"\nmean Dice of {', '.join(GATED)}")
+    print(f"\nmean Dice of {', '.join(sorted({row['family'] for row in rows} & set(GATED)))}")
     for method in sorted(means, key=lambda name: -means[name]):
         print(f"{means[method]:.4f}  {method}{'  (before)' if method == 'nsd:5, field' else ''}")
     others = {method: mean for method, mean in means.items() if "mixture" not in method}

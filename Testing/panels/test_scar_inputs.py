@@ -125,7 +125,7 @@ def test_a_core_threshold_needs_intensities(host: Any, ready: Any) -> None:
     assert not ready.runPanel.ui.applyButton.enabled
     assert "agreed values are not made" in ready.runPanel.ui.applyButton.toolTip
     ready.ui.projectionCombo.currentIndex = ready.ui.projectionCombo.findText("Make the nodes agree with every pixel")
-    ready.ui.alignmentCombo.currentIndex = 1
+    ready.ui.alignmentCombo.currentIndex = 2
     assert (node.settings.projection, node.settings.alignment) == (Projection.EXACT, Alignment.OFF)
     apply(host, ready)
     job = json.loads((ready.runPanel.folder / "job.json").read_text(encoding="utf-8"))["parameters"]

@@ -34,6 +34,7 @@ CODES: dict[str, str] = {
     "film-turned": "The X-ray was stored turned or mirrored, as its file states; assumed: it was turned upright.",
     "film-view": "The file of an X-ray contradicts itself about PA and AP, or names an unknown view.",
     "ge-b-values": "b-values of 1000000000 and more are GE's, which add this number.",
+    "head-moved": "Slices of a diffusion scan differ since the head lies elsewhere in their volumes; not replaced.",
     "healthy-level-drifts": "The intensity of healthy wall drifts through a stack; each slice has a level of its own.",
     "images-without-place": "Images of a DICOM series have no place in the patient (no ImagePositionPatient).",
     "incidence-reversed": "Far fields are reciprocal only with the opposite directions of incidence.",

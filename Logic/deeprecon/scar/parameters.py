@@ -45,10 +45,20 @@ INTERPOLATION_LABELS = {
 
 
 class Alignment(Enum):
-    """Whether displaced slices are moved back onto the wall of the mesh."""
+    """How slices are brought to where they were in the heart when they were imaged.
 
-    WALL = "wall"
+    RIGID moves and turns every stack and each of its slices. SHIFT moves slices within their plane alone; "wall" is its
+    name of earlier versions.
+    """
+
+    RIGID = "rigid"
+    SHIFT = "shift"
     OFF = "off"
+    WALL = "shift"  # noqa: PIE796 (scenes store the member's name)
+
+    @classmethod
+    def _missing_(cls, value: object) -> Alignment | None:
+        return cls.SHIFT if value == "wall" else None
 
 
 class Projection(Enum):
@@ -198,7 +208,10 @@ class ReconstructParameters(_CutoffParameters):
         "scar core from intensities by a second, higher threshold, such as max:60; the rest is border zone; needs "
         "--threshold, else nsd:5",
     ] = ""
-    alignment: Annotated[Alignment, "bring shifted slices back onto the wall of the given mesh"] = Alignment.WALL
+    alignment: Annotated[
+        Alignment,
+        "bring slices to where they were: rigid moves and turns stacks and slices, shift moves slices in their plane",
+    ] = Alignment.RIGID
     projection: Annotated[
         Projection, "how scar_probability_agreed is made to agree with each pixel; auto: with a mask up to its rounding"
     ] = Projection.AUTO

@@ -100,7 +100,7 @@ def read_and_observe(
     run.consider(slices.doubts)
     for warning in slices.warnings:
         run.reporter.warning(warning)
-    return case, heart, slices
+    return case, slices.heart, slices
 
 
 def fit_data(case: Case, heart: HeartMesh, slices: ObservedSlices, parameters: ReconstructParameters) -> FitData:

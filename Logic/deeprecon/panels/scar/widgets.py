@@ -21,7 +21,11 @@ LABELS = {
     "interpolationCombo": {kind.name: label for kind, label in INTERPOLATION_LABELS.items()},
     "networkCombo": {"SMALL": "4 layers of 128", "LARGE": "6 layers of 256"},
     "observationCombo": {"SOFT": "Keep partial pixels", "BINARY": "Round to scar or healthy"},
-    "alignmentCombo": {"WALL": "Bring them onto the mesh", "OFF": "Leave them"},
+    "alignmentCombo": {
+        "RIGID": "Move and turn them to where they were",
+        "SHIFT": "Move them in their plane",
+        "OFF": "Leave them",
+    },
     "projectionCombo": {
         "AUTO": "Automatic: as far as pixels are exact",
         "EXACT": "Make the nodes agree with every pixel",

@@ -29,7 +29,7 @@ class Plane:
         thickness: of the imaged slab along the normal in mm.
         stack: which stack it belongs to.
         index: which slice of that stack it is.
-        shift: (3,) RAS mm by which it was moved to lie on the heart; `origin` is where it lies after that.
+        shift: (3,) RAS mm by which the middle of its wall was moved; `origin`, `u`, `v` and `normal` are after that.
     """
 
     origin: npt.NDArray[np.float64]
@@ -94,11 +94,19 @@ class Quadrature:
 
 def planes_of(stack: Stack, number: int = 0) -> tuple[Plane, ...]:
     """The slices of a stack; `number` is the stack's place among the others."""
-    u, v, step = stack.ijk_to_ras[:3, :3].T.astype(np.float64)
-    origins = stack.ijk_to_ras[:3, 3] + np.arange(len(stack.wall))[:, None] * step + stack.offsets
+    placed, offsets = stack.placed, stack.offsets
     return tuple(
-        Plane(origin, u, v, stack.normal, float(stack.thickness), number, k, stack.offsets[k])
-        for k, origin in enumerate(origins)
+        Plane(
+            matrix[:3, 3] + k * matrix[:3, 2],
+            matrix[:3, 0],
+            matrix[:3, 1],
+            stack.normal,
+            float(stack.thickness),
+            number,
+            k,
+            offsets[k],
+        )
+        for k, matrix in enumerate(placed)
     )
 
 
@@ -123,8 +131,8 @@ def observe(stacks: Sequence[Stack]) -> Observations:
             core.append(np.minimum(stack.core, stack.scar)[k, j, i])
         wall.append(stack.wall[k, j, i])
         slice_id.append(len(planes) + k)
-        placed = np.stack([i, j, k], axis=1) @ stack.ijk_to_ras[:3, :3].T + stack.ijk_to_ras[:3, 3]
-        centers.append(placed + stack.offsets[k])
+        index = np.stack([i, j, k, np.ones(len(i))], axis=1)
+        centers.append(np.einsum("nab,nb->na", stack.placed[k, :3], index))
         planes.extend(planes_of(stack, number))
     return Observations(
         np.concatenate(y).astype(np.float32),

@@ -65,6 +65,10 @@ class HeartMesh:
         arrays = {name: self.part.spread(mesh.point_array(name), _FILL.get(name, 0)) for name in mesh.array_names}
         return self.whole.with_point_arrays(arrays)
 
+    def made_of(self, mesh: Mesh) -> HeartMesh:
+        """The same with another mesh that was made from the slices."""
+        return replace(self, mesh=mesh, whole=mesh, part=find_part(mesh))
+
 
 def read_heart_mesh(
     path: Path | None,

@@ -24,6 +24,8 @@ _LEVEL, _HEALTHY_SHADING, _SHADING = 0.01, 0.01, 0.1
 """Standard deviations before the image is seen, in shares of the scar's contrast: of the healthy level from slice to
 slice, of its shading per shape, and of the contrast's. Healthy wall is nulled and hardly shaded; were it free, its
 shading would take the place of scar."""
+_CONTRADICTED = 50.0
+"""Log likelihood that levels may lie below the likeliest ones on the way to them."""
 _NEAR_ZERO = 5.0
 """Standard deviations from 0 beyond which the noise of a magnitude image is Gaussian, too."""
 _MOST = 2.0
@@ -112,21 +114,26 @@ def _joint(wall: Pixels, known: Bools, levels: TissueLevels) -> Floats:
 def _fit(wall: Pixels, blood: Pixels, known: Bools, levels: TissueLevels, contrast: float, rounds: int) -> TissueLevels:
     """Alternate between the composition of each pixel and the levels.
 
+    With its neighbors' help healthy wall may win all pixels. Where the pixels by themselves contradict the last levels,
+    the likeliest ones on the way are returned.
+
     Args:
         contrast: between scar and healthy wall, roughly: the scale of shading, and a bound of the scar's level.
     """
-    scar = np.full(len(wall), 0.5)
+    scar, levels = np.full(len(wall), 0.5), replace(levels, log_likelihood=-np.inf)
+    best = levels
     for _ in range(rounds):
         joint = _joint(wall, known, levels)
         independent = float(log_sum(joint).sum()) - _penalty(levels, contrast)
         before, levels = levels, replace(levels, log_likelihood=independent)
+        best = max(best, levels, key=lambda one: one.log_likelihood)
+        if abs(levels.log_likelihood - before.log_likelihood) < _TOLERANCE:
+            break
         joint += COUPLING * around(scar, wall)[:, None] * levels.compositions.scar
         belongs = np.exp(joint - log_sum(joint)[:, None])
         scar = belongs @ levels.compositions.scar
-        if abs(levels.log_likelihood - before.log_likelihood) < _TOLERANCE:
-            break
         levels = _maximize(wall, blood, belongs, levels, contrast)
-    return levels
+    return levels if levels.log_likelihood > best.log_likelihood - _CONTRADICTED else best
 
 
 def log_sum(logs: Floats) -> Floats:
