@@ -224,6 +224,43 @@ def _read_far_fields(path: Path) -> Any:
     return read_far_fields(path).far_field.tobytes()
 
 
+def _write_fields(name: str) -> Callable[[Path], Path]:
+    """Measured fields of 3 line sources and 8 receivers, in the format of the name's ending."""
+
+    def make(folder: Path) -> Path:
+        from deeprecon.scattering.physics.arrangement import Arrangement
+        from deeprecon.scattering.read.scattered_fields import Band, ScatteredFields
+        from deeprecon.scattering.write.field_file import write_field_file
+
+        angle = np.radians(np.arange(0.0, 360.0, 45.0))
+        places = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+        arrangement = Arrangement(places[::3] * 0.5, np.broadcast_to(places * 0.4, (3, 8, 2)))
+        incident = arrangement.direct(42.0)
+        if name.endswith(".h5"):
+            band = Band(2e9, 0.1 * incident, incident, np.ones((3, 8), bool))
+            write_field_file(folder / name, ScatteredFields(arrangement, (band,), side=0.1))
+        elif name.endswith(".mat"):
+            from scipy.io import savemat
+
+            texts = {"time_convention": "exp(-iwt)", "length_unit": "m", "source_kind": "line", "receiver_kind": "near"}
+            values = {"speed": 3e8, "frequency": 2e9, "source": arrangement.source, "receiver": places * 0.4}
+            fields = {"total": 1.1 * incident[None], "incident": incident[None]}
+            savemat(folder / name, texts | values | fields)
+        else:
+            numbers = [(v + 1, (180 * v + 60 + 60 * r) % 360 + 1) for v in range(2) for r in range(3)]
+            rows = [f"{view} {receiver} 2.0 0.5 0.4 0.3 0.2" for view, receiver in numbers]
+            (folder / name).write_text("\n".join(rows) + "\n", encoding="latin-1")
+        return folder / name
+
+    return make
+
+
+def _read_fields(path: Path) -> Any:
+    from deeprecon.scattering.read.measurements import read_measurement
+
+    return b"".join(band.scattered.tobytes() for band in read_measurement(path).bands)
+
+
 def _write_recording(folder: Path) -> Path:
     from deeprecon.seizure.simulate.files import write_phantom
 
@@ -385,6 +422,8 @@ FORMATS = {
         FileFormat("manifest", _write_text("a.csv", "patient,ct\na,a.nii\nb,b.nii\n"), _read_manifest, cut=False),
         FileFormat("cases", _write_text("a.csv", _CASES), _read_cases, cut=False),
         FileFormat("far fields", _write_far_fields, _read_far_fields),
+        *(FileFormat(f"scattered fields {name}", _write_fields(name), _read_fields) for name in ("a.h5", "a.mat")),
+        FileFormat("scattered fields a.exp", _write_fields("a.exp"), _read_fields, cut=False),
         FileFormat("recording", _write_recording, _read_recordings, cut=False),
         FileFormat("events", _write_events, _read_recordings),
         FileFormat("data set", _write_dataset, _read_dataset, checked=True),

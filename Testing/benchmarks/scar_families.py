@@ -39,7 +39,7 @@ from deeprecon.scar.fit.interpolation import INTERPOLATIONS, interpolate
 from deeprecon.scar.measure.burden import scar_burden
 from deeprecon.scar.measure.metrics import dice, expected_calibration_error, volume_error
 from deeprecon.scar.measure.sizes import node_sizes
-from deeprecon.scar.observe.alignment import align
+from deeprecon.scar.observe.alignment.to_mesh import align
 from deeprecon.scar.observe.stacks import Stack
 from deeprecon.scar.parameters import FIELD_STEPS
 from deeprecon.scar.simulate.hearts import Phantom, sample_case

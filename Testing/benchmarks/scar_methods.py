@@ -14,7 +14,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -65,10 +65,15 @@ def stacks_of(phantom: Phantom, observation: str) -> tuple[Stack, ...]:
 
 
 def fitted(phantom: Phantom, stacks: tuple[Stack, ...], steps: int, device: str, threads: int) -> FieldFit:
-    """The field after its fit to the slices."""
+    """The field after its fit to the slices on the phantom's mesh."""
+    return fitted_stacks(stacks, Inside(phantom.mesh), steps, device, threads)
+
+
+def fitted_stacks(stacks: Sequence[Stack], inside: Inside, steps: int, device: str, threads: int) -> FieldFit:
+    """The field after its fit to slices of a wall."""
     set_up(device, threads, 0)
     observations = observe(stacks)
-    points = quadrature(observations, Inside(phantom.mesh))
+    points = quadrature(observations, inside)
     with tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder), Path(folder), device, threads, "fp32", 0, SilentReporter())
         return fit_field(observations, points, steps, run)

@@ -85,11 +85,15 @@ def test_scar_from_intensities_uses_the_threshold(host: Any, ready: Any) -> None
     ready.ui.scarSourceCombo.currentIndex = 1
     assert ready.ui.thresholdRuleCombo.visible
     assert not ready.ui.scarCombo.visible
-    ready.ui.thresholdRuleCombo.currentIndex = 2
+    assert ready.ui.thresholdRuleCombo.currentText == "fitted mixture (no threshold)"
+    assert not ready.ui.thresholdSpinBox.visible
+    ready.ui.thresholdRuleCombo.currentIndex = 3
     assert ready._parameterNode.settings.threshold == "max:60"
     ready.ui.thresholdSpinBox.value = 70.0
     assert ready._parameterNode.settings.threshold == "max:70"
-    ready.ui.thresholdRuleCombo.currentIndex = 1
+    ready.ui.thresholdRuleCombo.currentIndex = 0
+    assert ready._parameterNode.settings.threshold == ""
+    ready.ui.thresholdRuleCombo.currentIndex = 2
     assert ready._parameterNode.settings.threshold == "fwhm"
     assert not ready.ui.thresholdSpinBox.visible
     ready.ui.methodCombo.currentIndex = 2
@@ -121,7 +125,7 @@ def test_a_core_threshold_needs_intensities(host: Any, ready: Any) -> None:
     assert not ready.runPanel.ui.applyButton.enabled
     assert "agreed values are not made" in ready.runPanel.ui.applyButton.toolTip
     ready.ui.projectionCombo.currentIndex = ready.ui.projectionCombo.findText("Make the nodes agree with every pixel")
-    ready.ui.alignmentCombo.currentIndex = 1
+    ready.ui.alignmentCombo.currentIndex = 2
     assert (node.settings.projection, node.settings.alignment) == (Projection.EXACT, Alignment.OFF)
     apply(host, ready)
     job = json.loads((ready.runPanel.folder / "job.json").read_text(encoding="utf-8"))["parameters"]

@@ -49,7 +49,7 @@ def test_all_stacks_are_written_used_and_restored(host: Any, views: Any) -> None
 
     node = views._parameterNode
     views.ui.methodCombo.currentIndex = 2
-    views.ui.alignmentCombo.currentIndex = 1
+    views.ui.alignmentCombo.currentIndex = 2
     assert "Scar volume" in apply(host, views)
     job, folder = job_of(views), views.runPanel.folder
     names = ["inputs/segmentation.seg.nrrd", "inputs/segmentation2.seg.nrrd", "inputs/segmentation3.seg.nrrd"]

@@ -15,11 +15,14 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What the text of a formula begins with."""
 
 
-def write_table(path: Path | str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows as CSV, atomically; columns in the order in which rows first name them, missing values empty."""
+def write_table(path: Path | str, rows: Sequence[Mapping[str, Any]], separator: str = ",") -> None:
+    """Write rows as CSV, or with another separator, such as a tab for TSV, atomically.
+
+    Columns are in the order in which rows first name them, missing values empty.
+    """
     columns = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer = csv.DictWriter(text, columns, delimiter=separator, lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: without_formula(value) for name, value in row.items()} for row in rows)
     write_text(path, text.getvalue())

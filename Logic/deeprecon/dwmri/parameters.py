@@ -62,7 +62,7 @@ class DwiFormat(Enum):
 class EnhanceInputs:
     """One diffusion scan, or a BIDS dataset."""
 
-    dwi: Annotated[Path | None, "scan: NIfTI, DWI NRRD, or a DICOM folder"] = None
+    dwi: Annotated[Path | None, "scan: NIfTI, DWI NRRD, MRtrix .mif, or a DICOM folder"] = None
     bval: Annotated[Path | None, "b-values of a NIfTI scan; the file of the same name if left out"] = None
     bvec: Annotated[Path | None, "directions of a NIfTI scan; the file of the same name if left out"] = None
     mask: Annotated[Path | None, "brain mask on the grid of the scan; found if left out"] = None
@@ -132,7 +132,7 @@ class TrainParameters(Parameters):
 class PrepareInputs:
     """One diffusion scan."""
 
-    dwi: Annotated[Path, "scan: NIfTI, DWI NRRD, or a DICOM folder"]
+    dwi: Annotated[Path, "scan: NIfTI, DWI NRRD, MRtrix .mif, or a DICOM folder"]
     bval: Annotated[Path | None, "b-values of a NIfTI scan; the file of the same name if left out"] = None
     bvec: Annotated[Path | None, "directions of a NIfTI scan; the file of the same name if left out"] = None
     mask: Annotated[Path | None, "brain mask on the grid of the scan; found if left out"] = None
@@ -199,7 +199,7 @@ class EvaluateInputs:
 class ExportInputs:
     """A scan, with its .bval and .bvec files where it is a NIfTI file."""
 
-    dwi: Annotated[Path, "scan: NIfTI, DWI NRRD, or a DICOM folder"]
+    dwi: Annotated[Path, "scan: NIfTI, DWI NRRD, MRtrix .mif, or a DICOM folder"]
     bval: Annotated[Path | None, "b-values of a NIfTI scan; the file of the same name if left out"] = None
     bvec: Annotated[Path | None, "directions of a NIfTI scan; the file of the same name if left out"] = None
 

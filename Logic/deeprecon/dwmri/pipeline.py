@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume_io import write_volume
 from deeprecon.dwmri.findings import Findings
-from deeprecon.dwmri.fit.imputation import check_imputable, impute_slices
+from deeprecon.dwmri.fit.imputation import Imputed, check_imputable, impute_slices
 from deeprecon.dwmri.measure.tensor import TensorMaps, fit_tensor
 from deeprecon.dwmri.observe.checks import (
     check_independence,
@@ -54,7 +55,9 @@ def enhance_scan(inputs: EnhanceInputs, parameters: EnhanceParameters, run: Run)
     mask = _mask(inputs, scan, run)
     rician = parameters.bias_correction and not scan.signed
     describe_table(scan.gradients, findings)
-    scan = _impute(scan, mask, parameters, findings)
+    imputed = _impute(scan, mask, parameters, run, findings)
+    if imputed is not None:
+        scan = scan.with_array(imputed.array)
 
     run.reporter.status("Estimating the noise")
     array = _floats(scan)
@@ -69,6 +72,10 @@ def enhance_scan(inputs: EnhanceInputs, parameters: EnhanceParameters, run: Run)
         findings.metrics |= found.metrics
     else:
         found = _apply_bundle(inputs.bundle, scan, mask, sigma, rician, run, findings)
+
+    if imputed is not None and found.mask.shape == scan.shape:
+        uncertainty = imputed.with_error_of_filled(found.uncertainty, found.mask)
+        found = replace(found, uncertainty=uncertainty)
 
     run.reporter.status("Writing the results")
     interpolated = found.after.shape != scan.shape
@@ -93,7 +100,8 @@ def prepare(inputs: PrepareInputs, parameters: PrepareParameters, run: Run) -> O
     mask = _mask(inputs, scan, run)
     table = scan.gradients
     describe_table(table, findings)
-    lost = check_slices(scan, mask, findings)
+    lost, doubts = check_slices(scan, mask, findings)
+    run.consider(doubts)
     outputs = {"mask": run.output / "mask.nii.gz", "volumes": run.output / "volumes.csv"}
     write_volume(outputs["mask"], scan.volume(mask.astype(np.uint8)))
     rows = [
@@ -141,19 +149,24 @@ def _pass_on(inputs: EnhanceInputs, scan: DwiScan, run: Run, findings: Findings)
     return Outcome(outputs, findings.metrics)
 
 
-def _impute(scan: DwiScan, mask: Mask, parameters: EnhanceParameters, findings: Findings) -> DwiScan:
-    """The scan with lost slices, and volumes that the user selected, replaced as far as the others predict them."""
+def _impute(scan: DwiScan, mask: Mask, parameters: EnhanceParameters, run: Run, findings: Findings) -> Imputed | None:
+    """The scan with lost slices, and volumes that the user selected, replaced as far as the others predict them.
+
+    None where nothing is to be replaced.
+    """
     selected = [scan.number_of(volume) for volume in parse_volumes(parameters.impute)]
     if -1 in selected:
         raise InputError("A volume cannot be replaced and left out.", "Name it in --impute or in --exclude.")
     check_imputable(selected, scan.gradients)
-    lost = check_slices(scan, mask, findings, "" if parameters.repair else " Replace them with --repair.")
+    advice = "" if parameters.repair else " Replace them with --repair."
+    lost, doubts = check_slices(scan, mask, findings, advice)
+    run.consider(doubts)
     lost &= parameters.repair
     lost[:, selected] = True
     if not lost.any():
-        return scan
-    filled, left = impute_slices(_floats(scan), scan.gradients, lost)
-    replaced = lost & ~left
+        return None
+    imputed = impute_slices(_floats(scan), scan.gradients, lost)
+    replaced, left = imputed.filled, imputed.left
     findings.metrics |= {"repaired_slices": int(replaced.sum()), "lost_slices": int(lost.sum())}
     findings.metrics["repaired_percent"] = 100 * float(replaced.mean())
     if replaced.any():
@@ -166,7 +179,7 @@ def _impute(scan: DwiScan, mask: Mask, parameters: EnhanceParameters, findings: 
             f"{left.sum()} slices of volumes {volume_numbers(left)} could not be replaced: too few other "
             "volumes of their b-value have them."
         )
-    return scan.with_array(filled)
+    return imputed
 
 
 def _apply_bundle(

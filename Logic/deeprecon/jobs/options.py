@@ -114,10 +114,12 @@ def _converter(field: Field) -> Callable[[str], Any]:
     def convert(text: Any) -> Any:
         text = str(text)  # a file of options gives numbers too
         if issubclass(field.type, enum.Enum):
-            choices = {str(entry.value): entry.value for entry in field.type}
-            if text not in choices:
-                raise BadValue(f"{text!r} is not one of {', '.join(choices)}")
-            return choices[text]
+            # By its value, or by one of an earlier version that the type still knows.
+            known = {str(entry.value): entry for entry in field.type}
+            try:
+                return (known.get(text) or field.type(text)).value
+            except ValueError:
+                raise BadValue(f"{text!r} is not one of {', '.join(known)}") from None
         if field.type is bool:
             if text.lower() not in TRUE + FALSE:
                 raise BadValue(f"{text!r} is neither yes nor no")

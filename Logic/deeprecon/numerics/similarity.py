@@ -20,7 +20,6 @@ def ssim(
     data_range: float,
     mask: Mask | None = None,
     size: int = 7,
-    sample_covariance: bool = True,
 ) -> float:
     """Mean structural similarity (Wang et al. 2004, IEEE Trans Image Process 13:600; K1 0.01, K2 0.03).
 
@@ -29,9 +28,8 @@ def ssim(
         data_range: of both, from the least to the largest value that they can have.
         mask: of the same shape; windows count whose center lies in it. All windows when left out.
         size: of the uniform windows along each axis, odd. Only windows that lie within the array count.
-        sample_covariance: variances over n - 1 instead of n values.
     """
-    return ssim_in_masks(first, second, data_range, [mask], size, sample_covariance)[0]
+    return ssim_in_masks(first, second, data_range, [mask], size)[0]
 
 
 def ssim_in_masks(
@@ -40,7 +38,6 @@ def ssim_in_masks(
     data_range: float,
     masks: Sequence[Mask | None],
     size: int = 7,
-    sample_covariance: bool = True,
 ) -> list[float]:
     """`ssim` in each of several masks, for little more time than in one; 0 in a mask without a window."""
     a, b = np.asarray(first), np.asarray(second)
@@ -48,7 +45,7 @@ def ssim_in_masks(
     sums, counts = np.zeros(len(masks)), np.zeros(len(masks))
     for start in range(0, len(a) - size + 1, _SLAB):
         planes = slice(start, start + _SLAB + size - 1)
-        similarity = _similarity(a[planes].astype(float), b[planes].astype(float), data_range, size, sample_covariance)
+        similarity = _similarity(a[planes].astype(float), b[planes].astype(float), data_range, size)
         inner = (slice(start + half, start + half + len(similarity)), *(slice(half, n - half) for n in a.shape[1:]))
         for place, mask in enumerate(masks):
             part = similarity if mask is None else similarity[mask[inner]]
@@ -57,8 +54,8 @@ def ssim_in_masks(
     return [float(value) for value in sums / np.maximum(counts, 1)]
 
 
-def _similarity(a: Floats, b: Floats, data_range: float, size: int, sample_covariance: bool) -> Floats:
-    """Structural similarity of each window that lies within the arrays."""
+def _similarity(a: Floats, b: Floats, data_range: float, size: int) -> Floats:
+    """Structural similarity of each window that lies within the arrays; variances are over n - 1 values."""
     from scipy.ndimage import uniform_filter
 
     inner = (slice(size // 2, -(size // 2)),) * a.ndim
@@ -68,7 +65,7 @@ def _similarity(a: Floats, b: Floats, data_range: float, size: int, sample_covar
         return windows
 
     count = size**a.ndim
-    scale = count / (count - 1) if sample_covariance else 1.0
+    scale = count / (count - 1)
     mean_a, mean_b = mean(a), mean(b)
     variances = scale * (mean(a * a) - mean_a**2 + mean(b * b) - mean_b**2)
     covariance = scale * (mean(a * b) - mean_a * mean_b)

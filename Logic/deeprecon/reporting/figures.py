@@ -172,6 +172,33 @@ def curves(series: Mapping[str, Sequence[float]], steps: Sequence[int], label: s
     return png(figure)
 
 
+def histogram(
+    edges: FloatArray, counts: FloatArray, parts: Mapping[str, FloatArray], levels: Mapping[str, float], label: str
+) -> bytes:
+    """PNG of a histogram with the parts that explain it and their sum.
+
+    Args:
+        edges: (H + 1,) of the bins.
+        counts: (H,) in each bin.
+        parts: name -> (H,) expected counts.
+        levels: name -> value, marked by a line in the color of the part of that name.
+        label: of the values.
+    """
+    plt = pyplot()
+    figure, axis = plt.subplots(figsize=(6.4, 3.2), layout="constrained")
+    centers = (edges[1:] + edges[:-1]) / 2
+    axis.stairs(counts, edges, fill=True, color="0.85", label="pixels")
+    colors = {name: f"C{number}" for number, name in enumerate(dict.fromkeys([*parts, *levels]))}
+    for name, expected in parts.items():
+        axis.plot(centers, expected, color=colors[name], label=name)
+    axis.plot(centers, sum(parts.values(), np.zeros(len(centers))), color="black", linestyle=":", label="all")
+    for name, level in levels.items():
+        axis.axvline(level, color=colors[name], linestyle="--", label=None if name in parts else name)
+    axis.set(xlabel=label, ylabel="pixels", ylim=(0, 1.1 * float(counts.max(initial=1))))
+    axis.legend(frameon=False)
+    return png(figure)
+
+
 def pyplot() -> Any:
     """matplotlib.pyplot, drawing without a display."""
     import matplotlib

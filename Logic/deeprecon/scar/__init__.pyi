@@ -7,6 +7,40 @@ from deeprecon.calls.call import Input
 from deeprecon.calls.result import Result
 from deeprecon.scar.api import Reconstruction as Reconstruction
 from deeprecon.scar.api import ScarMap as ScarMap
+from deeprecon.scar.api import Ventricles as Ventricles
+
+def activation(
+    mesh: Input,
+    *,
+    landmarks: Input | None = None,
+    channels: Input | None = None,
+    mesh_unit: Literal["auto", "mm", "cm", "m", "um"] = "auto",
+    mesh_frame: Literal["auto", "ras", "lps"] = "auto",
+    tag_array: str = "",
+    mesh_region: int | Sequence[int] = (),
+    endo: float = 60.0,
+    epi: float = -60.0,
+    sheet_endo: float = -65.0,
+    sheet_epi: float = 25.0,
+    site: float | Sequence[float] = (),
+    along: float = 0.6,
+    across: float = 0.3,
+    border: float = 0.5,
+    late: float = 20.0,
+    duration: float = 250.0,
+    radius: float = 8.0,
+    report_values: Literal["estimate", "agreed"] = "estimate",
+    cutoff: float = 0.5,
+    output: str | PathLike[str] | None = None,
+    overwrite: bool = False,
+    accept: str | Sequence[str] = (),
+    device: str = "auto",
+    threads: int = 0,
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto",
+    seed: int = 0,
+    progress: bool = False,
+) -> Ventricles:
+    """When each place of the ventricles' wall is activated, from a site or from each of the 17 segments in turn."""
 
 def apply(
     bundle: Input,
@@ -43,9 +77,9 @@ def cross_validate(
     ] = "linear",
     network: Literal["4x128", "6x256"] = "4x128",
     observation: Literal["soft", "binary"] = "soft",
-    threshold: str = "nsd:5",
+    threshold: str = "",
     core_threshold: str = "",
-    alignment: Literal["wall", "off"] = "wall",
+    alignment: Literal["rigid", "shift", "off"] = "rigid",
     projection: Literal["auto", "exact", "off"] = "auto",
     report_values: Literal["estimate", "agreed"] = "estimate",
     labels: str | Sequence[str] = (),
@@ -96,12 +130,14 @@ def evaluate(
 def export(
     mesh: Input,
     *,
+    segmentation: Input | None = None,
     format: Literal["opencarp", "vtu", "vtk", "vtp", "ply"] = "opencarp",
     frame: Literal["auto", "ras", "lps"] = "auto",
     unit: Literal["auto", "mm", "cm", "m", "um"] = "auto",
     report_values: Literal["estimate", "agreed"] = "estimate",
     cutoff: float = 0.5,
     tags: str | Sequence[str] = (),
+    experiment: bool = False,
     tag_array: str = "",
     output: str | PathLike[str] | None = None,
     overwrite: bool = False,
@@ -113,6 +149,30 @@ def export(
     progress: bool = False,
 ) -> Result:
     """Write a result for simulators and other programs."""
+
+def fibers(
+    mesh: Input,
+    *,
+    landmarks: Input | None = None,
+    mesh_unit: Literal["auto", "mm", "cm", "m", "um"] = "auto",
+    mesh_frame: Literal["auto", "ras", "lps"] = "auto",
+    tag_array: str = "",
+    mesh_region: int | Sequence[int] = (),
+    endo: float = 60.0,
+    epi: float = -60.0,
+    sheet_endo: float = -65.0,
+    sheet_epi: float = 25.0,
+    replace: bool = False,
+    output: str | PathLike[str] | None = None,
+    overwrite: bool = False,
+    accept: str | Sequence[str] = (),
+    device: str = "auto",
+    threads: int = 0,
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto",
+    seed: int = 0,
+    progress: bool = False,
+) -> Ventricles:
+    """Coordinates of the ventricles' wall from Laplace's equation, and fibers and sheets by rule."""
 
 def import_checkpoint(
     checkpoint: Input,
@@ -167,9 +227,9 @@ def prepare(
     ] = "linear",
     network: Literal["4x128", "6x256"] = "4x128",
     observation: Literal["soft", "binary"] = "soft",
-    threshold: str = "nsd:5",
+    threshold: str = "",
     core_threshold: str = "",
-    alignment: Literal["wall", "off"] = "wall",
+    alignment: Literal["rigid", "shift", "off"] = "rigid",
     projection: Literal["auto", "exact", "off"] = "auto",
     report_values: Literal["estimate", "agreed"] = "estimate",
     labels: str | Sequence[str] = (),
@@ -214,9 +274,9 @@ def reconstruct(
     ] = "linear",
     network: Literal["4x128", "6x256"] = "4x128",
     observation: Literal["soft", "binary"] = "soft",
-    threshold: str = "nsd:5",
+    threshold: str = "",
     core_threshold: str = "",
-    alignment: Literal["wall", "off"] = "wall",
+    alignment: Literal["rigid", "shift", "off"] = "rigid",
     projection: Literal["auto", "exact", "off"] = "auto",
     report_values: Literal["estimate", "agreed"] = "estimate",
     labels: str | Sequence[str] = (),
@@ -246,6 +306,40 @@ def reconstruct(
     progress: bool = False,
 ) -> Reconstruction:
     """Scar probability at every node of a heart mesh, from the slices of one patient."""
+
+def report_group(
+    folder: Input,
+    *,
+    output: str | PathLike[str] | None = None,
+    overwrite: bool = False,
+    accept: str | Sequence[str] = (),
+    device: str = "auto",
+    threads: int = 0,
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto",
+    seed: int = 0,
+    progress: bool = False,
+) -> Result:
+    """One page and one table about the results of many patients, the largest share of scar first."""
+
+def simulation_mesh(
+    *,
+    surface: Input | None = None,
+    myocardium: Input | None = None,
+    edge: float = 1.0,
+    slice_thickness: float | None = None,
+    labels: str | Sequence[str] = (),
+    mesh_unit: Literal["auto", "mm", "cm", "m", "um"] = "auto",
+    mesh_frame: Literal["auto", "ras", "lps"] = "auto",
+    output: str | PathLike[str] | None = None,
+    overwrite: bool = False,
+    accept: str | Sequence[str] = (),
+    device: str = "auto",
+    threads: int = 0,
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto",
+    seed: int = 0,
+    progress: bool = False,
+) -> Ventricles:
+    """A mesh of tetrahedra of the wall, from a closed surface or from the wall drawn in slices."""
 
 def train(
     data: Input,

@@ -13,7 +13,7 @@ from deeprecon.calls.result import Result
 from deeprecon.calls.signature import documented
 from deeprecon.data.mesh.mesh import Mesh
 from deeprecon.data.segmentation import Segmentation, read_segmentation
-from deeprecon.scar.read.result import read_result
+from deeprecon.scar.read.result import read_result, read_ventricles
 
 
 class ScarMap(Result):
@@ -63,7 +63,7 @@ def reconstruct(**values: Any) -> Reconstruction:
     >>> case = deeprecon.scar.phantom(spacing=16, pixel=2.5, node_spacing=4)
     >>> found = deeprecon.scar.reconstruct(
     ...     mesh=case.outputs["mesh"], lge=case.outputs["lge"], myocardium=case.outputs["segmentation"],
-    ...     threshold="fwhm", method="interpolation",
+    ...     method="interpolation",
     ... )
     >>> found.probability.shape == (found.mesh.n_points,)
     True
@@ -197,3 +197,89 @@ def export(**values: Any) -> Result:
         The output ``mesh`` and, for openCARP, its other files.
     """
     return call(Result, "scar", "export", values)
+
+
+class Ventricles(Result):
+    """The wall of one ventricle or both; see `deeprecon.Result` for what all results have."""
+
+    @cached_property
+    def mesh(self) -> Mesh:
+        """The mesh in RAS mm with its arrays, in the order of the given one."""
+        return read_ventricles(self.outputs["mesh"]).whole
+
+
+@documented("scar")
+def fibers(**values: Any) -> Ventricles:
+    """Coordinates of the ventricles' wall from Laplace's equation, and fibers and sheets by rule.
+
+    Returns
+    -------
+    Ventricles
+        `mesh` with ``apicobasal``, ``transmural``, ``rotational`` and ``transventricular`` (N,) at its nodes, each from
+        0 to 1, and ``fiber`` and ``sheet`` (C, 3) in its elements, unit vectors in RAS.
+
+    Examples
+    --------
+    >>> import deeprecon
+    >>> case = deeprecon.scar.phantom(spacing=16, pixel=2.5, node_spacing=4)
+    >>> made = deeprecon.scar.fibers(case.outputs["mesh"], endo=70, epi=-50)
+    >>> depth = made.mesh.point_array("transmural")
+    >>> float(depth.min()), float(depth.max())
+    (0.0, 1.0)
+    """
+    return call(Ventricles, "scar", "fibers", values)
+
+
+@documented("scar")
+def activation(**values: Any) -> Ventricles:
+    """When each place of the ventricles' wall is activated, from a site or from each of the 17 segments in turn.
+
+    Returns
+    -------
+    Ventricles
+        `mesh` with ``activation_time`` (N,) in ms, NaN where activation does not arrive, ``activation_delay``, by how
+        much later than without scar, and ``reentry_vulnerability``; the table ``sites``, and where there are any the
+        tables ``late_zones`` and ``slow_channels``.
+
+    Examples
+    --------
+    >>> import deeprecon
+    >>> case = deeprecon.scar.phantom(spacing=16, pixel=2.5, node_spacing=4)
+    >>> made = deeprecon.scar.fibers(case.outputs["mesh"])
+    >>> found = deeprecon.scar.activation(made.mesh, site=tuple(made.mesh.points[0]), along=0.7)
+    >>> float(found.mesh.point_array("activation_time")[0])
+    0.0
+    """
+    return call(Ventricles, "scar", "activation", values)
+
+
+@documented("scar")
+def report_group(**values: Any) -> Result:
+    """One page and one table about the results of many patients, the largest share of scar first.
+
+    Returns
+    -------
+    Result
+        The outputs ``report``, a page with thumbnails, and ``table`` (TSV): volumes, spread and doubts of each patient.
+    """
+    return call(Result, "scar", "report-group", values)
+
+
+@documented("scar")
+def simulation_mesh(**values: Any) -> Ventricles:
+    """A mesh of tetrahedra of the wall, from a closed surface or from the wall drawn in slices.
+
+    Returns
+    -------
+    Ventricles
+        `mesh`, and `figures` of its quality, such as ``smallest_angle_degrees`` between two faces of an element.
+
+    Examples
+    --------
+    >>> import deeprecon
+    >>> case = deeprecon.scar.phantom(spacing=16, pixel=2.5, node_spacing=4)
+    >>> made = deeprecon.scar.simulation_mesh(surface=case.outputs["mesh"], edge=3)
+    >>> made.figures["smallest_angle_degrees"] > 8
+    True
+    """
+    return call(Ventricles, "scar", "simulation-mesh", values)

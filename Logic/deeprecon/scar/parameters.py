@@ -10,8 +10,8 @@ from typing import Annotated
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.parameters import Parameters, Range
 from deeprecon.scar.thresholds import USAGE, parse_threshold
+from deeprecon.scar.tissue_tags import REGION_USAGE, parse_tissue_tags
 from deeprecon.scar.tissue_tags import USAGE as TAG_USAGE
-from deeprecon.scar.tissue_tags import parse_tissue_tags
 
 
 class Method(Enum):
@@ -45,10 +45,20 @@ INTERPOLATION_LABELS = {
 
 
 class Alignment(Enum):
-    """Whether displaced slices are moved back onto the wall of the mesh."""
+    """How slices are brought to where they were in the heart when they were imaged.
 
-    WALL = "wall"
+    RIGID moves and turns every stack and each of its slices. SHIFT moves slices within their plane alone; "wall" is its
+    name of earlier versions.
+    """
+
+    RIGID = "rigid"
+    SHIFT = "shift"
     OFF = "off"
+    WALL = "shift"  # noqa: PIE796 (scenes store the member's name)
+
+    @classmethod
+    def _missing_(cls, value: object) -> Alignment | None:
+        return cls.SHIFT if value == "wall" else None
 
 
 class Projection(Enum):
@@ -91,6 +101,10 @@ DEFAULT_STEPS = {MlpSize.SMALL: 800, MlpSize.LARGE: 160}
 FIELD_STEPS = 2000
 """Training steps of the field at most. With more, masks and noisy images of the phantoms are fitted worse, since the
 noise is fitted too."""
+
+
+DEFAULT_RULE = "nsd:5"
+"""Threshold of scar where only that of the core is given."""
 
 
 class Observation(Enum):
@@ -188,11 +202,16 @@ class ReconstructParameters(_CutoffParameters):
     interpolation: Annotated[Interpolation, "which one, for --method interpolation"] = Interpolation.LINEAR
     network: Annotated[MlpSize, "layers and width of --method mlp"] = MlpSize.SMALL
     observation: Annotated[Observation, "keep partial pixels, or round them to 0 or 1"] = Observation.SOFT
-    threshold: Annotated[str, f"scar from intensities: {USAGE}"] = "nsd:5"
+    threshold: Annotated[str, f"scar from intensities by a rule: {USAGE}; left out, by a fitted mixture"] = ""
     core_threshold: Annotated[
-        str, "scar core from intensities by a second, higher threshold, such as max:60; the rest is border zone"
+        str,
+        "scar core from intensities by a second, higher threshold, such as max:60; the rest is border zone; needs "
+        "--threshold, else nsd:5",
     ] = ""
-    alignment: Annotated[Alignment, "bring shifted slices back onto the wall of the given mesh"] = Alignment.WALL
+    alignment: Annotated[
+        Alignment,
+        "bring slices to where they were: rigid moves and turns stacks and slices, shift moves slices in their plane",
+    ] = Alignment.RIGID
     projection: Annotated[
         Projection, "how scar_probability_agreed is made to agree with each pixel; auto: with a mask up to its rounding"
     ] = Projection.AUTO
@@ -243,7 +262,7 @@ class ReconstructParameters(_CutoffParameters):
 
     def validate(self) -> list[str]:
         reasons = super().validate()
-        for text in (self.threshold, *filter(None, (self.core_threshold,))):
+        for text in filter(None, (self.threshold, self.core_threshold)):
             try:
                 parse_threshold(text)
             except InputError as error:
@@ -254,6 +273,11 @@ class ReconstructParameters(_CutoffParameters):
                 "auto or exact"
             )
         return reasons
+
+    @property
+    def rule(self) -> str:
+        """The threshold of scar; empty where a mixture is fitted instead."""
+        return self.threshold or (DEFAULT_RULE if self.core_threshold else "")
 
 
 @dataclass(frozen=True)
@@ -307,9 +331,10 @@ class EvaluateParameters(Parameters):
 
 @dataclass(frozen=True)
 class ExportInputs:
-    """A result."""
+    """A result, and drawn segments that are regions of it."""
 
     mesh: Annotated[Path, "result of scar reconstruct, with scar_probability"]
+    segmentation: Annotated[Path | None, "segmentation with segments that the tags name"] = None
 
 
 @dataclass(frozen=True)
@@ -323,8 +348,12 @@ class ExportParameters(Parameters):
     cutoff: Annotated[float, Range(0.01, 0.99), "probability above which an element is scar, and core"] = 0.5
     tags: Annotated[
         tuple[str, ...],
-        f"tags of the elements, such as {TAG_USAGE}; left out, these, but healthy elements keep tags that they have",
+        f"tags of the elements, such as {TAG_USAGE}; left out, these, but healthy elements keep tags that they have. "
+        f"Regions of healthy wall too: {REGION_USAGE}, and names of segments (spaces as _)",
     ] = ()
+    experiment: Annotated[
+        bool, "openCARP: also a parameter file (.par), stimulus sites (.vtx) and a script that runs them with carputils"
+    ] = False
     tag_array: Annotated[
         str, "array of the tags that elements have; left out, that of the run, or one of a usual name"
     ] = ""
@@ -332,10 +361,19 @@ class ExportParameters(Parameters):
     def validate(self) -> list[str]:
         reasons = super().validate()
         try:
-            parse_tissue_tags(self.tags)
+            parse_tissue_tags(self.tags, None)
         except InputError as error:
             reasons.append(str(error))
+        if self.experiment and self.format is not MeshFormat.OPENCARP:
+            reasons.append("parameters, sites and script of an experiment are openCARP's: choose this format")
         return reasons
+
+
+@dataclass(frozen=True)
+class GroupInputs:
+    """Results of many patients."""
+
+    folder: Annotated[Path, "folder with results of scar reconstruct in it or below, such as those of a list of cases"]
 
 
 @dataclass(frozen=True)

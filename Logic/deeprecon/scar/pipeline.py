@@ -20,6 +20,7 @@ from deeprecon.scar.parameters import ReconstructInputs, ReconstructParameters, 
 from deeprecon.scar.read.case import Case, read_case
 from deeprecon.scar.read.mesh import HeartMesh, read_heart_mesh
 from deeprecon.scar.write.finished import Finished
+from deeprecon.scar.write.mesh import placement
 from deeprecon.scar.write.outputs import write_outputs
 from deeprecon.scar.write.training_data import write_training_data
 
@@ -46,7 +47,7 @@ def reconstruct(inputs: ReconstructInputs, parameters: ReconstructParameters, ru
     warnings = [*map(str, run.doubts), *warnings, *found.warnings]
     done = Finished(case, heart, slices, found, parameters, _settings(inputs, parameters, run), tuple(warnings))
     outputs = write_outputs(done, run.output)
-    return Outcome(outputs, {**found.figures, **_placement(heart)}, {"regions": case.regions})
+    return Outcome(outputs, {**found.figures, **placement(heart)}, {"regions": case.regions})
 
 
 def prepare(inputs: ReconstructInputs, parameters: ReconstructParameters, run: Run) -> Outcome:
@@ -71,7 +72,7 @@ def prepare(inputs: ReconstructInputs, parameters: ReconstructParameters, run: R
         "groups": len(observed),
         "observed_scar_percent": 100 * float(np.average(observed.y, weights=observed.wall)),
     }
-    return Outcome(outputs, {**figures, **_placement(heart)}, {"regions": case.regions})
+    return Outcome(outputs, {**figures, **placement(heart)}, {"regions": case.regions})
 
 
 def read_and_observe(
@@ -99,7 +100,7 @@ def read_and_observe(
     run.consider(slices.doubts)
     for warning in slices.warnings:
         run.reporter.warning(warning)
-    return case, heart, slices
+    return case, slices.heart, slices
 
 
 def fit_data(case: Case, heart: HeartMesh, slices: ObservedSlices, parameters: ReconstructParameters) -> FitData:
@@ -117,12 +118,6 @@ def _fit_core(data: FitData, parameters: ReconstructParameters, run: Run) -> Fit
     """The core fitted by itself, where the images separate it from border zone."""
     core = data.of_core()
     return None if core is None else fit(core, parameters, run, "core")
-
-
-def _placement(heart: HeartMesh) -> dict[str, str]:
-    tags = {} if heart.tags is None else {"tag_array": heart.tags.name}
-    region = {"mesh_region": " ".join(map(str, heart.region))} if heart.region else {}
-    return {"mesh_unit": heart.unit.value, "mesh_frame": heart.frame.value} | tags | region
 
 
 def _settings(inputs: ReconstructInputs, parameters: ReconstructParameters, run: Run) -> dict[str, Any]:

@@ -6,11 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from deeprecon.data.errors import InputError
-from deeprecon.data.mesh.files import place, read_mesh, write_mesh
-from deeprecon.data.mesh.parts import with_cells
+from deeprecon.data.mesh.files import place, read_mesh
 from deeprecon.data.tables import write_table
 from deeprecon.jobs.job import PRECISIONS
 from deeprecon.jobs.parameters import NoParameters
@@ -18,13 +16,25 @@ from deeprecon.jobs.run import Outcome, Run
 from deeprecon.jobs.verbs import Verb
 from deeprecon.scar import parameters as settings
 from deeprecon.scar.crossvalidation import cross_validate
+from deeprecon.scar.eikonal_activation import activation
+from deeprecon.scar.electrophysiology import fibers
+from deeprecon.scar.electrophysiology_parameters import (
+    ActivationInputs,
+    ActivationParameters,
+    FibersParameters,
+    MeshingInputs,
+    MeshingParameters,
+    VentriclesInputs,
+)
+from deeprecon.scar.exporting import export
+from deeprecon.scar.group_report import report_group
 from deeprecon.scar.measure.metrics import evaluate as compare_with_truth
+from deeprecon.scar.meshing import simulation_mesh
 from deeprecon.scar.parameters import (
     DEFAULT_STEPS,
     FIELD_STEPS,
     VALUE_ARRAYS,
     Frame,
-    MeshFormat,
     Method,
     ReconstructInputs,
     ReconstructParameters,
@@ -33,9 +43,7 @@ from deeprecon.scar.parameters import (
 from deeprecon.scar.pipeline import prepare, reconstruct
 from deeprecon.scar.read.mesh import check_heart_size
 from deeprecon.scar.read.result import read_result
-from deeprecon.scar.tissue_tags import parse_tissue_tags
 from deeprecon.scar.training import mlp_verbs
-from deeprecon.scar.write.mesh import companion_files, element_tags, with_element_tags
 
 
 def phantom(inputs: settings.PhantomInputs, parameters: settings.PhantomParameters, run: Run) -> Outcome:
@@ -94,52 +102,6 @@ def evaluate(inputs: settings.EvaluateInputs, parameters: settings.EvaluateParam
     outputs = {"table": run.output / "evaluation.csv"}
     write_table(outputs["table"], [{"figure": name, "value": value} for name, value in figures.items()])
     return Outcome(outputs, dict(figures))
-
-
-def export(inputs: settings.ExportInputs, parameters: settings.ExportParameters, run: Run) -> Outcome:
-    """Write a result for simulators and other programs, node order kept.
-
-    Elements are tagged by the mean probability of their nodes: 1 (healthy), 101 (scar) and, where the result has a core
-    of its own in the array core_probability, 100 (border zone) for the scar outside of it. Without such a core all scar
-    is 101: its uncertain edge is scar where its probability exceeds the cutoff, else healthy. Elements with a node that
-    no slice shows are 102 (unknown); tags that the elements already have are kept where there is no scar. `--tags`
-    chooses other numbers. Regions that are not wall (`--mesh-region`) keep their tags. Of the cells only those that
-    count are elements: openCARP gets no others, the other formats all, with the tags in an array at the cells.
-    """
-    heart = read_result(inputs.mesh, parameters.tag_array)
-    run.consider(heart.doubts)
-    mesh = with_cells(heart.whole, heart.part.cells)
-    opencarp = parameters.format is MeshFormat.OPENCARP
-    unit = parameters.unit if parameters.unit is not Unit.AUTO else Unit.UM if opencarp else Unit.MM
-    frame = parameters.frame if parameters.frame is not Frame.AUTO else Frame.LPS
-
-    def at_nodes(name: str) -> npt.NDArray[np.float64] | None:
-        return np.asarray(mesh.point_array(name), np.float64) if name in mesh.array_names else None
-
-    of_tissue = parse_tissue_tags(parameters.tags)
-    core = at_nodes("core_probability")
-    existing = None if heart.tags is None else heart.tags.values[heart.part.cells]
-    tags = element_tags(
-        mesh,
-        np.asarray(mesh.point_array(VALUE_ARRAYS[parameters.report_values]), np.float64),
-        parameters.cutoff,
-        existing,
-        of_tissue,
-        core,
-        at_nodes("observed"),
-        np.isin(existing, heart.region) if heart.region and existing is not None else None,
-    )
-    path = run.output / ("mesh.pts" if opencarp else f"mesh.{parameters.format.value}")
-    if opencarp:
-        write_mesh(path, mesh, unit.value, frame.value, element_tags=tags)
-    else:
-        write_mesh(path, with_element_tags(heart, tags), unit.value, frame.value)
-    outputs = {"mesh": path} | companion_files(path)
-    numbers = {"scar": of_tissue.core} if core is None else {"border": of_tissue.border, "core": of_tissue.core}
-    numbers["unknown"] = of_tissue.unknown
-    counts = {f"{name}_elements": int((tags == number).sum()) for name, number in numbers.items()}
-    placement = {"mesh_unit": unit.value, "mesh_frame": frame.value}  # without which it could not be read again
-    return Outcome(outputs, {"nodes": mesh.n_points, "elements": len(tags), **counts, **placement})
 
 
 def resolve(parameters: ReconstructParameters, device: str, threads: int, precision: str) -> ReconstructParameters:
@@ -237,11 +199,39 @@ VERBS = {
         mlp_verbs.import_checkpoint,
         needs_torch=_without_torch,
     ),
+    "simulation-mesh": Verb(
+        "tetrahedra of the wall, from a closed surface or from slices",
+        MeshingInputs,
+        MeshingParameters,
+        simulation_mesh,
+        needs_torch=_without_torch,
+    ),
+    "fibers": Verb(
+        "coordinates of the ventricles' wall, and fibers by rule",
+        VentriclesInputs,
+        FibersParameters,
+        fibers,
+        needs_torch=_without_torch,
+    ),
+    "activation": Verb(
+        "when each place of the wall is activated, from a site or from each of the 17 segments",
+        ActivationInputs,
+        ActivationParameters,
+        activation,
+        needs_torch=_without_torch,
+    ),
     "export": Verb(
         "write a result for simulators and other programs",
         settings.ExportInputs,
         settings.ExportParameters,
         export,
+        needs_torch=_without_torch,
+    ),
+    "report-group": Verb(
+        "one page and table about the results of many patients",
+        settings.GroupInputs,
+        NoParameters,
+        report_group,
         needs_torch=_without_torch,
     ),
 }

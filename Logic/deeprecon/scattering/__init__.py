@@ -1,10 +1,13 @@
-"""Images of contrast from far fields: inverse wave scattering."""
+"""Images of contrast from scattered waves: inverse wave scattering."""
 
 from deeprecon.lazy import attach
 
 __all__ = [
+    "Arrangement",
+    "Band",
     "ContrastImages",
     "FarFieldData",
+    "ScatteredFields",
     "evaluate",
     "export",
     "phantom",

@@ -6,7 +6,10 @@ from typing import Literal
 from deeprecon.calls.call import Input
 from deeprecon.calls.result import Result
 from deeprecon.scattering.api import ContrastImages as ContrastImages
+from deeprecon.scattering.physics.arrangement import Arrangement as Arrangement
 from deeprecon.scattering.read.far_field_data import FarFieldData as FarFieldData
+from deeprecon.scattering.read.scattered_fields import Band as Band
+from deeprecon.scattering.read.scattered_fields import ScatteredFields as ScatteredFields
 
 def evaluate(
     result: Input,
@@ -91,7 +94,7 @@ def reconstruct(
     data: Input,
     *,
     bundle: Input | None = None,
-    method: Literal["backprojection", "tikhonov", "bcrnet"] = "tikhonov",
+    method: Literal["backprojection", "tikhonov", "bcrnet", "fullwave"] = "tikhonov",
     regularization: float = 3.0,
     rings: int = 32,
     angles: int = 0,
@@ -99,6 +102,13 @@ def reconstruct(
     radius: float | None = None,
     most: int = 0,
     misfits: int = 4,
+    refine: bool = True,
+    contrast: Literal["positive", "negative", "any"] = "any",
+    smoothing: float | None = None,
+    steps: int = 25,
+    side: float | None = None,
+    noise: float | None = None,
+    replicas: int = 0,
     output: str | PathLike[str] | None = None,
     overwrite: bool = False,
     accept: str | Sequence[str] = (),
@@ -108,7 +118,7 @@ def reconstruct(
     seed: int = 0,
     progress: bool = False,
 ) -> ContrastImages:
-    """Images of contrast from far fields."""
+    """Images of contrast from far fields, or from measured fields of any arrangement of sources and receivers."""
 
 def train(
     data: Input,
@@ -127,7 +137,7 @@ def train(
     learning_rate: float = 0.002,
     weight_decay: float = 0.0,
     clip_norm: float = 1.0,
-    noise: float = 0.0,
+    noise: float = 10.0,
     relative_noise: float = 0.0,
     train_share: float = 0.8,
     most: int = 0,

@@ -12,11 +12,16 @@ import numpy.typing as npt
 from deeprecon.calls.call import Savers, call
 from deeprecon.calls.result import Result
 from deeprecon.calls.signature import documented
+from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import read_volume
+from deeprecon.scattering.physics.arrangement import Arrangement as Arrangement
 from deeprecon.scattering.read.far_field_data import FarFieldData
 from deeprecon.scattering.read.reconstruction_file import read_reconstruction
+from deeprecon.scattering.read.scattered_fields import Band as Band
+from deeprecon.scattering.read.scattered_fields import ScatteredFields
 from deeprecon.scattering.write.far_field_file import write_far_fields
+from deeprecon.scattering.write.field_file import write_field_file
 
 
 class ContrastImages(Result):
@@ -24,12 +29,23 @@ class ContrastImages(Result):
 
     @cached_property
     def contrast(self) -> Volume:
-        """(S, n, n) contrast n^2 - 1 of S objects on square grids, one slice of the volume each, in RAS mm."""
+        """(S, n, n) contrast eps_r - 1 (n^2 - 1) of S objects on square grids, one slice of the volume each, in RAS mm.
+
+        Of measured fields: (1, n, n) in two dimensions, (n, n, n) in three.
+        """
         return read_volume(self.outputs["contrast"])
 
     @cached_property
     def polar(self) -> npt.NDArray[np.float32]:
-        """(S, angles, rings) the same on the polar grid of the inversion."""
+        """(S, angles, rings) the same on the polar grid of the inversion; not for measured fields.
+
+        Raises
+        ------
+        InputError
+            The data are measured fields of any arrangement.
+        """
+        if "result" not in self.outputs:
+            raise InputError("Images of measured fields have no polar grid.", "Use contrast.")
         return read_reconstruction(self.outputs["result"]).polar
 
 
@@ -39,15 +55,22 @@ def _save_far_fields(path: Path, data: FarFieldData) -> Path:
     return path
 
 
-_SAVERS: Savers = {FarFieldData: _save_far_fields}
+def _save_fields(path: Path, fields: ScatteredFields) -> Path:
+    path = path.with_name(f"{path.name}.h5")
+    write_field_file(path, fields)
+    return path
+
+
+_SAVERS: Savers = {FarFieldData: _save_far_fields, ScatteredFields: _save_fields}
 
 
 @documented("scattering")
 def reconstruct(**values: Any) -> ContrastImages:
-    """Images of contrast from far fields.
+    """Images of contrast from far fields, or from measured fields of any arrangement of sources and receivers.
 
     Far fields are an HDF5 file or `FarFieldData`: complex (S, N, N) [observation, incidence] of S objects on N uniform
-    directions, and the wave number times the radius of the region.
+    directions, and the wave number times the radius of the region. Measured fields of one object are a file (HDF5,
+    ``.mat``, or ``.exp`` of the Institut Fresnel) or `ScatteredFields`, for the method ``fullwave``.
 
     Returns
     -------

@@ -24,6 +24,15 @@ class Method(Enum):
     BACKPROJECTION = "backprojection"
     TIKHONOV = "tikhonov"
     BCRNET = "bcrnet"
+    FULLWAVE = "fullwave"
+
+
+class Sign(Enum):
+    """Signs that a contrast may have."""
+
+    POSITIVE = "positive"
+    NEGATIVE = "negative"
+    ANY = "any"
 
 
 class Family(Enum):
@@ -83,7 +92,9 @@ class PhantomParameters(Parameters):
 class PrepareInputs:
     """Exactly one of the two."""
 
-    data: Annotated[Path | None, "far-field HDF5 file to check and bring onto uniform directions"] = None
+    data: Annotated[
+        Path | None, "far-field HDF5 file to check and bring onto uniform directions, or other measured fields to check"
+    ] = None
     volume: Annotated[
         Path | None, "labels (volume or .seg.nrrd) or sound speeds in m/s, whose slices are simulated"
     ] = None
@@ -143,7 +154,7 @@ class TrainParameters(Parameters):
     learning_rate: Annotated[float, Range(1e-6, 1), "largest learning rate of the schedule (lr)"] = 2e-3
     weight_decay: Annotated[float, Range(0, 1), "of AdamW"] = 0.0
     clip_norm: Annotated[float, Range(0, 1e6), "largest norm of the gradient, 0 for no limit (grad-clip)"] = 1.0
-    noise: Annotated[float, Range(0, 200, "%"), "additive noise in training, of each object's root mean square"] = 0.0
+    noise: Annotated[float, Range(0, 200, "%"), "additive noise in training, of each object's root mean square"] = 10.0
     relative_noise: Annotated[float, Range(0, 200, "%"), "multiplicative noise, of each value (noise)"] = 0.0
     train_share: Annotated[float, Range(0.1, 0.98), "share of the objects in the training set (percent)"] = 0.8
     most: Annotated[int, Range(0, 10_000_000), "objects read at most, 0 for all"] = 0
@@ -163,9 +174,13 @@ class TrainParameters(Parameters):
 
 @dataclass(frozen=True)
 class ReconstructInputs:
-    """Far fields, and a trained network for --method bcrnet."""
+    """Measured or simulated fields, and a trained network for --method bcrnet."""
 
-    data: Annotated[Path, "far-field HDF5 file"]
+    data: Annotated[
+        Path,
+        "far-field HDF5 file; for --method fullwave also fields of sources and receivers at any places: HDF5, .mat, or "
+        ".exp of the Institut Fresnel",
+    ]
     bundle: Annotated[Path | None, "model bundle of scattering train"] = None
 
 
@@ -189,9 +204,37 @@ class ReconstructParameters(Parameters):
         Range(0, 10_000),
         "objects whose image is compared with the data by a full simulation; that of a network with Tikhonov's, too",
     ] = 4
+    refine: Annotated[
+        bool,
+        "full-wave inversion of those compared objects (--misfits) whose data a network's image does not explain, from "
+        "that image or from Tikhonov's",
+    ] = True
+    contrast: Annotated[Sign, "sign of the contrast eps_r - 1 (n^2 - 1) in full-wave inversion"] = Sign.ANY
+    smoothing: Annotated[
+        float | None,
+        Range(0, 1),
+        "weight of total variation in full-wave inversion; if left out 0.016 for measured fields, 5e-4 for far fields",
+    ] = None
+    steps: Annotated[int, Range(1, 10_000), "of full-wave inversion for each frequency, at most"] = 25
+    side: Annotated[
+        float | None,
+        Range(1e-3, 1e6, "mm"),
+        "of the square or cube of the object, where measured fields do not state it",
+    ] = None
+    noise: Annotated[
+        float | None,
+        Range(0, 200, "%"),
+        "of measured fields, relative to the scattered field; estimated from the fields if left out",
+    ] = None
+    replicas: Annotated[
+        int, Range(0, 1000), "inversions with more noise whose spread is the uncertainty of measured fields' image"
+    ] = 0
 
     def validate(self) -> list[str]:
-        return super().validate() + _even_angles(self.angles)
+        reasons = super().validate() + _even_angles(self.angles)
+        if self.replicas == 1:
+            reasons.append("replicas is 1, expected 0 or at least 2")
+        return reasons
 
 
 @dataclass(frozen=True)
@@ -213,7 +256,7 @@ class ExportInputs:
 class ExportParameters(Parameters):
     """Settings of `scattering export`."""
 
-    quantity: Annotated[Quantity, "contrast n^2 - 1, or sound speed in m/s"] = Quantity.CONTRAST
+    quantity: Annotated[Quantity, "contrast eps_r - 1 (n^2 - 1), or sound speed in m/s"] = Quantity.CONTRAST
     format: Annotated[FileFormat, "of the volume"] = FileFormat.NRRD
     grid: Annotated[int, Range(16, 2048), "pixels along a side of each slice"] = 128
     background: Annotated[

@@ -14,6 +14,7 @@ from deeprecon.data.tables import write_table
 from deeprecon.jobs.parameters import NoParameters, to_json
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.scattering import parameters as settings
+from deeprecon.scattering.field_pipeline import prepare_fields, reconstruct_fields
 from deeprecon.scattering.fit.linear import invert_linearly
 from deeprecon.scattering.measure.data_misfit import data_misfits, network_doubts
 from deeprecon.scattering.measure.metrics import image_scores, mean_scores
@@ -23,6 +24,7 @@ from deeprecon.scattering.physics.contrast import contrast_from_speed
 from deeprecon.scattering.physics.image_grids import required_pixels
 from deeprecon.scattering.read.far_field_data import FarFieldData, RegionGeometry
 from deeprecon.scattering.read.far_field_file import read_far_fields
+from deeprecon.scattering.read.measurements import is_measurement
 from deeprecon.scattering.read.reconstruction_file import Reconstruction, read_reconstruction
 from deeprecon.scattering.read.sound_speed import RegionSlices, extract_region, read_speeds
 from deeprecon.scattering.simulate.far_fields import simulate_phantoms, simulate_slices
@@ -65,6 +67,8 @@ def prepare(inputs: settings.PrepareInputs, parameters: settings.PrepareParamete
     outputs = {"data": run.output / "data.h5"}
     if inputs.data is not None:
         _refuse_volume_settings(parameters)
+        if is_measurement(inputs.data):
+            return prepare_fields(inputs, run)
         measured = _read_data(inputs.data, parameters.angles, 0, run)
         write_far_fields(outputs["data"], measured, f"from {inputs.data.name}")
         return Outcome(outputs, _dimensions(measured))
@@ -122,11 +126,14 @@ def train(inputs: settings.TrainInputs, parameters: settings.TrainParameters, ru
 
 
 def reconstruct(inputs: settings.ReconstructInputs, parameters: settings.ReconstructParameters, run: Run) -> Outcome:
-    """Invert the far fields of all objects; writes polar images, volumes, a table and a report.
+    """Invert far fields of several objects, or measured fields of one; writes images, volumes, tables and a report.
 
     Raises:
         InputError: the data or the bundle cannot be used, or do not fit each other.
     """
+    if is_measurement(inputs.data):
+        return reconstruct_fields(inputs, parameters, run)
+    _refuse_field_settings(parameters)
     model = _read_network(inputs, parameters)
     angles = model.network.architecture.angles if model else parameters.angles
     rings = model.network.architecture.rings if model else parameters.rings
@@ -135,9 +142,12 @@ def reconstruct(inputs: settings.ReconstructInputs, parameters: settings.Reconst
     notes = [*assumptions, *(model.check(measured) if model else [])]
     for note in notes:
         run.reporter.warning(note)
-    images = _invert(measured, rings, model, parameters, run)
+    unrefined = images = _invert(measured, rings, model, parameters, run)
+    if model is not None and parameters.refine and parameters.misfits:
+        images, refined = _refine(images, measured, model, parameters, run)
+        notes += refined
     truth = measured.truth(rings) if measured.has_truth else None
-    rows, means = _measure(images, truth, measured, parameters, run)
+    rows, means = _measure(images, unrefined, truth, measured, parameters, run)
     figures = _dimensions(measured) | means
 
     outputs = write_image_volumes(images, truth, geometry, parameters.grid, run.output)
@@ -215,6 +225,14 @@ def _refuse_volume_settings(parameters: settings.PrepareParameters) -> None:
         raise InputError(f"{', '.join(extra)} cannot be set with --data.", "Leave them out; they are for --volume.")
 
 
+def _refuse_field_settings(parameters: settings.ReconstructParameters) -> None:
+    default = settings.ReconstructParameters()
+    if extra := [name for name in ("side", "noise", "replicas") if getattr(parameters, name) != getattr(default, name)]:
+        raise InputError(
+            f"{', '.join(extra)} cannot be set with far fields.", "Leave them out; they are for other measured fields."
+        )
+
+
 def _read_region(inputs: settings.PrepareInputs, parameters: settings.PrepareParameters, run: Run) -> RegionSlices:
     assert inputs.volume is not None
     run.reporter.status("Reading the volume")
@@ -264,25 +282,73 @@ def _invert(
     run.reporter.status("Computing the images")
     if model is not None:
         return model.predict(measured, run.device, run.precision)
-    regularization = parameters.regularization if parameters.method is Method.TIKHONOV else None
-    return invert_linearly(measured, rings, regularization, run.reporter.progress)
+    regularization = None if parameters.method is Method.BACKPROJECTION else parameters.regularization
+    images = invert_linearly(measured, rings, regularization, run.reporter.progress)
+    return _full_wave(images, measured, parameters, run) if parameters.method is Method.FULLWAVE else images
+
+
+def _full_wave(
+    images: npt.NDArray[np.float32], measured: FarFieldData, parameters: settings.ReconstructParameters, run: Run
+) -> npt.NDArray[np.float32]:
+    """Full-wave inversion of all objects, from the images of Tikhonov regularization."""
+    from deeprecon.scattering.fit.refinement import FarFieldRefinement
+
+    refinement = FarFieldRefinement(
+        measured, parameters.contrast, parameters.smoothing, parameters.steps, run.device, run.should_stop
+    )
+    for index, image in enumerate(images):
+        images[index] = refinement.refine(index, image)[0]
+        run.reporter.progress((index + 1) / len(images))
+    return images
+
+
+def _refine(
+    images: npt.NDArray[np.float32],
+    measured: FarFieldData,
+    model: Model,
+    parameters: settings.ReconstructParameters,
+    run: Run,
+) -> tuple[npt.NDArray[np.float32], list[str]]:
+    """Images of a network with those refined that do not explain their data, and a note for the user."""
+    from deeprecon.scattering.fit.refinement import FarFieldRefinement, refine_network
+
+    run.reporter.status("Refining")
+    compared = measured.subset(slice(parameters.misfits))
+    linear = invert_linearly(compared, images.shape[-1], parameters.regularization, lambda share: None)
+    refinement = FarFieldRefinement(
+        compared, parameters.contrast, parameters.smoothing, parameters.steps, run.device, run.should_stop
+    )
+    refined = refine_network(refinement, images[: len(compared)], linear, model.misfit, run.reporter.progress)
+    if not refined:
+        return images, []
+    result = images.copy()
+    for index, image in refined.items():
+        result[index] = image
+    objects = ", ".join(str(index + 1) for index in refined)
+    note = f"Refined by full-wave inversion, as the network's images do not explain their data: objects {objects}."
+    run.reporter.warning(note)
+    return result, [note]
 
 
 def _measure(
     images: npt.NDArray[np.float32],
+    unrefined: npt.NDArray[np.float32],
     truth: npt.NDArray[np.float32] | None,
     measured: FarFieldData,
     parameters: settings.ReconstructParameters,
     run: Run,
 ) -> tuple[list[dict[str, Any]], dict[str, float]]:
-    """Scores of each object, as rows of a table, and their means."""
+    """Scores of each object, as rows of a table, and their means; a network is doubted by its unrefined images."""
     scores = {} if truth is None else image_scores(images, truth)
     rows, means = _score_rows(len(images), scores), mean_scores(scores)
     compared = measured.subset(slice(parameters.misfits))
     misfits = {"data_misfit": data_misfits(images[: parameters.misfits], compared, run)}
     if parameters.method is Method.BCRNET and misfits["data_misfit"]:
         linear = _tikhonov_misfits(compared, images.shape[-1], parameters.regularization, run)
-        run.consider(network_doubts(misfits["data_misfit"], linear, measured.name))
+        network = misfits["data_misfit"]
+        if unrefined is not images:
+            network = misfits["data_misfit_network"] = data_misfits(unrefined[: parameters.misfits], compared, run)
+        run.consider(network_doubts(network, linear, measured.name))
         misfits["data_misfit_tikhonov"] = linear
     for name, values in misfits.items():
         for row, value in zip(rows, values, strict=False):

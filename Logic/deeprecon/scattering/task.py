@@ -18,11 +18,11 @@ def _single_precision(parameters: Any) -> tuple[str, ...]:
 
 VERBS = {
     "reconstruct": Verb(
-        "contrast images from far fields",
+        "contrast images from far fields, or from measured fields of any arrangement",
         settings.ReconstructInputs,
         settings.ReconstructParameters,
         pipeline.reconstruct,
-        needs_torch=lambda parameters: parameters.method is Method.BCRNET or parameters.misfits > 0,
+        needs_torch=lambda parameters: parameters.method in (Method.BCRNET, Method.FULLWAVE) or parameters.misfits > 0,
         precisions=_single_precision,
     ),
     "train": Verb(

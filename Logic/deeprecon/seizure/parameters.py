@@ -57,7 +57,8 @@ class PrepareInputs:
 
     recordings: Annotated[
         tuple[Path, ...],
-        "OSDB event files (.json, flattened .csv) and files of a watch (.csv: t,x,y,z or t,magnitude, user)",
+        "OSDB event files (.json, flattened .csv) and files of watches (.csv, .bin, .gt3x, .cwa, .avro, _motion.tsv, "
+        "folders of an Empatica)",
     ]
     seizures: Annotated[
         Path | None,
@@ -72,6 +73,9 @@ class PrepareParameters(Parameters):
 
     user: Annotated[str, "who wore the watch, for files of a watch without a column user"] = ""
     unit: Annotated[Unit, "of the files of a watch; auto: the unit in which a resting arm weighs 1 g"] = Unit.AUTO
+    columns: Annotated[
+        tuple[str, ...], "of the time and x, y, z or the magnitude, for tables whose header does not show them"
+    ] = ()
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,11 @@ class TrainParameters(Parameters):
         Range(0, 10_000_000),
         "optimizer steps of each network, phases in proportion; 0 as the configuration says",
     ] = 0
+    alarms_per_day: Annotated[
+        float | None,
+        Range(0, 100, "per day"),
+        "false alarms that the threshold may give on the validation users; by default the threshold with the best F1",
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +114,11 @@ class CrossValidateParameters(TrainParameters):
 class DetectInputs:
     """A recording and a trained ensemble."""
 
-    recording: Annotated[Path, "file of a watch (.csv) or OSDB event file (.json, .csv) with one event"]
+    recording: Annotated[
+        Path,
+        "file of a watch (.csv, .bin, .gt3x, .cwa, .avro, _motion.tsv), folder of an Empatica, or OSDB event file "
+        "(.json, .csv) with one event",
+    ]
     bundle: Annotated[Path, "model bundle of seizure train"]
 
 
@@ -129,6 +142,9 @@ class DetectParameters(ScoreParameters):
     """Settings of `seizure detect`."""
 
     unit: Annotated[Unit, "of the recording; auto: the unit in which a resting arm weighs 1 g"] = Unit.AUTO
+    columns: Annotated[
+        tuple[str, ...], "of the time and x, y, z or the magnitude, for a table whose header does not show them"
+    ] = ()
     stride: Annotated[float, Range(0.2, 60, "s"), "time between the windows"] = 5.0
     osd_threshold: Annotated[float, Range(1, 1e6), "power above which OpenSeizureDetector counts movement"] = 100.0
 

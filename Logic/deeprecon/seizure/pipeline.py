@@ -16,6 +16,7 @@ from deeprecon.jobs.parameters import NoParameters
 from deeprecon.jobs.run import Outcome, PartReporter, Run, Stopped
 from deeprecon.seizure import parameters as settings
 from deeprecon.seizure.configuration import Config
+from deeprecon.seizure.measure.alarms import alarm_rows
 from deeprecon.seizure.measure.comparison import (
     Comparison,
     EvaluatedRecording,
@@ -24,6 +25,7 @@ from deeprecon.seizure.measure.comparison import (
     evaluate_recordings,
     pool_comparisons,
 )
+from deeprecon.seizure.measure.scoring import Score
 from deeprecon.seizure.observe.recordings import load_recordings, load_single_recording
 from deeprecon.seizure.parameters import EvaluateParameters, ExportFormat, Part
 from deeprecon.seizure.read.configuration import check_configuration, read_configuration
@@ -41,6 +43,7 @@ from deeprecon.seizure.read.recording import (
 from deeprecon.seizure.read.seizure_table import read_seizure_table
 from deeprecon.seizure.simulate.files import write_phantom
 from deeprecon.seizure.training.split import UserSplit, assign_folds, split_training_users, split_users
+from deeprecon.seizure.write.annotations import write_annotations
 from deeprecon.seizure.write.comparison_files import write_comparison
 from deeprecon.seizure.write.configuration_schema import configuration_schema
 from deeprecon.seizure.write.detection_files import write_detection
@@ -70,7 +73,7 @@ def prepare(inputs: settings.PrepareInputs, parameters: settings.PrepareParamete
     recordings: list[Recording] = []
     for number, path in enumerate(inputs.recordings):
         run.reporter.status(f"Reading {path.name}")
-        for recording in load_recordings(path, parameters.unit, config.eventFilters):
+        for recording in load_recordings(path, parameters.unit, config.eventFilters, parameters.columns):
             seizures = known.pop(recording.name, None)
             named = recording if recording.user else replace(recording, user=parameters.user)
             recordings.append(add_seizures(named, *seizures) if seizures else named)
@@ -137,7 +140,7 @@ def train(inputs: settings.TrainInputs, parameters: settings.TrainParameters, ru
     outputs |= {"bundle": run.output / "bundle", "config": run.output / "config.json"}
     write_json(outputs["config"], config.to_json())
     run.reporter.status("Choosing the threshold on the validation users")
-    threshold, score = _threshold(trained.networks, split, recordings, config)
+    threshold, score = _threshold(trained.networks, split, recordings, config, parameters.alarms_per_day)
     states = [{name: value.cpu() for name, value in network.state_dict().items()} for network in trained.networks]
     description = _training_data(inputs.data, recordings, split, config, run.seed)
     write_ensemble(outputs["bundle"], states, config, threshold, split.trained, split.test, description)
@@ -152,7 +155,13 @@ def train(inputs: settings.TrainInputs, parameters: settings.TrainParameters, ru
         "best_validation": min(trained.best),
         "threshold": threshold,
     }
-    chosen = ("sensitivity", "false_alarms_per_day", "f1")
+    chosen = ("sensitivity", "false_alarms_per_day", "false_alarms_per_day_high", "hours", "f1")
+    upper = score.figures().get("false_alarms_per_day_high", 0.0)
+    if parameters.alarms_per_day is not None and upper > parameters.alarms_per_day:
+        run.reporter.warning(
+            f"The validation users gave {score.false_alarms} false alarms in {score.hours:.1f} h: up to {upper:.2g} a "
+            f"day are compatible with that (95 %), more than the {parameters.alarms_per_day:g} that are allowed."
+        )
     figures |= {f"validation_{name}": value for name, value in score.figures().items() if name in chosen}
     return Outcome(outputs, figures)
 
@@ -185,7 +194,7 @@ def cross_validate(inputs: settings.TrainInputs, parameters: settings.CrossValid
             if not trained.finished:
                 raise Stopped
             continue
-        threshold, _ = _threshold(trained.networks, split, recordings, config)
+        threshold, _ = _threshold(trained.networks, split, recordings, config, parameters.alarms_per_day)
         held_out = select_users(recordings, split.test)
         found = evaluate_recordings(trained.networks, config.modelConfig.window, held_out, EvaluateParameters.stride)
         evaluated += found
@@ -212,7 +221,7 @@ def detect(inputs: settings.DetectInputs, parameters: settings.DetectParameters,
     from deeprecon.seizure.fit.inference import check_windows, detect_in_recording
 
     run.reporter.status("Reading the recording and the model")
-    recording = load_single_recording(inputs.recording, parameters.unit)
+    recording = load_single_recording(inputs.recording, parameters.unit, parameters.columns)
     for note in recording.notes:
         run.reporter.status(f"{inputs.recording.name}: {note}")
     run.consider((*unmonitored_doubts(inputs.recording.name, [recording]), *recording.doubts))
@@ -236,6 +245,8 @@ def detect(inputs: settings.DetectInputs, parameters: settings.DetectParameters,
     title = f"{inputs.recording.name}{', not monitored: ' if recording.unmonitored else ''}"
     title += describe_unmonitored([recording])
     outputs, figures = write_detection(run.output, detection, parameters, threshold, title)
+    alarms = alarm_rows(detection, parameters.quantile, threshold, parameters.merge)
+    outputs |= write_annotations(run.output, alarms, recording)
     start = recording.start.isoformat() if recording.start else None
     figures = {"not_monitored_share": unmonitored_share([recording]), **figures}
     figures |= {"not_monitored_minutes": {cause: value / 60 for cause, value in recording.unmonitored.items()}}
@@ -333,11 +344,18 @@ def _training_inputs(
     return config, treat_as_seizures(recordings) if config.dataProcessing.wholeEvents else recordings
 
 
-def _threshold(networks: Sequence[Any], split: UserSplit, recordings: Sequence[Recording], config: Config) -> Any:
+def _threshold(
+    networks: Sequence[Any],
+    split: UserSplit,
+    recordings: Sequence[Recording],
+    config: Config,
+    alarms_per_day: float | None,
+) -> tuple[float, Score]:
     """The threshold of an ensemble and the score there, on the validation users of its networks."""
     # an interrupted run has fewer networks than planned
     validation = split.validation[: len(networks)]
-    return choose_threshold(networks, config.modelConfig.window, recordings, validation, EvaluateParameters.stride)
+    window, stride = config.modelConfig.window, EvaluateParameters.stride
+    return choose_threshold(networks, window, recordings, validation, stride, alarms_per_day)
 
 
 def _training_data(path: Path, recordings: Sequence[Recording], split: UserSplit, config: Config, seed: int) -> str:

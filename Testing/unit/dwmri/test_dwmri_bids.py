@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from fnmatch import fnmatch
 
 import numpy as np
 import pytest
@@ -43,7 +44,20 @@ def test_a_dataset_gets_derivatives_and_a_broken_scan_does_not_stop_the_others(
     card = json.loads((output / "dataset_description.json").read_text(encoding="utf-8"))
     assert card["DatasetType"] == "derivative"
     sidecar = json.loads((folder / "sub-01_desc-denoised_dwi.json").read_text(encoding="utf-8"))
-    assert sidecar["Sources"] == ["bids:raw:sub-01/dwi/sub-01_dwi.nii.gz"]
+    assert sidecar["SkullStripped"] is False
+    for image in folder.glob("*.nii.gz"):
+        own = json.loads(image.with_name(f"{image.name.removesuffix('.nii.gz')}.json").read_text(encoding="utf-8"))
+        assert own["Sources"] == ["bids:raw:sub-01/dwi/sub-01_dwi.nii.gz"]
+    patterns = (output / ".bidsignore").read_text(encoding="utf-8").split()
+    unknown = {
+        path.name
+        for path in output.rglob("*")
+        if path.is_file()
+        and ".job" not in path.parts
+        and not any(fnmatch(path.name, pattern.removeprefix("/")) for pattern in patterns)
+    }
+    known = ("desc-denoised_dwi.nii.gz", "desc-denoised_dwi.json", "desc-brain_mask.nii.gz", "desc-brain_mask.json")
+    assert unknown == {"dataset_description.json", ".bidsignore", *(f"sub-01_{end}" for end in known)}
     assert any("2 b-values" in text for text in warnings_of(output))
 
 
@@ -134,7 +148,7 @@ def test_the_output_is_a_dataset_of_derivatives_with_its_source(files, done, qui
     assert sidecar["SkullStripped"] is True
     again = done("enhance", "again", inputs={"bids": root}, **FAST)  # derivatives are no scans of the dataset
     assert sorted(path.name for path in again.iterdir()) == [
-        ".job", "dataset_description.json", "result.json", "sub-01", "summary.csv",
+        ".bidsignore", ".job", "dataset_description.json", "result.json", "sub-01", "summary.csv",
     ]  # fmt: skip
 
 

@@ -22,7 +22,7 @@ def appended(array, *others):
 def repaired(array, table, volumes, slices):
     lost = np.zeros((array.shape[0], array.shape[-1]), bool)
     lost[np.ix_(slices, volumes)] = True
-    return impute_slices(array, table, lost)[0]
+    return impute_slices(array, table, lost).array
 
 
 def variants(head):

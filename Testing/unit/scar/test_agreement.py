@@ -9,6 +9,7 @@ import pytest
 
 from deeprecon.scar.fit.agreement import TOLERANCE, agreement, project
 from deeprecon.scar.measure.slices import node_residuals, unmet_rows
+from deeprecon.scar.observe.alignment.pose import still
 from deeprecon.scar.observe.node_groups import group_nodes
 from deeprecon.scar.observe.observations import observe
 from deeprecon.scar.read.training_data import NodeGroups
@@ -138,6 +139,7 @@ def test_wholly_scarred_and_wholly_healthy_pixels_are_met():
 
 def test_shifted_slices_put_their_nodes_into_other_groups(phantom):
     (stack,) = phantom.stacks
-    shifts = np.full((len(stack.wall), 2), 6.0)
-    here, there = (group_nodes(phantom.mesh.points, [each]) for each in (stack, replace(stack, shifts=shifts)))
+    motion = still(stack)
+    motion.matrices[:, :3, 3] = 6 * (stack.ijk_to_ras[:3, :2] / np.linalg.norm(stack.ijk_to_ras[:3, 0])).sum(axis=1)
+    here, there = (group_nodes(phantom.mesh.points, [each]) for each in (stack, replace(stack, motion=motion)))
     assert len(here) != len(there)

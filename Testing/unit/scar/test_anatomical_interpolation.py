@@ -10,6 +10,7 @@ import pytest
 from deeprecon.scar.anatomy.axes import axes_from_landmarks
 from deeprecon.scar.anatomy.wall_coordinates import WallCoordinates
 from deeprecon.scar.fit.interpolation import ANATOMICAL, interpolate
+from deeprecon.scar.observe.alignment.pose import still
 from deeprecon.scar.observe.stacks import Stack
 from deeprecon.scar.parameters import Interpolation
 from deeprecon.scar.simulate.hearts import Phantom, sample_case
@@ -84,15 +85,16 @@ def test_what_is_the_same_everywhere_stays_so(kind, value, stack, patient, wall)
 def test_shifts_bring_the_slices_back(kind, stack, patient, wall):
     """Slices drawn displaced by whole pixels, with their shifts given, give the same as undisplaced ones."""
     steps = np.random.default_rng(0).integers(-3, 4, (len(stack.wall), 2))
-    pixel = np.linalg.norm(stack.ijk_to_ras[:3, :2], axis=0)
 
     def moved(maps: np.ndarray) -> np.ndarray:
         return np.stack([np.roll(one, (-j, -i), (0, 1)) for one, (i, j) in zip(maps, steps, strict=True)])
 
-    displaced = replace(stack, wall=moved(stack.wall), scar=moved(stack.scar), shifts=steps * pixel)
+    motion = still(stack)
+    motion.matrices[:, :3, 3] = steps @ stack.ijk_to_ras[:3, :2].T
+    displaced = replace(stack, wall=moved(stack.wall), scar=moved(stack.scar), motion=motion)
     expected, found = (interpolate([one], patient.mesh.points, kind, wall)[0] for one in (stack, displaced))
     assert np.abs(found - expected).mean() < 0.002
-    off = interpolate([replace(displaced, shifts=None)], patient.mesh.points, kind, wall)[0]
+    off = interpolate([replace(displaced, motion=None)], patient.mesh.points, kind, wall)[0]
     assert np.abs(off - expected).mean() > 0.05
 
 

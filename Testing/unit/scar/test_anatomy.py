@@ -132,10 +132,13 @@ def test_slices_that_are_moved_move_the_axes_with_them(patient):
     left, right, wall = volumes(patient)
     steps = 3.0 * np.random.default_rng(0).normal(size=(len(left.array), 3))
     still = axes_from_cavities(left, right, wall)
-    moved = axes_from_cavities(left, right, wall, np.broadcast_to([4.0, -3.0, 1.0], steps.shape))
+    motions = np.tile(np.eye(4), (len(steps), 1, 1))
+    motions[:, :3, 3] = [4.0, -3.0, 1.0]
+    moved = axes_from_cavities(left, right, wall, motions)
     for name in ("apex", "base", "anterior", "inferior"):
         np.testing.assert_allclose(getattr(moved, name) - getattr(still, name), [4, -3, 1], atol=1e-6)
-    assert degrees_between(axes_from_cavities(left, right, wall, steps).direction, still.direction) > 1
+    motions[:, :3, 3] = steps
+    assert degrees_between(axes_from_cavities(left, right, wall, motions).direction, still.direction) > 1
 
 
 def test_without_the_right_cavity_the_rotation_is_unknown(patient):

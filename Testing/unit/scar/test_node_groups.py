@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from deeprecon.data.errors import InputError
+from deeprecon.scar.observe.alignment.pose import still
 from deeprecon.scar.observe.node_groups import group_nodes, training_groups
 from deeprecon.scar.observe.observations import observe
 from deeprecon.scar.observe.stacks import Stack
@@ -154,9 +155,11 @@ def test_values_are_fractions_of_scar_whatever_the_rest_of_the_image_holds():
 def test_a_moved_slice_takes_its_groups_along():
     stack = make_stack(matrix=oblique())
     points = cloud(stack)[0]
-    moved = replace(stack, shifts=np.array([[0.0, 0.0], [2.0, 0.0], [0.0, 0.0]]))  # by one pixel along i
-    still, found = group_nodes(points, [stack]), group_nodes(points, [moved])
-    for groups, step in ((still, 0), (found, 1)):
+    motion = still(stack)
+    motion.matrices[1, :3, 3] = stack.ijk_to_ras[:3, 0]  # by one pixel along i
+    moved = replace(stack, motion=motion)
+    before, found = group_nodes(points, [stack]), group_nodes(points, [moved])
+    for groups, step in ((before, 0), (found, 1)):
         at = points[groups.nodes] - stack.ijk_to_ras[:3, 3]
         ijk = at @ np.linalg.inv(stack.ijk_to_ras[:3, :3]).T
         values = np.repeat(groups.values, groups.sizes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deeprecon.scattering.physics.arrangement import Arrangement
 from deeprecon.scattering.physics.directions import directions
 from deeprecon.scattering.physics.discs import disc_far_field
 from deeprecon.scattering.physics.image_grids import pixel_centers
 from deeprecon.scattering.physics.scene import rasterize_polar, rasterize_square
 from deeprecon.scattering.read.far_field_data import FarFieldData
+from deeprecon.scattering.read.scattered_fields import SPEED_OF_LIGHT, Band, ScatteredFields
 from deeprecon.scattering.simulate.families import random_discs
 from deeprecon.scattering.write.far_field_file import write_far_fields
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
+
+from scattering_mie import cylinder_field
 
 
 def simulate(count: int, k: float = 3.0, n: int = 32, rings: int = 12, seed: int = 0) -> FarFieldData:
@@ -86,3 +93,28 @@ def result_of() -> Callable[[Path], dict[str, Any]]:
         return values
 
     return read
+
+
+def circle(count: int, radius: float, start: float = 0.0) -> np.ndarray:
+    """(count, 2) points on a circle."""
+    angle = start + 2 * np.pi * np.arange(count) / count
+    return radius * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+
+
+def simulate_fields(frequencies: tuple[float, ...] = (2e9, 4e9), noise: float = 0.02) -> ScatteredFields:
+    """A cylinder of contrast 0.8 and radius 25 mm, 20 mm from the center, between 6 line sources and 48 receivers.
+
+    The sources have a strength of their own each, which the incident field tells.
+    """
+    sources, receivers = circle(6, 0.5), circle(48, 0.5, 0.01)
+    arrangement = Arrangement(sources, np.broadcast_to(receivers, (6, 48, 2)))
+    rng = np.random.default_rng(5)
+    bands = []
+    for frequency in frequencies:
+        k = 2 * np.pi * frequency / SPEED_OF_LIGHT
+        strength = rng.uniform(0.5, 2, (6, 1)) * np.exp(2j * np.pi * rng.uniform(size=(6, 1)))
+        scattered = cylinder_field(k, 0.025, 0.8, sources, receivers, np.array([0.02, 0.0]))
+        size = noise * np.sqrt((np.abs(scattered) ** 2).mean() / 2)
+        scattered = scattered + size * (rng.standard_normal((6, 48)) + 1j * rng.standard_normal((6, 48)))
+        bands.append(Band(frequency, strength * scattered, strength * arrangement.direct(k), np.ones((6, 48), bool)))
+    return ScatteredFields(arrangement, tuple(bands), center=np.zeros(2), side=0.12, name="simulated")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from deeprecon.scattering.measure.metrics import image_scores, mean_scores, psnr, relative_l2, ssim
+from deeprecon.scattering.measure.metrics import image_scores, mean_scores, psnr, relative_l2
 from deeprecon.scattering.networks.loss import relative_error
 
 
@@ -32,7 +32,7 @@ def test_the_empty_image_has_an_error_of_one_and_scores_of_its_own() -> None:
     np.testing.assert_allclose(found["relative_l2_empty"], 1.0)
     np.testing.assert_allclose(found["relative_l2"], 0.1)
     assert (found["psnr_db_empty"] < found["psnr_db"]).all()
-    assert (found["ssim_empty"] < found["ssim"]).all()
+    assert "ssim" not in found  # the empty image would win
 
 
 def test_an_empty_truth_has_no_relative_error_and_is_left_out_of_the_mean() -> None:
@@ -40,15 +40,6 @@ def test_an_empty_truth_has_no_relative_error_and_is_left_out_of_the_mean() -> N
     truth[1] = 0
     assert np.isnan(relative_l2(truth + 0.1, truth)[1])
     assert mean_scores({"a": np.array([0.2, np.nan]), "b": np.array([np.nan])}) == {"a": 0.2}
-
-
-def test_similarity_is_one_for_the_same_and_that_of_the_formula_for_flat_images() -> None:
-    flat = np.full((1, 32, 16), 0.5)
-    assert ssim(flat, flat) == pytest.approx(1)
-    c1 = 0.01**2
-    inner = np.full((1, 32, 16), 0.3)
-    expected = (2 * 0.5 * 0.3 + c1) / (0.25 + 0.09 + c1)
-    assert ssim(inner, flat)[0] == pytest.approx(expected, abs=0.02)  # windows at the rim see the outside too
 
 
 def test_the_loss_is_the_metric() -> None:

@@ -197,3 +197,31 @@ def test_the_batch_script_prints_errors(scene: Any, tmp_path: Path, capsys: Any)
     assert exit_code([*names, "--speeds", "9=1450", "--device", "cpu"]) == 2
     assert "no label or segment 9" in capsys.readouterr().err
     assert exit_code(["--output", "x"]) == 2
+
+
+def test_measured_fields_become_a_volume_and_a_misfit_chart(scene: Any, tmp_path: Path, capsys: Any) -> None:
+    from deeprecon.scattering.physics.arrangement import Arrangement
+    from deeprecon.scattering.physics.forward_model import ForwardModel, Region
+    from deeprecon.scattering.read.scattered_fields import Band, ScatteredFields
+    from deeprecon.scattering.write.field_file import write_field_file
+
+    angle = 2 * np.pi * np.arange(24) / 24
+    places = 0.3 * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+    arrangement = Arrangement(places[::6], np.broadcast_to(places, (4, 24, 2))[:, 1::2])
+    region = Region(np.zeros(2), 0.1, 24)
+    x, y = region.points().T
+    q = (0.5 * (np.hypot(x - 0.02, y) < 0.02)).reshape(region.shape)
+    data = ForwardModel(2 * np.pi * 2e9 / 299792458, arrangement, region).scattered(q)
+    fields = ScatteredFields(
+        arrangement, (Band(2e9, data, None, np.ones(data.shape, bool)),), calibrated=True, side=0.1
+    )
+    write_field_file(tmp_path / "fields.h5", fields)
+    options = ["--method", "fullwave", "--grid", "24", "--steps", "8", "--device", "cpu"]
+    assert exit_code(["--data", str(tmp_path / "fields.h5"), "--output", str(tmp_path / "out"), *options]) == 0
+    assert "Reconstructed from 1 frequency with a data misfit of 0." in capsys.readouterr().out
+    node = slicer.util.getNode("Wave scattering contrast")
+    volume = volume_from_node(node)
+    assert volume.array.shape == (1, 24, 24)
+    weights = np.asarray(volume.array) > 0.5 * np.max(volume.array)
+    np.testing.assert_allclose(center_of(volume, weights), [20, 0, 0], atol=5)  # mm, x to the right
+    assert slicer.util.getNode("Wave scattering misfit").IsA("vtkMRMLPlotChartNode")

@@ -10,7 +10,14 @@ from scipy.stats import chi2
 
 from deeprecon.seizure.fit.detection import Detection
 from deeprecon.seizure.measure.alarms import alarm_rows, find_alarms
-from deeprecon.seizure.measure.operating_points import best_threshold, operating_points, rate_at, sensitivity_at
+from deeprecon.seizure.measure.operating_points import (
+    best_threshold,
+    operating_points,
+    rate_at,
+    sensitivity_at,
+    sensitivity_intervals,
+    threshold_for_budget,
+)
 from deeprecon.seizure.measure.scoring import (
     Score,
     Track,
@@ -70,6 +77,30 @@ def test_best_threshold_is_the_middle_of_equally_good_ones():
     good, bad = Score(seizures=2, detected=2), Score(seizures=2, detected=1)
     points = [(0.1, bad), (0.2, good), (0.3, good), (0.4, good), (0.5, bad)]
     assert best_threshold(points) == (0.3, good)
+
+
+def test_a_budget_gives_the_best_sensitivity_within_it_with_the_fewest_false_alarms():
+    def point(detected: int, false_alarms: int) -> Score:
+        return Score(seizures=4, detected=detected, false_alarms=false_alarms, hours=48.0)
+
+    scores = [point(4, 8), point(3, 2), point(3, 1), point(3, 1), point(3, 1), point(2, 0), point(0, 0)]
+    points = [(n / 10, score) for n, score in enumerate(scores)]
+    assert threshold_for_budget(points, 4.0)[0] == 0.0
+    assert threshold_for_budget(points, 1.0)[0] == 0.3
+    assert threshold_for_budget(points, 0.4)[0] == 0.5
+    nothing = [(n / 10, Score(false_alarms=3 - n, hours=48.0)) for n in range(4)]  # no seizures: the fewest alarms
+    assert threshold_for_budget(nothing, 1.0)[0] == 0.3
+
+
+def test_intervals_over_users_are_wider_than_over_seizures_where_users_differ():
+    same = {str(n): Score(seizures=10, detected=5) for n in range(8)}
+    differing = {str(n): Score(seizures=10, detected=10 * (n % 2)) for n in range(8)}
+    (alike, apart) = sensitivity_intervals([same, differing])
+    assert alike == (0.5, 0.5)
+    assert apart[0] < 0.25 < 0.75 < apart[1]
+    low, high = share_interval(40, 80)
+    assert apart[1] - apart[0] > high - low
+    assert np.isnan(sensitivity_intervals([{"a": Score()}])[0]).all()
 
 
 def test_f1_of_missed_seizures_and_false_alarms():

@@ -10,8 +10,8 @@ import pytest
 from deeprecon.data.errors import InputError
 from deeprecon.data.tables import read_table
 from deeprecon.seizure.observe.recordings import recording_from_samples
-from deeprecon.seizure.read.accelerometer_csv import Samples
 from deeprecon.seizure.read.recording import Recording
+from deeprecon.seizure.read.watches.samples import Samples
 from deeprecon.seizure.simulate.recordings import simulate_long_recording
 
 

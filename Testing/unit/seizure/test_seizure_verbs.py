@@ -51,7 +51,8 @@ def test_phantom_prepare_train_detect_evaluate(done, result_of, configuration, t
     assert figures(data)["seizures"] == 9
     assert len(read_table(data / "recordings.csv")) == figures(data)["recordings"]
 
-    trained = done("train", "train", inputs={"data": data / "dataset.npz", "configuration": configuration()}, models=2)
+    inputs = {"data": data / "dataset.npz", "configuration": configuration()}
+    trained = done("train", "train", inputs=inputs, models=2, alarms_per_day=0.5)
     assert {path.name for path in trained.iterdir()} == {
         "bundle",
         "history.csv",
@@ -62,6 +63,9 @@ def test_phantom_prepare_train_detect_evaluate(done, result_of, configuration, t
         ".job",
     }
     assert figures(trained)["network_parameters"] == 97_362
+    assert figures(trained)["validation_false_alarms_per_day"] <= 0.5
+    reported = (trained / ".job" / "events.jsonl").read_text(encoding="utf-8")
+    assert "more than the 0.5 that are allowed" in reported  # that takes more than some minutes
     assert read_configuration(trained / "config.json") == read_configuration(configuration())
     roles = {row["user"]: row["network_00"] for row in read_table(trained / "users.csv")}
     assert set(roles.values()) == {"training", "validation", "test"}
@@ -76,6 +80,8 @@ def test_phantom_prepare_train_detect_evaluate(done, result_of, configuration, t
     assert {path.name for path in found.iterdir()} == {
         "probability.csv",
         "events.csv",
+        "events.tsv",
+        "events_osd.csv",
         "plot.png",
         "result.json",
         ".job",
@@ -267,7 +273,7 @@ def test_unusable_recordings_are_refused(refused, bundle, tmp_path, phantom):
     gaps.write_text("t,magnitude\n" + "\n".join(lines) + "\n")
     assert "has no 30 s without a part that is not monitored: 47.8 %" in error(gaps)
     (tmp_path / "a.txt").write_text("x")
-    assert "neither .json nor .csv" in error(tmp_path / "a.txt")
+    assert "is no recording that can be read" in error(tmp_path / "a.txt")
 
 
 def test_unusable_bundles_are_refused(refused, phantom, tmp_path):

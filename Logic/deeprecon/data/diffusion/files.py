@@ -1,4 +1,5 @@
-"""Reading and writing diffusion scans: NIfTI with bval and bvec files, DWI NRRD, DICOM series.
+"""Reading and writing diffusion scans: NIfTI with bval and bvec files, DWI NRRD; reading MRtrix images and DICOM
+series.
 
 DWI NRRD: https://www.na-mic.org/wiki/NAMIC_Wiki:DTI:Nrrd_format. The b-value of a volume is the nominal one times the
 squared length of its vector, and vectors are in the measurement frame.
@@ -20,15 +21,20 @@ from deeprecon.data.diffusion.kinds import part_doubts, read_sidecar, stated_par
 from deeprecon.data.diffusion.scan import DwiScan, usable_scan
 from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError, names_damage
+from deeprecon.data.formats.mif import read_mif
 from deeprecon.data.formats.nifti import read_nifti, refuse_pair, write_nifti
 from deeprecon.data.formats.nrrd import Nrrd, read_nrrd, write_nrrd
 from deeprecon.data.volume_io import NIFTI, NRRD
 
 _DOUBTS = "DeepRecon.doubts"
 """Key of a NRRD file: doubts about the file that it was made from, as JSON."""
-SCAN_ENDINGS = (*NIFTI, *NRRD)
+MIF = (".mif", ".mif.gz")
+SCAN_ENDINGS = (*NIFTI, *NRRD, *MIF)
 """Of the files that a scan is read from; DICOM files have any."""
-_FORMATS = f"NIfTI ({', '.join(NIFTI)}) with .bval and .bvec, DWI NRRD ({', '.join(NRRD)}) or a DICOM folder"
+_FORMATS = (
+    f"NIfTI ({', '.join(NIFTI)}) with .bval and .bvec, DWI NRRD ({', '.join(NRRD)}), MRtrix ({', '.join(MIF)}) or a "
+    "DICOM folder"
+)
 
 
 @names_damage
@@ -63,6 +69,8 @@ def _read(path: Path, bval: Path | None = None, bvec: Path | None = None, choice
             scan = _read_nifti(path, *fsl_files(path, bval, bvec), choices)
         elif name.endswith(NRRD):
             scan = _read_nrrd(path, choices)
+        elif name.endswith(MIF):
+            scan = _read_mif(path, choices)
         elif (file := open_dicom(path)) is not None:
             scan = read_dwi_dicom(path, file, choices)
         else:
@@ -136,6 +144,14 @@ def _read_nifti(path: Path, bval: Path, bvec: Path, choices: Choices | None) -> 
         details=nifti.details,
         scaling=nifti.scaling,
     )
+
+
+def _read_mif(path: Path, choices: Choices | None) -> DwiScan:
+    mif = read_mif(path)
+    if not len(mif.gradients):
+        raise InputError(f"{path} has no gradients (no dw_scheme).", "Add them with mrconvert -fslgrad or -grad.")
+    table = gradient_table(mif.gradients[:, 3], mif.gradients[:, :3], path.name, choices)
+    return DwiScan(np.ascontiguousarray(np.moveaxis(mif.array, 0, -1)), mif.ijk_to_ras, table, path.name)
 
 
 def _read_nrrd(path: Path, choices: Choices | None) -> DwiScan:

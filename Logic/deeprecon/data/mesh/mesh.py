@@ -332,10 +332,11 @@ class Inside:
 
 def open_edges(mesh: Mesh) -> int:
     """Number of edges that belong to one triangle only: 0 for a closed surface."""
-    return _count_open_edges(_triangles(mesh))
+    return _count_open_edges(triangles_of(mesh))
 
 
-def _triangles(mesh: Mesh) -> vtkPolyData:
+def triangles_of(mesh: Mesh) -> vtkPolyData:
+    """The surface of a mesh in triangles, nodes at one place joined."""
     clean = vtkCleanPolyData()  # files such as VTU may hold a node once for each of its triangles
     clean.SetInputData(surface(mesh))
     clean.ToleranceIsAbsoluteOn()
@@ -362,7 +363,7 @@ def _count_open_edges(triangles: vtkPolyData) -> int:
 
 
 def _closed_triangles(mesh: Mesh) -> vtkPolyData:
-    triangles = _triangles(mesh)
+    triangles = triangles_of(mesh)
     if triangles.GetNumberOfPolys() == 0:
         raise InputError(f"{mesh.name} has no faces.", "Give a closed surface or a volume mesh.")
     count = _count_open_edges(triangles)

@@ -9,6 +9,7 @@ every node of the file.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,6 +137,22 @@ def cell_values(mesh: Mesh, array: Any) -> npt.NDArray[Any]:
     """(C,) or (C, K) values of a VTK array at the cells, as `Mesh.cells` counts them."""
     values: npt.NDArray[Any] = vtk_to_numpy(array)[polygons_after(mesh) :]
     return values
+
+
+def with_cell_arrays(mesh: Mesh, arrays: Mapping[str, npt.NDArray[Any]]) -> Mesh:
+    """The mesh with arrays of (C,) or (C, K) values at its cells, as `Mesh.cells` counts them, stored as float32.
+
+    They replace arrays of the same names. Vertices and lines of a surface get 0.
+    """
+    dataset = mesh.dataset.NewInstance()
+    dataset.ShallowCopy(mesh.dataset)
+    for name, values in arrays.items():
+        stored = np.zeros((mesh.n_cells, *values.shape[1:]), np.float32)
+        stored[polygons_after(mesh) :][: len(values)] = values
+        array = numpy_to_vtk(stored, deep=True)
+        array.SetName(name)
+        dataset.GetCellData().AddArray(array)
+    return Mesh(dataset, mesh.name)
 
 
 def polygons_after(mesh: Mesh) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 from vtkmodules.vtkCommonDataModel import VTK_HEXAHEDRON
@@ -12,6 +14,9 @@ from deeprecon.data.volume import Volume, canonical
 from deeprecon.numerics.grids import interpolate
 
 Floats = npt.NDArray[np.float64]
+
+_SMOOTHING = 0.5
+"""Standard deviation in pixels by which the steps of pixels are smoothed."""
 
 
 def voxel_mesh(mask: Volume, spacing: float, thickness: float | None = None) -> Mesh:
@@ -62,6 +67,49 @@ def voxel_mesh(mask: Volume, spacing: float, thickness: float | None = None) -> 
         points, connectivity.ravel(), np.arange(len(cells) + 1) * 8, np.full(len(cells), VTK_HEXAHEDRON)
     )
     return Mesh(grid, f"mesh of {mask.name}")
+
+
+def stack_depth(mask: Volume, thickness: float | None = None) -> tuple[Callable[[Floats], Floats], Floats, Floats]:
+    """How deep points lie in the wall segmented in a stack of slices, interpolated by shape between them.
+
+    As in `voxel_mesh`, of a wall without the steps of pixels: the in-plane distance is smoothed by less than a pixel.
+
+    Args:
+        mask, thickness: as of `voxel_mesh`.
+
+    Returns:
+        A function of (M, 3) RAS mm -> (M,) mm, positive inside, and the (3,) corners of a box around the wall.
+
+    Raises:
+        InputError: no wall in any slice.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    stack = canonical(mask)
+    wall = np.greater(stack.array, 0.5 if stack.array.dtype.kind == "f" else 0)  # type: ignore[arg-type]
+    shown = np.flatnonzero(wall.any(axis=(1, 2)))
+    if not len(shown):
+        raise InputError(f"{mask.name} shows no wall in any slice.", "Choose the segment of the myocardium.")
+    size = stack.spacing[::-1]
+    half = (thickness or stack.slice_thickness or float(size[0])) / 2
+    distance = _signed_distance(wall, size)
+    distance = np.stack([gaussian_filter(plane, _SMOOTHING) for plane in distance])
+
+    def depth(points: Floats) -> Floats:
+        kji = stack.to_ijk(points)[:, ::-1]
+        inside = interpolate(distance, kji)
+        first, last = ((kji[:, 0] - shown[0]) * size[0] + half, (shown[-1] - kji[:, 0]) * size[0] + half)
+        found: Floats = np.minimum(inside, np.minimum(first, last))
+        return found
+
+    j, i = np.nonzero(wall.any(axis=0))
+    low, high = (
+        (shown[0] - half / size[0], j.min() - 1, i.min() - 1),
+        (shown[-1] + half / size[0], j.max() + 1, i.max() + 1),
+    )
+    corners = np.stack(np.meshgrid(*zip(low, high, strict=True), indexing="ij"), axis=-1).reshape(-1, 3)
+    places = stack.to_ras(corners[:, ::-1])
+    return depth, places.min(axis=0), places.max(axis=0)
 
 
 def _signed_distance(wall: npt.NDArray[np.bool_], size: Floats) -> Floats:

@@ -1,35 +1,53 @@
-"""Replacement of lost slices and volumes by what is predicted from the other volumes.
-
-The prediction is a Gaussian process over the directions of a shell, as in FSL's eddy (Andersson and Sotiropoulos 2015,
-NeuroImage 122:166), and the mean among b0 volumes.
-"""
+"""Replacement of lost slices and volumes by what is predicted from the other volumes, see `observe.prediction`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from deeprecon.data.diffusion.gradients import GradientTable
 from deeprecon.data.errors import InputError
-from deeprecon.dwmri.observe.outliers import shells_with_b0
+from deeprecon.dwmri.observe.prediction import left_out_residuals, other_volumes, prediction_weights, volumes_needed
 
 Floats = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
-Numbers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-MIN_DIRECTIONS, MIN_B0 = 5, 2
-"""Other volumes of its b-value that are needed to predict a weighted volume, and a b0."""
-B0_TOLERANCE = 5.0
-"""s/mm2 by which b0 volumes may differ to be alike: scanners write up to about 5 for b = 0, and IVIM has b = 10 too."""
-_KERNEL_WIDTH, _NOISE_VARIANCE = 0.6, 0.05
-"""Sine of the angle over which directions are alike, and variance of the noise, of a process of variance 1."""
+
+@dataclass(frozen=True, eq=False)
+class Imputed:
+    """A scan with lost slices replaced.
+
+    Attributes:
+        array: (k, j, i, V).
+        filled: (k, V) slices that were replaced.
+        left: (k, V) lost slices that were not: too few volumes of their shell have them.
+        squared_error: (k, j, i) sum over the filled volumes of the squared error of their prediction, in squared units
+            of the image. It is what the other volumes differ by from their own prediction, and holds their noise.
+    """
+
+    array: Floats
+    filled: Mask
+    left: Mask
+    squared_error: Floats
+
+    def with_error_of_filled(self, uncertainty: Floats, mask: Mask) -> Floats:
+        """(k, j, i) root mean square over the volumes of the standard errors: of measured ones, and of filled ones.
+
+        Args:
+            uncertainty: (k, j, i) of the measured volumes.
+            mask: (k, j, i); outside it stays.
+        """
+        volumes = self.filled.shape[1]
+        measured = (volumes - self.filled.sum(axis=1))[:, None, None]
+        total = np.sqrt((measured * uncertainty**2 + self.squared_error) / volumes)
+        return np.where(mask, np.maximum(total, uncertainty), uncertainty).astype(np.float32)
 
 
-def impute_slices(array: Floats, table: GradientTable, lost: Mask) -> tuple[Floats, Mask]:
-    """The scan with the lost slices replaced, and (k, V) which could not be: too few volumes of their shell have them.
+def impute_slices(array: Floats, table: GradientTable, lost: Mask) -> Imputed:
+    """Replace the lost slices.
 
     A prediction is scaled by the ratio of the volume's other slices to their prediction, unless most of them are lost.
 
@@ -39,13 +57,14 @@ def impute_slices(array: Floats, table: GradientTable, lost: Mask) -> tuple[Floa
         lost: (k, V), see `observe.outliers.find_outliers`.
     """
     result, left = array.copy(), np.zeros_like(lost)
+    squared_error = np.zeros(array.shape[:3], np.float32)
     for volume in map(int, np.flatnonzero(lost.any(axis=0))):
-        others = _others(table, volume)
+        others = other_volumes(table, volume)
         predicted: dict[int, Floats] = {}
         for k in range(len(array)):
             good = others[~lost[k, others]]
-            if len(good) >= _min_others(table, volume):
-                predicted[k] = np.maximum(array[k] @ _prediction_weights(table, good, volume), 0)
+            if len(good) >= volumes_needed(table, volume):
+                predicted[k] = np.maximum(array[k] @ prediction_weights(table, good, volume), 0)
         kept = [k for k in predicted if not lost[k, volume]]
         expected = sum(float(predicted[k].sum()) for k in kept)
         gain = 1.0
@@ -53,10 +72,12 @@ def impute_slices(array: Floats, table: GradientTable, lost: Mask) -> tuple[Floa
             gain = sum(float(array[k, ..., volume].sum()) for k in kept) / expected
         for k in map(int, np.flatnonzero(lost[:, volume])):
             if k in predicted:
+                good = others[~lost[k, others]]
                 result[k, ..., volume] = gain * predicted[k]
+                squared_error[k] += np.mean(left_out_residuals(array[k][..., good], table, good) ** 2, axis=-1)
             else:
                 left[k, volume] = True
-    return result, left
+    return Imputed(result, lost & ~left, left, squared_error)
 
 
 def check_imputable(volumes: Sequence[int], table: GradientTable) -> None:
@@ -71,49 +92,10 @@ def check_imputable(volumes: Sequence[int], table: GradientTable) -> None:
             f"Volumes are counted from 0; the last one is {len(table) - 1}.",
         )
     for volume in volumes:
-        others, needed = np.setdiff1d(_others(table, volume), volumes), _min_others(table, volume)
+        others, needed = np.setdiff1d(other_volumes(table, volume), volumes), volumes_needed(table, volume)
         if len(others) < needed:
             raise InputError(
                 f"impute: volume {volume} cannot be predicted: {len(others)} other volumes of b = "
                 f"{table.bvals[volume]:.0f} are left, {needed} are needed.",
                 "Choose fewer volumes, or remove it from the scan and its table.",
             )
-
-
-def _prediction_weights(table: GradientTable, good: Numbers, volume: int) -> Floats:
-    """(V,) weights of the good volumes in the prediction of one; they add up to 1, and the others have none."""
-    weights = np.zeros(len(table), np.float32)
-    if table.b0[volume]:
-        weights[good] = 1 / len(good)
-        return weights
-
-    directions = table.directions[good]
-    inverse = np.linalg.inv(direction_covariance(directions, directions) + _NOISE_VARIANCE * np.eye(len(good)))
-    near = direction_covariance(table.directions[volume], directions) @ inverse
-    mean = inverse.sum(axis=0) / inverse.sum()
-    weights[good] = near + (1 - near.sum()) * mean
-    return weights
-
-
-def direction_covariance(first: Doubles, second: Doubles) -> Doubles:
-    """(..., D) covariance of the signal along unit vectors (..., 3) and (D, 3); opposite ones are alike.
-
-    exp((cos^2 - 1) / (2 width^2)) is a series of even powers of cos with positive weights, and so positive definite for
-    any directions, which exp(-angle^2 / (2 width^2)) of the angle between axes is not: with 90 directions its weights
-    are useless.
-    """
-    cosine: Doubles = first @ second.T
-    return np.exp((cosine**2 - 1) / (2 * _KERNEL_WIDTH**2))
-
-
-def _others(table: GradientTable, volume: int) -> Numbers:
-    """The other volumes of a volume's b-value."""
-    group = next(group for group in shells_with_b0(table) if volume in group)
-    if table.b0[volume]:
-        group = group[np.abs(table.bvals[group] - table.bvals[volume]) <= B0_TOLERANCE]
-    others: Numbers = group[group != volume]
-    return others
-
-
-def _min_others(table: GradientTable, volume: int) -> int:
-    return MIN_B0 if table.b0[volume] else MIN_DIRECTIONS

@@ -7,8 +7,10 @@ import numpy.typing as npt
 
 from deeprecon.data.diffusion.gradients import GradientTable
 from deeprecon.data.diffusion.scan import DwiScan
+from deeprecon.data.doubts import Doubt
 from deeprecon.dwmri.findings import Findings
 from deeprecon.dwmri.observe.independent import independent_volumes
+from deeprecon.dwmri.observe.motion import describe_motion, displacements
 from deeprecon.dwmri.observe.outliers import find_outliers
 
 Floats = npt.NDArray[np.float32]
@@ -28,10 +30,10 @@ def describe_table(table: GradientTable, findings: Findings) -> None:
     }
 
 
-def check_slices(scan: DwiScan, mask: Mask, findings: Findings, advice: str = "") -> Mask:
-    """(k, V) lost or corrupted slices, see `find_outliers`.
+def check_slices(scan: DwiScan, mask: Mask, findings: Findings, advice: str = "") -> tuple[Mask, tuple[Doubt, ...]]:
+    """(k, V) lost or corrupted slices that no motion explains, and the doubt about those that motion explains.
 
-    A head that moved can look the same, so that they are left alone unless the user asks for the repair.
+    The displacement of each volume is estimated first, see `displacements`; its median and largest are metrics.
 
     Args:
         scan: finite.
@@ -39,19 +41,25 @@ def check_slices(scan: DwiScan, mask: Mask, findings: Findings, advice: str = ""
         findings: gets the warnings.
         advice: sentence at the end of the warning.
     """
-    lost, compared = find_outliers(np.asarray(scan.array, np.float32), scan.gradients, mask)
+    array, table = np.asarray(scan.array, np.float32), scan.gradients
+    lost, compared = find_outliers(array, table, mask)
+    moved = displacements(array, table, scan.spacing, mask, lost)
+    if np.isfinite(moved).any():
+        findings.metrics |= {"motion_mm": float(np.nanmedian(moved)), "motion_mm_largest": float(np.nanmax(moved))}
+    explained, doubts = describe_motion(moved, lost, scan.spacing, scan.name)
+    lost = lost & ~explained
     if lost.any():
         findings.warn(
             f"{lost.sum()} slices ({100 * lost.mean():.1f} %) may have lost their signal or be corrupted, in volumes "
             f"{volume_numbers(lost)}.{advice}"
         )
-    not_compared = ~compared & ~scan.gradients.b0  # a single b0 is usual
+    not_compared = ~compared & ~table.b0  # a single b0 is usual
     if not_compared.any():
         findings.warn(
             f"Volumes {volume_numbers(not_compared[None])} could not be searched for lost or corrupted slices: too few "
             "volumes of their b-value, or slices, to compare them with."
         )
-    return lost
+    return lost, doubts
 
 
 def check_independence(array: Floats, mask: Mask, findings: Findings) -> Mask:

@@ -19,6 +19,8 @@ MIN_RESIDUAL_RATIO = 3.0
 """Of a slice's residual to that of the volume's other slices."""
 MIN_DEVIATIONS = 5.0
 """Robust standard deviations of the slices by which it must differ from them."""
+MIN_AREA = 0.3
+"""Of the largest slice's area in the mask, that a slice needs: less shows more or less of the head as it moves."""
 MIN_COMPARED = 3
 """Volumes of a shell that are needed to compare them."""
 
@@ -37,7 +39,7 @@ def find_outliers(array: Floats, table: GradientTable, mask: Mask) -> tuple[Mask
     """
     found, compared = np.zeros((array.shape[0], array.shape[-1]), bool), np.zeros(array.shape[-1], bool)
     area = mask.sum(axis=(1, 2))
-    shown = np.flatnonzero(area >= max(20, 0.1 * area.max()))
+    shown = np.flatnonzero(area >= max(20, MIN_AREA * area.max()))
     if len(shown) < 3:
         return found, compared
     slices = [array[k][mask[k]] for k in shown]

@@ -1,6 +1,7 @@
 """The derivatives of a BIDS dataset.
 
-Names follow the BIDS specification (entity `desc`) and, for maps of the tensor, the draft of BEP016.
+Names follow the BIDS specification (entity `desc`) and, for maps, the draft of BEP016. What the specification does not
+know yet stands in .bidsignore: these maps, the gradients of a scan with `desc`, reports, and the files of the run.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from deeprecon.data.diffusion.kinds import entries_of_result
-from deeprecon.data.files import write_json
+from deeprecon.data.files import write_json, write_text
 from deeprecon.dwmri.parameters import Background, EnhanceParameters
 from deeprecon.dwmri.read.bids import file_stem, merged_sidecar
+from deeprecon.jobs.items import SUMMARY
 from deeprecon.jobs.job import VERSION
 from deeprecon.jobs.parameters import to_json
 
@@ -23,7 +25,7 @@ SUFFIXES = {
     "bvec": "desc-denoised_dwi",
     "mask": "desc-brain_mask",
     "noise": "desc-noise_dwimap",
-    "residual": "desc-residual_dwi",
+    "residual": "desc-residual_dwimap",
     "uncertainty": "desc-uncertainty_dwimap",
     "fa_before": "model-tensor_param-fa_desc-before_dwimap",
     "fa_after": "model-tensor_param-fa_desc-after_dwimap",
@@ -34,12 +36,16 @@ SUFFIXES = {
     "report": "desc-denoised_report",
 }
 """Role of an output -> end of its name."""
+IGNORED = ("*_dwimap.*", "*_desc-denoised_dwi.bval", "*_desc-denoised_dwi.bvec", "*_report.html")
+"""Files that the BIDS specification does not know yet."""
 
 
 def write_derivatives(
     folder: Path, content: Mapping[str, Any], scan: Path, root: Path, output: Path, parameters: EnhanceParameters
 ) -> None:
-    """Copy a scan's outputs to their names in the dataset of derivatives, and a sidecar with the scan's entries.
+    """Copy a scan's outputs to their names in the dataset of derivatives, with a sidecar each.
+
+    The sidecar of the denoised scan has the entries of the scan's; all of images name it in `Sources`.
 
     Args:
         folder: of the outputs.
@@ -51,23 +57,26 @@ def write_derivatives(
     target = output / scan.parent.relative_to(root)
     target.mkdir(parents=True, exist_ok=True)
     prefix = file_stem(scan).removesuffix("_dwi")
-    for role, name in content["outputs"].items():
-        if role in SUFFIXES:
-            ending = name[name.index(".") :]
-            shutil.copyfile(folder / name, target / f"{prefix}_{SUFFIXES[role]}{ending}")
+    sources = {"Sources": [f"bids:raw:{scan.relative_to(root).as_posix()}"]}
     finer = content["metrics"].get("scale") == 2
-    sidecar = entries_of_result(merged_sidecar(scan, root), finer) | {
-        "Sources": [f"bids:raw:{scan.relative_to(root).as_posix()}"],
+    sidecars: dict[str, dict[str, Any]] = {"mask": {"Type": "Brain"}}
+    sidecars["dwi"] = entries_of_result(merged_sidecar(scan, root), finer) | {
         "SkullStripped": parameters.background is Background.ZERO,
         "Parameters": to_json(parameters),
         "Figures": content["metrics"],
         "Doubts": content["doubts"],
     }
-    write_json(target / f"{prefix}_{SUFFIXES['dwi']}.json", sidecar)
+    for role, name in content["outputs"].items():
+        if role not in SUFFIXES:
+            continue
+        ending, stem = name[name.index(".") :], f"{prefix}_{SUFFIXES[role]}"
+        shutil.copyfile(folder / name, target / f"{stem}{ending}")
+        if ending.startswith((".nii", ".nrrd")):
+            write_json(target / f"{stem}.json", sidecars.get(role, {}) | sources)
 
 
 def write_description(path: Path, root: Path) -> None:
-    """Write the dataset_description.json of the derivatives of the dataset in `root`."""
+    """Write the dataset_description.json of the derivatives of the dataset in `root`, and .bidsignore beside it."""
     description = {
         "Name": "Denoised diffusion scans",
         "BIDSVersion": "1.9.0",
@@ -76,3 +85,4 @@ def write_description(path: Path, root: Path) -> None:
         "DatasetLinks": {"raw": root.as_uri()},
     }
     write_json(path, description)
+    write_text(path.with_name(".bidsignore"), "\n".join((*IGNORED, f"/{SUMMARY}", "/result.json")) + "\n")

@@ -28,6 +28,8 @@ METRICS = {
     "coherence front-back": ("Fiber coherence, front and back flipped", "", 3),
     "coherence up-down": ("Fiber coherence, up and down flipped", "", 3),
     "dwi_above_b0_percent": ("Weighted values above b0", "%", 2),
+    "motion_mm": ("Displacement of the head, median", "mm", 2),
+    "motion_mm_largest": ("Displacement of the head, largest", "mm", 2),
     "lost_slices": ("Slices lost, corrupted or selected", "", 0),
     "repaired_slices": ("Slices replaced", "", 0),
     "repaired_percent": ("Slices replaced, of all", "%", 2),

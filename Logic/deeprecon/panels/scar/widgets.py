@@ -21,7 +21,11 @@ LABELS = {
     "interpolationCombo": {kind.name: label for kind, label in INTERPOLATION_LABELS.items()},
     "networkCombo": {"SMALL": "4 layers of 128", "LARGE": "6 layers of 256"},
     "observationCombo": {"SOFT": "Keep partial pixels", "BINARY": "Round to scar or healthy"},
-    "alignmentCombo": {"WALL": "Bring them onto the mesh", "OFF": "Leave them"},
+    "alignmentCombo": {
+        "RIGID": "Move and turn them to where they were",
+        "SHIFT": "Move them in their plane",
+        "OFF": "Leave them",
+    },
     "projectionCombo": {
         "AUTO": "Automatic: as far as pixels are exact",
         "EXACT": "Make the nodes agree with every pixel",
@@ -69,6 +73,8 @@ CONTROLS = {
 """Option of the command line -> the control that does the same, where no parameter link tells."""
 
 NONE = "None"
+_CHOICES = ("", *RULES)
+"""What the combo box of thresholds offers: the mixture, then the rules."""
 
 
 class SegmentSelector:
@@ -100,7 +106,7 @@ class SegmentSelector:
 
 
 class ThresholdSelector:
-    """The rule and the number of a threshold, which together are a text such as nsd:5.
+    """The rule and the number of a threshold, which together are a text such as nsd:5; empty for the fitted mixture.
 
     Args:
         combo: of the rules.
@@ -112,8 +118,8 @@ class ThresholdSelector:
         self._combo = combo
         self._spinBox = spinBox
         self._changed = changed
-        for rule in RULES.values():
-            combo.addItem(rule.label)
+        for label in (_("fitted mixture (no threshold)"), *(rule.label for rule in RULES.values())):
+            combo.addItem(label)
         combo.connect("currentIndexChanged(int)", self._onRule)
         spinBox.connect("valueChanged(double)", self._onNumber)
 
@@ -121,8 +127,8 @@ class ThresholdSelector:
         """Show a threshold; an unknown rule, as a script may set, is left to the check of the run."""
         rule, _colon, number = threshold.partition(":")
         blocked = [(widget, widget.blockSignals(True)) for widget in (self._combo, self._spinBox)]
-        if rule in RULES:
-            self._combo.currentIndex = list(RULES).index(rule)
+        if rule in _CHOICES:
+            self._combo.currentIndex = _CHOICES.index(rule)
         bounds = RULES[rule].bounds if rule in RULES else None
         self._spinBox.visible = bounds is not None
         if bounds is not None:
@@ -134,11 +140,11 @@ class ThresholdSelector:
 
     def _onRule(self, index: int) -> None:
         """Another rule starts with its default number."""
-        name, rule = list(RULES.items())[index]
-        self._changed(name if rule.bounds is None else f"{name}:{rule.default:g}")
+        rule = RULES.get(name := _CHOICES[index])
+        self._changed(name if rule is None or rule.bounds is None else f"{name}:{rule.default:g}")
 
     def _onNumber(self, value: float) -> None:
-        self._changed(f"{list(RULES)[self._combo.currentIndex]}:{value:g}")
+        self._changed(f"{_CHOICES[self._combo.currentIndex]}:{value:g}")
 
 
 class RegionsEdit:

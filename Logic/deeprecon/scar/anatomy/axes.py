@@ -146,7 +146,7 @@ def _place_of(name: str) -> str | None:
 
 
 def axes_from_cavities(
-    left: Volume, right: Volume | None = None, wall: Volume | None = None, offsets: Floats | None = None
+    left: Volume, right: Volume | None = None, wall: Volume | None = None, motions: Floats | None = None
 ) -> Axes:
     """Axes from the blood pools of short-axis slices.
 
@@ -159,7 +159,7 @@ def axes_from_cavities(
         left: (k, j, i) shares of each pixel that are blood of the left ventricle, 0 to 1; slices along axis 0.
         right: the same of the right ventricle, on the same grid.
         wall: the same of the left ventricle's wall, on the same grid.
-        offsets: (k, 3) RAS mm by which each slice is to be moved to lie on the heart; None for no move.
+        motions: (k, 4, 4) RAS mm to RAS mm by which each slice is to be moved to lie on the heart; None for no move.
 
     Raises:
         InputError: the cavity is on fewer than two slices, or the slices do not cut across it.
@@ -172,8 +172,8 @@ def axes_from_cavities(
             f"{left.name}: the left ventricle's cavity is on {len(drawn)} slices; its axis needs two or more.",
             "Place landmarks named apex and base.",
         )
-    moved = np.zeros((len(share), 3)) if offsets is None else offsets
-    middles = np.stack([_middle(share[k], k, left) + moved[k] for k in drawn.tolist()])
+    moved = np.tile(np.eye(4), (len(share), 1, 1)) if motions is None else motions
+    middles = np.stack([_moved(moved[k], _middle(share[k], k, left)) for k in drawn.tolist()])
     if _elongation(share[drawn], left) > _MAX_ELONGATION:
         raise InputError(
             f"{left.name}: the slices do not cut across the left ventricle's cavity.",
@@ -198,6 +198,12 @@ def _middle(share: Floats, k: int, volume: Volume) -> Floats:
     j, i = np.indices(share.shape)
     middle: Floats = volume.to_ras([np.average(i, weights=share), np.average(j, weights=share), k])
     return middle
+
+
+def _moved(matrix: Floats, points: Floats) -> Floats:
+    """(..., 3) RAS mm after a rigid motion (4, 4)."""
+    moved: Floats = points @ matrix[:3, :3].T + matrix[:3, 3]
+    return moved
 
 
 def _elongation(share: Floats, volume: Volume) -> float:
@@ -229,7 +235,7 @@ def _with_insertions(
         j, i = np.nonzero(blood[k])
         if len(i) < 3:
             continue
-        points = right.to_ras(np.stack([i, j, np.full(len(i), k)], axis=1)) + moved[k]
+        points = _moved(moved[k], right.to_ras(np.stack([i, j, np.full(len(i), k)], axis=1)))
         across = points - axes.apex
         across -= (across @ z)[:, None] * z
         septum = _across(across.mean(axis=0), z)

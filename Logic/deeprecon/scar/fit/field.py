@@ -136,6 +136,21 @@ def group_loss(means: Tensor, y: Tensor, share: Tensor) -> Tensor:
     return (entropy * share).sum() / share.sum()
 
 
+def likelihood_loss(means: Tensor, likelihood: Tensor, share: Tensor) -> Tensor:
+    """Negative log likelihood of the group means, averaged over groups and summed over members.
+
+    Args:
+        means: (M, G) mean probability over each prism.
+        likelihood: (G, S) log likelihood of S equally spaced means from 0 to 1; between them it is linear.
+        share: (G,) weight of each group, the share of its prism that is wall.
+    """
+    place = means * (likelihood.shape[1] - 1)
+    below = place.detach().floor().clamp(0, likelihood.shape[1] - 2).long()
+    rows = likelihood.expand(len(means), -1, -1)
+    low, high = (rows.gather(2, (below + step)[..., None])[..., 0] for step in (0, 1))
+    return -((low + (place - below) * (high - low)) * share).sum() / share.sum()
+
+
 def members(field: Field, nodes: npt.NDArray[np.float64], batch: int = 16_384) -> npt.NDArray[np.float32]:
     """(M, N) scar probability by each of the ensemble's members.
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from deeprecon.data.errors import InputError
 from deeprecon.jobs.run import Run
-from deeprecon.scar.fit.field import Field, ambiguity, group_loss, group_means, soft_round
+from deeprecon.scar.fit.field import Field, ambiguity, group_loss, group_means, likelihood_loss, soft_round
 from deeprecon.scar.observe.observations import Observations, Plane, Quadrature, quadrature
 from deeprecon.scar.parameters import FIELD_STEPS
 from deeprecon.training import estimate
@@ -33,6 +33,8 @@ class FieldSettings:
         weight_decay: of AdamW on the weight matrices.
         ambiguity_weight: of `ambiguity` at the end of a fit to masks; it rises from 0 over the second half, since a
             field that has not found the scar yet would converge to none.
+        by_shares: of the steps, the first ones, that fit the expected shares where there are likelihoods, too: their
+            gradient vanishes where a small scar has not been found yet.
         min_scar_share: of the training pixels; where fewer are mostly scar, these are repeated within an epoch, since
             the few pixels of a small scar would have too little weight.
         held_out: share of the groups that is not trained on.
@@ -48,6 +50,7 @@ class FieldSettings:
     learning_rate: float = 1e-2
     weight_decay: float = 1e-2
     ambiguity_weight: float = 0.03
+    by_shares: float = 0.4
     min_scar_share: float = 0.05
     held_out: float = 0.05
     checks: int = 40
@@ -110,6 +113,8 @@ class _Fitting:
         self.weights, self.y, self.share = (
             torch.as_tensor(values).to(device) for values in (points.weights[met], y, share)
         )
+        likelihood = observations.likelihood
+        self.likelihood = None if likelihood is None else torch.as_tensor(likelihood[met]).to(device)
         order = torch.randperm(len(y), generator=torch.Generator().manual_seed(seed)).to(device)
         held_out = int(settings.held_out * len(y))
         self.held_out, self.training = order[:held_out], self._repeat_scar(order[held_out:])
@@ -143,7 +148,7 @@ class _Fitting:
         self.optimizer.zero_grad(set_to_none=True)
         groups = self.order[place * self.batch : (place + 1) * self.batch]
         logits = self.field(self.x[groups].reshape(-1, 3))
-        loss = self._loss(logits, groups)
+        loss = self._loss(logits, groups, by_shares=number < self.settings.by_shares * total)
         if self.binary and (risen := max(0.0, 2 * number / total - 1)):
             loss = loss + self.settings.ambiguity_weight * risen * ambiguity(
                 logits, self.weights[groups], self.share[groups]
@@ -160,8 +165,10 @@ class _Fitting:
         """() loss over the groups, summed over members."""
         return self._loss(self.field(self.x[groups].reshape(-1, 3)), groups)
 
-    def _loss(self, logits: Tensor, groups: Tensor) -> Tensor:
+    def _loss(self, logits: Tensor, groups: Tensor, by_shares: bool = False) -> Tensor:
         means = group_means(logits, self.weights[groups])
+        if self.likelihood is not None and not by_shares:
+            return likelihood_loss(means, self.likelihood[groups], self.share[groups])
         return group_loss(soft_round(means) if self.binary else means, self.y[groups], self.share[groups])
 
     def check(self, loss: float) -> dict[str, float]:

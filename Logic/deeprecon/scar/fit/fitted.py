@@ -44,8 +44,15 @@ class FitData:
         """The same with scar core in place of scar; None where the images do not separate it."""
         if self.observations.core is None:
             return None
-        stacks = tuple(replace(stack, scar=stack.core) for stack in self.stacks if stack.core is not None)
-        return replace(self, stacks=stacks, observations=replace(self.observations, y=self.observations.core))
+        stacks = tuple(
+            replace(stack, scar=stack.core, likelihood=stack.core_likelihood)
+            for stack in self.stacks
+            if stack.core is not None
+        )
+        observations = replace(
+            self.observations, y=self.observations.core, likelihood=self.observations.core_likelihood
+        )
+        return replace(self, stacks=stacks, observations=observations)
 
 
 @dataclass(frozen=True, eq=False)

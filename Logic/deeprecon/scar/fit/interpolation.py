@@ -17,7 +17,7 @@ from deeprecon.numerics import grids
 from deeprecon.scar.anatomy.wall_coordinates import WallCoordinates
 from deeprecon.scar.fit.wall_lookup import Lookup, lookup_along_wall
 from deeprecon.scar.observe.extrapolation import fill_from_neighbors
-from deeprecon.scar.observe.observations import observe
+from deeprecon.scar.observe.observations import observe, planes_of
 from deeprecon.scar.observe.stacks import Stack
 from deeprecon.scar.parameters import Interpolation
 
@@ -184,20 +184,24 @@ def _interpolate_stack(
     wall, scar = stack.wall[slices][:, *window], stack.scar[slices][:, *window]
     filled = fill_from_neighbors(scar, wall > 0, np.ones(wall.shape, bool))
 
-    to_ijk = np.linalg.inv(stack.ijk_to_ras)
-    k = nodes @ to_ijk[2, :3] + to_ijk[2, 3]
     pixel = np.linalg.norm(stack.ijk_to_ras[:3, :3], axis=0)
-    above = np.clip(np.searchsorted(slices, k), 1, max(len(slices) - 1, 1))
+    planes = planes_of(stack)
+    depths = np.array([planes[k].origin @ stack.normal for k in slices])
+    order = np.argsort(depths)  # motions through the plane may exchange neighbors
+    depth, at = nodes @ stack.normal, depths[order]
+    above = np.clip(np.searchsorted(at, depth), 1, max(len(slices) - 1, 1))
     below = above - 1
     above = np.minimum(above, len(slices) - 1)
-    gap = np.maximum(slices[above] - slices[below], 1)
-    share = np.clip((k - slices[below]) / gap, 0, 1)
-    to_slice = np.minimum(np.abs(k - slices[below]), np.abs(k - slices[above])) * pixel[2]
-    shifts = np.zeros((len(stack.wall), 2)) if stack.shifts is None else stack.shifts / pixel[:2]
+    gap = np.maximum(at[above] - at[below], 1e-6)
+    share = np.clip((depth - at[below]) / gap, 0, 1)
+    to_slice = np.minimum(np.abs(depth - at[below]), np.abs(depth - at[above]))
+    below, above = order[below], order[above]
+    to_pixel = np.stack([np.linalg.inv(stack.placed[k])[:2] for k in slices])
 
     def reading(neighbor: Indices) -> _Reading:
-        i, j = (lookup(slices[neighbor]) @ to_ijk[:2, :3].T + to_ijk[:2, 3]).T
-        i, j = i - columns[0] - shifts[slices[neighbor], 0], j - rows[0] - shifts[slices[neighbor], 1]
+        points = np.column_stack([lookup(slices[neighbor]), np.ones(len(nodes))])
+        i, j = np.einsum("nab,nb->an", to_pixel[neighbor], points)
+        i, j = i - columns[0], j - rows[0]
         inner_i, inner_j = np.clip(i, 0, filled.shape[2] - 1), np.clip(j, 0, filled.shape[1] - 1)
         return _Reading(neighbor, inner_j, inner_i, np.hypot((i - inner_i) * pixel[0], (j - inner_j) * pixel[1]))
 

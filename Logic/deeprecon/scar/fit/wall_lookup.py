@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from deeprecon.numerics.grids import interpolate
 from deeprecon.scar.anatomy.wall_coordinates import WallCoordinates, WallPlace
+from deeprecon.scar.observe.observations import planes_of
 from deeprecon.scar.observe.stacks import Stack
 
 Floats = npt.NDArray[np.float64]
@@ -56,7 +57,7 @@ def lookup_along_wall(nodes: Floats, place: WallPlace, wall: WallCoordinates, st
 def _on_slice(stack: Stack, k: int, wall: WallCoordinates, angle: Floats, radius: Floats) -> Floats:
     """(..., 3) RAS mm of the points of a slice at angles (...) around and distances (...) from the long axis in mm."""
     x, y, z = wall.axes.frame
-    normal, origin = stack.normal, stack.ijk_to_ras[:3, 3] + k * stack.ijk_to_ras[:3, 2]
+    normal, origin = stack.normal, planes_of(stack)[k].origin
     outwards = np.cos(angle)[..., None] * x + np.sin(angle)[..., None] * y
     at_apex = wall.axes.apex + radius[..., None] * outwards
     # Moved along the axis onto the slice, which leaves angle and distance as they are.

@@ -91,7 +91,8 @@ def measure(
         scar, probability = agreed_fit(scar, agreed, mesh.points), agreed.probability
     else:
         probability = estimate
-    core_probability = None if core_at_nodes is None else np.minimum(core_at_nodes.predict(mesh.points)[0], estimate)
+    tissues = _tissue_arrays(core_at_nodes, mesh, estimate, uncertainty, observed)
+    core_probability = tissues.get("core_probability")
     burden = scar_burden(
         mesh,
         probability,
@@ -116,7 +117,7 @@ def measure(
         "scar_binary": observed & (probability > parameters.cutoff),
         "observed": observed,
         **_agreed_arrays(agreed, groups),
-        **({} if core_probability is None else {"core_probability": core_probability}),
+        **tissues,
         **wall.arrays,
     }
     return Reconstruction(
@@ -142,6 +143,27 @@ def measure(
         },
         (*_unknown_wall(burden, reach, shell is not None), *_contradictions(agreed), *wall.warnings),
     )
+
+
+def _tissue_arrays(
+    core: Fitted | None,
+    mesh: Mesh,
+    scar: npt.NDArray[np.float32],
+    scar_uncertainty: npt.NDArray[np.float32],
+    observed: npt.NDArray[np.bool_],
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Probabilities of core and of border zone, which is scar without its core; none where the core was not fitted."""
+    if core is None:
+        return {}
+    found, uncertainty = core.predict(mesh.points)
+    probability = np.minimum(found, scar)
+    # The errors of both fits are taken for independent.
+    both = np.where(observed, np.minimum(np.hypot(scar_uncertainty, uncertainty), 0.5), 1)
+    return {
+        "core_probability": probability,
+        "border_zone_probability": scar - probability,
+        "border_zone_uncertainty": both.astype(np.float32),
+    }
 
 
 def scar_figures(burden: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

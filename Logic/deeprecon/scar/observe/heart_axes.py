@@ -30,7 +30,7 @@ def find_axes(case: Case, stacks: Sequence[Stack]) -> Axes:
     number, left, right = found
     stack = stacks[number]
     wall = Volume(stack.wall, stack.ijk_to_ras, stack.name, stack.thickness)
-    return axes_from_cavities(left, right, wall, stack.offsets)
+    return axes_from_cavities(left, right, wall, stack.matrices)
 
 
 def find_blood_pools(case: Case) -> tuple[int, Volume, Volume | None] | None:

@@ -64,7 +64,7 @@ def levels(
         InputError: shapes differ; no or too little wall or remote region; NaN; or a constant image.
     """
     rule = parse_threshold(rule) if isinstance(rule, str) else rule
-    values = _wall_intensities(lge, wall)
+    values = wall_intensities(lge, wall)
     maximum = float(np.percentile(values, 99))
     if remote is None:
         healthy, deviation = lower_mode(values)
@@ -174,8 +174,12 @@ def scar_and_core(
     return scar, np.minimum(core, scar)
 
 
-def _wall_intensities(lge: Volume, wall: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Intensities of the pixels full of wall, after all checks."""
+def wall_intensities(lge: Volume, wall: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Intensities of the pixels full of wall, after all checks.
+
+    Raises:
+        InputError: see `levels`.
+    """
     if lge.array.shape != wall.shape:
         raise InputError(f"{lge.name} {lge.array.shape} and its wall {wall.shape} differ in shape.")
     held = np.asarray(lge.array, np.float64)[wall > 0]
@@ -197,6 +201,16 @@ def _wall_intensities(lge: Volume, wall: npt.NDArray[np.floating]) -> npt.NDArra
 
 def _remote(lge: Volume, remote: npt.NDArray[np.floating]) -> tuple[float, float]:
     """Mean and standard deviation of the remote region."""
+    values = check_remote(lge, remote)
+    return float(values.mean()), float(values.std())
+
+
+def check_remote(lge: Volume, remote: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Intensities of the remote region.
+
+    Raises:
+        InputError: its shape differs, it is too small, or it holds NaN.
+    """
     if remote.shape != lge.array.shape:
         raise InputError(f"{lge.name} {lge.array.shape} and its remote region {remote.shape} differ in shape.")
     values = np.asarray(lge.array, np.float64)[remote > 0.5]
@@ -207,4 +221,4 @@ def _remote(lge: Volume, remote: npt.NDArray[np.floating]) -> tuple[float, float
         )
     if not np.isfinite(values).all():
         raise InputError(f"{lge.name}: the remote region holds pixels that are not numbers (NaN or infinite).")
-    return float(values.mean()), float(values.std())
+    return values

@@ -29,7 +29,7 @@ class Plane:
         thickness: of the imaged slab along the normal in mm.
         stack: which stack it belongs to.
         index: which slice of that stack it is.
-        shift: (3,) RAS mm by which it was moved to lie on the heart; `origin` is where it lies after that.
+        shift: (3,) RAS mm by which the middle of its wall was moved; `origin`, `u`, `v` and `normal` are after that.
     """
 
     origin: npt.NDArray[np.float64]
@@ -55,6 +55,7 @@ class Observations:
         centers: (G, 3) float64, center of the prism in RAS mm.
         planes: one per slice, slices without wall included.
         core: (G,) float32, share of that wall that is scar core, at most `y`; None where no stack separates it.
+        likelihood, core_likelihood: (G, S) float32, see `Stack`; None where a stack has none.
     """
 
     y: npt.NDArray[np.float32]
@@ -63,6 +64,8 @@ class Observations:
     centers: npt.NDArray[np.float64]
     planes: tuple[Plane, ...]
     core: npt.NDArray[np.float32] | None = None
+    likelihood: npt.NDArray[np.float32] | None = None
+    core_likelihood: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -91,11 +94,19 @@ class Quadrature:
 
 def planes_of(stack: Stack, number: int = 0) -> tuple[Plane, ...]:
     """The slices of a stack; `number` is the stack's place among the others."""
-    u, v, step = stack.ijk_to_ras[:3, :3].T.astype(np.float64)
-    origins = stack.ijk_to_ras[:3, 3] + np.arange(len(stack.wall))[:, None] * step + stack.offsets
+    placed, offsets = stack.placed, stack.offsets
     return tuple(
-        Plane(origin, u, v, stack.normal, float(stack.thickness), number, k, stack.offsets[k])
-        for k, origin in enumerate(origins)
+        Plane(
+            matrix[:3, 3] + k * matrix[:3, 2],
+            matrix[:3, 0],
+            matrix[:3, 1],
+            stack.normal,
+            float(stack.thickness),
+            number,
+            k,
+            offsets[k],
+        )
+        for k, matrix in enumerate(placed)
     )
 
 
@@ -120,8 +131,8 @@ def observe(stacks: Sequence[Stack]) -> Observations:
             core.append(np.minimum(stack.core, stack.scar)[k, j, i])
         wall.append(stack.wall[k, j, i])
         slice_id.append(len(planes) + k)
-        placed = np.stack([i, j, k], axis=1) @ stack.ijk_to_ras[:3, :3].T + stack.ijk_to_ras[:3, 3]
-        centers.append(placed + stack.offsets[k])
+        index = np.stack([i, j, k, np.ones(len(i))], axis=1)
+        centers.append(np.einsum("nab,nb->na", stack.placed[k, :3], index))
         planes.extend(planes_of(stack, number))
     return Observations(
         np.concatenate(y).astype(np.float32),
@@ -130,7 +141,17 @@ def observe(stacks: Sequence[Stack]) -> Observations:
         np.concatenate(centers).astype(np.float64),
         tuple(planes),
         np.concatenate(core).astype(np.float32) if len(core) == len(stacks) else None,
+        _of_pixels([stack.likelihood for stack in stacks], stacks),
+        _of_pixels([stack.core_likelihood for stack in stacks], stacks),
     )
+
+
+def _of_pixels(
+    arrays: Sequence[npt.NDArray[np.float32] | None], stacks: Sequence[Stack]
+) -> npt.NDArray[np.float32] | None:
+    """The rows of the pixels with wall, of one array a stack; None where one is missing."""
+    found = [array[stack.wall > 0] for array, stack in zip(arrays, stacks, strict=True) if array is not None]
+    return np.concatenate(found) if len(found) == len(stacks) else None
 
 
 def _check(stack: Stack) -> None:

@@ -14,6 +14,7 @@ from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
 from deeprecon.scar.observe.healthy_level import find_drift
 from deeprecon.scar.observe.intensities import scar_and_core, scar_fraction, threshold_doubts
+from deeprecon.scar.observe.mixture.shares import mixture_shares
 from deeprecon.scar.observe.stacks import Stack
 from deeprecon.scar.parameters import Observation, ReconstructParameters
 from deeprecon.scar.read.case import StackImages
@@ -31,7 +32,8 @@ def observe_shares(
 ) -> tuple[tuple[Stack, ...], list[str]]:
     """Shares of scar and core in every pixel of every stack, and warnings.
 
-    Drawn regions are divided by the wall of their pixel; intensities are read by the thresholds of `parameters`.
+    Drawn regions are divided by the wall of their pixel; intensities are read by a fitted mixture, or by the thresholds
+    of `parameters` where there are any.
 
     Raises:
         InputError: most of a scar lies outside the wall, or intensities that a threshold cannot be applied to.
@@ -43,20 +45,23 @@ def observe_shares(
 
 
 def _observe_stack(images: StackImages, parameters: ReconstructParameters, warnings: list[str]) -> Stack:
-    doubts: tuple[Doubt, ...] = ()
-    wall = np.asarray(images.wall.array, np.float32)
-    if images.scar is None:
-        images, doubts = _without_drift(images)
-        assert images.lge is not None
-        doubts += threshold_doubts(images.lge, wall, images.remote, parameters.threshold)
-        scar, core = _from_intensities(images, parameters)
+    if images.scar is not None:
+        stack = _stack(images, *_from_regions(images, warnings))
     else:
-        scar, core = _from_regions(images, warnings)
+        images, doubts = _without_drift(images)
+        read = _from_thresholds if parameters.rule else _from_mixture
+        stack = read(images, parameters, warnings)
+        stack = replace(stack, doubts=(*doubts, *stack.doubts))
     if parameters.observation is Observation.BINARY:
-        scar = _rounded(scar)
-        core = None if core is None else _rounded(core)
+        core = None if stack.core is None else _rounded(stack.core)
+        stack = replace(stack, scar=_rounded(stack.scar), core=core, likelihood=None, core_likelihood=None)
+    return stack
+
+
+def _stack(images: StackImages, scar: Shares, core: Shares | None, doubts: tuple[Doubt, ...] = ()) -> Stack:
     thickness = images.wall.slice_thickness
     assert thickness is not None
+    wall = np.asarray(images.wall.array, np.float32)
     return Stack(wall, scar, images.wall.ijk_to_ras, thickness, images.wall.name, core, doubts=doubts)
 
 
@@ -79,15 +84,35 @@ def _without_drift(images: StackImages) -> tuple[StackImages, tuple[Doubt, ...]]
     return replace(images, lge=lge), (doubt,)
 
 
-def _from_intensities(images: StackImages, parameters: ReconstructParameters) -> tuple[Shares, Shares | None]:
+def _from_mixture(images: StackImages, parameters: ReconstructParameters, warnings: list[str]) -> Stack:
+    """Scar, and core where the data tell it from border zone, by the fitted mixture."""
+    assert images.lge is not None
+    found = mixture_shares(images.lge, np.asarray(images.wall.array, np.float32), images.remote, images.blood)
+    if dark := np.count_nonzero(found.obstruction):
+        u, v = images.wall.ijk_to_ras[:3, :2].T
+        size = dark * float(np.linalg.norm(np.cross(u, v))) * (images.wall.slice_thickness or 0.0) / 1000
+        warnings.append(
+            f"{images.lge.name}: {dark} dark pixels ({size:.1f} ml) are enclosed by scar. They are taken for "
+            "microvascular obstruction and count as scar."
+        )
+    return replace(
+        _stack(images, found.scar, found.core, found.doubts),
+        likelihood=found.likelihood,
+        core_likelihood=found.core_likelihood,
+        mixture=found.intensities,
+    )
+
+
+def _from_thresholds(images: StackImages, parameters: ReconstructParameters, warnings: list[str]) -> Stack:
     """Scar and core by thresholds; no core where there is no threshold for it."""
     assert images.lge is not None
     soft = parameters.observation is Observation.SOFT
     wall = np.asarray(images.wall.array, np.float32)
+    doubts = threshold_doubts(images.lge, wall, images.remote, parameters.rule)
     if parameters.core_threshold:
-        rules = parameters.threshold, parameters.core_threshold
-        return scar_and_core(images.lge, wall, images.remote, rules, soft)
-    return scar_fraction(images.lge, wall, images.remote, parameters.threshold, soft), None
+        rules = parameters.rule, parameters.core_threshold
+        return _stack(images, *scar_and_core(images.lge, wall, images.remote, rules, soft), doubts)
+    return _stack(images, scar_fraction(images.lge, wall, images.remote, parameters.rule, soft), None, doubts)
 
 
 def _from_regions(images: StackImages, warnings: list[str]) -> tuple[Shares, Shares | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +9,9 @@ import numpy as np
 from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
 from deeprecon.data.mesh.mesh import Inside, Mesh, open_edges
-from deeprecon.scar.observe.alignment import align
+from deeprecon.scar.observe.alignment.rows import alignment_warnings
+from deeprecon.scar.observe.alignment.to_each_other import align_to_each_other, main_stack, mesh_of_stack
+from deeprecon.scar.observe.alignment.to_mesh import align
 from deeprecon.scar.observe.blood import blood_doubts
 from deeprecon.scar.observe.long_axis_alone import CODE as LONG_AXIS_ALONE
 from deeprecon.scar.observe.long_axis_alone import long_axis_doubts
@@ -23,16 +24,14 @@ from deeprecon.scar.parameters import Shell as ShellValues
 from deeprecon.scar.read.case import Case
 from deeprecon.scar.read.mesh import HeartMesh, wall_of_slices
 
-NOTABLE_SHIFT = 1.0
-"""Shift of a slice in mm above which the user is warned."""
-
 
 @dataclass(frozen=True, eq=False)
 class ObservedSlices:
     """What the slices of one patient show, as arrays.
 
     Attributes:
-        stacks: with shares of scar in each pixel and the shifts that align the slices with the mesh.
+        heart: the mesh, made anew where it was made of slices that moved.
+        stacks: with shares of scar in each pixel and the motions that bring the slices to where they were.
         observations: G groups, one per pixel with wall.
         quadrature: points in the prism of each group.
         inside: whether points lie in the wall.
@@ -41,6 +40,7 @@ class ObservedSlices:
         shell: where the mesh is no wall but a surface beside it.
     """
 
+    heart: HeartMesh
     stacks: tuple[Stack, ...]
     observations: Observations
     quadrature: Quadrature
@@ -56,7 +56,9 @@ class ObservedSlices:
 
 
 def observe_slices(case: Case, heart: HeartMesh, parameters: ReconstructParameters) -> ObservedSlices:
-    """From the images of a patient to observations of scar, aligned with the mesh.
+    """From the images of a patient to observations of scar, each slice where it was in the heart.
+
+    A mesh that was made of the slices is made anew of the aligned ones.
 
     Raises:
         InputError: as `observe_shares` and `observe`.
@@ -78,15 +80,29 @@ def observe_slices(case: Case, heart: HeartMesh, parameters: ReconstructParamete
         inside = Inside(heart.mesh)
         if not heart.from_slices:
             doubts += blood_doubts(heart.mesh, inside, case.stacks)
-            if parameters.alignment is not Alignment.OFF:
-                stacks = align(stacks, inside)
-                warnings += _shift_warnings(stacks)
+        stacks = _aligned(case, heart, stacks, inside, parameters.alignment)
+        warnings += alignment_warnings(stacks)
+        if heart.from_slices and stacks[main_stack(stacks)].moved.any():
+            heart = heart.made_of(mesh_of_stack(stacks[main_stack(stacks)], parameters.node_spacing))
+            inside = Inside(heart.mesh)
     observations = observe(stacks)
     wall = heart.mesh if shell is None else shell.wall
     doubts += long_axis_doubts(case, stacks, wall, inside, heart.from_slices or shell is not None)
     points = quadrature(observations, inside)
     warnings += overlap_warnings(observations, points)
-    return ObservedSlices(stacks, observations, points, inside, (*case.warnings, *warnings), doubts, shell)
+    return ObservedSlices(heart, stacks, observations, points, inside, (*case.warnings, *warnings), doubts, shell)
+
+
+def _aligned(
+    case: Case, heart: HeartMesh, stacks: tuple[Stack, ...], inside: Inside, how: Alignment
+) -> tuple[Stack, ...]:
+    """The stacks with their motion, by a mesh from other images, else by each other."""
+    if how is Alignment.OFF or (heart.from_slices and how is Alignment.SHIFT):
+        return stacks
+    if heart.from_slices:
+        right = [None if (blood := images.cavities[1]) is None else np.asarray(blood.array) for images in case.stacks]
+        return align_to_each_other(stacks, right)
+    return align(stacks, inside, how is Alignment.RIGID)
 
 
 def is_shell(mesh: Mesh, parameters: ReconstructParameters) -> bool:
@@ -111,17 +127,3 @@ def _shell_doubts(mesh: Mesh, parameters: ReconstructParameters) -> tuple[Doubt,
     )
     way_out = "Choose with --shell max or --shell mean; give a closed surface or a volume mesh of the wall for volumes."
     return (Doubt("shell-assumed", mesh.name, text, way_out, assumed=True),)
-
-
-def _shift_warnings(stacks: Sequence[Stack]) -> list[str]:
-    warnings = []
-    for number, stack in enumerate(stacks, 1):
-        assert stack.shifts is not None
-        shifts = np.linalg.norm(stack.shifts, axis=1)
-        moved = np.flatnonzero(shifts > NOTABLE_SHIFT)
-        if len(moved):
-            warnings.append(
-                f"Stack {number}: slices {', '.join(str(k + 1) for k in moved)} lay up to {shifts.max():.1f} mm away "
-                "from the wall of the mesh and were moved."
-            )
-    return warnings

@@ -65,6 +65,10 @@ class HeartMesh:
         arrays = {name: self.part.spread(mesh.point_array(name), _FILL.get(name, 0)) for name in mesh.array_names}
         return self.whole.with_point_arrays(arrays)
 
+    def made_of(self, mesh: Mesh) -> HeartMesh:
+        """The same with another mesh that was made from the slices."""
+        return replace(self, mesh=mesh, whole=mesh, part=find_part(mesh))
+
 
 def read_heart_mesh(
     path: Path | None,
@@ -95,7 +99,7 @@ def read_heart_mesh(
     file = read_mesh(path)
     found_unit, found_frame = find_placement(file, case.wall_points, unit.value, frame.value, beside)
     heart = placed_heart(file, found_unit, found_frame, tag_array)
-    return _with_region(heart, choose_region(heart.mesh, heart.tags, heart.part.cells, region, case))
+    return with_region(heart, choose_region(heart.mesh, heart.tags, heart.part.cells, region, case))
 
 
 def wall_of_slices(case: Case, node_spacing: float) -> Mesh:
@@ -109,7 +113,7 @@ def wall_of_slices(case: Case, node_spacing: float) -> Mesh:
     return voxel_mesh(short_axis, node_spacing)
 
 
-def _with_region(heart: HeartMesh, region: Region) -> HeartMesh:
+def with_region(heart: HeartMesh, region: Region) -> HeartMesh:
     """The mesh with the regions that are wall as what counts of it."""
     if not region.tags:
         return heart

@@ -26,6 +26,13 @@ def write_heart_mesh(folder: Path, heart: HeartMesh, mesh: Mesh) -> dict[str, Pa
     return {"mesh": path} | companion_files(path)
 
 
+def placement(heart: HeartMesh) -> dict[str, str]:
+    """The figures of a run by which its mesh is read again: unit, axes, tags and regions of the wall."""
+    tags = {} if heart.tags is None else {"tag_array": heart.tags.name}
+    region = {"mesh_region": " ".join(map(str, heart.region))} if heart.region else {}
+    return {"mesh_unit": heart.unit.value, "mesh_frame": heart.frame.value} | tags | region
+
+
 def companion_files(path: Path) -> dict[str, Path]:
     """The other files of a mesh that consists of several, as openCARP's do, by role."""
     files = sorted(file for file in path.parent.glob(f"{path.stem}.*") if file != path)
@@ -41,6 +48,7 @@ def element_tags(
     core: Floats | None = None,
     observed: Floats | None = None,
     wall: npt.NDArray[np.bool_] | None = None,
+    regions: tuple[Integers, npt.NDArray[np.bool_]] | None = None,
 ) -> Integers:
     """(M,) region tag of each element, as openCARP and similar simulators use them.
 
@@ -59,6 +67,7 @@ def element_tags(
         core: (N,) probability of scar core at the nodes.
         observed: (N,) 0 at nodes that no slice shows; elements with such a node are unknown.
         wall: (M,) false for elements of other regions, which keep their tags; None for all.
+        regions: (M,) tags of regions of the healthy wall, and (M,) elements that lie in one; see `region_tags`.
 
     Raises:
         InputError: a tag that healthy elements keep is that of another tissue.
@@ -73,6 +82,8 @@ def element_tags(
         healthy = healthy if existing is None else np.where(wall, healthy, existing)
     else:
         healthy = np.asarray(existing, np.int64)
+    if regions is not None:
+        healthy = np.where(wall & regions[1], regions[0], healthy)
     taken = {"border": tags.border, "core": tags.core} | ({"unknown": tags.unknown} if unknown.any() else {})
     _check_free(mesh.name, healthy[~unknown & ~is_scar], taken)
     scar = np.where(inner, tags.core, tags.border)

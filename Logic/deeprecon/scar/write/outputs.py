@@ -13,6 +13,7 @@ from deeprecon.data.mesh.mesh import Mesh
 from deeprecon.data.segmentation import write_segmentation
 from deeprecon.data.tables import write_table
 from deeprecon.scar.measure.channels import channel_rows, channels_polydata
+from deeprecon.scar.observe.alignment.rows import motion_rows
 from deeprecon.scar.write.finished import Finished
 from deeprecon.scar.write.mesh import write_heart_mesh
 from deeprecon.scar.write.report import write_report
@@ -38,6 +39,7 @@ def _tables(done: Finished, folder: Path) -> dict[str, Path]:
         "transmurality": found.wall.transmurality,
         "channels": channel_rows(found.channels),
         "unmet": found.unmet,
+        "motion": motion_rows(done.slices.stacks),
     }
     tables = {"table": found.burden, "slices": found.slices} | {name: rows for name, rows in optional.items() if rows}
     paths = {name: folder / f"{name}.csv" for name in tables}

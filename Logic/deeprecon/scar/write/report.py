@@ -14,21 +14,19 @@ from vtkmodules.vtkFiltersCore import vtkTriangleFilter
 
 from deeprecon.data.mesh.mesh import Mesh, surface
 from deeprecon.reporting.bullseye import bullseye
-from deeprecon.reporting.figures import Slice, curves, montage, surface_views, views_along
+from deeprecon.reporting.figures import curves, histogram, montage, surface_views, views_along
 from deeprecon.reporting.html import Report
-from deeprecon.reporting.orientation import orientation
 from deeprecon.scar.measure.burden import NOT_GIVEN
 from deeprecon.scar.measure.channels import channel_rows
+from deeprecon.scar.observe.alignment.rows import motion_rows
+from deeprecon.scar.observe.mixture.intensities import FittedIntensities
 from deeprecon.scar.observe.stacks import Stack
 from deeprecon.scar.parameters import VALUE_ARRAYS, ReportValues
 from deeprecon.scar.write.finished import Finished
+from deeprecon.scar.write.slice_pictures import alignment_pictures, slice_pictures
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
-MAX_PICTURES = 10
-"""Slices in the montage."""
-MARGIN = 6
-"""Pixels left around the wall in the slice pictures."""
 _VALUES = {
     ReportValues.ESTIMATE: "Tables, pictures and the segmentation show the estimate, scar_probability.",
     ReportValues.AGREED: "Tables, pictures and the segmentation show the values that were made to agree with the "
@@ -68,10 +66,16 @@ def write_report(path: Path, done: Finished) -> list[Path]:
     if found.channels:
         report.heading("Candidate conduction channels")
         report.table(channel_rows(found.channels))
+    if any(stack.mixture for stack in done.slices.stacks):
+        report.heading("Intensities")
+        for number, stack in enumerate(done.slices.stacks, 1):
+            if stack.mixture is not None:
+                add(f"intensities_{number}", _intensities(stack.mixture), _mixture_caption(stack))
     report.heading("Slices")
-    add("slices", montage(_slices(done)), "The slices with the wall, the observed and the reconstructed scar.")
+    add("slices", montage(slice_pictures(done)), "The slices with the wall, the observed and the reconstructed scar.")
     positions = " R", " A", " S"  # the position of each slice is in slices.csv; it would make the page too wide
     report.table([{name: row[name] for name in row if not name.endswith(positions)} for row in found.slices])
+    _add_motion(report, add, done)
     if found.history.get("step"):
         report.heading("Training")
         steps = [int(step) for step in found.history["step"]]
@@ -84,6 +88,34 @@ def write_report(path: Path, done: Finished) -> list[Path]:
     report.details("Everything needed to run this again", json.dumps(done.settings, indent=2, ensure_ascii=False))
     report.write(path)
     return pictures
+
+
+def _add_motion(report: Report, add: Callable[[str, bytes, str], None], done: Finished) -> None:
+    """How the slices were moved, where they were aligned."""
+    if not (rows := motion_rows(done.slices.stacks)):
+        return
+    report.heading("Motion of the slices")
+    if pictures := alignment_pictures(done):
+        add("alignment", montage(pictures), "The slices that were moved, with the wall of the mesh before and after.")
+    else:
+        report.text("No slice was moved: nothing shows beyond doubt that one lay elsewhere.")
+    report.table(rows)
+
+
+def _intensities(found: FittedIntensities) -> bytes:
+    return histogram(found.edges, found.counts, found.tissues, found.levels, "intensity")
+
+
+def _mixture_caption(stack: Stack) -> str:
+    """The levels of a stack in one sentence."""
+    found = stack.mixture
+    assert found is not None
+    levels = ", ".join(f"{name} {level:.4g}" for name, level in found.levels.items())
+    kind = "Rician, as in a magnitude image" if found.magnitude else "Gaussian"
+    return (
+        f"{stack.name}: intensities of the wall and the mixture that was fitted to them ({levels}; noise "
+        f"{found.noise:.3g}, {kind})."
+    )
 
 
 def _summary(burden: Sequence[Mapping[str, Any]]) -> str:
@@ -118,27 +150,3 @@ def _surface(mesh: Mesh, stack: Stack) -> Callable[[str], bytes]:
         return surface_views(points, corners, values, views, array.replace("_", " "))
 
     return picture
-
-
-def _slices(done: Finished) -> list[Slice]:
-    """The slices that show wall, at most MAX_PICTURES spread evenly, cropped to the heart."""
-    slices = []
-    stacks = zip(done.case.stacks, done.slices.stacks, done.found.slice_probability, strict=True)
-    for number, (images, stack, probability) in enumerate(stacks, 1):
-        name = "" if len(done.case.stacks) == 1 else f"stack {number}, "
-        crop = tuple(_around(np.nonzero((stack.wall > 0).any(axis=axes))[0]) for axes in ((0, 2), (0, 1)))
-        gray = stack.wall * 0.3 if images.lge is None else np.asarray(images.lge.array, np.float32)
-        view = orientation(stack.ijk_to_ras[:3, 1], stack.ijk_to_ras[:3, 0])
-        for k in np.nonzero((stack.wall > 0).any(axis=(1, 2)))[0]:
-            outlines = {
-                "myocardium": stack.wall[k][crop],
-                "observed scar": (stack.scar[k] * (stack.wall[k] > 0))[crop],
-                "reconstructed scar": probability[k][crop],
-            }
-            slices.append(Slice(f"{name}slice {k + 1}", gray[k][crop], outlines, view))
-    chosen = np.unique(np.linspace(0, len(slices) - 1, min(MAX_PICTURES, len(slices))).round().astype(int))
-    return [slices[index] for index in chosen]
-
-
-def _around(indices: npt.NDArray[np.integer[Any]]) -> slice:
-    return slice(max(int(indices[0]) - MARGIN, 0), int(indices[-1]) + MARGIN + 1)

@@ -20,7 +20,7 @@ from deeprecon.training.fabric import SingleDevice
 NETWORK = "bcrnet"
 """Name of the network in the metadata of a bundle."""
 APERTURE = "full circle"
-_BATCH = 64
+_BATCH, _CHUNK = 64, 256
 _K_TOLERANCE = 1e-3
 """Largest relative difference of two equal wave numbers."""
 _MAX_AMPLITUDE_RATIO = 4.0
@@ -41,8 +41,9 @@ class Normalization:
 
 
 def bcrnet_input(measured: FarFieldData) -> npt.NDArray[np.float32]:
-    """(S, N + 2, N) input of `BcrNet`, see `midpoint_channels`."""
-    return midpoint_channels(measured.midpoint())
+    """(S, N + 2, N) input of `BcrNet`, see `midpoint_channels`; in parts, as coordinates change in double precision."""
+    starts = range(0, len(measured), _CHUNK)
+    return np.concatenate([midpoint_channels(measured.subset(slice(s, s + _CHUNK)).midpoint()) for s in starts])
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,12 +55,14 @@ class Model:
         normalization: of inputs and outputs.
         k: wave number times radius of the training data, the only valid one.
         contrast: smallest and largest of the training data.
+        misfit: |F(q) - d| / |d| of the network's images of objects like those of the training; None if not known.
     """
 
     network: BcrNet
     normalization: Normalization
     k: float
     contrast: tuple[float, float]
+    misfit: float | None = None
 
     def check(self, measured: FarFieldData) -> list[str]:
         """Warnings about data that differ from the training data.
@@ -144,6 +147,7 @@ def write_model(folder: Path, model: Model, training_data: str, figures: Mapping
         "aperture": APERTURE,
         "scales": asdict(model.normalization),
         "contrast": list(model.contrast),
+        "misfit": model.misfit,
     }
     return write_bundle(folder, card, "scattering", NETWORK, parameters, [model.network.state_dict()], readme)
 
@@ -166,7 +170,14 @@ def read_model(folder: Path) -> Model:
         (weights,) = load_weights(bundle)
         network.load_state_dict(weights)
         low, high = parameters["contrast"]
-        return Model(network, Normalization(**parameters["scales"]), float(parameters["k"]), (float(low), float(high)))
+        misfit = parameters.get("misfit")
+        return Model(
+            network,
+            Normalization(**parameters["scales"]),
+            float(parameters["k"]),
+            (float(low), float(high)),
+            None if misfit is None else float(misfit),
+        )
     except InputError:
         raise
     except (KeyError, TypeError, ValueError, RuntimeError) as error:

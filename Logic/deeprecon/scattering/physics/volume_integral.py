@@ -1,8 +1,7 @@
 """The Lippmann-Schwinger equation, and from it the far field of any contrast image.
 
-u = u_i + k^2 G * (q u). The free-space Green's function is truncated beyond the diameter of the region, so that its
-Fourier transform is smooth and the convolution spectrally accurate (Vico, Greengard and Ferrando 2016, J Comput Phys
-323:191).
+u = u_i + k^2 G * (q u). Sources and receivers that are not infinitely far away, three dimensions and derivatives:
+`forward_model`.
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy import special
 from torch import Tensor
 
 from deeprecon.data.errors import InputError
 from deeprecon.scattering.physics.born import born_factor
+from deeprecon.scattering.physics.green import kernel_spectrum
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -54,23 +53,8 @@ class VolumeIntegral:
         self._spacing = float(axis[1] - axis[0])
         self._dtype = torch.complex128 if double else torch.complex64
         self._device = torch.device(device)
-        self._kernel = torch.from_numpy(self._make_kernel()).to(self._device, self._dtype)
-
-    def _make_kernel(self) -> npt.NDArray[np.complex128]:
-        """(2n, 2n) Fourier transform of the truncated kernel, from a grid of 4n points along a side."""
-        n, k = self.n, self.k
-        cutoff = 1.5 * n * self._spacing  # beyond the diagonal of the square, sqrt(2)
-        line = 2 * np.pi * np.fft.fftfreq(4 * n, d=self._spacing)
-        s = np.hypot(line[:, None], line[None])
-        gap = s**2 - k**2
-        near = np.abs(gap) < 1e-6 * k**2
-        gap[near], s[near] = 1.0, k * (1 + 1e-3)  # the transform is smooth: the value of a close s is taken at s = k
-        gap[near] = s[near] ** 2 - k**2
-        h0, h1 = special.hankel1(0, cutoff * k), special.hankel1(1, cutoff * k)
-        bessel = s * special.j1(cutoff * s) * h0 - k * special.j0(cutoff * s) * h1
-        kernel = np.fft.ifft2((1 + 0.5j * np.pi * cutoff * bessel) / gap)
-        kept = np.r_[0:n, 3 * n : 4 * n]
-        return np.asarray(np.fft.fft2(kernel[np.ix_(kept, kept)]))
+        kernel = kernel_spectrum(k, self.n, self._spacing, 2)
+        self._kernel = torch.from_numpy(kernel).to(self._device, self._dtype)
 
     def convolve(self, sources: Tensor) -> Tensor:
         """G * sources for (..., n, n) complex sources."""
@@ -132,24 +116,30 @@ class VolumeIntegral:
         return torch.from_numpy(np.exp(1j * phase)).to(self._device, self._dtype)
 
 
-def gmres(operator: Any, given: Tensor, tolerance: float) -> tuple[Tensor, int, float]:
+def gmres(
+    operator: Any, given: Tensor, tolerance: float, relative_to: Tensor | None = None
+) -> tuple[Tensor, int, float]:
     """Solve operator(x) = given for each row at once, by GMRES without restart (Saad and Schultz 1986).
 
     Args:
         operator: linear, (B, P) complex to (B, P), one row from one row.
         given: (B, P).
         tolerance: relative residual that every row must reach.
+        relative_to: (B,) what residuals are relative to; the norms of the rows of `given` if None.
 
     Returns:
         (B, P) solution, iterations, and the largest relative residual.
     """
     size = torch.linalg.vector_norm(given, dim=1)
     scale = torch.where(size > 0, size, torch.ones_like(size))
+    reference = scale if relative_to is None else torch.where(relative_to > 0, relative_to, scale)
     basis = [given / scale[:, None]]
     columns: list[Tensor] = []
     target = torch.zeros(len(given), 1, 1, dtype=given.dtype, device=given.device)
     target[:, 0, 0] = size.to(given.dtype)
-    weights, residual, norm = target, 1.0, size
+    weights, residual, norm = target, float((size / reference).max()), size
+    if residual <= tolerance:
+        return torch.zeros_like(given), 0, residual
     for count in range(1, MAX_ITERATIONS + 1):
         vector = operator(basis[-1])
         column = []
@@ -167,7 +157,7 @@ def gmres(operator: Any, given: Tensor, tolerance: float) -> tuple[Tensor, int, 
         target = torch.nn.functional.pad(target, (0, 0, 0, 1))
         # The CPU's default, "gelsy", takes its order of columns from memory that is not set: other bits each time.
         weights = torch.linalg.lstsq(hessenberg, target, driver="gels").solution
-        left = torch.linalg.vector_norm(target - hessenberg @ weights, dim=(1, 2)) / scale
+        left = torch.linalg.vector_norm(target - hessenberg @ weights, dim=(1, 2)) / reference
         residual = float(left.max())
         if residual <= tolerance:
             break

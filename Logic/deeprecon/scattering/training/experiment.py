@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from deeprecon.data.errors import InputError
 from deeprecon.jobs.run import Run
 from deeprecon.scattering.fit.linear import LinearInversion
 from deeprecon.scattering.fit.network import Model, bcrnet_input, read_model
+from deeprecon.scattering.measure.data_misfit import data_misfits
 from deeprecon.scattering.measure.metrics import image_scores, mean_scores
 from deeprecon.scattering.networks.bcrnet import Architecture, BcrNet, parameter_count
 from deeprecon.scattering.parameters import TrainParameters
@@ -25,6 +26,8 @@ from deeprecon.training.devices import seed_generators
 TEST_NOISE = 0.1
 """Relative additive noise of a second test."""
 _REGULARIZATIONS = (0.3, 1.0, 3.0, 10.0)
+_COMPARED = 16
+"""Validation objects whose data misfit is measured."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +101,7 @@ def train_and_test(measured: FarFieldData, initial: Path | None, parameters: Tra
     network.cpu()
     known = truth[sets["train"]]
     model = Model(network, training.normalization, measured.k, (float(known.min()), float(known.max())))
+    model = replace(model, misfit=_usual_misfit(model, measured.subset(sets["validation"][:_COMPARED]), run))
 
     rows, test = _score(model, measured, truth, sets, run)
     linear_error = min(row["relative_l2"] for row in rows if row["method"].startswith(("backprojection", "tikhonov")))
@@ -109,6 +113,12 @@ def train_and_test(measured: FarFieldData, initial: Path | None, parameters: Tra
         )
         run.reporter.warning(notes[0])
     return TestedModel(model, history, sets, rows, test, linear_error, tuple(notes))
+
+
+def _usual_misfit(model: Model, measured: FarFieldData, run: Run) -> float | None:
+    """Largest data misfit of the images of a few validation objects; None where a stop leaves none."""
+    misfits = data_misfits(model.predict(measured, run.device, "fp32"), measured, run)
+    return max(misfits, default=None)
 
 
 def _build_network(

@@ -16,6 +16,8 @@ ARRAYS = {
     "scar_entropy": "Entropy (bits)",
     "scar_binary": "Scar or healthy",
     "core_probability": "Core probability",
+    "border_zone_probability": "Border zone probability",
+    "border_zone_uncertainty": "Border zone uncertainty",
     "scar_transmurality": "Transmurality",
     "scar_probability_agreed": "Scar probability that agrees with the pixels",
     "group_residual": "Mean of a pixel minus its observation",
@@ -23,6 +25,7 @@ ARRAYS = {
 """Arrays at the nodes that a mesh can be colored by, and their names."""
 COLOR_RANGES = {
     "scar_uncertainty": ("uncertainty", (0.0, 0.5)),  # a standard deviation of probabilities: 0.5 at most
+    "border_zone_uncertainty": ("uncertainty", (0.0, 0.5)),
     "scar_entropy": ("uncertainty", (0.0, 1.0)),
     "group_residual": ("residual", (-0.5, 0.5)),
 }

@@ -63,13 +63,16 @@ def reconstruct_node(
 
 def run_reconstruction(
     folder: Path,
-    node: Any,
+    node: Any = None,
     command: list[str] | None = None,
     environment: dict[str, str] | None = None,
     on_event: Callable[[Event], Any] | None = None,
     time_limit: float | None = None,
 ) -> RunResult:
-    """Run the job of `write_reconstruction` and load its images; arguments and errors as of `reconstruct_node`."""
+    """Run the job of `write_reconstruction` and load its images; arguments and errors as of `reconstruct_node`.
+
+    `node` is None where the data are no simulation of a node.
+    """
     runner = JobRunner(folder, command, environment)
     _finish(runner, on_event, time_limit)
     return load_outputs(runner.result_folder, node)

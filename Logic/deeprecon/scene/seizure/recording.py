@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,22 +34,25 @@ _COLUMNS = (
 """Columns of a recording, in lower case."""
 
 
-def load_recording(path: Path | str, unit: Unit = Unit.AUTO, accept: Iterable[str] = ()) -> Any:
+def load_recording(
+    path: Path | str, unit: Unit = Unit.AUTO, accept: Iterable[str] = (), columns: Sequence[str] = ()
+) -> Any:
     """A recording as a table node with columns `time_s` and `magnitude_g`, 25 rows a second, NaN if not monitored.
 
     The node's attribute "DeepRecon.Notes" states the share that is not monitored, what is assumed, and what was done
     to the data, the unit that was found included.
 
     Args:
-        path: plain recording (.csv), or OSDB event file with one event.
-        unit: of a plain recording.
+        path: file of a watch, folder of an Empatica, or OSDB event file with one event.
+        unit: of a watch's file.
         accept: codes of contradictions to accept, see `deeprecon.data.doubts`.
+        columns: of the time and the acceleration in a watch's table; recognized by default.
 
     Raises:
         InputError: the file cannot be read, or holds several events.
         DoubtError: it contradicts itself.
     """
-    recording = load_single_recording(Path(path), unit)
+    recording = load_single_recording(Path(path), unit, columns)
     doubts = (*unmonitored_doubts(Path(path).name, [recording]), *recording.doubts)
     if contradictions := not_accepted(doubts, accept):
         raise DoubtError(contradictions)

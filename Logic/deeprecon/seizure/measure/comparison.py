@@ -12,7 +12,15 @@ import numpy.typing as npt
 from deeprecon.data.errors import InputError
 from deeprecon.seizure.fit.baseline import ALARM
 from deeprecon.seizure.fit.detection import Detection
-from deeprecon.seizure.measure.operating_points import best_threshold, operating_points, rate_at, sensitivity_at
+from deeprecon.seizure.measure.operating_points import (
+    best_threshold,
+    operating_points,
+    rate_at,
+    sensitivity_at,
+    sensitivity_intervals,
+    threshold_for_budget,
+    user_points,
+)
 from deeprecon.seizure.measure.scoring import Score, Track, score_users, total_score
 from deeprecon.seizure.parameters import DEFAULT_MERGE
 from deeprecon.seizure.read.recording import Recording, select_users
@@ -63,18 +71,23 @@ class Comparison:
     Attributes:
         ensemble, baseline: score of each user.
         points: (threshold, score) of the ensemble.
+        intervals: (low, high) of the sensitivity at each of the points, over users.
         quantiles: score of the ensemble at each of `QUANTILES`.
     """
 
     ensemble: dict[str, Score]
     baseline: dict[str, Score]
     points: list[tuple[float, Score]]
+    intervals: list[tuple[float, float]]
     quantiles: dict[float, Score]
 
     def figures(self) -> dict[str, Any]:
         """The figures of both methods by name."""
         ensemble, baseline = total_score(self.ensemble.values()), total_score(self.baseline.values())
         found = {"users": len(self.ensemble), **ensemble.figures()}
+        low, high = sensitivity_intervals([self.ensemble])[0]
+        if np.isfinite(low):
+            found |= {"sensitivity_users_low": low, "sensitivity_users_high": high}
         found |= {
             f"osd_{name}": value for name, value in baseline.figures().items() if name not in ("seizures", "hours")
         }
@@ -128,7 +141,7 @@ def compare_methods(
     return Comparison(
         score_users(tracks, threshold, merge),
         score_users([one.baseline_track() for one in evaluated], 0.5, merge),
-        operating_points(tracks, merge),
+        *_curve(tracks, merge),
         {
             value: total_score(score_users(_ensemble_tracks(evaluated, value), threshold, merge).values())
             for value in QUANTILES
@@ -143,7 +156,7 @@ def pool_comparisons(
     return Comparison(
         {user: score for comparison in comparisons for user, score in comparison.ensemble.items()},
         {user: score for comparison in comparisons for user, score in comparison.baseline.items()},
-        operating_points(_ensemble_tracks(evaluated, quantile)),
+        *_curve(_ensemble_tracks(evaluated, quantile), DEFAULT_MERGE),
         {value: total_score(comparison.quantiles[value] for comparison in comparisons) for value in QUANTILES},
     )
 
@@ -154,12 +167,14 @@ def choose_threshold(
     recordings: Sequence[Recording],
     validation: Sequence[Sequence[str]],
     stride: float,
+    alarms_per_day: float | None = None,
 ) -> tuple[float, Score]:
-    """The threshold with the best F1 of events, each network on its own validation users, all pooled.
+    """The threshold on validation users, each network on its own, all pooled.
 
     Args:
         networks, window, recordings, stride: see `evaluate_recordings`.
         validation: users of each network, none of whom it was trained on.
+        alarms_per_day: false alarms a day that are allowed; None for the best F1 of events.
 
     Returns:
         The threshold, and the score there: slightly optimistic, since the weights were selected on the same users.
@@ -168,7 +183,14 @@ def choose_threshold(
     for network, users in zip(networks, validation, strict=True):
         evaluated = evaluate_recordings([network], window, select_users(recordings, users), stride)
         tracks += [one.ensemble_track(0.5) for one in evaluated]
-    return best_threshold(operating_points(tracks))
+    points = operating_points(tracks)
+    return best_threshold(points) if alarms_per_day is None else threshold_for_budget(points, alarms_per_day)
+
+
+def _curve(tracks: Sequence[Track], merge: float) -> tuple[list[tuple[float, Score]], list[tuple[float, float]]]:
+    found = user_points(tracks, merge)
+    points = [(value, total_score(scores.values())) for value, scores in found]
+    return points, sensitivity_intervals([scores for _, scores in found])
 
 
 def _ensemble_tracks(evaluated: Sequence[EvaluatedRecording], quantile: float) -> list[Track]:

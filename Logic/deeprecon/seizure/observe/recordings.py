@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -18,10 +19,11 @@ from deeprecon.seizure.observe.monitoring import Cause, find_unmonitored
 from deeprecon.seizure.observe.regular_grid import MAX_BRIDGED, to_regular_grid
 from deeprecon.seizure.observe.units import TO_G, detect_unit
 from deeprecon.seizure.parameters import Unit
-from deeprecon.seizure.read.accelerometer_csv import Samples, parse_accelerometer_csv
 from deeprecon.seizure.read.osdb import ROW_SAMPLES, Event, is_event_csv, parse_event_csv, read_event_json
 from deeprecon.seizure.read.recording import Recording
 from deeprecon.seizure.read.text import read_text
+from deeprecon.seizure.read.watches.files import parse_watch_csv, read_watch
+from deeprecon.seizure.read.watches.samples import Samples
 
 Floats = npt.NDArray[np.float64]
 
@@ -31,26 +33,29 @@ MAX_GAP = 7 * 86400.0
 
 
 @names_damage
-def load_recordings(path: Path, unit: Unit = Unit.AUTO, filters: EventFilters | None = None) -> list[Recording]:
-    """All recordings of a file: the events of a JSON or flattened CSV file, or the samples of a watch's CSV file.
+def load_recordings(
+    path: Path, unit: Unit = Unit.AUTO, filters: EventFilters | None = None, columns: Sequence[str] = ()
+) -> list[Recording]:
+    """All recordings of a file: the events of a JSON or flattened CSV file, or the samples of a watch.
 
     Args:
-        path: opened once.
+        path: file, or folder of an Empatica.
         unit: of a watch's file.
         filters: select events; None for all.
+        columns: of the time and the acceleration in a watch's table; recognized by default.
 
     Raises:
         InputError: the file cannot be read, or its content cannot be used.
     """
     suffix = path.suffix.lower()
-    if suffix not in (".json", ".csv"):
-        raise InputError(f"{path} is neither .json nor .csv.", "Give an event file or a recording as CSV.")
+    if suffix not in (".json", ".csv") or path.is_dir():
+        return [recording_from_samples(read_watch(path, columns), unit)]
     if suffix == ".json":
         events = read_event_json(path)
     elif is_event_csv(text := read_text(path)):
         events = parse_event_csv(path, text)
     else:
-        return [recording_from_samples(parse_accelerometer_csv(path, text), unit)]
+        return [recording_from_samples(parse_watch_csv(path, text, columns), unit)]
     return [
         recording_from_event(event, path.name)
         for event in events
@@ -60,13 +65,13 @@ def load_recordings(path: Path, unit: Unit = Unit.AUTO, filters: EventFilters | 
 
 
 @names_damage
-def load_single_recording(path: Path, unit: Unit = Unit.AUTO) -> Recording:
-    """The recording of a file that contains one.
+def load_single_recording(path: Path, unit: Unit = Unit.AUTO, columns: Sequence[str] = ()) -> Recording:
+    """The recording of a file that contains one; see `load_recordings`.
 
     Raises:
         InputError: see `load_recordings`; or the file contains several events.
     """
-    recordings = load_recordings(path, unit)
+    recordings = load_recordings(path, unit, columns=columns)
     if len(recordings) != 1:
         hint = "Give a file with one event; seizure evaluate takes many."
         raise InputError(f"{path} contains {len(recordings)} events.", hint)
@@ -126,23 +131,23 @@ def recording_from_samples(samples: Samples, unit: Unit = Unit.AUTO) -> Recordin
         InputError: too few samples, times that do not increase, another rate than 10 to 1000 Hz, or no known unit.
     """
     path = samples.path
-    rate = _sample_rate(path, samples.times)
+    rate = _sample_rate(samples)
     three = samples.values.shape[1] == 3
     magnitude = np.linalg.norm(samples.values, axis=1) if three else np.abs(samples.values[:, 0])
     if not magnitude.any():
         raise InputError(f"{path} contains only zeros.", "Look at how it was recorded or converted.")
-    unit = detect_unit(path, magnitude[magnitude > 0], unit)
+    unit = detect_unit(path, magnitude[magnitude > 0], samples.unit if unit is Unit.AUTO else unit)
     found = _observe(path.name, samples.times, magnitude * TO_G[unit], samples.values * TO_G[unit], rate)
     notes = (f"read as {unit.value}", *found.notes)
     return Recording(
-        path.stem,
+        samples.name or path.stem,
         samples.user,
         found.signal,
         found.valid,
         samples.start,
         notes=notes,
         unmonitored=found.unmonitored,
-        doubts=found.doubts,
+        doubts=(*samples.doubts, *found.doubts),
     )
 
 
@@ -200,14 +205,15 @@ def _check_clock(where: str, times: Floats) -> None:
         )
 
 
-def _sample_rate(path: Path, times: Floats) -> float:
+def _sample_rate(samples: Samples) -> float:
     """Hz, from the median of the steps."""
+    path, times = samples.path, samples.times
     if len(times) < 2 * ROW_SAMPLES:
         raise InputError(f"{path} has {len(times)} samples, which is too short.", "Give 10 s at least.")
     steps = np.diff(times)
     if (steps <= 0).any():
-        line = int(np.argmax(steps <= 0)) + 3
-        raise InputError(f"{path}, line {line}: the time does not increase.", "Sort the lines by time, each time once.")
+        place = samples.place(int(np.argmax(steps <= 0)) + 1)
+        raise InputError(f"{path}, {place}: the time does not increase.", "Sort the samples by time, each time once.")
     rate = 1 / float(np.median(steps))
     if not 10 <= rate <= 1000:
         hint = "Times are in seconds; 10 to 1000 samples a second can be read."

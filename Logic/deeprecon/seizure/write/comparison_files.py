@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from deeprecon.data.tables import write_table
@@ -35,7 +36,11 @@ def write_comparison(folder: Path, comparison: Comparison, quantile: float) -> d
         )
     write_table(paths["users"], users)
     write_table(paths["quantiles"], [{"quantile": q, **score.figures()} for q, score in comparison.quantiles.items()])
-    write_table(paths["thresholds"], [{"threshold": value, **score.figures()} for value, score in comparison.points])
+    rows = []
+    for (value, score), (low, high) in zip(comparison.points, comparison.intervals, strict=True):
+        over_users = {"sensitivity_users_low": low, "sensitivity_users_high": high} if score.seizures else {}
+        rows.append({"threshold": value, **score.figures(), **over_users})
+    write_table(paths["thresholds"], rows)
     paths["roc"].write_bytes(_operating_curve(comparison, quantile))
     return paths
 
@@ -50,6 +55,8 @@ def _operating_curve(comparison: Comparison, quantile: float) -> bytes:
     rates = sorted({score.false_alarms_per_day for _, score in comparison.points})
     best = [sensitivity_at(comparison.points, rate) for rate in rates]
     axis.step(rates, best, where="post", label=f"DeepEpi, quantile {quantile:g}, best threshold for each rate")
+    low, high = ([_interval_at(comparison, rate)[side] for rate in rates] for side in (0, 1))
+    axis.fill_between(rates, low, high, step="post", alpha=0.2, lw=0, label="95 % interval over users")
     axis.plot([baseline.false_alarms_per_day], [baseline.sensitivity], "s", label="OpenSeizureDetector")
     axis.set(xlabel="false alarms per day", ylabel="sensitivity", ylim=(-0.02, 1.03))
     axis.set_xscale("symlog", linthresh=1)
@@ -57,3 +64,10 @@ def _operating_curve(comparison: Comparison, quantile: float) -> bytes:
     axis.grid(alpha=0.3)
     axis.legend(frameon=False, loc="lower right")
     return png(figure)
+
+
+def _interval_at(comparison: Comparison, rate: float) -> tuple[float, float]:
+    """The interval of the sensitivity at the point that is best with at most `rate` false alarms per day."""
+    points = zip(comparison.points, comparison.intervals, strict=True)
+    allowed = [(score.sensitivity, interval) for (_, score), interval in points if score.false_alarms_per_day <= rate]
+    return max(allowed)[1] if allowed else (math.nan, math.nan)
