@@ -143,8 +143,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             begun = time.perf_counter()
             try:
-                found = deeprecon.ctpa.synthesize(path, atlas=options.atlas, output=Path(folder) / "out")
-                row |= {"atlas": score(made(path, Path(folder) / "out"), film, field), "trust": found.figures["trust"]}
+                output = Path(folder) / "out"
+                found = deeprecon.ctpa.synthesize(path, method="atlas", atlas=options.atlas, output=output)
+                row |= {"atlas": score(made(path, output), film, field), "trust": found.figures["trust"]}
                 row |= {"from": found.figures["atlas"], "jacobian": found.figures["smallest_jacobian"]}
                 if options.pictures is not None:
                     options.pictures.mkdir(parents=True, exist_ok=True)

@@ -78,7 +78,10 @@ def prepare(
 def synthesize(
     xray: Input,
     *,
+    atlas: Input | Sequence[Input] = (),
+    lateral: Input | None = None,
     bundle: Input | None = None,
+    method: Literal["network", "atlas"] = "network",
     preset: Literal["preview", "full"] = "preview",
     samples: int = 2,
     steps: int = 20,

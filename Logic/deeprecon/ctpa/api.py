@@ -61,6 +61,9 @@ def synthesize(**values: Any) -> SyntheticCt:
     An array (rows, columns) is taken as an image of the X-ray: the top row nearest to the head, the first column to the
     patient's right, brighter where more is absorbed; state the size of its pixels by `pixel_spacing`.
 
+    With ``method="atlas"`` no model is needed: a CT of another chest, one of your own or a built-in one, is deformed
+    until its projection fits the X-ray.
+
     Returns
     -------
     SyntheticCt

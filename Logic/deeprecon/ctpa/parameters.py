@@ -18,11 +18,10 @@ class Preset(Enum):
 
 
 class MethodName(Enum):
-    """How a CT is made; auto: from an atlas, or by a network where a model bundle is given."""
+    """How a CT is made from an X-ray."""
 
-    AUTO = "auto"
-    ATLAS = "atlas"
     NETWORK = "network"
+    ATLAS = "atlas"
 
 
 class AutoencoderName(Enum):
@@ -207,10 +206,13 @@ class SynthesizeInputs:
 
     xray: Annotated[Path, "frontal chest X-ray: DICOM CR or DX, PNG, JPEG, a volume of one slice; or a folder of them"]
     atlas: Annotated[
-        tuple[Path, ...], "chest CTs to deform, the best fitting is taken: files, or folders; built-in ones if left out"
+        tuple[Path, ...],
+        "chest CTs for --method atlas, of which the best fitting is taken: files or folders; built-in ones if left out",
     ] = ()
-    lateral: Annotated[Path | None, "lateral film of the same patient, of the same kinds, which gives the depth"] = None
-    bundle: Annotated[Path | None, "model bundle of train-diffusion, for the method network"] = None
+    lateral: Annotated[Path | None, "lateral film of the same patient for --method atlas, which gives the depth"] = None
+    bundle: Annotated[
+        Path | None, "model bundle of train-diffusion, for the network; the phantom-trained demonstrator if left out"
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -219,8 +221,8 @@ class SynthesizeParameters(Parameters):
 
     method: Annotated[
         MethodName,
-        "atlas: a CT deformed until its projection fits; network: drawn by a model, the demonstrator or --bundle",
-    ] = MethodName.AUTO
+        "network: drawn by a model; atlas: a CT of another chest, deformed until its projection fits the X-ray",
+    ] = MethodName.NETWORK
     preset: Annotated[Preset, "voxels of the volume"] = Preset.PREVIEW
     samples: Annotated[int, Range(1, 16), "volumes that a network samples; from two on with their spread"] = 2
     steps: Annotated[int, Range(1, 1000), "steps from noise to data"] = 20

@@ -24,32 +24,28 @@ def synthesize_any(inputs: settings.SynthesizeInputs, parameters: settings.Synth
     Raises:
         InputError: a bundle with the method atlas, an atlas with the method network, or see the method.
     """
-    method = chosen_method(inputs, parameters)
-    make = synthesize if method is settings.MethodName.NETWORK else synthesize_from_atlas
+    _check_inputs(inputs, parameters.method)
+    make = synthesize if parameters.method is settings.MethodName.NETWORK else synthesize_from_atlas
     if inputs.xray.is_dir():
         return synthesize_folder(inputs, parameters, run, make)
     return make(inputs, parameters, run)
 
 
-def chosen_method(inputs: settings.SynthesizeInputs, parameters: settings.SynthesizeParameters) -> settings.MethodName:
-    """The method that is asked for, or that the inputs imply.
+def _check_inputs(inputs: settings.SynthesizeInputs, method: settings.MethodName) -> None:
+    """Check that the inputs are those of the method.
 
     Raises:
-        InputError: they contradict each other.
+        InputError: they are another method's.
     """
-    names = settings.MethodName
-    if parameters.method is names.AUTO:
-        method = names.ATLAS if inputs.bundle is None else names.NETWORK
-    else:
-        method = parameters.method
-    if method is names.ATLAS and inputs.bundle is not None:
-        raise InputError("A model bundle was given with --method atlas.", "Leave out --bundle, or --method.")
-    if method is names.NETWORK and (inputs.atlas or inputs.lateral):
+    if method is settings.MethodName.ATLAS and inputs.bundle is not None:
+        raise InputError(
+            "A model bundle was given, and an atlas has no use for it.", "Leave out --bundle, or --method."
+        )
+    if method is settings.MethodName.NETWORK and (inputs.atlas or inputs.lateral):
         given = "An atlas" if inputs.atlas else "A lateral film"
-        raise InputError(f"{given} was given for a network, which has no use for it.", "Use --method atlas.")
+        raise InputError(f"{given} was given, and a network has no use for it.", "Add --method atlas.")
     if inputs.lateral is not None and inputs.xray.is_dir():
         raise InputError("One lateral film was given for a folder of X-rays.", "Give one X-ray, or --cases.")
-    return method
 
 
 def train_autoencoder(

@@ -154,7 +154,7 @@ def test_an_atlas_of_a_ct_lies_about_its_lungs_without_the_table(atlas):
     made = prepare_atlas(volume, 6.0)
     assert (made.hu[:, -2:] == -1000).all()
     lungs = made.labels == Label.LUNG
-    assert (atlas.labels == Label.LUNG)[10:-15].sum() == pytest.approx(lungs.sum(), rel=0.1)
+    assert (atlas.labels == Label.LUNG)[10:-15].sum() == pytest.approx(lungs.sum(), rel=0.15)  # with airways
     x = made.first[0] + made.spacing[0] * np.argwhere(lungs)[:, 2]
     assert abs(x.min() + x.max()) < 8
     assert (made.labels == Label.HEART).any()
@@ -208,6 +208,8 @@ def test_a_lateral_film_tells_the_depth(atlas, patient, monkeypatch):
     monkeypatch.setattr(search, "STARTS", 1)
     monkeypatch.setattr(fitting, "STARTS", 1)
     monkeypatch.setattr(fitting, "STEPS", 12)
+    monkeypatch.setattr(fitting, "BACKS", (-20, 0, 20))
+    monkeypatch.setattr(fitting, "RAISED", (-20, 0, 20))
     truth, frontal, lateral = patient
     films = [
         Film(image, np.ones_like(image), geometry)
@@ -243,8 +245,8 @@ def xray(tmp_path, patient):
     return path
 
 
-def test_without_a_bundle_an_atlas_is_fitted_and_the_result_says_what_it_is(done, quick, xray, figures_of, tmp_path):
-    output = done("synthesize", inputs={"xray": xray})
+def test_a_fitted_atlas_says_what_it_is(done, quick, xray, figures_of, tmp_path):
+    output = done("synthesize", inputs={"xray": xray}, method="atlas")
     ct = read_volume(output / "ct.nii.gz")
     np.testing.assert_allclose(ct.ijk_to_ras, atlas_pipeline.DETECTOR.affine(), atol=1e-3)
     assert ct.array.dtype == np.int16
@@ -266,25 +268,32 @@ def test_without_a_bundle_an_atlas_is_fitted_and_the_result_says_what_it_is(done
 def test_the_best_of_own_atlases_is_taken_and_named(done, quick, xray, atlas, figures_of, tmp_path):
     folder = tmp_path / "atlases"
     folder.mkdir()
-    for name, build in (("raised", BUILDS[3]), ("beside", BUILDS[0])):
+    for name, build in (("woman", BUILDS[1]), ("man", BUILDS[0])):
         made = builtin_atlas(build, 6.0)
         affine = np.diag([-made.spacing[0], -made.spacing[1], made.spacing[2], 1.0])
         write_volume(folder / f"{name}.nii.gz", Volume(made.hu, affine))
-    output = done("synthesize", inputs={"xray": xray, "atlas": [folder]})
-    assert "beside" in figures_of(output)["atlas"]
+    output = done("synthesize", inputs={"xray": xray, "atlas": [folder]}, method="atlas")
+    assert figures_of(output)["atlas"] == "man.nii.gz"
+
+
+def _existing(path):
+    path.write_bytes(b"no volume")
+    return path
 
 
 @pytest.mark.parametrize(
     ("given", "settings", "words"),
     [
         ({"bundle": "."}, {"method": "atlas"}, "Leave out --bundle"),
-        ({"atlas": ["none.nii.gz"]}, {"method": "network"}, "Use --method atlas"),
-        ({"atlas": ["none.nii.gz"]}, {}, "none.nii.gz"),
+        ({"atlas": ["some.nii.gz"]}, {}, "Add --method atlas"),
+        ({"atlas": ["some.nii.gz"]}, {"method": "atlas"}, "some.nii.gz"),
     ],
 )
 def test_inputs_that_contradict_the_method_are_refused(error_of, xray, tmp_path, given, settings, words):
     given = {
-        name: [tmp_path / each for each in value] if isinstance(value, list) else make_bundle(tmp_path / "bundle")
+        name: [_existing(tmp_path / each) for each in value]
+        if isinstance(value, list)
+        else make_bundle(tmp_path / "bundle")
         for name, value in given.items()
     }
     assert words in error_of("synthesize", inputs={"xray": xray} | given, **settings)

@@ -20,8 +20,9 @@ Array = npt.NDArray[np.float64]
 
 REACH = 240.0
 """Half the side in mm of the square that control points cover; points beyond move like those at its border."""
-MAX_MOVE = 0.4
-"""Maximum movement of a control point along each axis, in distances between control points."""
+MAX_MOVE = 0.35
+"""Maximum movement of a control point along each axis, in distances between control points; up to 0.37 nothing folds
+between the nodes of the lattice either, where all move as far as they can."""
 NODES = 97
 """Nodes along each axis of the lattice on which the deformations are evaluated, 5 mm apart."""
 UNIT = 30.0
@@ -62,7 +63,8 @@ class FreeForm:
         moved, step = self.control() / UNIT, self.spacing / 60.0
         first = [moved.diff(dim=axis) / step for axis in (1, 2)]
         second = [change.diff(dim=axis) / step for change, axis in zip(first, (1, 2), strict=True)]
-        return 0.03 * sum(part.square().mean() for part in first) + 0.02 * sum(part.square().mean() for part in second)
+        slopes, bends = (torch.stack([part.square().mean() for part in parts]).sum() for parts in (first, second))
+        return 0.03 * slopes + 0.02 * bends
 
 
 def lattice() -> Tensor:
@@ -102,7 +104,7 @@ def jacobian(displacement: npt.ArrayLike) -> Array:
         for rows in (slice(None, -1), slice(1, None))
         for columns in (slice(None, -1), slice(1, None))
     ]
-    return np.min(corners, axis=0)
+    return np.asarray(np.min(corners, axis=0))
 
 
 @dataclass(eq=False)
@@ -162,10 +164,10 @@ class Deformation:
             planes: see `planes`, where they are known.
         """
         coronal, sagittal = planes or self.planes()
-        across, up = at_points(coronal, *torch.broadcast_tensors(x, z))
+        across, up = at_points(coronal, *torch.broadcast_tensors(x, z))  # type: ignore[no-untyped-call]
         x, z = x + across, z + up
         if sagittal is not None:
-            deep, up = at_points(sagittal, *torch.broadcast_tensors(y, z))
+            deep, up = at_points(sagittal, *torch.broadcast_tensors(y, z))  # type: ignore[no-untyped-call]
             y, z = y + deep, z + up
         return self.placement.to_atlas(x, y, z)
 

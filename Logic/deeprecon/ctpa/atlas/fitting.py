@@ -33,7 +33,7 @@ STEPS = 60
 """Of the fit along the rays."""
 DEPTHS = (-0.25, -0.12, 0.0, 0.12, 0.25)
 BACKS = tuple(range(-60, 61, 20))
-RAISED = (-40, -20, 0, 20, 40)
+RAISED = (-40.0, -20.0, 0.0, 20.0, 40.0)
 """Changes of the logarithm of the depth, shifts to the back and upwards in mm: tried with a lateral film."""
 DEPTH_WEIGHT = 0.5
 """Of the squared difference between the logarithms of depth and of the mean of width and height."""
@@ -128,7 +128,7 @@ def _fit_along_rays(views: Sequence[_View], start: PlaneFit, progress: Progress)
         loss = loss + torch.stack([level.roughness() for level in levels]).sum()
         loss = loss + depth_weight * (size[1] - 0.5 * (size[0] + size[2])) ** 2
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         progress((step + 1) / STEPS)
     with torch.no_grad():

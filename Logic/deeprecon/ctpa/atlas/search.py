@@ -91,7 +91,7 @@ def search(canvas: Tensor, wanted: Tensor, weight: Tensor) -> list[tuple[float, 
 def _apart(one: Tensor, other: Tensor) -> bool:
     """Whether two candidates differ so much that a fit from one may not reach the other."""
     size, proportion, height, side = (one - other).abs().tolist()
-    return size > 0.12 or proportion > 0.15 or height > 20 or side > 20
+    return bool(size > 0.12 or proportion > 0.15 or height > 20 or side > 20)
 
 
 def _placement(width: float, proportion: float, height: float, side: float) -> Placement:
@@ -126,7 +126,7 @@ def follow(start: Placement, canvas: Tensor, wanted: Tensor, weight: Tensor, ste
             similar = correlation(moved, wanted, weight)
             loss = 0.5 * (1 - similar) + (1 - local(moved)) + _roughness(deformation)
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         searched = searched or float(similar.detach())
     return PlaneFit(deformation, float(loss.detach()), searched)

@@ -45,7 +45,7 @@ class Atlas:
     def densities(self) -> Densities:
         """(k, j, i) relative to water, without contrast agent."""
         hu = np.where(np.isin(self.labels, ENHANCED), np.minimum(self.hu, BLOOD_HU), np.clip(self.hu, AIR, MAX_HU))
-        return (hu.astype(np.float32) + 1000) / 1000
+        return np.asarray((hu.astype(np.float32) + 1000) / 1000, np.float32)
 
     def coarser(self, factor: int) -> tuple[Densities, tuple[float, float, float], tuple[float, float, float]]:
         """Means of the densities over blocks, the size of a block in mm, and the middle of the first one."""

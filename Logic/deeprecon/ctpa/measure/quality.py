@@ -27,10 +27,10 @@ NO_DEPTH_OF_ATLAS = "One view does not determine depth: how far to the front or 
 ATLAS_STATEMENTS = (RESEARCH_ONLY, NO_EMBOLI, OF_AN_ATLAS)
 """Limitations of every fitted atlas."""
 FIT_LIMITS = (0.80, 0.90)
-"""Correlation of the ranks of projection and film below which a fit is red, and amber: of 30 ordinary films of adults
-(Testing/benchmarks/ctpa_films.py)."""
+"""Correlation of the ranks of projection and film below which a fit is red, and amber: set by hand after a dozen films,
+not calibrated."""
 MIN_SEEN = 0.6
-"""Minimum share of the voxels that a film sees; a whole film of a chest sees 0.8 or more."""
+"""Minimum share of the voxels that a film sees; set by hand."""
 
 ORGAN_NAMES = {"lung": "lung", "blood": "blood in the heart", "bone": "bone in the spine"}
 SEAM_LIMITS = (0.9, 1.1)
@@ -156,8 +156,8 @@ def assess_atlas(
     if correlation < amber:
         level = QualityLevel.RED if correlation < red else QualityLevel.AMBER
         text = (
-            f"The projection of the fitted atlas is unlike the X-ray: their correlation is {correlation:.2f}; "
-            f"ordinary films reach {amber:.2f}."
+            f"The projection of the fitted atlas is unlike the X-ray: their correlation is {correlation:.2f}; a close fit "
+            f"has {amber:.2f} or more."
         )
         reasons.append(Reason(level, text))
     reasons += _organ_reasons(organs)

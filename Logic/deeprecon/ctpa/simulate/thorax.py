@@ -6,7 +6,7 @@ y to the back and z to the head, in mm. HU are those of a pulmonary angiogram.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +44,8 @@ DOMES = (
     Section(-15, 0, 0, 60, 68), Section(-5, 0, 0, 40, 46), Section(0, 0, 0, 12, 14),
 )  # fmt: skip
 """Of the diaphragm, below the height of its top."""
+LIVER = (Section(-130, 0, 0, 30, 50), *DOMES[2:])
+"""The same of the liver, which tapers below the right dome."""
 _LUNGS = {side: Ellipsoid(0, Label.LUNG, (side * 82.0, 4.0, -5.0), (54, 84, 128)) for side in (-1, 1)}
 """Within which vessels branch."""
 
@@ -125,16 +127,17 @@ def _abdomen() -> Iterator[Solid]:
     """Diaphragm, liver, spleen, stomach with its air bubble, and what lies below."""
     below = tuple(Section(z, 0, 2, 138, 92) for z in (-400, -162))
     yield Loft(35, Label.MUSCLE, below, 2.2)
-    yield _dome(100, Label.LIVER, -58, -74)
-    yield _dome(50, Label.MUSCLE, 60, -88)
+    yield _loft(50, Label.MUSCLE, DOMES, -58, -74)
+    yield _loft(100, Label.LIVER, LIVER, -58, -74)
+    yield _loft(50, Label.MUSCLE, DOMES, 60, -88)
     yield Ellipsoid(110, Label.SPLEEN, (98, 48, -158), (34, 40, 52))
     yield Ellipsoid(30, Label.STOMACH, (52, -6, -150), (46, 46, 50))
     yield Ellipsoid(AIR, Label.GAS, (54, 2, -117), (32, 30, 15))
     yield Ellipsoid(-95, Label.FAT, (10, -40, -250), (90, 45, 70))
 
 
-def _dome(hu: float, label: Label, x: float, top: float) -> Loft:
-    return Loft(hu, label, tuple(Section(top + each.z, x, 2, each.width, each.depth) for each in DOMES), 2.2)
+def _loft(hu: float, label: Label, sections: tuple[Section, ...], x: float, top: float) -> Loft:
+    return Loft(hu, label, tuple(Section(top + each.z, x, 2, each.width, each.depth) for each in sections), 2.2)
 
 
 def _heart(size: float) -> Iterator[Solid]:
@@ -158,7 +161,7 @@ def _great_vessels() -> Iterator[Solid]:
     yield from _tube(400, [(18, -36, -20), (16, -28, 8), (12, -12, 26)], [14, 13])
 
 
-def _tube(hu: float, points: list[tuple[float, float, float]], radii: list[float]) -> Iterator[Solid]:
+def _tube(hu: float, points: Sequence[tuple[float, float, float]], radii: Sequence[float]) -> Iterator[Solid]:
     """Capsules from point to point."""
     for start, end, radius in zip(points[:-1], points[1:], radii, strict=True):
         yield Capsule(hu, Label.VESSEL, start, end, radius)
