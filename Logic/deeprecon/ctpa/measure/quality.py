@@ -156,8 +156,8 @@ def assess_atlas(
     if correlation < amber:
         level = QualityLevel.RED if correlation < red else QualityLevel.AMBER
         text = (
-            f"The projection of the fitted atlas is unlike the X-ray: their correlation is {correlation:.2f}; a close fit "
-            f"has {amber:.2f} or more."
+            f"The projection of the fitted atlas is unlike the X-ray: their correlation is {correlation:.2f}; "
+            f"a close fit has {amber:.2f} or more."
         )
         reasons.append(Reason(level, text))
     reasons += _organ_reasons(organs)
