@@ -34,8 +34,9 @@ from deeprecon.scattering.parameters import ReconstructParameters, Sign
 from deeprecon.scattering.physics.arrangement import Arrangement
 from deeprecon.scattering.physics.directions import directions
 from deeprecon.scattering.physics.discs import disc_far_field
-from deeprecon.scattering.physics.forward_model import ForwardModel, Region
+from deeprecon.scattering.physics.forward_model import ForwardModel
 from deeprecon.scattering.physics.image_grids import pixel_centers, to_polar
+from deeprecon.scattering.physics.region import Region
 from deeprecon.scattering.physics.scene import Scene, are_separate_discs, disc, rasterize_polar, rasterize_square
 from deeprecon.scattering.physics.volume_integral import VolumeIntegral
 from deeprecon.scattering.read.far_field_data import FarFieldData

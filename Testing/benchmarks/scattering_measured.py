@@ -34,7 +34,8 @@ from deeprecon.scattering.fit.full_wave import invert_full_wave
 from deeprecon.scattering.fit.measured_bands import measured_bands
 from deeprecon.scattering.parameters import Sign
 from deeprecon.scattering.physics.arrangement import Arrangement
-from deeprecon.scattering.physics.forward_model import ForwardModel, Region
+from deeprecon.scattering.physics.forward_model import ForwardModel
+from deeprecon.scattering.physics.region import Region
 from deeprecon.scattering.read.measurements import read_measurement
 from deeprecon.scattering.read.scattered_fields import Band, ScatteredFields
 

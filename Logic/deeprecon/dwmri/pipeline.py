@@ -100,7 +100,7 @@ def prepare(inputs: PrepareInputs, parameters: PrepareParameters, run: Run) -> O
     mask = _mask(inputs, scan, run)
     table = scan.gradients
     describe_table(table, findings)
-    lost, doubts = check_slices(scan, mask, findings)
+    lost, doubts = check_slices(scan, mask, findings, magnitude=_is_magnitude(run))
     run.consider(doubts)
     outputs = {"mask": run.output / "mask.nii.gz", "volumes": run.output / "volumes.csv"}
     write_volume(outputs["mask"], scan.volume(mask.astype(np.uint8)))
@@ -127,6 +127,10 @@ def _read(
     """The scan with finite values, and the number type of its file."""
     assert inputs.dwi is not None
     return read_scan(inputs.dwi, inputs.bval, inputs.bvec, volume_choices(parameters), run, findings)
+
+
+def _is_magnitude(run: Run) -> bool:
+    return all(doubt.code != "phase-image" for doubt in run.doubts)
 
 
 def _mask(inputs: EnhanceInputs | PrepareInputs, scan: DwiScan, run: Run) -> Mask:
@@ -159,7 +163,7 @@ def _impute(scan: DwiScan, mask: Mask, parameters: EnhanceParameters, run: Run, 
         raise InputError("A volume cannot be replaced and left out.", "Name it in --impute or in --exclude.")
     check_imputable(selected, scan.gradients)
     advice = "" if parameters.repair else " Replace them with --repair."
-    lost, doubts = check_slices(scan, mask, findings, advice)
+    lost, doubts = check_slices(scan, mask, findings, advice, _is_magnitude(run))
     run.consider(doubts)
     lost &= parameters.repair
     lost[:, selected] = True

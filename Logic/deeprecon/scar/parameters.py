@@ -211,7 +211,7 @@ class ReconstructParameters(_CutoffParameters):
     alignment: Annotated[
         Alignment,
         "bring slices to where they were: rigid moves and turns stacks and slices, shift moves slices in their plane",
-    ] = Alignment.RIGID
+    ] = Alignment.SHIFT
     projection: Annotated[
         Projection, "how scar_probability_agreed is made to agree with each pixel; auto: with a mask up to its rounding"
     ] = Projection.AUTO

@@ -20,7 +20,7 @@ from deeprecon.scattering.write.field_file import write_field_file
 
 if TYPE_CHECKING:
     from deeprecon.scattering.fit.full_wave import Inversion, Measured
-    from deeprecon.scattering.physics.forward_model import Region
+    from deeprecon.scattering.physics.region import Region
 
 _HIGH_MISFIT = 0.4
 """Of a frequency, relative to the field, above which an image does not explain the data; or 1.5 times the noise."""
@@ -95,7 +95,7 @@ def _read(inputs: Any, run: Run) -> ScatteredFields:
 
 
 def _region(fields: ScatteredFields, parameters: ReconstructParameters) -> Region:
-    from deeprecon.scattering.physics.forward_model import Region
+    from deeprecon.scattering.physics.region import Region
     from deeprecon.scattering.read.field_checks import check_region
 
     side = fields.side if parameters.side is None else parameters.side / 1e3

@@ -7,8 +7,9 @@ import pytest
 
 from deeprecon.scattering.fit.total_variation import total_variation
 from deeprecon.scattering.physics.arrangement import Arrangement
-from deeprecon.scattering.physics.forward_model import ForwardModel, Region
+from deeprecon.scattering.physics.forward_model import ForwardModel
 from deeprecon.scattering.physics.green import far_field_factor, green_function
+from deeprecon.scattering.physics.region import Region
 
 from .conftest import circle  # isort: skip  it also finds the folder of the benchmarks
 

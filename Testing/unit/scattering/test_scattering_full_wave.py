@@ -18,7 +18,7 @@ from deeprecon.scattering.fit.measured_bands import measured_bands
 from deeprecon.scattering.fit.refinement import FarFieldRefinement, refine_network
 from deeprecon.scattering.parameters import Sign
 from deeprecon.scattering.physics.calibration import noise_share, source_strengths
-from deeprecon.scattering.physics.forward_model import Region
+from deeprecon.scattering.physics.region import Region
 from deeprecon.scattering.read.far_field_data import FarFieldData
 from deeprecon.scattering.read.measurements import read_measurement
 from deeprecon.scattering.read.scattered_fields import ScatteredFields

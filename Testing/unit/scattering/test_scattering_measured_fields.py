@@ -14,7 +14,7 @@ from scipy.io import savemat
 
 from deeprecon.data.errors import InputError
 from deeprecon.scattering.physics.arrangement import Arrangement
-from deeprecon.scattering.physics.forward_model import Region
+from deeprecon.scattering.physics.region import Region
 from deeprecon.scattering.read.field_checks import check_region, with_doubts
 from deeprecon.scattering.read.measurements import is_measurement, read_measurement
 from deeprecon.scattering.read.scattered_fields import SPEED_OF_LIGHT, Band, ScatteredFields

@@ -201,7 +201,8 @@ def test_the_batch_script_prints_errors(scene: Any, tmp_path: Path, capsys: Any)
 
 def test_measured_fields_become_a_volume_and_a_misfit_chart(scene: Any, tmp_path: Path, capsys: Any) -> None:
     from deeprecon.scattering.physics.arrangement import Arrangement
-    from deeprecon.scattering.physics.forward_model import ForwardModel, Region
+    from deeprecon.scattering.physics.forward_model import ForwardModel
+    from deeprecon.scattering.physics.region import Region
     from deeprecon.scattering.read.scattered_fields import Band, ScatteredFields
     from deeprecon.scattering.write.field_file import write_field_file
 

@@ -30,7 +30,9 @@ def describe_table(table: GradientTable, findings: Findings) -> None:
     }
 
 
-def check_slices(scan: DwiScan, mask: Mask, findings: Findings, advice: str = "") -> tuple[Mask, tuple[Doubt, ...]]:
+def check_slices(
+    scan: DwiScan, mask: Mask, findings: Findings, advice: str = "", magnitude: bool = True
+) -> tuple[Mask, tuple[Doubt, ...]]:
     """(k, V) lost or corrupted slices that no motion explains, and the doubt about those that motion explains.
 
     The displacement of each volume is estimated first, see `displacements`; its median and largest are metrics.
@@ -40,10 +42,11 @@ def check_slices(scan: DwiScan, mask: Mask, findings: Findings, advice: str = ""
         mask: (k, j, i).
         findings: gets the warnings.
         advice: sentence at the end of the warning.
+        magnitude: phases do not tell how a head has moved.
     """
     array, table = np.asarray(scan.array, np.float32), scan.gradients
     lost, compared = find_outliers(array, table, mask)
-    moved = displacements(array, table, scan.spacing, mask, lost)
+    moved = displacements(array, table, scan.spacing, mask, lost) if magnitude else np.full(len(table), np.nan)
     if np.isfinite(moved).any():
         findings.metrics |= {"motion_mm": float(np.nanmedian(moved)), "motion_mm_largest": float(np.nanmax(moved))}
     explained, doubts = describe_motion(moved, lost, scan.spacing, scan.name)

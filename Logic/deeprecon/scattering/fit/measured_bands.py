@@ -12,7 +12,8 @@ from deeprecon.scattering.fit.full_wave import Measured
 from deeprecon.scattering.physics.arrangement import Arrangement
 from deeprecon.scattering.physics.calibration import noise_share, source_strengths
 from deeprecon.scattering.physics.directions import directions
-from deeprecon.scattering.physics.forward_model import ForwardModel, Region
+from deeprecon.scattering.physics.forward_model import ForwardModel
+from deeprecon.scattering.physics.region import Region
 from deeprecon.scattering.read.far_field_data import FarFieldData
 from deeprecon.scattering.read.scattered_fields import ScatteredFields
 

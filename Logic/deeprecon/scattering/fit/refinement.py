@@ -12,8 +12,9 @@ from deeprecon.data.errors import InputError
 from deeprecon.scattering.fit.full_wave import FAR_FIELD_SMOOTHING, MIN_CONTRAST, Measured, invert_full_wave
 from deeprecon.scattering.fit.measured_bands import far_field_band
 from deeprecon.scattering.parameters import Sign
-from deeprecon.scattering.physics.forward_model import ForwardModel, Region
+from deeprecon.scattering.physics.forward_model import ForwardModel
 from deeprecon.scattering.physics.image_grids import pixel_centers, required_pixels, to_polar, to_square
+from deeprecon.scattering.physics.region import Region
 from deeprecon.scattering.read.far_field_data import FarFieldData
 
 Floats = npt.NDArray[np.floating[Any]]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
 from deeprecon.scattering.physics.calibration import phase_coherence, source_strengths
-from deeprecon.scattering.physics.forward_model import Region
+from deeprecon.scattering.physics.region import Region
 from deeprecon.scattering.read.scattered_fields import ScatteredFields
 
 _DEAD = 1e-3

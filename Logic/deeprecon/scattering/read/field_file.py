@@ -85,8 +85,11 @@ def _matlab(path: Path) -> dict[str, Any]:
         raise InputError(f"Cannot read {path}: {error.strerror}.", HINT) from error
     if _SIGNATURE in (begin[:4], begin[_USER_BLOCK:]):
         return {name: _from_matlab_73(value) for name, value in _hdf5(path).items()}
-    _check_size(path, sum(math.prod(shape) for _, shape, _ in whosmat(path)))
-    return {name: value for name, value in loadmat(path).items() if not name.startswith("__")}
+    try:
+        _check_size(path, sum(math.prod(shape) for _, shape, _ in whosmat(path)))
+        return {name: value for name, value in loadmat(path).items() if not name.startswith("__")}
+    except OSError as error:
+        raise InputError(f"{path} is cut off or damaged ({error}).", "Copy or export it again.") from error
 
 
 def _check_size(path: Path, values: int) -> None:

@@ -16,7 +16,7 @@ from deeprecon.data.volume_io import write_volume
 from deeprecon.reporting.figures import png, pyplot
 from deeprecon.reporting.html import Report
 from deeprecon.scattering.physics.contrast import speed_from_contrast
-from deeprecon.scattering.physics.forward_model import Region
+from deeprecon.scattering.physics.region import Region
 
 Floats = npt.NDArray[np.floating[Any]]
 

@@ -132,7 +132,7 @@ def mend_clock_changes(where: str, times: Floats, start: datetime) -> tuple[Floa
         return times, ()
     shifts = np.zeros(len(times))
     shifts[changes + 1] = np.where(steps[changes] < 0, _HOUR, -_HOUR)
-    way = "back" if steps[changes[0]] < 0 else "forward"
-    text = f"the clock jumps {way} by an hour after {times[changes[0]]:.0f} s, as for daylight saving time."
+    way = ("forward", "back")[int(steps[changes[0]] < 0)]
+    text = f"The clock jumps {way} by an hour after {times[changes[0]]:.0f} s, as for daylight saving time."
     way_out = "Give times with their time zone; if this is accepted, the samples follow each other without a gap."
     return times + np.cumsum(shifts), (Doubt("clock-change", where, text, way_out),)
