@@ -256,8 +256,10 @@ def _write_fields(name: str) -> Callable[[Path], Path]:
 
 
 def _read_fields(path: Path) -> Any:
+    from deeprecon.data.mesh.trial import try_to_read
     from deeprecon.scattering.read.measurements import read_measurement
 
+    try_to_read(path)
     return b"".join(band.scattered.tobytes() for band in read_measurement(path).bands)
 
 

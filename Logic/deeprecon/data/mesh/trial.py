@@ -1,4 +1,4 @@
-"""Reading a mesh file once in a process of its own, since VTK's readers crash on some damaged files.
+"""Reading a file once in a process of its own, where VTK, SciPy or HDF5 crash or hang on some damaged ones.
 
 `python -m deeprecon.data.mesh.trial FILE` reads one file and ends; what a crash there means is said by `try_to_read`.
 """
@@ -14,7 +14,8 @@ from pathlib import Path
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import digest
 
-ENDINGS = (".vtk", ".vtu", ".vtp")
+MATLAB, HDF5 = (".mat",), (".h5", ".hdf5")
+ENDINGS = (".vtk", ".vtu", ".vtp", *MATLAB, *HDF5)
 """Of the files whose readers crash; the others are checked by readers of our own."""
 BASE_SECONDS, BYTES_PER_SECOND = 20, 1_000_000
 """Of computing: 20 s, and one for each MB."""
@@ -31,8 +32,8 @@ def try_to_read(path: Path) -> None:
         InputError: the child crashed, ran out of memory, or did not end.
     """
     if path.suffix.lower() in ENDINGS and not _ends_well(str(path), digest(path).sha256):
-        message = f"{path} is damaged: VTK crashes or does not end while it reads the file."
-        raise InputError(message, "Export the mesh again.")
+        message = f"{path} is damaged: the library that reads it crashes or does not end."
+        raise InputError(message, "Copy or export it again.")
 
 
 @lru_cache(maxsize=1024)
@@ -69,13 +70,30 @@ def main(path: Path) -> int:
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
         resource.setrlimit(resource.RLIMIT_CPU, (_seconds(path), resource.RLIM_INFINITY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    from deeprecon.data.mesh.files import read_mesh
-
     try:
-        read_mesh(path)
-    except InputError:
+        _read(path)
+    except Exception:  # the caller's own reading says what is wrong
         return _REFUSED
     return 0
+
+
+def _read(path: Path) -> None:
+    ending = path.suffix.lower()
+    if ending in MATLAB:
+        from scipy.io import loadmat, whosmat
+
+        whosmat(path)
+        loadmat(path)
+    elif ending in HDF5:
+        import h5py
+
+        with h5py.File(path) as file:
+            dict(file.attrs)
+            file.visititems(lambda name, item: dict(item.attrs) and None)
+    else:
+        from deeprecon.data.mesh.files import read_mesh
+
+        read_mesh(path)
 
 
 def _seconds(path: Path) -> int:

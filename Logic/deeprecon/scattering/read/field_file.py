@@ -88,8 +88,11 @@ def _matlab(path: Path) -> dict[str, Any]:
     try:
         _check_size(path, sum(math.prod(shape) for _, shape, _ in whosmat(path)))
         return {name: value for name, value in loadmat(path).items() if not name.startswith("__")}
-    except OSError as error:
-        raise InputError(f"{path} is cut off or damaged ({error}).", "Copy or export it again.") from error
+    except InputError:
+        raise
+    except Exception as error:  # the parser raises whatever it meets in a damaged file
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1][:160].rstrip(". ")
+        raise InputError(f"{path} is cut off or damaged ({reason}).", "Copy or export it again.") from error
 
 
 def _check_size(path: Path, values: int) -> None:

@@ -81,7 +81,8 @@ def _parse(texts: Sequence[str], month_first: bool) -> tuple[list[datetime], int
 
 
 def _iso(text: str, month_first: bool) -> str:
-    text = _COLON_FRACTION.sub(r"\1.\2", text) if text.count(":") == 3 else text
+    if text.count(":") == 3:
+        text = _COLON_FRACTION.sub(r"\1.\2", text)
     if matched := _DATE.fullmatch(text):
         day, _, month, year, rest = matched.groups()
         day, month = (month, day) if month_first else (day, month)
