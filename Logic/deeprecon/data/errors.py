@@ -49,6 +49,12 @@ class InputError(ValueError):
         return f"{self.message} {self.hint}".strip()
 
 
+def damaged(path: object, error: Exception) -> InputError:
+    """What a parser's exception about a file means, with the last line of its message."""
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[-1][:160].rstrip(". ")
+    return InputError(f"{path} is cut off or damaged ({reason}).", "Copy or export it again.")
+
+
 def names_damage(read: Callable[_Arguments, _Content]) -> Callable[_Arguments, _Content]:
     """A reader of files whose first argument is the path: whatever its parsers raise becomes an InputError with it."""
 
@@ -59,8 +65,6 @@ def names_damage(read: Callable[_Arguments, _Content]) -> Callable[_Arguments, _
         except InputError:
             raise
         except _DAMAGE as error:
-            path = args[0] if args else next(iter(kwargs.values()))
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[-1][:160].rstrip(". ")
-            raise InputError(f"{path} is cut off or damaged ({reason}).", "Copy or export it again.") from error
+            raise damaged(args[0] if args else next(iter(kwargs.values())), error) from error
 
     return named

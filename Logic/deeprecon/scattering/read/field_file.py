@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deeprecon.data.errors import InputError, names_damage
+from deeprecon.data.errors import InputError, damaged, names_damage
 from deeprecon.scattering.physics.arrangement import Arrangement
 from deeprecon.scattering.read.field_checks import with_doubts
 from deeprecon.scattering.read.hdf5 import open_hdf5
@@ -91,8 +91,7 @@ def _matlab(path: Path) -> dict[str, Any]:
     except InputError:
         raise
     except Exception as error:  # the parser raises whatever it meets in a damaged file
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1][:160].rstrip(". ")
-        raise InputError(f"{path} is cut off or damaged ({reason}).", "Copy or export it again.") from error
+        raise damaged(path, error) from error
 
 
 def _check_size(path: Path, values: int) -> None:
