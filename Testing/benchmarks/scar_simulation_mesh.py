@@ -110,7 +110,9 @@ def case(name: str, option: str, path: Path, edge: float, expected: float, folde
 
 def segmentation(folder: Path, name: str, seed: int, heart: Ventricle, spacing: float) -> Path:
     """The segmentation of a simulated case."""
-    return write_case(sample_case(seed, ventricle=heart, spacing=spacing, node_spacing=4), folder / name)["segmentation"]
+    return write_case(sample_case(seed, ventricle=heart, spacing=spacing, node_spacing=4), folder / name)[
+        "segmentation"
+    ]
 
 
 def main() -> None:

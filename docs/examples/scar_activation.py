@@ -1,4 +1,4 @@
-"""From slices to activation: a simulation mesh, scar, fibers, isochrones and files for openCARP, of a simulated heart."""
+"""From slices of a simulated heart to a simulation mesh, scar, fibers, isochrones and files for openCARP."""
 
 import deeprecon
 
