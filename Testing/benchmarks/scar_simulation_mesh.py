@@ -117,7 +117,7 @@ def segmentation(folder: Path, name: str, seed: int, heart: Ventricle, spacing: 
 
 def main() -> None:
     parser = common.argument_parser(__doc__, "scar_simulation_mesh")
-    parser.add_argument("--edge", type=float, default=1.5, help="of all meshes in mm, the rabbit's a third of it")
+    parser.add_argument("--edge", type=float, default=1.5, help="of the meshes in mm")
     parser.add_argument("--fine", type=float, default=0.8, help="of another mesh of the sample in mm")
     options = parser.parse_args()
     data = Path(os.environ.get("DEEPRECON_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data") / "scar"
@@ -136,7 +136,7 @@ def main() -> None:
             rows.append(case("human heart", "--surface", human, options.edge, volume_in_surface(human), folder))
             closed = folder / "rabbit.vtp"
             write_mesh(closed, Mesh(surface(rabbit_heart(rabbit)[0]), "rabbit"), "mm", "lps")
-            rows.append(case("rabbit heart", "--surface", closed, options.edge / 3, volume_in_surface(closed), folder))
+            rows.append(case("rabbit heart", "--surface", closed, options.edge, volume_in_surface(closed), folder))
         else:
             print(f"The real hearts are left out: there is no {human} or no {rabbit}; set DEEPRECON_DATA")
         if options.fine:
