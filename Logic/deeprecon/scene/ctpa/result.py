@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,7 @@ def load_outputs(folder: Path, nodes: CtpaNodes, reuse: Mapping[str, Any] | None
     Raises:
         InputError: no result, or one that is damaged.
     """
-    made = yield from load_folder.steps(folder, nodes.xray, reuse)
+    made = yield from load_folder.steps(folder, nodes.xray, reuse, nodes.names_of_atlases())
     store_inputs(made["ct"], nodes)
     metrics = read_result(folder).get("metrics", {})
     left = [] if "sample_01" in made else sorted(folder.glob("sample_*.nii.gz"))
@@ -105,13 +106,19 @@ def load_outputs(folder: Path, nodes: CtpaNodes, reuse: Mapping[str, Any] | None
 
 
 @in_steps
-def load_folder(folder: Path, xray: Any = None, reuse: Mapping[str, Any] | None = None) -> Steps[dict[str, Any]]:
+def load_folder(
+    folder: Path,
+    xray: Any = None,
+    reuse: Mapping[str, Any] | None = None,
+    atlases: Mapping[str, str] = MappingProxyType({}),
+) -> Steps[dict[str, Any]]:
     """Load the outputs of `ctpa synthesize` on one X-ray, also those of the command line.
 
     Args:
         folder: with result.json.
         xray: node of the X-ray; None if it is not in the scene.
         reuse: as `load_results`.
+        atlases: name of the file of an atlas -> its name for the table.
 
     Returns:
         Role -> node: volume "ct"; from two samples on, "sample_NN" and "spread"; of an atlas, the label maps "labels"
@@ -137,7 +144,9 @@ def load_folder(folder: Path, xray: Any = None, reuse: Mapping[str, Any] | None 
                 read = Apart(f"Reading the {role.replace('_', ' ')}…", partial(read_volume, path))
                 volume = mean if role == "ct" else (yield read)
                 made[role] = partial(_volume_node, volume, role, _title(base, role))
-        metrics = result.get("metrics", {})
+        metrics = dict(result.get("metrics", {}))
+        if "atlas" in metrics:
+            metrics["atlas"] = atlases.get(metrics["atlas"], metrics["atlas"])
         made["figures"] = partial(_table_node, metric_rows(metrics), _title(base, "figures"))
         return made
 

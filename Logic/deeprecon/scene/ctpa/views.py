@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import slicer
 import slicer.util
+import vtk
 from vtk.util import numpy_support
 
 from deeprecon.scene.common.results import nodes_of_run
@@ -34,6 +36,8 @@ _GRAY = "vtkMRMLColorTableNodeGrey"
 _MIN_SPREAD = 20.0
 """HU; a smaller spread is transparent."""
 _OPACITY = 0.55
+_PIXEL = 4.0
+"""Of the picture of an atlas, in mm."""
 _WIDTH = 128
 """Maximum width in pixels of each picture of the projection check."""
 
@@ -139,6 +143,36 @@ def projection_check_image(ct: Any) -> Pixels | None:
     return join_horizontally(
         [gray(xray, low, high), gray(projected, low, high), colored(difference, -limit, limit, "residual")]
     )
+
+
+def atlas_pictures(atlases: Sequence[Any]) -> Pixels | None:
+    """The middle coronal slice of each volume node in one row, head up and the right on the left; None without any."""
+    pictures = []
+    for atlas in atlases:
+        slices = _middle_coronal(atlas)
+        if slices is not None:
+            pictures.append(gray(slices, -1000.0, 400.0))
+    if not pictures:
+        return None
+    height = max(picture.shape[0] for picture in pictures)
+    framed = [np.pad(each, ((0, height - each.shape[0]), (0, 0), (0, 0))) for each in pictures]
+    return join_horizontally(framed)
+
+
+def _middle_coronal(node: Any) -> Any:
+    """(rows, columns) of a volume at about `_PIXEL` mm, by its nearest voxels; None without an image."""
+    if node.GetImageData() is None:
+        return None
+    array = slicer.util.arrayFromVolume(node)
+    bounds, matrix = [0.0] * 6, vtk.vtkMatrix4x4()
+    node.GetRASBounds(bounds)
+    node.GetRASToIJKMatrix(matrix)
+    x, z = (np.arange(low, high, _PIXEL) + 0.5 * _PIXEL for low, high in (bounds[:2], bounds[4:]))
+    rows, columns = np.meshgrid(z[::-1], x[::-1], indexing="ij")
+    points = np.stack([columns, np.full_like(rows, 0.5 * (bounds[2] + bounds[3])), rows, np.ones_like(rows)])
+    index = np.rint(np.tensordot(slicer.util.arrayFromVTKMatrix(matrix), points, 1)[:3]).astype(int)
+    i, j, k = (np.clip(each, 0, count - 1) for each, count in zip(index, array.shape[::-1], strict=True))
+    return array[k, j, i]
 
 
 def _needs_fit(background: Any) -> bool:
