@@ -324,13 +324,13 @@ class CTPASynthesisWidget(ImageMethodWidget):
         """Show the CT beside the X-ray."""
         ct = self._parameterNode.outputCt if self._parameterNode else None
         if is_result(ct):
-            showInViews(lambda: show_result(ct, self.resultPanel.shown, self.ctPanel.window))
+            showInViews(lambda: show_result(ct, self.resultPanel.shown, self.ctPanel.window, self.ctPanel.fade))
 
     def showImage(self, name):
         """Show the mean, a sample or the spread in the slice views."""
         node = self._parameterNode
         if node and is_result(node.outputCt):
-            show_image(node.outputCt, name, self.ctPanel.window)
+            show_image(node.outputCt, name, self.ctPanel.window, self.ctPanel.fade)
 
 
 class CTPASynthesisLogic(MethodLogic):

@@ -48,6 +48,25 @@ def test_an_atlas_is_fitted_without_a_model(host: Any, ready: Any) -> None:
     assert {each.GetLabelVolumeID() for each in composites()} == {made["labels"].GetID()}
     assert {each.GetBackgroundVolumeID() for each in composites()} == {node.outputCt.GetID()}
 
+    # the light says what no atlas shows; the slider blends X-ray and projection
+    from deeprecon.scene.display.layouts import FILM_VIEW
+
+    ct_panel = ready.ctPanel.ui
+    assert "emboli cannot be recovered" in ct_panel.limitsLabel.text
+    assert "depth" in ct_panel.limitsLabel.text
+    film = slicer.app.layoutManager().sliceWidget(FILM_VIEW).mrmlSliceCompositeNode()
+    ct_panel.fadeSlider.value = 0.4
+    assert film.GetForegroundVolumeID() == made["projected"].GetID()
+    assert film.GetForegroundOpacity() == 0.4
+    assert made["projected"].GetDisplayNode().GetWindow() == made["xray"].GetDisplayNode().GetWindow()
+    panel.showCombo.currentIndex = panel.showCombo.findData("origin")
+    assert film.GetForegroundOpacity() == 0.4
+    ct_panel.fadeSlider.value = 0
+    assert film.GetForegroundVolumeID() is None
+    assert "yellow" in ct_panel.captionLabel.text
+    ct_panel.outlinesCheckBox.checked = False
+    assert "yellow" not in ct_panel.captionLabel.text
+
     # repeating restores the method; the network's choices are left alone
     ui.methodCombo.currentIndex = ui.methodCombo.findText("Network")
     run.ui.repeatButton.click()

@@ -125,6 +125,9 @@ def test_the_projection_check_is_a_picture_of_three(xray: Any, tmp_path: Path) -
     assert middle.mean() > left.mean()  # the projected one is brighter
     assert left[0].mean() > left[-1].mean()  # the head is up
     assert (right[..., 0].astype(int) - right[..., 2]).min() > 0  # too much is red
+    outlined = projection_check_image(made["ct"], outlines=True)
+    assert outlined is not None
+    assert (outlined == pixels).all()  # no lung fields in an image without lungs
     slicer.mrmlScene.RemoveNode(made["difference"])
     assert projection_check_image(made["ct"]) is None
 

@@ -13,7 +13,13 @@ from typing import Any
 import numpy as np
 
 from deeprecon.ctpa.measure.anatomy import ORGAN_LIMITS
-from deeprecon.ctpa.measure.quality import FIT_LIMITS, SEAM_LIMITS
+from deeprecon.ctpa.measure.quality import (
+    ATLAS_STATEMENTS,
+    FIT_LIMITS,
+    NO_DEPTH_OF_ATLAS,
+    SEAM_LIMITS,
+    STATEMENTS,
+)
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import read_volume
@@ -203,6 +209,18 @@ def quality_of(result_node: Any) -> Quality:
         InputError: the node is no result.
     """
     return _quality(provenance_of(result_node).get("metrics", {}))
+
+
+def limitations(result_node: Any) -> tuple[str, ...]:
+    """What a synthetic CT does not show, whatever its quality, as sentences.
+
+    Raises:
+        InputError: the node is no result.
+    """
+    metrics = provenance_of(result_node).get("metrics", {})
+    if metrics.get("method") != "atlas":
+        return STATEMENTS
+    return ATLAS_STATEMENTS if "lateral_correlation" in metrics else (*ATLAS_STATEMENTS, NO_DEPTH_OF_ATLAS)
 
 
 def projection_text(result_node: Any) -> str:
