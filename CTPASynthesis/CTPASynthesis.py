@@ -209,7 +209,9 @@ class CTPASynthesisWidget(ImageMethodWidget):
     def runKind(self, settings):
         """What determines the speed of a run: method or model, preset and device."""
         if settings.method is MethodName.ATLAS:
-            return f"atlas-{settings.preset.value}", "cpu"
+            nodes = nodes_of(self._parameterNode)
+            own = "own" if nodes.atlases or nodes.atlas_folder else "builtin"
+            return f"atlas-{own}-{settings.preset.value}", "cpu"
         model = "model" if self._parameterNode.useModel else "demonstrator"
         return f"{model}-{settings.preset.value}", self.devicePanel.device
 

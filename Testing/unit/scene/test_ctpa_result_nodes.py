@@ -11,6 +11,7 @@ import slicer
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.radiograph import Radiograph
+from deeprecon.data.volume import Volume
 from deeprecon.scene.common.provenance import provenance_of
 from deeprecon.scene.common.results import discard, nodes_of_run
 from deeprecon.scene.ctpa import result as ctpa_result
@@ -21,6 +22,7 @@ from deeprecon.scene.ctpa.synthetic_label import is_synthetic
 from deeprecon.scene.ctpa.views import (
     PRESETS,
     WINDOWS,
+    atlas_pictures,
     available_images,
     presets,
     projection_check_image,
@@ -30,6 +32,7 @@ from deeprecon.scene.ctpa.views import (
     show_image,
 )
 from deeprecon.scene.ctpa.xray import node_from_radiograph
+from deeprecon.scene.nodes.volumes import node_from_volume
 
 from .ctpa_results import GRID, METRICS, SHIFT, write_atlas_result, write_result
 
@@ -130,6 +133,18 @@ def test_the_projection_check_is_a_picture_of_three(xray: Any, tmp_path: Path) -
     assert (outlined == pixels).all()  # no lung fields in an image without lungs
     slicer.mrmlScene.RemoveNode(made["difference"])
     assert projection_check_image(made["ct"]) is None
+
+
+def test_a_picture_of_an_atlas_has_the_head_up_and_the_right_on_the_left(scene: Any) -> None:
+    array = np.full((20, 9, 10), -1000, np.int16)
+    array[15:, :, :3] = 400  # at the head, on the patient's right
+    node = node_from_volume(Volume(array, np.diag([-40.0, 30.0, 20.0, 1.0])), "Atlas")
+    low = node_from_volume(Volume(array[:10], np.diag([-40.0, 30.0, 20.0, 1.0])), "Half of it")
+    assert atlas_pictures([]) is None
+    pixels = atlas_pictures([node, low])
+    assert pixels is not None
+    assert pixels.shape == (100, 204, 3)  # pixels of 4 mm, a gap of four between the two
+    assert [pixels[place].max() for place in ((10, 10), (10, 90), (90, 10))] == [255, 0, 0]
 
 
 def test_volume_rendering_uses_slicers_presets_where_they_are(xray: Any, tmp_path: Path) -> None:
