@@ -192,6 +192,11 @@ def test_a_fitted_atlas_brings_named_organs_and_its_deformation(xray: Any, tmp_p
     rows = [table.GetValue(row, 0).ToString() for row in range(table.GetNumberOfRows())]
     assert rows[:2] == ["Atlas", "Correlation of the fit"]
 
+    # an atlas of the scene is named by its node, not by its file in the job
+    named = load_folder(write_atlas_result(tmp_path / "own"), xray, atlases={"built-in man": "Woman"})
+    assert named["figures"].GetTable().GetValue(0, 1).ToString() == "Woman"
+    discard(named.values())
+
     # the next run writes into the same nodes; a network's has none of them
     again = load_outputs(write_atlas_result(tmp_path / "again" / OUTPUT, 50), CtpaNodes(xray), {"ct": made["ct"]})
     assert dict(again.nodes) == dict(made)
