@@ -59,7 +59,7 @@ def _read_volume(path: Path) -> Any:
 
 
 def _write_series(folder: Path) -> Path:
-    from deeprecon.data.dicom.ct import write_ct_series
+    from deeprecon.data.dicom.objects.ct import write_ct_series
 
     write_ct_series(folder, _volume(), {})
     return folder
