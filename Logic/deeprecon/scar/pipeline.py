@@ -130,3 +130,36 @@ def _settings(inputs: ReconstructInputs, parameters: ReconstructParameters, run:
         "device": run.device,
         "threads": run.threads,
     }
+
+
+def report_group(inputs: GroupInputs, parameters: NoParameters, run: Run) -> Outcome:
+    """A page and a table with the scar of each patient, the largest share of the wall first.
+
+    Results of `scar reconstruct` are taken from the folder and from all folders below it. What other verbs wrote is
+    passed over; results that cannot be read, and folders of runs that have none, are named in a warning.
+
+    Raises:
+        InputError: it is no folder, or there is no result in it.
+    """
+    if not inputs.folder.is_dir():
+        raise InputError(f"{inputs.folder} is no folder.", "Give the folder that holds the results.")
+    run.reporter.status("Reading the results")
+    patients, problems = read_group(inputs.folder)
+    if not patients:
+        raise InputError(
+            f"{inputs.folder} holds no result of scar reconstruct.",
+            "Give the output folder of scar reconstruct --cases, or one that holds several results.",
+        )
+    for problem in problems:
+        run.reporter.warning(problem)
+    patients.sort(key=lambda patient: (-patient.percent, patient.row["patient"]))
+    names = list(dict.fromkeys(name for patient in patients for name in patient.row))
+    rows = [{name: patient.row.get(name, "") for name in names} for patient in patients]
+    outputs = {"table": run.output / "group.tsv", "report": run.output / "group.html"}
+    write_table(outputs["table"], rows, "\t")
+    known = [patient.percent for patient in patients if patient.percent >= 0]
+    write_group_page(outputs["report"], patients, rows, known, problems)
+    figures: dict[str, Any] = {"patients": len(rows), "with_doubts": sum(bool(row["doubts"]) for row in rows)}
+    if known:
+        figures["median_scar_percent"] = round(float(np.median(known)), 2)
+    return Outcome(outputs, figures)
