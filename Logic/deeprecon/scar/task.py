@@ -18,6 +18,7 @@ from deeprecon.scar import parameters as settings
 from deeprecon.scar.crossvalidation import cross_validate
 from deeprecon.scar.electrophysiology.eikonal_activation import activation
 from deeprecon.scar.electrophysiology.fibers_by_rule import fibers
+from deeprecon.scar.electrophysiology.meshing import simulation_mesh
 from deeprecon.scar.electrophysiology.parameters import (
     ActivationInputs,
     ActivationParameters,
@@ -27,9 +28,7 @@ from deeprecon.scar.electrophysiology.parameters import (
     VentriclesInputs,
 )
 from deeprecon.scar.exporting import export
-from deeprecon.scar.write.group_report import report_group
 from deeprecon.scar.measure.metrics import evaluate as compare_with_truth
-from deeprecon.scar.electrophysiology.meshing import simulation_mesh
 from deeprecon.scar.parameters import (
     DEFAULT_STEPS,
     FIELD_STEPS,
@@ -40,7 +39,7 @@ from deeprecon.scar.parameters import (
     ReconstructParameters,
     Unit,
 )
-from deeprecon.scar.pipeline import prepare, reconstruct
+from deeprecon.scar.pipeline import prepare, reconstruct, report_group
 from deeprecon.scar.read.mesh import check_heart_size
 from deeprecon.scar.read.result import read_result
 from deeprecon.scar.training import mlp_verbs
