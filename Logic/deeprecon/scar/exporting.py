@@ -110,9 +110,9 @@ def _export_dicom(inputs: ExportInputs, run: Run) -> Outcome:
         run.consider([*series.doubts, *_source_doubts(inputs, files, run)])
         _check_place(series, read_segmentation(files.paths["segmentation"]))
     outputs, study = write_dicom_objects(run.output, files, series)
-    if study.made_up:
+    if study.not_stated:
         run.reporter.warning(
-            f"No image states the {' and the '.join(study.made_up)}: made up. Give them with --source."
+            f"No image states the {' and the '.join(study.not_stated)}: made up. Give them with --source."
         )
     return Outcome(outputs, {"study": study.uid, "images": sum(map(len, study.images.values()))})
 

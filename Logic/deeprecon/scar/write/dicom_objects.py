@@ -190,6 +190,6 @@ def _comments(run: RunFiles, study: Study) -> list[str]:
         f"{NOTICE}.",
         "Scar between the images is reconstructed, not imaged. The spread is that of the method and is not calibrated.",
     ]
-    if study.made_up:
-        told.append(f"No image states the {' and the '.join(study.made_up)}: made up.")
+    if study.not_stated:
+        told.append(f"No image states the {' and the '.join(study.not_stated)}: made up.")
     return told + [str(doubt) for doubt in run.doubts]

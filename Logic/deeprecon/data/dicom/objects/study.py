@@ -35,14 +35,14 @@ class Study:
         frame_of_reference: UID of the coordinates in which places are given.
         images: series UID -> (storage class, instance UID) of the images that objects were made from.
         created: when the result was made.
-        made_up: what no image states, and was made up: "patient", "study", "frame of reference".
+        not_stated: what no image states, and was made up: "patient", "study", "frame of reference".
     """
 
     elements: Elements
     frame_of_reference: str
     created: datetime
     images: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
-    made_up: tuple[str, ...] = ()
+    not_stated: tuple[str, ...] = ()
 
     @property
     def uid(self) -> str:
@@ -88,7 +88,7 @@ def study_of(series: Series | None, digest: bytes, created: datetime) -> Study:
         elements |= {"StudyInstanceUID": generated["study"], "StudyID": "1"}
         elements |= {"StudyDescription": "Made without DICOM images"}
         elements |= {"StudyDate": created.strftime("%Y%m%d"), "StudyTime": created.strftime("%H%M%S")}
-        return Study(elements, generated[_FRAME], created, made_up=("patient", "study", "frame of reference"))
+        return Study(elements, generated[_FRAME], created, not_stated=("patient", "study", "frame of reference"))
     first = series.slices[0].file.dataset
     stated = {key: _value(first.get(key)) for key in (*_PATIENT, *_STUDY)}
     elements = empty | {key: value for key, value in stated.items() if value not in ("", None)}
@@ -96,18 +96,18 @@ def study_of(series: Series | None, digest: bytes, created: datetime) -> Study:
     for entry in series.slices:
         instance = (entry.file.storage_class, entry.file.text("SOPInstanceUID"))
         images.setdefault(entry.file.series, {})[instance] = None
-    made_up = []
+    not_stated = []
     frame = series.slices[0].file.text(_FRAME)
     if not frame:
-        made_up.append("frame of reference")
+        not_stated.append("frame of reference")
     if "StudyInstanceUID" not in elements:
-        made_up.append("study")
+        not_stated.append("study")
     return Study(
         {"StudyInstanceUID": generated["study"], **elements},
         frame or generated[_FRAME],
         created,
         {uid: list(instances) for uid, instances in images.items() if uid},
-        tuple(made_up),
+        tuple(not_stated),
     )
 
 
