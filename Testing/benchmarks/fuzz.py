@@ -31,8 +31,8 @@ import common
 import numpy as np
 from fuzz_formats import FORMATS, FileFormat
 
+from deeprecon.data import trial
 from deeprecon.data.errors import InputError
-from deeprecon.data.mesh import trial
 
 LIMIT = 30
 """Seconds of computing that reading may take."""
