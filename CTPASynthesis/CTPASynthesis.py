@@ -17,8 +17,13 @@ try:
 except ImportError:
     sys.path.append(str(Path(__file__).resolve().parents[1] / "Logic"))  # in the source tree
 
-from deeprecon.ctpa.memory import describe_estimate, estimate_resources
-from deeprecon.ctpa.parameters import SynthesizeParameters, TrainAutoencoderParameters, TrainDiffusionParameters
+from deeprecon.ctpa.memory import atlas_resources, describe_estimate, estimate_resources
+from deeprecon.ctpa.parameters import (
+    MethodName,
+    SynthesizeParameters,
+    TrainAutoencoderParameters,
+    TrainDiffusionParameters,
+)
 from deeprecon.data.errors import InputError
 from deeprecon.panels.common.bundle_panel import BundlePanel
 from deeprecon.panels.common.image_widget import ImageMethodWidget
@@ -28,7 +33,7 @@ from deeprecon.panels.common.result_panel import ResultPanel, overwriteProblem
 from deeprecon.panels.common.run_callbacks import SecondaryRun
 from deeprecon.panels.common.training_panel import TrainingPanel
 from deeprecon.panels.ctpa.ct_panel import CtPanel
-from deeprecon.panels.ctpa.widgets import AUTOENCODER, DIFFUSION, LABELS, XrayPreview, readDemonstrator
+from deeprecon.panels.ctpa.widgets import AUTOENCODER, DIFFUSION, LABELS, METHODS, XrayPreview, readDemonstrator
 from deeprecon.panels.screen.result_views import showInViews
 from deeprecon.scene.common.folder_summary import XRAYS
 from deeprecon.scene.common.results import nodes_of_run
@@ -137,7 +142,7 @@ class CTPASynthesisWidget(ImageMethodWidget):
     def update(self, node):
         """Update preview, model, estimate and results; return why a run cannot start."""
         ui, settings = self.ui, to_dataclass(node.settings)
-        ui.modelFrame.visible = node.useModel
+        self._updateMethod(node, settings.method)
         ui.modelLabel.text = self.modelText(node)
         self.updateFolder(node, _("Press “All of the folder” under Run."))
         problem = self.preview.show(node.xray, settings)
@@ -152,13 +157,28 @@ class CTPASynthesisWidget(ImageMethodWidget):
         )
         return next((reason for reason in reasons if reason), "")
 
+    def _updateMethod(self, node, method):
+        """Show what the method does, and the settings that it has."""
+        ui, network = self.ui, method is MethodName.NETWORK
+        ui.methodLabel.text = METHODS[method]
+        for each in (
+            ui.modelCollapsibleButton,
+            ui.samplesSpinBox,
+            ui.samplesSpinBoxLabel,
+            ui.advancedCollapsibleButton,
+        ):
+            each.visible = network
+        ui.modelFrame.visible = node.useModel
+
     def _updateEstimate(self, node, settings):
         """Show time and memory that a run will need."""
         bundle = self.bundlePanel.bundle if node.useModel else self.demonstrator
-        memory = ""
-        if bundle is not None:
-            need = describe_estimate(estimate_resources(settings, bundle.parameters))
-            memory = _("The run needs {need}.").format(need=need)
+        need = None
+        if settings.method is MethodName.ATLAS:
+            need = atlas_resources(settings)
+        elif bundle is not None:
+            need = estimate_resources(settings, bundle.parameters)
+        memory = "" if need is None else _("The run needs {need}.").format(need=describe_estimate(need))
         time = self.estimate.sentence(*self.runKind(settings), self.workload(settings))
         self.runPanel.setEstimate(f"{time} {memory}".strip())
 
@@ -174,12 +194,16 @@ class CTPASynthesisWidget(ImageMethodWidget):
         return overwriteProblem(ct, made)
 
     def runKind(self, settings):
-        """What determines the speed of a run: model, preset and device."""
+        """What determines the speed of a run: method or model, preset and device."""
+        if settings.method is MethodName.ATLAS:
+            return f"atlas-{settings.preset.value}", "cpu"
         model = "model" if self._parameterNode.useModel else "demonstrator"
         return f"{model}-{settings.preset.value}", self.devicePanel.device
 
     def workload(self, settings):
         """Amount of computation of a run, proportional to its duration for one kind of run."""
+        if settings.method is MethodName.ATLAS:
+            return 1
         return settings.samples * (10 + settings.steps)  # decoding takes as long as about 10 steps
 
     def modelText(self, node):
@@ -187,6 +211,11 @@ class CTPASynthesisWidget(ImageMethodWidget):
         if node.useModel:
             return _("The model below is used; see its card.")
         return self.demonstratorProblem or self.demonstrator.metadata["description"]
+
+    def modelProblem(self):
+        """Why the chosen model cannot be used; empty if it can, or if the method uses none."""
+        settings = self._parameterNode.settings
+        return "" if settings.method is MethodName.ATLAS else ImageMethodWidget.modelProblem(self)
 
     def defaultModelProblem(self):
         """Why the demonstrator cannot be used; empty if it can."""

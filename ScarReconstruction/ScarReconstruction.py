@@ -30,14 +30,17 @@ from deeprecon.panels.common.module import MethodTest, describeModule, registerS
 from deeprecon.panels.common.result_panel import ResultPanel, overwriteProblem
 from deeprecon.panels.common.run_callbacks import SecondaryRun
 from deeprecon.panels.common.time_estimates import TrainingTimeEstimate
+from deeprecon.panels.scar.activation_panel import ScarActivationPanel
 from deeprecon.panels.scar.tables_panel import ScarTablesPanel
 from deeprecon.panels.scar.widgets import CONTROLS, LABELS, RegionsEdit, SegmentSelector, ThresholdSelector, showNeeded
 from deeprecon.panels.screen.result_views import showInViews
 from deeprecon.panels.screen.stepper import ButtonWork
+from deeprecon.scar.electrophysiology.parameters import ActivationParameters
 from deeprecon.scar.parameters import VALUE_ARRAYS, Frame, ReconstructParameters, Unit
 from deeprecon.scene.common.results import discard, hide_inputs, nodes_of_run
 from deeprecon.scene.display.views import show_in_views
 from deeprecon.scene.nodes.parameters import parameter_pack
+from deeprecon.scene.scar.activation import ActivationNodes, load_activation, write_activation_job
 from deeprecon.scene.scar.cross_validation import VERB as CROSS_VALIDATE
 from deeprecon.scene.scar.cross_validation import load_cross_validation, summary_sentence
 from deeprecon.scene.scar.inputs import (
@@ -96,6 +99,8 @@ class ScarReconstructionParameterNode:
     seed - of every random number.
     outputMesh, outputSegmentation, outputTable, outputSlices - the result, used again by the next run.
     outputCheck - summary of the last cross-validation.
+    pacingSite - its first point is where activation starts.
+    outputActivation - the last activation map, used again by the next one.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
@@ -121,6 +126,8 @@ class ScarReconstructionParameterNode:
     outputTable: vtkMRMLTableNode
     outputSlices: vtkMRMLTableNode
     outputCheck: vtkMRMLTableNode
+    pacingSite: vtkMRMLMarkupsFiducialNode
+    outputActivation: vtkMRMLModelNode
 
 
 class ScarReconstructionWidget(MethodWidget):
@@ -133,6 +140,7 @@ class ScarReconstructionWidget(MethodWidget):
     def __init__(self, parent=None):
         self.resultPanel = None
         self.tablesPanel = None
+        self.activationPanel = None
         self.segments = None
         self.threshold = None
         self.regions = None
@@ -154,6 +162,7 @@ class ScarReconstructionWidget(MethodWidget):
         layout = ui.resultFrame.layout()
         self.resultPanel = ResultPanel(layout, ARRAYS, self.colorResult, self.onChanged, self.showResult)
         self.tablesPanel = ScarTablesPanel(layout, self.onDiscardCrossValidation)
+        self.activationPanel = ScarActivationPanel(ui, self)
         self.resultPanel.setScene(slicer.mrmlScene)
         self.tablesPanel.setScene(slicer.mrmlScene)
         self.sampleWork = ButtonWork(ui.sampleButton, _("The sample could not be loaded."))
@@ -169,6 +178,7 @@ class ScarReconstructionWidget(MethodWidget):
         self._updateSegments(node)
         settings = settings_of(node)
         self._updateSettings(node, settings)
+        self.activationPanel.update(node)
         reasons = (
             self._updateResult(node),
             "" if node.segmentation is not None else FIRST_STEP,
@@ -370,6 +380,23 @@ class ScarReconstructionLogic(MethodLogic):
         parameters = parameters or ReconstructParameters()
         write = partial(write_job, verb=CROSS_VALIDATE)
         return self.process(write, load_cross_validation, nodes, parameters, device, seed, summary, wait, onEvent)
+
+    def activation(self, mesh, site, parameters=None, *, output=None, wait=True, onEvent=None):
+        """When each place of a result mesh is activated from the first point of a markups node.
+
+        Args:
+            mesh: result of `reconstruct`.
+            site: vtkMRMLMarkupsFiducialNode.
+            parameters: ActivationParameters; their site is that of the node.
+            output: model of an earlier map to write into.
+            wait, onEvent: see `process`, also for errors.
+
+        Returns:
+            RunResult with the roles of `load_activation`; without waiting, the started JobRunner.
+        """
+        nodes, parameters = ActivationNodes(mesh, site), parameters or ActivationParameters()
+        write, load = write_activation_job, load_activation
+        return self.process(write, load, nodes, parameters, "cpu", 0, output, wait, onEvent)
 
 
 class ScarReconstructionTest(MethodTest):

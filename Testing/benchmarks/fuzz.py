@@ -29,7 +29,8 @@ from pathlib import Path
 
 import common
 import numpy as np
-from fuzz_formats import FORMATS, FileFormat
+from fuzz_format import FileFormat
+from fuzz_formats import FORMATS
 
 from deeprecon.data import trial
 from deeprecon.data.errors import InputError

@@ -2,37 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import common  # noqa: F401 the library's path
 import numpy as np
-
-Read = Callable[[Path], Any]
-
-
-@dataclass(frozen=True)
-class FileFormat:
-    """A format.
-
-    Attributes:
-        name: of the format.
-        make: writes valid files into a folder and returns the one that is read.
-        read: what the product does with the path; its value is compared where the format has checksums.
-        checked: damage of the file's bytes cannot pass unseen: the format has checksums.
-        cut: a file without its last bytes cannot pass unseen.
-        named: messages name a file.
-    """
-
-    name: str
-    make: Callable[[Path], Path]
-    read: Read
-    checked: bool = False
-    cut: bool = True
-    named: bool = True
+from fuzz_format import FileFormat
+from fuzz_recordings import RECORDINGS
 
 
 def _volume() -> Any:
@@ -126,6 +103,13 @@ def _read_dwi(path: Path) -> Any:
     from deeprecon.data.diffusion.files import read_dwi
 
     return read_dwi(path).array.tobytes()
+
+
+def _write_mif(folder: Path) -> Path:
+    from unit.data.test_mif import image
+
+    (folder / "a.mif").write_bytes(image(_scan().array.transpose(3, 0, 1, 2), kind="Int16LE"))
+    return folder / "a.mif"
 
 
 def _write_segmentation(folder: Path) -> Path:
@@ -263,60 +247,6 @@ def _read_fields(path: Path) -> Any:
     return b"".join(band.scattered.tobytes() for band in read_measurement(path).bands)
 
 
-def _write_recording(folder: Path) -> Path:
-    from deeprecon.seizure.simulate.files import write_phantom
-
-    return write_phantom(folder, 1, 1, 0.5, 0.02, 0)["recording"]
-
-
-def _write_events(folder: Path) -> Path:
-    from deeprecon.seizure.simulate.files import write_phantom
-
-    return write_phantom(folder, 1, 1, 0.5, 0.0, 0)["events"]
-
-
-def _read_recordings(path: Path) -> Any:
-    from deeprecon.seizure.observe.recordings import load_recordings
-
-    return [recording.magnitude.tobytes() for recording in load_recordings(path)]
-
-
-def _write_dataset(folder: Path) -> Path:
-    from deeprecon.seizure.observe.recordings import load_recordings
-    from deeprecon.seizure.read.dataset import write_dataset
-
-    recordings = load_recordings(_write_events(folder))
-    write_dataset(folder / "a.npz", recordings)
-    return folder / "a.npz"
-
-
-def _read_dataset(path: Path) -> Any:
-    from deeprecon.seizure.read.dataset import read_dataset
-
-    return [recording.magnitude.tobytes() for recording in read_dataset(path)]
-
-
-def _write_configuration(folder: Path) -> Path:
-    from deeprecon.jobs.parameters import to_json
-    from deeprecon.seizure.configuration import Framework, ModelConfig
-
-    content = {"modelConfig": to_json(ModelConfig(Framework.PYTORCH))}
-    (folder / "a.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
-    return folder / "a.json"
-
-
-def _read_configuration(path: Path) -> Any:
-    from deeprecon.seizure.read.configuration import read_configuration
-
-    return read_configuration(path)
-
-
-def _read_seizure_table(path: Path) -> Any:
-    from deeprecon.seizure.read.seizure_table import read_seizure_table
-
-    return read_seizure_table(path)
-
-
 def _write_checkpoint(folder: Path) -> Path:
     import torch
 
@@ -412,6 +342,7 @@ FORMATS = {
         FileFormat("X-ray a.png", _write_picture("a.png"), _read_radiograph, checked=True),
         FileFormat("DWI a.nii.gz", _write_dwi("a.nii.gz"), _read_dwi, checked=True),
         FileFormat("DWI a.nrrd", _write_dwi("a.nrrd"), _read_dwi),
+        FileFormat("DWI a.mif", _write_mif, _read_dwi),
         FileFormat("gradients", _write_gradients, _read_gradients, cut=False),
         FileFormat("segmentation", _write_segmentation, _read_segmentation),
         *(
@@ -426,16 +357,7 @@ FORMATS = {
         FileFormat("far fields", _write_far_fields, _read_far_fields),
         *(FileFormat(f"scattered fields {name}", _write_fields(name), _read_fields) for name in ("a.h5", "a.mat")),
         FileFormat("scattered fields a.exp", _write_fields("a.exp"), _read_fields, cut=False),
-        FileFormat("recording", _write_recording, _read_recordings, cut=False),
-        FileFormat("events", _write_events, _read_recordings),
-        FileFormat("data set", _write_dataset, _read_dataset, checked=True),
-        FileFormat("configuration", _write_configuration, _read_configuration),
-        FileFormat(
-            "seizure table",
-            _write_text("a.csv", "recording,user,start,end\na,1,10,20\n"),
-            _read_seizure_table,
-            cut=False,
-        ),
+        *RECORDINGS,
         FileFormat("checkpoint", _write_checkpoint, _read_checkpoint, checked=True),
         FileFormat("bundle", _write_bundle, _read_bundle, checked=True),
         FileFormat("job", _write_job, _read_job, named=False),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit" / "scene"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Logic"))
-from ctpa_results import METRICS, write_result
+from ctpa_results import METRICS, write_atlas_result, write_result
 
 from deeprecon.data.files import write_json
 from deeprecon.data.tables import write_table
@@ -32,7 +32,10 @@ def main(folder: Path) -> int:
         metrics = {"xrays": len(rows), "done": len(rows) - 1, "failed": 1}
         write_json(output / "result.json", {"format": 1, "metrics": metrics, "provenance": {}, "outputs": {}})
     else:
-        write_result(output, job.parameters["samples"])
+        if job.parameters["method"] == "atlas":
+            write_atlas_result(output)
+        else:
+            write_result(output, job.parameters["samples"])
         result = json.loads((output / "result.json").read_text(encoding="utf-8"))
         result["provenance"] |= {"parameters": job.parameters, "seed": job.seed}
         write_json(output / "result.json", result)

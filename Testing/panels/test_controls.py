@@ -33,16 +33,13 @@ def controls(widget: Any) -> Iterator[Any]:
     if kind in CONTROLS:
         yield widget
     if widget.layout() is not None and (kind not in CONTROLS or kind == "ctkCollapsibleButton"):
-        yield from in_layout(widget.layout())
+        yield from in_layout(widget.layout(), [child for child in widget.children() if child.isWidgetType()])
 
 
-def in_layout(layout: Any) -> Iterator[Any]:
-    for index in range(layout.count()):
-        item = layout.itemAt(index)
-        if item.widget() is not None:
-            yield from controls(item.widget())
-        elif item.layout() is not None:
-            yield from in_layout(item.layout())
+def in_layout(layout: Any, widgets: list[Any]) -> Iterator[Any]:
+    for part in sorted((*widgets, *layout.children()), key=layout.indexOf):
+        if layout.indexOf(part) >= 0:
+            yield from controls(part) if part.isWidgetType() else in_layout(part, widgets)
 
 
 def panel_of(host: Any, path: Path) -> tuple[Any, Any]:

@@ -17,6 +17,7 @@ import pytest
 from distributed.security import Security
 
 from deeprecon import cli
+from deeprecon.cases.dask_engine import changed_variables
 from deeprecon.jobs.process import child_environment
 from deeprecon.jobs.verbs import METHODS
 
@@ -103,10 +104,14 @@ def test_local_workers_give_what_processes_give_and_listen_to_this_computer_only
     with running(["fake", "work", "--cases", str(table), "--output", str(output), *LOCAL]) as shell:
         wait_for(holds(output, "d", 2))
         hosts = listening_hosts(shell)
+        child = child_of_case(shell, "d")
+        assert child is not None
+        changed = {name: child.environ().get(name) for name in changed_variables()}
         (output / "d" / ".job" / "release").touch()
         text, _ = shell.communicate(timeout=300)
         assert shell.returncode == cli.INTERNAL, text
     assert hosts == {"127.0.0.1"}
+    assert changed == changed_variables()  # those of the shell, not the slow memory of Dask's workers
     assert "b: " in text
     assert text.count("100 %") == 1
     table.write_text("case,mode,steps\n" + "\n".join(row.rpartition(",")[0] for row in rows), encoding="utf-8")

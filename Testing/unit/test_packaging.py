@@ -22,6 +22,7 @@ IMPORTABLE_BEFORE_INSTALLATION = [
     "data/**/*.py",
     "jobs/*.py",
     "*/parameters.py",
+    "scar/electrophysiology/parameters.py",
     "*/simulate/*.py",
     "training/bundle.py",
 ]

@@ -46,9 +46,9 @@ def open_dask(scheduler: str, workers: int | None, command: Command, logs: Path)
         InputError: Dask is missing, no scheduler answers, or a setting is missing.
     """
     dask, distributed = _package("dask"), _package("distributed")
-    from deeprecon.cases.dask_engine import GPU, DaskEngine
+    from deeprecon.cases.dask_engine import GPU, DaskEngine, changed_variables
 
-    cluster = None
+    cluster, variables = None, changed_variables()
     # A case whose worker was lost is run once more.
     with dask.config.set({"distributed.scheduler.allowed-failures": 1}), _without_interrupts():
         if scheduler == LOCAL:
@@ -65,7 +65,7 @@ def open_dask(scheduler: str, workers: int | None, command: Command, logs: Path)
     if command.device == "auto":
         offered = [worker["resources"] for worker in client.scheduler_info()["workers"].values()]
         command = replace(command, device="cuda:0" if any(GPU in names for names in offered) else "cpu")
-    return DaskEngine(client, cluster, workers, command.device.startswith("cuda")), command
+    return DaskEngine(client, cluster, workers, command.device.startswith("cuda"), variables), command
 
 
 def _check_answer(address: str) -> None:

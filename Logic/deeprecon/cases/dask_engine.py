@@ -25,13 +25,18 @@ RENEWAL_INTERVAL = 30.0
 """Seconds between two requests for jobs in place of those that a batch system has ended."""
 CHANGED_BY_DASK = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MALLOC_TRIM_THRESHOLD_",
                    "PYTHONHASHSEED")  # fmt: skip
-"""Variables that Dask sets for its workers; a case gets those of the caller, to be computed as in its process."""
+"""Variables that Dask sets, also in this process; a case gets those of before, to be computed as in its process."""
 SCHEDULER_LOST = Failure("crash", "The Dask scheduler was lost.", "Start it again and continue with --resume.")
 WORKERS_LOST = Failure(
     "crash",
     "Its worker was lost each time.",
     "Look at the memory and the time limit of the workers, and continue with --resume.",
 )
+
+
+def changed_variables() -> dict[str, str | None]:
+    """The environment variables that Dask changes, as they are now; None for what is not set."""
+    return {name: os.environ.get(name) for name in CHANGED_BY_DASK}
 
 
 class DaskEngine:
@@ -42,15 +47,18 @@ class DaskEngine:
         cluster: that was started for this call; None where it is another's.
         limit: of cases at once; None for as many as the workers take.
         gpu: whether each case needs a GPU.
+        variables: what `changed_variables` gave before the cluster was started.
     """
 
-    def __init__(self, client: Client, cluster: Any, limit: int | None, gpu: bool) -> None:
+    def __init__(
+        self, client: Client, cluster: Any, limit: int | None, gpu: bool, variables: dict[str, str | None]
+    ) -> None:
         self._client, self._cluster, self._limit, self._gpu = client, cluster, limit, gpu
         self._batch = f"deeprecon-{uuid.uuid4().hex}"
         self._events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._futures: dict[str, Future] = {}
         self._started: set[str] = set()
-        self._variables = {name: os.environ.get(name) for name in CHANGED_BY_DASK}
+        self._variables = variables
         self._cancelled = False
         self._slots, self._next_look, self._next_renewal = 0, 0.0, time.monotonic() + RENEWAL_INTERVAL
         client.subscribe_topic(self._batch, lambda event: self._events.put(event[1]))
@@ -106,6 +114,11 @@ class DaskEngine:
         self._client.close()
         if self._cluster is not None:
             self._cluster.close()
+        for name, value in self._variables.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
     def _end(self, future: Future) -> Event:
         if future.status == "finished":

@@ -1,4 +1,4 @@
-"""From the images of one patient to scar at every node: read, observe, fit, measure, write."""
+"""From the images of one patient to scar at every node: read, observe, fit, measure, write; a page of many results."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from deeprecon.data.errors import InputError
 from deeprecon.data.tables import write_table
-from deeprecon.jobs.parameters import to_json
+from deeprecon.jobs.parameters import NoParameters, to_json
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.scar.fit.fitted import FitData, Fitted
 from deeprecon.scar.fit.methods import fit, is_anatomical
@@ -16,10 +17,12 @@ from deeprecon.scar.measure.slices import slice_rows
 from deeprecon.scar.observe.heart_axes import find_wall_coordinates
 from deeprecon.scar.observe.node_groups import training_groups
 from deeprecon.scar.observe.slices import ObservedSlices, observe_slices
-from deeprecon.scar.parameters import ReconstructInputs, ReconstructParameters, Shell
+from deeprecon.scar.parameters import GroupInputs, ReconstructInputs, ReconstructParameters, Shell
 from deeprecon.scar.read.case import Case, read_case
+from deeprecon.scar.read.group import read_group
 from deeprecon.scar.read.mesh import HeartMesh, read_heart_mesh
 from deeprecon.scar.write.finished import Finished
+from deeprecon.scar.write.group_page import write_group_page
 from deeprecon.scar.write.mesh import placement
 from deeprecon.scar.write.outputs import write_outputs
 from deeprecon.scar.write.training_data import write_training_data
@@ -73,6 +76,39 @@ def prepare(inputs: ReconstructInputs, parameters: ReconstructParameters, run: R
         "observed_scar_percent": 100 * float(np.average(observed.y, weights=observed.wall)),
     }
     return Outcome(outputs, {**figures, **placement(heart)}, {"regions": case.regions})
+
+
+def report_group(inputs: GroupInputs, parameters: NoParameters, run: Run) -> Outcome:
+    """A page and a table with the scar of each patient, the largest share of the wall first.
+
+    Results of `scar reconstruct` are taken from the folder and from all folders below it. What other verbs wrote is
+    passed over; results that cannot be read, and folders of runs that have none, are named in a warning.
+
+    Raises:
+        InputError: it is no folder, or there is no result in it.
+    """
+    if not inputs.folder.is_dir():
+        raise InputError(f"{inputs.folder} is no folder.", "Give the folder that holds the results.")
+    run.reporter.status("Reading the results")
+    patients, problems = read_group(inputs.folder)
+    if not patients:
+        raise InputError(
+            f"{inputs.folder} holds no result of scar reconstruct.",
+            "Give the output folder of scar reconstruct --cases, or one that holds several results.",
+        )
+    for problem in problems:
+        run.reporter.warning(problem)
+    patients.sort(key=lambda patient: (-patient.percent, patient.row["patient"]))
+    names = list(dict.fromkeys(name for patient in patients for name in patient.row))
+    rows = [{name: patient.row.get(name, "") for name in names} for patient in patients]
+    outputs = {"table": run.output / "group.tsv", "report": run.output / "group.html"}
+    write_table(outputs["table"], rows, "\t")
+    known = [patient.percent for patient in patients if patient.percent >= 0]
+    write_group_page(outputs["report"], patients, rows, known, problems)
+    figures: dict[str, Any] = {"patients": len(rows), "with_doubts": sum(bool(row["doubts"]) for row in rows)}
+    if known:
+        figures["median_scar_percent"] = round(float(np.median(known)), 2)
+    return Outcome(outputs, figures)
 
 
 def read_and_observe(

@@ -16,9 +16,10 @@ from deeprecon.jobs.run import Outcome, Run
 from deeprecon.jobs.verbs import Verb
 from deeprecon.scar import parameters as settings
 from deeprecon.scar.crossvalidation import cross_validate
-from deeprecon.scar.eikonal_activation import activation
-from deeprecon.scar.electrophysiology import fibers
-from deeprecon.scar.electrophysiology_parameters import (
+from deeprecon.scar.electrophysiology.eikonal_activation import activation
+from deeprecon.scar.electrophysiology.fibers_by_rule import fibers
+from deeprecon.scar.electrophysiology.meshing import simulation_mesh
+from deeprecon.scar.electrophysiology.parameters import (
     ActivationInputs,
     ActivationParameters,
     FibersParameters,
@@ -27,9 +28,7 @@ from deeprecon.scar.electrophysiology_parameters import (
     VentriclesInputs,
 )
 from deeprecon.scar.exporting import export
-from deeprecon.scar.group_report import report_group
 from deeprecon.scar.measure.metrics import evaluate as compare_with_truth
-from deeprecon.scar.meshing import simulation_mesh
 from deeprecon.scar.parameters import (
     DEFAULT_STEPS,
     FIELD_STEPS,
@@ -40,7 +39,7 @@ from deeprecon.scar.parameters import (
     ReconstructParameters,
     Unit,
 )
-from deeprecon.scar.pipeline import prepare, reconstruct
+from deeprecon.scar.pipeline import prepare, reconstruct, report_group
 from deeprecon.scar.read.mesh import check_heart_size
 from deeprecon.scar.read.result import read_result
 from deeprecon.scar.training import mlp_verbs

@@ -234,6 +234,7 @@ class Host:
             if panel is not None:
                 self._checkObservers(name, panel.self())
                 panel.close()
+                self._modulePanel.removeModule(panel)  # else Python keeps the item of its layout that goes with it
                 panel.delete()
             manager._h_remove(name)
             slicer.selfTests.pop(name, None)

@@ -35,7 +35,7 @@ class ModulePanel(QtWidgets.QScrollArea):
         if self._layout.count() == 2:
             if self._layout.itemAt(0).widget() is panel:
                 return
-            self._remove(self._layout.itemAt(0).widget())
+            self.removeModule(self._layout.itemAt(0).widget())
         panel.layout().setContentsMargins(0, 0, 0, 0)
         self._layout.insertWidget(0, panel, 1)
         panel.setSizePolicy(Policy.Ignored, panel.sizePolicy.verticalPolicy())
@@ -43,7 +43,10 @@ class ModulePanel(QtWidgets.QScrollArea):
         self.show()
         panel.enter()
 
-    def _remove(self, panel: Any) -> None:
+    def removeModule(self, panel: Any) -> None:
+        """Leaves the module of this panel, if it is the one that is open."""
+        if self._layout.indexOf(panel) < 0:
+            return
         panel.exit()
         item = self._layout.takeAt(0)
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(item))  # nobody deletes it

@@ -15,7 +15,7 @@ from deeprecon.scar.anatomy.axes import axes_from_landmarks
 from deeprecon.scar.anatomy.surfaces import find_surfaces
 from deeprecon.scar.anatomy.ventricular_coordinates import ventricular_coordinates
 from deeprecon.scar.anatomy.wall_coordinates import WallCoordinates
-from deeprecon.scar.electrophysiology_parameters import ActivationParameters
+from deeprecon.scar.electrophysiology.parameters import ActivationParameters
 from deeprecon.scar.measure.activation_map import (
     channel_transits,
     endocardial_sites,

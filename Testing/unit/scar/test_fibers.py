@@ -20,7 +20,7 @@ from deeprecon.scar.anatomy.fiber_rule import FiberAngles, rule_based_fibers
 from deeprecon.scar.anatomy.long_axis import long_axis
 from deeprecon.scar.anatomy.surfaces import Surface, find_surfaces
 from deeprecon.scar.anatomy.ventricular_coordinates import ventricular_coordinates
-from deeprecon.scar.electrophysiology_parameters import FibersParameters
+from deeprecon.scar.electrophysiology.parameters import FibersParameters
 from deeprecon.scar.simulate.ventricle import Tissue, Ventricle
 
 from .ventricle_meshes import FOCUS, INNER, OUTER, both_ventricles, confocal, ellipsoid

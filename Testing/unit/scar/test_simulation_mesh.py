@@ -10,7 +10,7 @@ from deeprecon.data.mesh.mesh import Mesh, cell_volumes, open_edges, surface, wi
 from deeprecon.data.mesh.tetrahedra import tetrahedra_of
 from deeprecon.data.mesh.voxels import voxel_mesh
 from deeprecon.numerics.tetrahedra import Tetrahedra
-from deeprecon.scar.meshing import quality
+from deeprecon.scar.electrophysiology.meshing import quality
 from deeprecon.scar.read.regions import open_regions
 
 from .ventricle_meshes import INNER, OUTER, RIM, confocal, ellipsoid

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,18 @@ METRICS: dict[str, Any] = {
     "xray_distance": 1.2,
     "demonstrator": True,
 }
+
+
+ATLAS_METRICS: dict[str, Any] = {
+    "atlas": "built-in man",
+    "fit_correlation": 0.93,
+    "seen": 0.8,
+    "smallest_jacobian": 0.2,
+    "seconds_fit": 11.0,
+}
+"""Further metrics of a fitted atlas."""
+SHIFT = (5.0, -7.0, 11.0)
+"""From the synthetic CT to the atlas, LPS mm."""
 
 
 def write_result(folder: Path, samples: int = 2, offset: int = 0) -> Path:
@@ -66,5 +79,28 @@ def write_result(folder: Path, samples: int = 2, offset: int = 0) -> Path:
         "parameters": {"samples": samples, "steps": 12, "turn": "90", "view": "AP"},
     }
     result = {"format": 1, "metrics": METRICS, "provenance": provenance, "outputs": entries}
+    write_json(folder / "result.json", result)
+    return folder
+
+
+def write_atlas_result(folder: Path, offset: int = 0) -> Path:
+    """Write the result folder of a fitted atlas; returns it."""
+    import SimpleITK as sitk
+
+    write_result(folder, 1, offset)
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    outputs = result["outputs"]
+    del outputs["sample_01"]
+    labels = np.indices(GRID.shape).sum(axis=0).astype(np.uint8) % 17
+    for role, array in {"labels": labels, "origin": (labels > 3).astype(np.uint8)}.items():
+        write_volume(folder / f"{role}.nii.gz", Volume(array, GRID.affine()))
+        outputs[role] = {"path": f"{role}.nii.gz", "sha256": sha256(folder / f"{role}.nii.gz")}
+    field = sitk.GetImageFromArray(np.broadcast_to(SHIFT, (*GRID.shape, 3)).copy(), isVector=True)
+    field.SetSpacing(GRID.spacing)
+    field.SetOrigin([float(axis[0]) for axis in reversed(GRID.axes())])
+    sitk.WriteTransform(sitk.DisplacementFieldTransform(field), str(folder / "deformation.h5"))
+    outputs["deformation"] = {"path": "deformation.h5", "sha256": sha256(folder / "deformation.h5")}
+    result["metrics"] |= ATLAS_METRICS
+    result["provenance"]["parameters"] = {"method": "atlas", "view": "AP"}
     write_json(folder / "result.json", result)
     return folder

@@ -31,7 +31,7 @@ from deeprecon.scene.ctpa.views import (
 )
 from deeprecon.scene.ctpa.xray import node_from_radiograph
 
-from .ctpa_results import GRID, METRICS, write_result
+from .ctpa_results import GRID, METRICS, SHIFT, write_atlas_result, write_result
 
 
 @pytest.fixture
@@ -151,6 +151,46 @@ def test_samples_that_are_too_large_are_not_loaded(xray: Any, tmp_path: Path, mo
     assert set(result.nodes) == {"ct", "spread", "xray", "projected", "difference", "figures"}
     assert "3 samples are too large" in result.sentence
     assert str(tmp_path / OUTPUT) in result.sentence
+
+
+def test_a_fitted_atlas_brings_named_organs_and_its_deformation(xray: Any, tmp_path: Path) -> None:
+    made = load_outputs(write_atlas_result(tmp_path / OUTPUT), CtpaNodes(xray)).nodes
+    assert set(made) == {
+        "ct", "labels", "origin", "deformation", "xray", "projected", "difference", "figures",
+    }  # fmt: skip
+    assert made["labels"].IsA("vtkMRMLLabelMapVolumeNode")
+    assert made["labels"].GetName() == "Patient film CT organs (SYNTHETIC)"
+    assert is_synthetic(made["labels"])
+    colors = made["labels"].GetDisplayNode().GetColorNode()
+    assert [colors.GetColorName(value) for value in (0, 3, 7)] == ["none", "Lung", "Bone"]
+    assert made["origin"].GetDisplayNode().GetColorNode().GetColorName(1) == "Fitted to the X-ray"
+    deformation = made["deformation"]
+    assert deformation.IsA("vtkMRMLGridTransformNode")
+    moved = deformation.GetTransformFromParent().TransformDoublePoint(1.0, 2.0, 3.0)
+    np.testing.assert_allclose(moved, (1 - SHIFT[0], 2 - SHIFT[1], 3 + SHIFT[2]), atol=1e-4)  # LPS to RAS
+    assert available_images(made["ct"]) == ["ct", "labels", "origin"]
+    show_image(made["ct"], "labels")
+    table = made["figures"].GetTable()
+    rows = [table.GetValue(row, 0).ToString() for row in range(table.GetNumberOfRows())]
+    assert rows[:2] == ["Atlas", "Correlation of the fit"]
+
+    # the next run writes into the same nodes; a network's has none of them
+    again = load_outputs(write_atlas_result(tmp_path / "again" / OUTPUT, 50), CtpaNodes(xray), {"ct": made["ct"]})
+    assert dict(again.nodes) == dict(made)
+    write_result(tmp_path / "network" / OUTPUT)
+    load_outputs(tmp_path / "network" / OUTPUT, CtpaNodes(xray), {"ct": made["ct"]})
+    assert slicer.util.getNodesByClass("vtkMRMLGridTransformNode") == []
+    discard(nodes_of_run(made["ct"]).values())
+    assert [node.GetName() for node in slicer.util.getNodesByClass("vtkMRMLVolumeNode")] == ["Patient film"]
+
+
+def test_a_transform_file_that_cannot_be_read_is_refused(scene: Any, tmp_path: Path) -> None:
+    from deeprecon.scene.nodes.transforms import node_from_transform_file
+
+    (tmp_path / "deformation.h5").write_bytes(b"damaged")
+    with pytest.raises(InputError, match="holds no transform"):
+        node_from_transform_file(tmp_path / "deformation.h5", "deformation")
+    assert slicer.util.getNodesByClass("vtkMRMLTransformNode") == []
 
 
 def test_a_damaged_result_changes_nothing(xray: Any, tmp_path: Path) -> None:

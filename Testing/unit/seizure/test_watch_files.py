@@ -1,35 +1,34 @@
-"""Files of watches, written here after the public descriptions of their formats: sample-exact, told when damaged."""
+"""Files of watches, made after the public descriptions of their formats: sample-exact, told when damaged."""
 
 from __future__ import annotations
 
-import json
 import struct
 import sys
-import zipfile
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from unit.seizure.watch_writers import (
+    BEGIN,
+    SECONDS,
+    log_of,
+    numbers,
+    pack_10_bits,
+    pack_12_bits,
+    record,
+    write_avro,
+    write_cwa,
+    write_e4,
+    write_geneactiv,
+    write_gt3x,
+    write_motion,
+)
 
 from deeprecon.data.errors import InputError
 from deeprecon.seizure.observe.recordings import load_recordings, load_single_recording
 from deeprecon.seizure.read.watches.actigraph import decode_float, unpack_12_bits
 from deeprecon.seizure.read.watches.files import read_watch
 from deeprecon.seizure.read.watches.samples import Samples
-
-SECONDS = 24
-BEGIN = datetime(2024, 3, 5, 22, 30, 15)
-
-
-def numbers(count: int, limit: int, seed: int = 0) -> np.ndarray:
-    """(count, 3) numbers of a sensor: around a third of `limit` on z, and the extremes in the first samples."""
-    rng = np.random.default_rng(seed)
-    values = np.rint(rng.normal([0, 0, limit / 3], limit / 50, (count, 3))).astype(np.int64)
-    values[:2] = [[limit - 1, -limit, 5], [-1, 0, -limit]]
-    return values
 
 
 def seconds(samples: Samples, rate: float) -> None:
@@ -38,25 +37,6 @@ def seconds(samples: Samples, rate: float) -> None:
 
 
 # ---- GENEActiv
-
-
-def write_geneactiv(path: Path, values: np.ndarray, rate: float = 50.0, pages: int | None = None) -> Path:
-    """Pages of 300 measurements; gains 25600 and offsets 100, -200, 300."""
-    blocks = np.split(values, range(300, len(values), 300))
-    lines = ["Device Identity", "Device Unique Serial Code:012345", "", "Subject Info", "Subject Code:P7", ""]
-    lines += ["Configuration Info", "Time Zone:GMT +01:00", "", "Calibration Data"]
-    for axis, offset in zip("xyz", (100, -200, 300), strict=True):
-        lines += [f"{axis} gain:25600", f"{axis} offset:{offset}"]
-    lines += ["Memory Status", f"Number of Pages:{len(blocks) if pages is None else pages}", ""]
-    for number, block in enumerate(blocks):
-        at = BEGIN + timedelta(seconds=number * 300 / rate)
-        stamp = at.strftime("%Y-%m-%d %H:%M:%S:") + f"{at.microsecond // 1000:03d}"
-        lines += ["Recorded Data", "Device Unique Serial Code:012345", f"Sequence Number:{number}"]
-        lines += [f"Page Time:{stamp}", "Unassigned:", "Temperature:30.1", "Battery voltage:4.1"]
-        lines += ["Device Status:Recording", f"Measurement Frequency:{rate:.1f}"]
-        lines += ["".join(f"{x & 4095:03X}{y & 4095:03X}{z & 4095:03X}7FC" for x, y, z in block.tolist())]
-    path.write_bytes("\r\n".join(lines).encode() + b"\r\n")
-    return path
 
 
 def test_geneactiv_is_sample_exact(tmp_path):
@@ -80,35 +60,6 @@ def test_pages_of_geneactiv_that_are_missing_or_cut_are_told(tmp_path):
 
 
 # ---- ActiGraph
-
-
-def record(kind: int, second: int, payload: bytes) -> bytes:
-    data = struct.pack("<BBIH", 0x1E, kind, second, len(payload)) + payload
-    return data + bytes([~int(np.bitwise_xor.reduce(np.frombuffer(data, np.uint8))) & 0xFF])
-
-
-def pack_12_bits(values: np.ndarray) -> bytes:
-    """Samples in the order y, x, z, most significant half bytes first."""
-    digits = "".join(f"{one & 4095:03x}" for sample in values[:, [1, 0, 2]].tolist() for one in sample)
-    return bytes.fromhex(digits + "0" * (len(digits) % 2))
-
-
-def write_gt3x(path: Path, files: dict[str, bytes], rate: int = 30, **info: Any) -> Path:
-    lines = {"Serial Number": "MOS2D12345", "Sample Rate": rate, "Subject Name": "P8", **info}
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("info.txt", "".join(f"{name}: {value}\r\n" for name, value in lines.items()))
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return path
-
-
-def log_of(raw: np.ndarray, rate: int, kind: int = 0, parameters: bytes = b"") -> list[bytes]:
-    first = int(BEGIN.replace(tzinfo=UTC).timestamp())
-    pack = pack_12_bits if kind == 0 else lambda part: part.astype("<i2").tobytes()
-    records = [record(6, first, b"{}"), record(21, first, parameters)]
-    return records + [
-        record(kind, first + n, pack(part)) for n, part in enumerate(np.split(raw, range(rate, len(raw), rate)))
-    ]
 
 
 def test_the_examples_of_the_public_descriptions():
@@ -181,30 +132,6 @@ def test_actigraph_files_that_are_cut_off_are_told(tmp_path):
 # ---- Axivity
 
 
-def write_cwa(path: Path, raw: np.ndarray, per_block: int, pack: Callable[[np.ndarray], bytes], packing: int) -> Path:
-    """Blocks at 100 Hz; the clock is read in the middle of each one, with a fraction of a second."""
-    content = bytearray(b"MD" + struct.pack("<H", 1020) + bytes(1020))
-    for number, part in enumerate(np.split(raw, range(per_block, len(raw), per_block))):
-        at = BEGIN + timedelta(seconds=number * per_block / 100 + 0.25)  # of sample 25
-        stamp = (at.year - 2000) << 26 | at.month << 22 | at.day << 17 | at.hour << 12 | at.minute << 6 | at.second
-        fraction = round(at.microsecond / 1e6 * 32768)
-        offset = 25 - ((fraction << 1) * 100 >> 16)
-        head = struct.pack(
-            "<2sHHIIIHHBBBBhH", b"AX", 508, 0x8000 | fraction, 9, number, stamp, 1 << 13, 0, 0, 0, 0x4A, packing,
-            offset, len(part),
-        )  # fmt: skip
-        block = (head + pack(part)).ljust(510, b"\0")
-        content += block + struct.pack("<H", -int(np.frombuffer(block, "<u2").sum()) & 0xFFFF)
-    path.write_bytes(bytes(content) + b"\xff" * 512)
-    return path
-
-
-def pack_10_bits(values: np.ndarray) -> bytes:
-    """Numbers of 10 bits, with an exponent of 1."""
-    words = sum((values[:, n] // 2 & 1023) << 10 * n for n in range(3)) | 1 << 30
-    return words.astype("<u4").tobytes()
-
-
 def test_axivity_is_sample_exact(tmp_path):
     even = numbers(100 * SECONDS, 512) * 2
     wide = numbers(100 * SECONDS, 2048)
@@ -245,9 +172,7 @@ def test_a_folder_of_an_e4_is_sample_exact(tmp_path):
     raw = numbers(32 * SECONDS, 128)
     folder = tmp_path / "1704931200_A00C"
     folder.mkdir()
-    lines = ["1704931200.00, 1704931200.00, 1704931200.00", "32.000000, 32.000000, 32.000000"]
-    text = "\n".join([*lines, *(",".join(map(str, row)) for row in raw.tolist())]) + "\n"
-    (folder / "ACC.csv").write_text(text)
+    text = write_e4(folder, raw)
     found = read_watch(folder)
     np.testing.assert_array_equal(found.values, raw / 64)
     seconds(found, 32)
@@ -267,28 +192,10 @@ def test_embraceplus_without_fastavro_says_what_to_install(tmp_path, monkeypatch
 
 
 def test_a_folder_of_embraceplus_files_is_sample_exact(tmp_path):
-    fastavro = pytest.importorskip("fastavro")
-    scale = {"physicalMin": -16, "physicalMax": 16, "digitalMin": -32768, "digitalMax": 32768}
-
-    def schema_of(name: str, value: Any) -> Any:
-        if isinstance(value, dict):
-            fields = [{"name": key, "type": schema_of(key.title(), entry)} for key, entry in value.items()]
-            return {"type": "record", "name": name, "fields": fields}
-        if isinstance(value, list):
-            return {"type": "array", "items": "int"}
-        return {int: "long", float: "float", str: "string"}[type(value)]
-
-    def write(name: str, start: datetime, part: np.ndarray, user: str = "1-1-01") -> None:
-        axes = {axis: part[:, n].tolist() for n, axis in enumerate("xyz")}
-        stamp = int(start.timestamp() * 1e6)
-        found = {"timestampStart": stamp, "samplingFrequency": 64.0, "imuParams": scale, **axes}
-        content = {"enrollment": {"participantID": user}, "rawData": {"accelerometer": found}}
-        with open(tmp_path / name, "wb") as file:
-            fastavro.writer(file, schema_of("Root", content), [content])
-
+    pytest.importorskip("fastavro")
     raw, begin = numbers(64 * SECONDS, 2048 * 3), datetime(2024, 1, 11, tzinfo=UTC)
-    write("b.avro", begin, raw[:640])
-    write("a.avro", begin + timedelta(seconds=10), raw[640:])
+    write_avro(tmp_path / "b.avro", begin, raw[:640])
+    write_avro(tmp_path / "a.avro", begin + timedelta(seconds=10), raw[640:])
     found = read_watch(tmp_path)
     np.testing.assert_array_equal(found.values, raw * (32 / 65536))
     seconds(found, 64)
@@ -296,24 +203,12 @@ def test_a_folder_of_embraceplus_files_is_sample_exact(tmp_path):
     (tmp_path / "b.avro").write_bytes((tmp_path / "b.avro").read_bytes()[:-40])
     with pytest.raises(InputError, match=r"b.avro is cut off or damaged"):
         read_watch(tmp_path)
-    write("b.avro", begin, raw[:640], "1-1-02")
+    write_avro(tmp_path / "b.avro", begin, raw[:640], "1-1-02")
     with pytest.raises(InputError, match=r"has 2 users: 1-1-01, 1-1-02"):
         read_watch(tmp_path)
 
 
 # ---- BIDS
-
-
-def write_motion(folder: Path, values: np.ndarray, channels: list[tuple[str, str, str, str]]) -> Path:
-    base = "sub-07_task-sleep_tracksys-imu"
-    header = "name\tcomponent\ttype\ttracked_point\tunits"
-    rows = [f"{name}\t{axis}\t{kind}\t{point}\tm/s^2" for name, axis, kind, point in channels]
-    (folder / f"{base}_channels.tsv").write_text("\n".join([header, *rows]) + "\n")
-    (folder / f"{base}_motion.json").write_text(json.dumps({"SamplingFrequency": 50}))
-    path = folder / f"{base}_motion.tsv"
-    np.savetxt(path, values, "%.17g", delimiter="\t")
-    path.write_text(path.read_text().replace("nan", "n/a"))
-    return path
 
 
 def test_bids_motion_is_sample_exact_and_refuses_to_guess_the_wrist(tmp_path):

@@ -14,6 +14,7 @@ from slicer.i18n import tr as _
 
 from deeprecon.ctpa import demonstrator as shipped
 from deeprecon.ctpa.parameters import (
+    MethodName,
     SynthesizeParameters,
     TrainAutoencoderInputs,
     TrainAutoencoderParameters,
@@ -30,6 +31,7 @@ from deeprecon.scene.display.pictures import Pixels, write_png
 from deeprecon.training.bundle import Bundle, read_bundle
 
 LABELS = {
+    "methodCombo": {"NETWORK": _("Network"), "ATLAS": _("Atlas fitted to the X-ray")},
     "turnCombo": {
         "NONE": _("Not at all"),
         "QUARTER": _("90° clockwise"),
@@ -43,6 +45,12 @@ LABELS = {
     "samplerCombo": {"DDIM": _("DDIM"), "DPM_SOLVER": _("DPM-Solver++ (2M)"), "DDPM": _("Ancestral (DDPM)")},
 }
 """Combo box -> name of its enum's member -> text."""
+
+METHODS = {
+    MethodName.NETWORK: _("A trained network draws CTs that may belong to the X-ray."),
+    MethodName.ATLAS: _("The CT of another chest is deformed until its projection fits the X-ray."),
+}
+"""What each method does, in one line."""
 
 _LABELS = {
     "store": _("Store"),

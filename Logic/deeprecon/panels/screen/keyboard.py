@@ -36,13 +36,15 @@ def _controls(widget: Any) -> Iterator[Any]:
     if widget.focusPolicy != qt.Qt.NoFocus:
         yield widget
     if widget.layout() is not None:
-        yield from _inLayout(widget.layout())
+        yield from _inLayout(widget.layout(), [child for child in widget.children() if child.isWidgetType()])
 
 
-def _inLayout(layout: Any) -> Iterator[Any]:
-    for index in range(layout.count()):
-        item = layout.itemAt(index)
-        if item.widget() is not None:
-            yield from _controls(item.widget())
-        elif item.layout() is not None:
-            yield from _inLayout(item.layout())
+def _inLayout(layout: Any, widgets: list[Any]) -> Iterator[Any]:
+    """The controls among a layout's widgets, and in the layouts inside it.
+
+    Its items are not asked for: an item is deleted with its widget, and a Python object of it would stay behind.
+    """
+    parts = {layout.indexOf(part): part for part in (*widgets, *layout.children())}
+    for place, part in sorted(parts.items()):
+        if place >= 0:  # else it lies in another layout
+            yield from _controls(part) if part.isWidgetType() else _inLayout(part, widgets)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from deeprecon.ctpa.parameters import SynthesizeParameters
+from deeprecon.ctpa.parameters import MethodName, SynthesizeParameters
 from deeprecon.data.errors import InputError
 from deeprecon.scene.common.stored_inputs import read_choices, restore_settings, stored_parameters, write_inputs
 from deeprecon.scene.ctpa.job import CtpaNodes
@@ -16,8 +16,9 @@ CHOICES = "DeepRecon.CtpaChoices"
 
 
 def nodes_of(parameter_node: Any) -> CtpaNodes:
-    """The X-ray and the model of a parameter node."""
-    return CtpaNodes(parameter_node.xray, Path(parameter_node.modelFolder) if parameter_node.useModel else None)
+    """The X-ray of a parameter node, and its model where a network is the method."""
+    uses_model = parameter_node.useModel and parameter_node.settings.method is MethodName.NETWORK
+    return CtpaNodes(parameter_node.xray, Path(parameter_node.modelFolder) if uses_model else None)
 
 
 def is_result(node: Any) -> bool:
@@ -52,5 +53,6 @@ def restore_inputs(parameter_node: Any, ct: Any) -> None:
         raise InputError("The X-ray of this result is not in the scene any more.", "Load and choose it again.")
     settings = stored_parameters(ct, SynthesizeParameters)
     parameter_node.xray = nodes.xray
-    parameter_node.useModel, parameter_node.modelFolder = nodes.bundle is not None, str(nodes.bundle or "")
+    if settings.method is MethodName.NETWORK:
+        parameter_node.useModel, parameter_node.modelFolder = nodes.bundle is not None, str(nodes.bundle or "")
     restore_settings(parameter_node, ct, settings)

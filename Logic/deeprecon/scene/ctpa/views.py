@@ -11,6 +11,7 @@ from vtk.util import numpy_support
 
 from deeprecon.scene.common.results import nodes_of_run
 from deeprecon.scene.ctpa.inputs import stored_inputs
+from deeprecon.scene.ctpa.label_maps import COLORS
 from deeprecon.scene.display.colors import color_table, show_legend
 from deeprecon.scene.display.layouts import FILM, FILM_AND_CT, set_layout, show_film
 from deeprecon.scene.display.pictures import Pixels, colored, gray, join_horizontally
@@ -22,7 +23,9 @@ PRESETS = ("CT-Chest-Contrast-Enhanced", "CT-Pulmonary-Arteries")
 """Volume rendering presets of Slicer."""
 MAX_SAMPLES = 16
 IMAGES = {
-    "ct": "Mean of the samples",
+    "ct": "Synthetic CT",
+    "labels": "Organs over the CT",
+    "origin": "What the X-ray shows of the CT",
     **{f"sample_{number:02d}": f"Sample {number}" for number in range(1, MAX_SAMPLES + 1)},
     "spread": "Spread of the samples over their mean",
 }
@@ -55,12 +58,13 @@ def show_image(ct: Any, name: str, window: str = "ctpa") -> None:
     if spread is not None:
         _color_spread(spread)
     if layout_manager() is not None:
-        background = ct if name == "spread" else nodes[name]
+        background = nodes[name] if _is_ct(name) else ct
         slicer.util.setSliceViewerLayers(
             background=background,
             foreground=spread if name == "spread" else None,
             foregroundOpacity=_OPACITY if name == "spread" else 0.0,
-            label=None,
+            label=nodes[name] if name in COLORS else None,
+            labelOpacity=_OPACITY,
             fit=_needs_fit(background),
         )
         show_film(nodes.get("xray") or stored_inputs(ct).xray)

@@ -29,12 +29,20 @@ RAMPS: dict[str, Ramp] = {
         (0.75, (0.95, 0.55, 0.33)),
         (1.0, (0.60, 0.0, 0.05)),
     ),
+    "activation": (
+        (0.0, (0.99, 0.96, 0.65)),
+        (0.3, (0.94, 0.44, 0.18)),
+        (0.65, (0.55, 0.13, 0.43)),
+        (1.0, (0.11, 0.03, 0.35)),
+    ),
 }
 """Color ramps: (position, (red, green, blue)). Their lightness falls monotonically, also when printed in gray; that of
 "residual" falls to both sides of its middle; that of "spread" rises, because it is shown over dark images."""
 
 _RAMP_ATTRIBUTE = "DeepRecon.Ramp"
 _STEPS = 256
+_BANDS = {"activation": 10}
+"""Ramps in a few colors, between which lines of equal value are seen."""
 _NAN_COLOR = (0.6, 0.6, 0.6, 1.0)
 _LEGEND_SIZE = (0.12, 0.34)
 _LEGEND_FONT = 14
@@ -106,9 +114,10 @@ def _new_color_table(ramp: str) -> Any:
     node.SetTypeToUser()
     node.SetAttribute(_RAMP_ATTRIBUTE, ramp)
     node.SetHideFromEditors(False)  # hidden color nodes are not saved
-    node.SetNumberOfColors(_STEPS)
-    for index in range(_STEPS):
-        node.SetColor(index, f"{index / (_STEPS - 1):.3f}", *function.GetColor(index / (_STEPS - 1)), 1.0)
+    steps = _BANDS.get(ramp, _STEPS)
+    node.SetNumberOfColors(steps)
+    for index in range(steps):
+        node.SetColor(index, f"{index / (steps - 1):.3f}", *function.GetColor(index / (steps - 1)), 1.0)
     return slicer.mrmlScene.AddNode(node)
 
 

@@ -7,6 +7,7 @@ fastavro, an optional package that is imported only when such a file is opened.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,11 @@ def read_embraceplus(path: Path) -> Samples:
 def _read_file(path: Path) -> tuple[float, float, Floats, str] | None:
     """Start in s, samples a second, (n, 3) g, user; None where nothing was measured."""
     fastavro = _fastavro()
-    with open(path, "rb") as file:
-        records = list(fastavro.reader(file))
+    content = BytesIO(path.read_bytes())  # of a file, as much memory would be taken as a damaged length says
+    try:
+        records = list(fastavro.reader(content))
+    except fastavro.schema.SchemaParseException as error:
+        raise ValueError(str(error)) from error
     if len(records) != 1 or "rawData" not in records[0]:
         raise InputError(f"{path} is no file of raw data of an EmbracePlus.")
     found = records[0]["rawData"]["accelerometer"]

@@ -16,6 +16,7 @@ from deeprecon.seizure.parameters import Unit
 from deeprecon.seizure.read.watches.samples import Floats, Samples, samples_from_blocks, sign_extended
 
 _PAGE = b"Recorded Data"
+_MEASUREMENTS = 300  # of a page
 _DIGITS = 12  # of a measurement: 3 axes of 12 bits, light, button
 _TIME_FORMAT = "%Y-%m-%d %H:%M:%S:%f"
 
@@ -57,9 +58,9 @@ def _fields(text: bytes) -> dict[str, str]:
 
 
 def _measurements(path: Path, number: int, page: bytes) -> Floats:
-    """(n, 3) numbers of the sensor in a page."""
+    """(300, 3) numbers of the sensor in a page."""
     digits = page.split()[-1]
-    if len(digits) % _DIGITS or not re.fullmatch(rb"[0-9A-Fa-f]+", digits):
+    if len(digits) != _MEASUREMENTS * _DIGITS or not re.fullmatch(rb"[0-9A-Fa-f]+", digits):
         raise InputError(f"{path} is cut off or damaged in page {number + 1}.", "Copy it again.")
     data = np.frombuffer(bytes.fromhex(digits.decode()), np.uint8).astype(np.int64).reshape(-1, _DIGITS // 2)
     x, y, z = (

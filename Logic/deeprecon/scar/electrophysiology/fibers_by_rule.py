@@ -23,7 +23,7 @@ from deeprecon.scar.anatomy.fiber_rule import FiberAngles, rule_based_fibers
 from deeprecon.scar.anatomy.long_axis import long_axis
 from deeprecon.scar.anatomy.surfaces import Surface, find_surfaces
 from deeprecon.scar.anatomy.ventricular_coordinates import VentricularCoordinates, ventricular_coordinates
-from deeprecon.scar.electrophysiology_parameters import FibersParameters, VentriclesInputs
+from deeprecon.scar.electrophysiology.parameters import FibersParameters, VentriclesInputs
 from deeprecon.scar.read.mesh import HeartMesh
 from deeprecon.scar.read.result import read_ventricles
 from deeprecon.scar.write.mesh import companion_files, placement

@@ -18,7 +18,7 @@ from deeprecon.data.mesh.voxels import stack_depth
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.numerics.isosurface_stuffing import stuff
 from deeprecon.numerics.tetrahedra import Tetrahedra
-from deeprecon.scar.electrophysiology_parameters import MeshingInputs, MeshingParameters
+from deeprecon.scar.electrophysiology.parameters import MeshingInputs, MeshingParameters
 from deeprecon.scar.parameters import Frame, Unit
 from deeprecon.scar.read.regions import open_regions
 from deeprecon.scar.read.result import read_ventricles

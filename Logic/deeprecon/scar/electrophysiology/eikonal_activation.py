@@ -19,8 +19,8 @@ from deeprecon.jobs.run import Outcome, Run, Stopped
 from deeprecon.numerics.eikonal import Medium
 from deeprecon.numerics.tetrahedra import Tetrahedra
 from deeprecon.scar.anatomy.fiber_rule import FiberAngles, rule_based_fibers
-from deeprecon.scar.electrophysiology import find_coordinates, own_fibers, write_ventricles
-from deeprecon.scar.electrophysiology_parameters import ActivationInputs, ActivationParameters
+from deeprecon.scar.electrophysiology.fibers_by_rule import find_coordinates, own_fibers, write_ventricles
+from deeprecon.scar.electrophysiology.parameters import ActivationInputs, ActivationParameters
 from deeprecon.scar.measure.activation_map import (
     ActivationMap,
     Site,
