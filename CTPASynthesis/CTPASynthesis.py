@@ -32,6 +32,7 @@ from deeprecon.panels.common.module import MethodTest, describeModule, registerS
 from deeprecon.panels.common.result_panel import ResultPanel, overwriteProblem
 from deeprecon.panels.common.run_callbacks import SecondaryRun
 from deeprecon.panels.common.training_panel import TrainingPanel
+from deeprecon.panels.ctpa.atlas_panel import AtlasPanel
 from deeprecon.panels.ctpa.ct_panel import CtPanel
 from deeprecon.panels.ctpa.widgets import AUTOENCODER, DIFFUSION, LABELS, METHODS, XrayPreview, readDemonstrator
 from deeprecon.panels.screen.result_views import showInViews
@@ -77,6 +78,8 @@ class CTPASynthesisParameterNode:
     """What the user chose; saved with the scene.
 
     xray - frontal chest X-ray, a volume of a single slice.
+    atlas, atlas2, atlas3, atlasFolder - CTs of chests for the atlas method; the built-in ones if all are empty.
+    lateral - lateral film of the same patient for the atlas method, may be empty.
     useModel, modelFolder - use a model of the user's in place of the demonstrator, and where it is.
     settings - of the synthesis, see SynthesizeParameters.
     autoencoderTraining, diffusionTraining - settings of the trainings.
@@ -86,6 +89,11 @@ class CTPASynthesisParameterNode:
     """
 
     xray: vtkMRMLScalarVolumeNode
+    atlas: vtkMRMLScalarVolumeNode
+    atlas2: vtkMRMLScalarVolumeNode
+    atlas3: vtkMRMLScalarVolumeNode
+    atlasFolder: str = ""
+    lateral: vtkMRMLScalarVolumeNode
     useModel: bool = False
     modelFolder: str = ""
     settings: Settings
@@ -108,7 +116,7 @@ class CTPASynthesisWidget(ImageMethodWidget):
         self.preview = None
         self.demonstrator, self.demonstratorProblem = None, ""
         self.resultPanel = None
-        self.ctPanel = None
+        self.atlasPanel, self.ctPanel = None, None
         self.reported = None, None  # result and report of the last run
         self.logicClass = CTPASynthesisLogic
         ImageMethodWidget.__init__(self, parent)
@@ -120,6 +128,8 @@ class CTPASynthesisWidget(ImageMethodWidget):
         SyntheticLabel.start()
         self.demonstrator, self.demonstratorProblem = readDemonstrator()
         self.preview = XrayPreview(ui.previewLabel, ui.xrayLabel, [ui.rightLabel, ui.leftLabel])
+        self.atlasPanel = AtlasPanel(ui, self.onChanged)
+        self.works.append(self.atlasPanel.work)
         self.bundlePanel = BundlePanel(ui.modelFrame.layout(), "ctpa", self.onModel)
         self.ctPanel = CtPanel(ui.resultFrame.layout(), self.onChanged, self.onExport)
         self.resultPanel = ResultPanel(ui.resultFrame.layout(), IMAGES, self.showImage, self.onChanged, self.showResult)
@@ -136,6 +146,11 @@ class CTPASynthesisWidget(ImageMethodWidget):
         """The module is closed or reloaded."""
         SyntheticLabel.stop()
         ImageMethodWidget.cleanup(self)
+
+    def setParameterNode(self, node):
+        """Connect the panel with a parameter node, or with none."""
+        self.atlasPanel.setParameterNode(node)
+        ImageMethodWidget.setParameterNode(self, node)
 
     # -- updating the panel
 
@@ -161,13 +176,11 @@ class CTPASynthesisWidget(ImageMethodWidget):
         """Show what the method does, and the settings that it has."""
         ui, network = self.ui, method is MethodName.NETWORK
         ui.methodLabel.text = METHODS[method]
-        for each in (
-            ui.modelCollapsibleButton,
-            ui.samplesSpinBox,
-            ui.samplesSpinBoxLabel,
-            ui.advancedCollapsibleButton,
-        ):
+        samples = ui.samplesSpinBox, ui.samplesSpinBoxLabel
+        for each in (ui.modelCollapsibleButton, *samples, ui.advancedCollapsibleButton):
             each.visible = network
+        ui.atlasCollapsibleButton.visible = not network
+        self.atlasPanel.update()
         ui.modelFrame.visible = node.useModel
 
     def _updateEstimate(self, node, settings):
@@ -196,14 +209,16 @@ class CTPASynthesisWidget(ImageMethodWidget):
     def runKind(self, settings):
         """What determines the speed of a run: method or model, preset and device."""
         if settings.method is MethodName.ATLAS:
-            return f"atlas-{settings.preset.value}", "cpu"
+            nodes = nodes_of(self._parameterNode)
+            own = "own" if nodes.atlases or nodes.atlas_folder else "builtin"
+            return f"atlas-{own}-{settings.preset.value}", "cpu"
         model = "model" if self._parameterNode.useModel else "demonstrator"
         return f"{model}-{settings.preset.value}", self.devicePanel.device
 
     def workload(self, settings):
         """Amount of computation of a run, proportional to its duration for one kind of run."""
         if settings.method is MethodName.ATLAS:
-            return 1
+            return max(1, len(nodes_of(self._parameterNode).atlases))
         return settings.samples * (10 + settings.steps)  # decoding takes as long as about 10 steps
 
     def modelText(self, node):
@@ -228,6 +243,8 @@ class CTPASynthesisWidget(ImageMethodWidget):
         xrays, target = self.ui.folderEdit.currentPath, self.ui.targetEdit.currentPath
         if not xrays or not Path(xrays).is_dir():
             return _("Choose the folder of the X-rays under Many X-rays.")
+        if nodes_of(self._parameterNode).lateral is not None:
+            return _("A lateral film belongs to one X-ray: choose none for a folder.")
         return self.modelProblem() if target else _("Choose the folder of the results under Many X-rays.")
 
     # -- callbacks of the run panel
@@ -237,7 +254,9 @@ class CTPASynthesisWidget(ImageMethodWidget):
         node, folder = self._parameterNode, self.logic.newJobFolder()
         nodes, settings = nodes_of(node), to_dataclass(node.settings)
         self.job = nodes, {"ct": node.outputCt}, self.runKind(settings), self.workload(settings)
-        self.runPanel.fileNames = write_job(folder, nodes, settings, self.devicePanel.device, node.seed)
+        self.runPanel.fileNames = yield from write_job.steps(
+            folder, nodes, settings, self.devicePanel.device, node.seed
+        )
         return folder
 
     def load(self, folder):
@@ -265,8 +284,7 @@ class CTPASynthesisWidget(ImageMethodWidget):
     def writeFolderJob(self, folder, settings, device, seed):
         """Write the job over a folder of X-rays."""
         xrays, target = Path(self.ui.folderEdit.currentPath), Path(self.ui.targetEdit.currentPath)
-        bundle = nodes_of(self._parameterNode).bundle
-        write_folder_job(folder, xrays, target, bundle, settings, device, seed)
+        yield from write_folder_job.steps(folder, xrays, target, nodes_of(self._parameterNode), settings, device, seed)
 
     def onExport(self):
         """Write the result as a DICOM series."""
@@ -282,6 +300,7 @@ class CTPASynthesisWidget(ImageMethodWidget):
     def restoreInputs(self):
         """Set the parameter node to inputs and settings of the selected result."""
         restore_inputs(self._parameterNode, self._parameterNode.outputCt)
+        self.atlasPanel.setParameterNode(self._parameterNode)
 
     # -- buttons and choices that no parameter link covers
 
@@ -307,13 +326,13 @@ class CTPASynthesisWidget(ImageMethodWidget):
         """Show the CT beside the X-ray."""
         ct = self._parameterNode.outputCt if self._parameterNode else None
         if is_result(ct):
-            showInViews(lambda: show_result(ct, self.resultPanel.shown, self.ctPanel.window))
+            showInViews(lambda: show_result(ct, self.resultPanel.shown, self.ctPanel.window, self.ctPanel.fade))
 
     def showImage(self, name):
         """Show the mean, a sample or the spread in the slice views."""
         node = self._parameterNode
         if node and is_result(node.outputCt):
-            show_image(node.outputCt, name, self.ctPanel.window)
+            show_image(node.outputCt, name, self.ctPanel.window, self.ctPanel.fade)
 
 
 class CTPASynthesisLogic(MethodLogic):

@@ -36,7 +36,7 @@ def _read_volume(path: Path) -> Any:
 
 
 def _write_series(folder: Path) -> Path:
-    from deeprecon.data.dicom.ct import write_ct_series
+    from deeprecon.data.dicom.objects.ct import write_ct_series
 
     write_ct_series(folder, _volume(), {})
     return folder
@@ -112,19 +112,39 @@ def _write_mif(folder: Path) -> Path:
     return folder / "a.mif"
 
 
-def _write_segmentation(folder: Path) -> Path:
-    from deeprecon.data.segmentation import Segment, Segmentation, write_segmentation
+def _segmentation() -> Any:
+    from deeprecon.data.segmentation import Segment, Segmentation
 
     masks = _volume().array > 500, _volume().array < 200
     parts = tuple(Segment(name, mask) for name, mask in zip(("myocardium", "scar"), masks, strict=True))
-    write_segmentation(folder / "a.seg.nrrd", Segmentation(parts, _volume().ijk_to_ras, "a", 8.0))
+    return Segmentation(parts, _volume().ijk_to_ras, "a", 8.0)
+
+
+def _write_segmentation(folder: Path) -> Path:
+    from deeprecon.data.segmentation import write_segmentation
+
+    write_segmentation(folder / "a.seg.nrrd", _segmentation())
     return folder / "a.seg.nrrd"
+
+
+def _write_dicom_segmentation(folder: Path) -> Path:
+    from unit.scar.test_dicom_regions import write_frames
+
+    write_frames(folder / "a.dcm", _segmentation())
+    return folder / "a.dcm"
+
+
+def _write_contours(folder: Path) -> Path:
+    from unit.scar.test_dicom_regions import write_contours
+
+    write_contours(folder / "a.dcm", _segmentation())
+    return folder / "a.dcm"
 
 
 def _read_segmentation(path: Path) -> Any:
     from deeprecon.data.segmentation import read_segmentation
 
-    return len(read_segmentation(path).segments)
+    return len(read_segmentation(path, _volume()).segments)
 
 
 def _write_mesh(name: str) -> Callable[[Path], Path]:
@@ -345,6 +365,8 @@ FORMATS = {
         FileFormat("DWI a.mif", _write_mif, _read_dwi),
         FileFormat("gradients", _write_gradients, _read_gradients, cut=False),
         FileFormat("segmentation", _write_segmentation, _read_segmentation),
+        FileFormat("DICOM segmentation", _write_dicom_segmentation, _read_segmentation),
+        FileFormat("RT structure set", _write_contours, _read_segmentation),
         *(
             FileFormat(f"mesh {name}", _write_mesh(name), _read_mesh)
             for name in ("a.vtk", "a.vtu", "a.vtp", "a.ply", "a.stl", "a.pts")

@@ -117,7 +117,7 @@ def widget(host: Any, probed: Any, request: pytest.FixtureRequest) -> Any:
 
 def with_open_sections(widget: Any) -> Any:
     """The panel with the sections open whose contents are looked at."""
-    for name in ("moreInputs", "observation", "gradients", "settings", "model", "results"):
+    for name in ("moreInputs", "observation", "gradients", "settings", "atlas", "model", "results"):
         if hasattr(widget.ui, f"{name}CollapsibleButton"):
             getattr(widget.ui, f"{name}CollapsibleButton").collapsed = False
     return widget

@@ -56,10 +56,24 @@ def main(xray: Path | None) -> None:
     combo.currentIndex = combo.findData("spread")
     picture(host, "spread")
 
+    fit(host, widget)
     collapseSections(widget, "results")
     with tempfile.TemporaryDirectory() as folder:
         train(host, widget, Path(folder) / "training")
     host.close()
+
+
+def fit(host: Any, widget: Any) -> None:
+    """An atlas fitted to the X-ray, in a result of its own."""
+    methods = widget.ui.methodCombo
+    methods.currentIndex = methods.findText("Atlas fitted to the X-ray")
+    widget._parameterNode.outputCt = None
+    widget.runPanel.ui.applyButton.click()
+    finish(host, widget)
+    widget.ui.inputsCollapsibleButton.collapsed = False
+    combo = widget.resultPanel.ui.showCombo
+    combo.currentIndex = combo.findData("labels")
+    picture(host, "atlas")
 
 
 def train(host: Any, widget: Any, folder: Path) -> None:

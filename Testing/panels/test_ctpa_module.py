@@ -372,6 +372,8 @@ def test_linked_widgets_name_fields_of_the_parameter_node(host: Any) -> None:
     for name in linked:
         assert node.dataType(name)
     direct = {name for name in linked if "." not in name}
-    by_code = {"settings", "modelFolder", "outputSummary", "autoencoderTraining", "diffusionTraining"}
+    by_code = {
+        "settings", "atlasFolder", "modelFolder", "outputSummary", "autoencoderTraining", "diffusionTraining",
+    }  # fmt: skip
     assert direct | by_code == set(node.allParameters)
     assert {f"settings.{field.name}" for field in fields_of(SynthesizeParameters)} <= set(linked)

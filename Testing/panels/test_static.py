@@ -24,6 +24,7 @@ PAIRS = [
     (PANELS / "common/image_widget.py", CTPA.parent / "Resources" / "UI" / "CTPASynthesis.ui"),
     (PANELS / "common/image_widget.py", DWMRI.parent / "Resources" / "UI" / "DWMRIEnhance.ui"),
     (PANELS / "ctpa/ct_panel.py", SHARED_UI / "CtPanel.ui"),
+    (PANELS / "ctpa/atlas_panel.py", CTPA.parent / "Resources" / "UI" / "CTPASynthesis.ui"),
     (DWMRI, DWMRI.parent / "Resources" / "UI" / "DWMRIEnhance.ui"),
     (PANELS / "dwmri/compare_panel.py", SHARED_UI / "ComparePanel.ui"),
     (MODULE, MODULE.parent / "Resources" / "UI" / "ScarReconstruction.ui"),

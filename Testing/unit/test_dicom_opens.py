@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from deeprecon.ctpa.grid import PRESETS, Grid
 from deeprecon.ctpa.parameters import Preset
 from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
-from deeprecon.data.dicom.ct import write_ct_series
+from deeprecon.data.dicom.objects.ct import write_ct_series
 from deeprecon.data.tables import write_table
 from deeprecon.data.volume import Volume
 from deeprecon.jobs.job import Job

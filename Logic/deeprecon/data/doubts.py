@@ -72,6 +72,7 @@ CODES: dict[str, str] = {
     "single-volume": "A diffusion scan is one volume without weighting: its noise is unknown, and it stays as it is.",
     "skipped-volumes": "A DWI NRRD marks volumes as to be skipped (DWMRI_skip); they are left out.",
     "slice-of-stack": "A DICOM file was given that is a series of one slice, of a stack of such series.",
+    "source-not-of-run": "The images that DICOM objects are to be filed with were not read by the run.",
     "sum-of-axes": "The magnitude of an event is taken for a sum of three axes.",
     "tags-in-several-arrays": "The cells of a mesh have several arrays that may be region tags; the first is taken.",
     "threshold-near-healthy": "The threshold lies within 3 standard deviations of healthy wall: noise counts as scar.",

@@ -10,14 +10,20 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from deeprecon.data.dicom.file import kind_of_file
+from deeprecon.data.dicom.kinds import SEGMENTATION, STRUCTURES
+from deeprecon.data.dicom.objects.contours import read_contours
+from deeprecon.data.dicom.objects.regions import Regions, read_segment_frames
 from deeprecon.data.doubts import Doubt
-from deeprecon.data.errors import InputError, names_damage
+from deeprecon.data.errors import InputError, damaged, names_damage
 from deeprecon.data.formats.nrrd import Nrrd, read_nrrd, write_nrrd
 from deeprecon.data.volume import Volume, check_affine, check_finite
 from deeprecon.data.volume_io import read_volume
 
 Color = tuple[float, float, float]
 
+_NAMED = SEGMENTATION, STRUCTURES
+"""Kinds of DICOM files whose regions have names."""
 _LEFT_OUT = "DeepRecon.LeftOut"
 """Key of names of segments that were not written."""
 
@@ -113,18 +119,35 @@ def is_label(volume: Volume) -> bool:
 
 
 def is_segmentation_file(path: Path | str) -> bool:
-    """True for Slicer's segmentation files, whose regions have names; recognized by the ending, as Slicer does."""
-    return str(path).lower().endswith((".seg.nrrd", ".seg.nhdr"))
+    """True for files whose regions have names: Slicer's by the ending, as Slicer does, DICOM's by their content."""
+    return str(path).lower().endswith((".seg.nrrd", ".seg.nhdr")) or kind_of_file(Path(path)) in _NAMED
+
+
+def is_structure_set(path: Path | str) -> bool:
+    """True for RT structure sets, which have no voxels of their own."""
+    return kind_of_file(Path(path)) == STRUCTURES
 
 
 @names_damage
-def read_segmentation(path: Path | str) -> Segmentation:
-    """Read Slicer's .seg.nrrd, or a label volume in any format of `read_volume`, whose values become names ("1", "2").
+def read_segmentation(path: Path | str, grid: Volume | None = None) -> Segmentation:
+    """Read Slicer's .seg.nrrd, a DICOM segmentation or RT structure set, or a label volume in any format of
+    `read_volume`, whose values become names ("1", "2").
+
+    Args:
+        path: of the file.
+        grid: image on whose voxels contours are drawn, see `read_contours`; the other files have voxels of their own.
 
     Raises:
-        InputError: as `read_volume`; also for a volume without labels (fractions, intensities) and damaged keys.
+        InputError: as `read_volume`, `read_segment_frames` and `read_contours`; also for a volume without labels
+            (fractions, intensities) and damaged keys.
     """
     path = Path(path)
+    if (kind := kind_of_file(path)) in _NAMED:
+        try:
+            regions = read_segment_frames(path) if kind == SEGMENTATION else read_contours(path, grid)
+        except OSError as error:  # pydicom's, for a sequence that ends early
+            raise damaged(path, error) from error
+        return _from_dicom(path, regions)
     if path.is_file() and path.name.lower().endswith((".nrrd", ".nhdr")):
         nrrd = read_nrrd(path)
         if any(re.fullmatch(r"Segment\d+_(ID|Name)", key) for key in nrrd.keys):
@@ -141,6 +164,16 @@ def read_segmentation(path: Path | str) -> Segmentation:
         Segment(str(value), volume.array == value, _COLORS[(value - 1) % len(_COLORS)]) for value in values
     )
     return Segmentation(segments, volume.ijk_to_ras, volume.name, volume.slice_thickness, volume.across, volume.doubts)
+
+
+def _from_dicom(path: Path, regions: Regions) -> Segmentation:
+    check_affine(regions.ijk_to_ras, path.name)
+    segments = tuple(
+        Segment(name, mask, _COLORS[place % len(_COLORS)]) for place, (name, mask) in enumerate(regions.masks)
+    )
+    return Segmentation(
+        segments, regions.ijk_to_ras, path.name, regions.thickness, 0, regions.doubts, left_out=regions.left_out
+    )
 
 
 def _from_nrrd(path: Path, nrrd: Nrrd) -> Segmentation:

@@ -158,13 +158,14 @@ class Lesion(Enum):
 
 
 class MeshFormat(Enum):
-    """Files that a result can be exported to."""
+    """Files that a result can be exported to; DICOM gets its voxels and figures, the others its mesh."""
 
     OPENCARP = "opencarp"
     VTU = "vtu"
     VTK = "vtk"
     VTP = "vtp"
     PLY = "ply"
+    DICOM = "dicom"
 
 
 class _CutoffParameters(Parameters):
@@ -335,13 +336,20 @@ class ExportInputs:
 
     mesh: Annotated[Path, "result of scar reconstruct, with scar_probability"]
     segmentation: Annotated[Path | None, "segmentation with segments that the tags name"] = None
+    source: Annotated[
+        Path | None, "DICOM: the images that were reconstructed, whose patient and study the objects belong to"
+    ] = None
 
 
 @dataclass(frozen=True)
 class ExportParameters(Parameters):
     """Settings of `scar export`; the node order is kept in every format."""
 
-    format: Annotated[MeshFormat, "openCARP gets .pts, .elem with tags, .lon and .dat"] = MeshFormat.OPENCARP
+    format: Annotated[
+        MeshFormat,
+        "openCARP gets .pts, .elem with tags, .lon and .dat; DICOM a segmentation, a parametric map of the probability "
+        "and a structured report",
+    ] = MeshFormat.OPENCARP
     frame: Annotated[Frame, "patient axes of the file; auto is LPS, as Slicer writes"] = Frame.AUTO
     unit: Annotated[Unit, "length unit of the file; auto is um for openCARP, else mm"] = Unit.AUTO
     report_values: Annotated[ReportValues, "which values the tags are made of"] = ReportValues.ESTIMATE
@@ -366,6 +374,8 @@ class ExportParameters(Parameters):
             reasons.append(str(error))
         if self.experiment and self.format is not MeshFormat.OPENCARP:
             reasons.append("parameters, sites and script of an experiment are openCARP's: choose this format")
+        if self.format is MeshFormat.DICOM and self != ExportParameters(format=MeshFormat.DICOM):
+            reasons.append("DICOM objects show what the run found, and have no other settings: leave them out")
         return reasons
 
 

@@ -13,7 +13,7 @@ import pytest
 from pydicom import dcmread
 
 from deeprecon.ctpa.observe.ct_checks import ct_doubts
-from deeprecon.data.dicom.ct import write_ct_series
+from deeprecon.data.dicom.objects.ct import write_ct_series
 from deeprecon.data.doubts import CODES
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume

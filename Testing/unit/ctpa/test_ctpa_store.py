@@ -20,7 +20,7 @@ from deeprecon.ctpa.simulate.chests import Label, draw_grid, make_anatomy
 from deeprecon.ctpa.simulate.files import write_xray
 from deeprecon.ctpa.training import preparation as prepare_module
 from deeprecon.ctpa.training.store import CUBE, Case, Store, write_cubes
-from deeprecon.data.dicom.ct import write_ct_series
+from deeprecon.data.dicom.objects.ct import write_ct_series
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import write_json
 from deeprecon.data.radiograph import read_radiograph

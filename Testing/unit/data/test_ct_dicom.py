@@ -6,7 +6,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from deeprecon.data.dicom.ct import decimal, write_ct_series
+from deeprecon.data.dicom.objects.ct import decimal, write_ct_series
 from deeprecon.data.dicom.series import read_dicom
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume

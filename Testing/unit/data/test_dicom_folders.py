@@ -8,9 +8,9 @@ import pytest
 from pydicom.uid import UID, generate_uid
 
 from deeprecon.ctpa.observe.ct_checks import ct_doubts
-from deeprecon.data.dicom.ct import write_ct_series
 from deeprecon.data.dicom.file import is_dicom_head, open_dicom
 from deeprecon.data.dicom.kinds import kind_of_class, way_out, with_article
+from deeprecon.data.dicom.objects.ct import write_ct_series
 from deeprecon.data.dicom.series import read_series
 from deeprecon.data.diffusion.files import read_dwi
 from deeprecon.data.errors import InputError

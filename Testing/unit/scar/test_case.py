@@ -227,7 +227,7 @@ def test_each_file_is_read_once(tmp_path, monkeypatch, labels, wall, scar):
     opened: list[Path] = []
     for name in ("read_segmentation", "read_volume"):
         inner = getattr(regions, name)
-        monkeypatch.setattr(regions, name, lambda path, inner=inner: opened.append(path) or inner(path))
+        monkeypatch.setattr(regions, name, lambda path, *rest, inner=inner: opened.append(path) or inner(path, *rest))
     drawn = {"myocardium": wall, "scar": scar, "MVO": labels == 4, "LV blood": labels == 1}
     path = segmentation(tmp_path / "s.seg.nrrd", **drawn)
     lge = saved(tmp_path / "lge.nrrd", np.where(scar, 300, 60).astype(np.int16), thickness=8.0)

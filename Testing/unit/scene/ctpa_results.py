@@ -35,6 +35,7 @@ METRICS: dict[str, Any] = {
 
 
 ATLAS_METRICS: dict[str, Any] = {
+    "method": "atlas",
     "atlas": "built-in man",
     "fit_correlation": 0.93,
     "seen": 0.8,

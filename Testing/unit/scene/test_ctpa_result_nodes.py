@@ -11,6 +11,7 @@ import slicer
 
 from deeprecon.data.errors import InputError
 from deeprecon.data.radiograph import Radiograph
+from deeprecon.data.volume import Volume
 from deeprecon.scene.common.provenance import provenance_of
 from deeprecon.scene.common.results import discard, nodes_of_run
 from deeprecon.scene.ctpa import result as ctpa_result
@@ -21,6 +22,7 @@ from deeprecon.scene.ctpa.synthetic_label import is_synthetic
 from deeprecon.scene.ctpa.views import (
     PRESETS,
     WINDOWS,
+    atlas_pictures,
     available_images,
     presets,
     projection_check_image,
@@ -30,6 +32,7 @@ from deeprecon.scene.ctpa.views import (
     show_image,
 )
 from deeprecon.scene.ctpa.xray import node_from_radiograph
+from deeprecon.scene.nodes.volumes import node_from_volume
 
 from .ctpa_results import GRID, METRICS, SHIFT, write_atlas_result, write_result
 
@@ -125,8 +128,23 @@ def test_the_projection_check_is_a_picture_of_three(xray: Any, tmp_path: Path) -
     assert middle.mean() > left.mean()  # the projected one is brighter
     assert left[0].mean() > left[-1].mean()  # the head is up
     assert (right[..., 0].astype(int) - right[..., 2]).min() > 0  # too much is red
+    outlined = projection_check_image(made["ct"], outlines=True)
+    assert outlined is not None
+    assert (outlined == pixels).all()  # no lung fields in an image without lungs
     slicer.mrmlScene.RemoveNode(made["difference"])
     assert projection_check_image(made["ct"]) is None
+
+
+def test_a_picture_of_an_atlas_has_the_head_up_and_the_right_on_the_left(scene: Any) -> None:
+    array = np.full((20, 9, 10), -1000, np.int16)
+    array[15:, :, :3] = 400  # at the head, on the patient's right
+    node = node_from_volume(Volume(array, np.diag([-40.0, 30.0, 20.0, 1.0])), "Atlas")
+    low = node_from_volume(Volume(array[:10], np.diag([-40.0, 30.0, 20.0, 1.0])), "Half of it")
+    assert atlas_pictures([]) is None
+    pixels = atlas_pictures([node, low])
+    assert pixels is not None
+    assert pixels.shape == (100, 204, 3)  # pixels of 4 mm, a gap of four between the two
+    assert [pixels[place].max() for place in ((10, 10), (10, 90), (90, 10))] == [255, 0, 0]
 
 
 def test_volume_rendering_uses_slicers_presets_where_they_are(xray: Any, tmp_path: Path) -> None:
@@ -174,6 +192,11 @@ def test_a_fitted_atlas_brings_named_organs_and_its_deformation(xray: Any, tmp_p
     rows = [table.GetValue(row, 0).ToString() for row in range(table.GetNumberOfRows())]
     assert rows[:2] == ["Atlas", "Correlation of the fit"]
 
+    # an atlas of the scene is named by its node, not by its file in the job
+    named = load_folder(write_atlas_result(tmp_path / "own"), xray, atlases={"built-in man": "Woman"})
+    assert named["figures"].GetTable().GetValue(0, 1).ToString() == "Woman"
+    discard(named.values())
+
     # the next run writes into the same nodes; a network's has none of them
     again = load_outputs(write_atlas_result(tmp_path / "again" / OUTPUT, 50), CtpaNodes(xray), {"ct": made["ct"]})
     assert dict(again.nodes) == dict(made)
@@ -188,9 +211,10 @@ def test_a_transform_file_that_cannot_be_read_is_refused(scene: Any, tmp_path: P
     from deeprecon.scene.nodes.transforms import node_from_transform_file
 
     (tmp_path / "deformation.h5").write_bytes(b"damaged")
+    count = slicer.mrmlScene.GetNumberOfNodes()
     with pytest.raises(InputError, match="holds no transform"):
         node_from_transform_file(tmp_path / "deformation.h5", "deformation")
-    assert slicer.util.getNodesByClass("vtkMRMLTransformNode") == []
+    assert slicer.mrmlScene.GetNumberOfNodes() == count
 
 
 def test_a_damaged_result_changes_nothing(xray: Any, tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def test_other_volumes_are_refused_and_no_file_is_written(scene: Any, tmp_path: 
     with pytest.raises(InputError, match="samples"):
         write_job(tmp_path / "job", CtpaNodes(load_sample_xray()), SynthesizeParameters(samples=99))
     with pytest.raises(InputError, match="no folder"):
-        write_folder_job(tmp_path / "job", tmp_path / "missing", tmp_path, None, SETTINGS)
+        write_folder_job(tmp_path / "job", tmp_path / "missing", tmp_path, CtpaNodes(None), SETTINGS)
     assert not (tmp_path / "job").exists()
 
 

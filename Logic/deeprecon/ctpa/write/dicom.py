@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from deeprecon.ctpa.parameters import ExportInputs, ExportParameters
-from deeprecon.data.dicom.ct import Elements, write_ct_series
+from deeprecon.data.dicom.objects.ct import write_ct_series
+from deeprecon.data.dicom.objects.elements import Elements
 from deeprecon.data.errors import InputError
 from deeprecon.data.files import sha256
 from deeprecon.data.volume import Volume

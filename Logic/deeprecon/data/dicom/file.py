@@ -88,7 +88,7 @@ class DicomFile:
 
 
 @names_damage
-def open_dicom(path: Path, series: str | None = None) -> DicomFile | None:
+def open_dicom(path: Path, series: str | None = None, kinds: tuple[str, ...] = ()) -> DicomFile | None:
     """Read a file; None for one that is not DICOM.
 
     Files without the 128 bytes of preamble and the mark after it are read, too, see `is_dicom_head`.
@@ -96,6 +96,7 @@ def open_dicom(path: Path, series: str | None = None) -> DicomFile | None:
     Args:
         path: of the file.
         series: the SeriesInstanceUID whose pixels are wanted; of other series only the header is read. All by default.
+        kinds: of files that are read though they hold no image; others are empty.
 
     Raises:
         InputError: the file is cut off or damaged, has no pixels though it is an image, or an unknown transfer syntax.
@@ -107,7 +108,7 @@ def open_dicom(path: Path, series: str | None = None) -> DicomFile | None:
         head = stream.read(HEAD)
         if not is_dicom_head(head):
             return None
-        if kind := kind_of_head(head):
+        if (kind := kind_of_head(head)) and kind not in kinds:
             return DicomFile(path, Dataset(), kind)
         stream.seek(0)
         try:
@@ -129,6 +130,16 @@ def is_dicom(path: Path) -> bool:
     """True for a DICOM file; opens the file."""
     with open(path, "rb") as stream:
         return is_dicom_head(stream.read(HEAD))
+
+
+def kind_of_file(path: Path) -> str:
+    """What a DICOM file holds that is no image, as "RT structure set"; "" for images and other files."""
+    try:
+        with open(path, "rb") as stream:
+            head = stream.read(HEAD)
+    except OSError:
+        return ""
+    return kind_of_head(head) if is_dicom_head(head) else ""
 
 
 def is_dicom_head(head: bytes) -> bool:

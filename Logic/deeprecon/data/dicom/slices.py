@@ -88,8 +88,7 @@ def slices_of(file: DicomFile) -> tuple[list[DicomSlice], str]:
     if not file.is_image:
         return [], file.kind
     if file.storage_class in ENHANCED:
-        groups = frame_groups(file)
-        return [_slice(file, _place(each), frame, each) for frame, each in enumerate(groups)], ""
+        return frame_slices(file), ""
     if frame_count(file) > 1:
         kind = "of screenshots" if is_screenshot(file) else f"of a kind that is not read ({file.class_name})"
         return [], f"multi-frame file {kind}"
@@ -98,6 +97,15 @@ def slices_of(file: DicomFile) -> tuple[list[DicomSlice], str]:
     if missing:
         return [], "screenshot" if is_screenshot(file) else f"image without {' and '.join(missing)}"
     return [_slice(file, place)], ""
+
+
+def frame_slices(file: DicomFile) -> list[DicomSlice]:
+    """The frames of a file that describes the place of each.
+
+    Raises:
+        InputError: entries that are no numbers, or the file does not describe its frames.
+    """
+    return [_slice(file, _place(each), frame, each) for frame, each in enumerate(frame_groups(file))]
 
 
 def _slice(

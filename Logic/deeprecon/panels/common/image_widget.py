@@ -16,7 +16,7 @@ from deeprecon.panels.screen.result_views import showInViews
 from deeprecon.panels.screen.stepper import ButtonWork
 from deeprecon.scene.common.folder_summary import CaseKind, load_summary
 from deeprecon.scene.nodes.parameters import to_dataclass
-from deeprecon.steps import Steps
+from deeprecon.steps import Steps, steps_of
 
 
 class ImageMethodWidget(MethodWidget):
@@ -74,8 +74,8 @@ class ImageMethodWidget(MethodWidget):
         """Why the images of a folder cannot be processed; empty if they can."""
         raise NotImplementedError
 
-    def writeFolderJob(self, folder: Path, settings: Any, device: str, seed: int) -> None:
-        """Write the job over a folder of images, and set `target`."""
+    def writeFolderJob(self, folder: Path, settings: Any, device: str, seed: int) -> Steps[None] | None:
+        """Write the job over a folder of images, at once or in steps."""
         raise NotImplementedError
 
     def restoreInputs(self) -> None:
@@ -126,12 +126,14 @@ class ImageMethodWidget(MethodWidget):
         self.ui.folderTable.visible = node.outputSummary is not None
         self.ui.folderLabel.text = self.folderProblem() or ready
 
-    def prepareFolder(self) -> Path:
+    def prepareFolder(self) -> Steps[Path]:
         """Write the job over a folder of images."""
         node, folder = self._parameterNode, self.logic.newJobFolder()
         assert self.devicePanel is not None
         self.summary = node.outputSummary
-        self.writeFolderJob(folder, to_dataclass(node.settings), self.devicePanel.device, node.seed)
+        yield from steps_of(
+            self.writeFolderJob, folder, to_dataclass(node.settings), self.devicePanel.device, node.seed
+        )
         return Path(folder)
 
     def loadFolder(self, folder: Path) -> str:

@@ -14,11 +14,12 @@ from deeprecon.panels.ctpa.widgets import qualityHtml, showPixels
 from deeprecon.resources import resource_path
 from deeprecon.scene.common.results import nodes_of_run
 from deeprecon.scene.ctpa.job import write_export_job
-from deeprecon.scene.ctpa.result import projection_text, quality_of
-from deeprecon.scene.ctpa.views import presets, projection_check_image, render, rendering, set_window
+from deeprecon.scene.ctpa.result import limitations, projection_text, quality_of
+from deeprecon.scene.ctpa.views import fade_film, presets, projection_check_image, render, rendering, set_window
 from deeprecon.steps import Steps
 
-_CAPTION = _("X-ray as used by the model; the synthetic CT projected; projected minus X-ray:")
+_CAPTION = _("X-ray as used; the synthetic CT projected; projected minus X-ray:")
+_OUTLINES = _("Lung fields: yellow of the X-ray, blue of the CT.")
 _SERIES = "synthetic-ct"
 """Folder of an exported series, below the one that the user chose."""
 
@@ -58,6 +59,8 @@ class CtPanel:
         for name in presets():
             ui.renderCombo.addItem(name, name)
         ui.renderCombo.connect("currentIndexChanged(int)", self._onRender)
+        ui.fadeSlider.connect("valueChanged(double)", self._onFade)
+        ui.outlinesCheckBox.connect("toggled(bool)", self._onOutlines)
         ui.exportFolderEdit.connect("currentPathChanged(QString)", self._onFolder)
         ui.exportButton.connect("clicked(bool)", self._onExport)
         self.setResult(None)
@@ -68,6 +71,7 @@ class CtPanel:
         self.widget.visible = ct is not None
         self._updating = True
         ui.qualityLabel.text = qualityHtml(None if ct is None else quality_of(ct), self.widget)
+        ui.limitsLabel.text = "" if ct is None else " ".join(limitations(ct))
         ui.renderCombo.enabled = ui.renderCombo.count > 1
         ui.renderCombo.currentIndex = max(0, ui.renderCombo.findData("" if ct is None else rendering(ct)))
         self._updating = False
@@ -80,13 +84,20 @@ class CtPanel:
     def _showPicture(self) -> None:
         """Show the picture of the projection check; it is made only if the result changed."""
         figures = None if self._ct is None else nodes_of_run(self._ct).get("figures")
-        pictured = self._ct and (self._ct.GetID(), self._ct.GetMTime(), figures and figures.GetMTime())
+        outlines = self.ui.outlinesCheckBox.checked
+        pictured = self._ct and (self._ct.GetID(), self._ct.GetMTime(), figures and figures.GetMTime(), outlines)
         if pictured != self._pictured:
             self._pictured = pictured
-            pixels = None if self._ct is None else projection_check_image(self._ct)
+            pixels = None if self._ct is None else projection_check_image(self._ct, outlines)
             self.ui.projectionCollapsibleButton.visible = pixels is not None
             showPixels(self.ui.projectionLabel, pixels)
-            self.ui.captionLabel.text = "" if pixels is None else f"{_CAPTION} {projection_text(self._ct)}."
+            caption = "" if pixels is None else f"{_CAPTION} {projection_text(self._ct)}."
+            self.ui.captionLabel.text = f"{caption} {_OUTLINES}" if caption and outlines else caption
+
+    @property
+    def fade(self) -> float:
+        """Share of the projection in the view of the X-ray, see `views.fade_film`."""
+        return float(self.ui.fadeSlider.value)
 
     # -- DICOM
 
@@ -120,6 +131,13 @@ class CtPanel:
     def _onRender(self, index: int) -> None:
         if self._ct is not None and not self._updating:
             render(self._ct, str(self.ui.renderCombo.itemData(index)))
+
+    def _onFade(self, value: float) -> None:
+        if self._ct is not None:
+            fade_film(self._ct, value)
+
+    def _onOutlines(self, _checked: bool) -> None:
+        self._showPicture()
 
     def _onFolder(self, _path: str) -> None:
         self._changed()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -104,14 +104,19 @@ class _StackPaths:
 
 
 class _Opened(dict[Path, RegionFile]):
-    """Files by path; one that is asked for the first time is opened."""
+    """Files by path; one that is asked for the first time is opened.
 
-    def __init__(self, labels: Labels) -> None:
+    Args:
+        labels: see `open_regions`.
+        images: those of their stacks, by path.
+    """
+
+    def __init__(self, labels: Labels, images: Mapping[Path, Path]) -> None:
         super().__init__()
-        self._labels = labels
+        self._labels, self._images = labels, images
 
     def __missing__(self, path: Path) -> RegionFile:
-        self[path] = open_regions(path, self._labels)
+        self[path] = open_regions(path, self._labels, self._images.get(path))
         return self[path]
 
 
@@ -121,7 +126,9 @@ def read_case(inputs: ReconstructInputs, parameters: ReconstructParameters) -> C
     Raises:
         InputError: something is missing or contradictory; the message names the file and the remedy.
     """
-    opened = _Opened(parse_labels(parameters.labels))
+    drawn = (inputs.myocardium, inputs.scar, inputs.remote)
+    images = {path: image for paths in drawn for path, image in zip(paths, inputs.lge, strict=False)}
+    opened = _Opened(parse_labels(parameters.labels), images)
     paths = _paths_of_stacks(inputs, opened, parameters.no_scar)
     if parameters.core_threshold and paths[0].scar is not None:
         raise InputError(

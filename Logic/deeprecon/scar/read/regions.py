@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from deeprecon.data.doubts import Doubt
 from deeprecon.data.errors import InputError
-from deeprecon.data.segmentation import is_segmentation_file, read_segmentation
+from deeprecon.data.segmentation import is_segmentation_file, is_structure_set, read_segmentation
 from deeprecon.data.volume import Volume, axis_along, canonical, check_finite
 from deeprecon.data.volume_io import read_volume
 from deeprecon.scar.read.roles import PARTS, ROLES, Labels, role_of
@@ -80,24 +80,26 @@ class RegionFile(ABC):
         return replace(scar, array=np.zeros_like(scar.array))
 
 
-def open_regions(path: Path, labels: Labels) -> RegionFile:
+def open_regions(path: Path, labels: Labels, image: Path | None = None) -> RegionFile:
     """Read a segmentation, label map, mask or fraction volume.
 
     Args:
         path: of the file or DICOM folder.
         labels: segment names and label values of roles; they take precedence over what a segment's name means.
+        image: that contours without voxels of their own were drawn on.
 
     Raises:
         InputError: as `read_segmentation` and `read_volume`, and for NaN.
     """
-    return _SegmentFile(path, labels) if is_segmentation_file(path) else _LabelFile(path, labels)
+    return _SegmentFile(path, labels, image) if is_segmentation_file(path) else _LabelFile(path, labels)
 
 
 class _SegmentFile(RegionFile):
     """A segmentation: the names of its segments have roles."""
 
-    def __init__(self, path: Path, labels: Labels) -> None:
-        self._segmentation = read_segmentation(path)
+    def __init__(self, path: Path, labels: Labels, image: Path | None) -> None:
+        grid = read_image(image) if image is not None and is_structure_set(path) else None
+        self._segmentation = read_segmentation(path, grid)
         self.name, self.doubts = self._segmentation.name, self._segmentation.doubts
         self._roles = {name: _segment_roles(name, labels) for name in self._segmentation.names}
 

@@ -12,12 +12,13 @@ from deeprecon.data.mesh.files import write_mesh
 from deeprecon.data.mesh.mesh import Mesh
 from deeprecon.data.segmentation import write_segmentation
 from deeprecon.data.tables import write_table
+from deeprecon.data.volume_io import write_volume
 from deeprecon.scar.measure.channels import channel_rows, channels_polydata
 from deeprecon.scar.observe.alignment.rows import motion_rows
 from deeprecon.scar.write.finished import Finished
 from deeprecon.scar.write.mesh import write_heart_mesh
 from deeprecon.scar.write.report import write_report
-from deeprecon.scar.write.segmentation import segment_regions
+from deeprecon.scar.write.segmentation import probability_volume, segment_regions
 
 
 def _mesh(done: Finished, folder: Path) -> dict[str, Path]:
@@ -28,7 +29,9 @@ def _segmentation(done: Finished, folder: Path) -> dict[str, Path]:
     path = folder / "segmentation.seg.nrrd"
     regions = segment_regions(done.found.voxels, done.parameters.cutoff, done.parameters.core_cutoff)
     write_segmentation(path, regions)
-    return {"segmentation": path}
+    probability = folder / "probability.nrrd"
+    write_volume(probability, probability_volume(done.found.voxels))
+    return {"segmentation": path, "probability": probability}
 
 
 def _tables(done: Finished, folder: Path) -> dict[str, Path]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from deeprecon.data.errors import InputError
@@ -36,6 +38,7 @@ def write_cases_job(
     parameters: Any,
     device: str = "auto",
     seed: int = 0,
+    others: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Write the job that processes every case in a folder of the user.
 
@@ -48,6 +51,7 @@ def write_cases_job(
         parameters: dataclass of the verb.
         device: "auto", "cpu", "cuda:0", ...
         seed: of every random number.
+        others: further inputs of the verb.
 
     Raises:
         InputError: no such folder, or settings that contradict each other.
@@ -56,6 +60,6 @@ def write_cases_job(
     name, path = cases
     if not path.is_dir():
         raise InputError(f"There is no folder {path}.", "Choose another folder.")
-    inputs = {name: str(path.resolve()), **bundle_input(bundle)}
+    inputs = {name: str(path.resolve()), **bundle_input(bundle), **others}
     output = str(target.resolve())
     Job(*verb, inputs, to_json(parameters), output=output, device=device, seed=seed).save(folder)

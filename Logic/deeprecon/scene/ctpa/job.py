@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deeprecon.ctpa.parameters import ExportParameters, SynthesizeParameters, XrayView
+from deeprecon.data.errors import InputError
 from deeprecon.data.files import sha256, write_json
 from deeprecon.data.radiograph import Radiograph
 from deeprecon.data.volume_io import write_volume
@@ -30,20 +31,44 @@ class CtpaNodes:
     Attributes:
         xray: vtkMRMLScalarVolumeNode of a single slice.
         bundle: folder of a model that `ctpa train-diffusion` made; None for the demonstrator that is shipped.
+        atlases: vtkMRMLScalarVolumeNodes, CTs of chests; with no folder either, the built-in ones are used.
+        atlas_folder: of more CTs; None without.
+        lateral: vtkMRMLScalarVolumeNode of a single slice, a lateral film; None without.
     """
 
     xray: Any
     bundle: Path | None = None
+    atlases: tuple[Any, ...] = ()
+    atlas_folder: Path | None = None
+    lateral: Any = None
 
     def missing(self) -> str:
-        """Message about the missing X-ray; empty if a run can start."""
-        return "" if self.xray is not None else "Choose a chest X-ray."
+        """Message about an input that is missing or of the wrong kind; empty if a run can start."""
+        if self.xray is None:
+            return "Choose a chest X-ray."
+        if self.lateral is self.xray:
+            return "The lateral film is the frontal X-ray: choose another one, or none."
+        return self.atlas_problem()
+
+    def atlas_problem(self) -> str:
+        """Message about an atlas that is none; empty if there is no such one."""
+        for atlas in self.atlases:
+            if atlas.GetImageData() is None or 1 in atlas.GetImageData().GetDimensions():
+                return f"{atlas.GetName()} is no CT: choose a volume of many slices as atlas."
+        if self.atlas_folder is not None and not self.atlas_folder.is_dir():
+            return f"There is no folder {self.atlas_folder}: choose another one for the atlases."
+        return ""
+
+    def names_of_atlases(self) -> dict[str, str]:
+        """Name of the file in a job -> name of the node, of each atlas."""
+        return {f"atlas_{number}.nrrd": atlas.GetName() for number, atlas in enumerate(self.atlases, 1)}
 
 
+@in_steps
 def write_job(
     folder: Path, nodes: CtpaNodes, parameters: SynthesizeParameters, device: str = "auto", seed: int = 0
-) -> dict[str, str]:
-    """Write the X-ray under a neutral name and job.json into `folder`.
+) -> Steps[dict[str, str]]:
+    """Write the X-ray, atlases and a lateral film under neutral names, and job.json, into `folder`.
 
     Args:
         folder: of the job.
@@ -64,22 +89,57 @@ def write_job(
     name, unstated = write_xray(nodes.xray, folder / "inputs")
     if unstated is not None:
         parameters = _with_geometry(parameters, unstated)
-    inputs = {"xray": f"inputs/{name}", **bundle_input(nodes.bundle)}
+    inputs = {"xray": f"inputs/{name}", **bundle_input(nodes.bundle), **(yield from _write_atlases(folder, nodes))}
+    names = {name: nodes.xray.GetName(), **nodes.names_of_atlases()}
+    if nodes.lateral is not None:
+        lateral, _unstated = write_xray(nodes.lateral, folder / "inputs", "lateral")
+        inputs["lateral"] = f"inputs/{lateral}"
+        names[lateral] = nodes.lateral.GetName()
     Job("ctpa", "synthesize", inputs, to_json(parameters), output=OUTPUT, device=device, seed=seed).save(folder)
-    return {name: nodes.xray.GetName()}
+    return names
 
 
+@in_steps
 def write_folder_job(
     folder: Path,
     xrays: Path,
     target: Path,
-    bundle: Path | None,
+    nodes: CtpaNodes,
     parameters: SynthesizeParameters,
     device: str = "auto",
     seed: int = 0,
-) -> None:
-    """Write the job that makes a CT of every X-ray in the folder `xrays`; arguments and errors: `write_cases_job`."""
-    write_cases_job(folder, ("ctpa", "synthesize"), ("xray", xrays), target, bundle, parameters, device, seed)
+) -> Steps[None]:
+    """Write the job that makes a CT of every X-ray in a folder.
+
+    Args:
+        folder: of the job.
+        xrays: folder of the X-rays.
+        target: folder of the results; it gets summary.csv.
+        nodes: with the model or the atlases; its films are not used.
+        parameters, device, seed: see `write_job`.
+
+    Raises:
+        InputError: no such folder, an atlas that is none, or settings that contradict each other.
+    """
+    if problem := nodes.atlas_problem():
+        raise InputError(problem)
+    write = partial(write_cases_job, folder, ("ctpa", "synthesize"), ("xray", xrays), target, nodes.bundle, parameters)
+    write(device, seed)  # refuses before an atlas is written
+    if atlases := (yield from _write_atlases(folder, nodes)):
+        write(device, seed, atlases)
+
+
+def _write_atlases(folder: Path, nodes: CtpaNodes) -> Steps[dict[str, list[str]]]:
+    """Write the atlases of the scene; returns the input of the job that names all of them, empty without any."""
+    paths = []
+    for name, atlas in zip(nodes.names_of_atlases(), nodes.atlases, strict=True):
+        (folder / "inputs").mkdir(parents=True, exist_ok=True)
+        volume = yield from volume_from_node.steps(atlas)
+        yield Apart(f"Writing {atlas.GetName()}…", partial(write_volume, folder / "inputs" / name, volume))
+        paths.append(f"inputs/{name}")
+    if nodes.atlas_folder is not None:
+        paths.append(str(nodes.atlas_folder.resolve()))
+    return {"atlas": paths} if paths else {}
 
 
 @in_steps

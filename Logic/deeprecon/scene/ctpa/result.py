@@ -7,12 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from deeprecon.ctpa.measure.anatomy import ORGAN_LIMITS
-from deeprecon.ctpa.measure.quality import FIT_LIMITS, SEAM_LIMITS
+from deeprecon.ctpa.measure.quality import (
+    ATLAS_STATEMENTS,
+    FIT_LIMITS,
+    NO_DEPTH_OF_ATLAS,
+    SEAM_LIMITS,
+    STATEMENTS,
+)
 from deeprecon.data.errors import InputError
 from deeprecon.data.volume import Volume
 from deeprecon.data.volume_io import read_volume
@@ -94,7 +101,7 @@ def load_outputs(folder: Path, nodes: CtpaNodes, reuse: Mapping[str, Any] | None
     Raises:
         InputError: no result, or one that is damaged.
     """
-    made = yield from load_folder.steps(folder, nodes.xray, reuse)
+    made = yield from load_folder.steps(folder, nodes.xray, reuse, nodes.names_of_atlases())
     store_inputs(made["ct"], nodes)
     metrics = read_result(folder).get("metrics", {})
     left = [] if "sample_01" in made else sorted(folder.glob("sample_*.nii.gz"))
@@ -105,13 +112,19 @@ def load_outputs(folder: Path, nodes: CtpaNodes, reuse: Mapping[str, Any] | None
 
 
 @in_steps
-def load_folder(folder: Path, xray: Any = None, reuse: Mapping[str, Any] | None = None) -> Steps[dict[str, Any]]:
+def load_folder(
+    folder: Path,
+    xray: Any = None,
+    reuse: Mapping[str, Any] | None = None,
+    atlases: Mapping[str, str] = MappingProxyType({}),
+) -> Steps[dict[str, Any]]:
     """Load the outputs of `ctpa synthesize` on one X-ray, also those of the command line.
 
     Args:
         folder: with result.json.
         xray: node of the X-ray; None if it is not in the scene.
         reuse: as `load_results`.
+        atlases: name of the file of an atlas -> its name for the table.
 
     Returns:
         Role -> node: volume "ct"; from two samples on, "sample_NN" and "spread"; of an atlas, the label maps "labels"
@@ -137,7 +150,9 @@ def load_folder(folder: Path, xray: Any = None, reuse: Mapping[str, Any] | None 
                 read = Apart(f"Reading the {role.replace('_', ' ')}…", partial(read_volume, path))
                 volume = mean if role == "ct" else (yield read)
                 made[role] = partial(_volume_node, volume, role, _title(base, role))
-        metrics = result.get("metrics", {})
+        metrics = dict(result.get("metrics", {}))
+        if "atlas" in metrics:
+            metrics["atlas"] = atlases.get(metrics["atlas"], metrics["atlas"])
         made["figures"] = partial(_table_node, metric_rows(metrics), _title(base, "figures"))
         return made
 
@@ -194,6 +209,18 @@ def quality_of(result_node: Any) -> Quality:
         InputError: the node is no result.
     """
     return _quality(provenance_of(result_node).get("metrics", {}))
+
+
+def limitations(result_node: Any) -> tuple[str, ...]:
+    """What a synthetic CT does not show, whatever its quality, as sentences.
+
+    Raises:
+        InputError: the node is no result.
+    """
+    metrics = provenance_of(result_node).get("metrics", {})
+    if metrics.get("method") != "atlas":
+        return STATEMENTS
+    return ATLAS_STATEMENTS if "lateral_correlation" in metrics else (*ATLAS_STATEMENTS, NO_DEPTH_OF_ATLAS)
 
 
 def projection_text(result_node: Any) -> str:

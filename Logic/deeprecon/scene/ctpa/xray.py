@@ -124,8 +124,8 @@ def source_file(node: Any) -> Path | None:
     return path if path is not None and path.is_file() and (_suffix(path) or is_dicom(path)) else None
 
 
-def write_xray(node: Any, folder: Path) -> tuple[str, Radiograph | None]:
-    """Copy or write an X-ray into a job's folder of inputs under a neutral name.
+def write_xray(node: Any, folder: Path, stem: str = "xray") -> tuple[str, Radiograph | None]:
+    """Copy or write an X-ray into a job's folder of inputs under the neutral name `stem`.
 
     Returns:
         Name of the file; and, if it is not the original one, the X-ray, whose view and source distance the file does
@@ -136,15 +136,15 @@ def write_xray(node: Any, folder: Path) -> tuple[str, Radiograph | None]:
     """
     source = source_file(node)
     if source is not None:
-        name = f"xray{_suffix(source) or '.dcm'}"
+        name = f"{stem}{_suffix(source) or '.dcm'}"
         shutil.copyfile(source, folder / name)
         return name, None
     radiograph = radiograph_of(node)
     if radiograph.spacing is None:  # a picture file has no pixel size either
-        _write_picture(folder / "xray.png", radiograph.image)
-        return "xray.png", radiograph
-    write_volume(folder / "xray.nrrd", _as_volume(radiograph) if radiograph.header else _as_picture(radiograph))
-    return "xray.nrrd", radiograph
+        _write_picture(folder / f"{stem}.png", radiograph.image)
+        return f"{stem}.png", radiograph
+    write_volume(folder / f"{stem}.nrrd", _as_volume(radiograph) if radiograph.header else _as_picture(radiograph))
+    return f"{stem}.nrrd", radiograph
 
 
 def description(radiograph: Radiograph, parameters: SynthesizeParameters) -> str:

@@ -43,6 +43,13 @@ def colored(values: npt.ArrayLike, low: float, high: float, ramp: str) -> Pixels
     return pixels
 
 
+def draw_outline(pixels: Pixels, region: npt.NDArray[np.bool_], color: tuple[int, int, int]) -> None:
+    """Draw the outermost pixels of a (rows, columns) region into a picture of colors."""
+    framed = np.pad(region, 1)
+    inside = framed[:-2, 1:-1] & framed[2:, 1:-1] & framed[1:-1, :-2] & framed[1:-1, 2:]
+    pixels[region & ~inside] = color
+
+
 def join_horizontally(pictures: list[Pixels], gap: int = 4) -> Pixels:
     """Pictures of the same height in one row, with `gap` white pixels between them."""
     white = np.full((pictures[0].shape[0], gap, 3), 255, np.uint8)

@@ -49,7 +49,7 @@ TITLES = {
 """Columns of the tables and their titles in the panel."""
 ROLES = {"aha": "AHA segments", "unmet": "pixels not met"}
 """Role -> its words in the names of the nodes."""
-_CHANNEL_PATHS = "channel_paths"
+_CHANNEL_PATHS, _PROBABILITY = "channel_paths", "probability"
 _LINE_WIDTH = 6  # pixels
 _LINE_COLOR = (0.1, 0.95, 0.45)
 """Differs from the colors of scar, wall and images."""
@@ -89,11 +89,12 @@ def name_columns(nodes: Mapping[str, Any]) -> None:
 
 
 def node_factories(files: Mapping[str, Path], result: Mapping[str, Any]) -> dict[str, NodeFactory | None]:
-    """The channels' paths are lines, which no mesh reader takes."""
+    """The channels' paths are lines, which no mesh reader takes; the mesh shows the probability."""
+    not_loaded: dict[str, NodeFactory | None] = {_PROBABILITY: None}
     if _CHANNEL_PATHS not in files:
-        return {}
+        return not_loaded
     file = read_lines(files[_CHANNEL_PATHS])
-    return {_CHANNEL_PATHS: partial(_lines_node, place(file, "mm", file.frame or "lps"))}
+    return not_loaded | {_CHANNEL_PATHS: partial(_lines_node, place(file, "mm", file.frame or "lps"))}
 
 
 def _lines_node(lines: Mesh, name: str, node: Any) -> Any:
