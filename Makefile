@@ -48,7 +48,7 @@ screenshots: setup  ## the pictures of the documentation
 	@cd Testing && QT_QPA_PLATFORM=offscreen ../.venv/bin/python -m panels.dwmri_screenshots
 	@cd Testing && QT_QPA_PLATFORM=offscreen ../.venv/bin/python -m panels.ctpa_screenshots
 	@cd Testing && QT_QPA_PLATFORM=offscreen ../.venv/bin/python -m panels.window_screenshots
-	@$(DEEPRECON) scattering phantom --count 8 --output out/discs
+	@$(DEEPRECON) scattering phantom --family discs --contrast-min 0.1 --count 8 --output out/discs
 	@$(DEEPRECON) scattering reconstruct --data out/discs/data.h5 --output out/images
 	@cp out/images/images.png Resources/Screenshots/scattering-images.png
 	@$(DEEPRECON) seizure phantom --users 12 --output out/people

@@ -47,6 +47,7 @@ from deeprecon.scene.scar.inputs import (
     OUTPUTS,
     SEGMENTS,
     ScarSource,
+    choose_segments,
     is_result,
     nodes_of,
     outputs_of,
@@ -58,7 +59,7 @@ from deeprecon.scene.scar.job import ScarNodes, write_job
 from deeprecon.scene.scar.mesh_placement import MeshPlacementCheck
 from deeprecon.scene.scar.result import load_outputs
 from deeprecon.scene.scar.sample import load_sample_case
-from deeprecon.scene.scar.segments import find_segments, segment_choices
+from deeprecon.scene.scar.segments import find_segments
 from deeprecon.scene.scar.views import ARRAYS, color_result, show_result
 
 Settings = parameter_pack(ReconstructParameters)
@@ -99,8 +100,7 @@ class ScarReconstructionParameterNode:
     seed - of every random number.
     outputMesh, outputSegmentation, outputTable, outputSlices - the result, used again by the next run.
     outputCheck - summary of the last cross-validation.
-    pacingSite - its first point is where activation starts.
-    outputActivation - the last activation map, used again by the next one.
+    pacingSite, outputActivation - where activation starts, and the last map, used again by the next one.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
@@ -141,9 +141,7 @@ class ScarReconstructionWidget(MethodWidget):
         self.resultPanel = None
         self.tablesPanel = None
         self.activationPanel = None
-        self.segments = None
-        self.threshold = None
-        self.regions = None
+        self.segments = self.threshold = self.regions = None
         self.sampleWork = None
         self.estimate = TrainingTimeEstimate("ScarReconstruction")
         self.meshPlacement = MeshPlacementCheck()
@@ -210,16 +208,7 @@ class ScarReconstructionWidget(MethodWidget):
         return overwriteProblem(mesh, made)
 
     def _updateSegments(self, node):
-        segments = segment_choices(node.segmentation)
-        known = list(node.knownSegments)
-        if known != list(segments):
-            node.knownSegments = list(segments)
-            removed = set(known) - set(segments) if set(segments) < set(known) else ()
-            for name, role in SEGMENTS.items():
-                if (chosen := getattr(node, name)) in removed:  # never another one in place of it
-                    setattr(node, name, "")
-                elif chosen not in segments:
-                    setattr(node, name, find_segments(node.segmentation).get(role, ""))
+        segments = choose_segments(node)
         self.segments.show(segments, {name: getattr(node, name) for name in SEGMENTS})
 
     def _updateSettings(self, node, settings):
@@ -382,21 +371,13 @@ class ScarReconstructionLogic(MethodLogic):
         return self.process(write, load_cross_validation, nodes, parameters, device, seed, summary, wait, onEvent)
 
     def activation(self, mesh, site, parameters=None, *, output=None, wait=True, onEvent=None):
-        """When each place of a result mesh is activated from the first point of a markups node.
+        """When each place of a result mesh is activated from the first point of a markups node, `site`.
 
-        Args:
-            mesh: result of `reconstruct`.
-            site: vtkMRMLMarkupsFiducialNode.
-            parameters: ActivationParameters; their site is that of the node.
-            output: model of an earlier map to write into.
-            wait, onEvent: see `process`, also for errors.
-
-        Returns:
-            RunResult with the roles of `load_activation`; without waiting, the started JobRunner.
+        Args, returns and raises as `reconstruct`, with ActivationParameters and the roles of `load_activation`;
+        `output` is the model of an earlier map to write into.
         """
         nodes, parameters = ActivationNodes(mesh, site), parameters or ActivationParameters()
-        write, load = write_activation_job, load_activation
-        return self.process(write, load, nodes, parameters, "cpu", 0, output, wait, onEvent)
+        return self.process(write_activation_job, load_activation, nodes, parameters, "cpu", 0, output, wait, onEvent)
 
 
 class ScarReconstructionTest(MethodTest):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from deeprecon.data.errors import InputError
-from deeprecon.data.mesh.trial import try_to_read
+from deeprecon.data.trial import try_to_read
 from deeprecon.jobs.check import check_job, check_output, input_paths
 from deeprecon.jobs.events import Event, EventLog, print_event, to_plain
 from deeprecon.jobs.failures import explain_exception

@@ -33,7 +33,7 @@ from deeprecon.ctpa.atlas.projector import Projector
 from deeprecon.ctpa.atlas.volume import Atlas
 from deeprecon.ctpa.grid import Grid, block_mean
 from deeprecon.ctpa.observe.body import body_mask
-from deeprecon.ctpa.observe.film import TYPICAL_SIDE, film_on_detector, standardize
+from deeprecon.ctpa.observe.film import TYPICAL_SIDE, XrayImage, film_on_detector, standardize
 from deeprecon.ctpa.observe.film_mask import patient_pixels
 from deeprecon.ctpa.observe.projection import Geometry, detector_axes, line_integrals
 from deeprecon.ctpa.simulate.chests import draw_grid, make_anatomy
@@ -68,6 +68,12 @@ def score(hu: np.ndarray, film: Any, field: np.ndarray) -> dict[str, float]:
         "outline": float(np.mean(apart)),
         "threshold": float(threshold),
     }
+
+
+def read_film(path: Path) -> XrayImage:
+    """A film on the detector's pixels, without what is no patient on it."""
+    radiograph = read_radiograph(path)
+    return film_on_detector(replace(radiograph, known=patient_pixels(radiograph.image)), GEOMETRY, GRID)
 
 
 def on_detector(field: np.ndarray) -> np.ndarray:
@@ -135,10 +141,9 @@ def main() -> None:
     plain, (mean, ridge) = unfitted(atlases[0]), simulated(options.chests)
     rows: list[dict[str, Any]] = []
     for path in sorted(options.folder.glob("*.jpg"))[options.first : options.first + options.count]:
-        radiograph = read_radiograph(path)
-        film = film_on_detector(replace(radiograph, known=patient_pixels(radiograph.image)), GEOMETRY, GRID)
+        film = read_film(path)
         field = on_detector(read_picture(path.with_name(f"{path.stem}@.png")).pixels > 0)
-        coarse = film_on_detector(radiograph, GEOMETRY, COARSE).image
+        coarse = film_on_detector(read_radiograph(path), GEOMETRY, COARSE).image
         row: dict[str, Any] = {"film": path.name}
         with tempfile.TemporaryDirectory() as folder:
             begun = time.perf_counter()
@@ -162,6 +167,7 @@ def main() -> None:
                 row["before"] = score(before(options.before, path, Path(folder) / "before"), film, field)
         rows.append(row)
         print(line(path.name, row), flush=True)
+        write_result(options.json, {"films": rows})  # an interrupted run leaves what it has
     kinds = [name for name, value in rows[0].items() if isinstance(value, dict)]
     means = {kind: {name: float(np.mean([row[kind][name] for row in rows])) for name in LIMITS} for kind in kinds}
     print(line("mean", means))

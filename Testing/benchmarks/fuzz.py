@@ -32,8 +32,8 @@ import numpy as np
 from fuzz_format import FileFormat
 from fuzz_formats import FORMATS
 
+from deeprecon.data import trial
 from deeprecon.data.errors import InputError
-from deeprecon.data.mesh import trial
 
 LIMIT = 30
 """Seconds of computing that reading may take."""

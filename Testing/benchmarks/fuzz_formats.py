@@ -172,7 +172,7 @@ def _write_mesh(name: str) -> Callable[[Path], Path]:
 
 def _read_mesh(path: Path) -> Any:
     from deeprecon.data.mesh.files import read_mesh
-    from deeprecon.data.mesh.trial import try_to_read
+    from deeprecon.data.trial import try_to_read
 
     try_to_read(path)
     return read_mesh(path).points.tobytes()
@@ -260,7 +260,7 @@ def _write_fields(name: str) -> Callable[[Path], Path]:
 
 
 def _read_fields(path: Path) -> Any:
-    from deeprecon.data.mesh.trial import try_to_read
+    from deeprecon.data.trial import try_to_read
     from deeprecon.scattering.read.measurements import read_measurement
 
     try_to_read(path)

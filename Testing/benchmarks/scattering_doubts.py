@@ -50,7 +50,11 @@ def new_run(seed: int = 0) -> Run:
 
 def simulate(k: float, count: int) -> dict[str, FarFieldData]:
     """Objects by kind."""
-    made = {family.value: simulate_phantoms(PhantomParameters(family, count, k), new_run(8)) for family in Family}
+    made = {
+        family.value: simulate_phantoms(PhantomParameters(family, count, k, contrast_min=0.1), new_run(8))
+        for family in Family
+        if family is not Family.MIXED
+    }
     negative = PhantomParameters(Family.DISCS, count, k, contrast_min=-0.5, contrast_max=-0.1)
     return made | {"negative discs": simulate_phantoms(negative, new_run(8))}
 

@@ -60,7 +60,7 @@ def new_run(seed: int = 0) -> Run:
 
 
 def simulate(family: Family, count: int, seed: int) -> FarFieldData:
-    return simulate_phantoms(PhantomParameters(family, count, K, ANGLES, RINGS), new_run(seed))
+    return simulate_phantoms(PhantomParameters(family, count, K, ANGLES, RINGS, contrast_min=0.1), new_run(seed))
 
 
 def test_sets() -> dict[str, FarFieldData]:

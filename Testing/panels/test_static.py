@@ -169,7 +169,7 @@ def test_linked_widgets_name_fields_of_the_parameter_node(host: Any) -> None:
     direct = {name for name in linked if "." not in name}
     # chosen through boxes that hold segment IDs, or set by a run
     by_code = {"myocardiumSegment", "scarSegment", "noReflowSegment", "remoteSegment", "knownSegments", "settings"}
-    by_run = {"outputSegmentation", "outputTable", "outputSlices", "outputCheck"}
+    by_run = {"outputSegmentation", "outputTable", "outputSlices", "outputCheck", "outputActivation"}
     assert direct | by_code | by_run == set(node.allParameters)
 
 

@@ -46,13 +46,13 @@ def export(
 
 def phantom(
     *,
-    family: Literal["discs", "ellipses", "annulus", "shepp-logan"] = "discs",
+    family: Literal["mixed", "discs", "ellipses", "annulus", "shepp-logan"] = "mixed",
     count: int = 1000,
     k: float = 8.0,
     angles: int = 0,
     rings: int = 32,
     grid: int = 64,
-    contrast_min: float = 0.1,
+    contrast_min: float = -0.5,
     contrast_max: float = 0.8,
     noise: float = 0.0,
     relative_noise: float = 0.0,
@@ -94,7 +94,7 @@ def reconstruct(
     data: Input,
     *,
     bundle: Input | None = None,
-    method: Literal["backprojection", "tikhonov", "bcrnet", "fullwave"] = "tikhonov",
+    method: Literal["backprojection", "tikhonov", "bcrnet", "fullwave", "mnn"] = "tikhonov",
     regularization: float = 3.0,
     rings: int = 32,
     angles: int = 0,
@@ -143,6 +143,11 @@ def train(
     most: int = 0,
     patience: int = 0,
     gradient_checkpointing: bool = False,
+    objects: int = 400,
+    grid: int = 32,
+    side: float | None = None,
+    contrast_min: float = -0.5,
+    contrast_max: float = 0.8,
     output: str | PathLike[str] | None = None,
     overwrite: bool = False,
     accept: str | Sequence[str] = (),
@@ -152,4 +157,4 @@ def train(
     seed: int = 0,
     progress: bool = False,
 ) -> Result:
-    """Train BCR-Net on far fields with true images, and keep it as a model bundle for `reconstruct`."""
+    """Train BCR-Net on far fields, or MNN-H2 for measured fields, and keep it as a model bundle for `reconstruct`."""

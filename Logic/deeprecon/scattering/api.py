@@ -90,7 +90,7 @@ def reconstruct(**values: Any) -> ContrastImages:
 
 @documented("scattering")
 def train(**values: Any) -> Result:
-    """Train BCR-Net on far fields with true images, and keep it as a model bundle for `reconstruct`.
+    """Train BCR-Net on far fields, or MNN-H2 for measured fields, and keep it as a model bundle for `reconstruct`.
 
     Returns
     -------

@@ -25,6 +25,7 @@ class Method(Enum):
     TIKHONOV = "tikhonov"
     BCRNET = "bcrnet"
     FULLWAVE = "fullwave"
+    MNN = "mnn"
 
 
 class Sign(Enum):
@@ -36,8 +37,9 @@ class Sign(Enum):
 
 
 class Family(Enum):
-    """Families of phantom objects."""
+    """Families of phantom objects; each object of the mixed one is of one of the others."""
 
+    MIXED = "mixed"
     DISCS = "discs"
     ELLIPSES = "ellipses"
     ANNULUS = "annulus"
@@ -68,7 +70,7 @@ class PhantomInputs:
 class PhantomParameters(Parameters):
     """Settings of `scattering phantom`. The measured region is the unit disc; k is the wave number times its radius."""
 
-    family: Annotated[Family, "family of objects"] = Family.DISCS
+    family: Annotated[Family, "family of objects"] = Family.MIXED
     count: Annotated[int, Range(1, 1_000_000), "objects"] = 1000
     k: Annotated[float, K, "wave number times the region's radius"] = 8.0
     angles: Annotated[int, Range(0, 2048), "directions of incidence and of observation; 0 for as many as k needs"] = 0
@@ -76,7 +78,7 @@ class PhantomParameters(Parameters):
     grid: Annotated[int, Range(16, 512), "pixels along a side of the true square images"] = 64
     contrast_min: Annotated[
         float, CONTRAST, "smallest contrast n^2 - 1 (relative permittivity - 1); negative where sound is faster"
-    ] = 0.1
+    ] = -0.5
     contrast_max: Annotated[float, CONTRAST, "largest contrast"] = 0.8
     noise: Annotated[float, Range(0, 200, "%"), "additive noise, of each object's root mean square"] = 0.0
     relative_noise: Annotated[float, Range(0, 200, "%"), "multiplicative noise, of each value"] = 0.0
@@ -133,8 +135,12 @@ class PrepareParameters(Parameters):
 class TrainInputs:
     """Training data and initial weights."""
 
-    data: Annotated[Path, "far-field HDF5 file with true images"]
-    initial: Annotated[Path | None, "model bundle whose weights training starts from"] = None
+    data: Annotated[
+        Path,
+        "far-field HDF5 file with true images, for BCR-Net; or fields of sources and receivers at any places, for "
+        "MNN-H2, which learns from objects that are simulated for their arrangement",
+    ]
+    initial: Annotated[Path | None, "model bundle whose weights training starts from (far fields)"] = None
 
 
 @dataclass(frozen=True)
@@ -144,7 +150,7 @@ class TrainParameters(Parameters):
     rank: Annotated[int, Range(1, 512), "channels on each scale (alpha)"] = 40
     kernels: Annotated[int, Range(1, 20), "nonlinear layers on each scale (n-cnn)"] = 4
     refinements: Annotated[int, Range(1, 20), "two-dimensional layers of the refinement (n-cnn3)"] = 8
-    levels: Annotated[int, Range(0, 10), "of the wavelet transform"] = 3
+    levels: Annotated[int, Range(0, 10), "of the wavelet transform; scales of MNN-H2"] = 3
     rings: Annotated[int, Range(4, 1024), "rings of the polar image"] = 32
     angles: Annotated[int, Range(0, 2048), "directions; 0 for as many as the data's wave number needs"] = 0
     wavelets: Annotated[bool, "initialize the wavelet layers as Daubechies wavelets (db3), else at random"] = True
@@ -164,9 +170,20 @@ class TrainParameters(Parameters):
     gradient_checkpointing: Annotated[bool, "less memory, more time: recompute activations in the backward pass"] = (
         False
     )
+    objects: Annotated[int, Range(10, 1_000_000), "simulated for the arrangement of measured fields"] = 400
+    grid: Annotated[int, Range(16, 512), "pixels along a side of measured fields' images"] = 32
+    side: Annotated[
+        float | None,
+        Range(1e-3, 1e6, "mm"),
+        "of the square or cube of the object, where measured fields do not state it",
+    ] = None
+    contrast_min: Annotated[float, CONTRAST, "smallest contrast of the objects simulated for measured fields"] = -0.5
+    contrast_max: Annotated[float, CONTRAST, "largest contrast of them"] = 0.8
 
     def validate(self) -> list[str]:
         reasons = super().validate()
+        if self.contrast_max < self.contrast_min:
+            reasons.append("contrast_max lies below contrast_min")
         if self.angles % 2 ** max(self.levels, 1):
             reasons.append(f"angles must be divisible by {2 ** max(self.levels, 1)} with these levels")
         return reasons
@@ -174,12 +191,12 @@ class TrainParameters(Parameters):
 
 @dataclass(frozen=True)
 class ReconstructInputs:
-    """Measured or simulated fields, and a trained network for --method bcrnet."""
+    """Measured or simulated fields, and a trained network for --method bcrnet or mnn."""
 
     data: Annotated[
         Path,
-        "far-field HDF5 file; for --method fullwave also fields of sources and receivers at any places: HDF5, .mat, or "
-        ".exp of the Institut Fresnel",
+        "far-field HDF5 file; for --method fullwave and mnn also fields of sources and receivers at any places: HDF5, "
+        ".mat, or .exp of the Institut Fresnel",
     ]
     bundle: Annotated[Path | None, "model bundle of scattering train"] = None
 
@@ -207,7 +224,7 @@ class ReconstructParameters(Parameters):
     refine: Annotated[
         bool,
         "full-wave inversion of those compared objects (--misfits) whose data a network's image does not explain, from "
-        "that image or from Tikhonov's",
+        "that image or from Tikhonov's; of measured fields from that image",
     ] = True
     contrast: Annotated[Sign, "sign of the contrast eps_r - 1 (n^2 - 1) in full-wave inversion"] = Sign.ANY
     smoothing: Annotated[

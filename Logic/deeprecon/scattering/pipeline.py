@@ -14,7 +14,7 @@ from deeprecon.data.tables import write_table
 from deeprecon.jobs.parameters import NoParameters, to_json
 from deeprecon.jobs.run import Outcome, Run
 from deeprecon.scattering import parameters as settings
-from deeprecon.scattering.field_pipeline import prepare_fields, reconstruct_fields
+from deeprecon.scattering.field_pipeline import prepare_fields, reconstruct_fields, train_fields
 from deeprecon.scattering.fit.linear import invert_linearly
 from deeprecon.scattering.measure.data_misfit import data_misfits, network_doubts
 from deeprecon.scattering.measure.metrics import image_scores, mean_scores
@@ -88,14 +88,17 @@ def prepare(inputs: settings.PrepareInputs, parameters: settings.PrepareParamete
 
 
 def train(inputs: settings.TrainInputs, parameters: settings.TrainParameters, run: Run) -> Outcome:
-    """Train a BCR-Net, test it, and write it as a model bundle.
+    """Train a BCR-Net, or MNN-H2 for measured fields, test it, and write it as a model bundle.
 
     Raises:
         InputError: the data, the settings or the initial weights cannot be used.
     """
+    if is_measurement(inputs.data):
+        return train_fields(inputs, parameters, run)
     from deeprecon.scattering.fit.network import write_model
     from deeprecon.scattering.training.experiment import train_and_test
 
+    _refuse_field_training(parameters)
     measured = _read_data(inputs.data, parameters.angles, parameters.most, run)
     tested = train_and_test(measured, inputs.initial, parameters, run)
     outputs = {name: run.output / f"{name}.csv" for name in ("history", "metrics", "split")}
@@ -225,6 +228,14 @@ def _refuse_volume_settings(parameters: settings.PrepareParameters) -> None:
         raise InputError(f"{', '.join(extra)} cannot be set with --data.", "Leave them out; they are for --volume.")
 
 
+def _refuse_field_training(parameters: settings.TrainParameters) -> None:
+    default, names = settings.TrainParameters(), ("objects", "grid", "side", "contrast_min", "contrast_max")
+    if extra := [name for name in names if getattr(parameters, name) != getattr(default, name)]:
+        raise InputError(
+            f"{', '.join(extra)} cannot be set with far fields.", "Leave them out; they are for other measured fields."
+        )
+
+
 def _refuse_field_settings(parameters: settings.ReconstructParameters) -> None:
     default = settings.ReconstructParameters()
     if extra := [name for name in ("side", "noise", "replicas") if getattr(parameters, name) != getattr(default, name)]:
@@ -245,6 +256,10 @@ def _read_region(inputs: settings.PrepareInputs, parameters: settings.PreparePar
 
 
 def _read_network(inputs: settings.ReconstructInputs, parameters: settings.ReconstructParameters) -> Model | None:
+    if parameters.method is Method.MNN:
+        raise InputError(
+            f"--method mnn is for fields of any arrangement; {inputs.data.name} has far fields.", "Use --method bcrnet."
+        )
     if parameters.method is not Method.BCRNET:
         if inputs.bundle is not None:
             raise InputError(f"--bundle is for --method bcrnet, not {parameters.method.value}.", "Leave one out.")

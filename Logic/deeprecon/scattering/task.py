@@ -22,11 +22,13 @@ VERBS = {
         settings.ReconstructInputs,
         settings.ReconstructParameters,
         pipeline.reconstruct,
-        needs_torch=lambda parameters: parameters.method in (Method.BCRNET, Method.FULLWAVE) or parameters.misfits > 0,
+        needs_torch=lambda parameters: (
+            parameters.method in (Method.BCRNET, Method.FULLWAVE, Method.MNN) or parameters.misfits > 0
+        ),
         precisions=_single_precision,
     ),
     "train": Verb(
-        "train BCR-Net on far fields with true images, and keep it as a model bundle",
+        "train a network, and keep it as a model bundle: BCR-Net on far fields, MNN-H2 for measured fields",
         settings.TrainInputs,
         settings.TrainParameters,
         pipeline.train,

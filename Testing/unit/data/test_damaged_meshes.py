@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from deeprecon import cli
+from deeprecon.data import trial
 from deeprecon.data.errors import InputError
-from deeprecon.data.mesh import trial
 from deeprecon.data.mesh.files import read_mesh
 
 PLACES = "0 0 0 1 0 0 0 1 0 0 0 1"

@@ -55,14 +55,14 @@ def trained(many: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 # ---- phantom and prepare
 
 
-@pytest.mark.parametrize("family", ["discs", "ellipses", "annulus", "shepp-logan"])
+@pytest.mark.parametrize("family", ["mixed", "discs", "ellipses", "annulus", "shepp-logan"])
 def test_phantoms_of_every_family_conserve_energy_and_repeat(family: str, done: Done, result_of: Any) -> None:
     settings = {"family": family, "count": 2, "k": 2.0, "angles": 32, "rings": 16, "grid": 32}
     output = done("phantom", seed=3, **settings)
     found = read_far_fields(output / "data.h5", 32)
     assert found.notes == ()
     assert (len(found), found.k, found.angles) == (2, 2.0, 32)
-    assert float(found.truth(16).max()) > 0.05
+    assert float(np.abs(found.truth(16)).max()) > 0.05
     again = read_far_fields(done("phantom", "again", seed=3, **settings) / "data.h5", 32)
     np.testing.assert_allclose(found.far_field, again.far_field, atol=1e-6)
     other = read_far_fields(done("phantom", "other", seed=4, **settings) / "data.h5", 32)
@@ -368,7 +368,7 @@ def test_evaluate_refuses_other_objects(data: Path, done: Done, refused: Callabl
 
 
 def test_settings_out_of_range_are_refused(data: Path, refused: Callable[..., str]) -> None:
-    assert "contrast_max lies below contrast_min" in refused("phantom", "a", contrast_max=0.05)
+    assert "contrast_max lies below contrast_min" in refused("phantom", "a", contrast_max=-0.6)
     assert "angles must be even" in refused("phantom", "b", angles=33)
     assert "expected 0.5 to 200" in refused("phantom", "c", k=0.0)
 
@@ -384,7 +384,7 @@ def test_torch_is_not_needed_for_discs_and_linear_inversion() -> None:
     from deeprecon.jobs.verbs import load_verb
     from deeprecon.scattering.parameters import Family, Method, PhantomParameters, ReconstructParameters
 
-    assert not load_verb("scattering", "phantom").needs_torch(PhantomParameters())
+    assert not load_verb("scattering", "phantom").needs_torch(PhantomParameters(Family.DISCS))
     assert load_verb("scattering", "phantom").needs_torch(PhantomParameters(family=Family.ANNULUS))
     assert not load_verb("scattering", "reconstruct").needs_torch(ReconstructParameters(misfits=0))
     assert load_verb("scattering", "reconstruct").needs_torch(ReconstructParameters(Method.BCRNET, misfits=0))

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from deeprecon.ctpa.atlas.deformation import UNIT, Deformation, FreeForm
 from deeprecon.ctpa.atlas.projector import GRID, PLANE_STEP, Projector
-from deeprecon.ctpa.atlas.search import NARROW, SPANS, STARTS, PlaneFit, follow, search
+from deeprecon.ctpa.atlas.search import SPANS, STARTS, WIDE, PlaneFit, follow, search
 from deeprecon.ctpa.atlas.similarity import LocalCorrelation, correlation, ranks
 from deeprecon.ctpa.atlas.volume import Atlas
 from deeprecon.ctpa.observe.projection import Geometry
@@ -31,6 +31,8 @@ FINEST = 20
 """Spans of the last free-form deformation."""
 STEPS = 60
 """Of the fit along the rays."""
+FINE = 8.0
+"""Standard deviation in mm of the windows of the local correlation there."""
 DEPTHS = (-0.25, -0.12, 0.0, 0.12, 0.25)
 BACKS = tuple(range(-60, 61, 20))
 RAISED = (-40.0, -20.0, 0.0, 20.0, 40.0)
@@ -100,7 +102,7 @@ class _View:
     raised: Tensor = field(default_factory=lambda: torch.zeros(()))
 
     def __post_init__(self) -> None:
-        self._local = LocalCorrelation(self.wanted, self.weight, NARROW / GRID.spacing[0])
+        self._local = LocalCorrelation(self.wanted, self.weight, FINE / GRID.spacing[0])
 
     def loss(self, deformation: Deformation) -> Tensor:
         moved = ranks(self.project(deformation, PLANE_STEP, self.raised * UNIT), self.weight)
@@ -147,6 +149,7 @@ def _lateral_view(atlas: Atlas, film: Film, start: Deformation) -> tuple[_View, 
     wanted, weight = film.tensors()
     view = _View(Projector(atlas, film.geometry, lateral=True), wanted, weight)
     flipped = _View(view.project, wanted.flip(1), weight.flip(1))
+    wide = [LocalCorrelation(each.wanted, each.weight, WIDE / GRID.spacing[0]) for each in (view, flipped)]
     placement = start.placement
     size, place = placement.scale.detach().clone(), placement.shift.detach().clone()
     best: tuple[float, _View, Tensor, Tensor, float] | None = None
@@ -155,8 +158,9 @@ def _lateral_view(atlas: Atlas, film: Film, start: Deformation) -> tuple[_View, 
             placement.scale, placement.shift = size.clone(), place.clone()
             placement.scale[1], placement.shift[1] = size[1] + depth, back / UNIT
             moved = view.project(start, PLANE_STEP, up)
-            for each in (view, flipped):
-                score = float(correlation(ranks(moved, each.weight), each.wanted, each.weight))
+            for each, local in zip((view, flipped), wide, strict=True):
+                ranked = ranks(moved, each.weight)
+                score = float(0.5 * correlation(ranked, each.wanted, each.weight) + local(ranked))
                 if best is None or score > best[0]:
                     best = score, each, placement.scale, placement.shift, up
     assert best is not None

@@ -15,6 +15,8 @@ Point = tuple[float, float, float]
 
 FIRST_VERTEBRA, SPACING = 118.0, 22.0
 """Height of the first thoracic vertebra in mm, and the distance to the next one."""
+CAGE_EXPONENT = 2.7
+"""Of the superellipses of the rib cage and of the skin."""
 DROPS = (26.0, 46.0, 62.0, 74.0, 84.0, 92.0, 98.0, 100.0, 98.0, 92.0, 66.0, 40.0)
 """Mm by which each rib descends from the spine to its front end."""
 ENDS = (2.5, 2.55, 2.55, 2.5, 2.45, 2.38, 2.28, 2.15, 2.0, 1.85, 1.35, 0.95)
@@ -64,8 +66,9 @@ def _wall(cage: tuple[Section, ...], z: Array, angle: Array, side: int) -> Array
     width, depth, middle = (
         np.interp(z, heights, [getattr(each, name) for each in cage]) for name in ("width", "depth", "y")
     )
-    x = side * (width + 5) * np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** 0.9
-    y = middle + (depth + 5) * np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** 0.9
+    power = 2 / CAGE_EXPONENT
+    x = side * (width + 5) * np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** power
+    y = middle + (depth + 5) * np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** power
     return np.stack([x, y, z], axis=1)
 
 

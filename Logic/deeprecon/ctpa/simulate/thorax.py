@@ -13,7 +13,7 @@ import numpy as np
 
 from deeprecon.ctpa.grid import AIR
 from deeprecon.ctpa.simulate.chests import Anatomy, branches
-from deeprecon.ctpa.simulate.skeleton import skeleton
+from deeprecon.ctpa.simulate.skeleton import CAGE_EXPONENT, skeleton
 from deeprecon.ctpa.simulate.solids import Capsule, Ellipsoid, Label, Loft, Section, Solid
 
 SKIN = (
@@ -26,7 +26,7 @@ SKIN = (
 CAGE = (
     Section(-152, 0, 2, 140, 94), Section(-130, 0, 2, 141, 95), Section(-90, 0, 2, 141, 97),
     Section(-40, 0, 2, 138, 97), Section(0, 0, 2, 133, 95), Section(40, 0, 4, 124, 88), Section(75, 0, 7, 110, 78),
-    Section(100, 0, 11, 94, 64), Section(120, 0, 15, 78, 50), Section(134, 0, 18, 62, 36), Section(142, 0, 20, 48, 22),
+    Section(100, 0, 11, 94, 64), Section(120, 0, 15, 78, 50), Section(134, 0, 18, 65, 40), Section(143, 0, 20, 52, 27),
 )  # fmt: skip
 """The inside of the rib cage, which the lungs fill."""
 MEDIASTINUM = (
@@ -34,19 +34,25 @@ MEDIASTINUM = (
     Section(75, 1, 3, 30, 74), Section(100, 0, 8, 28, 58), Section(150, 0, 14, 30, 40), Section(180, 0, 14, 34, 40),
 )  # fmt: skip
 """What lies between the lungs, from the sternum to the spine."""
+PERICARDIUM = (
+    Section(-140, 30, -24, 44, 74), Section(-110, 28, -24, 60, 76), Section(-75, 24, -22, 61, 78),
+    Section(-50, 19, -20, 54, 78), Section(-25, 11, -18, 46, 74), Section(5, 6, -14, 38, 66),
+    Section(30, 6, -14, 34, 60),
+)  # fmt: skip
+"""Heart and fat around it, between sternum, diaphragm and lungs."""
 BACK = (
     Section(-400, 0, 84, 44, 22), Section(-60, 0, 88, 42, 21), Section(60, 0, 84, 38, 21), Section(130, 0, 62, 32, 24),
     Section(180, 0, 44, 28, 22),
 )  # fmt: skip
 """Muscles beside and behind the spine."""
 DOMES = (
-    Section(-400, 0, 0, 88, 96), Section(-150, 0, 0, 88, 96), Section(-50, 0, 0, 82, 92), Section(-30, 0, 0, 74, 84),
-    Section(-15, 0, 0, 60, 68), Section(-5, 0, 0, 40, 46), Section(0, 0, 0, 12, 14),
+    Section(-400, 0, 0, 88, 96), Section(-150, 0, 0, 88, 96), Section(-50, 0, 0, 86, 95), Section(-30, 0, 0, 80, 90),
+    Section(-15, 0, 0, 68, 79), Section(-5, 0, 0, 50, 58), Section(0, 0, 0, 16, 18),
 )  # fmt: skip
 """Of the diaphragm, below the height of its top."""
 LIVER = (Section(-130, 0, 0, 30, 50), *DOMES[2:])
 """The same of the liver, which tapers below the right dome."""
-_LUNGS = {side: Ellipsoid(0, Label.LUNG, (side * 82.0, 4.0, -5.0), (54, 84, 128)) for side in (-1, 1)}
+_LUNGS = {side: Ellipsoid(0, Label.LUNG, (side * 82.0, 4.0, -5.0), (46, 74, 116)) for side in (-1, 1)}
 """Within which vessels branch."""
 
 
@@ -80,7 +86,7 @@ BUILDS = (
 def make_thorax(build: Build) -> Anatomy:
     """The anatomy of a build; always the same."""
     rng = np.random.default_rng(7)
-    solids: list[Solid] = [*_body(build), *_chest_cavity(), *_abdomen(), *_heart(build.heart)]
+    solids: list[Solid] = [*_body(build), *_chest_cavity(build.heart), *_abdomen(), *_heart(build.heart)]
     solids += [*_great_vessels(), *_airways(), *_lung_vessels(rng), *skeleton(CAGE, build.abduction)]
     waves = np.column_stack([rng.normal(0, 0.25, (8, 3)), rng.uniform(0, 2 * np.pi, 8)])
     return Anatomy(tuple(solids), waves)
@@ -94,14 +100,14 @@ def _grown(sections: tuple[Section, ...], by: float) -> tuple[Section, ...]:
 def _body(build: Build) -> Iterator[Solid]:
     """Skin, fat, muscles, arms and breasts."""
     extra = build.fat - 10.0
-    yield Loft(-95, Label.FAT, _grown(SKIN, extra), 2.3)
+    yield Loft(-95, Label.FAT, _grown(SKIN, extra), CAGE_EXPONENT)
     yield from _arms(-95, Label.FAT, 9.0 + 0.5 * extra, build.abduction)
     if build.breast:
         size = np.cbrt(build.breast)
         for side in (-1, 1):
             middle = (side * 72.0, -82.0 - extra, -18.0)
             yield Ellipsoid(-40, Label.BREAST, middle, (66 * size, 44 * size, 60 * size))
-    yield Loft(48, Label.MUSCLE, _grown(SKIN, -10), 2.3)
+    yield Loft(48, Label.MUSCLE, _grown(SKIN, -10), CAGE_EXPONENT)
     yield from _arms(48, Label.MUSCLE, 0.0, build.abduction)
     for side in (-1, 1):  # fat of the armpits, between the muscles of chest and back
         yield Ellipsoid(-85, Label.FAT, (side * 136.0, 8, 62), (14, 34, 38))
@@ -116,9 +122,12 @@ def _arms(hu: float, label: Label, fat: float, abduction: float) -> Iterator[Sol
         yield Capsule(hu, label, shoulder, end, 36 + fat)
 
 
-def _chest_cavity() -> Iterator[Solid]:
-    yield Loft(-860, Label.LUNG, CAGE, 2.2)
+def _chest_cavity(heart: float) -> Iterator[Solid]:
+    """Lungs, mediastinum, muscles of the back, and what the heart lies in, `heart` times as wide as a man's."""
+    yield Loft(-860, Label.LUNG, CAGE, CAGE_EXPONENT)
     yield Loft(20, Label.MEDIASTINUM, MEDIASTINUM, 2.5)
+    sac = tuple(Section(each.z, each.x, each.y, each.width * heart, each.depth) for each in PERICARDIUM)
+    yield Loft(-60, Label.FAT, sac, 2.5)
     yield Loft(48, Label.MUSCLE, BACK, 2.5)
     yield Ellipsoid(-90, Label.FAT, (4, -66, 20), (16, 14, 60))  # in front of the great vessels
 
@@ -132,7 +141,7 @@ def _abdomen() -> Iterator[Solid]:
     yield _loft(50, Label.MUSCLE, DOMES, 60, -88)
     yield Ellipsoid(110, Label.SPLEEN, (98, 48, -158), (34, 40, 52))
     yield Ellipsoid(30, Label.STOMACH, (52, -6, -150), (46, 46, 50))
-    yield Ellipsoid(AIR, Label.GAS, (54, 2, -117), (32, 30, 15))
+    yield Ellipsoid(AIR, Label.GAS, (54, 2, -117), (30, 20, 13))
     yield Ellipsoid(-95, Label.FAT, (10, -40, -250), (90, 45, 70))
 
 
@@ -142,8 +151,7 @@ def _loft(hu: float, label: Label, sections: tuple[Section, ...], x: float, top:
 
 def _heart(size: float) -> Iterator[Solid]:
     """The four chambers; the left ventricle within its muscle."""
-    yield Ellipsoid(-60, Label.FAT, (16 * size, -24, -64), (62 * size, 52, 46), 0.25)
-    yield Ellipsoid(110, Label.HEART, (34 * size, -16, -52), (50 * size, 44, 42), 0.55)
+    yield Ellipsoid(110, Label.HEART, (36 * size, -16, -56), (52 * size, 52, 46), 0.55)
     yield Ellipsoid(280, Label.HEART, (34 * size, -12, -52), (36 * size, 30, 29), 0.55)
     yield Ellipsoid(330, Label.HEART, (8 * size, -42, -58), (46 * size, 26, 38), 0.3)
     yield Ellipsoid(330, Label.HEART, (-24 * size, -14, -42), (27 * size, 34, 40))

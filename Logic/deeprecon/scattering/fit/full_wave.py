@@ -64,12 +64,14 @@ class Inversion:
         contrast: the image.
         history: a row for each evaluation: stage, evaluation, misfit.
         misfits: |F(q) - d| / |d| of each frequency.
+        objective: what the last stage has minimized, misfit and total variation; infinite without a stage.
         at_noise: the misfit of the last stage has reached the noise.
     """
 
     contrast: npt.NDArray[np.float64]
     history: tuple[dict[str, Any], ...]
     misfits: tuple[float, ...]
+    objective: float
     at_noise: bool
 
 
@@ -102,7 +104,7 @@ def invert_full_wave(
     inside = np.ones(start.shape, bool) if inside is None else inside
     image = np.where(inside, np.clip(start, low, high), 0.0).astype(np.float64)
     history: list[dict[str, Any]] = []
-    at_noise = False
+    value, at_noise = math.inf, False
     for stage in range(len(bands)):
         if should_stop():
             break
@@ -126,9 +128,9 @@ def invert_full_wave(
         )
         image = image.copy()
         image[inside] = found.x
-        at_noise = objective.at_noise()
+        value, at_noise = float(found.fun), objective.at_noise()
     misfits = tuple(band.misfit(image) for band in bands)
-    return Inversion(image, tuple(history), misfits, at_noise)
+    return Inversion(image, tuple(history), misfits, value, at_noise)
 
 
 class _Objective:

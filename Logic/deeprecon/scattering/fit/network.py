@@ -55,7 +55,7 @@ class Model:
         normalization: of inputs and outputs.
         k: wave number times radius of the training data, the only valid one.
         contrast: smallest and largest of the training data.
-        misfit: |F(q) - d| / |d| of the network's images of objects like those of the training; None if not known.
+        misfit: median |F(q) - d| / |d| of the network's images of objects like those of the training; None if unknown.
     """
 
     network: BcrNet

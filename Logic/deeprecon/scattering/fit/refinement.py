@@ -63,7 +63,7 @@ class FarFieldRefinement:
         return self.band(index).misfit(np.maximum(to_square(polar, self._axis), MIN_CONTRAST))
 
     def refine(self, index: int, polar: Floats) -> tuple[npt.NDArray[np.float32], float]:
-        """The (angles, rings) image that full-wave inversion makes of one, and its misfit.
+        """The (angles, rings) image that full-wave inversion makes of one, and the objective that it has reached.
 
         Raises:
             InputError: the wave equation cannot be solved.
@@ -79,7 +79,7 @@ class FarFieldRefinement:
             inside=self._inside,
         )
         image = to_polar(found.contrast, self._axis, *polar.shape)
-        return image.astype(np.float32), found.misfits[0]
+        return image.astype(np.float32), found.objective
 
 
 def refine_network(
@@ -91,9 +91,9 @@ def refine_network(
 ) -> dict[int, npt.NDArray[np.float32]]:
     """Refined images, by object, of those objects whose image by a network does not explain the data.
 
-    An image explains the data where its misfit is that of the noise, or what the network leaves of objects like those
-    of its training: refinement would not make such an image better. Others are refined from the network's image and
-    from the linear one; the better fit is kept.
+    An image explains the data where its misfit is that of the noise, or what the network usually leaves of objects like
+    those of its training: refinement would hardly make such an image better. Others are refined from the network's
+    image and from the linear one; the one with the lower objective, which is smoother where both fit, is kept.
 
     Args:
         refinement: of the data.

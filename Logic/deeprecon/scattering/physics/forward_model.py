@@ -16,7 +16,7 @@ from deeprecon.data.errors import InputError
 from deeprecon.scattering.physics.arrangement import Arrangement
 from deeprecon.scattering.physics.green import kernel_spectrum
 from deeprecon.scattering.physics.region import Region
-from deeprecon.scattering.physics.volume_integral import MAX_ITERATIONS, gmres
+from deeprecon.scattering.physics.volume_integral import MAX_ITERATIONS, gmres, row_norms
 
 Floats = npt.NDArray[np.floating[Any]]
 Complex = npt.NDArray[np.complex128]
@@ -96,6 +96,15 @@ class ForwardModel:
         gradient = self._back(q, fields, rest).real.cpu().numpy().astype(np.float64) / size
         return 0.5 * float((rest.abs() ** 2).sum()) / size, gradient.reshape(self.region.shape)
 
+    def born(self, contrast: npt.NDArray[Any]) -> Complex:
+        """(V, R) scattered fields of a contrast in the Born approximation: each wave scatters once."""
+        return self._to_numpy(self._receive(self._tensor(contrast).flatten() * self._arriving))
+
+    def born_adjoint(self, data: npt.NDArray[Any]) -> Complex:
+        """Image of (V, R) data, so that <born(q), d> = <q, born_adjoint(d)>."""
+        image = (self._arriving * self._send(self._tensor(data))).conj().sum(dim=0)
+        return self._to_numpy(image).reshape(self.region.shape)
+
     def born_matrix(self) -> Complex:
         """(V R, n^d) linearized scattered fields of a weak contrast."""
         rows = self._leaving[self._number] * self._arriving[:, None]
@@ -103,10 +112,7 @@ class ForwardModel:
 
     def _back(self, q: Tensor, fields: Tensor, data: Tensor) -> Tensor:
         """Adjoint of the derivative. The equation is complex symmetric, so that its adjoint is its conjugate."""
-        at_receivers = torch.zeros(len(data), len(self._leaving), dtype=self._dtype, device=self._device)
-        at_receivers.scatter_add_(1, self._number, data)
-        given = at_receivers.conj() @ self._leaving
-        self._adjoint_fields = self._solve(q, given, self._adjoint_fields)
+        self._adjoint_fields = self._solve(q, self._send(data), self._adjoint_fields)
         return (fields * self._adjoint_fields).conj().sum(dim=0)
 
     def _solve_fields(self, q: Tensor) -> Tensor:
@@ -118,7 +124,7 @@ class ForwardModel:
         def operator(fields: Tensor) -> Tensor:
             return fields - self._convolve(q * fields)
 
-        size = torch.linalg.vector_norm(given, dim=1)
+        size = row_norms(given)
         rest = given if start is None else given - operator(start)
         found, _, residual = gmres(operator, rest, self.tolerance, size)
         if not residual <= 10 * self.tolerance:
@@ -139,6 +145,12 @@ class ForwardModel:
     def _receive(self, sources: Tensor) -> Tensor:
         received: Tensor = torch.gather(sources @ self._leaving.T, 1, self._number)
         return received
+
+    def _send(self, data: Tensor) -> Tensor:
+        """(V, P) fields of the receivers as sources of the conjugate of (V, R) data."""
+        at_receivers = torch.zeros(len(data), len(self._leaving), dtype=self._dtype, device=self._device)
+        at_receivers.scatter_add_(1, self._number, data)
+        return at_receivers.conj() @ self._leaving
 
     def _tensor(self, values: npt.NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(self._device, self._dtype)

@@ -130,7 +130,7 @@ def gmres(
     Returns:
         (B, P) solution, iterations, and the largest relative residual.
     """
-    size = torch.linalg.vector_norm(given, dim=1)
+    size = row_norms(given)
     scale = torch.where(size > 0, size, torch.ones_like(size))
     reference = scale if relative_to is None else torch.where(relative_to > 0, relative_to, scale)
     basis = [given / scale[:, None]]
@@ -145,9 +145,9 @@ def gmres(
         column = []
         for earlier in basis:  # modified Gram-Schmidt
             share = (earlier.conj() * vector).sum(dim=1)
-            vector = vector - share[:, None] * earlier
+            vector = torch.addcmul(vector, share[:, None], earlier, value=-1)
             column.append(share)
-        solved, norm = norm == 0, torch.linalg.vector_norm(vector, dim=1)
+        solved, norm = norm == 0, row_norms(vector)
         # A row that is solved exactly adds zeros; an entry of their own leaves its solution, and the rank full.
         columns.append(torch.stack([*column, torch.where(solved, 1.0, norm).to(given.dtype)], dim=1))
         basis.append(vector / norm.clamp_min(torch.finfo(norm.dtype).tiny)[:, None])
@@ -164,3 +164,9 @@ def gmres(
     solution = sum(weights[:, index] * vector for index, vector in enumerate(basis[: len(columns)]))
     assert isinstance(solution, Tensor)
     return solution, len(columns), residual
+
+
+def row_norms(values: Tensor) -> Tensor:
+    """(B,) norms of (B, P) complex rows, from their real parts: the norm of complex values takes 70 times as long."""
+    norms: Tensor = torch.linalg.vector_norm(torch.view_as_real(values.contiguous()).flatten(1), dim=1)
+    return norms

@@ -68,7 +68,14 @@ def shepp_logan(rng: np.random.Generator, contrast: tuple[float, float] = (0.1, 
     return rotated(scene, rng.uniform(0, 2 * math.pi))
 
 
+def random_mixed(rng: np.random.Generator, contrast: tuple[float, float] = (-0.5, 0.8)) -> Scene:
+    """A scene of one of the other families, each as often."""
+    family = (random_discs, random_ellipses, random_annulus, shepp_logan)[rng.integers(4)]
+    return family(rng, contrast)
+
+
 FAMILIES: dict[str, Callable[[np.random.Generator, tuple[float, float]], Scene]] = {
+    "mixed": random_mixed,
     "discs": random_discs,
     "ellipses": random_ellipses,
     "annulus": random_annulus,

@@ -9,10 +9,15 @@ import numpy.typing as npt
 
 from deeprecon.jobs.run import Run, Stopped
 from deeprecon.scattering.parameters import Family, PhantomParameters
-from deeprecon.scattering.physics.directions import directions, required_directions
+from deeprecon.scattering.physics.directions import (
+    directions,
+    max_angular_order,
+    required_directions,
+    resample_directions,
+)
 from deeprecon.scattering.physics.discs import disc_far_field
 from deeprecon.scattering.physics.image_grids import pixel_centers, required_pixels, to_polar
-from deeprecon.scattering.physics.scene import rasterize_polar, rasterize_square
+from deeprecon.scattering.physics.scene import are_separate_discs, rasterize_polar, rasterize_square
 from deeprecon.scattering.read.far_field_data import FarFieldData
 from deeprecon.scattering.read.sound_speed import RegionSlices
 from deeprecon.scattering.simulate.families import FAMILIES
@@ -24,7 +29,7 @@ Floats = npt.NDArray[np.floating[Any]]
 
 
 def simulate_phantoms(parameters: PhantomParameters, run: Run) -> FarFieldData:
-    """Random objects and their far fields: discs by T-matrices, other families by the Lippmann-Schwinger equation.
+    """Random objects and their far fields: discs by T-matrices, other shapes by the Lippmann-Schwinger equation.
 
     An object depends only on the seed and its index, so that a larger count starts with the same objects.
 
@@ -42,10 +47,10 @@ def simulate_phantoms(parameters: PhantomParameters, run: Run) -> FarFieldData:
             raise Stopped
         rng = np.random.default_rng([run.seed, number])
         scene = FAMILIES[parameters.family.value](rng, (parameters.contrast_min, parameters.contrast_max))
-        if solver is None:
+        if solver is None or are_separate_discs(scene):
             found = disc_far_field(k, scene, theta, theta)
         else:
-            found = solver.far_field(rasterize_square(scene, solver.axis), theta, theta)
+            found = _solved(solver, rasterize_square(scene, solver.axis), theta)
         rows.append(
             (
                 found.astype(np.complex64),
@@ -82,7 +87,7 @@ def simulate_slices(region: RegionSlices, k: float, angles: int, rings: int, noi
     for number, contrast in enumerate(region.contrast):
         if run.should_stop():
             raise Stopped
-        found.append(solver.far_field(contrast, theta, theta).astype(np.complex64))
+        found.append(_solved(solver, contrast, theta).astype(np.complex64))
         run.reporter.progress((number + 1) / len(region.contrast))
     polar = to_polar(region.contrast, axis, n, rings).astype(np.float32)
     simulated = FarFieldData(
@@ -95,6 +100,13 @@ def _solver(k: float, axis: Floats, run: Run) -> VolumeIntegral:
     from deeprecon.scattering.physics.volume_integral import VolumeIntegral
 
     return VolumeIntegral(k, axis, run.device)
+
+
+def _solved(solver: VolumeIntegral, contrast: Floats, theta: Floats) -> npt.NDArray[np.complex128]:
+    """Far field on the directions `theta`; no more incident waves are solved for than its orders need."""
+    enough = min(len(theta), 2 * max_angular_order(solver.k) + 2)
+    few = solver.far_field(contrast, theta, directions(enough))
+    return np.asarray(resample_directions(few, (0.0, 0.0), len(theta)), np.complex128)
 
 
 def _add_noise(data: FarFieldData, additive: float, multiplicative: float, seed: int) -> FarFieldData:

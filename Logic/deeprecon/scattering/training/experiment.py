@@ -116,9 +116,9 @@ def train_and_test(measured: FarFieldData, initial: Path | None, parameters: Tra
 
 
 def _usual_misfit(model: Model, measured: FarFieldData, run: Run) -> float | None:
-    """Largest data misfit of the images of a few validation objects; None where a stop leaves none."""
+    """Median data misfit of the images of a few validation objects; None where a stop leaves none."""
     misfits = data_misfits(model.predict(measured, run.device, "fp32"), measured, run)
-    return max(misfits, default=None)
+    return float(np.median(misfits)) if misfits else None
 
 
 def _build_network(

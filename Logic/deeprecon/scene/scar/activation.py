@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from deeprecon.data.errors import InputError
 from deeprecon.data.markups import write_markups
 from deeprecon.data.mesh.files import write_mesh
 from deeprecon.jobs.job import Job
@@ -50,10 +49,6 @@ class ActivationNodes:
             return "Reconstruct scar first, or choose a result mesh."
         if self.site is None:
             return "Place a point on the heart with the Markups toolbar, and choose it as the pacing site."
-        try:
-            points_from_node(self.site)
-        except InputError as error:
-            return str(error)
         return ""
 
 
@@ -73,7 +68,7 @@ def write_activation_job(
         File name -> name of the node, for messages.
 
     Raises:
-        InputError: something is missing, or the settings contradict themselves.
+        InputError: something is missing, the site has no point, or the settings contradict themselves.
     """
     check_settings(parameters, nodes.missing())
     (folder / "inputs").mkdir(parents=True, exist_ok=True)

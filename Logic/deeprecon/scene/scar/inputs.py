@@ -11,6 +11,7 @@ from deeprecon.scar.parameters import Frame, Method, ReconstructParameters, Shel
 from deeprecon.scene.common.stored_inputs import read_choices, restore_settings, stored_parameters, write_inputs
 from deeprecon.scene.nodes.parameters import to_dataclass
 from deeprecon.scene.scar.job import ScarNodes, ScarStack, fits_core
+from deeprecon.scene.scar.segments import find_segments, segment_choices
 
 REFERENCES = {
     "segmentation": "DeepRecon.Segmentation",
@@ -48,6 +49,25 @@ class ScarSource(enum.Enum):
     SEGMENT = "segment"
     INTENSITIES = "intensities"
     NONE = "none"
+
+
+def choose_segments(node: Any) -> dict[str, str]:
+    """Choose segments by their names where the segmentation of a parameter node has others than those known.
+
+    Returns:
+        What can be chosen: segment ID -> name.
+    """
+    segments = segment_choices(node.segmentation)
+    known = list(node.knownSegments)
+    if known != list(segments):
+        node.knownSegments = list(segments)
+        removed = set(known) - set(segments) if set(segments) < set(known) else set()
+        for name, role in SEGMENTS.items():
+            if (chosen := getattr(node, name)) in removed:  # never another one in place of it
+                setattr(node, name, "")
+            elif chosen not in segments:
+                setattr(node, name, find_segments(node.segmentation).get(role, ""))
+    return segments
 
 
 def nodes_of(node: Any) -> ScarNodes:

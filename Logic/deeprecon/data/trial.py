@@ -1,6 +1,6 @@
 """Reading a file once in a process of its own, where VTK, SciPy or HDF5 crash or hang on some damaged ones.
 
-`python -m deeprecon.data.mesh.trial FILE` reads one file and ends; what a crash there means is said by `try_to_read`.
+`python -m deeprecon.data.trial FILE` reads one file and ends; what a crash there means is said by `try_to_read`.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ def _ends_well(path: str, checksum: str) -> bool:
 def run_trial(path: str) -> int | None:
     """The exit code of a child process that reads the file; None where it took too long."""
     environment = dict(os.environ)
-    library = str(Path(__file__).resolve().parents[3])
+    library = str(Path(__file__).resolve().parents[2])
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (library, environment.get("PYTHONPATH"))))
     try:
         return subprocess.run(
-            [sys.executable, "-X", "utf8", "-P", "-m", "deeprecon.data.mesh.trial", path],
+            [sys.executable, "-X", "utf8", "-P", "-m", "deeprecon.data.trial", path],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -85,15 +85,23 @@ def _read(path: Path) -> None:
         whosmat(path)
         loadmat(path)
     elif ending in HDF5:
-        import h5py
-
-        with h5py.File(path) as file:
-            dict(file.attrs)
-            file.visititems(lambda name, item: dict(item.attrs) and None)
+        _read_attributes(path)
     else:
         from deeprecon.data.mesh.files import read_mesh
 
         read_mesh(path)
+
+
+def _read_attributes(path: Path) -> None:
+    """Every attribute of every object of an HDF5 file, which opens all its headers; no data."""
+    import h5py
+
+    def read(name: str, item: h5py.HLObject) -> None:
+        dict(item.attrs)
+
+    with h5py.File(path) as file:
+        read("/", file)
+        file.visititems(read)
 
 
 def _seconds(path: Path) -> int:
