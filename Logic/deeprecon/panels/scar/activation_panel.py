@@ -67,7 +67,8 @@ class ScarActivationPanel:
         run, node = self._run, self._widget._parameterNode
         assert run is not None
         self._nodes = self._chosen()
-        run.folder = folder = self._widget.logic.newJobFolder()
+        folder: Path = self._widget.logic.newJobFolder()
+        run.folder = folder
         settings = ActivationParameters(report_values=node.settings.report_values)
         run.fileNames = yield from write_activation_job.steps(folder, self._nodes, settings)
         return folder
