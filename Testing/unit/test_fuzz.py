@@ -13,7 +13,7 @@ sys.path.insert(0, str(BENCHMARKS))
 from fuzz import fuzz  # noqa: E402
 from fuzz_formats import FORMATS  # noqa: E402
 
-SECONDS = 2.5
+SECONDS = 2.0
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits memory as POSIX does")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from deeprecon.jobs.run import Run, Stopped
-from deeprecon.scattering.fit.full_wave import Measured
 from deeprecon.scattering.physics.image_grids import subcell_offsets
 from deeprecon.scattering.physics.region import Region
+
+if TYPE_CHECKING:
+    from deeprecon.scattering.fit.full_wave import Measured
 
 Floats = npt.NDArray[np.floating[Any]]
 
