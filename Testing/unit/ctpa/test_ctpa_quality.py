@@ -9,16 +9,18 @@ import pytest
 
 from deeprecon.ctpa.diffusion.thresholds import Thresholds
 from deeprecon.ctpa.grid import FULL, Grid
-from deeprecon.ctpa.measure.anatomy import organ_medians
+from deeprecon.ctpa.measure.anatomy import ORGAN_LIMITS, organ_medians
 from deeprecon.ctpa.measure.metrics import seam_ratio
 from deeprecon.ctpa.measure.projection_check import ProjectionCheck, check_projection
 from deeprecon.ctpa.measure.quality import (
     DEMONSTRATOR,
     NO_DEPTH,
     NO_EMBOLI,
+    NOT_CALIBRATED,
     RESEARCH_ONLY,
     STATEMENTS,
     QualityLevel,
+    assess_atlas,
     assess_quality,
     geometry_doubts,
 )
@@ -204,6 +206,14 @@ def test_a_prediction_limit_is_exceeded_by_one_of_a_hundred_others(count):
 
 def test_two_cases_have_no_limit():
     assert prediction_limit([0.1, 0.2]) is None
+
+
+@pytest.mark.parametrize(("correlation", "level"), [(0.99, QualityLevel.AMBER), (0.5, QualityLevel.RED)])
+def test_a_fitted_atlas_is_never_green_while_its_limits_are_not_calibrated(correlation, level):
+    organs = {name: sum(limits) / 2 for name, limits in ORGAN_LIMITS.items()}
+    found, reasons = assess_atlas(correlation, organs, 1.0, [])
+    assert found is level
+    assert NOT_CALIBRATED in [reason.text for reason in reasons]
 
 
 def test_nothing_against_it_is_green():

@@ -29,6 +29,10 @@ ATLAS_STATEMENTS = (RESEARCH_ONLY, NO_EMBOLI, OF_AN_ATLAS)
 FIT_LIMITS = (0.80, 0.90)
 """Correlation of the ranks of projection and film below which a fit is red, and amber: set by hand after a dozen films,
 not calibrated."""
+NOT_CALIBRATED = (
+    "How often a fit that looks as close as this one is wrong is not known: the limits of its correlation were set by "
+    "hand, not calibrated."
+)
 MIN_SEEN = 0.6
 """Minimum share of the voxels that a film sees; set by hand."""
 
@@ -143,7 +147,7 @@ def _organ_reasons(organs: Mapping[str, float | None]) -> list[Reason]:
 def assess_atlas(
     correlation: float, organs: Mapping[str, float | None], seen: float, notes: Sequence[str]
 ) -> tuple[QualityLevel, list[Reason]]:
-    """The level of a fitted atlas, and the reasons why it is not green, red ones first.
+    """The level of a fitted atlas, and the reasons why it is not green, red ones first; `NOT_CALIBRATED` is always one.
 
     Args:
         correlation: of the ranks of projection and film; see `atlas.fitting.Fit`.
@@ -151,7 +155,7 @@ def assess_atlas(
         seen: share of the voxels that the film sees.
         notes: assumptions about the X-ray, as sentences.
     """
-    reasons = []
+    reasons = [Reason(QualityLevel.AMBER, NOT_CALIBRATED)]
     red, amber = FIT_LIMITS
     if correlation < amber:
         level = QualityLevel.RED if correlation < red else QualityLevel.AMBER
@@ -166,4 +170,4 @@ def assess_atlas(
         reasons.append(Reason(QualityLevel.AMBER, text))
     reasons += [Reason(QualityLevel.AMBER, f"Assumed: {note}") for note in notes]
     reasons.sort(key=lambda reason: reason.level is not QualityLevel.RED)
-    return (reasons[0].level if reasons else QualityLevel.GREEN), reasons
+    return reasons[0].level, reasons
