@@ -47,6 +47,17 @@ def window_by_window(network: DeepEpi, magnitude: np.ndarray, window: int, strid
 
 
 @pytest.mark.parametrize("strides", [PUBLISHED_STRIDES, SEED_STRIDES])
+def test_strides_are_computed_in_fp32_on_a_cpu_whose_bf16_gradient_reads_unwritten_memory():
+    made = {}
+    network = new_network(0)
+    for index, block in enumerate(network.convolutions):
+        block.linear.register_forward_hook(lambda *found, index=index: made.update({index: found[2].dtype}))
+    with torch.autocast("cpu", torch.bfloat16):
+        network(torch.ones(2, 750))
+    strided = {index for index, stride in enumerate(PUBLISHED_STRIDES) if stride > 1}
+    assert {index for index, dtype in made.items() if dtype == torch.float32} == strided
+
+
 def test_97362_trainable_parameters_for_all_strides(strides):
     network = DeepEpi(strides)
     assert (

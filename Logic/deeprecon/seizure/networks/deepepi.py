@@ -20,6 +20,21 @@ from deeprecon.seizure.networks.architecture import (
 )
 
 
+class Convolution(nn.Conv1d):
+    """A convolution whose stride, where it has one, is computed in fp32 on a CPU.
+
+    In bf16 oneDNN's gradient of the weights (torch 2.13, stride 2, from 4 taps and some 500 samples on) reads memory
+    that nothing was written to: trainings then ended with NaN, or had other weights, once in fifty times.
+    """
+
+    def forward(self, signal: Tensor) -> Tensor:
+        """(B, channels, N) to (B, channels, N')."""
+        if self.stride[0] == 1 or signal.device.type != "cpu":
+            return super().forward(signal)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(signal.float())
+
+
 class DeepEpi(nn.Module):
     """Convolutions without padding, a mean over time, and five dense layers.
 
@@ -39,7 +54,7 @@ class DeepEpi(nn.Module):
         self.convolutions = nn.Sequential(
             *(
                 _block(
-                    nn.Conv1d(widths[index], widths[index + 1], KERNEL, stride),
+                    Convolution(widths[index], widths[index + 1], KERNEL, stride),
                     nn.Dropout1d(conv_dropout) if conv_dropout else None,
                 )
                 for index, stride in enumerate(self.strides)
