@@ -21,7 +21,7 @@ from deeprecon.seizure.networks.architecture import (
 
 
 class Convolution(nn.Conv1d):
-    """A convolution whose stride, where it has one, is computed in fp32 on a CPU.
+    """A convolution that computes strides without autocast on a CPU.
 
     In bf16 oneDNN's gradient of the weights (torch 2.13, stride 2, from 4 taps and some 500 samples on) reads memory
     that nothing was written to: trainings then ended with NaN, or had other weights, once in fifty times.
@@ -32,7 +32,7 @@ class Convolution(nn.Conv1d):
         if self.stride[0] == 1 or signal.device.type != "cpu":
             return super().forward(signal)
         with torch.autocast("cpu", enabled=False):
-            return super().forward(signal.float())
+            return super().forward(signal.to(self.weight.dtype))
 
 
 class DeepEpi(nn.Module):
