@@ -22,6 +22,7 @@ from deeprecon.data.volume_io import read_volume
 
 Color = tuple[float, float, float]
 
+_NRRD = (".nrrd", ".nhdr")
 _NAMED = SEGMENTATION, STRUCTURES
 """Kinds of DICOM files whose regions have names."""
 _LEFT_OUT = "DeepRecon.LeftOut"
@@ -120,12 +121,12 @@ def is_label(volume: Volume) -> bool:
 
 def is_segmentation_file(path: Path | str) -> bool:
     """True for files whose regions have names: Slicer's by the ending, as Slicer does, DICOM's by their content."""
-    return str(path).lower().endswith((".seg.nrrd", ".seg.nhdr")) or kind_of_file(Path(path)) in _NAMED
+    return str(path).lower().endswith((".seg.nrrd", ".seg.nhdr")) or _dicom_kind(Path(path)) in _NAMED
 
 
 def is_structure_set(path: Path | str) -> bool:
     """True for RT structure sets, which have no voxels of their own."""
-    return kind_of_file(Path(path)) == STRUCTURES
+    return _dicom_kind(Path(path)) == STRUCTURES
 
 
 @names_damage
@@ -142,13 +143,9 @@ def read_segmentation(path: Path | str, grid: Volume | None = None) -> Segmentat
             (fractions, intensities) and damaged keys.
     """
     path = Path(path)
-    if (kind := kind_of_file(path)) in _NAMED:
-        try:
-            regions = read_segment_frames(path) if kind == SEGMENTATION else read_contours(path, grid)
-        except OSError as error:  # pydicom's, for a sequence that ends early
-            raise damaged(path, error) from error
-        return _from_dicom(path, regions)
-    if path.is_file() and path.name.lower().endswith((".nrrd", ".nhdr")):
+    if (kind := _dicom_kind(path)) in _NAMED:
+        return _from_dicom(path, _read_regions(path, kind, grid))
+    if path.is_file() and path.name.lower().endswith(_NRRD):
         nrrd = read_nrrd(path)
         if any(re.fullmatch(r"Segment\d+_(ID|Name)", key) for key in nrrd.keys):
             return _from_nrrd(path, nrrd)
@@ -164,6 +161,24 @@ def read_segmentation(path: Path | str, grid: Volume | None = None) -> Segmentat
         Segment(str(value), volume.array == value, _COLORS[(value - 1) % len(_COLORS)]) for value in values
     )
     return Segmentation(segments, volume.ijk_to_ras, volume.name, volume.slice_thickness, volume.across, volume.doubts)
+
+
+def _dicom_kind(path: Path) -> str:
+    """As `kind_of_file`; a NRRD file is known by its name and not opened for it."""
+    return "" if path.name.lower().endswith(_NRRD) else kind_of_file(path)
+
+
+def _read_regions(path: Path, kind: str, grid: Volume | None) -> Regions:
+    """What a DICOM segmentation or RT structure set outlines."""
+    try:
+        return read_segment_frames(path) if kind == SEGMENTATION else read_contours(path, grid)
+    except OSError as error:  # pydicom's, for a sequence that ends early
+        raise damaged(path, error) from error
+    except InputError as error:
+        if type(error) is not InputError:  # a doubt, with its own way out
+            raise
+        hint = f"{error.hint} Or load it into Slicer and save the segmentation as .seg.nrrd."
+        raise InputError(f"{error.message.rstrip('.')}, so this {kind} cannot be read here.", hint.strip()) from error
 
 
 def _from_dicom(path: Path, regions: Regions) -> Segmentation:

@@ -158,8 +158,8 @@ def test_a_screenshot_with_a_place_is_passed_over(tmp_path: Path, expected: list
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        ("DICOM segmentation", "is a DICOM segmentation, which cannot be read here. Load it into Slicer"),
-        ("RT structure set", "is an RT structure set, which cannot be read here. Load it into Slicer"),
+        ("DICOM segmentation", "does not describe each of its frames, so this DICOM segmentation cannot be read here."),
+        ("RT structure set", "has no closed contours, so this RT structure set cannot be read here."),
     ],
 )
 @pytest.mark.parametrize("given", ["file", "folder"])
