@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from deeprecon.data.errors import InputError
 from deeprecon.scattering.fit.full_wave import MIN_CONTRAST, Measured
+from deeprecon.scattering.fit.network import describe_network
 from deeprecon.scattering.networks.bcrnet import parameter_count
 from deeprecon.scattering.networks.mnn import MnnH2
 from deeprecon.scattering.physics.arrangement import Arrangement
@@ -193,13 +194,7 @@ def write_field_model(folder: Path, model: FieldModel, training_data: str, figur
         inputs={"image": {"type": "image", "format": "Born approximation", "num_channels": 1, "spatial_shape": shape}},
         outputs={"contrast": {"type": "image", "format": "contrast", "num_channels": 1, "spatial_shape": shape}},
     )
-    scores = "".join(f"| {name.replace('_', ' ')} | {value:.4g} |\n" for name, value in figures.items())
-    readme = (
-        f"# {card.name}\n\n{card.description}\n\nValid for: {valid}\n\nTrained on: {training_data}.\n\n"
-        f"{parameter_count(model.network):,} parameters. Research only, not for diagnosis.\n\n"
-        f"| figure of the test objects | mean |\n|---|---|\n{scores}\n"
-        "    python -m deeprecon scattering reconstruct --data F.h5 --method mnn --bundle THIS_FOLDER --output DIR\n"
-    )
+    readme = describe_network(card, parameter_count(model.network), figures, "mnn")
     parameters = {
         "shape": asdict(model.network.architecture),
         "scale": model.scale,

@@ -134,13 +134,7 @@ def write_model(folder: Path, model: Model, training_data: str, figures: Mapping
         },
         outputs={"contrast": {"type": "image", "format": "polar", "num_channels": architecture.rings}},
     )
-    scores = "".join(f"| {name.replace('_', ' ')} | {value:.4g} |\n" for name, value in figures.items())
-    readme = (
-        f"# {card.name}\n\n{card.description}\n\nValid for: {valid}\n\nTrained on: {training_data}.\n\n"
-        f"{parameter_count(model.network):,} parameters. Research only, not for diagnosis.\n\n"
-        f"| figure of the test objects | mean |\n|---|---|\n{scores}\n"
-        "    python -m deeprecon scattering reconstruct --data F.h5 --method bcrnet --bundle THIS_FOLDER --output DIR\n"
-    )
+    readme = describe_network(card, parameter_count(model.network), figures, "bcrnet")
     parameters = {
         "shape": asdict(architecture),
         "k": model.k,
@@ -150,6 +144,25 @@ def write_model(folder: Path, model: Model, training_data: str, figures: Mapping
         "misfit": model.misfit,
     }
     return write_bundle(folder, card, "scattering", NETWORK, parameters, [model.network.state_dict()], readme)
+
+
+def describe_network(card: Card, count: int, figures: Mapping[str, float], method: str) -> str:
+    """README of the model bundle of a network.
+
+    Args:
+        card: of the bundle.
+        count: of parameters.
+        figures: mean scores of the test objects.
+        method: of `scattering reconstruct` that uses it.
+    """
+    scores = "".join(f"| {name.replace('_', ' ')} | {value:.4g} |\n" for name, value in figures.items())
+    return (
+        f"# {card.name}\n\n{card.description}\n\nValid for: {card.valid_for}\n\nTrained on: {card.training_data}.\n\n"
+        f"{count:,} parameters. Research only, not for diagnosis.\n\n"
+        f"| figure of the test objects | mean |\n|---|---|\n{scores}\n"
+        f"    python -m deeprecon scattering reconstruct --data F.h5 --method {method} --bundle THIS_FOLDER "
+        "--output DIR\n"
+    )
 
 
 def read_model(folder: Path) -> Model:
